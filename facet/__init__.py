@@ -1,0 +1,52 @@
+"""What a client program imports to talk to a Facet server.
+
+>>> from facet import Client
+>>> with Client("127.0.0.1:50051") as client:
+...     client.create_gallery("team")
+...     client.enroll("team", "yao-ming", "yaoming.jpg", display_name="Yao Ming")
+...     for face in client.identify("team", "players.jpg").faces:
+...         print(face.identification.decision, face.identification.candidates[0].similarity)
+
+The requests and responses are the messages of :mod:`facet.v1`, where every field is described. Methods that are
+not on the clients are on their stubs: ``client.galleries.ListSubjects(...)``. Both raise :class:`FacetError`.
+"""
+
+from facet.aio import AsyncClient
+from facet.client import Client
+from facet.errors import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    DeadlineExceeded,
+    FacetError,
+    FailedPrecondition,
+    InternalError,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    from_status,
+)
+from facet.requests import CENTRAL, LARGEST, picture
+
+__all__ = [
+    "CENTRAL",
+    "LARGEST",
+    "Aborted",
+    "AlreadyExists",
+    "AsyncClient",
+    "Cancelled",
+    "Client",
+    "DeadlineExceeded",
+    "FacetError",
+    "FailedPrecondition",
+    "InternalError",
+    "InvalidArgument",
+    "NotFound",
+    "ResourceExhausted",
+    "Unauthenticated",
+    "Unavailable",
+    "from_status",
+    "picture",
+]

@@ -1,0 +1,120 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
+
+import grpc
+
+from facet import channel, requests
+from facet.errors import from_rpc_error
+from facet.requests import PictureSource
+from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import recognition_service_pb2 as recognition_pb
+from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
+from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
+from facet.v1.server_service_pb2_grpc import ServerServiceStub
+
+
+class AsyncClient:
+    """A connection to a Facet server, for programs on asyncio. See :class:`facet.Client` for the arguments."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        token: str | None = None,
+        root_certificates: bytes | None = None,
+        timeout: float = channel.DEFAULT_TIMEOUT,
+    ) -> None:
+        target, secret = channel.resolve(address, token)
+        options = channel.options(timeout)
+        interceptors = [_Unary(secret), _Stream(secret)]
+        if root_certificates is None:
+            self._channel = grpc.aio.insecure_channel(target, options, interceptors=interceptors)
+        else:
+            credentials = grpc.ssl_channel_credentials(root_certificates)
+            self._channel = grpc.aio.secure_channel(target, credentials, options, interceptors=interceptors)
+        self.recognition = RecognitionServiceStub(self._channel)
+        self.galleries = GalleryServiceStub(self._channel)
+        self.server = ServerServiceStub(self._channel)
+
+    async def create_gallery(self, gallery_id: str, **fields: Any) -> gallery_pb.Gallery:
+        """Create a gallery; ``fields`` are further ones of CreateGalleryRequest."""
+        request = gallery_pb.CreateGalleryRequest(gallery_id=gallery_id, **fields)
+        return (await self.galleries.CreateGallery(request)).gallery
+
+    async def enroll(
+        self, gallery_id: str, subject_id: str, picture: PictureSource, **fields: Any
+    ) -> gallery_pb.EnrollFaceResponse:
+        """Enrol the face in a picture; ``fields`` are further ones of EnrollFaceRequest."""
+        return await self.galleries.EnrollFace(requests.enroll_request(gallery_id, subject_id, picture, **fields))
+
+    async def identify(self, gallery_id: str, picture: PictureSource, **fields: Any) -> recognition_pb.IdentifyResponse:
+        """Say who is in a picture; ``fields`` are further ones of IdentifyRequest."""
+        return await self.recognition.Identify(requests.identify_request(gallery_id, picture, **fields))
+
+    async def verify(
+        self, reference: PictureSource | tuple[str, str], probe: PictureSource, **fields: Any
+    ) -> recognition_pb.VerifyResponse:
+        """Compare a probe with a picture, or with an enrolled ``(gallery_id, subject_id)``."""
+        return await self.recognition.Verify(requests.verify_request(reference, probe, **fields))
+
+    async def subjects(self, gallery_id: str) -> AsyncIterator[gallery_pb.Subject]:
+        """All subjects of a gallery by id, a page at a time."""
+        request = gallery_pb.ListSubjectsRequest(gallery_id=gallery_id)
+        while True:
+            page = await self.galleries.ListSubjects(request)
+            for subject in page.subjects:
+                yield subject
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
+    """Adds the token, and raises our errors in the place of gRPC's."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    async def intercept_unary_unary(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request: Any
+    ) -> Any:
+        call = await continuation(channel.with_token(client_call_details, self._token), request)
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+
+
+class _Stream(grpc.aio.StreamStreamClientInterceptor):
+    """The same for streams."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    async def intercept_stream_stream(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        call = await continuation(channel.with_token(client_call_details, self._token), request_iterator)
+        return _translated(call)
+
+
+async def _translated(call: Any) -> AsyncIterator[Any]:
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from None

@@ -1,0 +1,59 @@
+"""How a client reaches the server: address, token, deadlines and retries."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+ADDRESS_VARIABLE = "FACET_ADDRESS"
+TOKEN_VARIABLE = "FACET_TOKEN"  # noqa: S105 - the name of a variable, not a token
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_TIMEOUT = 30.0
+
+_SERVICES = ("facet.v1.RecognitionService", "facet.v1.GalleryService", "facet.v1.ServerService")
+
+
+def resolve(address: str | None, token: str | None) -> tuple[str, str | None]:
+    """The address and the token: what is given, else the environment's, else the default."""
+    return (
+        address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS,
+        token or os.environ.get(TOKEN_VARIABLE) or None,
+    )
+
+
+def options(timeout: float) -> Sequence[tuple[str, Any]]:
+    """Channel options: messages of any size, a deadline for unary calls, and retries while nobody answers.
+
+    A retried enrolment is safe: the same picture of the same subject is enrolled once.
+    """
+    config = {
+        "methodConfig": [
+            {
+                "name": [{"service": service} for service in _SERVICES],
+                "timeout": f"{timeout}s",
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.2s",
+                    "maxBackoff": "2s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            },
+            {"name": [{"service": "facet.v1.GalleryService", "method": "EnrollBatch"}]},
+        ]
+    }
+    return (
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.enable_retries", 1),
+        ("grpc.service_config", json.dumps(config)),
+    )
+
+
+def with_token(details: Any, token: str | None) -> Any:
+    """The details of a call, the token added to its metadata."""
+    if token is None:
+        return details
+    return details._replace(metadata=[*(details.metadata or ()), ("authorization", f"Bearer {token}")])

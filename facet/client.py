@@ -1,0 +1,139 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import grpc
+
+from facet import channel, requests
+from facet.errors import from_rpc_error
+from facet.requests import PictureSource
+from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import recognition_service_pb2 as recognition_pb
+from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
+from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
+from facet.v1.server_service_pb2_grpc import ServerServiceStub
+
+
+class Client:
+    """A connection to a Facet server, for programs that wait for each answer. Safe to share between threads.
+
+    Args:
+        address: ``host:port``; else the environment's FACET_ADDRESS, else 127.0.0.1:50051.
+        token: the server's bearer token, where it wants one; else the environment's FACET_TOKEN.
+        root_certificates: PEM bytes; given, the connection is encrypted and the server's certificate checked.
+        timeout: seconds that a unary call may take where the call itself does not say.
+
+    Attributes:
+        recognition: the stub of RecognitionService.
+        galleries: the stub of GalleryService.
+        server: the stub of ServerService.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        token: str | None = None,
+        root_certificates: bytes | None = None,
+        timeout: float = channel.DEFAULT_TIMEOUT,
+    ) -> None:
+        target, secret = channel.resolve(address, token)
+        options = channel.options(timeout)
+        if root_certificates is None:
+            self._channel = grpc.insecure_channel(target, options)
+        else:
+            credentials = grpc.ssl_channel_credentials(root_certificates)
+            self._channel = grpc.secure_channel(target, credentials, options)
+        watched = grpc.intercept_channel(self._channel, _Interceptor(secret))
+        self.recognition = RecognitionServiceStub(watched)
+        self.galleries = GalleryServiceStub(watched)
+        self.server = ServerServiceStub(watched)
+
+    def create_gallery(self, gallery_id: str, **fields: Any) -> gallery_pb.Gallery:
+        """Create a gallery; ``fields`` are further ones of CreateGalleryRequest."""
+        request = gallery_pb.CreateGalleryRequest(gallery_id=gallery_id, **fields)
+        return self.galleries.CreateGallery(request).gallery
+
+    def enroll(
+        self, gallery_id: str, subject_id: str, picture: PictureSource, **fields: Any
+    ) -> gallery_pb.EnrollFaceResponse:
+        """Enrol the face in a picture; ``fields`` are further ones of EnrollFaceRequest."""
+        return self.galleries.EnrollFace(requests.enroll_request(gallery_id, subject_id, picture, **fields))
+
+    def identify(self, gallery_id: str, picture: PictureSource, **fields: Any) -> recognition_pb.IdentifyResponse:
+        """Say who is in a picture; ``fields`` are further ones of IdentifyRequest."""
+        return self.recognition.Identify(requests.identify_request(gallery_id, picture, **fields))
+
+    def verify(
+        self, reference: PictureSource | tuple[str, str], probe: PictureSource, **fields: Any
+    ) -> recognition_pb.VerifyResponse:
+        """Compare a probe with a picture, or with an enrolled ``(gallery_id, subject_id)``."""
+        return self.recognition.Verify(requests.verify_request(reference, probe, **fields))
+
+    def subjects(self, gallery_id: str) -> Iterator[gallery_pb.Subject]:
+        """All subjects of a gallery by id, a page at a time."""
+        request = gallery_pb.ListSubjectsRequest(gallery_id=gallery_id)
+        while True:
+            page = self.galleries.ListSubjects(request)
+            yield from page.subjects
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Adds the token, and raises our errors in the place of gRPC's."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def intercept_unary_unary(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: grpc.ClientCallDetails, request: Any
+    ) -> Any:
+        return _Call(continuation(channel.with_token(client_call_details, self._token), request))
+
+    def intercept_stream_stream(
+        self,
+        continuation: Callable[[Any, Any], Any],
+        client_call_details: grpc.ClientCallDetails,
+        request_iterator: Iterator[Any],
+    ) -> Any:
+        return _Call(continuation(channel.with_token(client_call_details, self._token), request_iterator))
+
+
+class _Call:
+    """A call under way whose failures are ours."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    def result(self, timeout: float | None = None) -> Any:
+        try:
+            return self._call.result(timeout)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._call)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None

@@ -1,0 +1,140 @@
+"""What a call can end with, as exceptions.
+
+FacetError
+    InvalidArgument
+    NotFound
+    AlreadyExists
+    FailedPrecondition
+    Aborted
+    ResourceExhausted
+    DeadlineExceeded
+    Cancelled
+    Unauthenticated
+    Unavailable
+    InternalError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class FacetError(Exception):
+    """A call failed.
+
+    Attributes:
+        code: the gRPC status.
+        reason: the stable reason of google.rpc.ErrorInfo, as the proto lists them; empty where there is none.
+        message: one sentence for people.
+        fields: for each field of the request that was wrong, what is wrong with it.
+        metadata: of google.rpc.ErrorInfo; for LOOKS_LIKE_ANOTHER_SUBJECT, who.
+        retry_after: seconds to wait before another attempt makes sense; ``None`` where the server did not say.
+    """
+
+    def __init__(self, code: grpc.StatusCode, status: Status) -> None:
+        super().__init__(f"{code.name}: {status.message}")
+        self.code = code
+        self.message: str = status.message
+        self.reason = ""
+        self.fields: dict[str, str] = {}
+        self.metadata: dict[str, str] = {}
+        self.retry_after: float | None = None
+        self._read(status)
+
+    def _read(self, status: Status) -> None:
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        retry = error_details_pb2.RetryInfo()
+        for detail in status.details:
+            if detail.Unpack(info):
+                self.reason, self.metadata = info.reason, dict(info.metadata)
+            elif detail.Unpack(bad):
+                self.fields = {violation.field: violation.description for violation in bad.field_violations}
+            elif detail.Unpack(retry):
+                self.retry_after = retry.retry_delay.ToMilliseconds() / 1e3
+
+
+class InvalidArgument(FacetError):
+    """A field, or a picture, is not as it must be."""
+
+
+class NotFound(FacetError):
+    """The gallery, subject or template does not exist."""
+
+
+class AlreadyExists(FacetError):
+    """The gallery exists, or the request id was used for something else."""
+
+
+class FailedPrecondition(FacetError):
+    """The face or the gallery does not allow it."""
+
+
+class Aborted(FacetError):
+    """Somebody changed it in between: read it again."""
+
+
+class ResourceExhausted(FacetError):
+    """The server has no room now, or the message is too large."""
+
+
+class DeadlineExceeded(FacetError):
+    """It took too long."""
+
+
+class Cancelled(FacetError):
+    """The call was cancelled."""
+
+
+class Unauthenticated(FacetError):
+    """The server wants another token."""
+
+
+class Unavailable(FacetError):
+    """The server cannot be reached, or is going down."""
+
+
+class InternalError(FacetError):
+    """A fault of the server."""
+
+
+_CLASSES: dict[grpc.StatusCode, type[FacetError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.ABORTED: Aborted,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.CANCELLED: Cancelled,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.INTERNAL: InternalError,
+}
+
+
+def from_status(status: Status) -> FacetError:
+    """The exception for a status that is not OK, such as that of an item of a batch."""
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _CLASSES.get(code, FacetError)(code, status)
+
+
+def from_rpc_error(error: grpc.RpcError) -> FacetError:
+    """The exception for what gRPC raised."""
+    status = Status(code=error.code().value[0], message=error.details() or "")
+    metadata: Iterable[tuple[str, Any]] = cast("Any", error.trailing_metadata()) or ()
+    for key, value in metadata:
+        if key == _DETAILS_KEY:
+            try:
+                status = Status.FromString(value)
+            except DecodeError:
+                break
+    return from_status(status)

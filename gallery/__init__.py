@@ -1,0 +1,1 @@
+"""Templates in, ranked subjects out: records, stores, indexes, ranking, thresholds. Knows no pictures."""

@@ -1,0 +1,356 @@
+"""All galleries of a server: what is kept in the store, and what is searched in memory, as one thing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import uuid_utils
+from numpy.typing import NDArray
+
+from gallery.embeddings import normalized
+from gallery.enrolling import Enrolling, new_etag
+from gallery.errors import GalleryNotFound, SubjectWithoutTemplates
+from gallery.pages import last_id, page_of
+from gallery.ranking import decide
+from gallery.records import Enrolled, Enrollment, Gallery, Identification, Page, Stats, Subject, Template
+from gallery.searchable import Searchable, load, new
+from gallery.store import Store
+
+_LISTED_AT_ONCE = 1000
+_GALLERIES = ("galleries",)
+
+
+class Galleries:
+    """Galleries, their subjects and templates, and whose a probe is.
+
+    What was written is on disk and seen by every search that begins after the method has returned; what was
+    deleted is gone from memory and from the store's files. Where a method raises, nothing of what it was to
+    do is there, but for one case: a deletion or renaming whose traces could not be erased has happened,
+    raises :class:`gallery.errors.StorageError`, and the next deletion erases them too.
+
+    Changes of one gallery wait for each other, so that two enrolments cannot pass the look-alike check side
+    by side. Searches wait for nothing and never touch the store. Thresholds are rounded to float32, as
+    similarities are, so that what is compared here and what a client sees agree.
+
+    A gallery of another contract than the server's can be listed, read, renamed and deleted; to enrol or to
+    search raises :class:`gallery.errors.ContractMismatch`.
+
+    Every method may raise :class:`gallery.errors.GalleryNotFound` for its gallery, and
+    :class:`gallery.errors.StorageError`. Page sizes are at least 1. An empty etag is not compared.
+
+    Args:
+        store: where all is kept; closed by :meth:`close`.
+        contract: the embedding contract of the server's model.
+        dimension: how many values its embeddings have.
+        max_templates_per_subject: at least 1.
+
+    Raises:
+        StorageError: the store cannot be read, or holds embeddings of another dimension under this contract.
+    """
+
+    def __init__(self, store: Store, *, contract: str, dimension: int, max_templates_per_subject: int) -> None:
+        self._store = store
+        self._contract = contract
+        self._dimension = dimension
+        self._max_templates = max_templates_per_subject
+        self._listing = threading.Lock()
+        self._searchable: dict[str, Searchable] = {}
+        after = ""
+        while galleries := store.galleries(after=after, limit=_LISTED_AT_ONCE):
+            self._searchable |= {
+                gallery.gallery_id: load(store, gallery, contract=contract, dimension=dimension)
+                for gallery in galleries
+            }
+            after = galleries[-1].gallery_id
+
+    def create_gallery(self, gallery_id: str, *, display_name: str, threshold: float) -> Gallery:
+        """Create a gallery of the server's contract; an empty id asks for a new UUIDv7.
+
+        Raises:
+            GalleryExists: the id is taken.
+        """
+        now = datetime.now(UTC)
+        gallery = Gallery(
+            gallery_id=gallery_id or str(uuid_utils.uuid7()),
+            display_name=display_name,
+            threshold=_float32(threshold),
+            contract=self._contract,
+            subject_count=0,
+            template_count=0,
+            create_time=now,
+            update_time=now,
+            etag=new_etag(),
+        )
+        searchable = new(gallery, contract=self._contract, dimension=self._dimension)
+        with self._listing:
+            self._store.create_gallery(gallery)
+            self._searchable[gallery.gallery_id] = searchable
+        return gallery
+
+    def get_gallery(self, gallery_id: str) -> Gallery:
+        """Answer a gallery."""
+        return self._store.gallery(gallery_id)
+
+    def list_galleries(self, *, page_size: int, page_token: str = "") -> Page[Gallery]:
+        """List galleries by id.
+
+        Raises:
+            InvalidPageToken: not a token of this list.
+        """
+        after = last_id(page_token, scope=_GALLERIES)
+        found = self._store.galleries(after=after, limit=page_size + 1)
+        ids = [gallery.gallery_id for gallery in found]
+        return page_of(found, ids, page_size=page_size, scope=_GALLERIES)
+
+    def update_gallery(
+        self,
+        gallery_id: str,
+        *,
+        display_name: str | None = None,
+        threshold: float | None = None,
+        etag: str = "",
+    ) -> Gallery:
+        """Change what is not ``None``.
+
+        Raises:
+            EtagMismatch: ``etag`` is not the current one.
+        """
+        with self._writing(gallery_id) as searchable:
+            gallery = self._store.update_gallery(
+                gallery_id,
+                display_name=display_name,
+                threshold=None if threshold is None else _float32(threshold),
+                etag=etag,
+                new_etag=new_etag(),
+                at=datetime.now(UTC),
+            )
+            searchable.threshold = gallery.threshold
+            return gallery
+
+    def delete_gallery(self, gallery_id: str, *, force: bool = False, etag: str = "") -> None:
+        """Delete a gallery; with ``force`` also where it holds subjects.
+
+        Raises:
+            EtagMismatch: ``etag`` is not the current one.
+            GalleryNotEmpty: it holds subjects, and ``force`` is not set.
+        """
+        with self._erasing(gallery_id) as searchable:
+            with self._listing:
+                self._store.delete_gallery(gallery_id, force=force, etag=etag)
+                del self._searchable[gallery_id]
+            if searchable.index is not None:
+                searchable.index.clear()
+
+    def enroll(
+        self, gallery_id: str, subject_id: str, enrollment: Enrollment, *, validate_only: bool = False
+    ) -> Enrolled:
+        """Make a face a template of a subject, which is created where it does not exist.
+
+        The same face is enrolled once: where a template of the subject was taken from the same picture, from
+        a box that overlaps by :data:`gallery.enrolling.SAME_FACE_IOU`, that template is answered. Another
+        face of that picture is another template. A request id that was answered before is answered with the
+        same template again, for as long as that template lives.
+
+        A face looks like another subject where the gallery would identify it so: the other subject's best
+        template reaches the threshold and is nearer than the best one of its own subject.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject; empty asks for a new one with a new UUIDv7.
+            enrollment: the face. An existing subject keeps its name.
+            validate_only: check everything and answer as if, but keep nothing; the answer's template id is
+                empty, and so are the etag of a new subject and the id of one that is still to get its id.
+
+        Raises:
+            ContractMismatch: the gallery is of another contract than the embedding or the server.
+            InvalidEmbedding: the embedding is of another dimension, not finite, or without a length.
+            RequestIdReused: the request id stands for another request.
+            TooManyTemplates: the subject has as many as are allowed.
+            LooksLikeAnotherSubject: see above; not raised where ``accept_lookalike`` is set.
+        """
+        with self._writing(gallery_id) as searchable:
+            index = searchable.index_for(enrollment.contract)
+            embedding = normalized(enrollment.embedding[None], dimension=self._dimension)[0]
+            bench = Enrolling(self._store, searchable, index, self._max_templates)
+            checked = bench.check(subject_id, enrollment, embedding)
+            if validate_only:
+                return replace(checked, template=replace(checked.template, template_id=""))
+            return bench.keep(checked, enrollment, embedding)
+
+    def get_subject(self, gallery_id: str, subject_id: str) -> Subject:
+        """Answer a subject.
+
+        Raises:
+            SubjectNotFound: there is none.
+        """
+        return self._store.subject(gallery_id, subject_id)
+
+    def list_subjects(self, gallery_id: str, *, page_size: int, page_token: str = "") -> Page[Subject]:
+        """List the subjects of a gallery by id.
+
+        Raises:
+            InvalidPageToken: not a token of this list.
+        """
+        scope = ("subjects", gallery_id)
+        after = last_id(page_token, scope=scope)
+        found = self._store.subjects(gallery_id, after=after, limit=page_size + 1)
+        return page_of(found, [subject.subject_id for subject in found], page_size=page_size, scope=scope)
+
+    def update_subject(self, gallery_id: str, subject_id: str, *, display_name: str, etag: str = "") -> Subject:
+        """Give a subject another name.
+
+        Raises:
+            SubjectNotFound: there is none.
+            EtagMismatch: ``etag`` is not the current one.
+        """
+        with self._erasing(gallery_id) as searchable:
+            subject = self._store.rename_subject(
+                gallery_id,
+                subject_id,
+                display_name=display_name,
+                etag=etag,
+                new_etag=new_etag(),
+                at=datetime.now(UTC),
+            )
+            if searchable.index is not None:
+                searchable.index.rename(subject_id, display_name)
+            return subject
+
+    def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str = "") -> int:
+        """Forget a subject and its templates, and say how many.
+
+        Raises:
+            SubjectNotFound: there is none.
+            EtagMismatch: ``etag`` is not the current one.
+        """
+        with self._erasing(gallery_id) as searchable:
+            deleted = self._store.delete_subject(gallery_id, subject_id, etag=etag)
+            if searchable.index is not None:
+                searchable.index.remove_subject(subject_id)
+            return deleted
+
+    def list_templates(
+        self, gallery_id: str, subject_id: str, *, page_size: int, page_token: str = ""
+    ) -> Page[Template]:
+        """List the templates of a subject by id, the oldest first.
+
+        Raises:
+            SubjectNotFound: there is none.
+            InvalidPageToken: not a token of this list.
+        """
+        scope = ("templates", gallery_id, subject_id)
+        after = last_id(page_token, scope=scope)
+        found = self._store.templates(gallery_id, subject_id, after=after, limit=page_size + 1)
+        return page_of(found, [template.template_id for template in found], page_size=page_size, scope=scope)
+
+    def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
+        """Delete a template; the subject stays, also without any.
+
+        Raises:
+            SubjectNotFound: there is no such subject.
+            TemplateNotFound: the subject has no such template.
+        """
+        with self._erasing(gallery_id) as searchable:
+            self._store.delete_template(gallery_id, subject_id, template_id)
+            if searchable.index is not None:
+                searchable.index.remove_template(subject_id, template_id)
+
+    def search(
+        self,
+        gallery_id: str,
+        probes: NDArray[np.float32],
+        *,
+        top_k: int,
+        threshold: float | None = None,
+        contract: str | None = None,
+    ) -> tuple[Identification, ...]:
+        """Say whose the probes are.
+
+        Args:
+            gallery_id: the gallery.
+            probes: shape ``(n, dimension)``; they are brought to unit length.
+            top_k: how many subjects to name for each, at least 1.
+            threshold: decide by this, [-1, 1]; the gallery's where ``None``.
+            contract: what the probes were made under; the server's where ``None``.
+
+        Raises:
+            ContractMismatch: the gallery is of another contract than the probes or the server.
+            InvalidEmbedding: a probe is of another dimension, not finite, or without a length.
+        """
+        searchable = self._find(gallery_id)
+        index = searchable.index_for(self._contract if contract is None else contract)
+        applied = searchable.threshold if threshold is None else _float32(threshold)
+        ranked = index.search(normalized(probes, dimension=self._dimension), subjects=max(2, top_k))
+        return tuple(
+            decide(each.candidates, top_k=top_k, threshold=applied, templates_compared=each.templates_compared)
+            for each in ranked
+        )
+
+    def need_searchable(self, gallery_id: str) -> None:
+        """Make sure that a gallery can be searched, at no cost: before the work that would end in a search.
+
+        Raises:
+            ContractMismatch: the gallery is of another contract than the server.
+        """
+        self._find(gallery_id).index_for(self._contract)
+
+    def threshold(self, gallery_id: str) -> float:
+        """The threshold that the next search of a gallery applies, [-1, 1]."""
+        return self._find(gallery_id).threshold
+
+    def similarity_to_subject(self, gallery_id: str, subject_id: str, probe: NDArray[np.float32]) -> float:
+        """Cosine of a probe, shape ``(dimension,)``, and the subject's best template, [-1, 1].
+
+        Raises:
+            ContractMismatch: the gallery is of another contract than the server.
+            InvalidEmbedding: the probe is of another dimension, not finite, or without a length.
+            SubjectNotFound: there is no such subject.
+            SubjectWithoutTemplates: it has nothing to compare with.
+        """
+        index = self._find(gallery_id).index_for(self._contract)
+        similarity = index.similarity(subject_id, normalized(probe[None], dimension=self._dimension)[0])
+        if similarity is None:
+            self._store.subject(gallery_id, subject_id)
+            raise SubjectWithoutTemplates(gallery_id, subject_id)
+        return similarity
+
+    def stats(self) -> Stats:
+        """Count what there is."""
+        totals = self._store.totals()
+        indexes = [each.index for each in list(self._searchable.values()) if each.index is not None]
+        return Stats(totals.galleries, totals.subjects, totals.templates, sum(index.nbytes for index in indexes))
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _find(self, gallery_id: str) -> Searchable:
+        searchable = self._searchable.get(gallery_id)
+        if searchable is None:
+            raise GalleryNotFound(gallery_id)
+        return searchable
+
+    @contextmanager
+    def _writing(self, gallery_id: str) -> Iterator[Searchable]:
+        searchable = self._find(gallery_id)
+        with searchable.writing:
+            if self._searchable.get(gallery_id) is not searchable:
+                raise GalleryNotFound(gallery_id)
+            yield searchable
+
+    @contextmanager
+    def _erasing(self, gallery_id: str) -> Iterator[Searchable]:
+        with self._writing(gallery_id) as searchable:
+            try:
+                yield searchable
+            finally:
+                self._store.scrub()
+
+
+def _float32(value: float) -> float:
+    return float(np.float32(value))

@@ -1,0 +1,207 @@
+"""What a gallery holds, what is brought to it, and what it answers."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels of the upright picture, half-open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """A set of subjects that are searched together.
+
+    Attributes:
+        gallery_id: the id.
+        display_name: a name for people.
+        threshold: a probe is a match where its similarity to the best subject reaches this; cosine in [-1,
+            1], rounded to float32 as similarities are.
+        contract: the embedding contract that all its templates are of.
+        subject_count: how many subjects it holds.
+        template_count: how many templates it holds.
+        create_time: UTC, to the microsecond.
+        update_time: when name or threshold was last changed; UTC, to the microsecond.
+        etag: opaque; another one after every change of name or threshold.
+    """
+
+    gallery_id: str
+    display_name: str
+    threshold: float
+    contract: str
+    subject_count: int
+    template_count: int
+    create_time: datetime
+    update_time: datetime
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom the faces belong to.
+
+    Attributes:
+        gallery_id: the gallery.
+        subject_id: the id, unique in the gallery.
+        display_name: a name for people.
+        template_count: how many templates it has.
+        create_time: UTC, to the microsecond.
+        update_time: when the name was last changed; UTC, to the microsecond.
+        etag: opaque; another one after every change of the name.
+    """
+
+    gallery_id: str
+    subject_id: str
+    display_name: str
+    template_count: int
+    create_time: datetime
+    update_time: datetime
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One enrolled face of a subject, without its embedding.
+
+    Attributes:
+        template_id: a UUIDv7, so that the order of ids is the order of enrolment; empty where the enrolment
+            was only checked.
+        gallery_id: the gallery.
+        subject_id: the subject.
+        picture_sha256: hexadecimal digest of the picture that it was taken from.
+        box: where the face is in that picture.
+        quality: how fit the face was for recognition, [0, 1].
+        create_time: UTC, to the microsecond.
+    """
+
+    template_id: str
+    gallery_id: str
+    subject_id: str
+    picture_sha256: str
+    box: Box
+    quality: float
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """A face that is to become a template.
+
+    Attributes:
+        embedding: shape ``(dimension,)``, float32, of any length but none.
+        contract: the embedding contract that it was made under.
+        picture_sha256: hexadecimal digest of the picture's bytes.
+        box: where the face is in the picture.
+        quality: [0, 1].
+        display_name: the subject's name, taken where the subject is new.
+        request_id: the caller's id of the request; empty for none.
+        request_digest: a fingerprint of the whole request. The same ``request_id`` with another digest is
+            refused.
+        accept_lookalike: enrol also a face that would be identified as another subject.
+    """
+
+    embedding: NDArray[np.float32]
+    contract: str
+    picture_sha256: str
+    box: Box
+    quality: float
+    display_name: str = ""
+    request_id: str = ""
+    request_digest: str = ""
+    accept_lookalike: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What became of an enrolment.
+
+    Attributes:
+        subject: the subject, the template counted.
+        template: the template.
+        already_enrolled: whether the template was there before.
+    """
+
+    subject: Subject
+    template: Template
+    already_enrolled: bool
+
+
+class Decision(enum.Enum):
+    """What a gallery decides about a probe."""
+
+    MATCH = "match"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A subject that a probe resembles.
+
+    Attributes:
+        subject_id: the subject.
+        display_name: its name for people; may be empty.
+        similarity: cosine of the probe and the subject's best template, [-1, 1], rounded to float32.
+        template_id: that template.
+    """
+
+    subject_id: str
+    display_name: str
+    similarity: float
+    template_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """The answer to one probe.
+
+    Attributes:
+        decision: whether the best candidate reaches the threshold.
+        candidates: the best subjects by falling similarity, ties by id; also where the decision is unknown.
+        threshold: the one that was applied.
+        margin: similarity of the best subject less that of the next; ``None`` where there are fewer than two.
+        templates_compared: how many templates were compared.
+    """
+
+    decision: Decision
+    candidates: tuple[Candidate, ...]
+    threshold: float
+    margin: float | None
+    templates_compared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list.
+
+    Attributes:
+        items: in the order of the list.
+        next_page_token: asks for what follows; empty on the last page.
+    """
+
+    items: tuple[T, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What all galleries hold together.
+
+    Attributes:
+        galleries: how many there are.
+        subjects: how many they hold.
+        templates: how many they hold.
+        index_bytes: memory of the indexes' arrays.
+    """
+
+    galleries: int
+    subjects: int
+    templates: int
+    index_bytes: int

@@ -1,0 +1,1 @@
+"""A picture in, aligned and embedded faces out: SCRFD finds, the ArcFace template aligns, a recogniser embeds."""

@@ -1,0 +1,138 @@
+"""The faces of a whole picture: a fine and a coarse look, a second look inside persons, and their context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.faces import Faces
+from recognizer.persons import faces_of_persons, head_region
+from recognizer.scrfd import ScrfdDetector, suppress
+
+CELL = 32
+"""Frames are multiples of the coarsest stride."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinderSettings:
+    """How hard to look, measured on WIDER FACE (docs/performance.md).
+
+    Attributes:
+        fine_side: longest side of the frame for the first look, pixels. More finds smaller faces and costs more.
+        coarse_side: longest side of the frame for the look at faces that fill the fine one; SCRFD was trained on
+            faces of up to about half its frame, and places landmarks best on smaller ones.
+        max_enlargement: a small picture is enlarged by no more than this: it gains no detail, and the landmarks
+            of enlarged faces are worse (LFW's FNIR at FPIR 0.01 is 0.0255 at 640, 0.0195 at 320).
+        min_score: faces below are not answered, [0, 1].
+        min_height: faces lower than this are not answered, pixels: nobody can be recognised by them, and each
+            would cost an embedding.
+        context: a face where a person's head should be is believed more: its score moves by this share of its
+            distance to 1, [0, 1).
+        second_look_side: side of the square frame for a person without a face, pixels; 0 switches it off.
+        second_look_min_height: persons below are not looked at again, pixels.
+        second_look_max: at most so many persons a picture, the surest first.
+    """
+
+    fine_side: int = 800
+    coarse_side: int = 256
+    max_enlargement: float = 1.25
+    min_score: float = 0.42
+    min_height: float = 16.0
+    context: float = 0.1
+    second_look_side: int = 224
+    second_look_min_height: float = 40.0
+    second_look_max: int = 16
+
+    @property
+    def candidate_score(self) -> float:
+        """The least score that context can lift to ``min_score``."""
+        return max(0.0, (self.min_score - self.context) / (1 - self.context))
+
+
+class FaceFinder:
+    """Finds faces with SCRFD over the whole frame, then looks again inside persons that showed none.
+
+    Args:
+        detector: its own least score is low enough for context to lift what it answers:
+            :attr:`FinderSettings.candidate_score`.
+        settings: how hard to look.
+    """
+
+    def __init__(self, detector: ScrfdDetector, settings: FinderSettings | None = None) -> None:
+        self._detector = detector
+        self._settings = settings or FinderSettings()
+
+    def find(self, picture: NDArray[np.uint8], persons: NDArray[np.float32]) -> Faces:
+        """Find the faces of a picture.
+
+        Args:
+            picture: upright BGR ``(h, w, 3)``.
+            persons: boxes ``(m, 4)`` of persons, xyxy pixels, the surest first.
+        """
+        settings = self._settings
+        faces = self._look(picture)
+        if not len(faces):
+            faces = self._look_with_margin(picture)
+        faces = suppress(Faces.joined([faces, *self._look_again(picture, faces, persons)]))
+        supported = faces_of_persons(faces, persons) >= 0
+        gain = np.where(supported, settings.context * (1 - faces.scores), 0)
+        faces = Faces(faces.boxes, faces.landmarks, (faces.scores + gain).astype(np.float32))
+        by_score = faces.take(np.argsort(-faces.scores, kind="stable"))
+        tall = by_score.boxes[:, 3] - by_score.boxes[:, 1] >= settings.min_height
+        return by_score.take(np.flatnonzero(tall & (by_score.scores >= settings.min_score)))
+
+    def _look(self, picture: NDArray[np.uint8]) -> Faces:
+        """A fine look, and where that frame is large a coarse one, which sees the faces too large for it."""
+        longest = max(picture.shape[:2])
+        fine = min(self._settings.fine_side, longest * self._settings.max_enlargement)
+        looks = [self._detector.detect(picture, _frame(picture, fine))]
+        if fine >= 1.5 * self._settings.coarse_side:
+            looks.append(self._detector.detect(picture, _frame(picture, self._settings.coarse_side)))
+        return suppress(Faces.joined(looks))
+
+    def _look_with_margin(self, picture: NDArray[np.uint8]) -> Faces:
+        """Look at the picture in the middle of a dark frame of twice its size: a face that fills it needs room."""
+        height, width = picture.shape[:2]
+        scale = min(1.0, self._settings.coarse_side / 2 / max(height, width))
+        columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+        inner = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
+        roomy = np.zeros((2 * rows, 2 * columns, 3), np.uint8)
+        top, left = rows // 2, columns // 2
+        roomy[top : top + rows, left : left + columns] = inner
+        faces = self._detector.detect(roomy, _frame(roomy, max(roomy.shape[:2])))
+        return faces.moved(-left, -top).scaled(width / columns, height / rows)
+
+    def _look_again(self, picture: NDArray[np.uint8], faces: Faces, persons: NDArray[np.float32]) -> list[Faces]:
+        """The surest face of each person that showed none, where a head may be."""
+        settings = self._settings
+        if not settings.second_look_side or not len(persons):
+            return []
+        sure = faces.take(np.flatnonzero(faces.scores >= settings.min_score))
+        lonely = np.setdiff1d(np.arange(len(persons)), faces_of_persons(sure, persons))
+        tall = lonely[persons[lonely, 3] - persons[lonely, 1] >= settings.second_look_min_height]
+        chosen = persons[tall[: settings.second_look_max]]
+        if not len(chosen):
+            return []
+        regions = [head_region(person, picture.shape[:2]) for person in chosen]
+        crops = [picture[y1:y2, x1:x2] for x1, y1, x2, y2 in regions]
+        frame = (settings.second_look_side, settings.second_look_side)
+        found = []
+        for person, (x1, y1, _, _), faces_in_crop in zip(
+            chosen, regions, self._detector.detect_batch(crops, frame), strict=True
+        ):
+            best = faces_in_crop.take(range(min(1, len(faces_in_crop)))).moved(x1, y1)
+            if (faces_of_persons(best, person[None]) >= 0).any():
+                found.append(best)
+        return found
+
+
+def _frame(picture: NDArray[np.uint8], longest: float) -> tuple[int, int]:
+    """Width and height of the smallest frame of whole cells that holds the picture at this longest side."""
+    height, width = picture.shape[:2]
+    scale = longest / max(height, width)
+    # rounding first: 800.0000001 pixels are 25 cells, not 26
+    columns, rows = (max(1, int(np.ceil(round(side * scale, 3) / CELL))) for side in (width, height))
+    return columns * CELL, rows * CELL

@@ -1,0 +1,123 @@
+"""SCRFD, InsightFace's face detector (Guo et al., 2021, arXiv:2105.04714).
+
+Written anew because InsightFace's class takes one picture at a time in a square frame: this one takes several
+pictures as a batch, in a frame of the picture's own shape. In the same frame it finds what theirs finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.faces import Faces
+from runtime.models import UnsupportedModel
+from runtime.session import Session
+
+STRIDES = (8, 16, 32)
+ANCHORS_PER_CELL = 2
+NMS_IOU = 0.4
+
+
+class ScrfdDetector:
+    """Finds faces and their five landmarks.
+
+    Args:
+        session: an SCRFD with landmarks: three strides, nine outputs (scores, boxes, landmarks), with a batch
+            axis or without.
+        min_score: faces below are not answered, [0, 1].
+
+    Raises:
+        UnsupportedModel: the session is no such model.
+    """
+
+    def __init__(self, session: Session, *, min_score: float = 0.5) -> None:
+        widths = [output.shape[-1] if output.shape else None for output in session.outputs]
+        if widths != [1, 1, 1, 4, 4, 4, 10, 10, 10]:
+            raise UnsupportedModel(
+                "expected an SCRFD with landmarks: nine outputs whose last axes are 1, 1, 1, 4, 4, 4, 10, 10, 10; "
+                f"found {[(output.name, output.shape) for output in session.outputs]}"
+            )
+        self._session = session
+        self._min_score = min_score
+        self._batched = len(session.outputs[0].shape) == 3
+
+    def detect(self, picture: NDArray[np.uint8], frame: tuple[int, int]) -> Faces:
+        """Find the faces of a picture.
+
+        Args:
+            picture: upright BGR ``(h, w, 3)``.
+            frame: width and height, multiples of 32, of what the network sees: the picture is scaled to fit and
+                laid into the top-left corner.
+        """
+        return self.detect_batch([picture], frame)[0]
+
+    def detect_batch(self, pictures: Sequence[NDArray[np.uint8]], frame: tuple[int, int]) -> list[Faces]:
+        """Find the faces of several pictures, each in a frame of the same size; see :meth:`detect`."""
+        width, height = frame
+        canvas = np.zeros((len(pictures), height, width, 3), np.uint8)
+        scales = [_lay_into(canvas[i], picture) for i, picture in enumerate(pictures)]
+        blob = cv2.dnn.blobFromImages(list(canvas), 1 / 128.0, (width, height), (127.5, 127.5, 127.5), swapRB=True)
+        outputs = self._run(np.asarray(blob, np.float32))
+        return [self._decode([output[i] for output in outputs], frame, scale) for i, scale in enumerate(scales)]
+
+    def _run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Nine outputs with a batch axis, also from a model that takes one picture a run."""
+        if self._batched:
+            return self._session.run(blob)
+        runs = [self._session.run(blob[i : i + 1]) for i in range(len(blob))]
+        return [np.stack(tensors) for tensors in zip(*runs, strict=True)]
+
+    def _decode(self, outputs: list[NDArray[np.float32]], frame: tuple[int, int], scale: float) -> Faces:
+        boxes, landmarks, scores = [], [], []
+        for level, stride in enumerate(STRIDES):
+            level_scores = outputs[level][:, 0]
+            found = np.flatnonzero(level_scores >= self._min_score)
+            if not found.size:
+                continue
+            centres = _anchor_centres(frame, stride)[found]
+            distances = outputs[level + 3][found] * stride
+            boxes.append(np.hstack((centres - distances[:, :2], centres + distances[:, 2:])))
+            offsets = outputs[level + 6][found].reshape(-1, 5, 2) * stride
+            landmarks.append(centres[:, None] + offsets)
+            scores.append(level_scores[found])
+        if not scores:
+            return Faces.none()
+        faces = Faces(
+            (np.concatenate(boxes) / scale).astype(np.float32),
+            (np.concatenate(landmarks) / scale).astype(np.float32),
+            np.concatenate(scores).astype(np.float32),
+        )
+        return suppress(faces)
+
+
+def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
+    """Greedy non-maximum suppression as InsightFace does it: pixels counted inclusively, so a box is 1 wider."""
+    if not len(faces):
+        return faces
+    rectangles = np.hstack((faces.boxes[:, :2], faces.boxes[:, 2:] - faces.boxes[:, :2] + 1))
+    return faces.take(np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), faces.scores.tolist(), 0.0, iou), np.intp))
+
+
+def _lay_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
+    """Scale a picture into the top-left corner of a canvas; the scale, canvas pixels per picture pixel."""
+    height, width = picture.shape[:2]
+    frame_height, frame_width = canvas.shape[:2]
+    if height * frame_width > width * frame_height:
+        new_height, new_width = frame_height, max(1, int(frame_height * width / height))
+    else:
+        new_height, new_width = max(1, int(frame_width * height / width)), frame_width
+    canvas[:new_height, :new_width] = cv2.resize(picture, (new_width, new_height))
+    return float(new_height / height)
+
+
+@lru_cache(maxsize=256)
+def _anchor_centres(frame: tuple[int, int], stride: int) -> NDArray[np.float32]:
+    """Float32 ``(cells * ANCHORS_PER_CELL, 2)``: the pixel that each anchor's distances count from."""
+    width, height = frame
+    rows, columns = np.mgrid[: height // stride, : width // stride]
+    cells = np.stack((columns, rows), axis=-1).reshape(-1, 2) * stride
+    return np.repeat(cells, ANCHORS_PER_CELL, axis=0).astype(np.float32)

@@ -1,0 +1,1 @@
+"""How a model runs: sessions, model files and their digests, and the decoding of pictures."""

@@ -1,0 +1,156 @@
+"""Encoded or raw pictures in, upright BGR arrays out; limits are checked on the header, before decoding."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+MAX_PROGRESSIVE_SCANS = 100
+
+_ORIENTATION_TAG = 0x0112
+_UNDO = {
+    # orientation: (transpose, then flip rows, then flip columns)
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+_DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+# The pixel limit is ours to check, per call; Pillow's own is a process-wide warning.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class PictureError(Exception):
+    """A picture cannot be used."""
+
+
+class InvalidPicture(PictureError):
+    """Not a picture, a broken one, or one of an unknown kind."""
+
+
+class PictureTooLarge(PictureError):
+    """More pixels than are allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureHeader:
+    """What a picture says of itself before it is decoded.
+
+    Attributes:
+        format: one of :data:`FORMATS`.
+        width: pixels, as stored.
+        height: pixels, as stored.
+        orientation: EXIF orientation, 1 to 8; 1 is upright.
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int
+
+
+def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
+    """Read a picture's header without decoding it.
+
+    Raises:
+        InvalidPicture: empty, not a picture, or not one of :data:`FORMATS`.
+        PictureTooLarge: more than ``max_pixels``.
+    """
+    if not data:
+        raise InvalidPicture("the picture is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            orientation = _orientation(image)
+            format_ = image.format or ""
+    except Exception as error:  # Pillow raises what its parsers happen to meet on hostile bytes
+        raise InvalidPicture(
+            f"not a readable picture; {', '.join(FORMATS)} are understood, the first bytes are {data[:8].hex(' ')}"
+        ) from error
+    if width < 1 or height < 1:
+        raise InvalidPicture(f"the picture is {width}x{height}: it has no pixels")
+    if width * height > max_pixels:
+        raise PictureTooLarge(f"the picture is {width}x{height}, over the limit of {max_pixels} pixels")
+    return PictureHeader(format_, width, height, orientation)
+
+
+def decode(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a picture: upright BGR, shape ``(height, width, 3)``.
+
+    EXIF orientation is applied, alpha dropped, 16-bit samples become 8-bit, CMYK and grey become BGR, of an
+    animation the first frame is taken.
+
+    Raises:
+        InvalidPicture: empty, truncated, broken, not a picture, or not one of :data:`FORMATS`.
+        PictureTooLarge: more than ``max_pixels``; found on the header.
+    """
+    header = read_header(data, max_pixels=max_pixels)
+    if header.format == "JPEG" and data.count(b"\xff\xda") > MAX_PROGRESSIVE_SCANS:
+        raise InvalidPicture(f"the JPEG has more than {MAX_PROGRESSIVE_SCANS} scans")
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), _DECODE_FLAGS)
+    except cv2.error as error:
+        raise InvalidPicture(f"the {header.format} cannot be decoded") from error
+    if picture is None:
+        raise InvalidPicture(f"the {header.format} is truncated or broken")
+    if picture.shape != (header.height, header.width, 3):
+        raise InvalidPicture(f"the {header.format} is not of the size that its header says")
+    return _upright(np.asarray(picture, np.uint8), header.orientation)
+
+
+def from_raw(
+    pixels: bytes, *, width: int, height: int, order: Literal["bgr", "rgb", "grey"], max_pixels: int
+) -> NDArray[np.uint8]:
+    """Take raw rows of 8-bit pixels: BGR, shape ``(height, width, 3)``.
+
+    Raises:
+        InvalidPicture: no pixels, or not exactly as many bytes as the size needs.
+        PictureTooLarge: more than ``max_pixels``.
+    """
+    if width < 1 or height < 1:
+        raise InvalidPicture(f"the picture is {width}x{height}: it has no pixels")
+    if width * height > max_pixels:
+        raise PictureTooLarge(f"the picture is {width}x{height}, over the limit of {max_pixels} pixels")
+    samples = 1 if order == "grey" else 3
+    if len(pixels) != width * height * samples:
+        raise InvalidPicture(
+            f"{width}x{height} {order} pixels are {width * height * samples} bytes, {len(pixels)} were sent"
+        )
+    rows = np.frombuffer(pixels, np.uint8).reshape(height, width, samples)
+    if order == "bgr":
+        return rows
+    code = cv2.COLOR_GRAY2BGR if order == "grey" else cv2.COLOR_RGB2BGR
+    return np.asarray(cv2.cvtColor(rows, code), np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or the metadata is broken."""
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # as above: broken metadata does not make a broken picture
+        return 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def _upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation (CIPA DC-008, tag 0x0112)."""
+    transposed, flip_rows, flip_columns = _UNDO[orientation]
+    if transposed:
+        picture = picture.transpose(1, 0, 2)
+    if flip_rows:
+        picture = picture[::-1]
+    if flip_columns:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)

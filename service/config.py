@@ -1,0 +1,245 @@
+"""The server's configuration: one frozen tree, from a TOML file, then the environment, then flags."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from recognizer.finder import FinderSettings
+from recognizer.quality import QualityLimits
+
+ENV_PREFIX = "FACET_"
+NONE = "none"
+
+_FINDER = FinderSettings()
+_QUALITY = QualityLimits()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ServerConfig(_Section):
+    """Where the server listens, and how much it takes on."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Any but a loopback address needs a token, or allow_unauthenticated."""
+    port: int = Field(50051, ge=0, le=65535)
+    """Port to listen on; 0 lets the system choose."""
+    token: SecretStr | None = None
+    """Bearer token that every call but health checks must bring. Best given as FACET_SERVER__TOKEN."""
+    allow_unauthenticated: bool = False
+    """Listen beyond loopback without a token."""
+    tls_certificate: Path | None = None
+    """PEM file of the certificate chain; needs tls_key."""
+    tls_key: Path | None = None
+    """PEM file of the private key; needs tls_certificate."""
+    workers: int = Field(0, ge=0, le=256)
+    """Requests worked on side by side, each on one thread; 0 is one for every core this process may use."""
+    max_queue: int = Field(32, ge=0, le=4096)
+    """Requests that may wait for a worker; one more is refused. Memory is bounded by
+    max_queue * max_message_bytes + workers * pictures.max_pixels * 6 bytes."""
+    max_message_bytes: int = Field(16 * 2**20, ge=2**16, le=2**30)
+    """Bytes of a request."""
+    max_concurrent_calls: int = Field(256, ge=1)
+    """Calls open at the same time; one more is refused."""
+    drain_seconds: float = Field(20.0, ge=0)
+    """After SIGTERM, how long accepted calls may take to finish."""
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key need each other")
+        if not (self.token or self.allow_unauthenticated or _is_loopback(self.host)):
+            raise ValueError(
+                f"{self.host} can be reached from other machines: set token (and tls_certificate), "
+                "or allow_unauthenticated if something in front of the server keeps strangers out"
+            )
+        return self
+
+
+class ModelsConfig(_Section):
+    """Which models. A name is a packaged one, a file in the folder, or a path."""
+
+    objects: str = "yolo11n"
+    """YOLO model that finds objects; persons among them guide the search for faces. "none" for none. A YOLO model
+    of faces with five landmarks takes the place of the faces model as well."""
+    faces: str = "scrfd_500m_bnkps"
+    """SCRFD with landmarks, or a YOLO model of faces with five landmarks."""
+    embedding: str = "w600k_mbf"
+    """InsightFace recogniser. Another one is another embedding contract: galleries made before are refused."""
+    folder: Path | None = None
+    """Folder of models, as scripts/fetch_models.py writes it."""
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    """ONNX Runtime execution providers, in order of preference."""
+
+
+class PicturesConfig(_Section):
+    """What is taken as a picture."""
+
+    max_pixels: int = Field(50_000_000, ge=1, le=1_000_000_000)
+    """Pixels of a picture, checked on its header before it is decoded."""
+
+
+class DetectionConfig(_Section):
+    """How objects and faces are looked for."""
+
+    object_size: int = Field(640, ge=32, le=4096)
+    """Longer side that a picture is scaled to for the object detector, pixels."""
+    object_min_score: float = Field(0.25, gt=0, lt=1)
+    """Objects below this score are not answered."""
+    max_faces: int = Field(200, ge=1, le=10_000)
+    """Faces answered of one picture, the highest scores first."""
+    face_min_score: float = Field(_FINDER.min_score, gt=0, lt=1)
+    """Faces below this score are not answered."""
+    face_min_height: float = Field(_FINDER.min_height, ge=1)
+    """Faces lower than this are not answered, pixels."""
+    face_fine_side: int = Field(_FINDER.fine_side, ge=64, le=4096)
+    """Longest side of the frame in which faces are looked for first, pixels. More finds smaller faces."""
+    second_look: bool = True
+    """Look again, closer, inside persons that showed no face."""
+
+
+class EnrollmentConfig(_Section):
+    """What a face must be like to be enrolled without being insisted upon."""
+
+    min_face_size: float = Field(_QUALITY.min_size, ge=0)
+    """Shorter side of the face box, pixels."""
+    min_sharpness: float = Field(_QUALITY.min_sharpness, ge=0)
+    """See Quality.sharpness."""
+    max_turn: float = Field(_QUALITY.max_turn, ge=0, le=90)
+    """Turn to the side or tilt, degrees."""
+    max_templates_per_subject: int = Field(100, ge=1, le=10_000)
+    """Templates of one subject."""
+
+    def limits(self) -> QualityLimits:
+        """What a face must reach."""
+        return QualityLimits(self.min_face_size, self.min_sharpness, self.max_turn)
+
+
+class GalleryConfig(_Section):
+    """Where galleries are kept, and how they decide."""
+
+    database: Path = Path("facet.sqlite3")
+    """SQLite file; made where it is missing. One server at a time."""
+    default_threshold: float = Field(0.34, ge=-1, le=1)
+    """Similarity from which a probe is a match, in galleries that are created without their own. Where the
+    default comes from: docs/evaluation.md."""
+
+
+class LogConfig(_Section):
+    """What the server says about itself, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines to write."""
+    format: Literal["console", "json"] = "console"
+    """Lines for people or for programs."""
+
+
+class Config(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+        cli_prog_name="serve.py",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    server: ServerConfig = ServerConfig()
+    models: ModelsConfig = ModelsConfig()
+    pictures: PicturesConfig = PicturesConfig()
+    detection: DetectionConfig = DetectionConfig()
+    enrollment: EnrollmentConfig = EnrollmentConfig()
+    gallery: GalleryConfig = GalleryConfig()
+    log: LogConfig = LogConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the name is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first wins: what is given in code (flags come first of all), the environment, the file."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=cls.model_config.get("toml_file"))
+        return init_settings, env_settings, file
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names every field that is wrong."""
+
+
+def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
+    """Load the configuration.
+
+    Args:
+        arguments: flags, such as ``["--server.port", "50052"]``.
+        file: a TOML file with the sections of :class:`Config`.
+
+    Raises:
+        ConfigError: a value, a field, a flag or the file is wrong.
+        SystemExit: the arguments ask for help, or are not flags (code 2).
+    """
+    if file is not None and not file.is_file():
+        raise ConfigError(f"there is no configuration file {file}")
+    known = {f"{ENV_PREFIX}{section}".upper() for section in Config.model_fields}
+    strange = [name for name in os.environ if name.startswith(ENV_PREFIX) and name.split("__")[0].upper() not in known]
+    if strange:
+        raise ConfigError(f"no such setting: {', '.join(sorted(strange))}")
+
+    class FileConfig(Config):
+        __doc__ = Config.__doc__
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FileConfig(_cli_parse_args=list(arguments))
+    except SettingsError as error:
+        raise ConfigError(str(error)) from error
+    except ValueError as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """The configuration as plain values, secrets masked."""
+    plain: dict[str, Any] = config.model_dump(mode="json")
+    return plain
+
+
+def _explain(error: ValueError) -> str:
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return str(error)
+    return "\n".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
+        for each in errors(include_input=False)
+    )

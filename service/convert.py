@@ -1,0 +1,206 @@
+"""Between the wire and the rooms below: messages to pictures and choices, findings to messages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
+
+from detector.yolo import Detections
+from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import recognition_service_pb2 as recognition_pb
+from facet.v1 import types_pb2 as pb
+from gallery.records import Decision, Gallery, Identification, Subject, Template
+from recognizer import choice
+from recognizer.faces import Faces
+from runtime.pictures import from_raw
+from service import validate
+from service.engine import Encoded, Portrait, Scene, Source
+from service.validate import InvalidField
+
+_ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
+    pb.PIXEL_FORMAT_BGR: "bgr",
+    pb.PIXEL_FORMAT_RGB: "rgb",
+    pb.PIXEL_FORMAT_GREY: "grey",
+}
+_DECISIONS = {
+    Decision.MATCH: recognition_pb.DECISION_MATCH,
+    Decision.UNKNOWN: recognition_pb.DECISION_UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A picture as rows of pixels."""
+
+    width: int
+    height: int
+    order: Literal["bgr", "rgb", "grey"]
+    pixels: bytes
+
+    def decode(self, max_pixels: int) -> NDArray[np.uint8]:
+        """See :class:`service.engine.Source`."""
+        return from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
+
+    def sha256(self) -> str:
+        """See :class:`service.engine.Source`; the size and order count as well."""
+        digest = hashlib.sha256(f"{self.width}x{self.height} {self.order}\n".encode())
+        digest.update(self.pixels)
+        return digest.hexdigest()
+
+
+def source(picture: pb.Picture, field: str = "picture") -> Source:
+    """The picture of a request; it is decoded later.
+
+    Raises:
+        InvalidField: there is none, or its pixel format is unknown.
+    """
+    kind = picture.WhichOneof("data")
+    if kind is None:
+        raise InvalidField(field, "is missing: encoded or raw must be set")
+    if kind == "encoded":
+        return Encoded(picture.encoded)
+    raw = picture.raw
+    if raw.pixel_format not in _ORDERS:
+        raise InvalidField(f"{field}.raw.pixel_format", "must be PIXEL_FORMAT_BGR, _RGB or _GREY")
+    return Raw(raw.width, raw.height, _ORDERS[raw.pixel_format], raw.pixels)
+
+
+def face_choice(wanted: pb.FaceChoice, field: str) -> Callable[[Faces, tuple[int, ...]], int] | None:
+    """Which face is meant, given the faces and the picture's shape; ``None`` where nothing was chosen.
+
+    Raises:
+        InvalidField: the box has no area, or the rule is unknown.
+    """
+    kind = wanted.WhichOneof("choice")
+    if kind == "box":
+        corners = wanted.box.x1, wanted.box.y1, wanted.box.x2, wanted.box.y2
+        box = np.array(validate.box(*corners, field=f"{field}.box"), np.float32)
+        return lambda faces, _shape: choice.nearest(faces, box)
+    if kind is None or wanted.rule == pb.FACE_RULE_UNSPECIFIED:
+        return None
+    if wanted.rule == pb.FACE_RULE_CENTRAL:
+        return choice.central
+    if wanted.rule == pb.FACE_RULE_LARGEST:
+        return lambda faces, _shape: choice.largest(faces)
+    raise InvalidField(f"{field}.rule", f"is no known rule: {wanted.rule}")
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """A moment in UTC."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def picture_size(picture: NDArray[np.uint8]) -> pb.PictureSize:
+    """The size of an upright picture."""
+    return pb.PictureSize(width=picture.shape[1], height=picture.shape[0])
+
+
+def objects(detections: Detections, class_names: tuple[str, ...]) -> list[pb.DetectedObject]:
+    """Detected objects, in their order."""
+    return [
+        pb.DetectedObject(class_name=class_names[class_id], class_id=class_id, score=score, box=_box(box))
+        for box, score, class_id in zip(
+            detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True
+        )
+    ]
+
+
+def face(portrait: Portrait) -> pb.DetectedFace:
+    """A face that was found and measured."""
+    quality = portrait.quality
+    points = [pb.Point(x=x, y=y) for x, y in portrait.faces.landmarks[0].tolist()]
+    return pb.DetectedFace(
+        box=_box(portrait.faces.boxes[0].tolist()),
+        landmarks=pb.Landmarks(
+            left_eye=points[0], right_eye=points[1], nose=points[2], left_mouth=points[3], right_mouth=points[4]
+        ),
+        score=float(portrait.faces.scores[0]),
+        quality=pb.Quality(
+            value=quality.value,
+            size=quality.size,
+            sharpness=quality.sharpness,
+            yaw=quality.yaw,
+            pitch=quality.pitch,
+            roll=quality.roll,
+        ),
+        person=portrait.person if portrait.person >= 0 else None,
+    )
+
+
+def scene_objects(scene: Scene, class_names: tuple[str, ...], *, wanted: bool) -> list[pb.DetectedObject]:
+    """The objects of a scene, where they are wanted."""
+    return objects(scene.objects, class_names) if wanted else []
+
+
+def identification(found: Identification) -> recognition_pb.Identification:
+    """The answer of a gallery."""
+    return recognition_pb.Identification(
+        decision=_DECISIONS[found.decision],
+        candidates=[
+            recognition_pb.Candidate(
+                subject_id=candidate.subject_id,
+                display_name=candidate.display_name,
+                similarity=candidate.similarity,
+                template_id=candidate.template_id,
+            )
+            for candidate in found.candidates
+        ],
+        threshold=found.threshold,
+        margin=found.margin,
+        templates_compared=found.templates_compared,
+    )
+
+
+def gallery(record: Gallery) -> gallery_pb.Gallery:
+    """A gallery."""
+    return gallery_pb.Gallery(
+        gallery_id=record.gallery_id,
+        display_name=record.display_name,
+        threshold=record.threshold,
+        contract=record.contract,
+        subject_count=record.subject_count,
+        template_count=record.template_count,
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        etag=record.etag,
+    )
+
+
+def subject(record: Subject) -> gallery_pb.Subject:
+    """A subject."""
+    return gallery_pb.Subject(
+        gallery_id=record.gallery_id,
+        subject_id=record.subject_id,
+        display_name=record.display_name,
+        template_count=record.template_count,
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        etag=record.etag,
+    )
+
+
+def template(record: Template) -> gallery_pb.Template:
+    """A template."""
+    return gallery_pb.Template(
+        template_id=record.template_id,
+        gallery_id=record.gallery_id,
+        subject_id=record.subject_id,
+        picture_sha256=record.picture_sha256,
+        box=_box(record.box),
+        quality=record.quality,
+        create_time=timestamp(record.create_time),
+    )
+
+
+def _box(corners: tuple[float, ...] | list[float]) -> pb.Box:
+    x1, y1, x2, y2 = corners
+    return pb.Box(x1=x1, y1=y1, x2=x2, y2=y2)

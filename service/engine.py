@@ -1,0 +1,226 @@
+"""The models, and a picture's way through them: decode, detect, find faces, align, embed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.yolo import Detections, YoloDetector
+from recognizer.alignment import align
+from recognizer.embedding import Embedder
+from recognizer.faces import Faces
+from recognizer.finder import FaceFinder, FinderSettings
+from recognizer.persons import faces_of_persons
+from recognizer.quality import Quality, measure
+from recognizer.scrfd import ScrfdDetector
+from recognizer.yolo_faces import YoloFaceFinder, faces_of
+from runtime.models import ModelFile, UnsupportedModel, find_model
+from runtime.pictures import decode
+from runtime.session import OnnxSession
+from service.config import NONE, Config, DetectionConfig, ModelsConfig
+from service.workers import Work
+
+PERSON_CLASS = "person"
+
+
+class NoObjectDetector(Exception):
+    """The server runs without an object detector."""
+
+
+class Source(Protocol):
+    """A picture as it came: encoded or raw."""
+
+    def decode(self, max_pixels: int) -> NDArray[np.uint8]:
+        """The upright BGR picture ``(h, w, 3)``; raises :class:`runtime.pictures.PictureError`."""
+
+    def sha256(self) -> str:
+        """Hexadecimal digest of the bytes as they came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture as the bytes of a file."""
+
+    data: bytes
+
+    def decode(self, max_pixels: int) -> NDArray[np.uint8]:
+        """See :class:`Source`."""
+        return decode(self.data, max_pixels=max_pixels)
+
+    def sha256(self) -> str:
+        """See :class:`Source`."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model and what it is there for."""
+
+    role: str
+    file: ModelFile
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What was found in a picture.
+
+    Attributes:
+        picture: upright BGR ``(h, w, 3)``.
+        objects: by falling score.
+        faces: by falling score.
+        persons: for each face the index in ``objects`` of the person it belongs to, or -1.
+    """
+
+    picture: NDArray[np.uint8]
+    objects: Detections
+    faces: Faces
+    persons: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """One face, ready to be recognised.
+
+    Attributes:
+        faces: the face, as a list of one.
+        person: the index in the scene's objects of the person it belongs to, or -1.
+        quality: how fit it is.
+        crop: aligned, BGR ``(112, 112, 3)``.
+    """
+
+    faces: Faces
+    person: int
+    quality: Quality
+    crop: NDArray[np.uint8]
+
+
+class Engine:
+    """All models of a server. Safe to use from several threads.
+
+    Raises:
+        ModelError: a model is missing, damaged, or not of a kind that is understood.
+    """
+
+    def __init__(self, config: Config) -> None:
+        cv2.setNumThreads(1)
+        self._max_pixels = config.pictures.max_pixels
+        self._max_faces = config.detection.max_faces
+        self._objects, objects = _load_objects(config.models, config.detection)
+        if self._objects is not None and self._objects.has_face_landmarks:
+            self._finder, faces = None, None
+        else:
+            self._finder, faces = _load_faces(config.models, config.detection)
+        self._embedder, embedding = _load_embedder(config.models)
+        self.models = tuple(model for model in (objects, faces, embedding) if model is not None)
+        self.contract = self._embedder.contract
+        self.dimension = self._embedder.dimension
+        self.class_names = self._objects.class_names if self._objects else ()
+
+    def decode(self, source: Source, work: Work) -> NDArray[np.uint8]:
+        """Decode a picture: upright BGR ``(h, w, 3)``; raises :class:`runtime.pictures.PictureError`."""
+        with work.stopwatch.stage("decode"):
+            picture = source.decode(self._max_pixels)
+        work.check()
+        return picture
+
+    def detect(self, picture: NDArray[np.uint8], work: Work) -> Detections:
+        """Find objects.
+
+        Raises:
+            NoObjectDetector: there is none.
+        """
+        if self._objects is None:
+            raise NoObjectDetector("this server runs without an object detector (models.objects)")
+        with work.stopwatch.stage("detect"):
+            objects = self._objects.detect(picture)
+        work.check()
+        return objects
+
+    def look(self, source: Source, work: Work) -> Scene:
+        """Find the objects and the faces of a picture."""
+        picture = self.decode(source, work)
+        objects = self.detect(picture, work) if self._objects else _NO_OBJECTS
+        person_ids = np.array([i for i, name in enumerate(self.class_names) if name == PERSON_CLASS], np.int32)
+        is_person = np.flatnonzero(np.isin(objects.class_ids, person_ids))
+        with work.stopwatch.stage("faces"):
+            if self._finder is None:
+                faces = faces_of(objects, self.class_names)
+            else:
+                faces = self._finder.find(picture, objects.boxes[is_person])
+            faces = faces.take(range(min(len(faces), self._max_faces)))
+            owners = faces_of_persons(faces, objects.boxes[is_person])
+        persons = np.where(owners >= 0, np.append(is_person, -1)[owners], -1)
+        work.check()
+        return Scene(picture, objects, faces, persons)
+
+    def portraits(self, scene: Scene, chosen: Callable[[Faces], int] | None, work: Work) -> list[Portrait]:
+        """Align and measure the faces of a scene, or the one that ``chosen`` points at."""
+        indices = range(len(scene.faces)) if chosen is None else [chosen(scene.faces)]
+        found = []
+        with work.stopwatch.stage("align"):
+            for index in indices:
+                faces = scene.faces.take([index])
+                crop = align(scene.picture, faces.landmarks[0])
+                quality = measure(faces.boxes[0], faces.landmarks[0], crop)
+                found.append(Portrait(faces, int(scene.persons[index]), quality, crop))
+        return found
+
+    def embed(self, portraits: list[Portrait], work: Work, *, as_template: bool = False) -> NDArray[np.float32]:
+        """Embed faces: float32 ``(n, dimension)``, L2-normalised.
+
+        Args:
+            portraits: the faces.
+            work: the request.
+            as_template: embed for being compared with often, twice as slow and surer.
+        """
+        work.check()
+        crops = [portrait.crop for portrait in portraits]
+        with work.stopwatch.stage("embed"):
+            return self._embedder.embed_mirrored(crops) if as_template else self._embedder.embed(crops)
+
+
+_NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), None, None)
+
+
+def _open(name: str, models: ModelsConfig) -> tuple[ModelFile, OnnxSession]:
+    file = find_model(name, models.folder)
+    return file, OnnxSession(file.path, providers=models.providers)
+
+
+def _load_objects(models: ModelsConfig, detection: DetectionConfig) -> tuple[YoloDetector | None, LoadedModel | None]:
+    if models.objects == NONE:
+        return None, None
+    file, session = _open(models.objects, models)
+    detector = YoloDetector(session, size=detection.object_size, min_score=detection.object_min_score)
+    return detector, LoadedModel("objects", file, detector.head_kind)
+
+
+def _load_faces(models: ModelsConfig, detection: DetectionConfig) -> tuple[FaceFinder | YoloFaceFinder, LoadedModel]:
+    file, session = _open(models.faces, models)
+    settings = FinderSettings(
+        fine_side=detection.face_fine_side,
+        min_score=detection.face_min_score,
+        min_height=detection.face_min_height,
+        second_look_side=FinderSettings().second_look_side if detection.second_look else 0,
+    )
+    try:
+        scrfd = ScrfdDetector(session, min_score=settings.candidate_score)
+    except UnsupportedModel as no_scrfd:
+        try:
+            yolo = YoloDetector(session, size=detection.face_fine_side, min_score=detection.face_min_score)
+            return YoloFaceFinder(yolo), LoadedModel("faces", file, yolo.head_kind)
+        except UnsupportedModel as no_yolo:
+            raise UnsupportedModel(f"{file.name} finds no faces. Either {no_scrfd}. Or {no_yolo}") from no_yolo
+    return FaceFinder(scrfd, settings), LoadedModel("faces", file, "scrfd")
+
+
+def _load_embedder(models: ModelsConfig) -> tuple[Embedder, LoadedModel]:
+    file, session = _open(models.embedding, models)
+    return Embedder(session, file), LoadedModel("embedding", file, "arcface")

@@ -1,0 +1,41 @@
+"""Whether a face is fit to be enrolled."""
+
+from __future__ import annotations
+
+from recognizer.quality import Quality, QualityLimits
+
+
+class Unfit(Exception):
+    """A face is too poor to be enrolled without being insisted upon.
+
+    Attributes:
+        reason: FACE_TOO_SMALL, FACE_TOO_BLURRED or FACE_TOO_TURNED.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def need_fit(quality: Quality, limits: QualityLimits) -> None:
+    """Refuse a face that would make a poor template.
+
+    Raises:
+        Unfit: it is too small, too blurred or too turned.
+    """
+    if quality.size < limits.min_size:
+        raise Unfit(
+            "FACE_TOO_SMALL",
+            f"the face is {quality.size:.0f} pixels on its shorter side, the least is {limits.min_size:.0f}",
+        )
+    if quality.sharpness < limits.min_sharpness:
+        raise Unfit(
+            "FACE_TOO_BLURRED",
+            f"the face has a sharpness of {quality.sharpness:.4f}, the least is {limits.min_sharpness:.4f}",
+        )
+    if max(abs(quality.yaw), abs(quality.pitch)) > limits.max_turn:
+        raise Unfit(
+            "FACE_TOO_TURNED",
+            f"the face is turned by {quality.yaw:.0f} degrees to the side and {quality.pitch:.0f} up, "
+            f"the most is {limits.max_turn:.0f}",
+        )

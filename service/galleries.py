@@ -1,0 +1,268 @@
+"""GalleryService: galleries, subjects and templates."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import structlog
+import uuid_utils
+from google.rpc.status_pb2 import Status
+
+from facet.v1 import gallery_service_pb2 as pb
+from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
+from gallery.galleries import Galleries
+from gallery.records import Enrollment
+from recognizer.quality import QualityLimits
+from service import convert, validate
+from service.engine import Engine
+from service.enrollment import need_fit
+from service.errors import blaming, internal, to_status
+from service.recognition import Context, begin, look, only_face
+from service.validate import InvalidField
+from service.workers import Work, Workers
+
+_log = structlog.get_logger("facet.galleries")
+
+
+class GalleryServicer(GalleryServiceServicer):
+    """Answers gallery calls.
+
+    Args:
+        engine: the models.
+        workers: where they run.
+        galleries: who is known.
+        limits: what a face must be like to be enrolled.
+        default_threshold: of galleries that are created without one.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        workers: Workers,
+        galleries: Galleries,
+        limits: QualityLimits,
+        default_threshold: float,
+    ) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._galleries = galleries
+        self._limits = limits
+        self._default_threshold = default_threshold
+
+    async def CreateGallery(self, request: pb.CreateGalleryRequest, context: Context) -> pb.CreateGalleryResponse:
+        """See the proto."""
+        wanted = validate.similarity(request.threshold) if request.HasField("threshold") else self._default_threshold
+        gallery = await asyncio.to_thread(
+            self._galleries.create_gallery,
+            validate.gallery_id(request.gallery_id) if request.gallery_id else "",
+            display_name=validate.display_name(request.display_name),
+            threshold=wanted,
+        )
+        return pb.CreateGalleryResponse(gallery=convert.gallery(gallery))
+
+    async def GetGallery(self, request: pb.GetGalleryRequest, context: Context) -> pb.GetGalleryResponse:
+        """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id)
+        gallery = await asyncio.to_thread(self._galleries.get_gallery, gallery_id)
+        return pb.GetGalleryResponse(gallery=convert.gallery(gallery))
+
+    async def ListGalleries(self, request: pb.ListGalleriesRequest, context: Context) -> pb.ListGalleriesResponse:
+        """See the proto."""
+        page = await asyncio.to_thread(
+            self._galleries.list_galleries,
+            page_size=validate.page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        return pb.ListGalleriesResponse(
+            galleries=map(convert.gallery, page.items), next_page_token=page.next_page_token
+        )
+
+    async def UpdateGallery(self, request: pb.UpdateGalleryRequest, context: Context) -> pb.UpdateGalleryResponse:
+        """See the proto."""
+        wanted = request.gallery
+        gallery_id = validate.gallery_id(wanted.gallery_id, "gallery.gallery_id")
+        changed = validate.update_mask(request.update_mask, frozenset({"display_name", "threshold"}))
+        name = validate.display_name(wanted.display_name, "gallery.display_name")
+        threshold = validate.similarity(wanted.threshold, "gallery.threshold")
+        gallery = await asyncio.to_thread(
+            self._galleries.update_gallery,
+            gallery_id,
+            display_name=name if "display_name" in changed else None,
+            threshold=threshold if "threshold" in changed else None,
+            etag=wanted.etag,
+        )
+        return pb.UpdateGalleryResponse(gallery=convert.gallery(gallery))
+
+    async def DeleteGallery(self, request: pb.DeleteGalleryRequest, context: Context) -> pb.DeleteGalleryResponse:
+        """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id)
+        await asyncio.to_thread(self._galleries.delete_gallery, gallery_id, force=request.force, etag=request.etag)
+        return pb.DeleteGalleryResponse()
+
+    async def EnrollFace(self, request: pb.EnrollFaceRequest, context: Context) -> pb.EnrollFaceResponse:
+        """See the proto."""
+        return await self._enroll(request, begin(context))
+
+    async def EnrollBatch(
+        self, requests: AsyncIterator[pb.EnrollBatchRequest], context: Context
+    ) -> AsyncIterator[pb.EnrollBatchResponse]:
+        """See the proto."""
+        answered: asyncio.Queue[pb.EnrollBatchResponse | None] = asyncio.Queue()
+        room = asyncio.Semaphore(2 * self._workers.threads)
+
+        async def one(item: pb.EnrollBatchRequest) -> None:
+            try:
+                await answered.put(await self._enroll_item(item, begin(context)))
+            finally:
+                room.release()
+
+        async def read() -> None:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    async for item in requests:
+                        await room.acquire()
+                        tasks.create_task(one(item))
+            finally:
+                await answered.put(None)
+
+        reading = asyncio.create_task(read())
+        try:
+            while (response := await answered.get()) is not None:
+                yield response
+            await reading
+        finally:
+            reading.cancel()
+
+    async def GetSubject(self, request: pb.GetSubjectRequest, context: Context) -> pb.GetSubjectResponse:
+        """See the proto."""
+        subject = await asyncio.to_thread(self._galleries.get_subject, *_ids(request))
+        return pb.GetSubjectResponse(subject=convert.subject(subject))
+
+    async def ListSubjects(self, request: pb.ListSubjectsRequest, context: Context) -> pb.ListSubjectsResponse:
+        """See the proto."""
+        page = await asyncio.to_thread(
+            self._galleries.list_subjects,
+            validate.gallery_id(request.gallery_id),
+            page_size=validate.page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        return pb.ListSubjectsResponse(subjects=map(convert.subject, page.items), next_page_token=page.next_page_token)
+
+    async def UpdateSubject(self, request: pb.UpdateSubjectRequest, context: Context) -> pb.UpdateSubjectResponse:
+        """See the proto."""
+        wanted = request.subject
+        validate.update_mask(request.update_mask, frozenset({"display_name"}))
+        subject = await asyncio.to_thread(
+            self._galleries.update_subject,
+            validate.gallery_id(wanted.gallery_id, "subject.gallery_id"),
+            validate.subject_id(wanted.subject_id, "subject.subject_id"),
+            display_name=validate.display_name(wanted.display_name, "subject.display_name"),
+            etag=wanted.etag,
+        )
+        return pb.UpdateSubjectResponse(subject=convert.subject(subject))
+
+    async def DeleteSubject(self, request: pb.DeleteSubjectRequest, context: Context) -> pb.DeleteSubjectResponse:
+        """See the proto."""
+        deleted = await asyncio.to_thread(self._galleries.delete_subject, *_ids(request), etag=request.etag)
+        return pb.DeleteSubjectResponse(templates_deleted=deleted)
+
+    async def ListTemplates(self, request: pb.ListTemplatesRequest, context: Context) -> pb.ListTemplatesResponse:
+        """See the proto."""
+        page = await asyncio.to_thread(
+            self._galleries.list_templates,
+            *_ids(request),
+            page_size=validate.page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        return pb.ListTemplatesResponse(
+            templates=map(convert.template, page.items), next_page_token=page.next_page_token
+        )
+
+    async def DeleteTemplate(self, request: pb.DeleteTemplateRequest, context: Context) -> pb.DeleteTemplateResponse:
+        """See the proto."""
+        template_id = validate.template_id(request.template_id)
+        await asyncio.to_thread(self._galleries.delete_template, *_ids(request), template_id)
+        return pb.DeleteTemplateResponse()
+
+    async def SearchEmbedding(self, request: pb.SearchEmbeddingRequest, context: Context) -> pb.SearchEmbeddingResponse:
+        """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id)
+        top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
+        threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
+        if not request.embedding.contract:
+            raise InvalidField("embedding.contract", "is missing")
+        probe = np.array(request.embedding.values, np.float32)
+        work = begin(context)
+
+        def task() -> pb.SearchEmbeddingResponse:
+            with work.stopwatch.stage("search"), blaming("embedding.values"):
+                found = self._galleries.search(
+                    gallery_id, probe[None], top_k=top_k, threshold=threshold, contract=request.embedding.contract
+                )
+            return pb.SearchEmbeddingResponse(identification=convert.identification(found[0]))
+
+        response = await self._workers.run(work, task)
+        response.timings.CopyFrom(work.stopwatch.timings())
+        return response
+
+    async def _enroll_item(self, item: pb.EnrollBatchRequest, work: Work) -> pb.EnrollBatchResponse:
+        try:
+            item_id = validate.caller_id(item.item_id, "item_id")
+            enrolled = await self._enroll(item.enrollment, work, patient=True)
+        except Exception as error:  # one item that fails does not end the stream
+            status = to_status(error)
+            if status is None:
+                request_id = str(uuid_utils.uuid7())
+                _log.exception("item failed", request_id=request_id)
+                status = internal(request_id)
+            return pb.EnrollBatchResponse(item_id=item.item_id, status=status)
+        return pb.EnrollBatchResponse(item_id=item_id, status=Status(), enrollment=enrolled)
+
+    async def _enroll(
+        self, request: pb.EnrollFaceRequest, work: Work, *, patient: bool = False
+    ) -> pb.EnrollFaceResponse:
+        gallery_id = validate.gallery_id(request.gallery_id)
+        subject_id = validate.subject_id(request.subject_id) if request.subject_id else ""
+        display_name = validate.display_name(request.display_name)
+        request_id = validate.caller_id(request.request_id, "request_id")
+        source = convert.source(request.picture)
+        chosen = convert.face_choice(request.face, "face") or only_face
+        self._galleries.need_searchable(gallery_id)
+
+        def task() -> tuple[Enrollment, pb.EnrollFaceResponse]:
+            _, (portrait,) = look(self._engine, source, chosen, work, "picture")
+            if not request.accept_low_quality:
+                with blaming("picture"):
+                    need_fit(portrait.quality, self._limits)
+            x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
+            enrollment = Enrollment(
+                embedding=self._engine.embed([portrait], work, as_template=True)[0],
+                contract=self._engine.contract,
+                picture_sha256=source.sha256(),
+                box=(x1, y1, x2, y2),
+                quality=portrait.quality.value,
+                display_name=display_name,
+                request_id=request_id,
+                request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
+                accept_lookalike=request.accept_lookalike,
+            )
+            return enrollment, pb.EnrollFaceResponse(face=convert.face(portrait))
+
+        enrollment, response = await self._workers.run(work, task, patient=patient)
+        with work.stopwatch.stage("search"):
+            enrolled = await asyncio.to_thread(
+                self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only
+            )
+        response.subject.CopyFrom(convert.subject(enrolled.subject))
+        response.template.CopyFrom(convert.template(enrolled.template))
+        response.already_enrolled = enrolled.already_enrolled
+        response.timings.CopyFrom(work.stopwatch.timings())
+        return response
+
+
+def _ids(request: Any) -> tuple[str, str]:
+    return validate.gallery_id(request.gallery_id), validate.subject_id(request.subject_id)

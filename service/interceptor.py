@@ -1,0 +1,113 @@
+"""What happens to every call: who may, what went wrong, and a line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+import structlog
+import uuid_utils
+from google.rpc.status_pb2 import Status
+from pydantic import SecretStr
+
+from service.errors import Unauthenticated, internal, to_status
+
+_PUBLIC = ("/grpc.health.v1.Health/",)
+_STATUS_KEY = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+_log = structlog.get_logger("facet.call")
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Authenticates calls, turns errors into statuses, and logs one line a call.
+
+    Args:
+        token: the bearer token that calls must bring; ``None`` lets everybody in.
+    """
+
+    def __init__(self, token: SecretStr | None) -> None:
+        self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        """Wrap the handler of a call; all of ours are unary, or streams both ways."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(_PUBLIC):
+            return handler
+        if handler.request_streaming:
+            return self._stream(handler, method)
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler.unary_unary, method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _unary(self, behaviour: Any, method: str) -> Any:
+        async def call(request: Any, context: _Context) -> Any:
+            async def answer() -> Any:
+                return await behaviour(request, context)
+
+            return await self._watched(answer, context, method)
+
+        return call
+
+    def _stream(self, handler: Any, method: str) -> _Handler:
+        async def call(requests: AsyncIterator[Any], context: _Context) -> None:
+            async def answer() -> None:
+                async for response in handler.stream_stream(requests, context):
+                    await context.write(response)
+
+            await self._watched(answer, context, method)
+
+        return grpc.stream_stream_rpc_method_handler(
+            call,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _watched(self, answer: Callable[[], Awaitable[Any]], context: _Context, method: str) -> Any:
+        """Run a call; whatever it raises ends it with a status that a client may see."""
+        start = time.monotonic()
+        request_id = str(uuid_utils.uuid7())
+        log = _log.bind(method=method.removeprefix("/facet.v1."), request_id=request_id)
+        code = "OK"
+        try:
+            self._authenticate(context)
+            return await answer()
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except Exception as error:  # the last place where an error can be given a status
+            status = to_status(error)
+            if status is None:
+                log.exception("call failed")
+                status = internal(request_id)
+            code = _CODES[status.code].name
+            await _abort(context, status)
+        finally:
+            log.info("call", code=code, ms=round((time.monotonic() - start) * 1e3, 1))
+
+    def _authenticate(self, context: _Context) -> None:
+        if self._expected is None:
+            return
+        given = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+        said = given[0] if len(given) == 1 else b""
+        if not hmac.compare_digest(said.encode() if isinstance(said, str) else said, self._expected):
+            raise Unauthenticated
+
+
+async def _abort(context: _Context, status: Status) -> NoReturn:
+    details = ((_STATUS_KEY, status.SerializeToString()),)
+    await context.abort(_CODES[status.code], status.message, trailing_metadata=details)

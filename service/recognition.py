@@ -1,0 +1,203 @@
+"""RecognitionService: pictures in, objects, faces and people out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+import grpc
+import numpy as np
+
+from facet.v1 import recognition_service_pb2 as pb
+from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
+from gallery.galleries import Galleries
+from recognizer import choice
+from recognizer.faces import Faces
+from service import convert, validate
+from service.engine import Engine, Portrait, Scene, Source
+from service.errors import blaming
+from service.validate import InvalidField
+from service.workers import Work, Workers
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Choice = Callable[[Faces, tuple[int, ...]], int]
+
+
+class RecognitionServicer(RecognitionServiceServicer):
+    """Answers recognition calls.
+
+    Args:
+        engine: the models.
+        workers: where they run.
+        galleries: who is known.
+        default_threshold: decides whether two pictures show one person.
+    """
+
+    def __init__(self, engine: Engine, workers: Workers, galleries: Galleries, default_threshold: float) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._galleries = galleries
+        self._default_threshold = default_threshold
+
+    async def Detect(self, request: pb.DetectRequest, context: Context) -> pb.DetectResponse:
+        """See the proto."""
+        source = convert.source(request.picture)
+        least = validate.score(request.min_score, "min_score") if request.HasField("min_score") else 0.0
+        wanted = self._class_ids(list(request.class_names))
+        work = begin(context)
+
+        def task() -> pb.DetectResponse:
+            with blaming("picture"):
+                picture = self._engine.decode(source, work)
+            found = self._engine.detect(picture, work)
+            keep = np.flatnonzero(np.isin(found.class_ids, wanted) & (found.scores >= least))
+            objects = convert.objects(found, self._engine.class_names)
+            return pb.DetectResponse(objects=[objects[i] for i in keep], picture_size=convert.picture_size(picture))
+
+        response = await self._workers.run(work, task)
+        response.timings.CopyFrom(work.stopwatch.timings())
+        return response
+
+    async def AnalyzeFaces(self, request: pb.AnalyzeFacesRequest, context: Context) -> pb.AnalyzeFacesResponse:
+        """See the proto."""
+        source = convert.source(request.picture)
+        work = begin(context)
+
+        def task() -> pb.AnalyzeFacesResponse:
+            scene, portraits = look(self._engine, source, None, work, "picture")
+            faces = [pb.AnalyzedFace(face=convert.face(portrait)) for portrait in portraits]
+            if request.include_embeddings:
+                for face, embedding in zip(faces, self._engine.embed(portraits, work), strict=True):
+                    face.embedding.values.extend(embedding.tolist())
+                    face.embedding.contract = self._engine.contract
+            return pb.AnalyzeFacesResponse(
+                faces=faces,
+                objects=convert.scene_objects(scene, self._engine.class_names, wanted=request.include_objects),
+                picture_size=convert.picture_size(scene.picture),
+            )
+
+        response = await self._workers.run(work, task)
+        response.timings.CopyFrom(work.stopwatch.timings())
+        return response
+
+    async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:
+        """See the proto."""
+        work = begin(context)
+        probe = convert.source(request.probe_picture, "probe_picture")
+        probe_choice = convert.face_choice(request.probe_face, "probe_face") or only_face
+        kind = request.WhichOneof("reference")
+        if kind == "reference_picture":
+            task = self._verify_pictures(request, work, probe, probe_choice)
+        elif kind == "reference_subject":
+            task = self._verify_subject(request, work, probe, probe_choice)
+        else:
+            raise InvalidField("reference", "is missing: reference_picture or reference_subject must be set")
+        threshold = self._threshold(request)
+        response = await self._workers.run(work, task)
+        response.threshold = threshold
+        response.same = response.similarity >= response.threshold
+        response.timings.CopyFrom(work.stopwatch.timings())
+        return response
+
+    async def Identify(self, request: pb.IdentifyRequest, context: Context) -> pb.IdentifyResponse:
+        """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id)
+        source = convert.source(request.picture)
+        chosen = convert.face_choice(request.face, "face")
+        top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
+        threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
+        self._galleries.need_searchable(gallery_id)
+        work = begin(context)
+
+        def task() -> pb.IdentifyResponse:
+            scene, portraits = look(self._engine, source, chosen, work, "picture")
+            probes = self._engine.embed(portraits, work)
+            work.check()
+            with work.stopwatch.stage("search"):
+                found = self._galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold)
+            return pb.IdentifyResponse(
+                faces=[
+                    pb.IdentifiedFace(face=convert.face(portrait), identification=convert.identification(whose))
+                    for portrait, whose in zip(portraits, found, strict=True)
+                ],
+                objects=convert.scene_objects(scene, self._engine.class_names, wanted=request.include_objects),
+                picture_size=convert.picture_size(scene.picture),
+            )
+
+        response = await self._workers.run(work, task)
+        response.timings.CopyFrom(work.stopwatch.timings())
+        return response
+
+    def _verify_pictures(
+        self, request: pb.VerifyRequest, work: Work, probe: Source, probe_choice: Choice
+    ) -> Callable[[], pb.VerifyResponse]:
+        reference = convert.source(request.reference_picture, "reference_picture")
+        reference_choice = convert.face_choice(request.reference_face, "reference_face") or only_face
+
+        def task() -> pb.VerifyResponse:
+            _, one = look(self._engine, reference, reference_choice, work, "reference_picture")
+            _, other = look(self._engine, probe, probe_choice, work, "probe_picture")
+            known = self._engine.embed(one, work, as_template=True)[0]
+            asked = self._engine.embed(other, work)[0]
+            return pb.VerifyResponse(
+                similarity=float(np.clip(known @ asked, -1, 1)),
+                reference_face=convert.face(one[0]),
+                probe_face=convert.face(other[0]),
+            )
+
+        return task
+
+    def _verify_subject(
+        self, request: pb.VerifyRequest, work: Work, probe: Source, probe_choice: Choice
+    ) -> Callable[[], pb.VerifyResponse]:
+        wanted = request.reference_subject
+        gallery_id = validate.gallery_id(wanted.gallery_id, "reference_subject.gallery_id")
+        subject_id = validate.subject_id(wanted.subject_id, "reference_subject.subject_id")
+        self._galleries.need_searchable(gallery_id)
+
+        def task() -> pb.VerifyResponse:
+            _, portraits = look(self._engine, probe, probe_choice, work, "probe_picture")
+            asked = self._engine.embed(portraits, work)[0]
+            with work.stopwatch.stage("search"):
+                similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, asked)
+            return pb.VerifyResponse(similarity=similarity, probe_face=convert.face(portraits[0]))
+
+        return task
+
+    def _threshold(self, request: pb.VerifyRequest) -> float:
+        if request.HasField("threshold"):
+            return validate.similarity(request.threshold)
+        if request.HasField("reference_subject"):
+            return self._galleries.threshold(request.reference_subject.gallery_id)
+        return self._default_threshold
+
+    def _class_ids(self, names: list[str]) -> list[int]:
+        known = self._engine.class_names
+        if unknown := [name for name in names if name not in known]:
+            raise InvalidField("class_names", f"no such class: {', '.join(unknown)[:200]}")
+        return [i for i, name in enumerate(known) if not names or name in names]
+
+
+def begin(context: Context) -> Work:
+    """A request's work, with the deadline that its client set."""
+    remaining = context.time_remaining()
+    return Work(deadline=None if remaining is None else time.monotonic() + remaining)
+
+
+def look(engine: Engine, source: Source, chosen: Choice | None, work: Work, field: str) -> tuple[Scene, list[Portrait]]:
+    """Find the faces of a picture, all or the chosen one; ``field`` is blamed for a picture without it."""
+    with blaming(field):
+        scene = engine.look(source, work)
+        pick = None if chosen is None else partial(_pick, chosen, scene)
+        return scene, engine.portraits(scene, pick, work)
+
+
+def _pick(chosen: Choice, scene: Scene, faces: Faces) -> int:
+    return chosen(faces, scene.picture.shape)
+
+
+def only_face(faces: Faces, _shape: tuple[int, ...]) -> int:
+    """The choice of a face where nothing was chosen."""
+    return choice.only(faces)

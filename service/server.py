@@ -1,0 +1,117 @@
+"""The server as a whole: what it is made of, and how it starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from facet.v1 import gallery_service_pb2, recognition_service_pb2, server_service_pb2
+from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_server
+from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
+from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
+from gallery.galleries import Galleries
+from gallery.sqlite_store import SqliteStore
+from service.config import Config, ServerConfig
+from service.engine import Engine
+from service.galleries import GalleryServicer
+from service.interceptor import CallInterceptor
+from service.recognition import RecognitionServicer
+from service.server_info import ServerServicer
+from service.workers import Workers, usable_cores
+
+_log = structlog.get_logger("facet.server")
+
+_SERVICES = (
+    recognition_service_pb2.DESCRIPTOR.services_by_name["RecognitionService"].full_name,
+    gallery_service_pb2.DESCRIPTOR.services_by_name["GalleryService"].full_name,
+    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
+)
+
+
+class BindError(Exception):
+    """The address cannot be listened on."""
+
+
+class Server:
+    """A Facet server in this process.
+
+    Raises:
+        ModelError: a model is missing, damaged or of another kind.
+        StorageError: the database cannot be opened.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.engine = Engine(config)
+        self._galleries = Galleries(
+            SqliteStore(config.gallery.database),
+            contract=self.engine.contract,
+            dimension=self.engine.dimension,
+            max_templates_per_subject=config.enrollment.max_templates_per_subject,
+        )
+        self._health = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+        self._workers: Workers | None = None
+
+    async def start(self) -> str:
+        """Start listening; the address, with the port that was chosen.
+
+        Raises:
+            BindError: the address is taken, or none of this machine's.
+        """
+        config = self._config.server
+        self._workers = Workers(config.workers or usable_cores(), config.max_queue)
+        self._server = grpc.aio.server(
+            interceptors=[CallInterceptor(config.token)],
+            options=[
+                ("grpc.max_receive_message_length", config.max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ],
+            maximum_concurrent_rpcs=config.max_concurrent_calls,
+        )
+        self._add_services(self._server, self._workers)
+        host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
+        try:
+            port = _listen(self._server, f"{host}:{config.port}", config)
+        except RuntimeError as error:
+            raise BindError(f"cannot listen on {host}:{config.port}: {error}") from error
+        await self._server.start()
+        for name in ("", *_SERVICES):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        _log.info("serving", address=f"{host}:{port}", workers=self._workers.threads)
+        return f"{host}:{port}"
+
+    async def stop(self) -> None:
+        """Say that it is going, finish what was accepted, and close the database."""
+        if self._server is not None and self._workers is not None:
+            await self._health.enter_graceful_shutdown()
+            _log.info("draining", seconds=self._config.server.drain_seconds)
+            await self._server.stop(self._config.server.drain_seconds)
+            await asyncio.to_thread(self._workers.close)
+        await asyncio.to_thread(self._galleries.close)
+        _log.info("stopped")
+
+    def _add_services(self, server: grpc.aio.Server, workers: Workers) -> None:
+        config, engine, galleries = self._config, self.engine, self._galleries
+        threshold = config.gallery.default_threshold
+        recognition = RecognitionServicer(engine, workers, galleries, threshold)
+        add_RecognitionServiceServicer_to_server(recognition, server)
+        limits = config.enrollment.limits()
+        gallery = GalleryServicer(engine, workers, galleries, limits, threshold)
+        add_GalleryServiceServicer_to_server(gallery, server)
+        add_ServerServiceServicer_to_server(ServerServicer(config, engine), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+
+
+def _listen(server: grpc.aio.Server, address: str, config: ServerConfig) -> int:
+    if config.tls_certificate is None or config.tls_key is None:
+        return server.add_insecure_port(address)
+    pair = (config.tls_key.read_bytes(), config.tls_certificate.read_bytes())
+    return server.add_secure_port(address, grpc.ssl_server_credentials([pair]))

@@ -1,0 +1,308 @@
+"""Galleries on a machine that fails: killed processes, full and read-only disks, damaged files."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gallery.errors import (
+    GalleryNotFound,
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+    SubjectNotFound,
+)
+from gallery.galleries import Galleries
+from gallery.records import Enrollment
+from gallery.sqlite_store import SqliteStore
+
+DIMENSION = 128
+ROOT = Path(__file__).resolve().parents[2]
+
+ENROLLER = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from test_gallery_storage import enroll, opened
+galleries, _ = opened(Path(sys.argv[1]))
+galleries.create_gallery("g", display_name="", threshold=0.99)
+print("ready", flush=True)
+number = 0
+while True:
+    print(number, enroll(galleries, number), flush=True)
+    if number % 5 == 4:
+        galleries.delete_subject("g", f"s{number - 2}")
+        print("gone", number - 2, flush=True)
+    number += 1
+"""
+
+
+def opened(path: Path) -> tuple[Galleries, SqliteStore]:
+    store = SqliteStore(path)
+    return Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20), store
+
+
+def open_and_close(path: Path) -> None:
+    store = SqliteStore(path)
+    try:
+        Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20)
+    finally:
+        store.close()
+
+
+def vector(number: int) -> NDArray[np.float32]:
+    return np.random.default_rng(number).normal(size=DIMENSION).astype(np.float32)
+
+
+def enroll(galleries: Galleries, number: int) -> str:
+    enrollment = Enrollment(vector(number), "c", f"picture {number}", (0, 0, 9, 9), 1.0, f"Name {number}")
+    return galleries.enroll("g", f"s{number}", enrollment).template.template_id
+
+
+def found(galleries: Galleries, number: int) -> tuple[str, str]:
+    """Whom the gallery takes the face for, and by which template."""
+    (answer,) = galleries.search("g", vector(number)[None], top_k=1)
+    if not answer.candidates or answer.candidates[0].similarity < 0.999:
+        return "", ""
+    return answer.candidates[0].subject_id, answer.candidates[0].template_id
+
+
+def agree(galleries: Galleries, numbers: range) -> list[int]:
+    """Who is in the gallery; on disk and in memory alike."""
+    there = [number for number in numbers if found(galleries, number)[0]]
+    listed = galleries.list_subjects("g", page_size=1000).items
+    assert sorted(subject.subject_id for subject in listed) == sorted(f"s{number}" for number in there)
+    return there
+
+
+@pytest.mark.parametrize("acknowledgements", [1, 23, 60])
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, acknowledgements: int) -> None:
+    path = tmp_path / "facet.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENROLLER, str(path), str(Path(__file__).parent), str(ROOT)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    acknowledged: dict[int, str] = {}
+    assert process.stdout.readline() == "ready\n"
+
+    def take(line: str) -> None:
+        if not line.endswith("\n"):
+            return
+        first, second = line.split()
+        if first == "gone":
+            del acknowledged[int(second)]
+        else:
+            acknowledged[int(first)] = second
+
+    for _ in range(acknowledgements):
+        take(process.stdout.readline())
+    with pytest.raises(StorageBusy):
+        SqliteStore(path)
+    process.kill()
+    for line in process.stdout:
+        take(line)
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL
+
+    last = max(acknowledged)
+    galleries, _ = opened(path)
+    there = set(agree(galleries, range(last + 2)))
+    # What was under way when the process died may be done or not.
+    under_way = {last + 1, last - 2}
+    assert there - under_way == set(acknowledged) - under_way
+    assert there >= set(acknowledged) - ({last - 2} if last % 5 == 4 else set())
+    assert all(found(galleries, number) == (f"s{number}", acknowledged[number]) for number in there & set(acknowledged))
+    enroll(galleries, last + 2)
+    galleries.close()
+
+
+def test_a_log_that_was_torn_by_a_power_cut_leaves_the_first_so_many(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    galleries, _ = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    for number in range(20):
+        enroll(galleries, number)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for name in ("facet.db", "facet.db-wal"):
+        shutil.copy(tmp_path / name, copies / name)
+    galleries.close()
+    log = (copies / "facet.db-wal").read_bytes()
+    database = (copies / "facet.db").read_bytes()
+    counts = []
+    for share in (0.99, 0.7, 0.5, 0.2):
+        for beside in copies.iterdir():
+            beside.unlink()
+        (copies / "facet.db").write_bytes(database)
+        (copies / "facet.db-wal").write_bytes(log[: int(len(log) * share)] + b"\xa5" * 1000)
+        reopened, _ = opened(copies / "facet.db")
+        there = agree(reopened, range(20))
+        assert there == list(range(len(there)))
+        counts.append(len(there))
+        reopened.close()
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] >= 18
+
+
+def enroll_all(galleries: Galleries, numbers: range) -> None:
+    for number in numbers:
+        enroll(galleries, number)
+
+
+def fill_up(store: SqliteStore) -> None:
+    # As a full disk: SQLite may not make the file any larger.
+    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def forbid_writing(store: SqliteStore) -> None:
+    # As a read-only disk, whose permissions would not stop the tests' own user where that is root.
+    store._connection.execute("PRAGMA query_only = ON")
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"), [(fill_up, StorageFull), (forbid_writing, StorageUnavailable)], ids=["full", "read-only"]
+)
+def test_a_write_that_fails_leaves_nothing_and_reading_goes_on(
+    tmp_path: Path, fail: Callable[[SqliteStore], None], error: type[StorageError]
+) -> None:
+    path = tmp_path / "facet.db"
+    galleries, store = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    for number in range(10):
+        enroll(galleries, number)
+    fail(store)
+    with pytest.raises(error) as refused:
+        enroll_all(galleries, range(10, 200))
+    kept = len(agree(galleries, range(200)))
+    assert kept >= 10
+    assert str(path) in str(refused.value)
+    assert agree(galleries, range(kept + 1)) == list(range(kept))
+    with pytest.raises(SubjectNotFound):
+        galleries.get_subject("g", f"s{kept}")
+    if error is StorageUnavailable:
+        with pytest.raises(error):
+            galleries.delete_subject("g", "s3")
+        with pytest.raises(error):
+            galleries.update_subject("g", "s3", display_name="new")
+        with pytest.raises(error):
+            galleries.create_gallery("h", display_name="", threshold=0.5)
+        with pytest.raises(GalleryNotFound):
+            galleries.get_gallery("h")
+        assert galleries.get_subject("g", "s3").display_name == "Name 3"
+        assert agree(galleries, range(kept + 1)) == list(range(kept))
+    galleries.close()
+    reopened, _ = opened(path)
+    assert agree(reopened, range(kept + 1)) == list(range(kept))
+    enroll(reopened, kept)
+    reopened.close()
+
+
+def test_on_a_full_disk_a_subject_can_still_be_forgotten(tmp_path: Path) -> None:
+    galleries, store = opened(tmp_path / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    for number in range(10):
+        enroll(galleries, number)
+    fill_up(store)
+    galleries.delete_subject("g", "s3")
+    assert agree(galleries, range(10)) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    galleries.close()
+
+
+def test_traces_that_another_reader_kept_are_erased_by_the_next_deletion(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    galleries, store = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    for number in range(3):
+        enroll(galleries, number)
+    store._connection.execute("PRAGMA busy_timeout = 1")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT COUNT(*) FROM subjects").fetchone()
+    with pytest.raises(StorageBusy):
+        galleries.delete_subject("g", "s1")
+    assert agree(galleries, range(3)) == [0, 2]
+    reader.close()
+    with pytest.raises(SubjectNotFound):
+        galleries.delete_subject("g", "s1")
+    assert not any(b"Name 1" in each.read_bytes() for each in tmp_path.iterdir())
+    galleries.close()
+
+
+def garble_header(data: bytearray) -> None:
+    data[:16] = b"\0" * 16
+
+
+def cut_in_half(data: bytearray) -> None:
+    del data[len(data) // 2 :]
+
+
+def cut_in_a_page(data: bytearray) -> None:
+    del data[-1000:]
+
+
+def garble_pages(data: bytearray) -> None:
+    data[4096:] = np.random.default_rng(0).bytes(len(data) - 4096)
+
+
+def garble_an_embedding(data: bytearray) -> None:
+    unit = vector(5).astype(np.float64)
+    blob = (unit / np.linalg.norm(unit)).astype("<f4").tobytes()
+    at = data.index(blob)
+    data[at : at + 64] = b"\xff" * 64
+
+
+@pytest.mark.parametrize("damage", [garble_header, cut_in_half, cut_in_a_page, garble_pages, garble_an_embedding])
+def test_a_damaged_database_is_refused_with_its_name(tmp_path: Path, damage: Callable[[bytearray], None]) -> None:
+    path = tmp_path / "facet.db"
+    galleries, _ = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    for number in range(40):
+        enroll(galleries, number)
+    galleries.close()
+    data = bytearray(path.read_bytes())
+    damage(data)
+    path.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable) as refused:
+            open_and_close(path)
+        assert str(path) in str(refused.value)
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    path.touch()
+    galleries, _ = opened(path)
+    assert galleries.stats().galleries == 0
+    galleries.close()
+
+
+@pytest.mark.parametrize("place", ["missing/facet.db", "a file/facet.db", "a folder"])
+def test_a_place_where_no_database_can_be_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a file").touch()
+    (tmp_path / "a folder").mkdir()
+    with pytest.raises(StorageUnavailable, match="cannot be opened"):
+        SqliteStore(tmp_path / place)
+
+
+def test_embeddings_of_another_dimension_under_this_contract_are_refused(tmp_path: Path) -> None:
+    galleries, _ = opened(tmp_path / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    enroll(galleries, 0)
+    galleries.close()
+    store = SqliteStore(tmp_path / "facet.db")
+    with pytest.raises(StorageUnavailable, match="128 values"):
+        Galleries(store, contract="c", dimension=64, max_templates_per_subject=20)
+    store.close()

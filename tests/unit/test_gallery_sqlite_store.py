@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gallery.errors import SchemaTooNew, StorageBusy, StorageUnavailable
+from gallery.galleries import Galleries
+from gallery.records import Enrollment
+from gallery.sqlite_store import SqliteStore
+
+DIMENSION = 512
+
+
+def opened(path: Path) -> Galleries:
+    return Galleries(SqliteStore(path), contract="c", dimension=DIMENSION, max_templates_per_subject=20)
+
+
+def embeddings(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    vectors = np.random.default_rng(3).normal(size=(count, DIMENSION))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def face(embedding: np.ndarray[tuple[int], np.dtype[np.float32]], name: str, picture: str) -> Enrollment:
+    return Enrollment(
+        embedding=embedding,
+        contract="c",
+        picture_sha256=picture,
+        box=(0.0, 0.0, 9.0, 9.0),
+        quality=1.0,
+        display_name=name,
+        request_id=f"request of {name} {picture}",
+        request_digest="d",
+    )
+
+
+def traces(path: Path, wanted: bytes) -> list[str]:
+    """Which of the database's files hold these bytes."""
+    return [each.name for each in path.parent.iterdir() if wanted in each.read_bytes()]
+
+
+def stored(path: Path) -> list[bytes]:
+    with sqlite3.connect(path) as connection:
+        blobs = [blob for (blob,) in connection.execute("SELECT embedding FROM templates ORDER BY template_id")]
+    connection.close()
+    return blobs
+
+
+def test_embeddings_are_kept_as_little_endian_float32_and_times_as_microseconds(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    galleries = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.5)
+    (vector,) = embeddings(1)
+    created = galleries.enroll("g", "ann", face(vector, "Ann", "p")).subject.create_time
+    galleries.close()
+    (blob,) = stored(path)
+    assert np.frombuffer(blob, "<f4") == pytest.approx(vector, abs=1e-7)
+    connection = sqlite3.connect(path)
+    (microseconds,) = connection.execute("SELECT create_time FROM subjects").fetchone()
+    connection.close()
+    assert microseconds == round(created.timestamp() * 1e6)
+
+
+@pytest.mark.parametrize("way", ["subject", "template", "gallery"])
+def test_no_file_holds_a_trace_of_what_was_deleted(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "facet.db"
+    galleries = opened(path)
+    for gallery_id in ("gone-gallery", "kept-gallery"):
+        galleries.create_gallery(gallery_id, display_name=f"name of {gallery_id}", threshold=0.9)
+    rng = np.random.default_rng(1)
+    vectors = embeddings(60)
+    in_gone = set(rng.permutation(60)[:30].tolist())
+    for number, vector in enumerate(vectors):
+        gallery_id, what = ("gone-gallery", "gone") if number in in_gone else ("kept-gallery", "kept")
+        galleries.enroll(gallery_id, f"{what}-id-{number}", face(vector, f"{what}-name-{number}", f"{number}"))
+    blobs = stored(path)
+    assert traces(path, blobs[0])
+    for number in sorted(in_gone):
+        subject_id = f"gone-id-{number}"
+        if way == "subject":
+            galleries.delete_subject("gone-gallery", subject_id)
+        elif way == "template":
+            (template,) = galleries.list_templates("gone-gallery", subject_id, page_size=5).items
+            galleries.delete_template("gone-gallery", subject_id, template.template_id)
+    if way == "gallery":
+        galleries.delete_gallery("gone-gallery", force=True)
+        assert not traces(path, b"name of gone-gallery")
+    for number, blob in enumerate(blobs):
+        if number not in in_gone:
+            assert traces(path, blob) == [path.name]
+            assert traces(path, f"kept-name-{number}".encode()) == [path.name]
+            continue
+        assert not any(traces(path, blob[start : start + 64]) for start in range(0, len(blob), 64))
+        assert not traces(path, f"request of gone-name-{number}".encode())
+        if way != "template":
+            assert not traces(path, f"gone-name-{number}".encode())
+            assert not traces(path, f"gone-id-{number}".encode())
+    galleries.close()
+
+
+def test_no_file_holds_a_former_name(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    galleries = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.9)
+    galleries.enroll("g", "ann", Enrollment(embeddings(1)[0], "c", "p", (0, 0, 9, 9), 1.0, "a former name"))
+    assert traces(path, b"a former name")
+    galleries.update_subject("g", "ann", display_name="new")
+    assert not traces(path, b"a former name")
+    galleries.close()
+
+
+def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    galleries = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.5)
+    assert {each.name for each in tmp_path.iterdir()} >= {"facet.db", "facet.db-wal", "facet.db.lock"}
+    for each in tmp_path.iterdir():
+        assert stat.S_IMODE(each.stat().st_mode) == 0o600, each.name
+    galleries.close()
+
+
+def test_a_database_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    store = SqliteStore(path)
+    with pytest.raises(StorageBusy, match="another process"):
+        SqliteStore(path)
+    store.close()
+    SqliteStore(path).close()
+
+
+def test_a_store_that_could_not_be_opened_lets_go_of_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    path.write_bytes(b"this is no database at all" * 100)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            SqliteStore(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    path.unlink()
+    SqliteStore(path).close()
+
+
+def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    SqliteStore(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(SchemaTooNew) as refused:
+        SqliteStore(path)
+    assert (refused.value.path, refused.value.found, refused.value.supported) == (str(path), 99, 1)
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE recipes (name TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StorageUnavailable, match="not one of galleries"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    # Only a power cut would show it: what a killed process had written stays in the kernel's cache.
+    store = SqliteStore(tmp_path / "facet.db")
+    (synchronous,) = store._connection.execute("PRAGMA synchronous").fetchone()
+    (journal,) = store._connection.execute("PRAGMA journal_mode").fetchone()
+    assert (synchronous, journal) == (2, "wal")
+    store.close()
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    galleries = opened(tmp_path / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.5)
+    galleries.close()
+    galleries.close()
+    with pytest.raises(StorageUnavailable):
+        galleries.get_gallery("g")
+    with pytest.raises(StorageUnavailable):
+        galleries.enroll("g", "ann", face(embeddings(1)[0], "", "p"))
