@@ -39,8 +39,8 @@ class FinderSettings:
     fine_side: int = 800
     coarse_side: int = 256
     max_enlargement: float = 1.25
-    min_score: float = 0.42
-    min_height: float = 16.0
+    min_score: float = 0.41
+    min_height: float = 18.0
     context: float = 0.1
     second_look_side: int = 224
     second_look_min_height: float = 40.0

@@ -1,0 +1,108 @@
+"""How a picture is fitted into a YOLO model's input, and how what was found there is mapped back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+PADDING = 114
+"""The grey around the picture that YOLO models are trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """Where a picture lies in the input: resized to ``inner``, centred in ``outer``, the rest padded.
+
+    The geometry is that of ``LetterBox`` in Ultralytics 8.4. The way back divides by the scale that each side
+    was really resized by, after rounding to whole pixels, as ``scale_boxes`` there; but ``scale_boxes``
+    guesses inner size and padding again from the outer size, which misses by a pixel or so where a side was
+    rounded down to a multiple of the stride.
+
+    Attributes:
+        picture: ``(height, width)`` of the picture, pixels.
+        inner: ``(height, width)`` that the picture is resized to, pixels, at least 1.
+        outer: ``(height, width)`` of the model's input, pixels.
+        top: rows of padding above; below is the rest.
+        left: columns of padding at the left; at the right is the rest.
+    """
+
+    picture: tuple[int, int]
+    inner: tuple[int, int]
+    outer: tuple[int, int]
+    top: int
+    left: int
+
+    @property
+    def scale(self) -> NDArray[np.float32]:
+        """Pixels of the input for a pixel of the picture, ``(x, y)``."""
+        return np.array(
+            [self.inner[1] / self.picture[1], self.inner[0] / self.picture[0]],
+            np.float32,
+        )
+
+    def blob(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The model's input, shape ``(1, 3, *outer)``, RGB in [0, 1], of a BGR picture."""
+        height, width = self.inner
+        if self.inner != self.picture:
+            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        if self.inner != self.outer:
+            bottom, right = self.outer[0] - height - self.top, self.outer[1] - width - self.left
+            grey = (PADDING, PADDING, PADDING)
+            picture = np.asarray(
+                cv2.copyMakeBorder(picture, self.top, bottom, self.left, right, cv2.BORDER_CONSTANT, value=grey),
+                np.uint8,
+            )
+        blob = np.asarray(cv2.dnn.blobFromImage(picture, swapRB=True), np.float32)
+        blob /= 255  # what Ultralytics does; a scale factor of 1 / 255 differs in the last bit
+        return blob
+
+    def boxes_to_picture(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map ``xyxy`` boxes, shape ``(n, 4)``, from input to picture pixels and clip them to the picture."""
+        height, width = self.picture
+        corners = self.points_to_picture(boxes.reshape(-1, 2, 2))
+        return np.clip(corners, 0, np.array([width, height], np.float32)).reshape(-1, 4)
+
+    def points_to_picture(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map points, shape ``(..., 2)`` of x and y, from input to picture pixels.
+
+        They are not clipped: a face at the border is aligned by landmarks that may lie outside the picture.
+        """
+        return (points - np.array([self.left, self.top], np.float32)) / self.scale
+
+
+def fit(
+    picture: tuple[int, int],
+    target: tuple[int, int],
+    *,
+    stride: int | None = None,
+    least: int = 1,
+) -> Letterbox:
+    """Fit a picture into a model's input, its proportions kept.
+
+    Args:
+        picture: ``(height, width)`` of the picture, each at least 1.
+        target: ``(height, width)`` that it is scaled up or down to fit into.
+        stride: pad only to the next multiple of this: for a model whose input is open in height and width.
+            ``None``: pad to ``target``.
+        least: the smallest side of the input where ``stride`` is given; a multiple of it, within ``target``.
+    """
+    ratio = min(target[0] / picture[0], target[1] / picture[1])
+    height, width = (max(round(side * ratio), 1) for side in picture)
+    outer = target
+    if stride is not None:
+        outer = (
+            _next_multiple(height, target[0], stride, least),
+            _next_multiple(width, target[1], stride, least),
+        )
+    # The reference halves the padding and rounds it down by 0.1 and up by 0.1: an odd row goes below.
+    top = round((outer[0] - height) / 2 - 0.1)
+    left = round((outer[1] - width) / 2 - 0.1)
+    return Letterbox(picture, (height, width), outer, top, left)
+
+
+def _next_multiple(side: int, target: int, stride: int, least: int) -> int:
+    """The input's side: as much shorter than ``target`` as whole strides allow."""
+    return max(side + (target - side) % stride, least)

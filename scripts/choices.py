@@ -1,0 +1,33 @@
+"""The --face option: which face of a picture is meant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from facet import CENTRAL, LARGEST
+from facet.v1 import types_pb2 as pb
+
+Face = Annotated[
+    str,
+    typer.Option(
+        metavar="central|largest|X1,Y1,X2,Y2",
+        help="Which face of a picture is meant: the one large and near the middle, the largest, or the one in a box.",
+    ),
+]
+
+
+def parse(value: str) -> pb.FaceChoice | None:
+    """The choice, or ``None`` where nothing was chosen; exits with a usage error where it is none."""
+    if not value:
+        return None
+    if value == "central":
+        return CENTRAL
+    if value == "largest":
+        return LARGEST
+    try:
+        x1, y1, x2, y2 = (float(part) for part in value.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not central, largest or X1,Y1,X2,Y2", param_hint="--face") from None
+    return pb.FaceChoice(box=pb.Box(x1=x1, y1=y1, x2=x2, y2=y2))

@@ -1,0 +1,99 @@
+"""What the scripts have in common: exit codes, output for people and programs, and the way to the server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import grpc
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from facet import Client, FacetError
+from facet.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+err = Console(stderr=True, highlight=False)
+
+Address = Annotated[str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, host:port.", show_default=True)]
+Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, where it wants one.")]
+RootCertificates = Annotated[
+    Path | None, typer.Option(help="PEM file: the connection is encrypted, the server's certificate checked.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables for eyes.")]
+
+__all__ = ["ADDRESS_VARIABLE", "DEFAULT_ADDRESS", "TOKEN_VARIABLE"]
+
+
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Say in one line what went wrong, and exit."""
+    err.print(message, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on standard output."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Progress]:
+    """A progress bar on standard error, where a terminal looks on; ``advance(progress.task_ids[0])`` moves it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        bar.add_task(description, total=total)
+        yield bar
+
+
+@contextmanager
+def connect(address: str, token: str, root_certificates: Path | None = None) -> Iterator[Client]:
+    """A client; a call that fails ends the script with one line that says why and what to do."""
+    try:
+        certificates = root_certificates.read_bytes() if root_certificates else None
+    except OSError as error:
+        fail(f"cannot read {root_certificates}: {error.strerror}", USAGE)
+    with Client(address, token=token or None, root_certificates=certificates) as client:
+        try:
+            yield client
+        except FacetError as error:
+            fail(explained(error, address))
+
+
+def explained(error: FacetError, address: str) -> str:
+    """One line for a person: what failed, and what to do about it."""
+    if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
+        return f"no server answers at {address}: start one with scripts/serve.py, or name another with --address"
+    if error.code is grpc.StatusCode.UNAUTHENTICATED:
+        return f"the server at {address} wants a token: set --token or {TOKEN_VARIABLE}"
+    return f"{error.reason or error.code.name}: {error.message}"
+
+
+def find_pictures(sources: list[Path]) -> list[Path]:
+    """The pictures among files and, in the order of their names, below folders.
+
+    A file that is named is taken whatever its name ends in.
+    """
+    found: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            found += sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+        elif source.is_file():
+            found.append(source)
+        else:
+            fail(f"there is no file or folder {source}", USAGE)
+    return found

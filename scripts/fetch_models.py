@@ -1,0 +1,135 @@
+"""Fetch upstream models into a folder that the server takes them from."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import requests
+import typer
+from insightface.utils.storage import ensure_available
+from rich.table import Table
+
+from recognizer.embedding import Embedder
+from recognizer.scrfd import ScrfdDetector
+from runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
+from runtime.session import OnnxSession
+from scripts import console
+from scripts.export_yolo import ExportFailed, export_model
+
+PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "raccoon_l", "raccoon_m", "raccoon_s")
+
+KNOWN = {
+    "det_10g.onnx": "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
+    "det_500m.onnx": "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a",
+    "glintr100.onnx": "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf",
+    "scrfd_10g_bnkps.onnx": "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
+    "w600k_mbf.onnx": "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
+    "w600k_r50.onnx": "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
+}
+"""Digests of the files of InsightFace's packs. Upstream publishes none, so a file that is not listed here is taken
+as it came and its digest recorded; from then on the server refuses another."""
+
+
+def main(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="InsightFace packs (buffalo_l, antelopev2, ...), or Ultralytics checkpoints (yolo11s.pt, ...).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of models; the server's models.folder.")] = Path("models"),
+    as_json: console.AsJson = False,
+) -> None:
+    """Fetch upstream models: InsightFace's packs by its own downloader, Ultralytics' by export.
+
+    Digests are checked and recorded in models.json. Checkpoints need the extra [export]. Without a network nothing is
+    changed.
+
+    Then: serve.py --models.folder models --models.faces det_10g --models.embedding w600k_r50
+
+    Exit code: 0 all were fetched, 1 one could not be, 2 bad usage.
+    """
+    if unknown := [name for name in names if name not in PACKS and not name.endswith(".pt")]:
+        console.fail(f"no such model: {', '.join(unknown)}; packs are {', '.join(PACKS)}", console.USAGE)
+    fetched: dict[str, ModelOrigin] = {}
+    for name in names:
+        try:
+            fetched |= _fetch_checkpoint(name, out) if name.endswith(".pt") else _fetch_pack(name, out)
+        except (requests.RequestException, ConnectionError) as error:
+            console.fail(
+                f"cannot fetch {name}, the network does not reach it ({type(error).__name__}); nothing changed"
+            )
+        except (ModelError, ExportFailed, OSError, RuntimeError) as error:
+            console.fail(f"cannot fetch {name}: {error}")
+    if as_json:
+        described = [
+            {"file": file, "sha256": origin.sha256, "license": origin.license, "source": origin.source}
+            for file, origin in fetched.items()
+        ]
+        console.print_json({"folder": str(out), "models": described})
+        return
+    table = Table("file", "SHA-256", "licence of the weights", "source", title=str(out), title_justify="left")
+    for file, origin in fetched.items():
+        table.add_row(file, origin.sha256[:16], origin.license, origin.source)
+    console.out.print(table)
+
+
+def _fetch_pack(name: str, out: Path) -> dict[str, ModelOrigin]:
+    """Download an InsightFace pack and keep the face detector and the recogniser of it."""
+    with tempfile.TemporaryDirectory(prefix="facet-fetch-") as folder:
+        with contextlib.redirect_stdout(io.StringIO()):  # InsightFace's downloader talks
+            pack = Path(ensure_available("models", name, root=folder))
+        return install(sorted(pack.rglob("*.onnx")), out, f"InsightFace's pack {name}")
+
+
+def install(files: list[Path], out: Path, source: str) -> dict[str, ModelOrigin]:
+    """Copy the models among files that the server can use into a folder, and record them.
+
+    Raises:
+        ModelError: a digest is not the known one, or no file is of use; nothing was changed then.
+    """
+    origins: dict[Path, ModelOrigin] = {}
+    for file in files:
+        digest = sha256_of(file)
+        if digest != KNOWN.get(file.name, digest):
+            raise ModelError(f"{file.name} has the SHA-256 {digest}, expected {KNOWN[file.name]}")
+        if _is_usable(file, digest):
+            origins[file] = ModelOrigin(digest, INSIGHTFACE, source)
+    if not origins:
+        raise ModelError(f"{source} has neither a face detector nor a recogniser that the server can use")
+    out.mkdir(parents=True, exist_ok=True)
+    for file in origins:
+        temporary = out / f"{file.name}.new"
+        shutil.copyfile(file, temporary)
+        temporary.replace(out / file.name)
+    recorded = {file.name: origin for file, origin in origins.items()}
+    record_models(out, recorded.items())
+    return recorded
+
+
+def _is_usable(file: Path, digest: str) -> bool:
+    session = OnnxSession(file)
+    try:
+        ScrfdDetector(session)
+    except ModelError:
+        try:
+            Embedder(session, ModelFile(file.stem, file, digest, file.stat().st_size, INSIGHTFACE, str(file)))
+        except ModelError:
+            return False
+    return True
+
+
+def _fetch_checkpoint(name: str, out: Path) -> dict[str, ModelOrigin]:
+    """Let Ultralytics download a checkpoint, and export it."""
+    export = export_model(name, out / f"{Path(name).stem}.onnx", size=640, dynamic=True)
+    return {Path(export.path).name: ModelOrigin(export.sha256, export.license, f"Ultralytics' checkpoint {name}")}
+
+
+if __name__ == "__main__":
+    typer.run(main)
