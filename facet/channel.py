@@ -32,7 +32,7 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
         "methodConfig": [
             {
                 "name": [{"service": service} for service in _SERVICES],
-                "timeout": f"{timeout}s",
+                "timeout": f"{timeout:.6f}s",
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.2s",

@@ -13,6 +13,7 @@ _HEAD = np.array(
     np.float64,
 )
 """The five landmarks of a mean head, millimetres from the tip of the nose: right, down, away from the viewer."""
+_HEAD_INVERSE = np.linalg.pinv(_HEAD - _HEAD.mean(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,9 @@ class Quality:
     Attributes:
         value: the summary in [0, 1]: the weakest of size, sharpness and frontality.
         size: the shorter side of the face box, pixels.
-        sharpness: variance of the Laplacian of the aligned grey crop over the variance of the crop, >= 0.
+        sharpness: the share of its gradient that the middle of the aligned crop loses when it is blurred, [0, 1]:
+            what is blurred already has little to lose (Crete et al., 2007, "The blur effect"). Sharp LFW faces
+            have 0.35, blurred by 4 pixels 0.14.
         yaw: turn to the side in degrees, positive to the viewer's right.
         pitch: tilt in degrees, positive up.
         roll: turn in the picture's plane in degrees, (-180, 180], positive clockwise.
@@ -47,7 +50,7 @@ class QualityLimits:
     """
 
     min_size: float = 32.0
-    min_sharpness: float = 0.006
+    min_sharpness: float = 0.15
     max_turn: float = 50.0
 
 
@@ -60,11 +63,10 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
         crop: the aligned face, BGR ``(112, 112, 3)``.
     """
     size = float(np.min(box[2:] - box[:2]))
-    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[16:96, 16:96].astype(np.float32)
-    sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var() / (grey.var() + 1.0))
+    sharpness = _gradient_lost(np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[16:96, 16:96], np.uint8))
     yaw, pitch, roll = head_pose(landmarks)
     turn = max(abs(yaw), abs(pitch))
-    value = min(_ramp(size, 12, 48), _ramp(sharpness, 0.0, 0.02), _ramp(turn, 75, 25))
+    value = min(_ramp(size, 12, 48), _ramp(sharpness, 0.1, 0.24), _ramp(turn, 75, 25))
     return Quality(value, size, sharpness, yaw, pitch, roll)
 
 
@@ -74,9 +76,8 @@ def head_pose(landmarks: NDArray[np.float32]) -> tuple[float, float, float]:
     Weak-perspective least squares on the landmarks (DeMenthon and Davis, 1995, without the iteration), then the
     nearest rotation.
     """
-    model = _HEAD - _HEAD.mean(0)
     points = landmarks.astype(np.float64) - landmarks.mean(0)
-    rows = (np.linalg.pinv(model) @ points).T
+    rows = (_HEAD_INVERSE @ points).T
     if not np.linalg.norm(rows, axis=1).all():
         return 0.0, 0.0, 0.0
     right, down = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -87,6 +88,16 @@ def head_pose(landmarks: NDArray[np.float32]) -> tuple[float, float, float]:
     pitch = np.degrees(np.arctan2(rotation[1, 2], rotation[2, 2]))
     roll = np.degrees(np.arctan2(points[1, 1] - points[0, 1], points[1, 0] - points[0, 0]))
     return float(yaw), float(np.clip(pitch, -90, 90)), float(roll)
+
+
+def _gradient_lost(grey: NDArray[np.uint8]) -> float:
+    """The share of the mean absolute gradient that a blur of 2.5 pixels takes, noise smoothed away before."""
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
+    blurred = cv2.GaussianBlur(smooth, (0, 0), 2.5)
+    before, after = (
+        float(np.abs(np.diff(each, axis=0)).mean() + np.abs(np.diff(each, axis=1)).mean()) for each in (smooth, blurred)
+    )
+    return max(0.0, 1 - after / before) if before > 0 else 0.0
 
 
 def _ramp(value: float, low: float, high: float) -> float:

@@ -92,7 +92,12 @@ def _protoc(*arguments: str) -> None:
     sources = sorted(path.relative_to(PROTO).as_posix() for path in PROTO.rglob("*.proto"))
     plugins = [f"--plugin={name}={_tool(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{wellknown}", f"-I{google}"]
-    subprocess.run([*command, *plugins, *arguments, *sources], cwd=ROOT, check=True)
+    result = subprocess.run(
+        [*command, *plugins, *arguments, *sources], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        Console(stderr=True).print(result.stderr.rstrip(), markup=False, highlight=False)
+        raise typer.Exit(1)
 
 
 def _tool(name: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from facet import FacetError
 from facet.requests import identify_request
 from facet.v1 import recognition_service_pb2 as pb
-from runtime.pictures import PictureError, decode
+from runtime.pictures import decode
 from scripts import choices, console
 from scripts.drawing import draw_faces
 from scripts.rendering import as_dict, faces_table
@@ -49,7 +49,11 @@ def main(
 
     Exit code: 0 all were answered, 1 some were not, 2 bad usage.
     """
-    found = console.find_pictures(pictures)
+    found = {
+        path: path.relative_to(source) if source.is_dir() else Path(path.name)
+        for source in pictures
+        for path in console.find_pictures([source])
+    }
     if not found:
         console.fail("there are no pictures in " + ", ".join(map(str, pictures)), console.USAGE)
     choice = choices.parse(face)
@@ -58,7 +62,7 @@ def main(
         console.connect(address, token, root_certificates) as client,
         console.progress("identifying", len(found)) as bar,
     ):
-        for path in found:
+        for path, name in found.items():
             try:
                 data = path.read_bytes()
                 request = identify_request(gallery, data, top_k=top_k, threshold=threshold, face=choice)
@@ -74,7 +78,7 @@ def main(
                 else:
                     console.out.print(faces_table(str(path), response))
                 if out is not None:
-                    _draw(path, data, response, out)
+                    _draw(data, response, out / name)
             bar.advance(bar.task_ids[0])
     raise typer.Exit(console.FAILED if failures else console.DONE)
 
@@ -87,17 +91,17 @@ def _say_failed(path: Path, error: FacetError | OSError, address: str, *, as_jso
     console.err.print(f"{path}: {message}", markup=False, soft_wrap=True)
 
 
-def _draw(path: Path, data: bytes, response: pb.IdentifyResponse, folder: Path) -> None:
-    """Write a copy with names; the service has decoded the picture already, so this one can as well."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _draw(data: bytes, response: pb.IdentifyResponse, target: Path) -> None:
+    """Write a copy with names, as a JPEG; the service has decoded the picture already, so this one can as well."""
     size = response.picture_size
+    picture = decode(data, max_pixels=size.width * size.height)
+    if target.suffix.lower() not in (".jpg", ".jpeg"):
+        target = target.with_name(f"{target.name}.jpg")
     try:
-        picture = decode(data, max_pixels=size.width * size.height)
-    except PictureError as error:
-        console.fail(f"{path}: {error}")
-    target = folder / f"{path.stem}.jpg"
-    if not cv2.imwrite(str(target), draw_faces(picture, list(response.faces))):
-        console.fail(f"cannot write {target}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(cv2.imencode(".jpg", draw_faces(picture, list(response.faces)))[1].tobytes())
+    except OSError as error:
+        console.fail(f"cannot write {target}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def need_fit(quality: Quality, limits: QualityLimits) -> None:
     if quality.sharpness < limits.min_sharpness:
         raise Unfit(
             "FACE_TOO_BLURRED",
-            f"the face has a sharpness of {quality.sharpness:.4f}, the least is {limits.min_sharpness:.4f}",
+            f"the face has a sharpness of {quality.sharpness:.2f}, the least is {limits.min_sharpness:.2f}",
         )
     if max(abs(quality.yaw), abs(quality.pitch)) > limits.max_turn:
         raise Unfit(

@@ -37,9 +37,11 @@ class GalleryServiceStub:
 
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
-                         list (INVALID_PAGE_TOKEN).
+                         list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
                          disk is full (STORAGE_FULL).
+      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+                         (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
       UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo), or its database cannot be
                          written (STORAGE_UNAVAILABLE).
@@ -134,9 +136,11 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
 
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
-                         list (INVALID_PAGE_TOKEN).
+                         list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
                          disk is full (STORAGE_FULL).
+      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+                         (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
       UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo), or its database cannot be
                          written (STORAGE_UNAVAILABLE).
@@ -227,9 +231,11 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
-                         list (INVALID_PAGE_TOKEN).
+                         list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
                          disk is full (STORAGE_FULL).
+      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+                         (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
       UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo), or its database cannot be
                          written (STORAGE_UNAVAILABLE).

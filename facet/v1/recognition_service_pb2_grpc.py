@@ -30,9 +30,11 @@ class RecognitionServiceStub:
 
     Errors that every method may return, beside those it lists:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-    of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE).
+    of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
+    bytes are no such message (INVALID_MESSAGE).
     RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
-    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun.
+    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+    (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
     UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
     INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
@@ -71,9 +73,11 @@ class RecognitionServiceServicer:
 
     Errors that every method may return, beside those it lists:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-    of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE).
+    of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
+    bytes are no such message (INVALID_MESSAGE).
     RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
-    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun.
+    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+    (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
     UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
     INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
@@ -81,7 +85,8 @@ class RecognitionServiceServicer:
 
     def Detect(self, request, context):
         """Finds objects. One picture, at most the server's limits of bytes and pixels.
-        Errors: those of the service.
+        Errors: those of the service, and
+        FAILED_PRECONDITION the server runs without an object detector (NO_OBJECT_DETECTOR).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,9 +161,11 @@ class RecognitionService:
 
     Errors that every method may return, beside those it lists:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-    of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE).
+    of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
+    bytes are no such message (INVALID_MESSAGE).
     RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
-    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun.
+    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+    (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
     UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
     INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).

@@ -31,9 +31,11 @@ class RecognitionServiceStub:
 
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE).
+                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
+                         bytes are no such message (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
-      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun.
+      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+                         (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
       UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
       INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
@@ -45,7 +47,8 @@ class RecognitionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RecognitionServiceAsyncStub: ...
     Detect: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.DetectRequest, _recognition_service_pb2.DetectResponse]
     """Finds objects. One picture, at most the server's limits of bytes and pixels.
-    Errors: those of the service.
+    Errors: those of the service, and
+      FAILED_PRECONDITION the server runs without an object detector (NO_OBJECT_DETECTOR).
     """
     AnalyzeFaces: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.AnalyzeFacesRequest, _recognition_service_pb2.AnalyzeFacesResponse]
     """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
@@ -75,9 +78,11 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
 
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE).
+                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
+                         bytes are no such message (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
-      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun.
+      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+                         (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
       UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
       INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
@@ -86,7 +91,8 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Detect: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.DetectRequest, _recognition_service_pb2.DetectResponse]  # type: ignore[assignment]
     """Finds objects. One picture, at most the server's limits of bytes and pixels.
-    Errors: those of the service.
+    Errors: those of the service, and
+      FAILED_PRECONDITION the server runs without an object detector (NO_OBJECT_DETECTOR).
     """
     AnalyzeFaces: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.AnalyzeFacesRequest, _recognition_service_pb2.AnalyzeFacesResponse]  # type: ignore[assignment]
     """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
@@ -115,9 +121,11 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE).
+                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
+                         bytes are no such message (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
-      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun.
+      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
+                         (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
       UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
       INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
@@ -130,7 +138,8 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.DetectResponse, _abc.Awaitable[_recognition_service_pb2.DetectResponse]]:
         """Finds objects. One picture, at most the server's limits of bytes and pixels.
-        Errors: those of the service.
+        Errors: those of the service, and
+          FAILED_PRECONDITION the server runs without an object detector (NO_OBJECT_DETECTOR).
         """
 
     @_abc_1.abstractmethod

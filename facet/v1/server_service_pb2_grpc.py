@@ -29,7 +29,10 @@ class ServerServiceStub:
     """What is running here.
 
     Errors that every method may return:
-    UNAUTHENTICATED the server wants a token and the call has none or another one (UNAUTHENTICATED).
+    INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
+    UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
+    UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
     """
 
     def __init__(self, channel):
@@ -49,7 +52,10 @@ class ServerServiceServicer:
     """What is running here.
 
     Errors that every method may return:
-    UNAUTHENTICATED the server wants a token and the call has none or another one (UNAUTHENTICATED).
+    INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
+    UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
+    UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
     """
 
     def GetServerInfo(self, request, context):
@@ -79,7 +85,10 @@ class ServerService:
     """What is running here.
 
     Errors that every method may return:
-    UNAUTHENTICATED the server wants a token and the call has none or another one (UNAUTHENTICATED).
+    INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
+    UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
+    UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
     """
 
     @staticmethod

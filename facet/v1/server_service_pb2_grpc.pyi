@@ -30,7 +30,10 @@ class ServerServiceStub:
     """What is running here.
 
     Errors that every method may return:
-      UNAUTHENTICATED the server wants a token and the call has none or another one (UNAUTHENTICATED).
+      INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
+      UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
+      UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
     """
 
     @_typing.overload
@@ -45,7 +48,10 @@ class ServerServiceAsyncStub(ServerServiceStub):
     """What is running here.
 
     Errors that every method may return:
-      UNAUTHENTICATED the server wants a token and the call has none or another one (UNAUTHENTICATED).
+      INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
+      UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
+      UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -56,7 +62,10 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     """What is running here.
 
     Errors that every method may return:
-      UNAUTHENTICATED the server wants a token and the call has none or another one (UNAUTHENTICATED).
+      INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
+      UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
+      UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
     """
 
     @_abc_1.abstractmethod

@@ -335,7 +335,9 @@ class Quality(_message.Message):
     size: _builtins.float
     """The shorter side of the face box in pixels."""
     sharpness: _builtins.float
-    """Variance of the Laplacian of the aligned grey 112x112 crop, brightness normalised; >= 0, blurred is low."""
+    """The share of its gradient that the middle of the aligned face loses when it is blurred, [0, 1]; what is
+    blurred already has little to lose.
+    """
     yaw: _builtins.float
     """Estimated turn of the head to the side in degrees, [-90, 90]; positive to the viewer's right."""
     pitch: _builtins.float
