@@ -32,7 +32,7 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
         "methodConfig": [
             {
                 "name": [{"service": service} for service in _SERVICES],
-                "timeout": f"{timeout:.6f}s",
+                "timeout": f"{max(timeout, 0.001):.3f}s",  # gRPC takes less than a millisecond for none
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.2s",

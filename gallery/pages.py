@@ -46,4 +46,8 @@ def last_id(token: str, *, scope: Sequence[str]) -> str:
     after = found[-1]
     if not isinstance(after, str):
         raise InvalidPageToken
+    try:
+        after.encode()
+    except UnicodeEncodeError as error:  # JSON can carry a lone surrogate, which nothing stores
+        raise InvalidPageToken from error
     return after

@@ -14,6 +14,7 @@ from PIL import Image
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MAX_PROGRESSIVE_SCANS = 100
 
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 0x0112
 _UNDO = {
     # orientation: (transpose, then flip rows, then flip columns)
@@ -73,8 +74,8 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            orientation = _orientation(image)
-            format_ = image.format or ""
+            orientation = _orientation(image, data)
+            format_ = "JPEG" if image.format == "MPO" else image.format or ""  # MPO: a JPEG with more behind it
     except Exception as error:  # Pillow raises what its parsers happen to meet on hostile bytes
         raise InvalidPicture(
             f"not a readable picture; {', '.join(FORMATS)} are understood, the first bytes are {data[:8].hex(' ')}"
@@ -135,13 +136,27 @@ def from_raw(
     return np.asarray(cv2.cvtColor(rows, code), np.uint8)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, data: bytes) -> int:
     """EXIF orientation, 1 to 8; 1 where there is none or the metadata is broken."""
     try:
-        orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
+        if image.format == "PNG" and "exif" not in image.info:
+            image.info["exif"] = _png_exif(data)
+        # Pillow's own method for PNG would decode all pixels in search of a chunk behind them.
+        orientation = int(Image.Image.getexif(image).get(_ORIENTATION_TAG, 1))
     except Exception:  # as above: broken metadata does not make a broken picture
         return 1
     return orientation if 1 <= orientation <= 8 else 1
+
+
+def _png_exif(data: bytes) -> bytes:
+    """What the chunk eXIf of a PNG holds, before or behind the pixels; empty where there is none."""
+    position = len(_PNG_SIGNATURE)
+    while position + 8 <= len(data):
+        length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
+        if kind == b"eXIf":
+            return data[position + 8 : position + 8 + length]
+        position += 12 + length
+    return b""
 
 
 def _upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

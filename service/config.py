@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,11 +18,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from facet.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from recognizer.finder import FinderSettings
 from recognizer.quality import QualityLimits
 
 ENV_PREFIX = "FACET_"
 NONE = "none"
+_OF_CLIENTS = (ADDRESS_VARIABLE, TOKEN_VARIABLE)
 
 _FINDER = FinderSettings()
 _QUALITY = QualityLimits()
@@ -69,6 +72,8 @@ class ServerConfig(_Section):
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
+        if self.token and not (self.token.get_secret_value().isascii() and self.token.get_secret_value().isprintable()):
+            raise ValueError("token must be printable ASCII: gRPC metadata carries nothing else")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key need each other")
         if not (self.token or self.allow_unauthenticated or _is_loopback(self.host)):
@@ -213,7 +218,8 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
     if file is not None and not file.is_file():
         raise ConfigError(f"there is no configuration file {file}")
     known = {f"{ENV_PREFIX}{section}".upper() for section in Config.model_fields}
-    strange = [name for name in os.environ if name.startswith(ENV_PREFIX) and name.split("__")[0].upper() not in known]
+    ours = [name for name in os.environ if name.startswith(ENV_PREFIX) and name not in _OF_CLIENTS]
+    strange = [name for name in ours if name.split("__")[0].upper() not in known]
     if strange:
         raise ConfigError(f"no such setting: {', '.join(sorted(strange))}")
 
@@ -223,6 +229,8 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
 
     try:
         return FileConfig(_cli_parse_args=list(arguments))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
     except SettingsError as error:
         raise ConfigError(str(error)) from error
     except ValueError as error:

@@ -111,7 +111,7 @@ class Engine:
     def __init__(self, config: Config) -> None:
         cv2.setNumThreads(1)
         self._max_pixels = config.pictures.max_pixels
-        self._max_faces = config.detection.max_faces
+        self._detection = config.detection
         self._objects, objects = _load_objects(config.models, config.detection)
         if self._objects is not None and self._objects.has_face_landmarks:
             self._finder, faces = None, None
@@ -151,10 +151,15 @@ class Engine:
         is_person = np.flatnonzero(np.isin(objects.class_ids, person_ids))
         with work.stopwatch.stage("faces"):
             if self._finder is None:
-                faces = faces_of(objects, self.class_names)
+                faces = faces_of(
+                    objects,
+                    self.class_names,
+                    min_score=self._detection.face_min_score,
+                    min_height=self._detection.face_min_height,
+                )
             else:
                 faces = self._finder.find(picture, objects.boxes[is_person])
-            faces = faces.take(range(min(len(faces), self._max_faces)))
+            faces = faces.take(range(min(len(faces), self._detection.max_faces)))
             owners = faces_of_persons(faces, objects.boxes[is_person])
         persons = np.where(owners >= 0, np.append(is_person, -1)[owners], -1)
         work.check()
@@ -215,7 +220,9 @@ def _load_faces(models: ModelsConfig, detection: DetectionConfig) -> tuple[FaceF
     except UnsupportedModel as no_scrfd:
         try:
             yolo = YoloDetector(session, size=detection.face_fine_side, min_score=detection.face_min_score)
-            return YoloFaceFinder(yolo), LoadedModel("faces", file, yolo.head_kind)
+            return YoloFaceFinder(yolo, min_height=detection.face_min_height), LoadedModel(
+                "faces", file, yolo.head_kind
+            )
         except UnsupportedModel as no_yolo:
             raise UnsupportedModel(f"{file.name} finds no faces. Either {no_scrfd}. Or {no_yolo}") from no_yolo
     return FaceFinder(scrfd, settings), LoadedModel("faces", file, "scrfd")

@@ -29,6 +29,14 @@ class Unauthenticated(Exception):
     """The call has no token, or another one than the server's."""
 
 
+class ShuttingDown(Exception):
+    """The server finishes what it has begun, and begins nothing more."""
+
+
+class UnreadableMessage(Exception):
+    """The bytes of a request are not the message that the method takes."""
+
+
 class Blamed(Exception):
     """An error of a room below, and the field of the request that led to it; the error is the cause.
 
@@ -151,12 +159,17 @@ def _of_gallery(error: BaseException, to_blame: str) -> _Failure | None:
 
 
 def _of_server(error: BaseException) -> _Failure | None:
-    """What the server has no room, no time or no part for."""
+    """What the server has no room, no time or no part for, or does not understand."""
     match error:
         case QueueFull():
-            retry = error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS))
             message = "as many requests wait as may; try again a little later"
-            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", message, (retry,))
+            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", message, _retry())
+        case ShuttingDown():
+            message = "the server is going down; try again a little later"
+            return _Failure(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", message, _retry())
+        case UnreadableMessage():
+            message = "the request is not the message that the method takes"
+            return _Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MESSAGE", message)
         case RequestExpired():
             message = "the deadline passed before the work was done"
             return _Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message)
@@ -171,6 +184,10 @@ def _of_server(error: BaseException) -> _Failure | None:
 def _bad_request(path: str, description: str) -> tuple[Message, ...]:
     violation = error_details_pb2.BadRequest.FieldViolation(field=path, description=description)
     return (error_details_pb2.BadRequest(field_violations=[violation]),)
+
+
+def _retry() -> tuple[Message, ...]:
+    return (error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)),)
 
 
 def _resource(error: gallery.GalleryError) -> tuple[Message, ...]:

@@ -22,7 +22,6 @@ from service.engine import Engine
 from service.enrollment import need_fit
 from service.errors import blaming, internal, to_status
 from service.recognition import Context, begin, look, only_face
-from service.validate import InvalidField
 from service.workers import Work, Workers
 
 _log = structlog.get_logger("facet.galleries")
@@ -134,6 +133,8 @@ class GalleryServicer(GalleryServiceServicer):
             while (response := await answered.get()) is not None:
                 yield response
             await reading
+        except ExceptionGroup as group:  # of the task group: its items fail by themselves, so this is the stream's own
+            raise group.exceptions[0] from None
         finally:
             reading.cancel()
 
@@ -193,15 +194,14 @@ class GalleryServicer(GalleryServiceServicer):
         gallery_id = validate.gallery_id(request.gallery_id)
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
-        if not request.embedding.contract:
-            raise InvalidField("embedding.contract", "is missing")
+        contract = validate.contract(request.embedding.contract, "embedding.contract")
         probe = np.array(request.embedding.values, np.float32)
         work = begin(context)
 
         def task() -> pb.SearchEmbeddingResponse:
             with work.stopwatch.stage("search"), blaming("embedding.values"):
                 found = self._galleries.search(
-                    gallery_id, probe[None], top_k=top_k, threshold=threshold, contract=request.embedding.contract
+                    gallery_id, probe[None], top_k=top_k, threshold=threshold, contract=contract
                 )
             return pb.SearchEmbeddingResponse(identification=convert.identification(found[0]))
 

@@ -6,15 +6,17 @@ import asyncio
 import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
 import uuid_utils
+from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from pydantic import SecretStr
 
-from service.errors import Unauthenticated, internal, to_status
+from service.errors import ShuttingDown, Unauthenticated, UnreadableMessage, internal, to_status
 
 _PUBLIC = ("/grpc.health.v1.Health/",)
 _STATUS_KEY = "grpc-status-details-bin"
@@ -35,6 +37,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, token: SecretStr | None) -> None:
         self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
+        self._open_calls = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse calls from now on, and wait until those that are open have ended, at most so long."""
+        self._draining = True
+        if self._open_calls:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
 
     async def intercept_service(
         self,
@@ -50,14 +62,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return self._stream(handler, method)
         return grpc.unary_unary_rpc_method_handler(
             self._unary(handler.unary_unary, method),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
     def _unary(self, behaviour: Any, method: str) -> Any:
         async def call(request: Any, context: _Context) -> Any:
             async def answer() -> Any:
-                return await behaviour(request, context)
+                return await behaviour(_readable(request), context)
 
             return await self._watched(answer, context, method)
 
@@ -65,15 +77,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _stream(self, handler: Any, method: str) -> _Handler:
         async def call(requests: AsyncIterator[Any], context: _Context) -> None:
+            readable = (_readable(request) async for request in requests)
+
             async def answer() -> None:
-                async for response in handler.stream_stream(requests, context):
+                async for response in handler.stream_stream(readable, context):
                     await context.write(response)
 
             await self._watched(answer, context, method)
 
         return grpc.stream_stream_rpc_method_handler(
             call,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
@@ -83,8 +97,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_id = str(uuid_utils.uuid7())
         log = _log.bind(method=method.removeprefix("/facet.v1."), request_id=request_id)
         code = "OK"
+        self._open_calls += 1
         try:
-            self._authenticate(context)
+            self._admit(context)
             return await answer()
         except asyncio.CancelledError:
             code = "CANCELLED"
@@ -97,7 +112,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = _CODES[status.code].name
             await _abort(context, status)
         finally:
+            self._open_calls -= 1
+            if self._draining and not self._open_calls:
+                self._idle.set()
             log.info("call", code=code, ms=round((time.monotonic() - start) * 1e3, 1))
+
+    def _admit(self, context: _Context) -> None:
+        self._authenticate(context)
+        if self._draining:
+            raise ShuttingDown
 
     def _authenticate(self, context: _Context) -> None:
         if self._expected is None:
@@ -106,6 +129,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         said = given[0] if len(given) == 1 else b""
         if not hmac.compare_digest(said.encode() if isinstance(said, str) else said, self._expected):
             raise Unauthenticated
+
+
+def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Let what cannot be read through, for :func:`_readable` to refuse where errors are given a status."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data) if deserialize else data
+        except DecodeError:
+            return UnreadableMessage()
+
+    return read
+
+
+def _readable(request: Any) -> Any:
+    if isinstance(request, UnreadableMessage):
+        raise request
+    return request
 
 
 async def _abort(context: _Context, status: Status) -> NoReturn:

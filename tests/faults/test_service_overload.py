@@ -1,0 +1,190 @@
+"""More work than there is room or time for, and the end of the server while work is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from numpy.typing import NDArray
+
+from facet import AsyncClient, Client, DeadlineExceeded, ResourceExhausted, Unavailable, picture
+from facet.requests import enroll_request
+from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import recognition_service_pb2 as pb
+from service.config import Config, GalleryConfig, ModelsConfig, ServerConfig
+from service.engine import Engine, Source
+from service.server import Server
+from service.workers import Work
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serve
+
+
+class GatedEngine(Engine):
+    """The engine, counting the pictures that it begins, each of which waits at a gate first."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.begun = 0
+        self.reached = threading.Event()
+        self.gate = threading.Event()
+
+    def decode(self, source: Source, work: Work) -> NDArray[np.uint8]:
+        self.begun += 1
+        self.reached.set()
+        assert self.gate.wait(60)
+        return super().decode(source, work)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    server: Server
+    engine: GatedEngine
+    client: AsyncClient
+    address: str
+
+    async def detect(self, data: bytes, seconds: float | None = None) -> pb.DetectResponse:
+        request = pb.DetectRequest(picture=picture(data))
+        return await self.client.recognition.Detect(request, timeout=seconds)
+
+
+@asynccontextmanager
+async def running(folder: Path, *, max_queue: int, drain_seconds: float = 60) -> AsyncIterator[Running]:
+    """A server of one worker in this process; its gate is closed."""
+    config = Config(
+        server=ServerConfig(port=0, workers=1, max_queue=max_queue, drain_seconds=drain_seconds),
+        gallery=GalleryConfig(database=folder / "facet.sqlite3"),
+        models=ModelsConfig(faces="scrfd_500m_bnkps"),
+    )
+    threads = cv2.getNumThreads()
+    server = Server(config)
+    server.engine = engine = GatedEngine(config)
+    address = await server.start()
+    try:
+        async with AsyncClient(address) as client:
+            yield Running(server, engine, client, address)
+    finally:
+        engine.gate.set()
+        await server.stop()
+        cv2.setNumThreads(threads)
+
+
+async def test_a_request_whose_deadline_passed_in_the_queue_costs_no_inference(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    async with running(tmp_path, max_queue=32) as at:
+        first = asyncio.ensure_future(at.detect(pictures.street))
+        await asyncio.to_thread(at.engine.reached.wait, 60)
+        late = await asyncio.gather(*(at.detect(pictures.street, 0.05) for _ in range(16)), return_exceptions=True)
+        assert all(isinstance(error, DeadlineExceeded) for error in late)
+        at.engine.gate.set()
+        await first
+        await at.detect(pictures.street)
+        assert at.engine.begun == 2
+
+
+async def test_a_request_that_its_client_cancelled_costs_no_inference(tmp_path: Path, pictures: Pictures) -> None:
+    async with running(tmp_path, max_queue=32) as at:
+        first = asyncio.ensure_future(at.detect(pictures.street))
+        await asyncio.to_thread(at.engine.reached.wait, 60)
+        given_up = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(8)]
+        # A call that is answered shows that those sent before it have arrived.
+        await at.client.create_gallery("arrived")
+        for call in given_up:
+            call.cancel()
+        ended = await asyncio.gather(*given_up, return_exceptions=True)
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended)
+        await at.client.create_gallery("cancelled")
+        at.engine.gate.set()
+        await first
+        await at.detect(pictures.street)
+        assert at.engine.begun == 2
+
+
+async def test_one_request_more_than_may_wait_is_refused_with_when_to_come_again(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    async with running(tmp_path, max_queue=2) as at:
+        calls = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(5)]
+        refused, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        at.engine.gate.set()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        errors = [each for each in results if isinstance(each, ResourceExhausted)]
+        assert len(errors) == 2
+        assert all((error.reason, error.retry_after) == ("QUEUE_FULL", 1.0) for error in errors)
+        assert sum(isinstance(each, pb.DetectResponse) for each in results) == 3
+        assert refused
+        await at.detect(pictures.street)
+
+
+async def test_a_batch_waits_for_room_where_a_single_request_is_refused(tmp_path: Path, pictures: Pictures) -> None:
+    async with running(tmp_path, max_queue=0) as at:
+        await at.client.create_gallery("g")
+        at.engine.gate.set()
+        items = [
+            gallery_pb.EnrollBatchRequest(item_id=str(i), enrollment=enroll_request("g", "yao", pictures.yaoming))
+            for i in range(6)
+        ]
+        answers = [answer async for answer in at.client.galleries.EnrollBatch(iter(items))]
+        assert [answer.status.code for answer in answers] == [0] * 6
+
+
+async def test_a_server_that_goes_down_finishes_what_it_began_and_begins_nothing_more(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    async with running(tmp_path, max_queue=4) as at, grpc.aio.insecure_channel(at.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watching = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+        accepted = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(3)]
+        await asyncio.to_thread(at.engine.reached.wait, 60)
+        await at.client.create_gallery("arrived")
+        stopping = asyncio.ensure_future(at.server.stop())
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert (
+            await health.Check(health_pb2.HealthCheckRequest())
+        ).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with pytest.raises(Unavailable) as caught:
+            await at.detect(pictures.street)
+        assert (caught.value.reason, caught.value.retry_after) == ("SHUTTING_DOWN", 1.0)
+        assert not stopping.done()
+        at.engine.gate.set()
+        answers = await asyncio.gather(*accepted)
+        assert all(answer.objects for answer in answers)
+        await stopping
+        assert at.engine.begun == 3
+
+
+async def test_a_server_waits_only_so_long_for_what_it_began(tmp_path: Path, pictures: Pictures) -> None:
+    async with running(tmp_path, max_queue=4, drain_seconds=0.05) as at:
+        call = asyncio.ensure_future(at.detect(pictures.street))
+        await asyncio.to_thread(at.engine.reached.wait, 60)
+        stopping = asyncio.ensure_future(at.server.stop())
+        with pytest.raises(Unavailable):
+            await call
+        at.engine.gate.set()
+        await stopping
+
+
+def test_sigterm_lets_requests_under_way_finish_and_exits_with_zero(serve: Serve, pictures: Pictures) -> None:
+    serving = serve("--server.workers", "1", "--models.objects", "none")
+    with Client(serving.address) as client:
+        request = pb.AnalyzeFacesRequest(picture=picture(pictures.players), include_embeddings=True)
+        calls = [client.recognition.AnalyzeFaces.future(request) for _ in range(6)]
+        calls[0].result()
+        serving.process.terminate()
+        assert all(len(call.result().faces) > 20 for call in calls)
+    assert serving.stop() == 0
+    events = [line["event"] for line in serving.log_lines()]
+    assert events[-1] == "stopped"
+    assert events.index("draining") < events.index("stopped")

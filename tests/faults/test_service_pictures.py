@@ -1,0 +1,291 @@
+"""Hostile and unusual pictures: each is answered, or refused with a field and a reason, and the server goes on."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from facet import Client, InvalidArgument, ResourceExhausted, picture
+from facet.v1 import recognition_service_pb2 as pb
+from facet.v1 import types_pb2
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serve
+
+ORIENTATION = 0x0112
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+FORTY_MEGAPIXELS = (8000, 5000)
+BOUND = 1_500_000_000
+
+
+def analyze(client: Client, source: bytes | NDArray[np.uint8] | types_pb2.Picture) -> pb.AnalyzeFacesResponse:
+    return client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(source)))
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def flat_png(width: int, height: int, *, before: bytes = b"", behind: bytes = b"", rows: int | None = None) -> bytes:
+    """A grey RGB picture in few bytes; ``rows`` are as many as are really there."""
+    compressor = zlib.compressobj(9)
+    row = b"\0" + b"\x7f" * (3 * width)
+    pixels = b"".join(compressor.compress(row) for _ in range(height if rows is None else rows)) + compressor.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return SIGNATURE + chunk(b"IHDR", header) + before + chunk(b"IDAT", pixels) + behind + chunk(b"IEND", b"")
+
+
+def bomb(kind: bytes) -> bytes:
+    """A chunk of a hundred megabytes of zeros, compressed."""
+    return chunk(kind, b"a\0\0" + zlib.compress(bytes(10**8), 9))
+
+
+def with_segment(jpeg: bytes, marker: int, payload: bytes, times: int = 1) -> bytes:
+    segment = bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
+    return jpeg[:2] + times * segment + jpeg[2:]
+
+
+@pytest.fixture(scope="module")
+def image(pictures: Pictures) -> Image.Image:
+    return Image.open(io.BytesIO(pictures.yaoming)).convert("RGB")
+
+
+@pytest.fixture
+def alive(client: Client, pictures: Pictures) -> Iterator[None]:
+    """After the test a good picture must be answered as ever."""
+    yield
+    assert len(analyze(client, pictures.yaoming).faces) == 1
+
+
+def refusal(client: Client, source: bytes | types_pb2.Picture) -> tuple[str, list[str]]:
+    with pytest.raises(InvalidArgument) as caught:
+        analyze(client, source)
+    assert caught.value.message
+    return caught.value.reason, list(caught.value.fields)
+
+
+BROKEN: dict[str, Callable[[Image.Image], bytes]] = {
+    "empty": lambda _: b"",
+    "no picture": lambda _: b"this is no picture at all",
+    "zeros": lambda _: bytes(1000),
+    "half a JPEG": lambda image: half(encode(image, "JPEG")),
+    "half a progressive JPEG": lambda image: half(encode(image, "JPEG", progressive=True)),
+    "half a PNG": lambda image: half(encode(image, "PNG")),
+    "half a WebP": lambda image: half(encode(image, "WEBP")),
+    "half a BMP": lambda image: half(encode(image, "BMP")),
+    "a JPEG's first bytes": lambda image: encode(image, "JPEG")[:20],
+    "GIF": lambda image: encode(image, "GIF"),
+    "TIFF": lambda image: encode(image, "TIFF"),
+    "0x0": lambda _: flat_png(0, 0),
+    "corrupt pixels": lambda _: (
+        SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"?")
+    ),
+    "fewer rows than promised": lambda _: flat_png(100, 100, rows=50),
+    "a bomb of compressed text": lambda _: flat_png(9, 9, before=bomb(b"zTXt")),
+    "a bomb of a colour profile": lambda _: flat_png(9, 9, before=bomb(b"iCCP")),
+}
+
+
+def half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.usefixtures("alive")
+def test_a_broken_picture_is_refused(client: Client, image: Image.Image, name: str) -> None:
+    assert refusal(client, BROKEN[name](image)) == ("INVALID_PICTURE", ["picture"])
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_decompression_bomb_is_refused_by_its_header(client: Client) -> None:
+    assert refusal(client, flat_png(20_000, 20_000, rows=0)) == ("PICTURE_TOO_LARGE", ["picture"])
+    assert refusal(client, flat_png(20_000, 20_000, rows=2000)) == ("PICTURE_TOO_LARGE", ["picture"])
+
+
+def test_sixteen_pictures_of_forty_megapixels_at_once_stay_within_bounded_memory(
+    serve: Serve, pictures: Pictures
+) -> None:
+    serving = serve()
+    huge = flat_png(*FORTY_MEGAPIXELS)
+    with Client(serving.address, timeout=120) as client:
+        analyze(client, pictures.yaoming)
+        before = serving.resident_bytes()
+        with ThreadPoolExecutor(16) as senders:
+            answers = list(senders.map(lambda _: analyze(client, huge), range(16)))
+        assert [answer.picture_size.width for answer in answers] == [FORTY_MEGAPIXELS[0]] * 16
+        assert serving.resident_bytes() - before < BOUND
+
+
+def test_a_bomb_that_is_whole_costs_no_memory(serve: Serve, pictures: Pictures) -> None:
+    serving = serve("--models.objects", "none")
+    with Client(serving.address) as client:
+        analyze(client, pictures.yaoming)
+        before = serving.resident_bytes()
+        assert refusal(client, flat_png(20_000, 20_000)) == ("PICTURE_TOO_LARGE", ["picture"])
+        assert serving.resident_bytes() - before < 100_000_000
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 20_000), (20_000, 1), (4000, 20), (20, 4000)])
+@pytest.mark.usefixtures("alive")
+def test_extreme_shapes_are_answered_without_faces(client: Client, width: int, height: int) -> None:
+    for source in (flat_png(width, height), np.zeros((height, width, 3), np.uint8)):
+        answer = analyze(client, source)
+        assert (answer.picture_size.width, answer.picture_size.height) == (width, height)
+        assert not answer.faces
+
+
+def test_a_face_is_found_alike_in_every_kind_of_picture(client: Client, image: Image.Image) -> None:
+    bgr = np.asarray(image)[..., ::-1]
+    deep = np.ascontiguousarray(bgr.astype(np.uint16) * 257)
+    deep_grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    other = Image.new("RGB", image.size, "red")
+    kinds = {
+        "8-bit PNG": encode(image, "PNG"),
+        "16-bit PNG": cv2.imencode(".png", deep)[1].tobytes(),
+        "16-bit grey PNG": cv2.imencode(".png", deep_grey)[1].tobytes(),
+        "grey PNG": encode(image.convert("L"), "PNG"),
+        "grey JPEG": encode(image.convert("L"), "JPEG", quality=95),
+        "grey with alpha": encode(image.convert("LA"), "PNG"),
+        "palette": encode(image.quantize(256), "PNG"),
+        "CMYK JPEG": encode(image.convert("CMYK"), "JPEG", quality=95),
+        "alpha PNG": encode(image.convert("RGBA"), "PNG"),
+        "lossless WebP": encode(image, "WEBP", lossless=True),
+        "alpha WebP": encode(image.convert("RGBA"), "WEBP", lossless=True),
+        "BMP": encode(image, "BMP"),
+        "animated PNG": encode(image, "PNG", save_all=True, append_images=[other]),
+        "animated WebP": encode(image, "WEBP", save_all=True, append_images=[other], lossless=True, duration=50),
+        "several pictures in a JPEG": encode(image, "MPO", save_all=True, append_images=[other], quality=95),
+    }
+    exact = ("16-bit PNG", "alpha PNG", "lossless WebP", "alpha WebP", "BMP", "animated PNG", "animated WebP")
+    (expected,) = analyze(client, kinds["8-bit PNG"]).faces
+    for name, data in kinds.items():
+        (found,) = analyze(client, data).faces
+        assert corners(found.face) == pytest.approx(corners(expected.face), abs=3), name
+        if name in exact:
+            assert found == expected, name
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_turned_picture_is_answered_upright(client: Client, image: Image.Image, kind: str) -> None:
+    undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transpose that makes what the orientation undoes
+    choices: dict[str, dict[str, Any]] = {
+        "JPEG": {"quality": 100, "subsampling": 0},
+        "PNG": {},
+        "WEBP": {"lossless": True},
+    }
+    options = choices[kind]
+    (expected,) = analyze(client, encode(image, kind, **options)).faces
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        stored = image.transpose(Image.Transpose(undone[orientation])) if orientation > 1 else image
+        answer = analyze(client, encode(stored, kind, exif=exif, **options))
+        assert (answer.picture_size.width, answer.picture_size.height) == image.size
+        (found,) = answer.faces
+        assert corners(found.face) == pytest.approx(corners(expected.face), abs=0.5), orientation
+        assert points(found.face) == pytest.approx(points(expected.face), abs=0.5), orientation
+
+
+def corners(face: types_pb2.DetectedFace) -> list[float]:
+    return [face.box.x1, face.box.y1, face.box.x2, face.box.y2]
+
+
+def points(face: types_pb2.DetectedFace) -> list[float]:
+    marks = face.landmarks
+    five = (marks.left_eye, marks.right_eye, marks.nose, marks.left_mouth, marks.right_mouth)
+    return [coordinate for point in five for coordinate in (point.x, point.y)]
+
+
+@pytest.mark.usefixtures("alive")
+def test_metadata_however_much_or_broken_does_not_spoil_a_picture(client: Client, pictures: Pictures) -> None:
+    broken = b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(range(200))
+    loops = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x8769, 4, 1, 8, 8)
+    sources = {
+        "corrupt EXIF": with_segment(pictures.yaoming, 0xE1, broken),
+        "EXIF that points at itself": with_segment(pictures.yaoming, 0xE1, loops),
+        "260 segments of 60 KB": with_segment(pictures.yaoming, 0xE1, b"Exif\0\0" + bytes(60_000), 250),
+        "260 pieces of a profile": with_segment(pictures.yaoming, 0xE2, b"ICC_PROFILE\0\1\1" + bytes(60_000), 250),
+        "comments": with_segment(pictures.yaoming, 0xFE, bytes(60_000), 250),
+    }
+    for name, data in sources.items():
+        assert len(analyze(client, data).faces) == 1, name
+    texts = b"".join(chunk(b"tEXt", b"key%d\0value" % number) for number in range(20_000))
+    assert not analyze(client, flat_png(64, 64, before=texts)).faces
+    assert not analyze(client, flat_png(64, 64, behind=bomb(b"zTXt"))).faces
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_jpeg_of_endless_scans_is_refused(client: Client, image: Image.Image) -> None:
+    progressive = encode(image, "JPEG", progressive=True)
+    last = progressive.rindex(b"\xff\xda")
+    scan = progressive[last:-2]
+    assert refusal(client, progressive[:-2] + scan * 2000 + progressive[-2:]) == ("INVALID_PICTURE", ["picture"])
+
+
+RAW = {
+    "wrong size": (
+        types_pb2.RawPicture(width=10, height=10, pixel_format=types_pb2.PIXEL_FORMAT_BGR, pixels=bytes(299)),
+        "INVALID_PICTURE",
+        "",
+    ),
+    "no pixels": (
+        types_pb2.RawPicture(width=10, height=10, pixel_format=types_pb2.PIXEL_FORMAT_BGR),
+        "INVALID_PICTURE",
+        "",
+    ),
+    "zero width": (
+        types_pb2.RawPicture(width=0, height=10, pixel_format=types_pb2.PIXEL_FORMAT_BGR),
+        "INVALID_PICTURE",
+        "",
+    ),
+    "zero height": (
+        types_pb2.RawPicture(width=10, height=0, pixel_format=types_pb2.PIXEL_FORMAT_RGB),
+        "INVALID_PICTURE",
+        "",
+    ),
+    "a size beyond all": (
+        types_pb2.RawPicture(width=2**32 - 1, height=2**32 - 1, pixel_format=types_pb2.PIXEL_FORMAT_BGR),
+        "PICTURE_TOO_LARGE",
+        "",
+    ),
+    "no format": (types_pb2.RawPicture(width=1, height=1, pixels=bytes(3)), "INVALID_FIELD", ".raw.pixel_format"),
+    "an unknown format": (
+        types_pb2.RawPicture(width=1, height=1, pixel_format=99, pixels=bytes(3)),  # type: ignore[arg-type]
+        "INVALID_FIELD",
+        ".raw.pixel_format",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+@pytest.mark.usefixtures("alive")
+def test_raw_pixels_that_do_not_fit_are_refused(client: Client, name: str) -> None:
+    raw, reason, field = RAW[name]
+    assert refusal(client, types_pb2.Picture(raw=raw)) == (reason, [f"picture{field}"])
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_request_without_a_picture_is_refused(client: Client) -> None:
+    assert refusal(client, types_pb2.Picture()) == ("INVALID_FIELD", ["picture"])
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_message_over_the_limit_is_refused(client: Client) -> None:
+    with pytest.raises(ResourceExhausted, match="larger than max"):
+        analyze(client, bytes(17 * 2**20))

@@ -1,0 +1,196 @@
+"""What keeps a server from starting, said in one clear line and an exit code; and what other models do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from facet import Client, FailedPrecondition, picture
+from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import recognition_service_pb2 as pb
+from facet.v1 import server_service_pb2 as server_pb
+from runtime.models import MANIFEST, find_model
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Refused, Serve
+
+FAILED, USAGE = 1, 2
+
+
+def analyze(client: Client, data: bytes) -> pb.AnalyzeFacesResponse:
+    return client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(data), include_objects=True))
+
+
+def complaint(stderr: str) -> str:
+    """The only line in which the server says why; its structured log may stand beside it."""
+    (line,) = [each for each in stderr.splitlines() if each.startswith("serve.py: ")]
+    assert "Traceback" not in stderr
+    return line
+
+
+def test_a_second_server_on_a_database_in_use_is_refused(serve: Serve, refused: Refused, tmp_path: Path) -> None:
+    serve()
+    result = refused("--server.port", "0", "--gallery.database", str(tmp_path / "facet.sqlite3"))
+    assert result.returncode == FAILED
+    assert "facet.sqlite3" in complaint(result.stderr)
+    assert not result.stdout
+
+
+def test_a_port_that_is_taken_is_refused(refused: Refused) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = refused("--server.port", str(port))
+    assert result.returncode == FAILED
+    assert f"cannot listen on 127.0.0.1:{port}" in complaint(result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "named"),
+    [
+        (("--server.port", "70000"), {}, "server.port"),
+        (("--detection.object-size", "many"), {}, "detection.object_size"),
+        ((), {"FACET_SERVER__PROT": "1"}, "server.prot"),
+        ((), {"FACET_SERVRE__PORT": "1"}, "FACET_SERVRE__PORT"),
+        (("--server.host", "0.0.0.0"), {}, "token"),
+        (("--server.tls-key", "key.pem"), {}, "tls_certificate"),
+        (("--config", "missing.toml"), {}, "missing.toml"),
+        (("--no-such-flag",), {}, "--no-such-flag"),
+    ],
+)
+def test_a_broken_configuration_is_refused_by_the_field(
+    refused: Refused, flags: tuple[str, ...], environment: dict[str, str], named: str
+) -> None:
+    result = refused(*flags, environment=environment)
+    assert result.returncode == USAGE
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_variables_of_clients_are_no_settings_of_the_server(serve: Serve) -> None:
+    serving = serve(
+        "--models.objects", "none", environment={"FACET_TOKEN": "a client's", "FACET_ADDRESS": "elsewhere:1"}
+    )
+    assert serving.said["configuration"]["server"]["token"] is None
+
+
+def test_a_missing_model_is_refused(refused: Refused) -> None:
+    result = refused("--models.embedding", "no-such-model")
+    assert result.returncode == FAILED
+    assert "no model 'no-such-model'" in complaint(result.stderr)
+
+
+def test_a_damaged_model_is_refused(refused: Refused, tmp_path: Path) -> None:
+    original = find_model("scrfd_500m_bnkps")
+    damaged = bytearray(original.path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "faces.onnx").write_bytes(damaged)
+    entry = {"sha256": original.sha256, "license": "x", "source": "y"}
+    (tmp_path / MANIFEST).write_text(json.dumps({"faces.onnx": entry}), "utf-8")
+    result = refused("--models.folder", str(tmp_path), "--models.faces", "faces")
+    assert result.returncode == FAILED
+    said = complaint(result.stderr)
+    assert original.sha256 in said
+    assert hashlib.sha256(damaged).hexdigest() in said
+
+
+def test_a_file_that_is_no_model_is_refused(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model at all", "utf-8")
+    for role in ("objects", "faces", "embedding"):
+        result = refused(f"--models.{role}", str(tmp_path / "text.onnx"))
+        assert result.returncode == FAILED
+        assert "text.onnx" in complaint(result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("role", "model"),
+    [
+        ("objects", "w600k_mbf"),
+        ("objects", "scrfd_500m_bnkps"),
+        ("faces", "w600k_mbf"),
+        ("faces", "yolo11n"),
+        ("embedding", "yolo11n"),
+        ("embedding", "scrfd_500m_bnkps"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_with_what_was_expected(refused: Refused, role: str, model: str) -> None:
+    result = refused(f"--models.{role}", model)
+    assert result.returncode == FAILED
+    said = complaint(result.stderr)
+    assert "expected" in said
+    assert "found" in said
+
+
+def test_a_gallery_of_another_embedding_model_is_listed_but_not_searched(
+    serve: Serve, shared: Path, pictures: Pictures
+) -> None:
+    first = serve("--models.objects", "none")
+    with Client(first.address) as client:
+        client.create_gallery("old")
+        client.enroll("old", "yao", pictures.yaoming)
+    assert first.stop() == 0
+    second = serve("--models.objects", "none", "--models.embedding", str(shared / "models" / "mobilefacenet-128.onnx"))
+    assert second.said["contract"] != first.said["contract"]
+    with Client(second.address) as client:
+        (listed,) = client.galleries.ListGalleries(gallery_pb.ListGalleriesRequest()).galleries
+        assert (listed.gallery_id, listed.subject_count) == ("old", 1)
+        assert listed.contract == first.said["contract"]
+        assert [subject.subject_id for subject in client.subjects("old")] == ["yao"]
+        for call in (
+            lambda: client.identify("old", pictures.yaoming),
+            lambda: client.enroll("old", "ming", pictures.yaoming),
+            lambda: client.verify(("old", "yao"), pictures.yaoming),
+        ):
+            with pytest.raises(FailedPrecondition) as caught:
+                call()
+            assert caught.value.reason == "CONTRACT_MISMATCH"
+        client.create_gallery("new")
+        client.enroll("new", "yao", pictures.yaoming)
+        (face,) = client.identify("new", pictures.yaoming).faces
+        assert face.identification.candidates[0].similarity > 0.99
+        assert client.server.GetServerInfo(server_pb.GetServerInfoRequest()).embedding_dimension == 128
+        client.galleries.DeleteGallery(gallery_pb.DeleteGalleryRequest(gallery_id="old", force=True))
+
+
+@pytest.mark.parametrize("role", ["faces", "objects"])
+def test_a_yolo_model_of_faces_takes_the_place_of_scrfd(
+    serve: Serve, client: Client, shared: Path, pictures: Pictures, role: str
+) -> None:
+    model = shared / "models" / "yolov8-lite-t-face.onnx"
+    (expected,) = analyze(client, pictures.yaoming).faces
+    serving = serve(f"--models.{role}", str(model))
+    roles = [each["role"] for each in serving.said["models"]]
+    assert roles == (["objects", "embedding"] if role == "objects" else ["objects", "faces", "embedding"])
+    with Client(serving.address) as other:
+        (found,) = analyze(other, pictures.yaoming).faces
+        assert points(found) == pytest.approx(points(expected), abs=8)
+        other.create_gallery("team")
+        other.enroll("team", "yao", pictures.yaoming)
+        squad = other.identify("team", pictures.players).faces
+    assert sum(face.identification.decision == pb.DECISION_MATCH for face in squad) == 1
+    assert all(face.face.score >= 0.42 and face.face.box.y2 - face.face.box.y1 >= 16 for face in squad)
+
+
+def points(analyzed: pb.AnalyzedFace) -> list[float]:
+    marks = analyzed.face.landmarks
+    five = (marks.left_eye, marks.right_eye, marks.nose, marks.left_mouth, marks.right_mouth)
+    return [coordinate for point in five for coordinate in (point.x, point.y)]
+
+
+def test_without_an_object_detector_faces_are_found_and_detect_is_refused(serve: Serve, pictures: Pictures) -> None:
+    serving = serve("--models.objects", "none")
+    with Client(serving.address) as client:
+        answer = analyze(client, pictures.yaoming)
+        assert len(answer.faces) == 1
+        assert not answer.faces[0].face.HasField("person")
+        assert not answer.objects
+        assert answer.timings.detect_ms == 0
+        with pytest.raises(FailedPrecondition) as caught:
+            client.recognition.Detect(pb.DetectRequest(picture=picture(pictures.yaoming)))
+    assert caught.value.reason == "NO_OBJECT_DETECTOR"

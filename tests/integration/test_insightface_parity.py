@@ -1,0 +1,135 @@
+"""The recogniser against InsightFace's own classes: the same faces, the same crops, the same embeddings.
+
+Both see the same frame. InsightFace's detector takes one frame size for a picture, so each comparison here is of
+one look; how looks are combined is ours (recognizer/finder.py).
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+from insightface.model_zoo.scrfd import SCRFD
+from insightface.utils import face_align
+from numpy.typing import NDArray
+
+from recognizer import choice
+from recognizer.alignment import align
+from recognizer.embedding import Embedder
+from recognizer.faces import Faces
+from recognizer.scrfd import ScrfdDetector
+from runtime.models import ModelFile, find_model
+from runtime.session import OnnxSession
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures
+
+MIN_SCORE = 0.5
+FRAMES = ((640, 640), (320, 320), (800, 448))
+NAMES = ("yaoming", "players", "gdp", "street", "six")
+PIXELS = 1.0
+SCORE = 0.005
+COSINE = 0.999
+
+
+@pytest.fixture(scope="module", params=["packaged", "without a batch axis"])
+def model(request: pytest.FixtureRequest) -> Path:
+    if request.param == "packaged":
+        return find_model("scrfd_500m_bnkps").path
+    shared: Path = request.getfixturevalue("shared")
+    return shared / "models" / "det_500m.onnx"
+
+
+@pytest.fixture(scope="module")
+def embedding_model() -> ModelFile:
+    return find_model("w600k_mbf")
+
+
+def decoded(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def reference_detector(path: Path) -> Any:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    detector = SCRFD(str(path), session=session)
+    detector.prepare(-1, det_thresh=MIN_SCORE)
+    return detector
+
+
+def reference_faces(detector: Any, bgr: NDArray[np.uint8], frame: tuple[int, int], max_num: int = 0) -> Faces:
+    boxes, landmarks = detector.detect(bgr, input_size=frame, max_num=max_num)
+    return Faces(boxes[:, :4].astype(np.float32), landmarks.astype(np.float32), boxes[:, 4].astype(np.float32))
+
+
+def reference_crop(bgr: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # scikit-image's, of the way InsightFace calls it
+        return np.asarray(face_align.norm_crop(bgr, landmarks), np.uint8)
+
+
+def test_faces_landmarks_and_scores_are_scrfds_own(model: Path, pictures: Pictures) -> None:
+    ours, theirs = ScrfdDetector(OnnxSession(model), min_score=MIN_SCORE), reference_detector(model)
+    compared = 0
+    for name in NAMES:
+        bgr = decoded(getattr(pictures, name))
+        for frame in FRAMES:
+            found, expected = ours.detect(bgr, frame), reference_faces(theirs, bgr, frame)
+            assert len(found) == len(expected), (name, frame)
+            if len(found):
+                assert np.abs(found.boxes - expected.boxes).max() <= PIXELS, (name, frame)
+                assert np.abs(found.landmarks - expected.landmarks).max() <= PIXELS, (name, frame)
+                assert np.abs(found.scores - expected.scores).max() <= SCORE, (name, frame)
+            compared += len(found)
+    assert compared > 60
+
+
+def test_a_batch_finds_what_single_pictures_show(model: Path, pictures: Pictures) -> None:
+    detector = ScrfdDetector(OnnxSession(model), min_score=MIN_SCORE)
+    batch = [decoded(getattr(pictures, name)) for name in NAMES]
+    for found, bgr in zip(detector.detect_batch(batch, (320, 320)), batch, strict=True):
+        alone = detector.detect(bgr, (320, 320))
+        assert found.boxes == pytest.approx(alone.boxes, abs=1e-2)
+        assert found.scores == pytest.approx(alone.scores, abs=1e-4)
+
+
+def test_the_central_face_is_the_one_that_scrfd_chooses(pictures: Pictures) -> None:
+    theirs = reference_detector(find_model("scrfd_500m_bnkps").path)
+    for name in NAMES:
+        bgr = decoded(getattr(pictures, name))
+        everybody = reference_faces(theirs, bgr, (640, 640))
+        if not len(everybody):
+            continue
+        chosen = reference_faces(theirs, bgr, (640, 640), max_num=1)
+        assert everybody.boxes[choice.central(everybody, bgr.shape)].tolist() == chosen.boxes[0].tolist(), name
+
+
+def test_crops_are_norm_crops(pictures: Pictures) -> None:
+    theirs = reference_detector(find_model("scrfd_500m_bnkps").path)
+    for name in ("yaoming", "players", "six"):
+        bgr = decoded(getattr(pictures, name))
+        for landmarks in reference_faces(theirs, bgr, (640, 640)).landmarks:
+            difference = np.abs(align(bgr, landmarks).astype(int) - reference_crop(bgr, landmarks))
+            assert difference.mean() < 0.05
+            assert difference.max() <= 8
+
+
+def test_embeddings_are_arcfaces_own(pictures: Pictures, embedding_model: ModelFile) -> None:
+    scrfd = find_model("scrfd_500m_bnkps").path
+    ours, theirs = ScrfdDetector(OnnxSession(scrfd), min_score=MIN_SCORE), reference_detector(scrfd)
+    session = onnxruntime.InferenceSession(embedding_model.path, providers=["CPUExecutionProvider"])
+    arcface = ArcFaceONNX(str(embedding_model.path), session=session)
+    embedder = Embedder(OnnxSession(embedding_model.path), embedding_model)
+    for name in ("yaoming", "players", "six"):
+        bgr = decoded(getattr(pictures, name))
+        found, expected = ours.detect(bgr, (640, 640)), reference_faces(theirs, bgr, (640, 640))
+        embeddings = embedder.embed([align(bgr, landmarks) for landmarks in found.landmarks])
+        reference = arcface.get_feat([reference_crop(bgr, landmarks) for landmarks in expected.landmarks])
+        reference /= np.linalg.norm(reference, axis=1, keepdims=True)
+        assert (embeddings * reference).sum(1).min() >= COSINE, name
+        assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,131 @@
+"""Decoding: what the header says, what is refused, and what comes out upright."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from runtime.pictures import InvalidPicture, PictureTooLarge, decode, from_raw, read_header
+
+ENOUGH = 1_000_000
+ORIENTATION = 0x0112
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def quarters() -> Image.Image:
+    """Four colours, one a corner, so that every way of turning it looks different."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :16], pixels[:8, 16:], pixels[8:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    return Image.fromarray(pixels)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+def test_a_header_says_kind_and_size(kind: str) -> None:
+    header = read_header(encode(quarters(), kind), max_pixels=ENOUGH)
+    assert (header.format, header.width, header.height, header.orientation) == (kind, 32, 16, 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_every_orientation_is_undone_as_pillow_undoes_it(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    data = encode(quarters(), kind, exif=exif, lossless=True)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))[..., ::-1]
+    assert np.array_equal(decode(data, max_pixels=ENOUGH), expected)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts_too() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    data = encode(quarters(), "PNG")
+    end = data.rindex(b"IEND") - 4
+    late = data[:end] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + data[end:]
+    assert read_header(late, max_pixels=ENOUGH).orientation == 6
+    assert decode(late, max_pixels=ENOUGH).shape == (32, 16, 3)
+
+
+def test_reading_a_header_decodes_nothing() -> None:
+    data = encode(Image.new("L", (5000, 5000)), "PNG")
+    tracemalloc.start()
+    try:
+        read_header(data, max_pixels=10**9)
+        with pytest.raises(PictureTooLarge):
+            read_header(data, max_pixels=ENOUGH)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_the_limit_is_on_pixels_exactly() -> None:
+    data = encode(quarters(), "PNG")
+    assert decode(data, max_pixels=32 * 16).shape == (16, 32, 3)
+    with pytest.raises(PictureTooLarge, match="32x16"):
+        decode(data, max_pixels=32 * 16 - 1)
+
+
+def test_deep_pictures_become_8_bit() -> None:
+    shallow = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for deep in (shallow.astype(np.uint16) * 257, np.repeat((shallow.astype(np.uint16) * 257)[..., None], 3, 2)):
+        decoded = decode(cv2.imencode(".png", deep)[1].tobytes(), max_pixels=ENOUGH)
+        assert decoded.dtype == np.uint8
+        assert np.array_equal(decoded[..., 0], shallow)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "WEBP", "BMP"]), st.integers(0, 400))
+def test_bytes_of_any_kind_are_decoded_or_refused(noise: bytes, kind: str, position: int) -> None:
+    data = encode(quarters(), kind)
+    spoilt = data[:position] + noise + data[position + len(noise) :]
+    try:
+        picture = decode(spoilt, max_pixels=ENOUGH)
+    except (InvalidPicture, PictureTooLarge):
+        return
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert picture.flags.c_contiguous
+
+
+def pixels(order: str) -> tuple[bytes, NDArray[np.uint8]]:
+    bgr = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    return {"bgr": bgr.tobytes(), "rgb": bgr[..., ::-1].tobytes()}[order], bgr
+
+
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+def test_raw_pixels_become_bgr(order: Any) -> None:
+    data, bgr = pixels(order)
+    assert np.array_equal(from_raw(data, width=4, height=2, order=order, max_pixels=8), bgr)
+
+
+def test_raw_grey_becomes_bgr() -> None:
+    assert from_raw(b"\1\2", width=2, height=1, order="grey", max_pixels=8).tolist() == [[[1, 1, 1], [2, 2, 2]]]
+
+
+def test_raw_pixels_must_fit_their_size() -> None:
+    for length in (0, 23, 25):
+        with pytest.raises(InvalidPicture, match="24 bytes"):
+            from_raw(bytes(length), width=4, height=2, order="bgr", max_pixels=8)
+    with pytest.raises(InvalidPicture, match="no pixels"):
+        from_raw(b"", width=0, height=2, order="bgr", max_pixels=8)
+    with pytest.raises(PictureTooLarge):
+        from_raw(b"", width=3, height=3, order="bgr", max_pixels=8)

@@ -1,0 +1,41 @@
+"""Fields of requests, on their own; what they do on the wire is in tests/faults."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import validate
+from service.validate import InvalidField
+
+
+@given(st.text(max_size=200))
+def test_an_id_that_is_taken_is_printable_normal_and_taken_again(value: str) -> None:
+    try:
+        taken = validate.subject_id(value)
+    except InvalidField:
+        return
+    assert 0 < len(taken) <= validate.MAX_ID
+    assert taken == unicodedata.normalize("NFC", value)
+    assert taken == taken.strip()
+    assert validate.subject_id(taken) == taken
+
+
+def test_page_sizes_and_top_k_have_defaults() -> None:
+    assert validate.page_size(0) == validate.DEFAULT_PAGE
+    assert validate.top_k(None) == validate.DEFAULT_TOP_K
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0001, 1.0001])
+def test_a_similarity_is_a_cosine(value: float) -> None:
+    with pytest.raises(InvalidField, match="cosine"):
+        validate.similarity(value)
+
+
+def test_an_empty_caller_id_is_none() -> None:
+    assert validate.caller_id("", "request_id") == ""
+    with pytest.raises(InvalidField):
+        validate.subject_id("")
