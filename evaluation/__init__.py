@@ -1,0 +1,1 @@
+"""Labelled sets in, figures out, through the service as any client reaches it."""

