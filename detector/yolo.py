@@ -18,6 +18,8 @@ from runtime.session import Session
 
 FACE_CLASS = "face"
 FACE_LANDMARKS = 5
+PROBE_SIDE = 640
+"""Least side of the picture that an open model is probed with: on small ones a head has fewer cells than classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ class YoloDetector:
         side = _round_up(size, metadata.stride)
         self._target = (height or side, width or side)
         self._stride = metadata.stride if height is None and width is None else None
-        outputs = _probe(session, self._target)
-        self._head, self.class_names = recognize_head(metadata, outputs, self._target)
+        probed = (height or max(side, PROBE_SIDE), width or max(side, PROBE_SIDE))
+        self._head, self.class_names = recognize_head(metadata, _probe(session, probed), probed)
         self._least = 1
         if isinstance(self._head, EndToEndHead):
             self._least = _least_side(self._head.most, self._target, metadata.stride)

@@ -12,7 +12,17 @@ TOKEN_VARIABLE = "FACET_TOKEN"  # noqa: S105 - the name of a variable, not a tok
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT = 30.0
 
-_SERVICES = ("facet.v1.RecognitionService", "facet.v1.GalleryService", "facet.v1.ServerService")
+_READING = ("facet.v1.RecognitionService", "facet.v1.ServerService")
+_GALLERIES = "facet.v1.GalleryService"
+_REPEATABLE = (
+    "EnrollFace",
+    "GetGallery",
+    "GetSubject",
+    "ListGalleries",
+    "ListSubjects",
+    "ListTemplates",
+    "SearchEmbedding",
+)
 
 
 def resolve(address: str | None, token: str | None) -> tuple[str, str | None]:
@@ -26,22 +36,23 @@ def resolve(address: str | None, token: str | None) -> tuple[str, str | None]:
 def options(timeout: float) -> Sequence[tuple[str, Any]]:
     """Channel options: messages of any size, a deadline for unary calls, and retries while nobody answers.
 
-    A retried enrolment is safe: the same picture of the same subject is enrolled once.
+    Only what can be done twice is retried: everything that reads, and enrolment, which enrols a picture once.
     """
+    deadline = f"{timeout:.6f}s"
+    retries = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.2s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    retried = [{"service": service} for service in _READING]
+    retried += [{"service": _GALLERIES, "method": method} for method in _REPEATABLE]
     config = {
         "methodConfig": [
-            {
-                "name": [{"service": service} for service in _SERVICES],
-                "timeout": f"{max(timeout, 0.001):.3f}s",  # gRPC takes less than a millisecond for none
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.2s",
-                    "maxBackoff": "2s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            },
-            {"name": [{"service": "facet.v1.GalleryService", "method": "EnrollBatch"}]},
+            {"name": retried, "timeout": deadline, "retryPolicy": retries},
+            {"name": [{"service": _GALLERIES}], "timeout": deadline},
+            {"name": [{"service": _GALLERIES, "method": "EnrollBatch"}]},
         ]
     }
     return (

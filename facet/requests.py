@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,12 @@ def picture(source: PictureSource) -> pb.Picture:
 
 
 def enroll_request(gallery_id: str, subject_id: str, source: PictureSource, **fields: Any) -> EnrollFaceRequest:
-    """A request to enrol; ``fields`` are further ones of the message."""
+    """A request to enrol; ``fields`` are further ones of the message.
+
+    Where the server is to choose the subject's id, the request gets an id of its own: sent twice, it enrols once.
+    """
+    if not subject_id:
+        fields.setdefault("request_id", str(uuid.uuid4()))
     return EnrollFaceRequest(gallery_id=gallery_id, subject_id=subject_id, picture=picture(source), **fields)
 
 

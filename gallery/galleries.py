@@ -17,7 +17,7 @@ from gallery.enrolling import Enrolling, new_etag
 from gallery.errors import GalleryNotFound, SubjectWithoutTemplates
 from gallery.pages import last_id, page_of
 from gallery.ranking import decide
-from gallery.records import Enrolled, Enrollment, Gallery, Identification, Page, Stats, Subject, Template
+from gallery.records import Enrolled, Enrollment, Gallery, Identification, Page, Subject, Template
 from gallery.searchable import Searchable, load, new
 from gallery.store import Store
 
@@ -318,12 +318,6 @@ class Galleries:
             self._store.subject(gallery_id, subject_id)
             raise SubjectWithoutTemplates(gallery_id, subject_id)
         return similarity
-
-    def stats(self) -> Stats:
-        """Count what there is."""
-        totals = self._store.totals()
-        indexes = [each.index for each in list(self._searchable.values()) if each.index is not None]
-        return Stats(totals.galleries, totals.subjects, totals.templates, sum(index.nbytes for index in indexes))
 
     def close(self) -> None:
         """Close the store."""

@@ -188,20 +188,3 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next_page_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What all galleries hold together.
-
-    Attributes:
-        galleries: how many there are.
-        subjects: how many they hold.
-        templates: how many they hold.
-        index_bytes: memory of the indexes' arrays.
-    """
-
-    galleries: int
-    subjects: int
-    templates: int
-    index_bytes: int

@@ -39,7 +39,7 @@ from gallery.sqlite_rows import (
     template_key_of,
     template_of,
 )
-from gallery.store import EmbeddedTemplate, Request, Totals
+from gallery.store import EmbeddedTemplate, Request
 
 _UNIT_LENGTH_TOLERANCE = 1e-3
 
@@ -275,16 +275,6 @@ class SqliteStore:
             if self._needs_scrub:
                 truncate_wal(connection, self._path)
                 self._needs_scrub = False
-
-    def totals(self) -> Totals:
-        """See :meth:`gallery.store.Store.totals`."""
-        with self._reading() as connection:
-            return Totals(
-                *connection.execute(
-                    """SELECT (SELECT COUNT(*) FROM galleries), (SELECT COUNT(*) FROM subjects),
-                    (SELECT COUNT(*) FROM templates)"""
-                ).fetchone()
-            )
 
     def close(self) -> None:
         """See :meth:`gallery.store.Store.close`."""

@@ -43,15 +43,6 @@ class Request:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How much a store holds."""
-
-    galleries: int
-    subjects: int
-    templates: int
-
-
 class Store(Protocol):
     """Galleries, subjects, templates, and the requests that made them.
 
@@ -135,9 +126,6 @@ class Store(Protocol):
 
     def scrub(self) -> None:
         """Leave no trace of what was deleted or renamed in any file; quick where there is nothing to do."""
-
-    def totals(self) -> Totals:
-        """Count what there is."""
 
     def close(self) -> None:
         """Let go of the database. What is called later raises :class:`gallery.errors.StorageUnavailable`."""

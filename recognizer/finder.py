@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -65,17 +66,22 @@ class FaceFinder:
         self._detector = detector
         self._settings = settings or FinderSettings()
 
-    def find(self, picture: NDArray[np.uint8], persons: NDArray[np.float32]) -> Faces:
+    def find(
+        self, picture: NDArray[np.uint8], persons: NDArray[np.float32], check: Callable[[], None] = lambda: None
+    ) -> Faces:
         """Find the faces of a picture.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.
             persons: boxes ``(m, 4)`` of persons, xyxy pixels, the surest first.
+            check: called between looks; what it raises ends the search.
         """
         settings = self._settings
         faces = self._look(picture)
+        check()
         if not len(faces):
             faces = self._look_with_margin(picture)
+            check()
         faces = suppress(Faces.joined([faces, *self._look_again(picture, faces, persons)]))
         supported = faces_of_persons(faces, persons) >= 0
         gain = np.where(supported, settings.context * (1 - faces.scores), 0)

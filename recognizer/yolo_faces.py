@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +51,9 @@ class YoloFaceFinder:
         self._detector = detector
         self._min_height = min_height
 
-    def find(self, picture: NDArray[np.uint8], _persons: NDArray[np.float32]) -> Faces:
-        """Find the faces of an upright BGR picture ``(h, w, 3)``; persons do not matter to this model."""
+    def find(
+        self, picture: NDArray[np.uint8], _persons: NDArray[np.float32], _check: Callable[[], None] = lambda: None
+    ) -> Faces:
+        """Find the faces of an upright BGR picture ``(h, w, 3)`` in one look; persons do not matter to this model."""
         found = self._detector.detect(picture)
         return faces_of(found, self._detector.class_names, min_height=self._min_height)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-MAX_PROGRESSIVE_SCANS = 100
+MAX_PROGRESSIVE_SCANS = 32
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 0x0112

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -61,14 +61,19 @@ class ServerConfig(_Section):
     workers: int = Field(0, ge=0, le=256)
     """Requests worked on side by side, each on one thread; 0 is one for every core this process may use."""
     max_queue: int = Field(32, ge=0, le=4096)
-    """Requests that may wait for a worker; one more is refused. Memory is bounded by
-    max_queue * max_message_bytes + workers * pictures.max_pixels * 6 bytes."""
+    """Requests that may wait for a worker; one more is refused."""
     max_message_bytes: int = Field(16 * 2**20, ge=2**16, le=2**30)
     """Bytes of a request."""
-    max_concurrent_calls: int = Field(256, ge=1)
-    """Calls open at the same time; one more is refused."""
+    max_concurrent_calls: int = Field(64, ge=1)
+    """Calls open at the same time; one more is refused. Each may hold a message of max_message_bytes, an EnrollBatch
+    twice as many as there are workers."""
     drain_seconds: float = Field(20.0, ge=0)
     """After SIGTERM, how long accepted calls may take to finish."""
+
+    @field_validator("token")
+    @classmethod
+    def _empty_is_none(cls, token: SecretStr | None) -> SecretStr | None:
+        return token if token and token.get_secret_value() else None
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:

@@ -122,6 +122,7 @@ class Engine:
         self.contract = self._embedder.contract
         self.dimension = self._embedder.dimension
         self.class_names = self._objects.class_names if self._objects else ()
+        self._person_id = self.class_names.index(PERSON_CLASS) if PERSON_CLASS in self.class_names else -1
 
     def decode(self, source: Source, work: Work) -> NDArray[np.uint8]:
         """Decode a picture: upright BGR ``(h, w, 3)``; raises :class:`runtime.pictures.PictureError`."""
@@ -147,8 +148,7 @@ class Engine:
         """Find the objects and the faces of a picture."""
         picture = self.decode(source, work)
         objects = self.detect(picture, work) if self._objects else _NO_OBJECTS
-        person_ids = np.array([i for i, name in enumerate(self.class_names) if name == PERSON_CLASS], np.int32)
-        is_person = np.flatnonzero(np.isin(objects.class_ids, person_ids))
+        is_person = np.flatnonzero(objects.class_ids == self._person_id)
         with work.stopwatch.stage("faces"):
             if self._finder is None:
                 faces = faces_of(
@@ -158,7 +158,7 @@ class Engine:
                     min_height=self._detection.face_min_height,
                 )
             else:
-                faces = self._finder.find(picture, objects.boxes[is_person])
+                faces = self._finder.find(picture, objects.boxes[is_person], work.check)
             faces = faces.take(range(min(len(faces), self._detection.max_faces)))
             owners = faces_of_persons(faces, objects.boxes[is_person])
         persons = np.where(owners >= 0, np.append(is_person, -1)[owners], -1)

@@ -152,7 +152,7 @@ def _of_gallery(error: BaseException, to_blame: str) -> _Failure | None:
             details = _bad_request("page_token", message)
             return _Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", message, details)
         case gallery.StorageFull():
-            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL", message)
+            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL", "there is no room for the database")
         case gallery.StorageError():
             return _Failure(grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE", "the database cannot be used now")
     return None

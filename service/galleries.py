@@ -24,6 +24,9 @@ from service.errors import blaming, internal, to_status
 from service.recognition import Context, begin, look, only_face
 from service.workers import Work, Workers
 
+MAX_VALUES = 4096
+"""More than any recogniser's embedding has."""
+
 _log = structlog.get_logger("facet.galleries")
 
 
@@ -111,13 +114,11 @@ class GalleryServicer(GalleryServiceServicer):
     ) -> AsyncIterator[pb.EnrollBatchResponse]:
         """See the proto."""
         answered: asyncio.Queue[pb.EnrollBatchResponse | None] = asyncio.Queue()
+        # An item keeps its place until its answer is sent: who does not read is not read from.
         room = asyncio.Semaphore(2 * self._workers.threads)
 
         async def one(item: pb.EnrollBatchRequest) -> None:
-            try:
-                await answered.put(await self._enroll_item(item, begin(context)))
-            finally:
-                room.release()
+            await answered.put(await self._enroll_item(item, begin(context)))
 
         async def read() -> None:
             try:
@@ -132,11 +133,13 @@ class GalleryServicer(GalleryServiceServicer):
         try:
             while (response := await answered.get()) is not None:
                 yield response
+                room.release()
             await reading
         except ExceptionGroup as group:  # of the task group: its items fail by themselves, so this is the stream's own
             raise group.exceptions[0] from None
         finally:
             reading.cancel()
+            await asyncio.wait([reading])
 
     async def GetSubject(self, request: pb.GetSubjectRequest, context: Context) -> pb.GetSubjectResponse:
         """See the proto."""
@@ -195,6 +198,7 @@ class GalleryServicer(GalleryServiceServicer):
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
         contract = validate.contract(request.embedding.contract, "embedding.contract")
+        validate.at_most(request.embedding.values, MAX_VALUES, "embedding.values")
         probe = np.array(request.embedding.values, np.float32)
         work = begin(context)
 
@@ -219,7 +223,7 @@ class GalleryServicer(GalleryServiceServicer):
                 request_id = str(uuid_utils.uuid7())
                 _log.exception("item failed", request_id=request_id)
                 status = internal(request_id)
-            return pb.EnrollBatchResponse(item_id=item.item_id, status=status)
+            return pb.EnrollBatchResponse(item_id=item.item_id[: validate.MAX_ID], status=status)
         return pb.EnrollBatchResponse(item_id=item_id, status=Status(), enrollment=enrolled)
 
     async def _enroll(

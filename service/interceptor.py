@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from service.errors import ShuttingDown, Unauthenticated, UnreadableMessage, internal, to_status
 
-_PUBLIC = ("/grpc.health.v1.Health/",)
+_CHECK, _WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 _STATUS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -56,8 +56,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Wrap the handler of a call; all of ours are unary, or streams both ways."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(_PUBLIC):
+        if handler is None or method == _CHECK:
             return handler
+        if method == _WATCH:
+            # It never ends, and so is not counted as open; but who may not call may not hold calls open either.
+            known = self._is_authentic(handler_call_details.invocation_metadata)
+            return handler if known else grpc.unary_stream_rpc_method_handler(_refuse)
         if handler.request_streaming:
             return self._stream(handler, method)
         return grpc.unary_unary_rpc_method_handler(
@@ -104,7 +108,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except asyncio.CancelledError:
             code = "CANCELLED"
             raise
-        except Exception as error:  # the last place where an error can be given a status
+        except Exception as error:
+            if context.done():  # the client is gone, and what failed is to answer it
+                code = "CANCELLED"
+                return None
             status = to_status(error)
             if status is None:
                 log.exception("call failed")
@@ -123,12 +130,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise ShuttingDown
 
     def _authenticate(self, context: _Context) -> None:
-        if self._expected is None:
-            return
-        given = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-        said = given[0] if len(given) == 1 else b""
-        if not hmac.compare_digest(said.encode() if isinstance(said, str) else said, self._expected):
+        if not self._is_authentic(context.invocation_metadata()):
             raise Unauthenticated
+
+    def _is_authentic(self, metadata: Any) -> bool:
+        if self._expected is None:
+            return True
+        given = [value for key, value in metadata or () if key == "authorization"]
+        said = given[0] if len(given) == 1 else b""
+        return hmac.compare_digest(said.encode() if isinstance(said, str) else said, self._expected)
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
@@ -147,6 +157,11 @@ def _readable(request: Any) -> Any:
     if isinstance(request, UnreadableMessage):
         raise request
     return request
+
+
+async def _refuse(_request: Any, context: _Context) -> None:
+    status = to_status(Unauthenticated())
+    await _abort(context, status if status else internal(""))
 
 
 async def _abort(context: _Context, status: Status) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -45,7 +45,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         """See the proto."""
         source = convert.source(request.picture)
         least = validate.score(request.min_score, "min_score") if request.HasField("min_score") else 0.0
-        wanted = self._class_ids(list(request.class_names))
+        wanted = self._class_ids(request.class_names)
         work = begin(context)
 
         def task() -> pb.DetectResponse:
@@ -112,18 +112,16 @@ class RecognitionServicer(RecognitionServiceServicer):
         work = begin(context)
 
         def task() -> pb.IdentifyResponse:
-            scene, portraits = look(self._engine, source, chosen, work, "picture")
-            probes = self._engine.embed(portraits, work)
-            work.check()
-            with work.stopwatch.stage("search"):
-                found = self._galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold)
-            return pb.IdentifyResponse(
-                faces=[
-                    pb.IdentifiedFace(face=convert.face(portrait), identification=convert.identification(whose))
-                    for portrait, whose in zip(portraits, found, strict=True)
-                ],
-                objects=convert.scene_objects(scene, self._engine.class_names, wanted=request.include_objects),
-                picture_size=convert.picture_size(scene.picture),
+            return identify(
+                self._engine,
+                self._galleries,
+                source,
+                work,
+                gallery_id=gallery_id,
+                chosen=chosen,
+                top_k=top_k,
+                threshold=threshold,
+                include_objects=request.include_objects,
             )
 
         response = await self._workers.run(work, task)
@@ -137,8 +135,8 @@ class RecognitionServicer(RecognitionServiceServicer):
         reference_choice = convert.face_choice(request.reference_face, "reference_face") or only_face
 
         def task() -> pb.VerifyResponse:
-            _, one = look(self._engine, reference, reference_choice, work, "reference_picture")
-            _, other = look(self._engine, probe, probe_choice, work, "probe_picture")
+            one = look(self._engine, reference, reference_choice, work, "reference_picture")[1]
+            other = look(self._engine, probe, probe_choice, work, "probe_picture")[1]
             known = self._engine.embed(one, work, as_template=True)[0]
             asked = self._engine.embed(other, work)[0]
             return pb.VerifyResponse(
@@ -173,11 +171,41 @@ class RecognitionServicer(RecognitionServiceServicer):
             return self._galleries.threshold(request.reference_subject.gallery_id)
         return self._default_threshold
 
-    def _class_ids(self, names: list[str]) -> list[int]:
+    def _class_ids(self, names: Sequence[str]) -> list[int]:
+        validate.at_most(names, validate.MAX_CLASSES, "class_names")
         known = self._engine.class_names
-        if unknown := [name for name in names if name not in known]:
+        wanted = frozenset(names)
+        if unknown := sorted(wanted.difference(known)):
             raise InvalidField("class_names", f"no such class: {', '.join(unknown)[:200]}")
-        return [i for i, name in enumerate(known) if not names or name in names]
+        return [i for i, name in enumerate(known) if not wanted or name in wanted]
+
+
+def identify(
+    engine: Engine,
+    galleries: Galleries,
+    source: Source,
+    work: Work,
+    *,
+    gallery_id: str,
+    chosen: Choice | None = None,
+    top_k: int = validate.DEFAULT_TOP_K,
+    threshold: float | None = None,
+    include_objects: bool = False,
+) -> pb.IdentifyResponse:
+    """Say who is in a picture: what Identify does on a worker's thread. The timings are the caller's to fill in."""
+    scene, portraits = look(engine, source, chosen, work, "picture")
+    probes = engine.embed(portraits, work)
+    work.check()
+    with work.stopwatch.stage("search"):
+        found = galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold)
+    return pb.IdentifyResponse(
+        faces=[
+            pb.IdentifiedFace(face=convert.face(portrait), identification=convert.identification(whose))
+            for portrait, whose in zip(portraits, found, strict=True)
+        ],
+        objects=convert.scene_objects(scene, engine.class_names, wanted=include_objects),
+        picture_size=convert.picture_size(scene.picture),
+    )
 
 
 def begin(context: Context) -> Work:

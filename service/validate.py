@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ MAX_PAGE = 1000
 DEFAULT_PAGE = 100
 MAX_TOP_K = 100
 DEFAULT_TOP_K = 5
+MAX_PATHS = 16
+MAX_CLASSES = 1000
 
 _GALLERY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Scripts such as Persian and Hindi need the (non-)joiner inside names.
@@ -105,6 +108,7 @@ def page_size(value: int) -> int:
 
 def update_mask(mask: FieldMask, allowed: frozenset[str]) -> frozenset[str]:
     """The fields that an update changes."""
+    at_most(mask.paths, MAX_PATHS, "update_mask")
     paths = frozenset(mask.paths)
     if not paths:
         raise InvalidField("update_mask", f"must name what to change: {', '.join(sorted(allowed))}")
@@ -114,6 +118,12 @@ def update_mask(mask: FieldMask, allowed: frozenset[str]) -> frozenset[str]:
             f"{', '.join(map(repr, sorted(unknown)))[:MAX_NAME]} cannot be changed, only {', '.join(sorted(allowed))}",
         )
     return paths
+
+
+def at_most(values: Sized, most: int, field: str) -> None:
+    """A list that is short enough to be looked at."""
+    if len(values) > most:
+        raise InvalidField(field, f"must have at most {most} entries, has {len(values)}")
 
 
 def box(x1: float, y1: float, x2: float, y2: float, field: str) -> tuple[float, float, float, float]:

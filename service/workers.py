@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from service.stopwatch import Stopwatch
 
@@ -63,35 +63,49 @@ class Workers:
         self.threads = threads
         self.max_queue = max_queue
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._places = asyncio.Semaphore(threads + max_queue)
+        self._idle = asyncio.Semaphore(threads)
+        self._waiting = 0
 
     async def run(self, work: Work, task: Callable[[], T], *, patient: bool = False) -> T:
         """Run a task on a worker.
 
+        It waits here and not in the pool's own queue, so that what is cancelled is let go of at once.
+
         Args:
             work: the request; abandoned when the caller's coroutine is cancelled.
             task: called on a worker's thread; should call ``work.check()`` between its stages.
-            patient: wait for a place in the queue instead of being refused.
+            patient: wait beside the queue, however long it is, instead of being refused.
 
         Raises:
-            QueueFull: there is no place, and the caller is not patient.
+            QueueFull: as many wait as may, and the caller is not patient.
             RequestExpired: the deadline passed before the task was begun or between its stages.
         """
-        if self._places.locked() and not patient:
+        if not patient and self._idle.locked() and self._waiting >= self.max_queue:
             raise QueueFull
-        queued = time.monotonic()
-
-        def begin() -> T:
-            work.stopwatch.add("queue", time.monotonic() - queued)
-            work.check()
-            return task()
-
-        async with self._places:
+        self._waiting += not patient
+        with work.stopwatch.stage("queue"):
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, begin)
-            except asyncio.CancelledError:
-                work.abandon()
-                raise
+                await self._idle.acquire()
+            finally:
+                self._waiting -= not patient
+        try:
+            work.check()
+            running = asyncio.get_running_loop().run_in_executor(self._pool, task)
+        except BaseException:
+            self._idle.release()
+            raise
+        running.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            work.abandon()
+            raise
+
+    def _ended(self, running: asyncio.Future[Any]) -> None:
+        """A thread is free again; called when the task has really ended, also after its caller has gone."""
+        self._idle.release()
+        if not running.cancelled():
+            running.exception()  # marks it as seen: nobody may be waiting for it any more
 
     def close(self) -> None:
         """Wait for what is running; what waits is dropped."""

@@ -148,8 +148,8 @@ class GalleryServiceServicer:
     """
 
     def CreateGallery(self, request, context):
-        """Creates a gallery, bound to the server's embedding contract.
-        Errors: ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
+        """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+        Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,22 +157,23 @@ class GalleryServiceServicer:
 
     def GetGallery(self, request, context):
         """Answers a gallery.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGalleries(self, request, context):
-        """Lists galleries.
+        """Lists galleries. Limits: at most 1000 a page.
+        Errors: those of the service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateGallery(self, request, context):
-        """Changes display_name or threshold.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
+        """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,7 +181,7 @@ class GalleryServiceServicer:
 
     def DeleteGallery(self, request, context):
         """Deletes a gallery. One that holds subjects is deleted only with force.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
         ABORTED the etag is not the current one (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -189,8 +190,9 @@ class GalleryServiceServicer:
 
     def EnrollFace(self, request, context):
         """Enrols a face as a template of a subject, which is created where it does not exist yet. The same picture
-        of the same subject is enrolled once: a second time answers the template that is there.
-        Errors:
+        of the same subject is enrolled once: a second time answers the template that is there. Limits: one picture of
+        at most limits.max_message_bytes and limits.max_pixels, limits.max_templates_per_subject of a subject.
+        Errors: those of the service, and
         INVALID_ARGUMENT    as in RecognitionService, for the picture.
         NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
         ALREADY_EXISTS      request_id was used for something else (REQUEST_ID_REUSED).
@@ -208,7 +210,8 @@ class GalleryServiceServicer:
     def EnrollBatch(self, request_iterator, context):
         """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
         fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
-        An item that was answered OK is kept, also where the stream breaks later.
+        An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
+        item; any number of items; who does not read answers is not read from.
         Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -217,23 +220,23 @@ class GalleryServiceServicer:
 
     def GetSubject(self, request, context):
         """Answers a subject.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSubjects(self, request, context):
-        """Lists the subjects of a gallery.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+        """Lists the subjects of a gallery. Limits: at most 1000 a page.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSubject(self, request, context):
-        """Changes a subject's display_name.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+        """Changes a subject's display_name. Limits: the display name, as above.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
         (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -242,7 +245,7 @@ class GalleryServiceServicer:
 
     def DeleteSubject(self, request, context):
         """Forgets a subject: its name and all its templates.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
         (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -250,8 +253,8 @@ class GalleryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTemplates(self, request, context):
-        """Lists the templates of a subject.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        """Lists the templates of a subject. Limits: at most 1000 a page.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,15 +262,15 @@ class GalleryServiceServicer:
 
     def DeleteTemplate(self, request, context):
         """Deletes one template. The subject stays, also without any.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchEmbedding(self, request, context):
-        """Identifies an embedding that the caller has already.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
+        """Identifies an embedding that the caller has already. Limits: as many values as the contract has, top_k at most 100.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
         that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
         contract (CONTRACT_MISMATCH).
         """

@@ -53,28 +53,31 @@ class GalleryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GalleryServiceAsyncStub: ...
     CreateGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.CreateGalleryRequest, _gallery_service_pb2.CreateGalleryResponse]
-    """Creates a gallery, bound to the server's embedding contract.
-    Errors: ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
+    """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+    Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
     """
     GetGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.GetGalleryRequest, _gallery_service_pb2.GetGalleryResponse]
     """Answers a gallery.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
     """
     ListGalleries: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListGalleriesRequest, _gallery_service_pb2.ListGalleriesResponse]
-    """Lists galleries."""
+    """Lists galleries. Limits: at most 1000 a page.
+    Errors: those of the service.
+    """
     UpdateGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateGalleryRequest, _gallery_service_pb2.UpdateGalleryResponse]
-    """Changes display_name or threshold.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
+    """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
     """
     DeleteGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteGalleryRequest, _gallery_service_pb2.DeleteGalleryResponse]
     """Deletes a gallery. One that holds subjects is deleted only with force.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
     ABORTED the etag is not the current one (ETAG_MISMATCH).
     """
     EnrollFace: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.EnrollFaceRequest, _gallery_service_pb2.EnrollFaceResponse]
     """Enrols a face as a template of a subject, which is created where it does not exist yet. The same picture
-    of the same subject is enrolled once: a second time answers the template that is there.
-    Errors:
+    of the same subject is enrolled once: a second time answers the template that is there. Limits: one picture of
+    at most limits.max_message_bytes and limits.max_pixels, limits.max_templates_per_subject of a subject.
+    Errors: those of the service, and
       INVALID_ARGUMENT    as in RecognitionService, for the picture.
       NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
       ALREADY_EXISTS      request_id was used for something else (REQUEST_ID_REUSED).
@@ -88,38 +91,39 @@ class GalleryServiceStub:
     EnrollBatch: _grpc.StreamStreamMultiCallable[_gallery_service_pb2.EnrollBatchRequest, _gallery_service_pb2.EnrollBatchResponse]
     """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
     fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
-    An item that was answered OK is kept, also where the stream breaks later.
+    An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
+    item; any number of items; who does not read answers is not read from.
     Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
     """
     GetSubject: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.GetSubjectRequest, _gallery_service_pb2.GetSubjectResponse]
     """Answers a subject.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
     """
     ListSubjects: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListSubjectsRequest, _gallery_service_pb2.ListSubjectsResponse]
-    """Lists the subjects of a gallery.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+    """Lists the subjects of a gallery. Limits: at most 1000 a page.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
     """
     UpdateSubject: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateSubjectRequest, _gallery_service_pb2.UpdateSubjectResponse]
-    """Changes a subject's display_name.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+    """Changes a subject's display_name. Limits: the display name, as above.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
     (ETAG_MISMATCH).
     """
     DeleteSubject: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteSubjectRequest, _gallery_service_pb2.DeleteSubjectResponse]
     """Forgets a subject: its name and all its templates.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
     (ETAG_MISMATCH).
     """
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListTemplatesRequest, _gallery_service_pb2.ListTemplatesResponse]
-    """Lists the templates of a subject.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+    """Lists the templates of a subject. Limits: at most 1000 a page.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
     """
     DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteTemplateRequest, _gallery_service_pb2.DeleteTemplateResponse]
     """Deletes one template. The subject stays, also without any.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
     """
     SearchEmbedding: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.SearchEmbeddingRequest, _gallery_service_pb2.SearchEmbeddingResponse]
-    """Identifies an embedding that the caller has already.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
+    """Identifies an embedding that the caller has already. Limits: as many values as the contract has, top_k at most 100.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
     that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
     contract (CONTRACT_MISMATCH).
     """
@@ -149,28 +153,31 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.CreateGalleryRequest, _gallery_service_pb2.CreateGalleryResponse]  # type: ignore[assignment]
-    """Creates a gallery, bound to the server's embedding contract.
-    Errors: ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
+    """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+    Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
     """
     GetGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.GetGalleryRequest, _gallery_service_pb2.GetGalleryResponse]  # type: ignore[assignment]
     """Answers a gallery.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
     """
     ListGalleries: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListGalleriesRequest, _gallery_service_pb2.ListGalleriesResponse]  # type: ignore[assignment]
-    """Lists galleries."""
+    """Lists galleries. Limits: at most 1000 a page.
+    Errors: those of the service.
+    """
     UpdateGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateGalleryRequest, _gallery_service_pb2.UpdateGalleryResponse]  # type: ignore[assignment]
-    """Changes display_name or threshold.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
+    """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
     """
     DeleteGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteGalleryRequest, _gallery_service_pb2.DeleteGalleryResponse]  # type: ignore[assignment]
     """Deletes a gallery. One that holds subjects is deleted only with force.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
     ABORTED the etag is not the current one (ETAG_MISMATCH).
     """
     EnrollFace: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.EnrollFaceRequest, _gallery_service_pb2.EnrollFaceResponse]  # type: ignore[assignment]
     """Enrols a face as a template of a subject, which is created where it does not exist yet. The same picture
-    of the same subject is enrolled once: a second time answers the template that is there.
-    Errors:
+    of the same subject is enrolled once: a second time answers the template that is there. Limits: one picture of
+    at most limits.max_message_bytes and limits.max_pixels, limits.max_templates_per_subject of a subject.
+    Errors: those of the service, and
       INVALID_ARGUMENT    as in RecognitionService, for the picture.
       NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
       ALREADY_EXISTS      request_id was used for something else (REQUEST_ID_REUSED).
@@ -184,38 +191,39 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     EnrollBatch: _aio.StreamStreamMultiCallable[_gallery_service_pb2.EnrollBatchRequest, _gallery_service_pb2.EnrollBatchResponse]  # type: ignore[assignment]
     """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
     fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
-    An item that was answered OK is kept, also where the stream breaks later.
+    An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
+    item; any number of items; who does not read answers is not read from.
     Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
     """
     GetSubject: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.GetSubjectRequest, _gallery_service_pb2.GetSubjectResponse]  # type: ignore[assignment]
     """Answers a subject.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
     """
     ListSubjects: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListSubjectsRequest, _gallery_service_pb2.ListSubjectsResponse]  # type: ignore[assignment]
-    """Lists the subjects of a gallery.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+    """Lists the subjects of a gallery. Limits: at most 1000 a page.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
     """
     UpdateSubject: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateSubjectRequest, _gallery_service_pb2.UpdateSubjectResponse]  # type: ignore[assignment]
-    """Changes a subject's display_name.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+    """Changes a subject's display_name. Limits: the display name, as above.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
     (ETAG_MISMATCH).
     """
     DeleteSubject: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteSubjectRequest, _gallery_service_pb2.DeleteSubjectResponse]  # type: ignore[assignment]
     """Forgets a subject: its name and all its templates.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
     (ETAG_MISMATCH).
     """
     ListTemplates: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListTemplatesRequest, _gallery_service_pb2.ListTemplatesResponse]  # type: ignore[assignment]
-    """Lists the templates of a subject.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+    """Lists the templates of a subject. Limits: at most 1000 a page.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
     """
     DeleteTemplate: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteTemplateRequest, _gallery_service_pb2.DeleteTemplateResponse]  # type: ignore[assignment]
     """Deletes one template. The subject stays, also without any.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
     """
     SearchEmbedding: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.SearchEmbeddingRequest, _gallery_service_pb2.SearchEmbeddingResponse]  # type: ignore[assignment]
-    """Identifies an embedding that the caller has already.
-    Errors: NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
+    """Identifies an embedding that the caller has already. Limits: as many values as the contract has, top_k at most 100.
+    Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
     that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
     contract (CONTRACT_MISMATCH).
     """
@@ -248,8 +256,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.CreateGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.CreateGalleryResponse, _abc.Awaitable[_gallery_service_pb2.CreateGalleryResponse]]:
-        """Creates a gallery, bound to the server's embedding contract.
-        Errors: ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
+        """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+        Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
         """
 
     @_abc_1.abstractmethod
@@ -259,7 +267,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.GetGalleryResponse, _abc.Awaitable[_gallery_service_pb2.GetGalleryResponse]]:
         """Answers a gallery.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -268,7 +276,9 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.ListGalleriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.ListGalleriesResponse, _abc.Awaitable[_gallery_service_pb2.ListGalleriesResponse]]:
-        """Lists galleries."""
+        """Lists galleries. Limits: at most 1000 a page.
+        Errors: those of the service.
+        """
 
     @_abc_1.abstractmethod
     def UpdateGallery(
@@ -276,8 +286,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.UpdateGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.UpdateGalleryResponse, _abc.Awaitable[_gallery_service_pb2.UpdateGalleryResponse]]:
-        """Changes display_name or threshold.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
+        """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
         """
 
     @_abc_1.abstractmethod
@@ -287,7 +297,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.DeleteGalleryResponse, _abc.Awaitable[_gallery_service_pb2.DeleteGalleryResponse]]:
         """Deletes a gallery. One that holds subjects is deleted only with force.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
         ABORTED the etag is not the current one (ETAG_MISMATCH).
         """
 
@@ -298,8 +308,9 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.EnrollFaceResponse, _abc.Awaitable[_gallery_service_pb2.EnrollFaceResponse]]:
         """Enrols a face as a template of a subject, which is created where it does not exist yet. The same picture
-        of the same subject is enrolled once: a second time answers the template that is there.
-        Errors:
+        of the same subject is enrolled once: a second time answers the template that is there. Limits: one picture of
+        at most limits.max_message_bytes and limits.max_pixels, limits.max_templates_per_subject of a subject.
+        Errors: those of the service, and
           INVALID_ARGUMENT    as in RecognitionService, for the picture.
           NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
           ALREADY_EXISTS      request_id was used for something else (REQUEST_ID_REUSED).
@@ -319,7 +330,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_gallery_service_pb2.EnrollBatchResponse], _abc.AsyncIterator[_gallery_service_pb2.EnrollBatchResponse]]:
         """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
         fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
-        An item that was answered OK is kept, also where the stream breaks later.
+        An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
+        item; any number of items; who does not read answers is not read from.
         Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
         """
 
@@ -330,7 +342,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.GetSubjectResponse, _abc.Awaitable[_gallery_service_pb2.GetSubjectResponse]]:
         """Answers a subject.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -339,8 +351,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.ListSubjectsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.ListSubjectsResponse, _abc.Awaitable[_gallery_service_pb2.ListSubjectsResponse]]:
-        """Lists the subjects of a gallery.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND).
+        """Lists the subjects of a gallery. Limits: at most 1000 a page.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -349,8 +361,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.UpdateSubjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.UpdateSubjectResponse, _abc.Awaitable[_gallery_service_pb2.UpdateSubjectResponse]]:
-        """Changes a subject's display_name.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+        """Changes a subject's display_name. Limits: the display name, as above.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
         (ETAG_MISMATCH).
         """
 
@@ -361,7 +373,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.DeleteSubjectResponse, _abc.Awaitable[_gallery_service_pb2.DeleteSubjectResponse]]:
         """Forgets a subject: its name and all its templates.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
         (ETAG_MISMATCH).
         """
 
@@ -371,8 +383,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.ListTemplatesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.ListTemplatesResponse, _abc.Awaitable[_gallery_service_pb2.ListTemplatesResponse]]:
-        """Lists the templates of a subject.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        """Lists the templates of a subject. Limits: at most 1000 a page.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -382,7 +394,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.DeleteTemplateResponse, _abc.Awaitable[_gallery_service_pb2.DeleteTemplateResponse]]:
         """Deletes one template. The subject stays, also without any.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -391,8 +403,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.SearchEmbeddingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.SearchEmbeddingResponse, _abc.Awaitable[_gallery_service_pb2.SearchEmbeddingResponse]]:
-        """Identifies an embedding that the caller has already.
-        Errors: NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
+        """Identifies an embedding that the caller has already. Limits: as many values as the contract has, top_k at most 100.
+        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
         that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
         contract (CONTRACT_MISMATCH).
         """

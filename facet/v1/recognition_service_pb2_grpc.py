@@ -102,7 +102,8 @@ class RecognitionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Verify(self, request, context):
-        """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture.
+        """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
+        together are at most limits.max_message_bytes, each at most limits.max_pixels.
         Errors: those of the service, and
         NOT_FOUND           the gallery or subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
         FAILED_PRECONDITION a picture shows no face (FACE_NOT_FOUND) or several without a choice
@@ -115,7 +116,7 @@ class RecognitionServiceServicer:
 
     def Identify(self, request, context):
         """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-        without a face is answered with none.
+        without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
         Errors: those of the service, and
         NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
         FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and

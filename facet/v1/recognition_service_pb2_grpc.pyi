@@ -56,7 +56,8 @@ class RecognitionServiceStub:
     Errors: those of the service.
     """
     Verify: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]
-    """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture.
+    """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
+    together are at most limits.max_message_bytes, each at most limits.max_pixels.
     Errors: those of the service, and
       NOT_FOUND           the gallery or subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
       FAILED_PRECONDITION a picture shows no face (FACE_NOT_FOUND) or several without a choice
@@ -65,7 +66,7 @@ class RecognitionServiceStub:
     """
     Identify: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.IdentifyRequest, _recognition_service_pb2.IdentifyResponse]
     """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-    without a face is answered with none.
+    without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
     Errors: those of the service, and
       NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
@@ -100,7 +101,8 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     Errors: those of the service.
     """
     Verify: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]  # type: ignore[assignment]
-    """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture.
+    """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
+    together are at most limits.max_message_bytes, each at most limits.max_pixels.
     Errors: those of the service, and
       NOT_FOUND           the gallery or subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
       FAILED_PRECONDITION a picture shows no face (FACE_NOT_FOUND) or several without a choice
@@ -109,7 +111,7 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     """
     Identify: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.IdentifyRequest, _recognition_service_pb2.IdentifyResponse]  # type: ignore[assignment]
     """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-    without a face is answered with none.
+    without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
     Errors: those of the service, and
       NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
@@ -159,7 +161,8 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognition_service_pb2.VerifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.VerifyResponse, _abc.Awaitable[_recognition_service_pb2.VerifyResponse]]:
-        """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture.
+        """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
+        together are at most limits.max_message_bytes, each at most limits.max_pixels.
         Errors: those of the service, and
           NOT_FOUND           the gallery or subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
           FAILED_PRECONDITION a picture shows no face (FACE_NOT_FOUND) or several without a choice
@@ -174,7 +177,7 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.IdentifyResponse, _abc.Awaitable[_recognition_service_pb2.IdentifyResponse]]:
         """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-        without a face is answered with none.
+        without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
         Errors: those of the service, and
           NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
           FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and

@@ -59,7 +59,9 @@ class ServerServiceServicer:
     """
 
     def GetServerInfo(self, request, context):
-        """Answers version, models with their digests and licences, embedding contract, limits and runtime.
+        """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
+        no limits of its own.
+        Errors: those of the service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

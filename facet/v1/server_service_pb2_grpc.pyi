@@ -41,7 +41,10 @@ class ServerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServerServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]
-    """Answers version, models with their digests and licences, embedding contract, limits and runtime."""
+    """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
+    no limits of its own.
+    Errors: those of the service.
+    """
 
 @_typing.type_check_only
 class ServerServiceAsyncStub(ServerServiceStub):
@@ -56,7 +59,10 @@ class ServerServiceAsyncStub(ServerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
-    """Answers version, models with their digests and licences, embedding contract, limits and runtime."""
+    """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
+    no limits of its own.
+    Errors: those of the service.
+    """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     """What is running here.
@@ -74,6 +80,9 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_service_pb2.GetServerInfoResponse, _abc.Awaitable[_server_service_pb2.GetServerInfoResponse]]:
-        """Answers version, models with their digests and licences, embedding contract, limits and runtime."""
+        """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
+        no limits of its own.
+        Errors: those of the service.
+        """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

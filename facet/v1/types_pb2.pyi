@@ -497,7 +497,7 @@ class Timings(_message.Message):
     embed_ms: _builtins.float
     """Embedding faces."""
     search_ms: _builtins.float
-    """Searching the gallery."""
+    """Searching the gallery; for an enrolment, checking it against the gallery and keeping it."""
     total_ms: _builtins.float
     """From the request's arrival at the handler to its answer."""
     def __init__(

@@ -135,7 +135,11 @@ async def test_a_server_with_a_token_lets_nobody_in_without_it(serve: Serve) -> 
         assert not [answer async for answer in connected.galleries.EnrollBatch(iter([]))]
     with grpc.insecure_channel(serving.address) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        with pytest.raises(grpc.RpcError) as refused:
+            next(watching)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert TOKEN not in serving.log.read_text("utf-8")
 
 

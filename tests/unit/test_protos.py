@@ -41,6 +41,18 @@ def test_every_service_method_message_field_and_value_has_a_comment(files: list[
         assert not missing, file.name
 
 
+def test_every_method_says_what_can_go_wrong(files: list[FileDescriptorProto]) -> None:
+    comments = {
+        (file.name, tuple(place.path)): place.leading_comments
+        for file in files
+        for place in file.source_code_info.location
+    }
+    for file in files:
+        for i, service in enumerate(file.service):
+            for j, method in enumerate(service.method):
+                assert "Errors:" in comments[file.name, (6, i, 2, j)], method.name
+
+
 def elements(file: FileDescriptorProto) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and paths as SourceCodeInfo counts them: field number and index, from the file down."""
     for i, service in enumerate(file.service):

@@ -97,6 +97,10 @@ def test_an_empty_token_guards_nothing() -> None:
         ServerConfig.model_validate({"host": "0.0.0.0", "token": ""})
 
 
+def test_an_empty_token_is_none() -> None:
+    assert load(["--server.token", ""]).server.token is None
+
+
 @pytest.mark.parametrize("token", ["schlüssel", "two\nlines"])
 def test_a_token_that_no_call_can_bring_is_refused(token: str) -> None:
     with pytest.raises(ConfigError, match="printable ASCII"):

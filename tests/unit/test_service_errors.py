@@ -86,3 +86,13 @@ def test_what_nobody_foresaw_says_nothing_but_where_to_look() -> None:
     status = internal("id-7")
     assert reason(status) == "INTERNAL"
     assert "id-7" in status.message
+
+
+def test_no_path_of_the_server_reaches_a_client() -> None:
+    for error in (
+        gallery_errors.StorageFull("no room for /srv/facet.sqlite3"),
+        gallery_errors.StorageUnavailable("/srv/facet.sqlite3"),
+    ):
+        status = to_status(error)
+        assert status is not None
+        assert "/srv" not in str(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,3 +40,8 @@ def test_an_empty_caller_id_is_none() -> None:
     assert validate.caller_id("", "request_id") == ""
     with pytest.raises(InvalidField):
         validate.subject_id("")
+
+
+def test_a_list_over_its_length_is_refused_before_it_is_looked_at() -> None:
+    with pytest.raises(validate.InvalidField, match="at most 16 entries, has 1000000"):
+        validate.update_mask(FieldMask(paths=["threshold"] * 1_000_000), frozenset({"threshold"}))

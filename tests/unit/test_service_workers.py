@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -43,6 +46,46 @@ async def test_work_that_is_cancelled_while_it_waits_is_not_begun(workers: Worke
     await first
     await workers.run(Work(), lambda: begun.append(3))
     assert begun == [3]
+
+
+async def test_work_that_is_cancelled_while_it_waits_is_let_go_of_at_once(workers: Workers) -> None:
+    class Picture:
+        pass
+
+    gate, picture = threading.Event(), Picture()
+    seen = weakref.ref(picture)
+    first = asyncio.ensure_future(workers.run(Work(), gate.wait))
+    second = asyncio.ensure_future(workers.run(Work(), partial(id, picture)))
+    del picture
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([second])
+    del second
+    gc.collect()
+    held = seen()
+    gate.set()
+    await first
+    assert held is None
+
+
+async def test_a_thread_is_taken_until_its_task_has_ended_whoever_has_gone(workers: Workers) -> None:
+    gate, started = threading.Event(), threading.Event()
+
+    def task() -> None:
+        started.set()
+        gate.wait()
+
+    running = asyncio.ensure_future(workers.run(Work(), task))
+    await asyncio.to_thread(started.wait)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    waiting = asyncio.ensure_future(workers.run(Work(), lambda: 7))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull):
+        await workers.run(Work(), lambda: 8)
+    gate.set()
+    assert await waiting == 7
 
 
 async def test_work_under_way_learns_at_its_next_check_that_nobody_waits(workers: Workers) -> None:

@@ -1,0 +1,54 @@
+"""EnrollBatch reads no further than it is read from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from facet.v1 import gallery_service_pb2 as pb
+from recognizer.quality import QualityLimits
+from service.galleries import GalleryServicer
+from service.workers import Workers
+
+
+class Call:
+    """A call without a deadline."""
+
+    def time_remaining(self) -> None:
+        return None
+
+
+async def test_a_client_that_does_not_read_is_not_read_from() -> None:
+    workers = Workers(threads=1, max_queue=1)
+    # items without a gallery are refused before models or galleries are asked
+    servicer = GalleryServicer(cast("Any", None), workers, cast("Any", None), QualityLimits(), 0.3)
+    sent = 0
+
+    async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
+        nonlocal sent
+        for number in range(100):
+            sent += 1
+            yield pb.EnrollBatchRequest(item_id=str(number))
+
+    answers = servicer.EnrollBatch(requests(), cast("Any", Call()))
+    first = await anext(answers)
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert first.status.code
+    assert sent <= 2 * workers.threads + 1
+    rest = [answer.item_id async for answer in answers]
+    assert sorted([first.item_id, *rest], key=int) == [str(number) for number in range(100)]
+    workers.close()
+
+
+async def test_an_item_id_that_is_refused_is_not_echoed_at_length() -> None:
+    workers = Workers(threads=1, max_queue=1)
+    servicer = GalleryServicer(cast("Any", None), workers, cast("Any", None), QualityLimits(), 0.3)
+
+    async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
+        yield pb.EnrollBatchRequest(item_id="x" * 1_000_000)
+
+    (answer,) = [answer async for answer in servicer.EnrollBatch(requests(), cast("Any", Call()))]
+    assert len(answer.item_id) == 128
+    workers.close()
