@@ -26,10 +26,9 @@ def suppress(
     It keeps what ``non_max_suppression`` of Ultralytics keeps. A box goes where its IoU with a better one is
     above the limit; of equal scores the first stays. Classes are kept apart as there, by shifting each to a
     place of its own in float32. That rounds the boxes of high class ids to 1/32 pixel, enough to turn a pair at
-    IoU 0.701: ``NMSBoxesBatched`` of OpenCV, exact in this, loses 2 of the 669 objects that Ultralytics finds
-    in COCO128.
+    IoU 0.701: ``NMSBoxesBatched`` of OpenCV, exact in this, loses objects that Ultralytics finds.
 
-    OpenCV cannot stop early, which costs 230 ms on 8,400 boxes that do not touch. What stays of the best
+    OpenCV cannot stop early, which is slow on thousands of boxes that do not touch. What stays of the best
     thousand is the same without the others, so those are asked first and are mostly enough.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -57,10 +58,25 @@ async def patiently(call: Callable[[], Awaitable[R]]) -> R:
         try:
             return await call()
         except ResourceExhausted as error:
-            if error.retry_after is None:
-                raise
-            await asyncio.sleep(error.retry_after)
+            await asyncio.sleep(_pause(error))
     return await call()
+
+
+def patiently_blocking(call: Callable[[], R]) -> R:
+    """As :func:`patiently`, for a program that waits for each answer."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return call()
+        except ResourceExhausted as error:
+            time.sleep(_pause(error))
+    return call()
+
+
+def _pause(error: ResourceExhausted) -> float:
+    """Seconds until the server may have room; raises the error where it is about the request and waiting is vain."""
+    if error.retry_after is None:
+        raise error
+    return error.retry_after
 
 
 def reason_of(error: FacetError) -> str:

@@ -19,14 +19,14 @@ CELL = 32
 
 @dataclass(frozen=True, slots=True)
 class FinderSettings:
-    """How hard to look, measured on WIDER FACE (docs/performance.md).
+    """How hard to look, measured on WIDER FACE (docs/evaluation.md).
 
     Attributes:
         fine_side: longest side of the frame for the first look, pixels. More finds smaller faces and costs more.
         coarse_side: longest side of the frame for the look at faces that fill the fine one; SCRFD was trained on
             faces of up to about half its frame, and places landmarks best on smaller ones.
         max_enlargement: a small picture is enlarged by no more than this: it gains no detail, and the landmarks
-            of enlarged faces are worse (LFW's FNIR at FPIR 0.01 is 0.0255 at 640, 0.0195 at 320).
+            of enlarged faces are worse.
         min_score: faces below are not answered, [0, 1].
         min_height: faces lower than this are not answered, pixels: nobody can be recognised by them, and each
             would cost an embedding.

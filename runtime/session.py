@@ -50,8 +50,7 @@ class OnnxSession:
     """A model on ONNX Runtime.
 
     One intra-op thread is the default: requests run side by side, one a core, and spinning thread pools that
-    fight for the same cores cost half the throughput (InsightFace's models on two cores: 55 pictures/s with
-    one thread a session, 28 with two).
+    fight for the same cores cost half the throughput.
 
     Raises:
         UnsupportedModel: the file is no ONNX model that this runtime can load, or has several inputs.

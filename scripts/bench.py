@@ -16,8 +16,9 @@ import typer
 from rich.table import Table
 
 from facet import Client, FacetError
+from facet.v1.recognition_service_pb2 import IdentifyResponse
 from gallery.galleries import Galleries
-from gallery.records import Enrollment, Identification
+from gallery.records import Enrollment
 from gallery.sqlite_store import SqliteStore
 from runtime.models import ModelError, packaged_path
 from scripts import console
@@ -25,6 +26,7 @@ from scripts.console import AsJson
 from scripts.local_server import local_server
 from service.config import Config, GalleryConfig
 from service.engine import Encoded, Engine
+from service.recognition import identify
 from service.workers import Work
 
 R = TypeVar("R")
@@ -66,7 +68,12 @@ class Wire:
 
 @app.callback()
 def main() -> None:
-    """Measure what things cost on this machine."""
+    """Measure what things cost on this machine.
+
+    With [b]--json[/b] every command prints one JSON object.
+
+    Exit code: 0 done, 1 failed, 2 bad usage.
+    """
 
 
 @app.command()
@@ -111,17 +118,14 @@ def wire(
 
 @dataclass(frozen=True, slots=True)
 class LocalIdentify:
-    """Identify without a server: what :meth:`service.recognition.RecognitionServicer.Identify` does on a worker."""
+    """Identify without a server: the same function that the server calls on a worker."""
 
     engine: Engine
     galleries: Galleries
 
-    def __call__(self, data: bytes) -> tuple[Identification, ...]:
+    def __call__(self, data: bytes) -> IdentifyResponse:
         """Say whose the faces of an encoded picture are."""
-        work = Work()
-        scene = self.engine.look(Encoded(data), work)
-        probes = self.engine.embed(self.engine.portraits(scene, None, work), work)
-        return self.galleries.search(GALLERY, probes, top_k=5, threshold=None)
+        return identify(self.engine, self.galleries, Encoded(data), Work(), gallery_id=GALLERY)
 
     def enroll(self, data: bytes, threshold: float) -> None:
         """Make the gallery, and enrol the only face of a picture."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated
 
 import typer
@@ -30,4 +31,6 @@ def parse(value: str) -> pb.FaceChoice | None:
         x1, y1, x2, y2 = (float(part) for part in value.split(","))
     except ValueError:
         raise typer.BadParameter(f"{value!r} is not central, largest or X1,Y1,X2,Y2", param_hint="--face") from None
+    if not (all(map(isfinite, (x1, y1, x2, y2))) and x1 < x2 and y1 < y2):
+        raise typer.BadParameter(f"{value!r} is no box: X1 must be below X2, and Y1 below Y2", param_hint="--face")
     return pb.FaceChoice(box=pb.Box(x1=x1, y1=y1, x2=x2, y2=y2))

@@ -19,10 +19,10 @@ from facet.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
 
 DONE, FAILED, USAGE = 0, 1, 2
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-err = Console(stderr=True, highlight=False)
+# Names, ids and paths are shown as they are: one such as "a[/b]" is no markup, and none such as ":man:" a picture.
+# What is to be coloured is a rich.text.Text.
+out = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 140)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 Address = Annotated[str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, host:port.", show_default=True)]
 Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, where it wants one.")]
@@ -36,7 +36,7 @@ __all__ = ["ADDRESS_VARIABLE", "DEFAULT_ADDRESS", "TOKEN_VARIABLE"]
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """Say in one line what went wrong, and exit."""
-    err.print(message, markup=False, soft_wrap=True)
+    err.print(message, soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -60,14 +60,18 @@ def progress(description: str, total: int) -> Iterator[Progress]:
         yield bar
 
 
+def certificates(file: Path | None) -> bytes | None:
+    """What --root-certificates names; exits with a usage error where it cannot be read."""
+    try:
+        return file.read_bytes() if file else None
+    except OSError as error:
+        fail(f"cannot read {file}: {error.strerror}", USAGE)
+
+
 @contextmanager
 def connect(address: str, token: str, root_certificates: Path | None = None) -> Iterator[Client]:
     """A client; a call that fails ends the script with one line that says why and what to do."""
-    try:
-        certificates = root_certificates.read_bytes() if root_certificates else None
-    except OSError as error:
-        fail(f"cannot read {root_certificates}: {error.strerror}", USAGE)
-    with Client(address, token=token or None, root_certificates=certificates) as client:
+    with Client(address, token=token or None, root_certificates=certificates(root_certificates)) as client:
         try:
             yield client
         except FacetError as error:
@@ -81,19 +85,3 @@ def explained(error: FacetError, address: str) -> str:
     if error.code is grpc.StatusCode.UNAUTHENTICATED:
         return f"the server at {address} wants a token: set --token or {TOKEN_VARIABLE}"
     return f"{error.reason or error.code.name}: {error.message}"
-
-
-def find_pictures(sources: list[Path]) -> list[Path]:
-    """The pictures among files and, in the order of their names, below folders.
-
-    A file that is named is taken whatever its name ends in.
-    """
-    found: list[Path] = []
-    for source in sources:
-        if source.is_dir():
-            found += sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-        elif source.is_file():
-            found.append(source)
-        else:
-            fail(f"there is no file or folder {source}", USAGE)
-    return found

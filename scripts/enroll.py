@@ -6,20 +6,21 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from facet import AlreadyExists, Client, NotFound, from_status, picture
+from facet import AlreadyExists, Client, FacetError, NotFound, from_status, picture
 from facet.v1 import gallery_service_pb2 as pb
-from facet.v1 import types_pb2
-from facet.v1.server_service_pb2 import GetServerInfoRequest
 from scripts import choices, console, sources
+from scripts.local_server import interrupted_by_sigterm
+from scripts.pictures import Unsendable, most_bytes
+from scripts.pictures import read as read_picture
 from scripts.rendering import as_dict
 
 WORDS = {
@@ -35,8 +36,6 @@ WORDS = {
     "CANNOT_READ": "the file cannot be read",
     "FILE_TOO_LARGE": "the file is larger than the server takes",
 }
-ENVELOPE = 4096
-"""Bytes of a request beside its picture, at the most."""
 
 
 class _AddByDefault(TyperGroup):
@@ -65,7 +64,9 @@ app = typer.Typer(
   enroll.py list --gallery team
   enroll.py forget yao --gallery team
 
-The same command can be run again: what is enrolled already is not enrolled twice.
+The same command can be run again: what is enrolled already is not enrolled twice. With [b]--json[/b] every command
+prints JSON for programs.
+
 Exit code: 0 all is done, 1 something was rejected or failed, 2 bad usage.""",
 )
 
@@ -100,7 +101,14 @@ def add(
     accept_lookalike: Annotated[
         bool, typer.Option("--accept-lookalike", help="Also faces that look like somebody else in the gallery.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, keep nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything, keep nothing. Where the gallery does not exist, the server has a temporary one "
+            "(dry-run-...) until the check is over.",
+        ),
+    ] = False,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
@@ -118,13 +126,12 @@ def add(
         accept_lookalike=accept_lookalike,
         validate_only=dry_run,
     )
-    with console.connect(address, token, root_certificates) as client:
-        created = _need_gallery(client, template)
-        try:
-            outcomes = _enroll_all(client, items, template)
-        finally:
-            if dry_run and created:
-                client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id=template.gallery_id))
+    with (
+        console.connect(address, token, root_certificates) as client,
+        interrupted_by_sigterm(),
+        _gallery_for(client, template),
+    ):
+        outcomes = _enroll_all(client, items, template)
     counts = Counter(outcome.outcome for outcome in outcomes)
     if as_json:
         totals = {each: counts[each] for each in ("enrolled", "already_enrolled", "rejected")}
@@ -171,7 +178,7 @@ def show(
     if as_json:
         console.print_json({"subject": as_dict(person), "templates": [as_dict(each) for each in templates]})
         return
-    title = escape(f"{person.subject_id}: {person.display_name or 'no name'}, since {_when(person.create_time)} UTC")
+    title = f"{person.subject_id}: {person.display_name or 'no name'}, since {_when(person.create_time)} UTC"
     table = Table("template", "quality", "picture's SHA-256", "enrolled (UTC)", title=title)
     for each in templates:
         table.add_row(each.template_id, f"{each.quality:.2f}", each.picture_sha256[:16], _when(each.create_time))
@@ -197,7 +204,7 @@ def rename(
     if as_json:
         console.print_json(as_dict(renamed))
     else:
-        console.out.print(f"{renamed.subject_id} is now {renamed.display_name}", markup=False)
+        console.out.print(f"{renamed.subject_id} is now {renamed.display_name}")
 
 
 @app.command()
@@ -222,40 +229,55 @@ def forget(
                 request = pb.DeleteSubjectRequest(gallery_id=gallery, subject_id=subject)
                 forgotten[subject] = client.galleries.DeleteSubject(request).templates_deleted
             except NotFound as error:
-                console.err.print(error.message, markup=False)
+                console.err.print(error.message)
     if as_json:
         console.print_json({"forgotten": forgotten})
     else:
         for subject, templates in forgotten.items():
-            console.out.print(f"forgot {subject} and {templates} templates", markup=False)
+            console.out.print(f"forgot {subject} and {templates} templates")
     raise typer.Exit(console.DONE if len(forgotten) == len(subjects) else console.FAILED)
 
 
-def _need_gallery(client: Client, request: pb.EnrollFaceRequest) -> bool:
+@contextmanager
+def _gallery_for(client: Client, request: pb.EnrollFaceRequest) -> Iterator[None]:
     """Create the gallery where there is none; a dry run gets one of its own, and the request is pointed at it."""
     try:
         client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=request.gallery_id))
     except NotFound:
         if request.validate_only:
             request.gallery_id = f"dry-run-{uuid.uuid4()}"
-        try:
+            with _temporary_gallery(client, request.gallery_id):
+                yield
+            return
+        with suppress(AlreadyExists):
             client.create_gallery(request.gallery_id)
-        except AlreadyExists:
-            return False
-        return True
-    return False
+    yield
+
+
+@contextmanager
+def _temporary_gallery(client: Client, gallery: str) -> Iterator[None]:
+    """A gallery that is deleted in the end; where that fails, it is said, and what was found out still counts."""
+    try:
+        client.create_gallery(gallery)
+        yield
+    finally:
+        try:
+            client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id=gallery))
+        except FacetError as error:
+            console.err.print(f"the temporary gallery {gallery} may be left over: {error.message}")
 
 
 def _enroll_all(client: Client, items: list[sources.Item], template: pb.EnrollFaceRequest) -> list[Outcome]:
     """Enrol every item through one stream; the outcomes in the order of the items."""
-    most = client.server.GetServerInfo(GetServerInfoRequest()).limits.max_message_bytes - ENVELOPE
+    most = most_bytes(client)
     outcomes: dict[int, Outcome] = {}
 
     def requests() -> Iterator[pb.EnrollBatchRequest]:
         for number, item in enumerate(items):
-            data = _read(item, most)
-            if isinstance(data, Outcome):
-                outcomes[number] = data
+            try:
+                data = picture(read_picture(item.path, most))
+            except Unsendable as error:
+                outcomes[number] = _rejected(item, error.reason, error.message)
                 bar.advance(bar.task_ids[0])
                 continue
             request = pb.EnrollFaceRequest(subject_id=item.subject_id, display_name=item.display_name, picture=data)
@@ -270,21 +292,14 @@ def _enroll_all(client: Client, items: list[sources.Item], template: pb.EnrollFa
     return [outcomes[number] for number in sorted(outcomes)]
 
 
-def _read(item: sources.Item, most: int) -> types_pb2.Picture | Outcome:
-    try:
-        size = item.path.stat().st_size
-        if size > most:
-            message = f"{size} bytes, the server takes {most}"
-            return Outcome(str(item.path), item.subject_id, "rejected", "FILE_TOO_LARGE", message)
-        return picture(item.path)
-    except OSError as error:
-        return Outcome(str(item.path), item.subject_id, "rejected", "CANNOT_READ", error.strerror or str(error))
+def _rejected(item: sources.Item, reason: str, message: str) -> Outcome:
+    return Outcome(str(item.path), item.subject_id, "rejected", reason, message)
 
 
 def _outcome(item: sources.Item, response: pb.EnrollBatchResponse) -> Outcome:
     if response.status.code:
         error = from_status(response.status)
-        return Outcome(str(item.path), item.subject_id, "rejected", error.reason or error.code.name, error.message)
+        return _rejected(item, error.reason or error.code.name, error.message)
     outcome = "already_enrolled" if response.enrollment.already_enrolled else "enrolled"
     return Outcome(str(item.path), item.subject_id, outcome)
 

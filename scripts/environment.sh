@@ -1,4 +1,9 @@
-# Sourced by scripts/run and scripts/test: make_environment makes .venv, or brings it up to date.
+# Sourced by scripts/run and the scripts of tests: make_environment makes .venv, or brings it up to date.
+
+# help_asked "$@": whether the first argument asks for help, which needs no environment.
+help_asked() {
+    [[ ${1-} == -h || ${1-} == --help ]]
+}
 
 find_python() {
     local name

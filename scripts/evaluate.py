@@ -23,7 +23,7 @@ from evaluation.wider import read_wider
 from facet import AsyncClient, FacetError
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from scripts import console
-from scripts.console import AsJson, Token
+from scripts.console import AsJson, RootCertificates, Token
 from scripts.local_server import interrupted_by_sigterm, local_server
 
 R = TypeVar("R")
@@ -45,7 +45,7 @@ def main() -> None:
     r"""Measure how well a server finds and recognises faces. How each figure is defined: docs/evaluation.md.
 
     Pictures go the way that they go in use: over gRPC to a running server ([b]--address[/b]) or to one that is
-    started for the purpose.
+    started for the purpose. With [b]--json[/b] every command prints one JSON object.
 
     Exit code: 0 done, 1 failed, or pictures were refused (the figures count them as missed), 2 bad usage.
     """
@@ -65,6 +65,7 @@ def identification_command(
     images: Images,
     address: ServerAddress = None,
     token: Token = "",
+    root_certificates: RootCertificates = None,
     accept_low_quality: Annotated[
         bool,
         typer.Option(
@@ -100,7 +101,7 @@ def identification_command(
             )
             return run, server
 
-        run, server = _through(address, token, measure)
+        run, server = _through(address, token, root_certificates, measure)
     report = identification_report(labelled, run) | {"seconds": round(time.monotonic() - start, 1), "server": server}
     if mistakes:
         report["mistakes"] = worst_mistakes(run, mistakes)
@@ -126,6 +127,7 @@ def detection_command(
     images: Images,
     address: ServerAddress = None,
     token: Token = "",
+    root_certificates: RootCertificates = None,
     iou: Annotated[float, typer.Option(min=0.05, max=1, help="The least overlap (IoU) of a match.")] = 0.4,
     as_json: AsJson = False,
 ) -> None:
@@ -146,7 +148,7 @@ def detection_command(
                 client, there, images, iou=iou, advance=lambda: bar.advance(bar.task_ids[0])
             ), server
 
-        analyzed, server = _through(address, token, measure)
+        analyzed, server = _through(address, token, root_certificates, measure)
     report = detection_report(analyzed) | {
         "images_missing": len(listed) - len(there),
         "iou": iou,
@@ -211,11 +213,19 @@ def _labels(read: Callable[[], R]) -> R:
         console.fail(str(error), console.USAGE)
 
 
-def _through(address: str | None, token: str, measure: Callable[[AsyncClient], Awaitable[R]]) -> R:
+def _through(
+    address: str | None,
+    token: str,
+    root_certificates: Path | None,
+    measure: Callable[[AsyncClient], Awaitable[R]],
+) -> R:
     """Measure through the server at an address, or through one of our own."""
+    if root_certificates and not address:
+        console.fail("--root-certificates is for a running server: name it with --address", console.USAGE)
+    certificates = console.certificates(root_certificates)
 
     async def connected(target: str) -> R:
-        async with AsyncClient(target, token=token or None) as client:
+        async with AsyncClient(target, token=token or None, root_certificates=certificates) as client:
             return await measure(client)
 
     with interrupted_by_sigterm(), nullcontext(address) if address else local_server() as target:
@@ -241,7 +251,7 @@ def _finish(report: Report) -> None:
     """Say which pictures were refused; where there are such, something failed."""
     refused = report["refused"]
     for each in refused:
-        console.err.print(f"refused: {each['image']}: {each['reason']}", markup=False, soft_wrap=True)
+        console.err.print(f"refused: {each['image']}: {each['reason']}", soft_wrap=True)
     if refused:
         console.fail(f"{len(refused)} pictures were refused; the figures count them as missed")
 
@@ -255,7 +265,7 @@ def _print_figures(title: str, rows: Iterator[Row]) -> None:
 
 def _print_mistakes(report: Report) -> None:
     for each in report["not_enrolled"]:
-        console.out.print(f"not enrolled: {each['image']}: {each['reason']}", markup=False, soft_wrap=True)
+        console.out.print(f"not enrolled: {each['image']}: {each['reason']}", soft_wrap=True)
     if "mistakes" not in report:
         return
     table = Table("mistake", "probe", "who it is", "best candidate", "similarity", title="The worst mistakes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -16,7 +15,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from detector.heads import Candidates
@@ -25,6 +23,7 @@ from detector.recognition import recognize_head
 from detector.yolo import YoloDetector
 from runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of
 from runtime.session import OnnxSession
+from scripts import console
 
 INSTALL = "the export needs Ultralytics, which is not installed: pip install -e '.[export]'"
 TASKS = ("detect", "pose")
@@ -110,7 +109,7 @@ def main(
             help="Leave height and width open, so that oblong pictures cost less; or fix them at --size.",
         ),
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    as_json: console.AsJson = False,
 ) -> None:
     r"""Export a YOLO model of Ultralytics to an ONNX file that this service loads.
 
@@ -139,15 +138,13 @@ def main(
     if out is not None and out.suffix != ".onnx":
         raise typer.BadParameter(f"{out} does not end in .onnx", param_hint="--out")
     target = out or Path("models") / f"{Path(model).stem}.onnx"
-    console = Console(stderr=True)
     try:
-        with console.status(f"Exporting {model} ..."), contextlib.redirect_stdout(sys.stderr):
+        with console.err.status(f"Exporting {model} ..."), contextlib.redirect_stdout(sys.stderr):
             export = export_model(model, target, size=size, dynamic=dynamic)
     except (ExportFailed, ModelError, OSError) as error:
-        console.print(f"failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        console.fail(f"failed: {error}")
     if as_json:
-        print(json.dumps(asdict(export)))
+        console.print_json(asdict(export))
     else:
         print_table(export)
 
@@ -235,7 +232,7 @@ def print_table(export: Export) -> None:
         f"at most {export.difference.pixels:.2g} pixels, {export.difference.scores:.2g} in score from the original",
     )
     table.add_row("licence", export.license)
-    Console().print(table, soft_wrap=True, highlight=False)
+    console.out.print(table, soft_wrap=True)
 
 
 def _import_ultralytics(*, offline: bool) -> Any:

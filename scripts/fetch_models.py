@@ -46,10 +46,10 @@ def main(
     out: Annotated[Path, typer.Option(help="The folder of models; the server's models.folder.")] = Path("models"),
     as_json: console.AsJson = False,
 ) -> None:
-    """Fetch upstream models: InsightFace's packs by its own downloader, Ultralytics' by export.
+    r"""Fetch upstream models: InsightFace's packs by its own downloader, Ultralytics' by export.
 
-    Digests are checked and recorded in models.json. Checkpoints need the extra [export]. Without a network nothing is
-    changed.
+    Digests are checked and recorded in models.json. Checkpoints need the extra \[export]. It stops at the first that
+    cannot be fetched; what was fetched before stays, and is told.
 
     Then: serve.py --models.folder models --models.faces det_10g --models.embedding w600k_r50
 
@@ -58,21 +58,35 @@ def main(
     if unknown := [name for name in names if name not in PACKS and not name.endswith(".pt")]:
         console.fail(f"no such model: {', '.join(unknown)}; packs are {', '.join(PACKS)}", console.USAGE)
     fetched: dict[str, ModelOrigin] = {}
+    failure = ""
+    done = 0
     for name in names:
         try:
             fetched |= _fetch_checkpoint(name, out) if name.endswith(".pt") else _fetch_pack(name, out)
         except (requests.RequestException, ConnectionError) as error:
-            console.fail(
-                f"cannot fetch {name}, the network does not reach it ({type(error).__name__}); nothing changed"
-            )
+            failure = f"cannot fetch {name}, the network does not reach it ({type(error).__name__})"
+            if not fetched:
+                failure += "; nothing changed"
+            break
         except (ModelError, ExportFailed, OSError, RuntimeError) as error:
-            console.fail(f"cannot fetch {name}: {error}")
+            failure = f"cannot fetch {name}: {error}"
+            break
+        done += 1
+    _report(fetched, names[done:], out, as_json=as_json)
+    if failure:
+        console.fail(f"{failure}; fetched: {', '.join(names[:done]) or 'none'}; not fetched: {', '.join(names[done:])}")
+
+
+def _report(fetched: dict[str, ModelOrigin], not_fetched: list[str], out: Path, *, as_json: bool) -> None:
+    """What is in the folder now that this run put there."""
     if as_json:
         described = [
             {"file": file, "sha256": origin.sha256, "license": origin.license, "source": origin.source}
             for file, origin in fetched.items()
         ]
-        console.print_json({"folder": str(out), "models": described})
+        console.print_json({"folder": str(out), "models": described, "not_fetched": not_fetched})
+        return
+    if not fetched:
         return
     table = Table("file", "SHA-256", "licence of the weights", "source", title=str(out), title_justify="left")
     for file, origin in fetched.items():

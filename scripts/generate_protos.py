@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from scripts import console
+from scripts.console import AsJson
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
@@ -28,12 +30,17 @@ def main(
         bool,
         typer.Option("--release", help="Also make today's protos the wire format that later ones must not break."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Generate the Python code of the wire format, after lint and the breaking-change check.
+    r"""Generate the Python code of the wire format, after lint and the breaking-change check.
 
-    Needs the extra [b]dev[/b]: [i]pip install -e '.[dev]'[/i].
+    Needs the extra [b]dev[/b]: [i]pip install -e '.\[dev]'[/i].
+
+    With [b]--json[/b]: [i]changed[/i] are the files that were not as they are generated (with [b]--check[/b] they
+    still are not), [i]up_to_date[/i] is whether there were none.
+
+    Exit code: 0 done, 1 lint or the breaking-change check complains, or --check found changes, 2 bad usage.
     """
-    console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "facet.binpb"
         generated = Path(folder) / "generated"
@@ -43,13 +50,13 @@ def main(
         if BASELINE.exists():
             complaints += buf("breaking", image, "--against", BASELINE, "--config", PROTO / "buf.yaml")
         if complaints:
-            console.print(complaints.rstrip(), highlight=False)
-            raise typer.Exit(1)
+            console.fail(complaints.rstrip())
         generate(generated)
         stale = differences(generated)
+        if as_json:
+            console.print_json({"changed": stale, "up_to_date": not stale})
         if check and stale:
-            console.print(f"not up to date: {', '.join(stale)}; run scripts/generate_protos.py")
-            raise typer.Exit(1)
+            console.fail(f"not up to date: {', '.join(stale)}; run scripts/generate_protos.py")
         for name in stale:
             target = ROOT / name
             if (generated / name).exists():
@@ -58,7 +65,7 @@ def main(
                 target.unlink()
         if release:
             BASELINE.write_bytes(image.read_bytes())
-    console.print(f"facet/v1: {', '.join(stale) if stale else 'up to date'}")
+    console.err.print(f"facet/v1: {', '.join(stale) if stale else 'up to date'}")
 
 
 def compile_image(out: Path) -> None:
@@ -96,8 +103,7 @@ def _protoc(*arguments: str) -> None:
         [*command, *plugins, *arguments, *sources], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if result.returncode:
-        Console(stderr=True).print(result.stderr.rstrip(), markup=False, highlight=False)
-        raise typer.Exit(1)
+        console.fail(result.stderr.rstrip())
 
 
 def _tool(name: str) -> str:

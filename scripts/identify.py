@@ -6,18 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 import cv2
+import grpc
 import typer
 
-from facet import FacetError
+from evaluation.calls import patiently_blocking, reason_of
+from facet import Client, FacetError
 from facet.requests import identify_request
 from facet.v1 import recognition_service_pb2 as pb
 from runtime.pictures import decode
 from scripts import choices, console
 from scripts.drawing import draw_faces
+from scripts.pictures import Unsendable, find_pictures, most_bytes, read
 from scripts.rendering import as_dict, faces_table
 
-OF_A_PICTURE = frozenset({"INVALID_PICTURE", "PICTURE_TOO_LARGE", "FACE_NOT_FOUND"})
-"""Reasons after which the next picture may be fine."""
+OF_EVERY_PICTURE = frozenset({"GALLERY_NOT_FOUND", "CONTRACT_MISMATCH"})
+"""Reasons after which no other picture can be answered either."""
+SERVER_GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED})
+"""The same of status codes."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -39,7 +44,8 @@ def main(
 ) -> None:
     """Say who is in pictures.
 
-    Prints a table for each picture, or with [b]--json[/b] a line of JSON, and goes on where one cannot be read.
+    Prints a table for each picture, or with [b]--json[/b] a line of JSON, and goes on where one fails:
+    then the line has an error with reason and message. While the server is busy with others it waits.
 
     [b]Examples[/b]
 
@@ -52,7 +58,7 @@ def main(
     found = {
         path: path.relative_to(source) if source.is_dir() else Path(path.name)
         for source in pictures
-        for path in console.find_pictures([source])
+        for path in find_pictures([source])
     }
     if not found:
         console.fail("there are no pictures in " + ", ".join(map(str, pictures)), console.USAGE)
@@ -62,16 +68,20 @@ def main(
         console.connect(address, token, root_certificates) as client,
         console.progress("identifying", len(found)) as bar,
     ):
+        most = most_bytes(client)
         for path, name in found.items():
             try:
-                data = path.read_bytes()
+                data = read(path, most)
                 request = identify_request(gallery, data, top_k=top_k, threshold=threshold, face=choice)
-                response = client.recognition.Identify(request)
-            except (FacetError, OSError) as error:
-                if isinstance(error, FacetError) and error.reason not in OF_A_PICTURE:
+                response = _identify(client, request)
+            except Unsendable as error:
+                failures += 1
+                _say_failed(path, error.reason, error.message, as_json=as_json)
+            except FacetError as error:
+                if error.code in SERVER_GONE or error.reason in OF_EVERY_PICTURE:
                     raise
                 failures += 1
-                _say_failed(path, error, address, as_json=as_json)
+                _say_failed(path, reason_of(error), error.message, as_json=as_json)
             else:
                 if as_json:
                     console.print_json({"path": str(path), **as_dict(response)})
@@ -83,12 +93,14 @@ def main(
     raise typer.Exit(console.FAILED if failures else console.DONE)
 
 
-def _say_failed(path: Path, error: FacetError | OSError, address: str, *, as_json: bool) -> None:
-    message = console.explained(error, address) if isinstance(error, FacetError) else str(error.strerror)
+def _identify(client: Client, request: pb.IdentifyRequest) -> pb.IdentifyResponse:
+    return patiently_blocking(lambda: client.recognition.Identify(request))
+
+
+def _say_failed(path: Path, reason: str, message: str, *, as_json: bool) -> None:
     if as_json:
-        reason = error.reason or error.code.name if isinstance(error, FacetError) else "CANNOT_READ"
         console.print_json({"path": str(path), "error": {"reason": reason, "message": message}})
-    console.err.print(f"{path}: {message}", markup=False, soft_wrap=True)
+    console.err.print(f"{path}: {reason}: {message}", soft_wrap=True)
 
 
 def _draw(data: bytes, response: pb.IdentifyResponse, target: Path) -> None:

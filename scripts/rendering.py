@@ -6,8 +6,8 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
@@ -25,9 +25,7 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
     """One row a face: where it is, whose it is, how sure, and who comes next."""
-    table = Table(
-        title=escape(title), title_justify="left", caption=timings_line(response.timings), caption_justify="left"
-    )
+    table = Table(title=title, title_justify="left", caption=timings_line(response.timings), caption_justify="left")
     for column, justify in (
         ("face", "right"),
         ("box", "left"),
@@ -44,7 +42,7 @@ def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
         table.add_row(
             str(number),
             f"{box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}",
-            f"[bold green]{_name(candidates[0])}[/]" if matched else "unknown",
+            Text(_name(candidates[0]), "bold green") if matched else "unknown",
             f"{candidates[0].similarity:.3f}" if candidates else "-",
             f"{_name(candidates[1])} {candidates[1].similarity:.3f}" if len(candidates) > 1 else "-",
             f"{face.face.quality.value:.2f}",
@@ -58,4 +56,4 @@ def timings_line(timings: types_pb2.Timings) -> str:
 
 
 def _name(candidate: pb.Candidate) -> str:
-    return escape(candidate.display_name or candidate.subject_id)
+    return candidate.display_name or candidate.subject_id

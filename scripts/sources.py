@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import console
+from scripts import console, pictures
 
 COLUMNS = ("subject", "path")
 
@@ -37,7 +37,7 @@ def read(sources: list[Path], subject_id: str, display_name: str) -> list[Item]:
     items: list[Item] = []
     for source in sources:
         if subject_id:
-            items += [Item(path, subject_id, display_name) for path in console.find_pictures([source])]
+            items += [Item(path, subject_id, display_name) for path in pictures.find_pictures([source])]
         elif source.suffix.lower() == ".csv" and source.is_file():
             items += _manifest(source)
         elif source.is_dir():
@@ -53,14 +53,14 @@ def read(sources: list[Path], subject_id: str, display_name: str) -> list[Item]:
 
 def _people(folder: Path) -> list[Item]:
     """``folder/NAME/picture``: the name of the folder is the subject's id and, unless it is told, its name."""
-    if loose := sorted(path for path in folder.iterdir() if path.suffix.lower() in console.PICTURE_SUFFIXES):
+    if loose := sorted(path for path in folder.iterdir() if path.suffix.lower() in pictures.PICTURE_SUFFIXES):
         console.fail(
             f"{loose[0]} lies in no person's folder: expected {folder.name}/NAME/picture.jpg, "
             "or --subject for a folder of one person",
             console.USAGE,
         )
     people = sorted(path for path in folder.iterdir() if path.is_dir())
-    return [Item(path, person.name, person.name) for person in people for path in console.find_pictures([person])]
+    return [Item(path, person.name, person.name) for person in people for path in pictures.find_pictures([person])]
 
 
 def _manifest(manifest: Path) -> list[Item]:

@@ -170,6 +170,17 @@ def test_labels_of_other_pictures_are_bad_usage(run: Run, images: Path, tmp_path
     assert "none of them is in" in done.stderr
 
 
+@pytest.mark.parametrize("address", [(), ("--address", "127.0.0.1:1")])
+def test_root_certificates_that_cannot_be_used_are_bad_usage(
+    run: Run, images: Path, tmp_path: Path, address: tuple[str, ...]
+) -> None:
+    path = labels(tmp_path, "gdp.jpg", "0")
+    arguments = ("detection", "--labels", path, "--images", images, "--root-certificates", tmp_path / "none.pem")
+    done = run("evaluate.py", *arguments, *address)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_server_that_is_not_there_is_said_in_one_line(run: Run, images: Path, tmp_path: Path) -> None:
     path = labels(tmp_path, "gdp.jpg", "0")
     done = run("evaluate.py", "detection", "--labels", path, "--images", images, "--address", "127.0.0.1:1")

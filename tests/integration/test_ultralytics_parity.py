@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,16 +30,8 @@ Predict = Callable[[NDArray[np.uint8]], Detections]
 
 
 @pytest.fixture(scope="module")
-def predict(tmp_path_factory: pytest.TempPathFactory) -> Predict:
+def predict(ultralytics: Any) -> Predict:
     """Ultralytics' ``predict``, with its answer in our form."""
-    environment = pytest.MonkeyPatch()
-    environment.setenv("YOLO_AUTOINSTALL", "False")
-    environment.setenv("YOLO_OFFLINE", "True")
-    environment.setenv("YOLO_CONFIG_DIR", str(tmp_path_factory.mktemp("ultralytics")))
-    ultralytics = pytest.importorskip(
-        "ultralytics", reason="needs Ultralytics to compare with: pip install -e '.[export]'"
-    )
-    environment.undo()
     model = ultralytics.YOLO(str(find_model("yolo11n").path), task="detect")
 
     def run(picture: NDArray[np.uint8]) -> Detections:

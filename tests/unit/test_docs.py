@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,22 @@ def test_every_script_teaches_its_use(program: str) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert len(result.stdout) > 300
+    words = " ".join(result.stdout.split())
+    assert "--json" in words
+    assert "Exit code" in words or program == "serve.py"
     assert f"scripts/{program}" in PROSE or program in PROSE, "no document names it"
+
+
+@pytest.mark.parametrize("program", ["run", "test", "test_export"])
+def test_the_scripts_of_an_environment_teach_their_use_without_making_one(program: str, tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    for name in (program, "environment.sh"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    command = [str(tmp_path / "scripts" / program), "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert f"scripts/{program}" in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
 
 
 def test_every_file_that_a_document_links_is_there() -> None:

@@ -1,0 +1,64 @@
+"""Pictures in files: which there are, and what of them a server takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facet import Client
+from facet.v1.server_service_pb2 import GetServerInfoRequest
+from scripts import console
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+_ENVELOPE = 4096
+"""Bytes of a request beside its picture, at the most."""
+
+
+class Unsendable(Exception):
+    """A file that is not sent to the server.
+
+    Attributes:
+        reason: CANNOT_READ or FILE_TOO_LARGE.
+        message: one line for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def most_bytes(client: Client) -> int:
+    """Bytes of the largest picture that fits in a request to this server."""
+    return client.server.GetServerInfo(GetServerInfoRequest()).limits.max_message_bytes - _ENVELOPE
+
+
+def read(path: Path, most: int) -> bytes:
+    """The bytes of a file, at the most ``most``.
+
+    Raises:
+        Unsendable: the file cannot be read, or is larger.
+    """
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise Unsendable("FILE_TOO_LARGE", f"{size} bytes, the server takes {most}")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unsendable("CANNOT_READ", error.strerror or str(error)) from error
+
+
+def find_pictures(sources: list[Path]) -> list[Path]:
+    """The pictures among files and, in the order of their names, below folders.
+
+    A file that is named is taken whatever its name ends in.
+    """
+    found: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            found += sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+        elif source.is_file():
+            found.append(source)
+        else:
+            console.fail(f"there is no file or folder {source}", console.USAGE)
+    return found
