@@ -37,6 +37,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, token: SecretStr | None) -> None:
         self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
+        self._handlers: dict[str, _Handler] = {}
         self._open_calls = 0
         self._draining = False
         self._idle = asyncio.Event()
@@ -54,14 +55,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         """Wrap the handler of a call; all of ours are unary, or streams both ways."""
-        handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method == _CHECK:
-            return handler
-        if method == _WATCH:
+        if method == _WATCH and not self._is_authentic(handler_call_details.invocation_metadata):
             # It never ends, and so is not counted as open; but who may not call may not hold calls open either.
-            known = self._is_authentic(handler_call_details.invocation_metadata)
-            return handler if known else grpc.unary_stream_rpc_method_handler(_refuse)
+            return grpc.unary_stream_rpc_method_handler(_refuse)
+        if method not in self._handlers:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            self._handlers[method] = self._wrapped(handler, method)
+        return self._handlers[method]
+
+    def _wrapped(self, handler: Any, method: str) -> _Handler:
+        if method in (_CHECK, _WATCH):
+            served: _Handler = handler
+            return served
         if handler.request_streaming:
             return self._stream(handler, method)
         return grpc.unary_unary_rpc_method_handler(
