@@ -582,7 +582,7 @@ class EnrollBatchResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     ENROLLMENT_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The item."""
+    """The item; of an item_id that is too long, its first 128 characters."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
         """Code 0 where it was enrolled; otherwise what EnrollFace would have failed with, details included."""

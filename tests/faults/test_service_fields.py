@@ -90,7 +90,7 @@ def test_an_id_must_be_printable_and_of_a_sane_length(client: Client, gallery: s
     assert refusal(lambda: client.galleries.DeleteTemplate(request)) == invalid("template_id")
     item = gallery_pb.EnrollBatchRequest(item_id=value)
     (answer,) = client.galleries.EnrollBatch(iter([item]))
-    assert answer.item_id == value
+    assert answer.item_id == value[:128]
     assert answer.status.message.startswith("item_id: ")
 
 
