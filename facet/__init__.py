@@ -1,11 +1,13 @@
 """What a client program imports to talk to a Facet server.
 
 >>> from facet import Client
+>>> from facet.v1.recognition_service_pb2 import DECISION_MATCH
 >>> with Client("127.0.0.1:50051") as client:
 ...     client.create_gallery("team")
 ...     client.enroll("team", "yao-ming", "yaoming.jpg", display_name="Yao Ming")
 ...     for face in client.identify("team", "players.jpg").faces:
-...         print(face.identification.decision, face.identification.candidates[0].similarity)
+...         if face.identification.decision == DECISION_MATCH:
+...             print(face.identification.candidates[0].display_name)
 
 The requests and responses are the messages of :mod:`facet.v1`, where every field is described. Methods that are
 not on the clients are on their stubs: ``client.galleries.ListSubjects(...)``. Both raise :class:`FacetError`.
