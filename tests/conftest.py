@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from facet import Client
 from runtime.models import packaged_path
+
+settings.register_profile("facet", deadline=None)  # how long a machine takes says nothing of the code
+settings.load_profile("facet")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
