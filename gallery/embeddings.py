@@ -10,6 +10,9 @@ from gallery.errors import InvalidEmbedding
 MIN_LENGTH = 1e-6
 """An embedding shorter than this points nowhere."""
 
+UNIT_TOLERANCE = 1e-3
+"""An embedding is of unit length where the sum of its squares is this near to 1."""
+
 
 def normalized(embeddings: NDArray[np.float32], *, dimension: int) -> NDArray[np.float32]:
     """Bring embeddings, shape ``(n, dimension)``, to unit length; a new float32 array of the same shape.
@@ -29,3 +32,11 @@ def normalized(embeddings: NDArray[np.float32], *, dimension: int) -> NDArray[np
         raise InvalidEmbedding("the embedding has no length")
     unit: NDArray[np.float32] = (values / lengths).astype(np.float32)
     return unit
+
+
+def of_unit_length(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which embeddings, shape ``(n, dimension)``, are of unit length; those with values that are not finite are not."""
+    squares = np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64)
+    # Told from the good side, which a NaN is not on.
+    near: NDArray[np.bool_] = np.abs(squares - 1.0) <= UNIT_TOLERANCE
+    return near

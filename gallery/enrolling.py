@@ -10,9 +10,9 @@ import numpy as np
 import uuid_utils
 from numpy.typing import NDArray
 
-from gallery.errors import LooksLikeAnotherSubject, RequestIdReused, SubjectNotFound, TooManyTemplates
-from gallery.index import ExactIndex
-from gallery.records import Box, Enrolled, Enrollment, Subject, Template
+from gallery.errors import LooksLikeAnotherSubject, RequestIdReused, TooManyTemplates
+from gallery.index import Index
+from gallery.records import Box, EmbeddedTemplates, Enrolled, Enrollment, Subject, Template
 from gallery.searchable import Searchable
 from gallery.store import Request, Store
 
@@ -33,7 +33,7 @@ class Enrolling:
 
     store: Store
     searchable: Searchable
-    index: ExactIndex
+    index: Index
     max_templates: int
 
     def check(self, subject_id: str, enrollment: Enrollment, embedding: NDArray[np.float32]) -> Enrolled:
@@ -50,12 +50,16 @@ class Enrolling:
             LooksLikeAnotherSubject: the gallery would identify the face as another subject.
         """
         gallery_id = self.searchable.gallery_id
-        if enrolled := self._answered_before(enrollment):
-            return enrolled
-        subject = self._subject(subject_id)
+        known = self.store.known(
+            gallery_id, subject_id, picture_sha256=enrollment.picture_sha256, request_id=enrollment.request_id
+        )
+        if known.answered is not None:
+            return self._answered_before(*known.answered, enrollment)
+        subject = known.subject
         if subject is not None:
-            if template := self._template_of_face(subject, enrollment):
-                return Enrolled(subject, template, already_enrolled=True)
+            for template in known.templates_of_picture:
+                if _same_face(template.box, enrollment.box):
+                    return Enrolled(subject, template, already_enrolled=True)
             if subject.template_count >= self.max_templates:
                 raise TooManyTemplates(gallery_id, subject_id, self.max_templates)
         if not enrollment.accept_lookalike:
@@ -71,6 +75,9 @@ class Enrolling:
             box=enrollment.box,
             quality=enrollment.quality,
             create_time=now,
+            face_model=enrollment.face_model,
+            embedding_model=enrollment.embedding_model,
+            has_crop=enrollment.crop is not None,
         )
         counted = replace(subject, template_count=subject.template_count + 1)
         return Enrolled(counted, template, already_enrolled=False)
@@ -90,41 +97,27 @@ class Enrolling:
         template = replace(checked.template, template_id=str(uuid_utils.uuid7()), subject_id=subject.subject_id)
         # Memory that is wanting must be found out before the store has committed.
         self.index.reserve()
-        self.store.add_template(template, embedding, new_subject=subject if is_new else None, request=request)
-        self.index.add(subject.subject_id, subject.display_name, template.template_id, embedding)
+        self.store.add_template(
+            template, embedding, new_subject=subject if is_new else None, request=request, crop=enrollment.crop
+        )
+        self.index.add(
+            EmbeddedTemplates((subject.subject_id,), (subject.display_name,), (template.template_id,), embedding[None])
+        )
         return Enrolled(subject, template, already_enrolled=False)
 
-    def _answered_before(self, enrollment: Enrollment) -> Enrolled | None:
-        if not enrollment.request_id:
-            return None
+    def _answered_before(self, template: Template, digest: str, enrollment: Enrollment) -> Enrolled:
         gallery_id = self.searchable.gallery_id
-        answered = self.store.template_of_request(gallery_id, enrollment.request_id)
-        if answered is None:
-            return None
-        template, digest = answered
         if digest != enrollment.request_digest:
             raise RequestIdReused(gallery_id, enrollment.request_id)
         subject = self.store.subject(gallery_id, template.subject_id)
         return Enrolled(subject, template, already_enrolled=True)
 
-    def _subject(self, subject_id: str) -> Subject | None:
-        if not subject_id:
-            return None
-        try:
-            return self.store.subject(self.searchable.gallery_id, subject_id)
-        except SubjectNotFound:
-            return None
-
-    def _template_of_face(self, subject: Subject, enrollment: Enrollment) -> Template | None:
-        of_picture = self.store.templates_of_picture(subject.gallery_id, subject.subject_id, enrollment.picture_sha256)
-        return next((each for each in of_picture if _same_face(each.box, enrollment.box)), None)
-
     def _refuse_lookalike(self, subject_id: str, embedding: NDArray[np.float32]) -> None:
-        (ranked,) = self.index.search(embedding[None], subjects=1)
+        (ranked,) = self.index.search(embedding[None], subjects=1, mean_of_best=self.searchable.mean_of_best)
         for nearest in ranked.candidates:
             if nearest.subject_id == subject_id or nearest.similarity < self.searchable.threshold:
                 return
-            own = self.index.similarity(subject_id, embedding)
+            own = self.index.similarity(subject_id, embedding, mean_of_best=self.searchable.mean_of_best)
             if own is None or nearest.similarity > own:
                 raise LooksLikeAnotherSubject(
                     self.searchable.gallery_id,

@@ -14,6 +14,7 @@ GalleryError
     RequestIdReused
     EtagMismatch
     InvalidPageToken
+    InvalidImport
     StorageError
         StorageFull
         StorageUnavailable
@@ -159,6 +160,24 @@ class InvalidPageToken(GalleryError):
 
     def __init__(self) -> None:
         super().__init__("the page token is not one of this list")
+
+
+class InvalidImport(GalleryError):
+    """A file is not an export of a gallery, or is damaged, or a line of it is not as it must be.
+
+    Attributes:
+        line: the line to blame, from 1; 0 where it is the file as a whole.
+        field: the line's column, or the manifest's field; empty where it is neither.
+        reason: what is wrong.
+    """
+
+    def __init__(self, reason: str, *, line: int = 0, field: str = "") -> None:
+        where = [f"line {line}"] if line else []
+        where += [field] if field else []
+        super().__init__(f"{', '.join(where)}: {reason}" if where else reason)
+        self.line = line
+        self.field = field
+        self.reason = reason
 
 
 class StorageError(GalleryError):

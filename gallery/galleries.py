@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import uuid_utils
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from gallery.embeddings import normalized
 from gallery.enrolling import Enrolling, new_etag
-from gallery.errors import GalleryNotFound, SubjectWithoutTemplates
+from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport, SubjectWithoutTemplates
 from gallery.pages import last_id, page_of
 from gallery.ranking import decide
 from gallery.records import Enrolled, Enrollment, Gallery, Identification, Page, Subject, Template
-from gallery.searchable import Searchable, load, new
+from gallery.searchable import Searchable, Shelf
 from gallery.store import Store
 
-_LISTED_AT_ONCE = 1000
+if TYPE_CHECKING:
+    from gallery.transfer import Piece
+
 _GALLERIES = ("galleries",)
 
 
@@ -58,17 +60,9 @@ class Galleries:
         self._contract = contract
         self._dimension = dimension
         self._max_templates = max_templates_per_subject
-        self._listing = threading.Lock()
-        self._searchable: dict[str, Searchable] = {}
-        after = ""
-        while galleries := store.galleries(after=after, limit=_LISTED_AT_ONCE):
-            self._searchable |= {
-                gallery.gallery_id: load(store, gallery, contract=contract, dimension=dimension)
-                for gallery in galleries
-            }
-            after = galleries[-1].gallery_id
+        self._shelf = Shelf(store, contract=contract, dimension=dimension)
 
-    def create_gallery(self, gallery_id: str, *, display_name: str, threshold: float) -> Gallery:
+    def create_gallery(self, gallery_id: str, *, display_name: str, threshold: float, mean_of_best: int = 1) -> Gallery:
         """Create a gallery of the server's contract; an empty id asks for a new UUIDv7.
 
         Raises:
@@ -79,6 +73,7 @@ class Galleries:
             gallery_id=gallery_id or str(uuid_utils.uuid7()),
             display_name=display_name,
             threshold=_float32(threshold),
+            mean_of_best=mean_of_best,
             contract=self._contract,
             subject_count=0,
             template_count=0,
@@ -86,10 +81,9 @@ class Galleries:
             update_time=now,
             etag=new_etag(),
         )
-        searchable = new(gallery, contract=self._contract, dimension=self._dimension)
-        with self._listing:
+        with self._shelf.changing:
             self._store.create_gallery(gallery)
-            self._searchable[gallery.gallery_id] = searchable
+            self._shelf.put(gallery)
         return gallery
 
     def get_gallery(self, gallery_id: str) -> Gallery:
@@ -113,6 +107,7 @@ class Galleries:
         *,
         display_name: str | None = None,
         threshold: float | None = None,
+        mean_of_best: int | None = None,
         etag: str = "",
     ) -> Gallery:
         """Change what is not ``None``.
@@ -125,11 +120,13 @@ class Galleries:
                 gallery_id,
                 display_name=display_name,
                 threshold=None if threshold is None else _float32(threshold),
+                mean_of_best=mean_of_best,
                 etag=etag,
                 new_etag=new_etag(),
                 at=datetime.now(UTC),
             )
             searchable.threshold = gallery.threshold
+            searchable.mean_of_best = gallery.mean_of_best
             return gallery
 
     def delete_gallery(self, gallery_id: str, *, force: bool = False, etag: str = "") -> None:
@@ -140,9 +137,9 @@ class Galleries:
             GalleryNotEmpty: it holds subjects, and ``force`` is not set.
         """
         with self._erasing(gallery_id) as searchable:
-            with self._listing:
+            with self._shelf.changing:
                 self._store.delete_gallery(gallery_id, force=force, etag=etag)
-                del self._searchable[gallery_id]
+                self._shelf.drop(gallery_id)
             if searchable.index is not None:
                 searchable.index.clear()
 
@@ -282,10 +279,12 @@ class Galleries:
             ContractMismatch: the gallery is of another contract than the probes or the server.
             InvalidEmbedding: a probe is of another dimension, not finite, or without a length.
         """
-        searchable = self._find(gallery_id)
+        searchable = self._shelf.find(gallery_id)
         index = searchable.index_for(self._contract if contract is None else contract)
         applied = searchable.threshold if threshold is None else _float32(threshold)
-        ranked = index.search(normalized(probes, dimension=self._dimension), subjects=max(2, top_k))
+        ranked = index.search(
+            normalized(probes, dimension=self._dimension), subjects=max(2, top_k), mean_of_best=searchable.mean_of_best
+        )
         return tuple(
             decide(each.candidates, top_k=top_k, threshold=applied, templates_compared=each.templates_compared)
             for each in ranked
@@ -297,11 +296,11 @@ class Galleries:
         Raises:
             ContractMismatch: the gallery is of another contract than the server.
         """
-        self._find(gallery_id).index_for(self._contract)
+        self._shelf.find(gallery_id).index_for(self._contract)
 
     def threshold(self, gallery_id: str) -> float:
         """The threshold that the next search of a gallery applies, [-1, 1]."""
-        return self._find(gallery_id).threshold
+        return self._shelf.find(gallery_id).threshold
 
     def similarity_to_subject(self, gallery_id: str, subject_id: str, probe: NDArray[np.float32]) -> float:
         """Cosine of a probe, shape ``(dimension,)``, and the subject's best template, [-1, 1].
@@ -312,38 +311,95 @@ class Galleries:
             SubjectNotFound: there is no such subject.
             SubjectWithoutTemplates: it has nothing to compare with.
         """
-        index = self._find(gallery_id).index_for(self._contract)
-        similarity = index.similarity(subject_id, normalized(probe[None], dimension=self._dimension)[0])
+        searchable = self._shelf.find(gallery_id)
+        index = searchable.index_for(self._contract)
+        unit = normalized(probe[None], dimension=self._dimension)[0]
+        similarity = index.similarity(subject_id, unit, mean_of_best=searchable.mean_of_best)
         if similarity is None:
             self._store.subject(gallery_id, subject_id)
             raise SubjectWithoutTemplates(gallery_id, subject_id)
         return similarity
 
+    def export_gallery(self, gallery_id: str) -> Iterator[Piece]:
+        """Export a gallery, of whatever contract, as a file in pieces; see :func:`gallery.transfer.pieces_of`."""
+        # Arrow costs a quarter of a second and 50 MB, which servers that never export or import save.
+        from gallery import transfer
+
+        gallery = self._store.gallery(gallery_id)
+        first = self._store.embedded_templates(gallery_id, after="", limit=1)
+        dimension = first.embeddings.shape[1] if len(first) else self._dimension
+        return transfer.pieces_of(self._store, gallery, dimension=dimension)
+
+    def import_gallery(
+        self, file: BinaryIO, gallery_id: str = "", *, validate_only: bool = False, check: Callable[[], None]
+    ) -> Gallery:
+        """Make a gallery of an exported file, which is seen once all of it is kept.
+
+        Args:
+            file: can be read and sought in.
+            gallery_id: the new gallery's; the file's where it is empty.
+            validate_only: check everything and answer as if, but keep nothing.
+            check: called now and then; what it raises ends the import, and nothing is kept.
+
+        Raises:
+            InvalidImport: it is no exported gallery, or is damaged, or a line has a bad field.
+            ContractMismatch: it is of another contract than the server.
+            GalleryExists: the id is taken.
+        """
+        from gallery import transfer
+
+        reader = transfer.Reader(file)
+        gallery = transfer.imported(reader.manifest, gallery_id)
+        if gallery.contract != self._contract:
+            raise ContractMismatch(gallery.gallery_id, expected=gallery.contract, found=self._contract)
+        if reader.manifest.dimension != self._dimension:
+            raise InvalidImport(f"must be {self._dimension} under this contract", field="manifest.dimension")
+        self.need_free_id(gallery.gallery_id)
+        if validate_only:
+            transfer.verify(reader, check)
+            return gallery
+        importing = self._store.begin_import(gallery)
+        try:
+            index = self._shelf.index_to_fill(gallery)
+            transfer.fill(importing, reader, index, gallery, check)
+            with self._shelf.changing:
+                kept = importing.commit()
+                self._shelf.put(kept, index)
+                return kept
+        except BaseException:
+            importing.abort()
+            raise
+
+    def need_free_id(self, gallery_id: str) -> None:
+        """Make sure that no gallery has an id: before the work that would end in one.
+
+        Raises:
+            GalleryExists: one has.
+        """
+        with suppress(GalleryNotFound):
+            self._store.gallery(gallery_id)
+            raise GalleryExists(gallery_id)
+
     def close(self) -> None:
         """Close the store."""
         self._store.close()
 
-    def _find(self, gallery_id: str) -> Searchable:
-        searchable = self._searchable.get(gallery_id)
-        if searchable is None:
-            raise GalleryNotFound(gallery_id)
-        return searchable
-
     @contextmanager
     def _writing(self, gallery_id: str) -> Iterator[Searchable]:
-        searchable = self._find(gallery_id)
+        searchable = self._shelf.find(gallery_id)
         with searchable.writing:
-            if self._searchable.get(gallery_id) is not searchable:
+            if not self._shelf.holds(searchable):
                 raise GalleryNotFound(gallery_id)
             yield searchable
 
     @contextmanager
     def _erasing(self, gallery_id: str) -> Iterator[Searchable]:
-        with self._writing(gallery_id) as searchable:
-            try:
+        try:
+            with self._writing(gallery_id) as searchable:
                 yield searchable
-            finally:
-                self._store.scrub()
+        finally:
+            # Other changes of the gallery do not wait for it: a backup can make it last.
+            self._store.scrub()
 
 
 def _float32(value: float) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +44,31 @@ def shortlist(
     return np.flatnonzero(scores > -np.inf)
 
 
-def rank(templates: Iterable[Candidate], *, subjects: int) -> tuple[Candidate, ...]:
-    """The best subjects by falling similarity of their best template; ties by subject, then template."""
-    best: dict[str, Candidate] = {}
+def rank(templates: Iterable[Candidate], *, subjects: int, mean_of_best: int = 1) -> tuple[Candidate, ...]:
+    """The best subjects, each by its best templates; ties by subject, then template.
+
+    Args:
+        templates: of every subject at least the best ``mean_of_best``, or all that it has.
+        subjects: how many are wanted.
+        mean_of_best: a subject's similarity is the mean over so many of its templates; see
+            :class:`gallery.records.Gallery`.
+    """
+    of_subject: dict[str, list[Candidate]] = {}
     for template in templates:
-        other = best.get(template.subject_id)
-        if other is None or _order(template) < _order(other):
-            best[template.subject_id] = template
-    return tuple(sorted(best.values(), key=_order)[:subjects])
+        of_subject.setdefault(template.subject_id, []).append(template)
+    best = []
+    for theirs in of_subject.values():
+        first, *others = heapq.nsmallest(mean_of_best, theirs, key=_order)
+        if others:
+            mean = math.fsum(each.similarity for each in (first, *others)) / (1 + len(others))
+            first = replace(first, similarity=float(np.float32(mean)))
+        best.append(first)
+    return tuple(heapq.nsmallest(subjects, best, key=_order))
+
+
+def refuse(*, threshold: float) -> Identification:
+    """The answer about a probe that is too poor to be compared; the threshold would have been applied."""
+    return Identification(Decision.REFUSED, candidates=(), threshold=threshold, margin=None, templates_compared=0)
 
 
 def decide(ranked: Sequence[Candidate], *, top_k: int, threshold: float, templates_compared: int) -> Identification:

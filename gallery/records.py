@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -15,6 +16,9 @@ T = TypeVar("T")
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the upright picture, half-open."""
 
+MAX_MEAN_OF_BEST = 16
+"""The most templates that a subject's similarity can be the mean over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
@@ -25,6 +29,8 @@ class Gallery:
         display_name: a name for people.
         threshold: a probe is a match where its similarity to the best subject reaches this; cosine in [-1,
             1], rounded to float32 as similarities are.
+        mean_of_best: a subject's similarity is the mean over so many of its templates, the most similar ones, or
+            over all where it has fewer; 1, which is the best template alone, to :data:`MAX_MEAN_OF_BEST`.
         contract: the embedding contract that all its templates are of.
         subject_count: how many subjects it holds.
         template_count: how many templates it holds.
@@ -36,6 +42,7 @@ class Gallery:
     gallery_id: str
     display_name: str
     threshold: float
+    mean_of_best: int
     contract: str
     subject_count: int
     template_count: int
@@ -80,6 +87,9 @@ class Template:
         box: where the face is in that picture.
         quality: how fit the face was for recognition, [0, 1].
         create_time: UTC, to the microsecond.
+        face_model: hexadecimal SHA-256 of the model that found the face; empty where it is not known.
+        embedding_model: the same of the model that embedded it.
+        has_crop: whether the aligned face was kept.
     """
 
     template_id: str
@@ -89,6 +99,51 @@ class Template:
     box: Box
     quality: float
     create_time: datetime
+    face_model: str = ""
+    embedding_model: str = ""
+    has_crop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFace:
+    """A subject with one of its templates, whole: a line of an export.
+
+    Attributes:
+        subject: the subject; its ``template_count`` says nothing here.
+        template: the template; ``None`` for a subject without any.
+        embedding: the template's, float32, of unit length; ``None`` without a template.
+        crop: the aligned face as PNG; ``None`` where it was not kept.
+    """
+
+    subject: Subject
+    template: Template | None
+    embedding: NDArray[np.float32] | None
+    crop: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTemplates:
+    """Templates as an index wants them, column by column.
+
+    Attributes:
+        subject_ids: whose each is.
+        display_names: the names of these subjects.
+        template_ids: which each is.
+        embeddings: float32, shape ``(n, dimension)``, of unit length.
+    """
+
+    subject_ids: Sequence[str]
+    display_names: Sequence[str]
+    template_ids: Sequence[str]
+    embeddings: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.template_ids)
+
+    def __getitem__(self, rows: slice) -> EmbeddedTemplates:
+        return EmbeddedTemplates(
+            self.subject_ids[rows], self.display_names[rows], self.template_ids[rows], self.embeddings[rows]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +161,9 @@ class Enrollment:
         request_digest: a fingerprint of the whole request. The same ``request_id`` with another digest is
             refused.
         accept_lookalike: enrol also a face that would be identified as another subject.
+        face_model: hexadecimal SHA-256 of the model that found the face.
+        embedding_model: the same of the model that embedded it.
+        crop: the aligned face as PNG, to be kept beside the template; ``None`` for none.
     """
 
     embedding: NDArray[np.float32]
@@ -117,6 +175,9 @@ class Enrollment:
     request_id: str = ""
     request_digest: str = ""
     accept_lookalike: bool = False
+    face_model: str = ""
+    embedding_model: str = ""
+    crop: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +200,8 @@ class Decision(enum.Enum):
 
     MATCH = "match"
     UNKNOWN = "unknown"
+    REFUSED = "refused"
+    """The face is too poor to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +211,9 @@ class Candidate:
     Attributes:
         subject_id: the subject.
         display_name: its name for people; may be empty.
-        similarity: cosine of the probe and the subject's best template, [-1, 1], rounded to float32.
-        template_id: that template.
+        similarity: cosine of the probe and the subject's best template, or the mean of several, as the gallery
+            says; [-1, 1], rounded to float32.
+        template_id: its best template.
     """
 
     subject_id: str

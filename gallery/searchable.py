@@ -1,39 +1,54 @@
-"""A gallery in memory: what a search needs of it."""
+"""A gallery as a search needs it, at hand without asking the store."""
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from gallery.errors import ContractMismatch, StorageUnavailable
-from gallery.index import ExactIndex
+from gallery.errors import ContractMismatch, GalleryNotFound, StorageUnavailable
+from gallery.index import Index
+from gallery.memory_index import MemoryIndex
 from gallery.records import Gallery
 from gallery.store import Store
 
+REFRESHED_SECONDS = 1.0
+"""How long what a store that other processes write to said of a gallery is taken to hold."""
+
+_LISTED_AT_ONCE = 1000
 _LOADED_AT_ONCE = 4096
 
 
 @dataclass(slots=True)
 class Searchable:
-    """A gallery in memory.
+    """A gallery at hand.
 
     Attributes:
         gallery_id: the gallery.
+        create_time: tells it from a later one of the same id.
         gallery_contract: the embedding contract of its templates.
         server_contract: that of the server's model.
         threshold: the gallery's, as it is now.
+        mean_of_best: the gallery's, as it is now.
         index: its templates; ``None`` where the two contracts differ.
+        good_until: when the store has to be asked again, by the monotonic clock; never, where only this process
+            writes to it.
         writing: held by whoever changes the gallery.
     """
 
     gallery_id: str
+    create_time: datetime
     gallery_contract: str
     server_contract: str
     threshold: float
-    index: ExactIndex | None
+    mean_of_best: int
+    index: Index | None
+    good_until: float
     writing: threading.Lock = field(default_factory=threading.Lock)
 
-    def index_for(self, contract: str) -> ExactIndex:
+    def index_for(self, contract: str) -> Index:
         """The index, for embeddings of a contract.
 
         Raises:
@@ -46,31 +61,102 @@ class Searchable:
         return self.index
 
 
-def new(gallery: Gallery, *, contract: str, dimension: int) -> Searchable:
-    """An empty gallery in memory, on a server of an embedding contract with so many values."""
-    index = ExactIndex(dimension) if gallery.contract == contract else None
-    return Searchable(gallery.gallery_id, gallery.contract, contract, gallery.threshold, index)
+class Shelf:
+    """The galleries of a store, at hand: all of them where the store has one process, else those asked for lately.
 
-
-def load(store: Store, gallery: Gallery, *, contract: str, dimension: int) -> Searchable:
-    """A gallery in memory, with the templates that the store has.
+    Args:
+        store: what they are read from.
+        contract: the embedding contract of the server's model.
+        dimension: how many values its embeddings have.
 
     Raises:
         StorageError: the store cannot be read, or holds embeddings of another dimension under this contract.
     """
-    searchable = new(gallery, contract=contract, dimension=dimension)
-    index = searchable.index
-    if index is None:
+
+    def __init__(self, store: Store, *, contract: str, dimension: int) -> None:
+        self._store = store
+        self._contract = contract
+        self._dimension = dimension
+        self._galleries: dict[str, Searchable] = {}
+        self.changing = threading.Lock()
+        """Held while a gallery is made, or goes, here and in the store."""
+        after = ""
+        while galleries := store.galleries(after=after, limit=_LISTED_AT_ONCE):
+            for gallery in galleries:
+                self.put(gallery)
+            after = galleries[-1].gallery_id
+
+    def find(self, gallery_id: str) -> Searchable:
+        """The gallery; asks the store only where that has other writers.
+
+        Raises:
+            GalleryNotFound: there is none.
+        """
+        found = self._galleries.get(gallery_id)
+        if found is not None and time.monotonic() < found.good_until:
+            return found
+        with self.changing:
+            return self._read(gallery_id)
+
+    def holds(self, searchable: Searchable) -> bool:
+        """Whether this is still the gallery of its id."""
+        return self._galleries.get(searchable.gallery_id) is searchable
+
+    def index_to_fill(self, gallery: Gallery) -> MemoryIndex | None:
+        """For a gallery that is being imported, the index to put it in with; ``None`` where the store keeps its own."""
+        if self._store.index(gallery, dimension=self._dimension) is not None:
+            return None
+        return MemoryIndex(self._dimension)
+
+    def put(self, gallery: Gallery, filled: MemoryIndex | None = None) -> Searchable:
+        """Take in a gallery that is in the store, with its templates, which may be in an index already."""
+        index: Index | None = filled
+        good_until = math.inf if filled is not None else time.monotonic() + REFRESHED_SECONDS
+        if filled is None and gallery.contract == self._contract:
+            index = self._store.index(gallery, dimension=self._dimension)
+            if index is None:
+                index, good_until = self._loaded(gallery), math.inf
+        searchable = Searchable(
+            gallery.gallery_id,
+            gallery.create_time,
+            gallery.contract,
+            self._contract,
+            gallery.threshold,
+            gallery.mean_of_best,
+            index,
+            good_until,
+        )
+        self._galleries[gallery.gallery_id] = searchable
         return searchable
-    index.reserve(gallery.template_count)
-    after = ""
-    while found := store.embedded_templates(gallery.gallery_id, after=after, limit=_LOADED_AT_ONCE):
-        for template in found:
-            if template.embedding.shape != (dimension,):
+
+    def drop(self, gallery_id: str) -> None:
+        """Let go of a gallery that is no longer in the store."""
+        self._galleries.pop(gallery_id, None)
+
+    def _read(self, gallery_id: str) -> Searchable:
+        try:
+            gallery = self._store.gallery(gallery_id)
+        except GalleryNotFound:
+            self.drop(gallery_id)
+            raise
+        found = self._galleries.get(gallery_id)
+        if found is None or found.create_time != gallery.create_time:
+            return self.put(gallery)
+        found.threshold = gallery.threshold
+        found.mean_of_best = gallery.mean_of_best
+        if found.good_until != math.inf:
+            found.good_until = time.monotonic() + REFRESHED_SECONDS
+        return found
+
+    def _loaded(self, gallery: Gallery) -> MemoryIndex:
+        index = MemoryIndex(self._dimension)
+        after = ""
+        while found := self._store.embedded_templates(gallery.gallery_id, after=after, limit=_LOADED_AT_ONCE):
+            if found.embeddings.shape[1] != self._dimension:
                 raise StorageUnavailable(
-                    f"gallery {gallery.gallery_id!r} holds embeddings of {template.embedding.size} values, "
-                    f"its contract has {dimension}"
+                    f"gallery {gallery.gallery_id!r} holds embeddings of {found.embeddings.shape[1]} values, "
+                    f"its contract has {self._dimension}"
                 )
-            index.add(template.subject_id, template.display_name, template.template_id, template.embedding)
-        after = found[-1].template_id
-    return searchable
+            index.add(found)
+            after = found.template_ids[-1]
+        return index

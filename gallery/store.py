@@ -10,24 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.records import Gallery, Subject, Template
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedTemplate:
-    """A template as an index wants it.
-
-    Attributes:
-        subject_id: the subject.
-        display_name: the subject's name.
-        template_id: the template.
-        embedding: float32, of unit length.
-    """
-
-    subject_id: str
-    display_name: str
-    template_id: str
-    embedding: NDArray[np.float32]
+from gallery.index import Index
+from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +25,38 @@ class Request:
 
     request_id: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a face before it is enrolled.
+
+    Attributes:
+        subject: the subject; ``None`` where there is none.
+        templates_of_picture: those of its templates that were taken from the picture.
+        answered: the template that the request was answered with, and the request's digest.
+    """
+
+    subject: Subject | None
+    templates_of_picture: Sequence[Template]
+    answered: tuple[Template, str] | None
+
+
+class Import(Protocol):
+    """A gallery that is being filled, and that nobody sees before :meth:`commit`.
+
+    What was added is on disk when :meth:`commit` returns. One that is neither committed nor aborted, because its
+    process died, leaves nothing that anybody sees, and its remains are removed in time.
+    """
+
+    def add(self, faces: Sequence[StoredFace]) -> None:
+        """Add templates, and their subjects where these are new; ids must not have been added before."""
+
+    def commit(self) -> Gallery:
+        """Make it a gallery; :class:`gallery.errors.GalleryExists` where its id was taken meanwhile."""
+
+    def abort(self) -> None:
+        """Remove what was added."""
 
 
 class Store(Protocol):
@@ -68,6 +84,7 @@ class Store(Protocol):
         *,
         display_name: str | None,
         threshold: float | None,
+        mean_of_best: int | None,
         etag: str,
         new_etag: str,
         at: datetime,
@@ -102,6 +119,9 @@ class Store(Protocol):
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> Sequence[Template]:
         """List those templates of a subject that were taken from a picture."""
 
+    def known(self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str) -> Known:
+        """Answer what an enrolment has to know; an empty ``request_id`` was never answered."""
+
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """Answer the template that a request was answered with, and the request's digest."""
 
@@ -112,8 +132,9 @@ class Store(Protocol):
         *,
         new_subject: Subject | None,
         request: Request | None,
+        crop: bytes | None,
     ) -> None:
-        """Add a template, with its subject where that is new, and with the request that it answers."""
+        """Add a template, with its subject where that is new, the request that it answers, and its crop."""
 
     def add_request(self, template: Template, request: Request) -> None:
         """Remember that a request was answered with a template that was there before."""
@@ -121,8 +142,28 @@ class Store(Protocol):
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
         """Delete a template and its requests; :class:`gallery.errors.TemplateNotFound` without one."""
 
-    def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> Sequence[EmbeddedTemplate]:
-        """List all templates of a gallery, by template id."""
+    def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
+        """List all templates of a gallery, in an order of the store's own, after the template ``after``.
+
+        Raises:
+            StorageUnavailable: ``after`` is gone, so that nobody knows what follows it.
+        """
+
+    def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> Sequence[StoredFace]:
+        """List all subjects of a gallery with all their templates, by subject id, then template id.
+
+        ``after`` is a subject id and a template id; a subject without templates comes once, with an empty one.
+        """
+
+    def begin_import(self, gallery: Gallery) -> Import:
+        """Begin to fill a new gallery; :class:`gallery.errors.GalleryExists` where the id is taken."""
+
+    def index(self, gallery: Gallery, *, dimension: int) -> Index | None:
+        """The store's own index of a gallery, where it has one.
+
+        A store that several processes write to has: it sees what each of them wrote. Where a store has none, its
+        one process keeps an index in memory.
+        """
 
     def scrub(self) -> None:
         """Leave no trace of what was deleted or renamed in any file; quick where there is nothing to do."""

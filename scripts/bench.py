@@ -22,6 +22,8 @@ from gallery.records import Enrollment
 from gallery.sqlite_store import SqliteStore
 from runtime.models import ModelError, packaged_path
 from scripts import console
+from scripts.bench_gallery import gallery
+from scripts.bench_milvus import milvus
 from scripts.console import AsJson
 from scripts.local_server import local_server
 from service.config import Config, GalleryConfig
@@ -226,6 +228,9 @@ def _print(measured: Wire) -> None:
         table.add_row(name, f"{milliseconds:.2f}", meaning)
     console.out.print(table)
 
+
+app.command()(gallery)
+app.command()(milvus)
 
 if __name__ == "__main__":
     sys.exit(app())

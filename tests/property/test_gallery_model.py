@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from gallery.errors import LooksLikeAnotherSubject, SubjectNotFound, TooManyTemplates
 from gallery.galleries import Galleries
-from gallery.index import ExactIndex
-from gallery.records import Decision, Enrollment
+from gallery.memory_index import MemoryIndex
+from gallery.records import Decision, EmbeddedTemplates, Enrollment
 from gallery.sqlite_store import SqliteStore
 
 DIMENSION = 4
@@ -192,10 +192,10 @@ def test_a_ranking_does_not_depend_on_the_order_of_enrolment(
     probes = pool[rng.integers(distinct, size=3)].astype(np.float32)
 
     def ranked(order: NDArray[np.int64]) -> object:
-        index = ExactIndex(dimension)
+        index = MemoryIndex(dimension)
         for row in order:
-            index.add(f"s{owners[row]}", "", f"t{row:03}", faces[row])
-        return index.search(probes, subjects=top_k)
+            index.add(EmbeddedTemplates((f"s{owners[row]}",), ("",), (f"t{row:03}",), faces[[row]]))
+        return index.search(probes, subjects=top_k, mean_of_best=1)
 
     one = ranked(np.arange(templates))
     assert ranked(rng.permutation(templates)) == one

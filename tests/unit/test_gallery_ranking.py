@@ -16,6 +16,14 @@ def test_a_subject_counts_by_its_best_template() -> None:
     assert [(each.subject_id, each.template_id) for each in ranked] == [("a", "3"), ("b", "2")]
 
 
+def test_a_subject_counts_by_the_mean_of_its_best_templates_where_the_gallery_says_so() -> None:
+    templates = [candidate("a", 0.9, "1"), candidate("a", 0.1, "2"), candidate("b", 0.6, "3"), candidate("b", 0.5, "4")]
+    templates += [candidate("b", -0.9, "5"), candidate("c", 0.52, "6")]
+    ranked = rank(templates, subjects=5, mean_of_best=2)
+    assert [(each.subject_id, each.template_id) for each in ranked] == [("b", "3"), ("c", "6"), ("a", "1")]
+    assert [each.similarity for each in ranked] == pytest.approx([0.55, 0.52, 0.5])
+
+
 def test_ties_go_by_subject_and_then_by_template() -> None:
     templates = [candidate(subject, 0.5, template) for subject in "cab" for template in "yxz"]
     for order in (templates, templates[::-1]):

@@ -1,0 +1,193 @@
+"""From probes to the templates that may be the best ones, each with its similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.cores import shared_out
+from gallery.segment import DEAD, Segment, Vectors
+from gallery.sketch import hamming, reach, sketch
+
+NEAREST_SHARE = 1 / 128
+"""The share of a gallery that may be rescored for a probe: those whose sketches are nearest."""
+NEAREST_LEAST = 1024
+_FIRST = 512
+"""How many are rescored before it is asked whether more have to be."""
+_SAMPLE_STEP = 32
+"""Every so many distances are looked at to find how near the nearest share is."""
+_BLOCK = 16384
+"""Rows, whose sketches stay in a processor's cache while several probes are compared with them."""
+_PLACES = 1 << 32
+"""Of a segment, more than it has rows."""
+_WORTH_SHARING = 2048
+"""Rows, the rescoring of fewer of which takes less than handing them to another core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Templates that were compared with a probe.
+
+    Attributes:
+        places: shape ``(n,)``, rising, in which segment and row they are: see :func:`by_segment`.
+        codes: shape ``(n,)``, whose they are; dead ones are not among them.
+        scores: shape ``(n,)``, float32, the cosines but for rounding.
+    """
+
+    places: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """What a scan found near a probe: all places within a distance, and some beyond.
+
+    Attributes:
+        places: as in :class:`Scored`.
+        distances: shape ``(n,)``, of their sketches.
+    """
+
+    places: NDArray[np.int64]
+    distances: NDArray[np.int32]
+
+
+def by_segment(places: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """The segments that rising places are in, and the rows in each."""
+    start = 0
+    while start < len(places):
+        number = int(places[start]) // _PLACES
+        stop = int(np.searchsorted(places, (number + 1) * _PLACES))
+        yield number, places[start:stop] - number * _PLACES
+        start = stop
+
+
+def all_places(segments: Sequence[Segment]) -> NDArray[np.int64]:
+    """Of all rows, the dead ones among them."""
+    return np.concatenate([np.arange(each.count) + number * _PLACES for number, each in enumerate(segments)])
+
+
+def compare_all(segments: Sequence[Segment], probes: NDArray[np.float32]) -> Iterator[Scored]:
+    """Compare probes, shape ``(n, dimension)``, with all templates of a plain segment, which is the only one."""
+    (segment,) = segments
+    scores = _products(probes, segment.vectors[: segment.count])
+    # Read after the product: a row that was zeroed before has had its code marked dead before that.
+    codes = segment.codes[: segment.count].copy()
+    living = np.flatnonzero(codes != DEAD)
+    for of_probe in scores:
+        yield Scored(living, codes[living], of_probe[living])
+
+
+def compare_nearest(
+    segments: Sequence[Segment], probes: NDArray[np.float32], *, subjects: int, thorough: bool
+) -> Iterator[Scored]:
+    """Compare probes with those templates whose sketches are near.
+
+    The nearest few are rescored, then all within the distance at which a template as similar as the best one so far
+    would be (see :func:`gallery.sketch.reach`), as far as :data:`NEAREST_SHARE` goes. So the best subject is missed
+    with a probability of about one in a thousand where the share goes that far, which is wherever a probe is well
+    above what strangers reach; the runners-up are the best of what was rescored. Should those be fewer than the
+    wanted subjects, because few have very many templates, all templates are compared.
+
+    Args:
+        segments: sketched ones.
+        probes: shape ``(n, dimension)``, of unit length.
+        subjects: how many are wanted of each, not more than there are.
+        thorough: rescore the whole share, whatever is found.
+    """
+    near = _scan(segments, probes)
+    found = shared_out([partial(_rescore, segments, *each, thorough) for each in zip(probes, near, strict=True)])
+    for probe, scored in zip(probes, found, strict=True):
+        is_enough = np.unique(scored.codes).size >= subjects
+        yield scored if is_enough else _score(segments, all_places(segments), probe)
+
+
+def _products(probes: NDArray[np.float32], vectors: Vectors) -> NDArray[np.float32]:
+    """The products of every probe with every vector.
+
+    One probe alone keeps clear of the threads of the matrix product, which wait for each other where searches meet.
+    """
+    products: NDArray[np.float32] = np.vecdot(vectors, probes[0])[None] if len(probes) == 1 else probes @ vectors.T
+    return products
+
+
+def _scan(segments: Sequence[Segment], probes: NDArray[np.float32]) -> list[_Near]:
+    """What is near each probe, found block by block by all the cores that are free."""
+    # One probe passes over long blocks; several share short ones.
+    rows = max(_BLOCK, 8 * _BLOCK // len(probes))
+    count = sum(segment.count for segment in segments)
+    share = max(count * NEAREST_SHARE, NEAREST_LEAST) / count
+    blocks = [
+        partial(_scan_block, segment, number * _PLACES, sketches, start, min(start + rows, segment.count), share)
+        for number, segment in enumerate(segments)
+        for sketches in [sketch(probes, segment.mean)]
+        for start in range(0, segment.count, rows)
+    ]
+    return [
+        _Near(np.concatenate([near.places for near in of_probe]), np.concatenate([near.distances for near in of_probe]))
+        for of_probe in zip(*shared_out(blocks), strict=True)
+    ]
+
+
+def _scan_block(
+    segment: Segment, place: int, probes: NDArray[np.uint8], start: int, stop: int, share: float
+) -> list[_Near]:
+    distances = hamming(probes, segment.sketches[start:stop])
+    sample = distances[:, ::_SAMPLE_STEP]
+    wanted = int(np.ceil(sample.shape[1] * share))
+    found = []
+    for of_probe, few in zip(distances, sample, strict=True):
+        if wanted < few.size:
+            rows = np.flatnonzero(of_probe <= np.partition(few, wanted - 1)[wanted - 1])
+        else:
+            rows = np.arange(of_probe.size)
+        found.append(_Near(rows + (place + start), of_probe[rows]))
+    return found
+
+
+def _rescore(segments: Sequence[Segment], probe: NDArray[np.float32], near: _Near, thorough: bool) -> Scored:
+    if thorough or near.places.size <= _FIRST:
+        return _score(segments, near.places, probe)
+    limit = np.partition(near.distances, _FIRST)[_FIRST]
+    is_first = near.distances <= limit
+    found = _score(segments, near.places[is_first], probe)
+    needed = reach(float(found.scores.max(initial=-1.0)), probe.size)
+    if needed <= limit:
+        return found
+    return _joined([found, _score(segments, near.places[~is_first & (near.distances <= needed)], probe)])
+
+
+def _score(segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32]) -> Scored:
+    """Compare a probe with the templates in places."""
+    tasks = [
+        partial(_score_rows, segments[number], number * _PLACES, rows[start : start + _BLOCK], probe)
+        for number, rows in by_segment(places)
+        for start in range(0, rows.size, _BLOCK)
+    ]
+    return _joined(shared_out(tasks) if places.size > _WORTH_SHARING else [task() for task in tasks])
+
+
+def _score_rows(segment: Segment, place: int, rows: NDArray[np.int64], probe: NDArray[np.float32]) -> Scored:
+    scores = segment.estimates(rows, probe)
+    # Read last: see Segment.
+    codes = segment.codes[rows]
+    living = codes != DEAD
+    if living.all():
+        return Scored(rows + place, codes, scores)
+    return Scored(rows[living] + place, codes[living], scores[living])
+
+
+def _joined(parts: Sequence[Scored]) -> Scored:
+    if not parts:
+        return Scored(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+    if len(parts) == 1:
+        return parts[0]
+    return Scored(
+        np.concatenate([part.places for part in parts]),
+        np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )

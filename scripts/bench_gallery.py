@@ -1,0 +1,336 @@
+"""What a large gallery costs, and what it finds, beside FAISS's flat index in the same run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import faiss
+import numpy as np
+import typer
+import uuid_utils
+from numpy.typing import NDArray
+from rich.table import Table
+
+from evaluation.labels import LabelError
+from gallery.errors import GalleryError
+from gallery.galleries import Galleries
+from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.sqlite_store import SqliteStore
+from runtime.models import ModelError
+from runtime.pictures import PictureError
+from scripts import console
+from scripts.bench_templates import SEED, Faces, embed, planted
+from scripts.console import AsJson
+from service.config import GalleryConfig
+
+T = TypeVar("T")
+
+GALLERY = "bench"
+CONTRACT = "bench"
+BATCH = 32
+_LFW = Path(__file__).resolve().parents[2] / "shared" / "data" / "lfw"
+_TEMPLATES_OF_A_SUBJECT = 100
+_IMPORTED_AT_ONCE = 4096
+_CHANGES = 200
+_OURS_PER_FLAT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a gallery of one template a subject costs.
+
+    Attributes:
+        templates: how many there are.
+        flat_p50_ms: a probe in FAISS's flat index, median.
+        flat_p99_ms: the 99th percentile.
+        ours_p50_ms: a probe through Galleries.search, the best five subjects, median.
+        ours_p99_ms: the 99th percentile.
+        ours_nonmated_p50_ms: the same for probes of people who are not in the gallery.
+        speedup: flat_p50_ms / ours_p50_ms.
+        flat_batch_per_s: probes a second in batches of 32.
+        ours_batch_per_s: the same of ours.
+        agreement: share of all probes, mated and not, that have the same subject in the first place.
+        agreement_mated: the same of the mated ones.
+        agreement_above_threshold: the same of the mated ones whose mate reaches the default threshold.
+        probes: how many were compared for that.
+        bytes_per_template: of memory, its subject's id and name among them.
+        disk_bytes_per_template: of the database.
+        rss_mb: resident memory of a process that has opened the gallery, MiB.
+        load_s: how long it took to open it.
+        bulk_insert_per_s: templates a second, durable, through an import.
+        single_insert_p50_ms: an enrolment, checked, durable and searchable, without inference.
+        single_insert_p99_ms: the 99th percentile.
+        delete_p50_ms: forgetting a subject, its traces erased.
+        delete_p99_ms: the 99th percentile.
+        hnsw: what FAISS's HNSW would do, where it was asked for.
+    """
+
+    templates: int
+    flat_p50_ms: float
+    flat_p99_ms: float
+    ours_p50_ms: float
+    ours_p99_ms: float
+    ours_nonmated_p50_ms: float
+    speedup: float
+    flat_batch_per_s: float
+    ours_batch_per_s: float
+    agreement: float
+    agreement_mated: float
+    agreement_above_threshold: float
+    probes: int
+    bytes_per_template: float
+    disk_bytes_per_template: float
+    rss_mb: float
+    load_s: float
+    bulk_insert_per_s: float
+    single_insert_p50_ms: float
+    single_insert_p99_ms: float
+    delete_p50_ms: float
+    delete_p99_ms: float
+    hnsw: dict[str, float] | None
+
+
+def gallery(
+    templates: Annotated[int, typer.Option(min=5000, max=100_000_000, help="Templates of the gallery.")] = 100_000,
+    protocol: Annotated[
+        Path, typer.Option(help="CSV with role, subject, image: the faces that templates and probes are made of.")
+    ] = _LFW / "identification.csv",
+    images: Annotated[Path, typer.Option(help="The folder that its images are in.")] = _LFW / "images",
+    rounds: Annotated[int, typer.Option(min=10, help="Single probes that the flat index is timed with.")] = 100,
+    hnsw: Annotated[bool, typer.Option("--hnsw", help="Measure FAISS's HNSW as well; it takes long to build.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A gallery of many templates: speed, agreement with an exact search, memory, changes.
+
+    The faces of a labelled set are embedded, and put among strangers that are drawn with the mean and the covariance of
+    these embeddings. FAISS's flat index and Facet's search the same probes by turns. Memory and loading are those of
+    a process of its own, which opens the database as a server does when it starts.
+    """
+    try:
+        faces = embed(protocol, images)
+        with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder:
+            costs = _measure(faces, max(templates, len(faces.templates)), Path(folder) / "facet.sqlite3", rounds, hnsw)
+    except (LabelError, ModelError, PictureError, GalleryError, OSError) as error:
+        console.fail(str(error))
+    if as_json:
+        console.print_json(asdict(costs))
+    else:
+        _print(costs)
+
+
+def _measure(faces: Faces, count: int, database: Path, rounds: int, with_hnsw: bool) -> Costs:
+    vectors = planted(faces, count)
+    bulk_per_s = _fill(database, vectors)
+    disk = sum(each.stat().st_size for each in database.parent.iterdir())
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(1) as process:
+        served = process.apply(_serve, (database, faces.templates.shape[1]))
+    flat = faiss.IndexFlatIP(vectors.shape[1])
+    flat.add(vectors)
+    hnsw = _hnsw(vectors, faces, flat) if with_hnsw else None
+    del vectors
+    galleries = _opened(database, faces.templates.shape[1])
+    try:
+        return Costs(
+            templates=count,
+            bulk_insert_per_s=bulk_per_s,
+            disk_bytes_per_template=round(disk / count, 1),
+            hnsw=hnsw,
+            **served,
+            **_take_turns(faces, flat, galleries, rounds),
+            **_agree(faces, flat, galleries),
+        )
+    finally:
+        galleries.close()
+
+
+def _take_turns(faces: Faces, flat: faiss.IndexFlatIP, galleries: Galleries, rounds: int) -> dict[str, Any]:
+    """Single probes by turns, so that a change of the machine's pace meets both."""
+    flat_ms, ours_ms, nonmated_ms = [], [], []
+    rng = np.random.default_rng(SEED)
+    mated = faces.mated[rng.integers(len(faces.mated), size=(rounds, _OURS_PER_FLAT))]
+    nonmated = faces.nonmated[rng.integers(len(faces.nonmated), size=rounds)]
+    with console.progress("Searching by turns", rounds) as bar:
+        for known, stranger in zip(mated, nonmated, strict=True):
+            flat_ms.append(_ms(lambda probe: flat.search(probe, 5), known[:1]))
+            ours_ms += [_ms(lambda probe: galleries.search(GALLERY, probe, top_k=5), probe[None]) for probe in known]
+            nonmated_ms.append(_ms(lambda probe: galleries.search(GALLERY, probe, top_k=5), stranger[None]))
+            bar.advance(bar.task_ids[0])
+    return {
+        "flat_p50_ms": _percentile(flat_ms, 50),
+        "flat_p99_ms": _percentile(flat_ms, 99),
+        "ours_p50_ms": _percentile(ours_ms, 50),
+        "ours_p99_ms": _percentile(ours_ms, 99),
+        "ours_nonmated_p50_ms": _percentile(nonmated_ms, 50),
+        "speedup": round(_percentile(flat_ms, 50) / _percentile(ours_ms, 50), 1),
+    }
+
+
+def _agree(faces: Faces, flat: faiss.IndexFlatIP, galleries: Galleries) -> dict[str, Any]:
+    """All probes in batches by turns: how fast, and how often both have the same subject in the first place."""
+    probes = np.concatenate([faces.mated, faces.nonmated])
+    flat_s, ours_s, same = [], [], []
+    with console.progress("Searching in batches", len(probes)) as bar:
+        for start in range(0, len(probes) - BATCH + 1, BATCH):
+            batch = probes[start : start + BATCH]
+            begun = time.perf_counter()
+            _, nearest = flat.search(batch, 1)
+            between = time.perf_counter()
+            found = galleries.search(GALLERY, batch, top_k=1)
+            ours_s.append(time.perf_counter() - between)
+            flat_s.append(between - begun)
+            same += [
+                each.candidates[0].subject_id == _name(row) for each, row in zip(found, nearest[:, 0], strict=True)
+            ]
+            bar.advance(bar.task_ids[0], len(batch))
+    agree = np.array(same)
+    mated = agree[: len(faces.mated)]
+    cosines = (faces.mated * faces.templates[faces.mates]).sum(axis=1)
+    is_above = cosines[: len(mated)] >= GalleryConfig().default_threshold
+    return {
+        "flat_batch_per_s": round(BATCH / statistics.median(flat_s), 1),
+        "ours_batch_per_s": round(BATCH / statistics.median(ours_s), 1),
+        "agreement": round(float(agree.mean()), 5),
+        "agreement_mated": round(float(mated.mean()), 5),
+        "agreement_above_threshold": round(float(mated[is_above].mean()), 5),
+        "probes": len(agree),
+    }
+
+
+def _fill(database: Path, vectors: NDArray[np.float32]) -> float:
+    """Import a gallery; templates a second."""
+    now = datetime.now(UTC)
+    store = SqliteStore(database)
+    try:
+        begun = time.perf_counter()
+        filling = store.begin_import(Gallery(GALLERY, "", 0.34, 1, CONTRACT, 0, 0, now, now, "etag"))
+        with console.progress("Importing", len(vectors)) as bar:
+            for start in range(0, len(vectors), _IMPORTED_AT_ONCE):
+                filling.add(list(_lines(start, vectors[start : start + _IMPORTED_AT_ONCE], now)))
+                bar.advance(bar.task_ids[0], _IMPORTED_AT_ONCE)
+        filling.commit()
+        return round(len(vectors) / (time.perf_counter() - begun), 1)
+    finally:
+        store.close()
+
+
+def _lines(first: int, vectors: NDArray[np.float32], now: datetime) -> Iterator[StoredFace]:
+    for row, vector in enumerate(vectors, start=first):
+        name = _name(row)
+        subject = Subject(GALLERY, name, f"Name of {row}", 1, now, now, "etag")
+        template = Template(
+            str(uuid_utils.uuid7()), GALLERY, name, f"{row:064x}", (0.0, 0.0, 100.0, 100.0), 0.9, now, "", ""
+        )
+        yield StoredFace(subject, template, vector, None)
+
+
+def _serve(database: Path, dimension: int) -> dict[str, Any]:
+    """In a process of its own: open the gallery, and change it."""
+    empty_mb = _rss_mb()
+    begun = time.perf_counter()
+    galleries = _opened(database, dimension)
+    load_s = time.perf_counter() - begun
+    try:
+        rng = np.random.default_rng(SEED + 1)
+        strangers = rng.standard_normal((_CHANGES, dimension)).astype(np.float32)
+        galleries.search(GALLERY, strangers[:1], top_k=5)
+        rss_mb = _rss_mb()
+        templates = galleries.get_gallery(GALLERY).template_count
+        inserts = [_ms(lambda each: _enroll(galleries, each), stranger) for stranger in strangers]
+        deletes = [_ms(lambda row: galleries.delete_subject(GALLERY, _name(row)), row) for row in range(_CHANGES)]
+    finally:
+        galleries.close()
+    return {
+        "load_s": round(load_s, 2),
+        "rss_mb": rss_mb,
+        "bytes_per_template": round((rss_mb - empty_mb) * 2**20 / templates, 1),
+        "single_insert_p50_ms": _percentile(inserts, 50),
+        "single_insert_p99_ms": _percentile(inserts, 99),
+        "delete_p50_ms": _percentile(deletes, 50),
+        "delete_p99_ms": _percentile(deletes, 99),
+    }
+
+
+def _hnsw(vectors: NDArray[np.float32], faces: Faces, flat: faiss.IndexFlatIP) -> dict[str, Any]:
+    """FAISS's HNSW with 32 links a node, at several breadths of search."""
+    index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 200
+    begun = time.perf_counter()
+    index.add(vectors)
+    measured = {"build_s": round(time.perf_counter() - begun, 1)}
+    _, nearest = flat.search(faces.mated, 1)
+    for breadth in (64, 256, 1024):
+        index.hnsw.efSearch = breadth
+        measured[f"p50_ms@ef={breadth}"] = _percentile(
+            [_ms(lambda probe: index.search(probe, 5), each[None]) for each in faces.mated[:300]], 50
+        )
+        _, found = index.search(faces.mated, 1)
+        measured[f"agreement_mated@ef={breadth}"] = round(float((found == nearest).mean()), 5)
+    return measured
+
+
+def _opened(database: Path, dimension: int) -> Galleries:
+    return Galleries(
+        SqliteStore(database),
+        contract=CONTRACT,
+        dimension=dimension,
+        max_templates_per_subject=_TEMPLATES_OF_A_SUBJECT,
+    )
+
+
+def _enroll(galleries: Galleries, embedding: NDArray[np.float32]) -> None:
+    digest = embedding.tobytes()[:32].hex()
+    galleries.enroll(GALLERY, "", Enrollment(embedding, CONTRACT, digest, (0.0, 0.0, 100.0, 100.0), 0.9))
+
+
+def _name(row: int) -> str:
+    return f"subject-{row:09d}"
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def _ms(call: Callable[[T], object], argument: T) -> float:
+    begun = time.perf_counter()
+    call(argument)
+    return (time.perf_counter() - begun) * 1e3
+
+
+def _percentile(values: list[float], share: float) -> float:
+    return round(float(np.percentile(values, share)), 3)
+
+
+def _print(costs: Costs) -> None:
+    title = f"{costs.templates:,} templates of as many subjects, {costs.probes:,} probes"
+    table = Table("", "FAISS flat", "Facet", title=title, title_justify="left")
+    rows = (
+        ("a probe, p50", f"{costs.flat_p50_ms:.2f} ms", f"{costs.ours_p50_ms:.2f} ms, {costs.speedup} times faster"),
+        ("a probe, p99", f"{costs.flat_p99_ms:.2f} ms", f"{costs.ours_p99_ms:.2f} ms"),
+        ("a stranger's probe, p50", "", f"{costs.ours_nonmated_p50_ms:.2f} ms"),
+        (f"in batches of {BATCH}", f"{costs.flat_batch_per_s:,.0f}/s", f"{costs.ours_batch_per_s:,.0f}/s"),
+        ("the same in the first place", "", f"{costs.agreement:.4f}"),
+        ("  of mated probes", "", f"{costs.agreement_mated:.4f}"),
+        ("  whose mate is above the threshold", "", f"{costs.agreement_above_threshold:.4f}"),
+        ("memory of the process", "", f"{costs.rss_mb:,.0f} MiB, {costs.bytes_per_template:,.0f} bytes a template"),
+        ("disk", "", f"{costs.disk_bytes_per_template:,.0f} bytes a template"),
+        ("opening it", "", f"{costs.load_s:.1f} s"),
+        ("bulk import, durable", "", f"{costs.bulk_insert_per_s:,.0f}/s"),
+        ("an enrolment, p50 / p99", "", f"{costs.single_insert_p50_ms:.1f} / {costs.single_insert_p99_ms:.1f} ms"),
+        ("forgetting, p50 / p99", "", f"{costs.delete_p50_ms:.1f} / {costs.delete_p99_ms:.1f} ms"),
+    )
+    for row in rows:
+        table.add_row(*row)
+    for name, value in (costs.hnsw or {}).items():
+        table.add_row(f"HNSW {name}", f"{value}", "")
+    console.out.print(table)

@@ -1,0 +1,111 @@
+"""Templates for benchmarks: embedded faces of a labelled set, among strangers drawn with their statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.protocol import Entry, read_protocol
+from recognizer import choice
+from recognizer.choice import FaceChoiceError
+from scripts import console
+from service.config import Config, ModelsConfig
+from service.engine import Encoded, Engine
+from service.workers import Work, usable_cores
+
+SEED = 0
+_DRAWN_AT_ONCE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Embedded faces of a labelled set.
+
+    Attributes:
+        templates: shape ``(n, dimension)``, one of each subject.
+        mated: shape ``(m, dimension)``, probes of these subjects.
+        mates: shape ``(m,)``, the template of each mated probe's subject.
+        nonmated: shape ``(k, dimension)``, probes of others.
+    """
+
+    templates: NDArray[np.float32]
+    mated: NDArray[np.float32]
+    mates: NDArray[np.intp]
+    nonmated: NDArray[np.float32]
+
+
+def embed(protocol: Path, images: Path) -> Faces:
+    """Embed the central faces of a set for open-set identification; pictures without a face are left out.
+
+    Raises:
+        LabelError: the protocol cannot be read, or names a picture that is not there.
+        ModelError: a model is missing or damaged.
+        PictureError: a picture cannot be read.
+    """
+    entries = read_protocol(protocol, images)
+    engine = Engine(Config.model_construct(models=ModelsConfig(objects="none")))
+    gallery = list({entry.subject: entry for entry in entries.gallery}.values())
+    templates = _embedded(engine, gallery, as_template=True)
+    known = {entry.subject: place for place, (entry, _) in enumerate(templates)}
+    probes = _embedded(engine, entries.probes, as_template=False)
+    mated = [(entry, probe) for entry, probe in probes if entry.role == "mated" and entry.subject in known]
+    return Faces(
+        templates=np.stack([template for _, template in templates]),
+        mated=np.stack([probe for _, probe in mated]),
+        mates=np.array([known[entry.subject] for entry, _ in mated]),
+        nonmated=np.stack([probe for entry, probe in probes if entry.role == "nonmated"]),
+    )
+
+
+def planted(faces: Faces, count: int) -> NDArray[np.float32]:
+    """A gallery of so many templates, shape ``(count, dimension)``: those of the set, and strangers like them.
+
+    Strangers are normally distributed with the mean and the covariance of the set's templates, brought to unit length.
+    """
+    rng = np.random.default_rng(SEED)
+    mean, covariance = faces.templates.mean(axis=0), np.cov(faces.templates.T)
+    root = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(mean))).T.astype(np.float32)
+    gallery = np.empty((count, len(mean)), np.float32)
+    for start in range(0, count, _DRAWN_AT_ONCE):
+        drawn = gallery[start : start + _DRAWN_AT_ONCE]
+        drawn[:] = rng.standard_normal(drawn.shape, np.float32) @ root + mean
+        drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    gallery[rng.permutation(count)[: len(faces.templates)]] = faces.templates
+    return gallery
+
+
+def _embedded(
+    engine: Engine, entries: list[Entry] | tuple[Entry, ...], *, as_template: bool
+) -> list[tuple[Entry, NDArray[np.float32]]]:
+    return list(_found(engine, entries, as_template=as_template))
+
+
+def _found(
+    engine: Engine, entries: list[Entry] | tuple[Entry, ...], *, as_template: bool
+) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
+    one = partial(_central_face, engine, as_template=as_template)
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        console.progress("Embedding templates" if as_template else "Embedding probes", len(entries)) as bar,
+    ):
+        for entry, embedding in zip(entries, pool.map(one, entries), strict=True):
+            bar.advance(bar.task_ids[0])
+            if embedding is not None:
+                yield entry, embedding
+
+
+def _central_face(engine: Engine, entry: Entry, *, as_template: bool) -> NDArray[np.float32] | None:
+    work = Work()
+    scene = engine.look(Encoded(entry.path.read_bytes()), work)
+    try:
+        portraits = engine.portraits(scene, lambda faces: choice.central(faces, scene.picture.shape), work)
+    except FaceChoiceError:
+        return None
+    embedding: NDArray[np.float32] = engine.embed(portraits, work, as_template=as_template)[0]
+    return embedding

@@ -1,0 +1,112 @@
+"""Whatever a store can hold comes back from an exported file as it was, and is found as it was."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import unicodedata
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gallery import names
+from gallery.galleries import Galleries
+from gallery.parquet_format import PNG_SIGNATURE
+from gallery.records import Gallery, StoredFace, Subject, Template
+from gallery.sqlite_store import SqliteStore
+
+DIMENSION = 3
+CONTRACT = "c"
+START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def normal(value: str) -> str:
+    return unicodedata.normalize("NFC", value)
+
+
+def keeps(rule: Any) -> Any:
+    def is_kept(value: str) -> bool:
+        try:
+            return bool(rule(value) == value)
+        except names.InvalidName:
+            return False
+
+    return is_kept
+
+
+characters = st.characters(exclude_categories=["C", "Zl", "Zp"], include_characters="\u200c\u200d")
+ids = st.text(characters, min_size=1, max_size=20).map(normal).filter(keeps(names.identifier))
+display_names = st.text(characters, max_size=20).map(normal).filter(keeps(names.display_name))
+times = st.integers(0, 253_370_764_800_000_000).map(lambda us: START + timedelta(microseconds=us))
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+corners = st.floats(-1e6, 1e6)
+boxes = st.tuples(corners, corners, st.floats(0.5, 1e6), st.floats(0.5, 1e6)).map(
+    lambda box: (box[0], box[1], box[0] + box[2], box[1] + box[3])
+)
+vectors = (
+    st.tuples(*[st.floats(-1, 1, width=32)] * DIMENSION)
+    .filter(lambda values: np.linalg.norm(values) > 0.01)
+    .map(lambda values: (np.array(values) / np.linalg.norm(values)).astype(np.float32))
+)
+crops = st.none() | st.binary(max_size=20).map(lambda data: PNG_SIGNATURE + data)
+templates = st.tuples(digests, boxes, st.floats(0, 1), times, st.just("") | digests, digests, vectors, crops)
+subjects = st.tuples(ids, display_names, times, times, st.lists(templates, max_size=3))
+
+
+@st.composite
+def galleries_of_faces(draw: st.DrawFn) -> list[StoredFace]:
+    faces: list[StoredFace] = []
+    for subject_id, name, created, updated, drawn in draw(
+        st.lists(subjects, max_size=5, unique_by=lambda each: each[0])
+    ):
+        subject = Subject("g", subject_id, name, 0, created, updated, "e")
+        if not drawn:
+            faces.append(StoredFace(subject, None, None, None))
+        for picture, box, quality, time, face_model, embedding_model, embedding, crop in drawn:
+            number = str(uuid.UUID(int=len(faces)))
+            template = Template(
+                number, "g", subject_id, picture, box, quality, time, face_model, embedding_model, crop is not None
+            )
+            faces.append(StoredFace(subject, template, embedding, crop))
+    return faces
+
+
+def everything(store: SqliteStore, galleries: Galleries, gallery_id: str) -> list[Any]:
+    found: list[Any] = []
+    for subject in galleries.list_subjects(gallery_id, page_size=100).items:
+        found.append((subject.subject_id, subject.display_name, subject.create_time, subject.update_time))
+        listed = galleries.list_templates(gallery_id, subject.subject_id, page_size=100).items
+        found += [replace(template, gallery_id="") for template in listed]
+    faces = store.faces(gallery_id, after=("", ""), limit=100)
+    return found + [(each.embedding is not None and each.embedding.tobytes(), each.crop) for each in faces]
+
+
+@settings(max_examples=60)
+@given(
+    faces=galleries_of_faces(),
+    name=display_names,
+    threshold=st.floats(-1, 1, width=32),
+    mean_of_best=st.integers(1, 16),
+    probe=vectors,
+)
+def test_an_exported_gallery_comes_back_as_it_was(
+    faces: list[StoredFace], name: str, threshold: float, mean_of_best: int, probe: Any
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "facet.db")
+        galleries = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=100)
+        importing = store.begin_import(Gallery("g", name, threshold, mean_of_best, CONTRACT, 0, 0, START, START, "e"))
+        importing.add(faces)
+        importing.commit()
+        data = b"".join(piece.data for piece in galleries.export_gallery("g"))
+        copy = galleries.import_gallery(io.BytesIO(data), "copy", check=lambda: None)
+        assert (copy.display_name, copy.threshold, copy.mean_of_best) == (name, threshold, mean_of_best)
+        assert everything(store, galleries, "copy") == everything(store, galleries, "g")
+        assert galleries.search("copy", probe[None], top_k=5) == galleries.search("g", probe[None], top_k=5)
+        galleries.close()
