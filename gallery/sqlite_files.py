@@ -1,4 +1,4 @@
-"""The files of an SQLite database: owned by one process, opened durably, brought to this version's schema."""
+"""The files of an SQLite database: owned by one process, opened durably."""
 
 from __future__ import annotations
 
@@ -9,62 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery.errors import SchemaTooNew, StorageBusy, StorageError, StorageFull, StorageUnavailable
+from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
+from gallery.sqlite_schema import migrate, schema_version
 
-APPLICATION_ID = 0x46414345
-"""In the file's header: "FACE"."""
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE galleries (
-            key INTEGER PRIMARY KEY,
-            gallery_id TEXT NOT NULL UNIQUE,
-            display_name TEXT NOT NULL,
-            threshold REAL NOT NULL,
-            contract TEXT NOT NULL,
-            create_time INTEGER NOT NULL,
-            update_time INTEGER NOT NULL,
-            etag TEXT NOT NULL
-        ) STRICT""",
-        """CREATE TABLE subjects (
-            key INTEGER PRIMARY KEY,
-            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
-            subject_id TEXT NOT NULL,
-            display_name TEXT NOT NULL,
-            create_time INTEGER NOT NULL,
-            update_time INTEGER NOT NULL,
-            etag TEXT NOT NULL,
-            UNIQUE (gallery_key, subject_id)
-        ) STRICT""",
-        """CREATE TABLE templates (
-            key INTEGER PRIMARY KEY,
-            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
-            subject_key INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
-            template_id TEXT NOT NULL,
-            picture_sha256 TEXT NOT NULL,
-            x1 REAL NOT NULL,
-            y1 REAL NOT NULL,
-            x2 REAL NOT NULL,
-            y2 REAL NOT NULL,
-            quality REAL NOT NULL,
-            create_time INTEGER NOT NULL,
-            embedding BLOB NOT NULL,
-            UNIQUE (gallery_key, template_id)
-        ) STRICT""",
-        "CREATE INDEX templates_of_subject ON templates (subject_key, template_id)",
-        """CREATE TABLE requests (
-            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
-            request_id TEXT NOT NULL,
-            digest TEXT NOT NULL,
-            template_key INTEGER NOT NULL REFERENCES templates ON DELETE CASCADE,
-            PRIMARY KEY (gallery_key, request_id)
-        ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX requests_of_template ON requests (template_key)",
-    ),
-)
-"""What leads from one schema version to the next; the first from nothing to version 1."""
+PAGE_SIZE = 16384
+"""Of a new database, bytes. Seven templates of 512 values go on such a page; on one of 4096 it would be one."""
 
 _BUSY_SECONDS = 5.0
+_KEPT_LOG_BYTES = 2**26
+_MOST_LOG_BYTES = 2**28
+"""Larger than this the log grows only where the checkpointer does not keep up; then a commit does its work."""
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 @contextmanager
@@ -78,6 +33,9 @@ def storage_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:
+        # Of a message of SQLite's that quotes what is garbled.
+        raise damaged(path, "its schema is not text") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
@@ -85,7 +43,19 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise StorageFull(f"no room for {path}") from error
         if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StorageBusy(f"another process has {path} open") from error
+        if code is None and isinstance(error, sqlite3.OperationalError):
+            # The message quotes the text, which may be somebody's name.
+            raise damaged(path, "a text is not UTF-8") from error
+        if primary in _DAMAGE:
+            raise damaged(path, str(error)) from error
         raise StorageUnavailable(f"{path}: {error}") from error
+
+
+def damaged(path: Path, what: str) -> StorageUnavailable:
+    """The error of a database that is not as it was written, which says what to do next."""
+    return StorageUnavailable(
+        f'{path} is damaged: {what}. "gallery.py verify" says how far, "gallery.py restore" puts a backup in its place'
+    )
 
 
 def lock(path: Path) -> int:
@@ -111,15 +81,29 @@ def lock(path: Path) -> int:
     return descriptor
 
 
-def connect(path: Path) -> sqlite3.Connection:
+@contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """Have a database for this process alone meanwhile; see :func:`lock`."""
+    descriptor = lock(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def connect(path: Path, *, check: bool = False) -> sqlite3.Connection:
     """Open a database, or make one that only its owner can read, and bring it to this version's schema.
 
     A commit is on disk when it returns (WAL, ``synchronous=FULL``), and what is deleted is overwritten
     (``secure_delete``).
 
+    Args:
+        path: the file.
+        check: read all of it first, and refuse one that is damaged.
+
     Raises:
         SchemaTooNew: a newer version wrote it.
-        StorageError: it cannot be opened or made, or is not a database of galleries.
+        StorageError: it cannot be opened or made, is damaged, or is not a database of galleries.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -129,49 +113,65 @@ def connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         with storage_errors(path):
-            _prepare(connection, path)
+            _prepare(connection, path, check=check)
     except StorageError:
         connection.close()
         raise
     return connection
 
 
-def truncate_wal(connection: sqlite3.Connection, path: Path) -> None:
-    """Move the write-ahead log into the database and empty it, so that it holds no former contents.
+def connect_checkpointer(path: Path) -> sqlite3.Connection:
+    """A second connection to an open database, by which its log is moved into it while the first one writes."""
+    with storage_errors(path):
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+@contextmanager
+def connect_to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """A look at a database as it is at this moment, which another process may have open and write to.
+
+    While it lasts, the other process cannot erase what it deletes from its log.
 
     Raises:
-        StorageBusy: another process reads it.
+        StorageError: it cannot be opened or read, or is not a database of galleries.
     """
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise StorageBusy(f"another process reads {path}, whose log cannot be emptied")
+    if not path.is_file():
+        raise StorageUnavailable(f"there is no database {path}")
+    with storage_errors(path):
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("BEGIN")
+            if not schema_version(connection, path):
+                raise StorageUnavailable(f"{path} is empty")
+            yield connection
+        finally:
+            connection.close()
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version = _schema_version(connection, path)
+def integrity_problems(connection: sqlite3.Connection, *, limit: int = 100) -> list[str]:
+    """What SQLite finds wrong with a database, at most so many lines; it reads all of it."""
+    found = [str(line) for (line,) in connection.execute(f"PRAGMA integrity_check({limit})") if line != "ok"]
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(limit):
+        found.append(f"row {row} of {table} refers to one of {parent} that is not there")
+    return found[:limit]
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, check: bool) -> None:
+    version = schema_version(connection, path)
+    if check and (problems := integrity_problems(connection, limit=1)):
+        raise damaged(path, problems[0])
+    if not version:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StorageUnavailable(f"{path} is on a file system without a write-ahead log")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA foreign_keys = ON")
-    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in statements:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute("COMMIT")
-    truncate_wal(connection, path)
-
-
-def _schema_version(connection: sqlite3.Connection, path: Path) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (objects,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-    is_new = (version, application, objects) == (0, 0, 0)
-    if not is_new and application != APPLICATION_ID:
-        raise StorageUnavailable(f"{path} is a database, but not one of galleries")
-    if version > len(MIGRATIONS):
-        raise SchemaTooNew(str(path), version, len(MIGRATIONS))
-    return int(version)
+    connection.execute(f"PRAGMA journal_size_limit = {_KEPT_LOG_BYTES}")
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_LOG_BYTES // page_size}")
+    migrate(connection, version)

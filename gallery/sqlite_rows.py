@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
-from gallery.records import Gallery, Subject, Template
-from gallery.store import Request
+from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
 
 _Row = tuple[Any, ...]
 
 GALLERY = """
-    SELECT gallery_id, display_name, threshold, contract,
-        (SELECT COUNT(*) FROM subjects WHERE gallery_key = galleries.key),
-        (SELECT COUNT(*) FROM templates WHERE gallery_key = galleries.key),
+    SELECT gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count,
         create_time, update_time, etag
-    FROM galleries
+    FROM galleries WHERE NOT hidden
 """
-SUBJECT = """
-    SELECT gallery_id, subject_id, subjects.display_name,
-        (SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key),
-        subjects.create_time, subjects.update_time, subjects.etag
-    FROM subjects JOIN galleries ON galleries.key = gallery_key
-"""
-TEMPLATE = """
-    SELECT template_id, gallery_id, subject_id, picture_sha256, x1, y1, x2, y2, quality, templates.create_time
-    FROM templates JOIN subjects ON subjects.key = subject_key
+_SUBJECT_COLUMNS = """gallery_id, subject_id, subjects.display_name,
+    (SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key),
+    subjects.create_time, subjects.update_time, subjects.etag"""
+_TEMPLATE_COLUMNS = """template_id, gallery_id, subject_id, picture_sha256, x1, y1, x2, y2, quality,
+    templates.create_time,
+    COALESCE((SELECT sha256 FROM models WHERE key = face_model), ''),
+    COALESCE((SELECT sha256 FROM models WHERE key = embedding_model), ''),
+    EXISTS (SELECT 1 FROM crops WHERE template_key = templates.key)"""
+SUBJECT = f"SELECT {_SUBJECT_COLUMNS} FROM subjects JOIN galleries ON galleries.key = gallery_key "  # noqa: S608
+TEMPLATE = f"""
+    SELECT {_TEMPLATE_COLUMNS} FROM templates JOIN subjects ON subjects.key = subject_key
         JOIN galleries ON galleries.key = templates.gallery_key
+"""  # noqa: S608 - nothing but the constants above is put together
+FACE = f"""
+    SELECT {_SUBJECT_COLUMNS}, {_TEMPLATE_COLUMNS}, embedding,
+        (SELECT png FROM crops WHERE template_key = templates.key)
+    FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
+        LEFT JOIN templates ON templates.subject_key = subjects.key
+"""  # noqa: S608
+"""A subject with one of its templates; without, where it has none."""
+EMBEDDED = """
+    SELECT subject_id, display_name, template_id, embedding
+    FROM templates JOIN subjects ON subjects.key = subject_key
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIT_LENGTH_TOLERANCE = 1e-3
+
+
+class BadRow(Exception):
+    """A row is not as it was written."""
 
 
 def find_gallery(connection: sqlite3.Connection, gallery_id: str) -> Gallery:
     """The gallery; :class:`GalleryNotFound` where there is none."""
-    row = connection.execute(GALLERY + "WHERE gallery_id = ?", (gallery_id,)).fetchone()
+    row = connection.execute(GALLERY + "AND gallery_id = ?", (gallery_id,)).fetchone()
     if row is None:
         raise GalleryNotFound(gallery_id)
     return gallery_of(row)
@@ -49,7 +68,7 @@ def find_subject(connection: sqlite3.Connection, gallery_id: str, subject_id: st
 
 def gallery_key_of(connection: sqlite3.Connection, gallery_id: str) -> int:
     """The key of a gallery; :class:`GalleryNotFound` where there is none."""
-    row = connection.execute("SELECT key FROM galleries WHERE gallery_id = ?", (gallery_id,)).fetchone()
+    row = connection.execute("SELECT key FROM galleries WHERE gallery_id = ? AND NOT hidden", (gallery_id,)).fetchone()
     if row is None:
         raise GalleryNotFound(gallery_id)
     return int(row[0])
@@ -66,50 +85,25 @@ def subject_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id: 
     return int(row[0])
 
 
-def template_key_of(connection: sqlite3.Connection, template: Template) -> int:
-    """The key of a template; :class:`TemplateNotFound` where there is none."""
+def template_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id: str, template_id: str) -> int:
+    """The key of a template; :class:`TemplateNotFound` where there is none. The subject is for the error only."""
     row = connection.execute(
         "SELECT key FROM templates WHERE gallery_key = ? AND template_id = ?",
-        (gallery_key_of(connection, template.gallery_id), template.template_id),
+        (gallery_key_of(connection, gallery_id), template_id),
     ).fetchone()
     if row is None:
-        raise TemplateNotFound(template.gallery_id, template.subject_id, template.template_id)
+        raise TemplateNotFound(gallery_id, subject_id, template_id)
     return int(row[0])
-
-
-def insert_subject(connection: sqlite3.Connection, gallery_key: int, subject: Subject) -> None:
-    """Add a subject."""
-    connection.execute(
-        """INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag)
-        VALUES (?, ?, ?, ?, ?, ?)""",
-        (
-            gallery_key,
-            subject.subject_id,
-            subject.display_name,
-            microseconds(subject.create_time),
-            microseconds(subject.update_time),
-            subject.etag,
-        ),
-    )
-
-
-def insert_request(
-    connection: sqlite3.Connection, gallery_key: int, request: Request, template_key: int | None
-) -> None:
-    """Add a request."""
-    connection.execute(
-        "INSERT INTO requests (gallery_key, request_id, digest, template_key) VALUES (?, ?, ?, ?)",
-        (gallery_key, request.request_id, request.digest, template_key),
-    )
 
 
 def gallery_of(row: _Row) -> Gallery:
     """From a row of :data:`GALLERY`."""
-    gallery_id, display_name, threshold, contract, subjects, templates, created, updated, etag = row
+    gallery_id, display_name, threshold, mean_of_best, contract, subjects, templates, created, updated, etag = row
     return Gallery(
         gallery_id,
         display_name,
         threshold,
+        mean_of_best,
         contract,
         subjects,
         templates,
@@ -127,16 +121,36 @@ def subject_of(row: _Row) -> Subject:
 
 def template_of(row: _Row) -> Template:
     """From a row of :data:`TEMPLATE`."""
-    template_id, gallery_id, subject_id, picture_sha256, x1, y1, x2, y2, quality, created = row
+    template_id, gallery_id, subject_id, picture, x1, y1, x2, y2, quality, created, face, embedding, has_crop = row
     return Template(
         template_id,
         gallery_id,
         subject_id,
-        picture_sha256,
+        picture,
         (x1, y1, x2, y2),
         quality,
         _datetime(created),
+        face_model=face,
+        embedding_model=embedding,
+        has_crop=bool(has_crop),
     )
+
+
+def faces_of(rows: Sequence[_Row]) -> list[StoredFace]:
+    """From rows of :data:`FACE`; :class:`BadRow` for an embedding that is not as it was written."""
+    embedded = iter(embeddings_of([row[-2] for row in rows if row[7] is not None]))
+    return [
+        StoredFace(subject_of(row[:7]), template_of(row[7:-2]), next(embedded), row[-1])
+        if row[7] is not None
+        else StoredFace(subject_of(row[:7]), None, None, None)
+        for row in rows
+    ]
+
+
+def embedded_of(rows: Sequence[_Row]) -> EmbeddedTemplates:
+    """From rows of :data:`EMBEDDED`; :class:`BadRow` for an embedding that is not as it was written."""
+    subject_ids, display_names, template_ids, blobs = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return EmbeddedTemplates(subject_ids, display_names, template_ids, embeddings_of(blobs))
 
 
 def microseconds(time: datetime) -> int:
@@ -144,5 +158,24 @@ def microseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
+def embeddings_of(blobs: Sequence[Any]) -> NDArray[np.float32]:
+    """From their bytes, shape ``(n, dimension)``; :class:`BadRow` where they are not as they were written."""
+    if not blobs:
+        return np.empty((0, 0), np.float32)
+    if not all(isinstance(blob, bytes) for blob in blobs):
+        raise BadRow("an embedding is not there")
+    if len(set(map(len, blobs))) > 1 or len(blobs[0]) % 4:
+        raise BadRow("embeddings differ in length")
+    embeddings = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
+    squares = np.einsum("ij,ij->i", embeddings, embeddings)
+    # Told from the good side, which a NaN is not on.
+    if not (np.abs(squares - 1.0) <= _UNIT_LENGTH_TOLERANCE).all():
+        raise BadRow("an embedding is not of unit length")
+    return embeddings
+
+
 def _datetime(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except (OverflowError, TypeError) as error:
+        raise BadRow(f"{microseconds!r} is no time") from error

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,43 +13,51 @@ from numpy.typing import NDArray
 
 from gallery.errors import (
     EtagMismatch,
-    GalleryExists,
     GalleryNotEmpty,
+    StorageBusy,
     StorageError,
     StorageUnavailable,
+    SubjectNotFound,
     TemplateNotFound,
 )
-from gallery.records import Gallery, Subject, Template
-from gallery.sqlite_files import connect, lock, storage_errors, truncate_wal
+from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
+from gallery.sqlite_database import SqliteDatabase
+from gallery.sqlite_files import damaged
+from gallery.sqlite_import import SqliteImport, hidden_galleries, hide, need_free_id, remove
+from gallery.sqlite_inserts import count, face_rows, insert_gallery, insert_request
 from gallery.sqlite_rows import (
+    EMBEDDED,
+    FACE,
     GALLERY,
     SUBJECT,
     TEMPLATE,
+    BadRow,
+    embedded_of,
+    faces_of,
     find_gallery,
     find_subject,
     gallery_key_of,
     gallery_of,
-    insert_request,
-    insert_subject,
     microseconds,
     subject_key_of,
     subject_of,
     template_key_of,
     template_of,
 )
-from gallery.store import EmbeddedTemplate, Request
-
-_UNIT_LENGTH_TOLERANCE = 1e-3
+from gallery.store import Known, Request
 
 
 class SqliteStore:
     """A store in one file, owned by one process; see :class:`gallery.store.Store` for what it promises.
 
-    All goes through one connection, one thread at a time: SQLite has one writer anyway, and searches do not
-    come here. Times are stored as microseconds since 1970 in UTC, embeddings as little-endian float32.
+    Times are stored as microseconds since 1970 in UTC, embeddings as little-endian float32, crops in a table of their
+    own. What a process that died left of imports and deletions is removed when the file is opened, a little later.
 
     Args:
         path: the database file; made where it is missing, its folder is not.
+        check: read all of it first, and refuse one that is damaged.
+        patience: how long a deletion waits for another process that reads the file, as a backup does, before it says
+            that its traces are still there; seconds. They are erased when that process has finished.
 
     Raises:
         StorageBusy: another process has it open.
@@ -60,36 +66,24 @@ class SqliteStore:
         StorageUnavailable: it cannot be opened or made, is damaged, or is not a database of galleries.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._needs_scrub = False
-        self._owned: int | None = lock(path)
+    def __init__(self, path: Path, *, check: bool = False, patience: float = 10.0) -> None:
+        self._database = SqliteDatabase(path, check=check)
+        self._patience = patience
         try:
-            self._connection = connect(path)
+            with self._reading() as connection:
+                self._unwanted = hidden_galleries(connection)
+            with suppress(StorageBusy):
+                self._database.empty_log(patience=0)
         except StorageError:
-            self._disown()
+            self._database.close()
             raise
+        self._database.later(self._remove_unwanted)
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.store.Store.create_gallery`."""
         with self._writing() as connection:
-            if connection.execute("SELECT 1 FROM galleries WHERE gallery_id = ?", (gallery.gallery_id,)).fetchone():
-                raise GalleryExists(gallery.gallery_id)
-            connection.execute(
-                """INSERT INTO galleries
-                (gallery_id, display_name, threshold, contract, create_time, update_time, etag) VALUES (?, ?,
-                ?, ?, ?, ?, ?)""",
-                (
-                    gallery.gallery_id,
-                    gallery.display_name,
-                    gallery.threshold,
-                    gallery.contract,
-                    microseconds(gallery.create_time),
-                    microseconds(gallery.update_time),
-                    gallery.etag,
-                ),
-            )
+            need_free_id(connection, gallery.gallery_id)
+            insert_gallery(connection, gallery)
 
     def gallery(self, gallery_id: str) -> Gallery:
         """See :meth:`gallery.store.Store.gallery`."""
@@ -99,7 +93,7 @@ class SqliteStore:
     def galleries(self, *, after: str, limit: int) -> list[Gallery]:
         """See :meth:`gallery.store.Store.galleries`."""
         with self._reading() as connection:
-            rows = connection.execute(GALLERY + "WHERE gallery_id > ? ORDER BY gallery_id LIMIT ?", (after, limit))
+            rows = connection.execute(GALLERY + "AND gallery_id > ? ORDER BY gallery_id LIMIT ?", (after, limit))
             return [gallery_of(row) for row in rows]
 
     def update_gallery(
@@ -108,6 +102,7 @@ class SqliteStore:
         *,
         display_name: str | None,
         threshold: float | None,
+        mean_of_best: int | None,
         etag: str,
         new_etag: str,
         at: datetime,
@@ -117,19 +112,22 @@ class SqliteStore:
             _check_etag(gallery_id, "", expected=find_gallery(connection, gallery_id).etag, found=etag)
             connection.execute(
                 """UPDATE galleries SET display_name = COALESCE(?, display_name),
-                threshold = COALESCE(?, threshold), etag = ?, update_time = ? WHERE gallery_id = ?""",
-                (display_name, threshold, new_etag, microseconds(at), gallery_id),
+                    threshold = COALESCE(?, threshold), mean_of_best = COALESCE(?, mean_of_best),
+                    etag = ?, update_time = ? WHERE gallery_id = ?""",
+                (display_name, threshold, mean_of_best, new_etag, microseconds(at), gallery_id),
             )
             return find_gallery(connection, gallery_id)
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
-        """See :meth:`gallery.store.Store.delete_gallery`."""
+        """See :meth:`gallery.store.Store.delete_gallery`. What was in it is removed by :meth:`scrub`."""
         with self._writing(erases=True) as connection:
             gallery = find_gallery(connection, gallery_id)
             _check_etag(gallery_id, "", expected=gallery.etag, found=etag)
             if gallery.subject_count and not force:
                 raise GalleryNotEmpty(gallery_id, gallery.subject_count)
-            connection.execute("DELETE FROM galleries WHERE gallery_id = ?", (gallery_id,))
+            key = gallery_key_of(connection, gallery_id)
+            hide(connection, key)
+        self._unwanted.add(key)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
         """See :meth:`gallery.store.Store.subject`."""
@@ -170,6 +168,7 @@ class SqliteStore:
             _check_etag(gallery_id, subject_id, expected=subject.etag, found=etag)
             key = subject_key_of(connection, gallery_id, subject_id)
             connection.execute("DELETE FROM subjects WHERE key = ?", (key,))
+            count(connection, gallery_key_of(connection, gallery_id), subjects=-1, templates=-subject.template_count)
             return subject.template_count
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
@@ -189,6 +188,18 @@ class SqliteStore:
                 (subject_key_of(connection, gallery_id, subject_id), picture_sha256),
             )
             return [template_of(row) for row in rows]
+
+    def known(self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str) -> Known:
+        """See :meth:`gallery.store.Store.known`."""
+        try:
+            subject = self.subject(gallery_id, subject_id)
+        except SubjectNotFound:
+            subject = None
+        return Known(
+            subject,
+            self.templates_of_picture(gallery_id, subject_id, picture_sha256) if subject else (),
+            self.template_of_request(gallery_id, request_id) if request_id else None,
+        )
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """See :meth:`gallery.store.Store.template_of_request`."""
@@ -210,35 +221,22 @@ class SqliteStore:
         *,
         new_subject: Subject | None,
         request: Request | None,
+        crop: bytes | None,
     ) -> None:
         """See :meth:`gallery.store.Store.add_template`."""
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
-            if new_subject is not None:
-                insert_subject(connection, gallery_key, new_subject)
-            subject_key = subject_key_of(connection, template.gallery_id, template.subject_id)
-            template_key = connection.execute(
-                """INSERT INTO templates (gallery_key, subject_key, template_id, picture_sha256,
-                x1, y1, x2, y2, quality, create_time, embedding) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    gallery_key,
-                    subject_key,
-                    template.template_id,
-                    template.picture_sha256,
-                    *template.box,
-                    template.quality,
-                    microseconds(template.create_time),
-                    embedding.astype("<f4").tobytes(),
-                ),
-            ).lastrowid
+            subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id)
+            subjects = face_rows(gallery_key, [StoredFace(subject, template, embedding, crop)]).insert(connection)
+            count(connection, gallery_key, subjects=subjects, templates=1)
             if request is not None:
-                insert_request(connection, gallery_key, request, template_key)
+                insert_request(connection, gallery_key, request, _key_of(connection, template))
 
     def add_request(self, template: Template, request: Request) -> None:
         """See :meth:`gallery.store.Store.add_request`."""
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
-            insert_request(connection, gallery_key, request, template_key_of(connection, template))
+            insert_request(connection, gallery_key, request, _key_of(connection, template))
 
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
         """See :meth:`gallery.store.Store.delete_template`."""
@@ -249,74 +247,91 @@ class SqliteStore:
             )
             if not deleted.rowcount:
                 raise TemplateNotFound(gallery_id, subject_id, template_id)
+            count(connection, gallery_key_of(connection, gallery_id), templates=-1)
 
-    def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> list[EmbeddedTemplate]:
-        """See :meth:`gallery.store.Store.embedded_templates`.
+    def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
+        """See :meth:`gallery.store.Store.embedded_templates`; in the order in which they were added."""
+        with self._reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            after_key = self._key_after(connection, gallery_id, after)
+            rows = connection.execute(
+                EMBEDDED + "WHERE templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?",
+                (gallery_key, after_key, limit),
+            ).fetchall()
+        with self._bad_rows():
+            return embedded_of(rows)
 
-        Raises:
-            StorageUnavailable: an embedding is not as it was written.
-        """
+    def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
+        """See :meth:`gallery.store.Store.faces`."""
+        subject_id, template_id = after
         with self._reading() as connection:
             rows = connection.execute(
-                """SELECT subject_id, display_name, template_id, embedding
-                FROM templates JOIN subjects ON subjects.key = subject_key
-                WHERE templates.gallery_key = ? AND template_id > ? ORDER BY template_id LIMIT ?""",
-                (gallery_key_of(connection, gallery_id), after, limit),
+                FACE
+                + """WHERE subjects.gallery_key = ? AND subject_id >= ?
+                    AND (subject_id > ? OR COALESCE(template_id, '') > ?)
+                ORDER BY subject_id, template_id LIMIT ?""",
+                (gallery_key_of(connection, gallery_id), subject_id, subject_id, template_id, limit),
             ).fetchall()
-        embeddings = self._embeddings([blob for *_, blob in rows])
-        return [
-            EmbeddedTemplate(subject_id, display_name, template_id, embedding)
-            for (subject_id, display_name, template_id, _), embedding in zip(rows, embeddings, strict=True)
-        ]
+        with self._bad_rows():
+            return faces_of(rows)
+
+    def begin_import(self, gallery: Gallery) -> SqliteImport:
+        """See :meth:`gallery.store.Store.begin_import`."""
+        return SqliteImport(self._database, gallery, self._discard)
+
+    def index(self, gallery: Gallery, *, dimension: int) -> None:
+        """None: its one process keeps its own."""
 
     def scrub(self) -> None:
-        """See :meth:`gallery.store.Store.scrub`."""
-        with self._reading() as connection:
-            if self._needs_scrub:
-                truncate_wal(connection, self._path)
-                self._needs_scrub = False
+        """See :meth:`gallery.store.Store.scrub`; takes long after the deletion of a large gallery.
+
+        Raises:
+            StorageBusy: another process, as a backup, read the file for longer than the store's patience.
+        """
+        self._remove_unwanted()
+        self._database.empty_log(patience=self._patience)
 
     def close(self) -> None:
         """See :meth:`gallery.store.Store.close`."""
-        with self._lock, storage_errors(self._path):
-            self._connection.close()
-            self._disown()
+        self._database.close()
 
-    def _disown(self) -> None:
-        if self._owned is not None:
-            os.close(self._owned)
-            self._owned = None
+    def _key_after(self, connection: sqlite3.Connection, gallery_id: str, after: str) -> int:
+        if not after:
+            return 0
+        try:
+            return template_key_of(connection, gallery_id, "", after)
+        except TemplateNotFound as error:
+            raise StorageUnavailable(f"{self._database.path}: template {after} is gone, or damaged") from error
+
+    def _discard(self, gallery_key: int) -> None:
+        self._unwanted.add(gallery_key)
+        self._database.later(self._remove_unwanted)
+
+    def _remove_unwanted(self) -> None:
+        for key in tuple(self._unwanted):
+            remove(self._database, key)
+            self._unwanted.discard(key)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, storage_errors(self._path):
-            yield self._connection
+        with self._bad_rows(), self._database.reading() as connection:
+            yield connection
 
     @contextmanager
     def _writing(self, *, erases: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # SQLite has rolled back by itself after some errors.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            self._needs_scrub |= erases
+        with self._bad_rows(), self._database.writing(erases=erases) as connection:
+            yield connection
 
-    def _embeddings(self, blobs: list[bytes]) -> NDArray[np.float32]:
-        if not blobs:
-            return np.empty((0, 0), np.float32)
-        if len({len(blob) for blob in blobs}) > 1 or len(blobs[0]) % 4:
-            raise StorageUnavailable(f"{self._path} is damaged: embeddings differ in length")
-        embeddings = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32)
-        squares = np.square(embeddings.astype(np.float64)).sum(axis=1)
-        # Told from the good side, which a NaN is not on.
-        if not (np.abs(squares - 1.0) <= _UNIT_LENGTH_TOLERANCE).all():
-            raise StorageUnavailable(f"{self._path} is damaged: an embedding is not of unit length")
-        return embeddings
+    @contextmanager
+    def _bad_rows(self) -> Iterator[None]:
+        try:
+            yield
+        except BadRow as error:
+            raise damaged(self._database.path, str(error)) from error
+
+
+def _key_of(connection: sqlite3.Connection, template: Template) -> int:
+    return template_key_of(connection, template.gallery_id, template.subject_id, template.template_id)
 
 
 def _check_etag(gallery_id: str, subject_id: str, *, expected: str, found: str) -> None:

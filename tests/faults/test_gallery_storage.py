@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,10 @@ from gallery.errors import (
     SubjectNotFound,
 )
 from gallery.galleries import Galleries
-from gallery.records import Enrollment
+from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.sqlite_files import PAGE_SIZE
 from gallery.sqlite_store import SqliteStore
+from gallery.sqlite_verify import verify
 
 DIMENSION = 128
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,13 +166,13 @@ def enroll_all(galleries: Galleries, numbers: range) -> None:
 
 def fill_up(store: SqliteStore) -> None:
     # As a full disk: SQLite may not make the file any larger.
-    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = store._database.connection.execute("PRAGMA page_count").fetchone()
+    store._database.connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def forbid_writing(store: SqliteStore) -> None:
     # As a read-only disk, whose permissions would not stop the tests' own user where that is root.
-    store._connection.execute("PRAGMA query_only = ON")
+    store._database.connection.execute("PRAGMA query_only = ON")
 
 
 @pytest.mark.parametrize(
@@ -221,23 +224,26 @@ def test_on_a_full_disk_a_subject_can_still_be_forgotten(tmp_path: Path) -> None
     galleries.close()
 
 
-def test_traces_that_another_reader_kept_are_erased_by_the_next_deletion(tmp_path: Path) -> None:
+def test_traces_that_another_reader_kept_are_erased_when_it_has_finished(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
-    galleries, store = opened(path)
+    store = SqliteStore(path, patience=0)
+    galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20)
     galleries.create_gallery("g", display_name="", threshold=0.99)
-    for number in range(3):
+    for number in range(4):
         enroll(galleries, number)
-    store._connection.execute("PRAGMA busy_timeout = 1")
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT COUNT(*) FROM subjects").fetchone()
-    with pytest.raises(StorageBusy):
-        galleries.delete_subject("g", "s1")
-    assert agree(galleries, range(3)) == [0, 2]
+    for number in (1, 2):
+        with pytest.raises(StorageBusy):
+            galleries.delete_subject("g", f"s{number}")
+    assert agree(galleries, range(4)) == [0, 3]
+    enroll(galleries, 4)
     reader.close()
+    # By the next deletion at the latest, also where that finds nothing to delete; by itself within seconds.
     with pytest.raises(SubjectNotFound):
         galleries.delete_subject("g", "s1")
-    assert not any(b"Name 1" in each.read_bytes() for each in tmp_path.iterdir())
+    assert not any(b"Name 1" in each.read_bytes() or b"Name 2" in each.read_bytes() for each in tmp_path.iterdir())
     galleries.close()
 
 
@@ -306,3 +312,179 @@ def test_embeddings_of_another_dimension_under_this_contract_are_refused(tmp_pat
     with pytest.raises(StorageUnavailable, match="128 values"):
         Galleries(store, contract="c", dimension=64, max_templates_per_subject=20)
     store.close()
+
+
+def faces(numbers: range) -> list[StoredFace]:
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    return [
+        StoredFace(
+            Subject("i", f"s{number}", f"Name {number}", 0, now, now, "etag"),
+            Template(f"t{number}", "i", f"s{number}", "p", (0, 0, 9, 9), 1.0, now),
+            vector(number) / np.linalg.norm(vector(number)),
+            None,
+        )
+        for number in numbers
+    ]
+
+
+def to_import(gallery_id: str) -> Gallery:
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    return Gallery(gallery_id, "", 0.5, 1, "c", 0, 0, now, now, "etag")
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"), [(fill_up, StorageFull), (forbid_writing, StorageUnavailable)], ids=["full", "read-only"]
+)
+def test_an_import_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, fail: Callable[[SqliteStore], None], error: type[StorageError]
+) -> None:
+    path = tmp_path / "facet.db"
+    galleries, store = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    enroll_all(galleries, range(10))
+    importing = store.begin_import(to_import("i"))
+    importing.add(faces(range(600)))
+    fail(store)
+    with pytest.raises(error, match=str(path)):
+        importing.add(faces(range(600, 5000)))
+    importing.abort()
+    assert agree(galleries, range(10)) == list(range(10))
+    with pytest.raises(GalleryNotFound):
+        galleries.get_gallery("i")
+    galleries.close()
+    reopened, store = opened(path)
+    store.scrub()
+    assert agree(reopened, range(11)) == list(range(10))
+    assert store._database.connection.execute("SELECT COUNT(*) FROM templates").fetchone() == (10,)
+    again = store.begin_import(to_import("i"))
+    again.add(faces(range(600)))
+    assert again.commit().template_count == 600
+    reopened.close()
+
+
+ON_A_SMALL_DISK = """
+import subprocess, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from gallery.errors import StorageError, StorageFull, StorageUnavailable
+from test_gallery_storage import agree, enroll, enroll_all, faces, opened, to_import
+disk = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
+try:
+    (disk / "ballast").write_bytes(bytes(1_000_000))
+    galleries, store = opened(disk / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    kept = 0
+    try:
+        while True:
+            enroll(galleries, kept)
+            kept += 1
+    except StorageFull:
+        pass
+    assert kept > 10
+    assert agree(galleries, range(kept + 2)) == list(range(kept))
+    importing = None
+    try:
+        importing = store.begin_import(to_import("i"))
+        importing.add(faces(range(5000)))
+        raise AssertionError("there was room")
+    except StorageFull:
+        pass
+    if importing:
+        importing.abort()
+    assert agree(galleries, range(kept + 2)) == list(range(kept))
+    (disk / "ballast").unlink()
+    enroll_all(galleries, range(kept, kept + 3))
+    galleries.delete_subject("g", "s0")
+    galleries.close()
+    galleries, store = opened(disk / "facet.db")
+    assert agree(galleries, range(kept + 4)) == list(range(1, kept + 3))
+    assert [gallery.gallery_id for gallery in store.galleries(after="", limit=9)] == ["g"]
+    galleries.close()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    try:
+        opened(disk / "facet.db")
+        raise AssertionError("it could be written")
+    except StorageUnavailable as error:
+        assert "Read-only file system" in str(error) and str(disk) in str(error)
+    print("kept", kept)
+finally:
+    subprocess.run(["umount", disk], check=True)
+"""
+
+
+def test_a_disk_that_is_really_full_or_read_only_loses_nothing(tmp_path: Path) -> None:
+    alone = ["unshare", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*alone, "mount", "-t", "tmpfs", "none", str(tmp_path)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk of its own can be mounted here")
+    command = [*alone, sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path), str(Path(__file__).parent), str(ROOT)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("kept ")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database of some hundred templates."""
+    path = tmp_path_factory.mktemp("sound") / "facet.db"
+    galleries, _ = opened(path)
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    enroll_all(galleries, range(300))
+    galleries.close()
+    return path.read_bytes()
+
+
+def use(path: Path) -> None:
+    """What a server does with a database, as far as it goes."""
+    store = SqliteStore(path)
+    try:
+        galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20)
+        for number in range(0, 300, 10):
+            found(galleries, number)
+        for subject in galleries.list_subjects("g", page_size=1000).items[::10]:
+            galleries.list_templates("g", subject.subject_id, page_size=10)
+        enroll(galleries, 1000)
+        galleries.update_subject("g", "s1000", display_name="new")
+        galleries.delete_subject("g", "s1000")
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_corrupted_page_is_said_to_be_damage_and_crashes_nothing(tmp_path: Path, sound: bytes, seed: int) -> None:
+    path = tmp_path / "facet.db"
+    rng = np.random.default_rng(seed)
+    data = bytearray(sound)
+    # Some bytes behind the header of the file, as a disk or a cable garbles them.
+    at = int(rng.integers(100, len(data) - 600))
+    length = int(rng.choice([1, 16, 512]))
+    data[at : at + length] = rng.bytes(length)
+    path.write_bytes(data)
+    problems = verify(path).problems
+    try:
+        use(path)
+    except StorageError as error:
+        refusal = str(error)
+    except (SubjectNotFound, GalleryNotFound):
+        # A garbled id is another id.
+        refusal = ""
+    else:
+        refusal = ""
+    if refusal:
+        assert str(path) in refusal
+        assert problems, refusal
+
+
+def test_a_database_that_is_damaged_in_the_middle_is_refused_with_what_to_do(tmp_path: Path, sound: bytes) -> None:
+    path = tmp_path / "facet.db"
+    data = bytearray(sound)
+    middle = len(data) // 2 // PAGE_SIZE * PAGE_SIZE
+    data[middle : middle + PAGE_SIZE] = np.random.default_rng(0).bytes(PAGE_SIZE)
+    path.write_bytes(data)
+    assert verify(path).problems
+    with pytest.raises(StorageUnavailable, match=r"damaged.*gallery\.py restore"):
+        open_and_close(path)
+    with pytest.raises(StorageUnavailable, match=r"damaged.*gallery\.py restore"):
+        SqliteStore(path, check=True)

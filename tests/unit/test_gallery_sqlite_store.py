@@ -10,6 +10,7 @@ import pytest
 from gallery.errors import SchemaTooNew, StorageBusy, StorageUnavailable
 from gallery.galleries import Galleries
 from gallery.records import Enrollment
+from gallery.sqlite_files import PAGE_SIZE
 from gallery.sqlite_store import SqliteStore
 
 DIMENSION = 512
@@ -34,6 +35,7 @@ def face(embedding: np.ndarray[tuple[int], np.dtype[np.float32]], name: str, pic
         display_name=name,
         request_id=f"request of {name} {picture}",
         request_digest="d",
+        crop=f"the face of {name}".encode() * 2000,
     )
 
 
@@ -92,9 +94,11 @@ def test_no_file_holds_a_trace_of_what_was_deleted(tmp_path: Path, way: str) -> 
         if number not in in_gone:
             assert traces(path, blob) == [path.name]
             assert traces(path, f"kept-name-{number}".encode()) == [path.name]
+            assert traces(path, f"the face of kept-name-{number}the".encode()) == [path.name]
             continue
         assert not any(traces(path, blob[start : start + 64]) for start in range(0, len(blob), 64))
         assert not traces(path, f"request of gone-name-{number}".encode())
+        assert not traces(path, f"the face of gone-name-{number}the".encode())
         if way != "template":
             assert not traces(path, f"gone-name-{number}".encode())
             assert not traces(path, f"gone-id-{number}".encode())
@@ -152,7 +156,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(SchemaTooNew) as refused:
         SqliteStore(path)
-    assert (refused.value.path, refused.value.found, refused.value.supported) == (str(path), 99, 1)
+    assert (refused.value.path, refused.value.found, refused.value.supported) == (str(path), 99, 2)
     assert path.read_bytes() == before
 
 
@@ -170,8 +174,8 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) 
 def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
     # Only a power cut would show it: what a killed process had written stays in the kernel's cache.
     store = SqliteStore(tmp_path / "facet.db")
-    (synchronous,) = store._connection.execute("PRAGMA synchronous").fetchone()
-    (journal,) = store._connection.execute("PRAGMA journal_mode").fetchone()
+    (synchronous,) = store._database.connection.execute("PRAGMA synchronous").fetchone()
+    (journal,) = store._database.connection.execute("PRAGMA journal_mode").fetchone()
     assert (synchronous, journal) == (2, "wal")
     store.close()
 
@@ -185,3 +189,63 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
         galleries.get_gallery("g")
     with pytest.raises(StorageUnavailable):
         galleries.enroll("g", "ann", face(embeddings(1)[0], "", "p"))
+
+
+def test_a_template_says_where_it_comes_from(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "facet.db")
+    galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20)
+    galleries.create_gallery("g", display_name="", threshold=0.9, mean_of_best=4)
+    one, other = embeddings(2)
+    with_all = Enrollment(one, "c", "p", (1, 2, 3, 4), 0.5, face_model="a" * 64, embedding_model="b" * 64, crop=b"png")
+    first = galleries.enroll("g", "ann", with_all).template
+    second = galleries.enroll("g", "bob", Enrollment(other, "c", "q", (1, 2, 3, 4), 0.5)).template
+    assert (first.face_model, first.embedding_model, first.has_crop) == ("a" * 64, "b" * 64, True)
+    assert store.templates("g", "ann", after="", limit=9) == [first]
+    assert store.templates("g", "bob", after="", limit=9) == [second]
+    assert [face.crop for face in store.faces("g", after=("", ""), limit=9)] == [b"png", None]
+    assert galleries.get_gallery("g").mean_of_best == 4
+    assert galleries.update_gallery("g", mean_of_best=2).mean_of_best == 2
+    galleries.delete_template("g", "ann", first.template_id)
+    assert store._database.connection.execute("SELECT COUNT(*) FROM crops").fetchone() == (0,)
+    galleries.close()
+
+
+def test_counts_follow_every_change(tmp_path: Path) -> None:
+    galleries = opened(tmp_path / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    templates = [
+        galleries.enroll("g", f"s{number // 3}", face(vector, "", f"p{number}")).template
+        for number, vector in enumerate(embeddings(9))
+    ]
+
+    def counts() -> tuple[int, int]:
+        gallery = galleries.get_gallery("g")
+        return gallery.subject_count, gallery.template_count
+
+    assert counts() == (3, 9)
+    galleries.delete_template("g", "s0", templates[0].template_id)
+    assert counts() == (3, 8)
+    galleries.delete_subject("g", "s1")
+    assert counts() == (2, 5)
+    for template in templates[6:]:
+        galleries.delete_template("g", "s2", template.template_id)
+    assert counts() == (2, 2)
+    galleries.close()
+
+
+def test_a_page_that_follows_a_deleted_template_is_refused_not_empty(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "facet.db")
+    galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20)
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    one, other = (galleries.enroll("g", "ann", face(vector, "", str(vector[0]))).template for vector in embeddings(2))
+    galleries.delete_template("g", "ann", one.template_id)
+    with pytest.raises(StorageUnavailable, match="is gone"):
+        store.embedded_templates("g", after=one.template_id, limit=9)
+    assert list(store.embedded_templates("g", after="", limit=9).template_ids) == [other.template_id]
+    galleries.close()
+
+
+def test_a_new_database_has_room_for_several_templates_on_a_page(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "facet.db")
+    assert store._database.connection.execute("PRAGMA page_size").fetchone() == (PAGE_SIZE,)
+    store.close()

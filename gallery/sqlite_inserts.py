@@ -1,0 +1,128 @@
+"""How subjects and templates are written into the SQLite store: one at an enrolment, thousands in an import."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gallery.records import Gallery, StoredFace, Subject
+from gallery.sqlite_rows import microseconds
+from gallery.store import Request
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRows:
+    """Templates and their subjects as rows: made before the database is taken, and written by :meth:`insert`."""
+
+    subjects: Sequence[tuple[Any, ...]]
+    models: Sequence[tuple[str]]
+    templates: Sequence[tuple[Any, ...]]
+    crops: Sequence[tuple[bytes, int, str]]
+
+    def insert(self, connection: sqlite3.Connection) -> int:
+        """Write them, subjects that are there already left alone; how many subjects were new."""
+        new = connection.executemany(
+            """INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag)
+            VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (gallery_key, subject_id) DO NOTHING""",
+            self.subjects,
+        ).rowcount
+        connection.executemany("INSERT INTO models (sha256) VALUES (?) ON CONFLICT DO NOTHING", self.models)
+        connection.executemany(
+            """INSERT INTO templates (gallery_key, subject_key, template_id, picture_sha256, x1, y1, x2, y2, quality,
+                create_time, face_model, embedding_model, embedding)
+            VALUES (?1, (SELECT key FROM subjects WHERE gallery_key = ?1 AND subject_id = ?2), ?3, ?4, ?5, ?6, ?7, ?8,
+                ?9, ?10, (SELECT key FROM models WHERE sha256 = ?11), (SELECT key FROM models WHERE sha256 = ?12),
+                ?13)""",
+            self.templates,
+        )
+        connection.executemany(
+            """INSERT INTO crops (png, template_key)
+            SELECT ?, key FROM templates WHERE gallery_key = ? AND template_id = ?""",
+            self.crops,
+        )
+        return max(0, new)
+
+
+def face_rows(gallery_key: int, faces: Sequence[StoredFace]) -> FaceRows:
+    """The rows of templates, and of their subjects, in a gallery."""
+    subjects = {face.subject.subject_id: face.subject for face in faces}
+    models: set[str] = set()
+    templates: list[tuple[Any, ...]] = []
+    crops: list[tuple[bytes, int, str]] = []
+    for face in faces:
+        template = face.template
+        if template is None or face.embedding is None:
+            continue
+        models |= {template.face_model, template.embedding_model}
+        templates.append(
+            (
+                gallery_key,
+                face.subject.subject_id,
+                template.template_id,
+                template.picture_sha256,
+                *template.box,
+                template.quality,
+                microseconds(template.create_time),
+                template.face_model,
+                template.embedding_model,
+                face.embedding.astype("<f4").tobytes(),
+            )
+        )
+        if face.crop is not None:
+            crops.append((face.crop, gallery_key, template.template_id))
+    return FaceRows(
+        [_subject_row(gallery_key, subject) for subject in subjects.values()],
+        [(model,) for model in sorted(models - {""})],
+        templates,
+        crops,
+    )
+
+
+def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_as: str = "") -> int:
+    """Add an empty gallery, seen by nobody where it is hidden under another id; its key."""
+    inserted = connection.execute(
+        """INSERT INTO galleries (gallery_id, display_name, threshold, mean_of_best, contract, create_time,
+            update_time, etag, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            hidden_as or gallery.gallery_id,
+            gallery.display_name,
+            gallery.threshold,
+            gallery.mean_of_best,
+            gallery.contract,
+            microseconds(gallery.create_time),
+            microseconds(gallery.update_time),
+            gallery.etag,
+            bool(hidden_as),
+        ),
+    )
+    return int(inserted.lastrowid or 0)
+
+
+def insert_request(connection: sqlite3.Connection, gallery_key: int, request: Request, template_key: int) -> None:
+    """Add a request."""
+    connection.execute(
+        "INSERT INTO requests (gallery_key, request_id, digest, template_key) VALUES (?, ?, ?, ?)",
+        (gallery_key, request.request_id, request.digest, template_key),
+    )
+
+
+def count(connection: sqlite3.Connection, gallery_key: int, *, subjects: int = 0, templates: int = 0) -> None:
+    """Keep a gallery's counts: so many more, or fewer."""
+    connection.execute(
+        """UPDATE galleries SET subject_count = subject_count + ?, template_count = template_count + ?
+        WHERE key = ?""",
+        (subjects, templates, gallery_key),
+    )
+
+
+def _subject_row(gallery_key: int, subject: Subject) -> tuple[Any, ...]:
+    return (
+        gallery_key,
+        subject.subject_id,
+        subject.display_name,
+        microseconds(subject.create_time),
+        microseconds(subject.update_time),
+        subject.etag,
+    )

@@ -1,0 +1,110 @@
+"""The schema of an SQLite database of galleries, and what leads from one version of it to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gallery.errors import SchemaTooNew, StorageUnavailable
+
+APPLICATION_ID = 0x46414345
+"""In the file's header: "FACE"."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE galleries (
+            key INTEGER PRIMARY KEY,
+            gallery_id TEXT NOT NULL UNIQUE,
+            display_name TEXT NOT NULL,
+            threshold REAL NOT NULL,
+            contract TEXT NOT NULL,
+            create_time INTEGER NOT NULL,
+            update_time INTEGER NOT NULL,
+            etag TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE subjects (
+            key INTEGER PRIMARY KEY,
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            subject_id TEXT NOT NULL,
+            display_name TEXT NOT NULL,
+            create_time INTEGER NOT NULL,
+            update_time INTEGER NOT NULL,
+            etag TEXT NOT NULL,
+            UNIQUE (gallery_key, subject_id)
+        ) STRICT""",
+        """CREATE TABLE templates (
+            key INTEGER PRIMARY KEY,
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            subject_key INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
+            template_id TEXT NOT NULL,
+            picture_sha256 TEXT NOT NULL,
+            x1 REAL NOT NULL,
+            y1 REAL NOT NULL,
+            x2 REAL NOT NULL,
+            y2 REAL NOT NULL,
+            quality REAL NOT NULL,
+            create_time INTEGER NOT NULL,
+            embedding BLOB NOT NULL,
+            UNIQUE (gallery_key, template_id)
+        ) STRICT""",
+        "CREATE INDEX templates_of_subject ON templates (subject_key, template_id)",
+        """CREATE TABLE requests (
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            request_id TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            template_key INTEGER NOT NULL REFERENCES templates ON DELETE CASCADE,
+            PRIMARY KEY (gallery_key, request_id)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX requests_of_template ON requests (template_key)",
+    ),
+    (
+        "ALTER TABLE galleries ADD COLUMN mean_of_best INTEGER NOT NULL DEFAULT 1",
+        # Being filled by an import, or being removed: seen by nobody, under an id that nobody knows.
+        "ALTER TABLE galleries ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0",
+        # Counted as they come and go: to count a million rows takes longer than anybody who asks would wait.
+        "ALTER TABLE galleries ADD COLUMN subject_count INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE galleries ADD COLUMN template_count INTEGER NOT NULL DEFAULT 0",
+        """UPDATE galleries SET
+            subject_count = (SELECT COUNT(*) FROM subjects WHERE gallery_key = galleries.key),
+            template_count = (SELECT COUNT(*) FROM templates WHERE gallery_key = galleries.key)""",
+        "CREATE TABLE models (key INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE) STRICT",
+        "ALTER TABLE templates ADD COLUMN face_model INTEGER REFERENCES models",
+        "ALTER TABLE templates ADD COLUMN embedding_model INTEGER REFERENCES models",
+        # By it a gallery is read in the order of its rows on the disk.
+        "CREATE INDEX templates_of_gallery ON templates (gallery_key)",
+        """CREATE TABLE crops (
+            template_key INTEGER PRIMARY KEY REFERENCES templates ON DELETE CASCADE,
+            png BLOB NOT NULL
+        ) STRICT""",
+    ),
+)
+"""What leads from one schema version to the next; the first from nothing to version 1."""
+
+
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema version of a database; 0 of an empty one.
+
+    Raises:
+        SchemaTooNew: a newer version wrote it.
+        StorageUnavailable: it is a database of something else.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (objects,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+    is_new = (version, application, objects) == (0, 0, 0)
+    if not is_new and application != APPLICATION_ID:
+        raise StorageUnavailable(f"{path} is a database, but not one of galleries")
+    if version > len(MIGRATIONS):
+        raise SchemaTooNew(str(path), version, len(MIGRATIONS))
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Lead a database from a version to the newest, each step whole or not at all."""
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")

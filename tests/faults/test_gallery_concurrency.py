@@ -1,0 +1,161 @@
+"""Threads that enrol, delete and search at the same time: each sees what any of them was told is done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gallery.errors import SubjectNotFound
+from gallery.galleries import Galleries
+from gallery.records import Enrollment
+from gallery.sqlite_store import SqliteStore
+from gallery.sqlite_verify import verify
+
+DIMENSION = 64
+WRITERS = 4
+SEARCHERS = 3
+ENROLMENTS = 60
+
+
+def opened(path: Path) -> Galleries:
+    return Galleries(SqliteStore(path), contract="c", dimension=DIMENSION, max_templates_per_subject=20)
+
+
+@cache
+def vector(number: int) -> NDArray[np.float32]:
+    return np.random.default_rng(number).normal(size=DIMENSION).astype(np.float32)
+
+
+class Board:
+    """Who is known to be in the gallery, and who not: what was acknowledged, told from thread to thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[int, bool] = {}
+
+    def tell(self, number: int, *, there: bool) -> None:
+        with self._lock:
+            self._known[number] = there
+
+    def doubt(self, number: int) -> None:
+        """Somebody is about to change it."""
+        with self._lock:
+            self._known.pop(number, None)
+
+    def known(self) -> dict[int, bool]:
+        with self._lock:
+            return dict(self._known)
+
+
+def found(galleries: Galleries, numbers: list[int]) -> dict[int, bool]:
+    answers = galleries.search("g", np.stack([vector(number) for number in numbers]), top_k=1)
+    return {
+        number: bool(answer.candidates)
+        and answer.candidates[0].similarity > 0.999
+        and answer.candidates[0].subject_id == f"s{number}"
+        for number, answer in zip(numbers, answers, strict=True)
+    }
+
+
+def enroll_and_delete(galleries: Galleries, board: Board, writer: int) -> None:
+    rng = np.random.default_rng(writer)
+    mine: list[int] = []
+    for each in range(ENROLMENTS):
+        number = each * WRITERS + writer
+        enrollment = Enrollment(vector(number), "c", f"picture {number}", (0, 0, 9, 9), 1.0)
+        galleries.enroll("g", f"s{number}", enrollment)
+        board.tell(number, there=True)
+        assert found(galleries, [number]) == {number: True}
+        mine.append(number)
+        if rng.random() < 0.5:
+            gone = mine.pop(int(rng.integers(len(mine))))
+            board.doubt(gone)
+            galleries.delete_subject("g", f"s{gone}")
+            board.tell(gone, there=False)
+            assert found(galleries, [gone]) == {gone: False}
+
+
+def search(galleries: Galleries, board: Board, stop: threading.Event, seed: int) -> int:
+    rng = np.random.default_rng(seed)
+    searches = 0
+    while not stop.is_set():
+        known = board.known()
+        if not known:
+            continue
+        before = {number: known[number] for number in rng.permutation(list(known))[:40].tolist()}
+        answered = found(galleries, list(before))
+        after = board.known()
+        # What somebody was about to change meanwhile may be seen either way.
+        certain = {number: there for number, there in before.items() if after.get(number) == there}
+        assert {number: answered[number] for number in certain} == certain
+        searches += 1
+    return searches
+
+
+def test_what_is_acknowledged_to_one_thread_is_seen_by_all(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    galleries, board, stop = opened(path), Board(), threading.Event()
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    with ThreadPoolExecutor(WRITERS + SEARCHERS) as threads:
+        searching = [threads.submit(search, galleries, board, stop, seed) for seed in range(SEARCHERS)]
+        try:
+            for writing in [threads.submit(enroll_and_delete, galleries, board, each) for each in range(WRITERS)]:
+                writing.result()
+        finally:
+            stop.set()
+        assert all(each.result() > 0 for each in searching)
+    known = board.known()
+    assert len(known) == WRITERS * ENROLMENTS
+    assert found(galleries, list(known)) == known
+    galleries.close()
+    assert verify(path).problems == ()
+    reopened = opened(path)
+    assert found(reopened, list(known)) == known
+    gallery = reopened.get_gallery("g")
+    assert gallery.template_count == gallery.subject_count == sum(known.values())
+    reopened.close()
+
+
+def race(*attempts: Callable[[], object]) -> list[object]:
+    """What came of attempts that begin together: an answer, or an error."""
+    together = threading.Barrier(len(attempts))
+
+    def one(attempt: Callable[[], object]) -> object:
+        together.wait()
+        try:
+            return attempt()
+        except SubjectNotFound as error:
+            return error
+
+    with ThreadPoolExecutor(len(attempts)) as threads:
+        return list(threads.map(one, attempts))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_one_of_two_who_delete_the_same_subject_does_it(tmp_path: Path, seed: int) -> None:
+    galleries = opened(tmp_path / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    galleries.enroll("g", "ann", Enrollment(vector(seed), "c", "p", (0, 0, 9, 9), 1.0))
+    answers = race(*[lambda: galleries.delete_subject("g", "ann")] * 4)
+    assert sorted(map(str, (answer for answer in answers if isinstance(answer, int)))) == ["1"]
+    assert sum(isinstance(answer, SubjectNotFound) for answer in answers) == 3
+    assert galleries.get_gallery("g").subject_count == 0
+    galleries.close()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_face_that_several_enrol_at_once_is_enrolled_once(tmp_path: Path, seed: int) -> None:
+    galleries = opened(tmp_path / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    enrollment = Enrollment(vector(seed), "c", "p", (0, 0, 9, 9), 1.0)
+    enrolled = race(*[lambda: galleries.enroll("g", "ann", enrollment).template.template_id] * 4)
+    assert len(set(enrolled)) == 1
+    assert galleries.get_gallery("g").template_count == 1
+    galleries.close()

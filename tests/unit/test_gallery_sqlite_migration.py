@@ -1,0 +1,112 @@
+"""A database that version 1 of the schema wrote, opened by this version."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gallery.galleries import Galleries
+from gallery.records import Enrollment
+from gallery.sqlite_schema import APPLICATION_ID, MIGRATIONS
+from gallery.sqlite_store import SqliteStore
+from gallery.sqlite_verify import verify
+
+DIMENSION = 32
+SECOND = 1_000_000
+
+
+def vector(number: int) -> NDArray[np.float32]:
+    values = np.random.default_rng(number).normal(size=DIMENSION)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def version_1(path: Path) -> None:
+    """Two galleries: three subjects with two templates each and a request, and nobody."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    for statement in MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    for key, gallery_id in enumerate(("full", "empty"), start=1):
+        connection.execute(
+            "INSERT INTO galleries VALUES (?, ?, 'Name of it', 0.5, 'c', ?, ?, 'etag')",
+            (key, gallery_id, SECOND, 2 * SECOND),
+        )
+    for subject in range(3):
+        connection.execute(
+            "INSERT INTO subjects VALUES (?, 1, ?, ?, ?, ?, 'etag')",
+            (subject + 1, f"s{subject}", f"Name {subject}", SECOND, SECOND),
+        )
+    for template in range(6):
+        connection.execute(
+            "INSERT INTO templates VALUES (?, 1, ?, ?, ?, 1.0, 2.0, 30.0, 40.0, 0.75, ?, ?)",
+            (
+                template + 1,
+                template // 2 + 1,
+                f"t{template}",
+                f"picture {template}",
+                SECOND,
+                vector(template).astype("<f4").tobytes(),
+            ),
+        )
+    connection.execute("INSERT INTO requests VALUES (1, 'request', 'digest', 3)")
+    connection.close()
+
+
+def test_what_version_1_wrote_is_kept_counted_and_found(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    version_1(path)
+    assert verify(path).problems == ()
+    store = SqliteStore(path)
+    empty, full = store.galleries(after="", limit=9)
+    assert (full.gallery_id, full.display_name, full.threshold, full.contract) == ("full", "Name of it", 0.5, "c")
+    assert (full.subject_count, full.template_count, full.mean_of_best) == (3, 6, 1)
+    assert (full.create_time.timestamp(), full.update_time.timestamp()) == (1, 2)
+    assert (empty.subject_count, empty.template_count) == (0, 0)
+    (template, _) = store.templates("full", "s1", after="", limit=9)
+    assert (template.template_id, template.picture_sha256, template.box) == ("t2", "picture 2", (1, 2, 30, 40))
+    assert (template.face_model, template.embedding_model, template.has_crop) == ("", "", False)
+    assert store.template_of_request("full", "request") == (template, "digest")
+
+    galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=9)
+    for number in range(6):
+        (answer,) = galleries.search("full", vector(number)[None], top_k=1)
+        best = answer.candidates[0]
+        assert (best.subject_id, best.display_name, best.template_id) == (
+            f"s{number // 2}",
+            f"Name {number // 2}",
+            f"t{number}",
+        )
+    enrollment = Enrollment(
+        vector(9), "c", "picture 9", (0, 0, 9, 9), 1.0, face_model="a" * 64, embedding_model="b" * 64, crop=b"png"
+    )
+    enrolled = galleries.enroll("full", "s1", enrollment).template
+    galleries.delete_subject("full", "s0")
+    assert galleries.get_gallery("full").template_count == 5
+    assert enrolled in store.templates("full", "s1", after="", limit=9)
+    galleries.close()
+    found = verify(path)
+    assert (found.problems, found.schema_version) == ((), len(MIGRATIONS))
+
+
+@pytest.mark.parametrize("statement", range(len(MIGRATIONS[1])))
+def test_a_migration_that_is_cut_off_leaves_version_1_as_it_was(
+    tmp_path: Path, statement: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "facet.db"
+    version_1(path)
+    broken = (MIGRATIONS[0], (*MIGRATIONS[1][:statement], "this is no SQL"))
+    with monkeypatch.context() as patched:
+        patched.setattr("gallery.sqlite_schema.MIGRATIONS", broken)
+        with pytest.raises(Exception, match="syntax error"):
+            SqliteStore(path)
+    found = verify(path)
+    assert (found.problems, found.schema_version, found.galleries[1].templates) == ((), 1, 6)
+    store = SqliteStore(path)
+    assert store.gallery("full").template_count == 6
+    store.close()
