@@ -22,7 +22,8 @@ class Search:
         candidate: the best subject of the gallery; ``None`` where the search gave none.
         similarity: of that subject, cosine in [-1, 1] as the float32 that the server answered.
         matched: whether the service decided, at its own threshold, that it is the candidate.
-        failure: why there was no search: FACE_NOT_FOUND, or the reason of another refusal; empty where there was one.
+        failure: why there was no search: FACE_NOT_FOUND, DECISION_REFUSED where the face was too poor, or the reason
+            of another refusal; empty where there was one.
     """
 
     image: str

@@ -12,9 +12,11 @@ from evaluation.protocol import Entry, Protocol
 from facet import CENTRAL, AsyncClient, from_status
 from facet.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
-from facet.v1.recognition_service_pb2 import DECISION_MATCH
+from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
 
 NO_FACE = "FACE_NOT_FOUND"
+TOO_POOR = "DECISION_REFUSED"
+"""The failure of a probe whose face the service found too poor to search with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ async def _search(client: AsyncClient, gallery_id: str, probe: Entry) -> Search:
     except OF_ONE_ITEM as error:
         return Search(probe.image, probe.subject, mated, failure=reason_of(error))
     whose = answer.faces[0].identification
+    if whose.decision == DECISION_REFUSED:
+        return Search(probe.image, probe.subject, mated, failure=TOO_POOR)
     if not whose.candidates:
         return Search(probe.image, probe.subject, mated)
     best = whose.candidates[0]

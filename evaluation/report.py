@@ -10,7 +10,7 @@ import numpy as np
 from evaluation import detection, identification
 from evaluation.detection_run import AnalyzedPicture
 from evaluation.identification import Search
-from evaluation.identification_run import NO_FACE, IdentificationRun
+from evaluation.identification_run import NO_FACE, TOO_POOR, IdentificationRun
 from evaluation.protocol import Protocol
 
 Report = dict[str, Any]
@@ -22,6 +22,7 @@ BANDS = ("recall_20_40", "recall_40_80", "recall_80")
 
 _OF_THE_FACE = (
     NO_FACE,
+    TOO_POOR,
     "FACE_TOO_SMALL",
     "FACE_TOO_BLURRED",
     "FACE_TOO_TURNED",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import closing
 from typing import Any, Self
 
 import grpc
 
 from facet import channel, requests
-from facet.errors import from_rpc_error
+from facet.errors import FacetError, from_rpc_error
 from facet.requests import PictureSource
+from facet.transfers import FileSource, ImportRequests, Received
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
@@ -30,7 +33,7 @@ class AsyncClient:
     ) -> None:
         target, secret = channel.resolve(address, token)
         options = channel.options(timeout)
-        interceptors = [_Unary(secret), _Stream(secret)]
+        interceptors = [_Unary(secret), _Download(secret), _Upload(secret), _Stream(secret)]
         if root_certificates is None:
             self._channel = grpc.aio.insecure_channel(target, options, interceptors=interceptors)
         else:
@@ -72,6 +75,33 @@ class AsyncClient:
                 return
             request.page_token = page.next_page_token
 
+    async def export_gallery(
+        self, gallery_id: str, *, progress: Callable[[int], None] | None = None
+    ) -> AsyncIterator[bytes]:
+        """The file of a whole gallery, piece by piece; see :meth:`facet.Client.export_gallery`."""
+        received = Received()
+        async for response in self.galleries.ExportGallery(gallery_pb.ExportGalleryRequest(gallery_id=gallery_id)):
+            if chunk := received.take(response):
+                yield chunk
+            if progress is not None:
+                progress(received.templates)
+        received.finish()
+
+    async def import_gallery(self, source: FileSource, gallery_id: str = "", **fields: Any) -> gallery_pb.Gallery:
+        """Make a gallery of an exported file; see :meth:`facet.Client.import_gallery`. It is read on a thread."""
+        with closing(ImportRequests(source, gallery_id, **fields)) as messages:
+
+            async def sent() -> AsyncIterator[gallery_pb.ImportGalleryRequest]:
+                while (message := await asyncio.to_thread(next, messages, None)) is not None:
+                    yield message
+
+            try:
+                return (await self.galleries.ImportGallery(sent())).gallery
+            except (FacetError, asyncio.CancelledError):
+                if messages.error is not None:
+                    raise messages.error from None
+                raise
+
     async def close(self) -> None:
         """Close the connection."""
         await self._channel.close()
@@ -99,8 +129,52 @@ class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
             raise from_rpc_error(error) from None
 
 
+class _Download(grpc.aio.UnaryStreamClientInterceptor):
+    """The same for streams of answers."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    async def intercept_unary_stream(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request: Any
+    ) -> Any:
+        call = await continuation(channel.with_token(client_call_details, self._token), request)
+        return _translated(call)
+
+
+class _Upload(grpc.aio.StreamUnaryClientInterceptor):
+    """The same for streams of requests."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    async def intercept_stream_unary(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return _Awaited(await continuation(channel.with_token(client_call_details, self._token), request_iterator))
+
+
+class _Awaited:
+    """A call under way whose failures are ours."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._answer().__await__()
+
+    async def _answer(self) -> Any:
+        try:
+            return await self._call
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+
+
 class _Stream(grpc.aio.StreamStreamClientInterceptor):
-    """The same for streams."""
+    """The same for streams both ways."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token

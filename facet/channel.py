@@ -23,6 +23,7 @@ _REPEATABLE = (
     "ListTemplates",
     "SearchEmbedding",
 )
+_STREAMS = ("EnrollBatch", "ExportGallery", "ImportGallery")
 
 
 def resolve(address: str | None, token: str | None) -> tuple[str, str | None]:
@@ -52,7 +53,7 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
         "methodConfig": [
             {"name": retried, "timeout": deadline, "retryPolicy": retries},
             {"name": [{"service": _GALLERIES}], "timeout": deadline},
-            {"name": [{"service": _GALLERIES, "method": "EnrollBatch"}]},
+            {"name": [{"service": _GALLERIES, "method": method} for method in _STREAMS]},
         ]
     }
     return (

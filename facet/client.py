@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any, Self
 
 import grpc
 
 from facet import channel, requests
-from facet.errors import from_rpc_error
+from facet.errors import FacetError, from_rpc_error
 from facet.requests import PictureSource
+from facet.transfers import FileSource, ImportRequests, Received
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
@@ -83,6 +85,44 @@ class Client:
                 return
             request.page_token = page.next_page_token
 
+    def export_gallery(self, gallery_id: str, *, progress: Callable[[int], None] | None = None) -> Iterator[bytes]:
+        """The file of a whole gallery, piece by piece; it is whole once the last has come, and nothing was raised.
+
+        Args:
+            gallery_id: the gallery.
+            progress: called with the number of templates that have come.
+        """
+        received = Received()
+        call = self.galleries.ExportGallery(gallery_pb.ExportGalleryRequest(gallery_id=gallery_id))
+        try:
+            for response in call:
+                if chunk := received.take(response):
+                    yield chunk
+                if progress is not None:
+                    progress(received.templates)
+        finally:
+            call.cancel()
+        received.finish()
+
+    def import_gallery(self, source: FileSource, gallery_id: str = "", **fields: Any) -> gallery_pb.Gallery:
+        """Make a gallery of an exported file.
+
+        Args:
+            source: the file.
+            gallery_id: the new gallery's id; empty for the one that the file says.
+            fields: further ones of ImportTarget.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        with closing(ImportRequests(source, gallery_id, **fields)) as messages:
+            try:
+                return self.galleries.ImportGallery(messages).gallery
+            except FacetError:
+                if messages.error is not None:
+                    raise messages.error from None
+                raise
+
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
@@ -94,7 +134,12 @@ class Client:
         self.close()
 
 
-class _Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+class _Interceptor(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
     """Adds the token, and raises our errors in the place of gRPC's."""
 
     def __init__(self, token: str | None) -> None:
@@ -104,6 +149,19 @@ class _Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInte
         self, continuation: Callable[[Any, Any], Any], client_call_details: grpc.ClientCallDetails, request: Any
     ) -> Any:
         return _Call(continuation(channel.with_token(client_call_details, self._token), request))
+
+    def intercept_unary_stream(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: grpc.ClientCallDetails, request: Any
+    ) -> Any:
+        return _Call(continuation(channel.with_token(client_call_details, self._token), request))
+
+    def intercept_stream_unary(
+        self,
+        continuation: Callable[[Any, Any], Any],
+        client_call_details: grpc.ClientCallDetails,
+        request_iterator: Iterator[Any],
+    ) -> Any:
+        return _Call(continuation(channel.with_token(client_call_details, self._token), request_iterator))
 
     def intercept_stream_stream(
         self,

@@ -11,6 +11,7 @@ FacetError
     Cancelled
     Unauthenticated
     Unavailable
+    DataLoss
     InternalError
 """
 
@@ -102,6 +103,10 @@ class Unavailable(FacetError):
     """The server cannot be reached, or is going down."""
 
 
+class DataLoss(FacetError):
+    """What came is not what was sent."""
+
+
 class InternalError(FacetError):
     """A fault of the server."""
 
@@ -117,6 +122,7 @@ _CLASSES: dict[grpc.StatusCode, type[FacetError]] = {
     grpc.StatusCode.CANCELLED: Cancelled,
     grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.DATA_LOSS: DataLoss,
     grpc.StatusCode.INTERNAL: InternalError,
 }
 

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from facet.v1 import recognition_service_pb2 as pb
 
-_MATCH, _UNKNOWN, _INK = (80, 170, 40), (150, 150, 150), (255, 255, 255)
+_MATCH, _UNKNOWN, _REFUSED, _INK = (80, 170, 40), (150, 150, 150), (60, 60, 60), (255, 255, 255)
+_COLOURS = {pb.DECISION_MATCH: _MATCH, pb.DECISION_REFUSED: _REFUSED}
 _FONT = cv2.FontFace("sans")
 
 
 def draw_faces(picture: NDArray[np.uint8], faces: list[pb.IdentifiedFace]) -> NDArray[np.uint8]:
-    """Draw every face's box: green with the name and similarity for a match, grey for an unknown person.
+    """Draw every face's box: green with the name and similarity for a match, grey for anybody else, dark where refused.
 
     Args:
         picture: upright BGR ``(h, w, 3)``; not changed.
@@ -32,7 +33,7 @@ def draw_faces(picture: NDArray[np.uint8], faces: list[pb.IdentifiedFace]) -> ND
 
 
 def label(face: pb.IdentifiedFace) -> str:
-    """Who it is, for people: the name and the similarity, or nothing for an unknown person."""
+    """Who it is, for people: the name and the similarity, or nothing for anybody else."""
     if face.identification.decision != pb.DECISION_MATCH:
         return ""
     best = face.identification.candidates[0]
@@ -44,7 +45,7 @@ def _draw_face(canvas: NDArray[np.uint8], face: pb.IdentifiedFace, scale: float,
     top_left = round(box.x1 * scale), round(box.y1 * scale)
     bottom_right = round(box.x2 * scale), round(box.y2 * scale)
     text = label(face)
-    colour = _MATCH if text else _UNKNOWN
+    colour = _COLOURS.get(face.identification.decision, _UNKNOWN)
     cv2.rectangle(canvas, top_left, bottom_right, colour, 2 * line if text else line, cv2.LINE_AA)
     if not text:
         return

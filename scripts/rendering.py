@@ -14,6 +14,8 @@ from facet.v1 import types_pb2
 
 STAGES = ("decode", "queue", "detect", "faces", "align", "embed", "search", "total")
 
+_UNDECIDED = {pb.DECISION_REFUSED: "refused: too poor"}
+
 
 def as_dict(message: Message) -> dict[str, Any]:
     """A message as plain values, its fields named as in the proto, the unset ones without presence included."""
@@ -37,12 +39,13 @@ def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
         table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for number, face in enumerate(response.faces, start=1):
         candidates = face.identification.candidates
-        matched = face.identification.decision == pb.DECISION_MATCH
+        decision = face.identification.decision
+        matched = decision == pb.DECISION_MATCH
         box = face.face.box
         table.add_row(
             str(number),
             f"{box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}",
-            Text(_name(candidates[0]), "bold green") if matched else "unknown",
+            Text(_name(candidates[0]), "bold green") if matched else _UNDECIDED.get(decision, "unknown"),
             f"{candidates[0].similarity:.3f}" if candidates else "-",
             f"{_name(candidates[1])} {candidates[1].similarity:.3f}" if len(candidates) > 1 else "-",
             f"{face.face.quality.value:.2f}",

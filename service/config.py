@@ -67,6 +67,8 @@ class ServerConfig(_Section):
     max_concurrent_calls: int = Field(64, ge=1)
     """Calls open at the same time; one more is refused. Each may hold a message of max_message_bytes, an EnrollBatch
     twice as many as there are workers."""
+    stall_seconds: float = Field(60.0, gt=0)
+    """How long an export waits for its client to take the next piece, and an import for it to send one."""
     drain_seconds: float = Field(20.0, ge=0)
     """After SIGTERM, how long accepted calls may take to finish."""
 
@@ -141,7 +143,25 @@ class EnrollmentConfig(_Section):
     max_turn: float = Field(_QUALITY.max_turn, ge=0, le=90)
     """Turn to the side or tilt, degrees."""
     max_templates_per_subject: int = Field(100, ge=1, le=10_000)
-    """Templates of one subject."""
+    """Templates of one subject. A gallery that is imported may hold subjects with more."""
+    keep_crops: bool = False
+    """Keep the aligned face, 112 x 112 pixels as PNG, beside each template. Off, because it is a picture of a face and
+    30 KB a template; on, a gallery can be embedded anew when models.embedding changes, without the pictures."""
+
+    def limits(self) -> QualityLimits:
+        """What a face must reach."""
+        return QualityLimits(self.min_face_size, self.min_sharpness, self.max_turn)
+
+
+class IdentificationConfig(_Section):
+    """What a face must be like to be searched for; another is answered as refused, unembedded. Defaults refuse none."""
+
+    min_face_size: float = Field(0.0, ge=0)
+    """Shorter side of the face box, pixels. Raise it where false matches with faces far away cost more than misses."""
+    min_sharpness: float = Field(0.0, ge=0, le=1)
+    """See Quality.sharpness. Raise it where a camera shakes or is out of focus, and blurred faces match wrongly."""
+    max_turn: float = Field(90.0, ge=0, le=90)
+    """Turn to the side or tilt, degrees. Lower it where people are seen again and again, and will look up."""
 
     def limits(self) -> QualityLimits:
         """What a face must reach."""
@@ -152,10 +172,44 @@ class GalleryConfig(_Section):
     """Where galleries are kept, and how they decide."""
 
     database: Path = Path("facet.sqlite3")
-    """SQLite file; made where it is missing. One server at a time."""
+    """SQLite file; made where it is missing. One server at a time. With milvus_uri only its folder counts."""
+    check_at_start: bool = False
+    """Read all of the database before serving, and refuse it where it is damaged."""
     default_threshold: float = Field(0.34, ge=-1, le=1)
     """Similarity from which a probe is a match, in galleries that are created without their own. Where the
     default comes from: docs/evaluation.md."""
+    max_import_bytes: int = Field(16 * 2**30, ge=2**20)
+    """Bytes of a file for ImportGallery; it is received beside the database, which then grows by about as much."""
+    max_transfers: int = Field(2, ge=1, le=16)
+    """Exports under way at the same time, and as many imports; one more is refused."""
+    milvus_uri: str = ""
+    """Keep galleries in this Milvus, such as http://milvus:19530, which many servers may share; empty for SQLite. Needs
+    the extra milvus; see docs/scale.md. A file that ends in .db is opened by Milvus Lite, for one server, to try it."""
+    milvus_token: SecretStr | None = None
+    """user:password, or an API key. Best given as FACET_GALLERY__MILVUS_TOKEN."""
+    milvus_prefix: str = Field("facet", pattern="^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    """What the names of the collections begin with: servers of one prefix share their galleries."""
+    milvus_index: Literal["FLAT", "HNSW"] = "FLAT"
+    """Index of templates that Milvus makes for an embedding contract it has none of yet. FLAT is exact."""
+    milvus_consistency: Literal["session", "strong"] = "session"
+    """What a search sees: session, all that this server wrote, and what others wrote a fraction of a second later;
+    strong, all that anybody wrote, for which every search waits."""
+    milvus_timeout_seconds: float = Field(10.0, gt=0, le=600)
+    """How long a call of Milvus may take."""
+
+    @field_validator("milvus_token")
+    @classmethod
+    def _empty_is_none(cls, token: SecretStr | None) -> SecretStr | None:
+        return token if token and token.get_secret_value() else None
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _an_address(cls, uri: str) -> str:
+        if "@" in uri:
+            raise ValueError("must not hold a password, which would be printed: set milvus_token")
+        if uri and not uri.startswith(("http://", "https://")) and not uri.endswith(".db"):
+            raise ValueError("must begin with http:// or https://, or be a file that ends in .db")
+        return uri
 
 
 class LogConfig(_Section):
@@ -188,6 +242,7 @@ class Config(BaseSettings):
     pictures: PicturesConfig = PicturesConfig()
     detection: DetectionConfig = DetectionConfig()
     enrollment: EnrollmentConfig = EnrollmentConfig()
+    identification: IdentificationConfig = IdentificationConfig()
     gallery: GalleryConfig = GalleryConfig()
     log: LogConfig = LogConfig()
 

@@ -32,6 +32,7 @@ _ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
 _DECISIONS = {
     Decision.MATCH: recognition_pb.DECISION_MATCH,
     Decision.UNKNOWN: recognition_pb.DECISION_UNKNOWN,
+    Decision.REFUSED: recognition_pb.DECISION_REFUSED,
 }
 
 
@@ -172,6 +173,7 @@ def gallery(record: Gallery) -> gallery_pb.Gallery:
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
         etag=record.etag,
+        mean_of_best=record.mean_of_best,
     )
 
 
@@ -198,6 +200,9 @@ def template(record: Template) -> gallery_pb.Template:
         box=_box(record.box),
         quality=record.quality,
         create_time=timestamp(record.create_time),
+        face_model=record.face_model,
+        embedding_model=record.embedding_model,
+        has_crop=record.has_crop,
     )
 
 

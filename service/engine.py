@@ -100,9 +100,21 @@ class Portrait:
     quality: Quality
     crop: NDArray[np.uint8]
 
+    def png(self) -> bytes:
+        """The crop as PNG."""
+        return cv2.imencode(".png", self.crop)[1].tobytes()
+
 
 class Engine:
     """All models of a server. Safe to use from several threads.
+
+    Attributes:
+        models: what is loaded.
+        face_model: hexadecimal SHA-256 of the model that finds faces.
+        embedding_model: the same of the model that embeds them.
+        contract: the embedding contract.
+        dimension: values of an embedding.
+        class_names: of the objects that are found.
 
     Raises:
         ModelError: a model is missing, damaged, or not of a kind that is understood.
@@ -119,6 +131,9 @@ class Engine:
             self._finder, faces = _load_faces(config.models, config.detection)
         self._embedder, embedding = _load_embedder(config.models)
         self.models = tuple(model for model in (objects, faces, embedding) if model is not None)
+        by_role = {model.role: model.file.sha256 for model in self.models}
+        self.face_model = by_role.get("faces", by_role.get("objects", ""))
+        self.embedding_model = by_role["embedding"]
         self.contract = self._embedder.contract
         self.dimension = self._embedder.dimension
         self.class_names = self._objects.class_names if self._objects else ()

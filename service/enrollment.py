@@ -1,4 +1,4 @@
-"""Whether a face is fit to be enrolled."""
+"""Whether a face is fit to be enrolled, or to be searched for."""
 
 from __future__ import annotations
 
@@ -23,19 +23,26 @@ def need_fit(quality: Quality, limits: QualityLimits) -> None:
     Raises:
         Unfit: it is too small, too blurred or too turned.
     """
+    if unfit := shortfall(quality, limits):
+        raise unfit
+
+
+def shortfall(quality: Quality, limits: QualityLimits) -> Unfit | None:
+    """In what a face falls short of the limits; ``None`` where it does not."""
     if quality.size < limits.min_size:
-        raise Unfit(
+        return Unfit(
             "FACE_TOO_SMALL",
             f"the face is {quality.size:.0f} pixels on its shorter side, the least is {limits.min_size:.0f}",
         )
     if quality.sharpness < limits.min_sharpness:
-        raise Unfit(
+        return Unfit(
             "FACE_TOO_BLURRED",
             f"the face has a sharpness of {quality.sharpness:.2f}, the least is {limits.min_sharpness:.2f}",
         )
     if max(abs(quality.yaw), abs(quality.pitch)) > limits.max_turn:
-        raise Unfit(
+        return Unfit(
             "FACE_TOO_TURNED",
             f"the face is turned by {quality.yaw:.0f} degrees to the side and {quality.pitch:.0f} up, "
             f"the most is {limits.max_turn:.0f}",
         )
+    return None

@@ -18,6 +18,8 @@ from recognizer.choice import FaceNotFound, SeveralFaces
 from runtime.pictures import InvalidPicture, PictureError, PictureTooLarge
 from service.engine import NoObjectDetector
 from service.enrollment import Unfit
+from service.spool import FileTooLarge
+from service.transfer import TooManyTransfers
 from service.validate import InvalidField
 from service.workers import QueueFull, RequestExpired
 
@@ -31,6 +33,10 @@ class Unauthenticated(Exception):
 
 class ShuttingDown(Exception):
     """The server finishes what it has begun, and begins nothing more."""
+
+
+class TransferStalled(Exception):
+    """The client of an export takes nothing, or that of an import sends nothing."""
 
 
 class UnreadableMessage(Exception):
@@ -151,6 +157,11 @@ def _of_gallery(error: BaseException, to_blame: str) -> _Failure | None:
         case gallery.InvalidPageToken():
             details = _bad_request("page_token", message)
             return _Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", message, details)
+        case gallery.InvalidImport(line=line, field=name):
+            where = {"line": str(line)} if line else {}
+            where |= {"field": name} if name else {}
+            details = _bad_request("chunk", message)
+            return _Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMPORT", message, details, where)
         case gallery.StorageFull():
             return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL", "there is no room for the database")
         case gallery.StorageError():
@@ -173,6 +184,15 @@ def _of_server(error: BaseException) -> _Failure | None:
         case RequestExpired():
             message = "the deadline passed before the work was done"
             return _Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message)
+        case TooManyTransfers():
+            message = "as many exports or imports as may are under way; try again later"
+            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_TRANSFERS", message, _retry())
+        case FileTooLarge():
+            details = _bad_request("chunk", str(error))
+            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "IMPORT_TOO_LARGE", str(error), details)
+        case TransferStalled():
+            message = "nothing has moved on the stream for too long"
+            return _Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TRANSFER_STALLED", message)
         case NoObjectDetector():
             return _Failure(grpc.StatusCode.FAILED_PRECONDITION, "NO_OBJECT_DETECTOR", str(error))
         case Unauthenticated():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from google.rpc.status_pb2 import Status
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from gallery.galleries import Galleries
+from gallery.names import MAX_ID
 from gallery.records import Enrollment
-from recognizer.quality import QualityLimits
 from service import convert, validate
+from service.config import EnrollmentConfig
 from service.engine import Engine
 from service.enrollment import need_fit
 from service.errors import blaming, internal, to_status
 from service.recognition import Context, begin, look, only_face
+from service.transfer import Transfers
 from service.workers import Work, Workers
 
 MAX_VALUES = 4096
@@ -37,7 +40,8 @@ class GalleryServicer(GalleryServiceServicer):
         engine: the models.
         workers: where they run.
         galleries: who is known.
-        limits: what a face must be like to be enrolled.
+        transfers: how they are exported and imported.
+        config: what a face must be like to be enrolled, and what is kept of it.
         default_threshold: of galleries that are created without one.
     """
 
@@ -46,23 +50,27 @@ class GalleryServicer(GalleryServiceServicer):
         engine: Engine,
         workers: Workers,
         galleries: Galleries,
-        limits: QualityLimits,
+        transfers: Transfers,
+        config: EnrollmentConfig,
         default_threshold: float,
     ) -> None:
         self._engine = engine
         self._workers = workers
         self._galleries = galleries
-        self._limits = limits
+        self._transfers = transfers
+        self._config = config
         self._default_threshold = default_threshold
 
     async def CreateGallery(self, request: pb.CreateGalleryRequest, context: Context) -> pb.CreateGalleryResponse:
         """See the proto."""
         wanted = validate.similarity(request.threshold) if request.HasField("threshold") else self._default_threshold
+        mean_of_best = validate.mean_of_best(request.mean_of_best) if request.HasField("mean_of_best") else 1
         gallery = await asyncio.to_thread(
             self._galleries.create_gallery,
             validate.gallery_id(request.gallery_id) if request.gallery_id else "",
             display_name=validate.display_name(request.display_name),
             threshold=wanted,
+            mean_of_best=mean_of_best,
         )
         return pb.CreateGalleryResponse(gallery=convert.gallery(gallery))
 
@@ -87,14 +95,18 @@ class GalleryServicer(GalleryServiceServicer):
         """See the proto."""
         wanted = request.gallery
         gallery_id = validate.gallery_id(wanted.gallery_id, "gallery.gallery_id")
-        changed = validate.update_mask(request.update_mask, frozenset({"display_name", "threshold"}))
+        changed = validate.update_mask(request.update_mask, frozenset({"display_name", "threshold", "mean_of_best"}))
         name = validate.display_name(wanted.display_name, "gallery.display_name")
         threshold = validate.similarity(wanted.threshold, "gallery.threshold")
+        mean_of_best = None
+        if "mean_of_best" in changed:
+            mean_of_best = validate.mean_of_best(wanted.mean_of_best, "gallery.mean_of_best")
         gallery = await asyncio.to_thread(
             self._galleries.update_gallery,
             gallery_id,
             display_name=name if "display_name" in changed else None,
             threshold=threshold if "threshold" in changed else None,
+            mean_of_best=mean_of_best,
             etag=wanted.etag,
         )
         return pb.UpdateGalleryResponse(gallery=convert.gallery(gallery))
@@ -213,6 +225,21 @@ class GalleryServicer(GalleryServiceServicer):
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
 
+    async def ExportGallery(
+        self, request: pb.ExportGalleryRequest, context: Context
+    ) -> AsyncIterator[pb.ExportGalleryResponse]:
+        """See the proto."""
+        async with aclosing(self._transfers.export_gallery(validate.gallery_id(request.gallery_id))) as responses:
+            async for response in responses:
+                yield response
+
+    async def ImportGallery(
+        self, requests: AsyncIterator[pb.ImportGalleryRequest], context: Context
+    ) -> pb.ImportGalleryResponse:
+        """See the proto."""
+        gallery = await self._transfers.import_gallery(requests, begin(context))
+        return pb.ImportGalleryResponse(gallery=convert.gallery(gallery))
+
     async def _enroll_item(self, item: pb.EnrollBatchRequest, work: Work) -> pb.EnrollBatchResponse:
         try:
             item_id = validate.caller_id(item.item_id, "item_id")
@@ -223,7 +250,7 @@ class GalleryServicer(GalleryServiceServicer):
                 request_id = str(uuid_utils.uuid7())
                 _log.exception("item failed", request_id=request_id)
                 status = internal(request_id)
-            return pb.EnrollBatchResponse(item_id=item.item_id[: validate.MAX_ID], status=status)
+            return pb.EnrollBatchResponse(item_id=item.item_id[:MAX_ID], status=status)
         return pb.EnrollBatchResponse(item_id=item_id, status=Status(), enrollment=enrolled)
 
     async def _enroll(
@@ -235,13 +262,13 @@ class GalleryServicer(GalleryServiceServicer):
         request_id = validate.caller_id(request.request_id, "request_id")
         source = convert.source(request.picture)
         chosen = convert.face_choice(request.face, "face") or only_face
-        self._galleries.need_searchable(gallery_id)
 
         def task() -> tuple[Enrollment, pb.EnrollFaceResponse]:
+            self._galleries.need_searchable(gallery_id)
             _, (portrait,) = look(self._engine, source, chosen, work, "picture")
             if not request.accept_low_quality:
                 with blaming("picture"):
-                    need_fit(portrait.quality, self._limits)
+                    need_fit(portrait.quality, self._config.limits())
             x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
             enrollment = Enrollment(
                 embedding=self._engine.embed([portrait], work, as_template=True)[0],
@@ -253,6 +280,9 @@ class GalleryServicer(GalleryServiceServicer):
                 request_id=request_id,
                 request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
                 accept_lookalike=request.accept_lookalike,
+                face_model=self._engine.face_model,
+                embedding_model=self._engine.embedding_model,
+                crop=portrait.png() if self._config.keep_crops else None,
             )
             return enrollment, pb.EnrollFaceResponse(face=convert.face(portrait))
 

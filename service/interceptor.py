@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from pydantic import SecretStr
 
-from service.errors import ShuttingDown, Unauthenticated, UnreadableMessage, internal, to_status
+from service.errors import ShuttingDown, TransferStalled, Unauthenticated, UnreadableMessage, internal, to_status
 
 _CHECK, _WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 _STATUS_KEY = "grpc-status-details-bin"
@@ -33,9 +33,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         token: the bearer token that calls must bring; ``None`` lets everybody in.
+        stall_seconds: how long a stream one way may stand still.
     """
 
-    def __init__(self, token: SecretStr | None) -> None:
+    def __init__(self, token: SecretStr | None, stall_seconds: float) -> None:
+        self._stall_seconds = stall_seconds
         self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
         self._handlers: dict[str, _Handler] = {}
         self._open_calls = 0
@@ -54,7 +56,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
-        """Wrap the handler of a call; all of ours are unary, or streams both ways."""
+        """Wrap the handler of a call."""
         method = handler_call_details.method
         if method == _WATCH and not self._is_authentic(handler_call_details.invocation_metadata):
             # It never ends, and so is not counted as open; but who may not call may not hold calls open either.
@@ -70,8 +72,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if method in (_CHECK, _WATCH):
             served: _Handler = handler
             return served
-        if handler.request_streaming:
+        if handler.request_streaming and handler.response_streaming:
             return self._stream(handler, method)
+        if handler.request_streaming:
+            return self._upload(handler, method)
+        if handler.response_streaming:
+            return self._download(handler, method)
         return grpc.unary_unary_rpc_method_handler(
             self._unary(handler.unary_unary, method),
             request_deserializer=_tolerant(handler.request_deserializer),
@@ -102,6 +108,51 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
+
+    def _upload(self, handler: Any, method: str) -> _Handler:
+        async def timely(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            while True:
+                async with self._unless_stalled():
+                    request = await anext(requests, None)
+                if request is None:
+                    return
+                yield _readable(request)
+
+        async def call(requests: AsyncIterator[Any], context: _Context) -> Any:
+            async def answer() -> Any:
+                return await handler.stream_unary(timely(requests), context)
+
+            return await self._watched(answer, context, method)
+
+        return grpc.stream_unary_rpc_method_handler(
+            call,
+            request_deserializer=_tolerant(handler.request_deserializer),
+            response_serializer=handler.response_serializer,
+        )
+
+    def _download(self, handler: Any, method: str) -> _Handler:
+        async def call(request: Any, context: _Context) -> None:
+            async def answer() -> None:
+                async with aclosing(handler.unary_stream(_readable(request), context)) as responses:
+                    async for response in responses:
+                        async with self._unless_stalled():
+                            await context.write(response)
+
+            await self._watched(answer, context, method)
+
+        return grpc.unary_stream_rpc_method_handler(
+            call,
+            request_deserializer=_tolerant(handler.request_deserializer),
+            response_serializer=handler.response_serializer,
+        )
+
+    @asynccontextmanager
+    async def _unless_stalled(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                yield
+        except TimeoutError:
+            raise TransferStalled from None
 
     async def _watched(self, answer: Callable[[], Awaitable[Any]], context: _Context, method: str) -> Any:
         """Run a call; whatever it raises ends it with a status that a client may see."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,16 +14,21 @@ import numpy as np
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
 from gallery.galleries import Galleries
+from gallery.ranking import refuse
 from recognizer import choice
 from recognizer.faces import Faces
+from recognizer.quality import QualityLimits
 from service import convert, validate
 from service.engine import Engine, Portrait, Scene, Source
+from service.enrollment import shortfall
 from service.errors import blaming
 from service.validate import InvalidField
 from service.workers import Work, Workers
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Choice = Callable[[Faces, tuple[int, ...]], int]
+
+_ALL_FIT = QualityLimits(min_size=0.0, min_sharpness=0.0, max_turn=90.0)
 
 
 class RecognitionServicer(RecognitionServiceServicer):
@@ -32,13 +38,22 @@ class RecognitionServicer(RecognitionServiceServicer):
         engine: the models.
         workers: where they run.
         galleries: who is known.
+        limits: what a face must be like to be identified.
         default_threshold: decides whether two pictures show one person.
     """
 
-    def __init__(self, engine: Engine, workers: Workers, galleries: Galleries, default_threshold: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        workers: Workers,
+        galleries: Galleries,
+        limits: QualityLimits,
+        default_threshold: float,
+    ) -> None:
         self._engine = engine
         self._workers = workers
         self._galleries = galleries
+        self._limits = limits
         self._default_threshold = default_threshold
 
     async def Detect(self, request: pb.DetectRequest, context: Context) -> pb.DetectResponse:
@@ -94,9 +109,9 @@ class RecognitionServicer(RecognitionServiceServicer):
             task = self._verify_subject(request, work, probe, probe_choice)
         else:
             raise InvalidField("reference", "is missing: reference_picture or reference_subject must be set")
-        threshold = self._threshold(request)
+        if request.HasField("threshold"):
+            validate.similarity(request.threshold)
         response = await self._workers.run(work, task)
-        response.threshold = threshold
         response.same = response.similarity >= response.threshold
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
@@ -108,10 +123,10 @@ class RecognitionServicer(RecognitionServiceServicer):
         chosen = convert.face_choice(request.face, "face")
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
-        self._galleries.need_searchable(gallery_id)
         work = begin(context)
 
         def task() -> pb.IdentifyResponse:
+            self._galleries.need_searchable(gallery_id)
             return identify(
                 self._engine,
                 self._galleries,
@@ -121,6 +136,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                 chosen=chosen,
                 top_k=top_k,
                 threshold=threshold,
+                limits=self._limits,
                 include_objects=request.include_objects,
             )
 
@@ -141,6 +157,7 @@ class RecognitionServicer(RecognitionServiceServicer):
             asked = self._engine.embed(other, work)[0]
             return pb.VerifyResponse(
                 similarity=float(np.clip(known @ asked, -1, 1)),
+                threshold=request.threshold if request.HasField("threshold") else self._default_threshold,
                 reference_face=convert.face(one[0]),
                 probe_face=convert.face(other[0]),
             )
@@ -153,23 +170,17 @@ class RecognitionServicer(RecognitionServiceServicer):
         wanted = request.reference_subject
         gallery_id = validate.gallery_id(wanted.gallery_id, "reference_subject.gallery_id")
         subject_id = validate.subject_id(wanted.subject_id, "reference_subject.subject_id")
-        self._galleries.need_searchable(gallery_id)
 
         def task() -> pb.VerifyResponse:
+            threshold = request.threshold if request.HasField("threshold") else self._galleries.threshold(gallery_id)
+            self._galleries.need_searchable(gallery_id)
             _, portraits = look(self._engine, probe, probe_choice, work, "probe_picture")
             asked = self._engine.embed(portraits, work)[0]
             with work.stopwatch.stage("search"):
                 similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, asked)
-            return pb.VerifyResponse(similarity=similarity, probe_face=convert.face(portraits[0]))
+            return pb.VerifyResponse(similarity=similarity, threshold=threshold, probe_face=convert.face(portraits[0]))
 
         return task
-
-    def _threshold(self, request: pb.VerifyRequest) -> float:
-        if request.HasField("threshold"):
-            return validate.similarity(request.threshold)
-        if request.HasField("reference_subject"):
-            return self._galleries.threshold(request.reference_subject.gallery_id)
-        return self._default_threshold
 
     def _class_ids(self, names: Sequence[str]) -> list[int]:
         validate.at_most(names, validate.MAX_CLASSES, "class_names")
@@ -190,18 +201,24 @@ def identify(
     chosen: Choice | None = None,
     top_k: int = validate.DEFAULT_TOP_K,
     threshold: float | None = None,
+    limits: QualityLimits = _ALL_FIT,
     include_objects: bool = False,
 ) -> pb.IdentifyResponse:
     """Say who is in a picture: what Identify does on a worker's thread. The timings are the caller's to fill in."""
     scene, portraits = look(engine, source, chosen, work, "picture")
-    probes = engine.embed(portraits, work)
-    work.check()
-    with work.stopwatch.stage("search"):
-        found = galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold)
+    fit = [shortfall(portrait.quality, limits) is None for portrait in portraits]
+    refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
+    answers = [refused] * len(portraits)
+    if any(fit):
+        probes = engine.embed(list(compress(portraits, fit)), work)
+        work.check()
+        with work.stopwatch.stage("search"):
+            found = iter(galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold))
+        answers = [next(found) if is_fit else refused for is_fit in fit]
     return pb.IdentifyResponse(
         faces=[
             pb.IdentifiedFace(face=convert.face(portrait), identification=convert.identification(whose))
-            for portrait, whose in zip(portraits, found, strict=True)
+            for portrait, whose in zip(portraits, answers, strict=True)
         ],
         objects=convert.scene_objects(scene, engine.class_names, wanted=include_objects),
         picture_size=convert.picture_size(scene.picture),

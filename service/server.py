@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import structlog
@@ -14,13 +15,14 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
-from gallery.sqlite_store import SqliteStore
 from service.config import Config, ServerConfig
 from service.engine import Engine
 from service.galleries import GalleryServicer
 from service.interceptor import CallInterceptor
 from service.recognition import RecognitionServicer
 from service.server_info import ServerServicer
+from service.stores import open_store
+from service.transfer import Transfers
 from service.workers import Workers, usable_cores
 
 _log = structlog.get_logger("facet.server")
@@ -43,20 +45,20 @@ class Server:
 
     Raises:
         ModelError: a model is missing, damaged or of another kind.
-        StorageError: the database cannot be opened.
+        StorageError: the database cannot be opened, or Milvus does not answer.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self.engine = Engine(config)
         self._galleries = Galleries(
-            SqliteStore(config.gallery.database),
+            open_store(config.gallery),
             contract=self.engine.contract,
             dimension=self.engine.dimension,
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
         )
         self._health = health.aio.HealthServicer()
-        self._calls = CallInterceptor(config.server.token)
+        self._calls = CallInterceptor(config.server.token, config.server.stall_seconds)
         self._server: grpc.aio.Server | None = None
         self._workers: Workers | None = None
 
@@ -67,6 +69,8 @@ class Server:
             BindError: the address is taken, or none of this machine's.
         """
         config = self._config.server
+        # Enrolments wait for their turn, and for a store elsewhere, on threads of their own, and hold up nobody else.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(config.max_concurrent_calls))
         self._workers = Workers(config.workers or usable_cores(), config.max_queue)
         self._server = grpc.aio.server(
             interceptors=[self._calls],
@@ -104,10 +108,15 @@ class Server:
     def _add_services(self, server: grpc.aio.Server, workers: Workers) -> None:
         config, engine, galleries = self._config, self.engine, self._galleries
         threshold = config.gallery.default_threshold
-        recognition = RecognitionServicer(engine, workers, galleries, threshold)
+        recognition = RecognitionServicer(engine, workers, galleries, config.identification.limits(), threshold)
         add_RecognitionServiceServicer_to_server(recognition, server)
-        limits = config.enrollment.limits()
-        gallery = GalleryServicer(engine, workers, galleries, limits, threshold)
+        transfers = Transfers(
+            galleries,
+            folder=config.gallery.database.resolve().parent,
+            max_import_bytes=config.gallery.max_import_bytes,
+            at_once=config.gallery.max_transfers,
+        )
+        gallery = GalleryServicer(engine, workers, galleries, transfers, config.enrollment, threshold)
         add_GalleryServiceServicer_to_server(gallery, server)
         add_ServerServiceServicer_to_server(ServerServicer(config, engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

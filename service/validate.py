@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
+
+from gallery import names
+from gallery.names import MAX_NAME
+from gallery.records import MAX_MEAN_OF_BEST
 
 if TYPE_CHECKING:
     from google.protobuf.field_mask_pb2 import FieldMask
 
-MAX_ID = 128
-MAX_NAME = 256
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
 MAX_TOP_K = 100
 DEFAULT_TOP_K = 5
 MAX_PATHS = 16
 MAX_CLASSES = 1000
-
-_GALLERY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-# Scripts such as Persian and Hindi need the (non-)joiner inside names.
-_JOINERS = "\u200c\u200d"
-_WITHOUT_JOINERS = str.maketrans("", "", _JOINERS)
-# Printable are no other blanks; a joiner at an end joins nothing, and makes two ids that look the same.
-_BLANKS = " " + _JOINERS
 
 
 class InvalidField(Exception):
@@ -43,43 +36,45 @@ class InvalidField(Exception):
 
 def gallery_id(value: str, field: str = "gallery_id") -> str:
     """A gallery's id."""
-    if not _GALLERY_ID.fullmatch(value):
-        raise InvalidField(
-            field, "must be 1 to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit" + _shown(value)
-        )
-    return value
+    return _named(names.gallery_id, value, field)
 
 
 def subject_id(value: str, field: str = "subject_id") -> str:
     """A subject's id, in Unicode's normal form NFC."""
-    return _identifier(value, field)
+    return _named(names.identifier, value, field)
 
 
 def template_id(value: str) -> str:
     """A template's id."""
-    return _identifier(value, "template_id")
+    return _named(names.identifier, value, "template_id")
 
 
 def contract(value: str, field: str) -> str:
     """An embedding contract, this server's or another's."""
-    return _identifier(value, field)
+    return _named(names.identifier, value, field)
 
 
 def caller_id(value: str, field: str) -> str:
     """An id that the caller chose for a request or an item, or none."""
-    return _identifier(value, field) if value else ""
+    return _named(names.identifier, value, field) if value else ""
 
 
 def display_name(value: str, field: str = "display_name") -> str:
     """A name for people, in Unicode's normal form NFC; may be empty."""
-    _need_printable(value, field, MAX_NAME)
-    return unicodedata.normalize("NFC", value)
+    return _named(names.display_name, value, field)
 
 
 def similarity(value: float, field: str = "threshold") -> float:
     """A cosine."""
     if not -1 <= value <= 1:
         raise InvalidField(field, f"must be a cosine in [-1, 1], is {value}")
+    return value
+
+
+def mean_of_best(value: int, field: str = "mean_of_best") -> int:
+    """Over how many of a subject's templates its similarity is the mean."""
+    if not 1 <= value <= MAX_MEAN_OF_BEST:
+        raise InvalidField(field, f"must be 1 to {MAX_MEAN_OF_BEST}, is {value}")
     return value
 
 
@@ -133,24 +128,8 @@ def box(x1: float, y1: float, x2: float, y2: float, field: str) -> tuple[float, 
     return x1, y1, x2, y2
 
 
-def _identifier(value: str, field: str) -> str:
-    if not value:
-        raise InvalidField(field, "is missing")
-    _need_printable(value, field, MAX_ID)
-    if value != value.strip(_BLANKS):
-        raise InvalidField(field, "must not begin or end with a blank or a joiner" + _shown(value))
-    normal = unicodedata.normalize("NFC", value)
-    if len(normal) > MAX_ID:
-        raise InvalidField(field, f"must be at most {MAX_ID} characters, is {len(normal)}")
-    return normal
-
-
-def _need_printable(value: str, field: str, longest: int) -> None:
-    if len(value) > longest:
-        raise InvalidField(field, f"must be at most {longest} characters, is {len(value)}")
-    if not value.translate(_WITHOUT_JOINERS).isprintable():
-        raise InvalidField(field, "must not have control or other unprintable characters" + _shown(value))
-
-
-def _shown(value: str) -> str:
-    return f"; is {value[:40]!r}{'...' if len(value) > 40 else ''}"
+def _named(rule: Callable[[str], str], value: str, field: str) -> str:
+    try:
+        return rule(value)
+    except names.InvalidName as error:
+        raise InvalidField(field, str(error)) from None

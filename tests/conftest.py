@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
 from facet import Client
+from gallery.parquet_format import ContentsDigest
 from runtime.models import packaged_path
 
 settings.register_profile("facet", deadline=None)  # how long a machine takes says nothing of the code
@@ -67,6 +71,7 @@ class Serving:
         return self.process.wait(PATIENCE)
 
 
+Exported = Callable[..., bytes]
 Serve = Callable[..., Serving]
 Refused = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -159,6 +164,41 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             return serving
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def exported() -> Exported:
+    """Make a file as ExportGallery does of lines of any kind, its digests as they must be."""
+
+    def write(lines: pa.Table, /, *, per_group: int = 1000, **manifest: Any) -> bytes:
+        contents = ContentsDigest()
+        for batch in lines.combine_chunks().to_batches(max_chunksize=per_group):
+            contents.update(batch)
+        said = {
+            "format": "facet-gallery",
+            "version": 1,
+            "contract": "c",
+            "dimension": lines.schema.field("embedding").type.list_size,
+            "gallery_id": "g",
+            "display_name": "",
+            "threshold": 0.5,
+            "mean_of_best": 1,
+            "export_time": "2025-01-01T00:00:00+00:00",
+            "lines": len(lines),
+            "subjects": len(set(lines["subject_id"].to_pylist())),
+            "templates": len(lines) - lines["template_id"].null_count,
+            "contents_sha256": contents.hexdigest(),
+        }
+        text = json.dumps(said | manifest).encode()
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, lines.schema, write_page_checksum=True) as writer:
+            writer.write_table(lines, row_group_size=per_group)
+            digest = hashlib.sha256(text).hexdigest()
+            writer.add_key_value_metadata({"facet.manifest": text, "facet.manifest_sha256": digest})
+        data: bytes = sink.getvalue().to_pybytes()
+        return data
+
+    return write
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ class Gallery(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    MEAN_OF_BEST_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id."""
     display_name: _builtins.str
@@ -51,14 +52,18 @@ class Gallery(_message.Message):
     template_count: _builtins.int
     """How many templates it holds."""
     etag: _builtins.str
-    """Changes with every change of name or threshold; sent back, it guards against lost updates."""
+    """Changes with every change of name, threshold or mean_of_best; sent back, it guards against lost updates."""
+    mean_of_best: _builtins.int
+    """A subject's similarity is the mean over so many of its templates, the most similar ones, or over all where it
+    has fewer; 1 to 16, where 1 is the best template alone.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When its name or threshold was last changed."""
+        """When its name, threshold or mean_of_best was last changed."""
 
     def __init__(
         self,
@@ -72,10 +77,11 @@ class Gallery(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        mean_of_best: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -133,7 +139,7 @@ Global___Subject: _TypeAlias = Subject  # noqa: Y015
 
 @_typing.final
 class Template(_message.Message):
-    """One enrolled face of a subject. Its embedding does not leave the server."""
+    """One enrolled face of a subject. Its embedding leaves the server only in an export."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -144,6 +150,9 @@ class Template(_message.Message):
     BOX_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    FACE_MODEL_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
+    HAS_CROP_FIELD_NUMBER: _builtins.int
     template_id: _builtins.str
     """The id, a UUIDv7."""
     gallery_id: _builtins.str
@@ -154,6 +163,12 @@ class Template(_message.Message):
     """Hexadecimal SHA-256 of the picture's bytes as they were sent."""
     quality: _builtins.float
     """How fit it was, Quality.value in [0, 1]."""
+    face_model: _builtins.str
+    """Hexadecimal SHA-256 of the model that found the face, as in GetServerInfo; empty where it is not known."""
+    embedding_model: _builtins.str
+    """The same of the model that embedded it."""
+    has_crop: _builtins.bool
+    """Whether the aligned face is kept beside it, as enrollment.keep_crops says."""
     @_builtins.property
     def box(self) -> _types_pb2.Box:
         """Where the face is in that picture."""
@@ -172,10 +187,13 @@ class Template(_message.Message):
         box: _types_pb2.Box | None = ...,
         quality: _builtins.float = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        face_model: _builtins.str = ...,
+        embedding_model: _builtins.str = ...,
+        has_crop: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "create_time", b"create_time", "gallery_id", b"gallery_id", "picture_sha256", b"picture_sha256", "quality", b"quality", "subject_id", b"subject_id", "template_id", b"template_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "create_time", b"create_time", "embedding_model", b"embedding_model", "face_model", b"face_model", "gallery_id", b"gallery_id", "has_crop", b"has_crop", "picture_sha256", b"picture_sha256", "quality", b"quality", "subject_id", b"subject_id", "template_id", b"template_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,25 +208,34 @@ class CreateGalleryRequest(_message.Message):
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    MEAN_OF_BEST_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id. Empty: the server makes one."""
     display_name: _builtins.str
     """A name for people."""
     threshold: _builtins.float
     """[-1, 1]. Unset: the server's default, see GetServerInfo."""
+    mean_of_best: _builtins.int
+    """See Gallery, 1 to 16. Unset: 1."""
     def __init__(
         self,
         *,
         gallery_id: _builtins.str = ...,
         display_name: _builtins.str = ...,
         threshold: _builtins.float | None = ...,
+        mean_of_best: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "threshold", b"threshold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best", "_threshold", b"_threshold", "mean_of_best", b"mean_of_best", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "display_name", b"display_name", "gallery_id", b"gallery_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best", "_threshold", b"_threshold", "display_name", b"display_name", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__mean_of_best: _TypeAlias = _typing.Literal["mean_of_best"]  # noqa: Y015
+    _WhichOneofArgType__mean_of_best: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best"]  # noqa: Y015
     _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
     _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_of_best) -> _WhichOneofReturnType__mean_of_best | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
 
 Global___CreateGalleryRequest: _TypeAlias = CreateGalleryRequest  # noqa: Y015
@@ -351,7 +378,7 @@ class UpdateGalleryRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """display_name, threshold; at least one."""
+        """display_name, threshold, mean_of_best; at least one."""
 
     def __init__(
         self,
@@ -1003,3 +1030,171 @@ class SearchEmbeddingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchEmbeddingResponse: _TypeAlias = SearchEmbeddingResponse  # noqa: Y015
+
+@_typing.final
+class ExportGalleryRequest(_message.Message):
+    """Asks for a whole gallery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportGalleryRequest: _TypeAlias = ExportGalleryRequest  # noqa: Y015
+
+@_typing.final
+class ExportGalleryResponse(_message.Message):
+    """A piece of the file, or what all pieces add up to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """The next bytes of the file."""
+    templates: _builtins.int
+    """How many templates the pieces so far hold, as a measure of progress."""
+    @_builtins.property
+    def digest(self) -> Global___FileDigest:
+        """The whole file; the last message. A stream that ends without it broke off."""
+
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.bytes = ...,
+        digest: Global___FileDigest | None = ...,
+        templates: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digest", b"digest", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digest", b"digest", "part", b"part", "templates", b"templates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["chunk", "digest"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ExportGalleryResponse: _TypeAlias = ExportGalleryResponse  # noqa: Y015
+
+@_typing.final
+class FileDigest(_message.Message):
+    """What the pieces of a file add up to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.str
+    """Hexadecimal SHA-256 of the whole file."""
+    size: _builtins.int
+    """Bytes of the whole file."""
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileDigest: _TypeAlias = FileDigest  # noqa: Y015
+
+@_typing.final
+class ImportGalleryRequest(_message.Message):
+    """What to import, first; then the file, piece by piece; last, what the pieces add up to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """The next bytes of the file."""
+    @_builtins.property
+    def target(self) -> Global___ImportTarget:
+        """What is to become of the file; the first message."""
+
+    @_builtins.property
+    def digest(self) -> Global___FileDigest:
+        """The whole file; the last message."""
+
+    def __init__(
+        self,
+        *,
+        target: Global___ImportTarget | None = ...,
+        chunk: _builtins.bytes = ...,
+        digest: Global___FileDigest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digest", b"digest", "part", b"part", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digest", b"digest", "part", b"part", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["target", "chunk", "digest"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ImportGalleryRequest: _TypeAlias = ImportGalleryRequest  # noqa: Y015
+
+@_typing.final
+class ImportTarget(_message.Message):
+    """What is to become of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the new gallery. Empty: the id that the file says."""
+    validate_only: _builtins.bool
+    """Check everything and answer as if, but keep nothing."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportTarget: _TypeAlias = ImportTarget  # noqa: Y015
+
+@_typing.final
+class ImportGalleryResponse(_message.Message):
+    """The gallery that was imported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def gallery(self) -> Global___Gallery:
+        """The gallery."""
+
+    def __init__(
+        self,
+        *,
+        gallery: Global___Gallery | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportGalleryResponse: _TypeAlias = ImportGalleryResponse  # noqa: Y015

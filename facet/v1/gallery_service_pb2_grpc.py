@@ -123,6 +123,16 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.SearchEmbeddingRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.SearchEmbeddingResponse.FromString,
                 _registered_method=True)
+        self.ExportGallery = channel.unary_stream(
+                '/facet.v1.GalleryService/ExportGallery',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryResponse.FromString,
+                _registered_method=True)
+        self.ImportGallery = channel.stream_unary(
+                '/facet.v1.GalleryService/ImportGallery',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryResponse.FromString,
+                _registered_method=True)
 
 
 class GalleryServiceServicer:
@@ -148,7 +158,7 @@ class GalleryServiceServicer:
     """
 
     def CreateGallery(self, request, context):
-        """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+        """Creates a gallery, bound to the server's embedding contract. Limits: those of UpdateGallery, and the id, as above.
         Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -172,7 +182,8 @@ class GalleryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateGallery(self, request, context):
-        """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+        """Changes display_name, threshold or mean_of_best. Limits: the display name, as above; the threshold is in
+        [-1, 1], mean_of_best 1 to 16.
         Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -278,6 +289,42 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportGallery(self, request, context):
+        """Answers a whole gallery as one Parquet file, embeddings and kept crops included, which ImportGallery takes and
+        any other program can read; docs/galleries.md describes it. The file comes in pieces, the last message says what
+        they add up to. Other calls go on meanwhile: what is enrolled or deleted during the export may be in the file or
+        not, what was there from beginning to end is. Limits: a piece is at most 1 MiB; gallery.max_transfers exports at
+        the same time; who takes no piece for server.stall_seconds is not waited for.
+        Errors: those of the service, and
+        NOT_FOUND           the gallery does not exist, or was deleted meanwhile (GALLERY_NOT_FOUND).
+        RESOURCE_EXHAUSTED  as many exports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo).
+        DEADLINE_EXCEEDED   no piece was taken for so long (TRANSFER_STALLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportGallery(self, request_iterator, context):
+        """Creates a gallery from a file of ExportGallery, the whole of it or nothing: it is seen, and searched, once it is
+        answered. Subjects keep their times, templates their ids and times; the gallery and the subjects get new etags,
+        the gallery new times. The limit of templates of a subject is for enrolments, not for imports. A client that goes
+        away before the answer may leave the gallery behind, never a part of it. Limits: a file of at most
+        gallery.max_import_bytes in messages of at most limits.max_message_bytes, better of 1 MiB;
+        gallery.max_transfers imports at the same time; who sends nothing for server.stall_seconds is not waited for.
+        Errors: those of the service, and
+        INVALID_ARGUMENT    the file is not as it must be (INVALID_IMPORT): damaged, of another kind, of a newer
+        version, or one of its lines has a bad field. ErrorInfo.metadata has line and field where
+        one is to blame, counted from 1.
+        ALREADY_EXISTS      the gallery's id is taken (GALLERY_EXISTS).
+        FAILED_PRECONDITION the file is of another embedding contract than the server (CONTRACT_MISMATCH).
+        RESOURCE_EXHAUSTED  as many imports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo); the file is
+        larger than it may be (IMPORT_TOO_LARGE).
+        DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GalleryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -350,6 +397,16 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.SearchEmbedding,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.SearchEmbeddingRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.SearchEmbeddingResponse.SerializeToString,
+            ),
+            'ExportGallery': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportGallery,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryResponse.SerializeToString,
+            ),
+            'ImportGallery': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportGallery,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -749,6 +806,60 @@ class GalleryService:
             '/facet.v1.GalleryService/SearchEmbedding',
             facet_dot_v1_dot_gallery__service__pb2.SearchEmbeddingRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.SearchEmbeddingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportGallery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/facet.v1.GalleryService/ExportGallery',
+            facet_dot_v1_dot_gallery__service__pb2.ExportGalleryRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.ExportGalleryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportGallery(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/facet.v1.GalleryService/ImportGallery',
+            facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.ImportGalleryResponse.FromString,
             options,
             channel_credentials,
             insecure,

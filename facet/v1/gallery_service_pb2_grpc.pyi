@@ -53,7 +53,7 @@ class GalleryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GalleryServiceAsyncStub: ...
     CreateGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.CreateGalleryRequest, _gallery_service_pb2.CreateGalleryResponse]
-    """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+    """Creates a gallery, bound to the server's embedding contract. Limits: those of UpdateGallery, and the id, as above.
     Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
     """
     GetGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.GetGalleryRequest, _gallery_service_pb2.GetGalleryResponse]
@@ -65,7 +65,8 @@ class GalleryServiceStub:
     Errors: those of the service.
     """
     UpdateGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateGalleryRequest, _gallery_service_pb2.UpdateGalleryResponse]
-    """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+    """Changes display_name, threshold or mean_of_best. Limits: the display name, as above; the threshold is in
+    [-1, 1], mean_of_best 1 to 16.
     Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
     """
     DeleteGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteGalleryRequest, _gallery_service_pb2.DeleteGalleryResponse]
@@ -127,6 +128,34 @@ class GalleryServiceStub:
     that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
     contract (CONTRACT_MISMATCH).
     """
+    ExportGallery: _grpc.UnaryStreamMultiCallable[_gallery_service_pb2.ExportGalleryRequest, _gallery_service_pb2.ExportGalleryResponse]
+    """Answers a whole gallery as one Parquet file, embeddings and kept crops included, which ImportGallery takes and
+    any other program can read; docs/galleries.md describes it. The file comes in pieces, the last message says what
+    they add up to. Other calls go on meanwhile: what is enrolled or deleted during the export may be in the file or
+    not, what was there from beginning to end is. Limits: a piece is at most 1 MiB; gallery.max_transfers exports at
+    the same time; who takes no piece for server.stall_seconds is not waited for.
+    Errors: those of the service, and
+      NOT_FOUND           the gallery does not exist, or was deleted meanwhile (GALLERY_NOT_FOUND).
+      RESOURCE_EXHAUSTED  as many exports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo).
+      DEADLINE_EXCEEDED   no piece was taken for so long (TRANSFER_STALLED).
+    """
+    ImportGallery: _grpc.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]
+    """Creates a gallery from a file of ExportGallery, the whole of it or nothing: it is seen, and searched, once it is
+    answered. Subjects keep their times, templates their ids and times; the gallery and the subjects get new etags,
+    the gallery new times. The limit of templates of a subject is for enrolments, not for imports. A client that goes
+    away before the answer may leave the gallery behind, never a part of it. Limits: a file of at most
+    gallery.max_import_bytes in messages of at most limits.max_message_bytes, better of 1 MiB;
+    gallery.max_transfers imports at the same time; who sends nothing for server.stall_seconds is not waited for.
+    Errors: those of the service, and
+      INVALID_ARGUMENT    the file is not as it must be (INVALID_IMPORT): damaged, of another kind, of a newer
+                          version, or one of its lines has a bad field. ErrorInfo.metadata has line and field where
+                          one is to blame, counted from 1.
+      ALREADY_EXISTS      the gallery's id is taken (GALLERY_EXISTS).
+      FAILED_PRECONDITION the file is of another embedding contract than the server (CONTRACT_MISMATCH).
+      RESOURCE_EXHAUSTED  as many imports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo); the file is
+                          larger than it may be (IMPORT_TOO_LARGE).
+      DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+    """
 
 @_typing.type_check_only
 class GalleryServiceAsyncStub(GalleryServiceStub):
@@ -153,7 +182,7 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.CreateGalleryRequest, _gallery_service_pb2.CreateGalleryResponse]  # type: ignore[assignment]
-    """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+    """Creates a gallery, bound to the server's embedding contract. Limits: those of UpdateGallery, and the id, as above.
     Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
     """
     GetGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.GetGalleryRequest, _gallery_service_pb2.GetGalleryResponse]  # type: ignore[assignment]
@@ -165,7 +194,8 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     Errors: those of the service.
     """
     UpdateGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateGalleryRequest, _gallery_service_pb2.UpdateGalleryResponse]  # type: ignore[assignment]
-    """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+    """Changes display_name, threshold or mean_of_best. Limits: the display name, as above; the threshold is in
+    [-1, 1], mean_of_best 1 to 16.
     Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
     """
     DeleteGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteGalleryRequest, _gallery_service_pb2.DeleteGalleryResponse]  # type: ignore[assignment]
@@ -227,6 +257,34 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
     contract (CONTRACT_MISMATCH).
     """
+    ExportGallery: _aio.UnaryStreamMultiCallable[_gallery_service_pb2.ExportGalleryRequest, _gallery_service_pb2.ExportGalleryResponse]  # type: ignore[assignment]
+    """Answers a whole gallery as one Parquet file, embeddings and kept crops included, which ImportGallery takes and
+    any other program can read; docs/galleries.md describes it. The file comes in pieces, the last message says what
+    they add up to. Other calls go on meanwhile: what is enrolled or deleted during the export may be in the file or
+    not, what was there from beginning to end is. Limits: a piece is at most 1 MiB; gallery.max_transfers exports at
+    the same time; who takes no piece for server.stall_seconds is not waited for.
+    Errors: those of the service, and
+      NOT_FOUND           the gallery does not exist, or was deleted meanwhile (GALLERY_NOT_FOUND).
+      RESOURCE_EXHAUSTED  as many exports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo).
+      DEADLINE_EXCEEDED   no piece was taken for so long (TRANSFER_STALLED).
+    """
+    ImportGallery: _aio.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]  # type: ignore[assignment]
+    """Creates a gallery from a file of ExportGallery, the whole of it or nothing: it is seen, and searched, once it is
+    answered. Subjects keep their times, templates their ids and times; the gallery and the subjects get new etags,
+    the gallery new times. The limit of templates of a subject is for enrolments, not for imports. A client that goes
+    away before the answer may leave the gallery behind, never a part of it. Limits: a file of at most
+    gallery.max_import_bytes in messages of at most limits.max_message_bytes, better of 1 MiB;
+    gallery.max_transfers imports at the same time; who sends nothing for server.stall_seconds is not waited for.
+    Errors: those of the service, and
+      INVALID_ARGUMENT    the file is not as it must be (INVALID_IMPORT): damaged, of another kind, of a newer
+                          version, or one of its lines has a bad field. ErrorInfo.metadata has line and field where
+                          one is to blame, counted from 1.
+      ALREADY_EXISTS      the gallery's id is taken (GALLERY_EXISTS).
+      FAILED_PRECONDITION the file is of another embedding contract than the server (CONTRACT_MISMATCH).
+      RESOURCE_EXHAUSTED  as many imports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo); the file is
+                          larger than it may be (IMPORT_TOO_LARGE).
+      DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+    """
 
 class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Galleries, the subjects in them, and their templates.
@@ -256,7 +314,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.CreateGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.CreateGalleryResponse, _abc.Awaitable[_gallery_service_pb2.CreateGalleryResponse]]:
-        """Creates a gallery, bound to the server's embedding contract. Limits: the id and the display name, as above.
+        """Creates a gallery, bound to the server's embedding contract. Limits: those of UpdateGallery, and the id, as above.
         Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
         """
 
@@ -286,7 +344,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.UpdateGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.UpdateGalleryResponse, _abc.Awaitable[_gallery_service_pb2.UpdateGalleryResponse]]:
-        """Changes display_name or threshold. Limits: the display name, as above; the threshold is in [-1, 1].
+        """Changes display_name, threshold or mean_of_best. Limits: the display name, as above; the threshold is in
+        [-1, 1], mean_of_best 1 to 16.
         Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
         """
 
@@ -407,6 +466,46 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
         that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
         contract (CONTRACT_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def ExportGallery(
+        self,
+        request: _gallery_service_pb2.ExportGalleryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_gallery_service_pb2.ExportGalleryResponse], _abc.AsyncIterator[_gallery_service_pb2.ExportGalleryResponse]]:
+        """Answers a whole gallery as one Parquet file, embeddings and kept crops included, which ImportGallery takes and
+        any other program can read; docs/galleries.md describes it. The file comes in pieces, the last message says what
+        they add up to. Other calls go on meanwhile: what is enrolled or deleted during the export may be in the file or
+        not, what was there from beginning to end is. Limits: a piece is at most 1 MiB; gallery.max_transfers exports at
+        the same time; who takes no piece for server.stall_seconds is not waited for.
+        Errors: those of the service, and
+          NOT_FOUND           the gallery does not exist, or was deleted meanwhile (GALLERY_NOT_FOUND).
+          RESOURCE_EXHAUSTED  as many exports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo).
+          DEADLINE_EXCEEDED   no piece was taken for so long (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def ImportGallery(
+        self,
+        request_iterator: _MaybeAsyncIterator[_gallery_service_pb2.ImportGalleryRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.ImportGalleryResponse, _abc.Awaitable[_gallery_service_pb2.ImportGalleryResponse]]:
+        """Creates a gallery from a file of ExportGallery, the whole of it or nothing: it is seen, and searched, once it is
+        answered. Subjects keep their times, templates their ids and times; the gallery and the subjects get new etags,
+        the gallery new times. The limit of templates of a subject is for enrolments, not for imports. A client that goes
+        away before the answer may leave the gallery behind, never a part of it. Limits: a file of at most
+        gallery.max_import_bytes in messages of at most limits.max_message_bytes, better of 1 MiB;
+        gallery.max_transfers imports at the same time; who sends nothing for server.stall_seconds is not waited for.
+        Errors: those of the service, and
+          INVALID_ARGUMENT    the file is not as it must be (INVALID_IMPORT): damaged, of another kind, of a newer
+                              version, or one of its lines has a bad field. ErrorInfo.metadata has line and field where
+                              one is to blame, counted from 1.
+          ALREADY_EXISTS      the gallery's id is taken (GALLERY_EXISTS).
+          FAILED_PRECONDITION the file is of another embedding contract than the server (CONTRACT_MISMATCH).
+          RESOURCE_EXHAUSTED  as many imports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo); the file is
+                              larger than it may be (IMPORT_TOO_LARGE).
+          DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
         """
 
 def add_GalleryServiceServicer_to_server(servicer: GalleryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

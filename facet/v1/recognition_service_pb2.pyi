@@ -32,6 +32,8 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     """The best candidate is the person."""
     DECISION_UNKNOWN: _Decision.ValueType  # 2
     """Nobody in the gallery is similar enough."""
+    DECISION_REFUSED: _Decision.ValueType  # 3
+    """The face is too poor to say whose it is: nothing was compared. See the server's settings "identification"."""
 
 class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
     """What a gallery decided about a probe."""
@@ -42,6 +44,8 @@ DECISION_MATCH: Decision.ValueType  # 1
 """The best candidate is the person."""
 DECISION_UNKNOWN: Decision.ValueType  # 2
 """Nobody in the gallery is similar enough."""
+DECISION_REFUSED: Decision.ValueType  # 3
+"""The face is too poor to say whose it is: nothing was compared. See the server's settings "identification"."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
@@ -240,7 +244,9 @@ class VerifyRequest(_message.Message):
 
     @_builtins.property
     def reference_subject(self) -> Global___SubjectReference:
-        """An enrolled person: the probe is compared with each of the subject's templates, the best counts."""
+        """An enrolled person: the probe is compared with each of the subject's templates; the best counts, or the mean
+        over the best, as the gallery's mean_of_best says.
+        """
 
     @_builtins.property
     def reference_face(self) -> _types_pb2.FaceChoice:
@@ -492,14 +498,16 @@ class Identification(_message.Message):
     decision: Global___Decision.ValueType
     """Whether the best subject reaches the threshold."""
     threshold: _builtins.float
-    """The threshold that was applied."""
+    """The threshold that was applied, or would have been."""
     margin: _builtins.float
     """Similarity of the best subject less that of the next one. Unset where there are fewer than two."""
     templates_compared: _builtins.int
     """How many templates were compared."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
-        """The best subjects by falling similarity, ties by id; also where the decision is unknown, as evidence."""
+        """The best subjects by falling similarity, ties by id; also where the decision is unknown, as evidence. None
+        where it is refused.
+        """
 
     def __init__(
         self,
@@ -535,9 +543,11 @@ class Candidate(_message.Message):
     display_name: _builtins.str
     """The subject's name for people; may be empty."""
     similarity: _builtins.float
-    """Cosine of the probe and the subject's best template, [-1, 1]."""
+    """Cosine of the probe and the subject's best template, or the mean over the best of them, as the gallery's
+    mean_of_best says; [-1, 1].
+    """
     template_id: _builtins.str
-    """That template."""
+    """The best template."""
     def __init__(
         self,
         *,

@@ -116,7 +116,8 @@ class RecognitionServiceServicer:
 
     def Identify(self, request, context):
         """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-        without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
+        without a face is answered with none. A face that falls short of the server's settings "identification" is
+        answered with DECISION_REFUSED. At most limits.max_faces, the highest scores first; top_k at most 100.
         Errors: those of the service, and
         NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
         FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and

@@ -66,7 +66,8 @@ class RecognitionServiceStub:
     """
     Identify: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.IdentifyRequest, _recognition_service_pb2.IdentifyResponse]
     """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-    without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
+    without a face is answered with none. A face that falls short of the server's settings "identification" is
+    answered with DECISION_REFUSED. At most limits.max_faces, the highest scores first; top_k at most 100.
     Errors: those of the service, and
       NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
@@ -111,7 +112,8 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     """
     Identify: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.IdentifyRequest, _recognition_service_pb2.IdentifyResponse]  # type: ignore[assignment]
     """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-    without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
+    without a face is answered with none. A face that falls short of the server's settings "identification" is
+    answered with DECISION_REFUSED. At most limits.max_faces, the highest scores first; top_k at most 100.
     Errors: those of the service, and
       NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
@@ -177,7 +179,8 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.IdentifyResponse, _abc.Awaitable[_recognition_service_pb2.IdentifyResponse]]:
         """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-        without a face is answered with none. At most limits.max_faces, the highest scores first; top_k at most 100.
+        without a face is answered with none. A face that falls short of the server's settings "identification" is
+        answered with DECISION_REFUSED. At most limits.max_faces, the highest scores first; top_k at most 100.
         Errors: those of the service, and
           NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
           FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and

@@ -14,6 +14,8 @@ from facet import Client, FailedPrecondition, picture
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
+from gallery.sqlite_files import PAGE_SIZE
+from gallery.sqlite_store import SqliteStore
 from runtime.models import MANIFEST, find_model
 
 if TYPE_CHECKING:
@@ -194,3 +196,15 @@ def test_without_an_object_detector_faces_are_found_and_detect_is_refused(serve:
         with pytest.raises(FailedPrecondition) as caught:
             client.recognition.Detect(pb.DetectRequest(picture=picture(pictures.yaoming)))
     assert caught.value.reason == "NO_OBJECT_DETECTOR"
+
+
+def test_a_damaged_database_is_refused_with_what_to_do_next(refused: Refused, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.sqlite3"
+    SqliteStore(path).close()
+    data = bytearray(path.read_bytes())
+    data[-PAGE_SIZE:] = bytes(PAGE_SIZE)
+    path.write_bytes(data)
+    result = refused("--server.port", "0", "--gallery.database", str(path), "--gallery.check-at-start")
+    assert result.returncode == FAILED
+    assert f"{path} is damaged" in complaint(result.stderr)
+    assert "gallery.py restore" in complaint(result.stderr)

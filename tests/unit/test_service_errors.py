@@ -56,6 +56,7 @@ def test_every_error_of_a_gallery_has_a_status() -> None:
         gallery_errors.InvalidEmbedding("x"),
         gallery_errors.RequestIdReused("g", "r"),
         gallery_errors.InvalidPageToken(),
+        gallery_errors.InvalidImport("x", line=7, field="quality"),
         gallery_errors.EtagMismatch("g", "s", expected="a", found="b"),
     ]
     for error in known:

@@ -9,6 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gallery import names
 from service import validate
 from service.validate import InvalidField
 
@@ -19,7 +20,7 @@ def test_an_id_that_is_taken_is_printable_normal_and_taken_again(value: str) -> 
         taken = validate.subject_id(value)
     except InvalidField:
         return
-    assert 0 < len(taken) <= validate.MAX_ID
+    assert 0 < len(taken) <= names.MAX_ID
     assert taken == unicodedata.normalize("NFC", value)
     assert taken == taken.strip()
     assert validate.subject_id(taken) == taken

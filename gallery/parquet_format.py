@@ -1,0 +1,111 @@
+"""The columns of an exported gallery, and the digest of their values. docs/galleries.md describes the file."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MANIFEST_KEY = b"facet.manifest"
+MANIFEST_DIGEST_KEY = b"facet.manifest_sha256"
+
+GROUP_LINES = 512
+"""Lines of a row group, as they are written."""
+MAX_GROUP_LINES = 1 << 14
+"""Lines of a row group that is read."""
+MAX_GROUP_BYTES = 1 << 29
+"""Bytes of a row group that is read, uncompressed."""
+MAX_FOOTER_BYTES = 1 << 28
+"""Bytes of a file's footer that is read."""
+MAX_CROP_BYTES = 1 << 16
+"""Bytes of an aligned face: 112 x 112 pixels do not need more."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+OF_A_TEMPLATE = (
+    "template_id",
+    "picture_sha256",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "quality",
+    "create_time",
+    "face_model",
+    "embedding_model",
+    "embedding",
+)
+"""The columns that are null in the line of a subject without templates, and only there; the crop may be elsewhere."""
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def schema(dimension: int) -> pa.Schema:
+    """The columns, with embeddings of so many values."""
+    values = pa.field("element", pa.float32(), nullable=False)
+    return pa.schema(
+        [
+            pa.field("subject_id", pa.string(), nullable=False),
+            pa.field("display_name", pa.string(), nullable=False),
+            pa.field("subject_create_time", _TIME, nullable=False),
+            pa.field("subject_update_time", _TIME, nullable=False),
+            pa.field("template_id", pa.string()),
+            pa.field("picture_sha256", pa.string()),
+            pa.field("x1", pa.float64()),
+            pa.field("y1", pa.float64()),
+            pa.field("x2", pa.float64()),
+            pa.field("y2", pa.float64()),
+            pa.field("quality", pa.float64()),
+            pa.field("create_time", _TIME),
+            pa.field("face_model", pa.string()),
+            pa.field("embedding_model", pa.string()),
+            pa.field("embedding", pa.list_(values, dimension)),
+            pa.field("crop", pa.binary()),
+        ]
+    )
+
+
+class ContentsDigest:
+    """SHA-256 over all values, in a form that does not depend on how Parquet encodes them.
+
+    For every row group and in it for every column, as they follow in the file: a byte a line, 1 for a value and 0 for
+    null; for texts and crops the lengths of the values in bytes, as little-endian 32-bit integers; the values, one
+    after the other. Numbers are little-endian, times are 64-bit microseconds since 1970, texts are UTF-8. Nulls have
+    neither length nor value.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        """Take in a row group."""
+        for column in batch.columns:
+            self._digest.update(_bytes(column.is_valid().cast(pa.uint8()), "u1"))
+            values = column.drop_null()
+            if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+                self._digest.update(_bytes(pc.binary_length(values), "<u4"))
+                self._digest.update(_joined(values))
+            elif pa.types.is_fixed_size_list(column.type):
+                self._digest.update(_bytes(values.flatten(), "<f4"))
+            elif pa.types.is_timestamp(column.type):
+                self._digest.update(_bytes(values.cast(pa.int64()), "<i8"))
+            else:
+                self._digest.update(_bytes(values, "<f8"))
+
+    def hexdigest(self) -> str:
+        """The digest so far."""
+        return self._digest.hexdigest()
+
+
+def _bytes(values: pa.Array, kind: str) -> memoryview:
+    return np.asarray(values).astype(kind, copy=False).data
+
+
+def _joined(values: pa.Array) -> memoryview:
+    """The bytes of strings or binaries without nulls, one after the other."""
+    _, ends, data = values.buffers()
+    if not len(values) or data is None:
+        return memoryview(b"")
+    offsets = np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1]
+    return memoryview(data)[offsets[0] : offsets[-1]]

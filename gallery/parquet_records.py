@@ -1,0 +1,113 @@
+"""Records of a gallery into the columns of an exported file, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from gallery.parquet_format import schema
+from gallery.parquet_lines import Lines
+from gallery.records import EmbeddedTemplates, StoredFace, Subject, Template
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def batch_of(faces: Sequence[StoredFace], dimension: int) -> pa.RecordBatch:
+    """Records as lines of an exported gallery, with embeddings of so many values."""
+    columns = schema(dimension)
+    subjects = [face.subject for face in faces]
+    templates = [face.template for face in faces]
+    values: dict[str, Sequence[object]] = {
+        "subject_id": [each.subject_id for each in subjects],
+        "display_name": [each.display_name for each in subjects],
+        "subject_create_time": [each.create_time for each in subjects],
+        "subject_update_time": [each.update_time for each in subjects],
+        "crop": [face.crop for face in faces],
+    }
+    for name in ("template_id", "picture_sha256", "quality", "create_time", "face_model", "embedding_model"):
+        values[name] = [each and getattr(each, name) for each in templates]
+    for corner, name in enumerate(("x1", "y1", "x2", "y2")):
+        values[name] = [each and each.box[corner] for each in templates]
+    arrays = [
+        _embeddings(faces, column.type, dimension)
+        if column.name == "embedding"
+        else pa.array(values[column.name], column.type)
+        for column in columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns)
+
+
+def _embeddings(faces: Sequence[StoredFace], column: pa.DataType, dimension: int) -> pa.Array:
+    matrix = np.zeros((len(faces), dimension), np.float32)
+    missing = np.zeros(len(faces), np.bool_)
+    for row, face in enumerate(faces):
+        if face.embedding is None:
+            missing[row] = True
+        else:
+            matrix[row] = face.embedding
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), type=column, mask=pa.array(missing))
+
+
+def faces_of(lines: Lines, gallery_id: str, etag: str) -> list[StoredFace]:
+    """Lines as records of a gallery, whose subjects get this etag."""
+    subjects = _subjects(lines, gallery_id, etag)
+    crops = lines.batch["crop"].to_pylist()
+    templates = _templates(lines, gallery_id, [subject.subject_id for subject in subjects])
+    embeddings = iter(lines.embeddings)
+    return [
+        StoredFace(subject, template, None if template is None else next(embeddings), crop)
+        for subject, template, crop in zip(subjects, templates, crops, strict=True)
+    ]
+
+
+def embedded_of(lines: Lines) -> EmbeddedTemplates:
+    """The templates of lines, as an index wants them."""
+    batch = lines.batch.filter(pa.array(lines.has_template))
+    return EmbeddedTemplates(
+        batch["subject_id"].to_pylist(),
+        batch["display_name"].to_pylist(),
+        batch["template_id"].to_pylist(),
+        lines.embeddings,
+    )
+
+
+def _subjects(lines: Lines, gallery_id: str, etag: str) -> list[Subject]:
+    batch = lines.batch
+    columns = (
+        batch["subject_id"].to_pylist(),
+        batch["display_name"].to_pylist(),
+        _times(batch["subject_create_time"]),
+        _times(batch["subject_update_time"]),
+    )
+    return [
+        Subject(gallery_id, subject_id, display_name, 0, created, updated, etag)
+        for subject_id, display_name, created, updated in zip(*columns, strict=True)
+    ]
+
+
+def _templates(lines: Lines, gallery_id: str, subject_ids: Sequence[str]) -> list[Template | None]:
+    batch = lines.batch
+    columns = (
+        batch["template_id"].to_pylist(),
+        subject_ids,
+        batch["picture_sha256"].to_pylist(),
+        zip(*(batch[corner].to_pylist() for corner in ("x1", "y1", "x2", "y2")), strict=True),
+        batch["quality"].to_pylist(),
+        _times(batch["create_time"]),
+        batch["face_model"].to_pylist(),
+        batch["embedding_model"].to_pylist(),
+        np.asarray(batch["crop"].is_valid()).tolist(),
+    )
+    return [
+        None if template_id is None else Template(template_id, gallery_id, *rest)
+        for template_id, *rest in zip(*columns, strict=True)
+    ]
+
+
+def _times(column: pa.Array) -> list[datetime]:
+    """Moments in UTC; 1970 where there is none."""
+    microseconds = column.cast(pa.int64()).fill_null(0).to_pylist()
+    return [_EPOCH + timedelta(microseconds=each) for each in microseconds]

@@ -1,0 +1,102 @@
+"""gallery.py export and import, as a person or a program runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from facet import Client
+    from tests.conftest import Pictures, Serving
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(server: Serving, tmp_path: Path) -> Run:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    environment["FACET_ADDRESS"] = server.address
+
+    def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "gallery.py"), *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+        )
+
+    return start
+
+
+@pytest.fixture
+def team(client: Client, gallery: str, pictures: Pictures) -> str:
+    client.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
+    return gallery
+
+
+def test_a_gallery_goes_into_a_file_and_out_of_it(run: Run, client: Client, team: str, tmp_path: Path) -> None:
+    file = tmp_path / "team.parquet"
+    exported = run("export", team, file, "--json")
+    assert exported.returncode == 0, exported.stderr
+    data = file.read_bytes()
+    assert json.loads(exported.stdout) == {
+        "gallery": team,
+        "file": str(file),
+        "templates": 1,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["team.parquet"]
+
+    copy = f"{team}-copy"
+    tried = run("import", file, "--gallery", copy, "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    assert tried.stdout == f"{copy}: 1 templates of 1 people would be imported\n"
+    imported = run("import", file, "--gallery", copy, "--json")
+    assert imported.returncode == 0, imported.stderr
+    said = json.loads(imported.stdout)
+    assert (said["gallery_id"], said["template_count"], said["dry_run"]) == (copy, "1", False)
+    assert [each.display_name for each in client.subjects(copy)] == ["Yao Ming"]
+
+
+def test_a_file_that_is_there_is_replaced_only_on_request(run: Run, team: str, tmp_path: Path) -> None:
+    file = tmp_path / "team.parquet"
+    file.write_text("something dear")
+    refused = run("export", team, file)
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+    assert file.read_text() == "something dear"
+    assert run("export", team, file, "--replace").returncode == 0
+    assert file.read_bytes().startswith(b"PAR1")
+
+
+def test_an_export_that_fails_leaves_no_file(run: Run, tmp_path: Path) -> None:
+    failed = run("export", "nobody", "team.parquet")
+    assert failed.returncode == 1
+    assert "GALLERY_NOT_FOUND" in failed.stderr
+    assert not list(tmp_path.iterdir())
+    assert run("export", "nobody", "no such folder/team.parquet").returncode == 1
+
+
+def test_what_cannot_be_imported_is_said_in_a_line(run: Run, team: str, tmp_path: Path) -> None:
+    file = tmp_path / "team.parquet"
+    assert run("export", team, file).returncode == 0
+    there = run("import", file)
+    assert (there.returncode, there.stdout) == (1, "")
+    assert there.stderr.startswith("GALLERY_EXISTS")
+    file.write_bytes(file.read_bytes()[:-100])
+    cut = run("import", file, "--gallery", f"{team}-2")
+    assert cut.returncode == 1
+    assert cut.stderr.startswith("INVALID_IMPORT")
+    assert run("import", "no such file").returncode == 2
+    assert run("import").returncode == 2

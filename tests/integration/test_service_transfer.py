@@ -1,0 +1,341 @@
+"""ExportGallery and ImportGallery over gRPC: whole or nothing, and nobody waits for who does not move."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from facet import (
+    AlreadyExists,
+    AsyncClient,
+    Client,
+    DeadlineExceeded,
+    FacetError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
+from facet.v1 import gallery_service_pb2 as pb
+from facet.v1 import server_service_pb2 as server_pb
+from gallery.parquet_format import schema
+
+if TYPE_CHECKING:
+    from tests.conftest import Exported, Pictures, Serve, Serving
+
+DIMENSION = 512
+MANY = 6000
+PATIENCE = 60.0
+
+
+def contract_of(client: Client) -> str:
+    return client.server.GetServerInfo(server_pb.GetServerInfoRequest()).contract
+
+
+def crowd(exported: Exported, contract: str, count: int) -> bytes:
+    """A file of so many subjects with a template each, about 2 KB a subject."""
+    values = np.random.default_rng(7).standard_normal((count, DIMENSION)).astype(np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    times = pa.array([1_700_000_000_000_000] * count, pa.timestamp("us", tz="UTC"))
+    columns: dict[str, Any] = {
+        "subject_id": [f"s{number:06}" for number in range(count)],
+        "display_name": ["Somebody"] * count,
+        "subject_create_time": times,
+        "subject_update_time": times,
+        "template_id": [str(uuid.UUID(int=number)) for number in range(count)],
+        "picture_sha256": ["0" * 64] * count,
+        **{name: [0.0] * count for name in ("x1", "y1")},
+        **{name: [9.0] * count for name in ("x2", "y2")},
+        "quality": [1.0] * count,
+        "create_time": times,
+        "face_model": [""] * count,
+        "embedding_model": [""] * count,
+        "embedding": pa.FixedSizeListArray.from_arrays(
+            pa.array(values.ravel()), type=schema(DIMENSION).field("embedding").type
+        ),
+        "crop": [None] * count,
+    }
+    return exported(pa.table(columns, schema(DIMENSION)), contract=contract)
+
+
+@pytest.fixture
+def team(client: Client, gallery: str, pictures: Pictures) -> str:
+    """The id of a gallery with two people, one of them without templates."""
+    client.enroll(gallery, "yao", pictures.yaoming, display_name="姚明")
+    client.enroll(gallery, "yao", pictures.yaoming + b"\0", display_name="姚明")
+    gone = client.enroll(gallery, "gone", pictures.yaoming, accept_lookalike=True).template
+    client.galleries.DeleteTemplate(
+        pb.DeleteTemplateRequest(gallery_id=gallery, subject_id="gone", template_id=gone.template_id)
+    )
+    wanted = pb.Gallery(gallery_id=gallery, display_name="The team", threshold=0.4, mean_of_best=2)
+    paths = ["display_name", "threshold", "mean_of_best"]
+    client.galleries.UpdateGallery(pb.UpdateGalleryRequest(gallery=wanted, update_mask=FieldMask(paths=paths)))
+    return gallery
+
+
+def contents(client: Client, gallery: str) -> list[Any]:
+    """All that can be listed of a gallery, but for etags and its id."""
+    found: list[Any] = []
+    for subject in client.subjects(gallery):
+        request = pb.ListTemplatesRequest(gallery_id=gallery, subject_id=subject.subject_id)
+        templates = client.galleries.ListTemplates(request).templates
+        subject.ClearField("etag")
+        for each in (subject, *templates):
+            each.ClearField("gallery_id")
+        found.append((subject, list(templates)))
+    return found
+
+
+def test_an_exported_gallery_comes_back_as_it_was(client: Client, team: str, pictures: Pictures) -> None:
+    data = b"".join(client.export_gallery(team))
+    before, searched = contents(client, team), client.identify(team, pictures.players).faces
+    client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id=team, force=True))
+    imported = client.import_gallery(io.BytesIO(data))
+    assert imported == client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=team)).gallery
+    assert (imported.display_name, imported.threshold, imported.mean_of_best) == ("The team", float(np.float32(0.4)), 2)
+    assert contents(client, team) == before
+    assert list(client.identify(team, pictures.players).faces) == list(searched)
+    assert client.enroll(team, "yao", pictures.yaoming).already_enrolled
+
+
+async def test_the_client_for_asyncio_does_the_same(server: Serving, client: Client, team: str) -> None:
+    counted: list[int] = []
+    async with AsyncClient(server.address) as others:
+        pieces = [piece async for piece in others.export_gallery(team, progress=counted.append)]
+        imported = await others.import_gallery(iter(pieces), f"{team}-2", validate_only=True)
+        assert (imported.subject_count, imported.template_count) == (2, 2)
+        imported = await others.import_gallery(pieces, f"{team}-2")
+        with pytest.raises(AlreadyExists):
+            await others.import_gallery(pieces, f"{team}-2")
+        with pytest.raises(OSError, match="unreadable"):
+            await others.import_gallery(unreadable(pieces[0]), f"{team}-3")
+    assert counted[-1] == 2
+    assert contents(client, imported.gallery_id) == contents(client, team)
+
+
+def unreadable(first: bytes) -> Iterator[bytes]:
+    yield first
+    raise OSError("unreadable")
+
+
+def test_a_file_that_cannot_be_read_ends_the_import_with_its_own_error(client: Client, team: str) -> None:
+    with pytest.raises(OSError, match="unreadable"):
+        client.import_gallery(unreadable(b"PAR1"), f"{team}-2")
+    with pytest.raises(FileNotFoundError):
+        client.import_gallery("no such file")
+
+
+def test_a_gallery_that_is_not_there_is_not_exported(client: Client) -> None:
+    with pytest.raises(NotFound) as caught:
+        list(client.export_gallery("nobody"))
+    assert caught.value.reason == "GALLERY_NOT_FOUND"
+
+
+def test_an_import_into_a_gallery_that_is_there_is_refused_before_the_file_is_sent(client: Client, team: str) -> None:
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1
+            yield bytes(1 << 20)
+
+    with pytest.raises(AlreadyExists) as caught:
+        client.import_gallery(pieces(), team)
+    assert caught.value.reason == "GALLERY_EXISTS"
+    assert sent < 100
+
+
+def test_a_bad_line_is_named_and_nothing_is_kept(client: Client, team: str, exported: Exported) -> None:
+    lines = pq.read_table(io.BytesIO(b"".join(client.export_gallery(team))))
+    place = lines.schema.get_field_index("quality")
+    changed = lines.set_column(place, lines.schema.field("quality"), pa.array([None, 0.5, 7.0]))
+    with pytest.raises(InvalidArgument) as caught:
+        client.import_gallery(iter([exported(changed, contract=contract_of(client))]), f"{team}-2")
+    assert caught.value.reason == "INVALID_IMPORT"
+    assert caught.value.metadata == {"line": "3", "field": "quality"}
+    assert "line 3" in caught.value.message
+    assert_free(client, f"{team}-2")
+
+
+def assert_free(client: Client, gallery_id: str) -> None:
+    with pytest.raises(NotFound):
+        client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery_id))
+
+
+def test_a_file_of_another_contract_is_refused(client: Client, team: str, exported: Exported) -> None:
+    lines = pq.read_table(io.BytesIO(b"".join(client.export_gallery(team))))
+    with pytest.raises(FailedPrecondition) as caught:
+        client.import_gallery(iter([exported(lines, contract="other")]), f"{team}-2")
+    assert caught.value.reason == "CONTRACT_MISMATCH"
+    assert caught.value.metadata == {"expected": "other", "found": contract_of(client)}
+    assert_free(client, f"{team}-2")
+
+
+def import_messages(client: Client, *messages: pb.ImportGalleryRequest) -> pb.Gallery:
+    return client.galleries.ImportGallery(iter(messages)).gallery
+
+
+TARGET = pb.ImportGalleryRequest(target=pb.ImportTarget(gallery_id="never"))
+CHUNK = pb.ImportGalleryRequest(chunk=b"PAR1")
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason", "field"),
+    [
+        ([], "INVALID_FIELD", "target"),
+        ([CHUNK], "INVALID_FIELD", "target"),
+        ([TARGET, TARGET], "INVALID_FIELD", "chunk"),
+        ([TARGET, pb.ImportGalleryRequest()], "INVALID_FIELD", "chunk"),
+        (
+            [pb.ImportGalleryRequest(target=pb.ImportTarget(gallery_id="UPPER"))],
+            "INVALID_FIELD",
+            "target.gallery_id",
+        ),
+        ([TARGET], "INVALID_IMPORT", "chunk"),
+        ([TARGET, CHUNK], "INVALID_IMPORT", "chunk"),
+        (
+            [TARGET, CHUNK, pb.ImportGalleryRequest(digest=pb.FileDigest(sha256="0" * 64, size=4))],
+            "INVALID_IMPORT",
+            "chunk",
+        ),
+    ],
+)
+def test_messages_that_do_not_follow_each_other_as_they_must_are_refused(
+    client: Client, messages: list[pb.ImportGalleryRequest], reason: str, field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        import_messages(client, *messages)
+    assert (caught.value.reason, list(caught.value.fields)) == (reason, [field])
+
+
+def test_a_client_that_goes_away_leaves_nothing(serve: Serve, exported: Exported) -> None:
+    serving = serve()
+    with Client(serving.address) as client:
+        data = crowd(exported, contract_of(client), MANY)
+        taken = threading.Event()
+
+        def messages() -> Iterator[pb.ImportGalleryRequest]:
+            yield pb.ImportGalleryRequest(target=pb.ImportTarget(gallery_id="crowd"))
+            for start in range(0, len(data) // 2, 1 << 20):
+                yield pb.ImportGalleryRequest(chunk=data[start : start + (1 << 20)])
+            taken.set()
+            threading.Event().wait(PATIENCE)
+
+        with grpc.insecure_channel(serving.address) as channel:
+            call = channel.stream_unary(
+                "/facet.v1.GalleryService/ImportGallery",
+                request_serializer=pb.ImportGalleryRequest.SerializeToString,
+                response_deserializer=pb.ImportGalleryResponse.FromString,
+            ).future(messages())
+            assert taken.wait(PATIENCE)
+            call.cancel()
+        wait_until(lambda: "CANCELLED" in [line.get("code") for line in serving.log_lines()])
+        assert_free(client, "crowd")
+        assert client.import_gallery(iter([data]), "crowd").template_count == MANY
+    left = {path.suffix for path in serving.log.parent.iterdir()}
+    assert left <= {".log", ".sqlite3", ".lock", ".sqlite3-wal", ".sqlite3-shm"}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.02)
+
+
+def test_what_is_moved_is_not_in_the_log(serve: Serve, exported: Exported) -> None:
+    serving = serve()
+    with Client(serving.address) as client:
+        client.import_gallery(iter([crowd(exported, contract_of(client), 3)]), "crowd")
+        list(client.export_gallery("crowd"))
+    log = serving.log.read_text("utf-8")
+    assert "ExportGallery" in log
+    assert "ImportGallery" in log
+    assert not any(word in log for word in ("s000001", "Somebody", "PAR1"))
+
+
+def test_one_export_or_import_more_than_may_be_under_way_is_refused(serve: Serve, exported: Exported) -> None:
+    serving = serve("--gallery.max-transfers", "1")
+    with Client(serving.address) as client:
+        client.import_gallery(iter([crowd(exported, contract_of(client), MANY)]), "crowd")
+        first = client.galleries.ExportGallery(pb.ExportGalleryRequest(gallery_id="crowd"))
+        next(first)
+        with pytest.raises(ResourceExhausted) as caught:
+            list(client.export_gallery("crowd"))
+        assert (caught.value.reason, caught.value.retry_after) == ("TOO_MANY_TRANSFERS", 1.0)
+        first.cancel()
+        wait_until(lambda: exports(client, "crowd"))
+
+        ends = threading.Event()
+
+        def messages() -> Iterator[pb.ImportGalleryRequest]:
+            yield pb.ImportGalleryRequest(target=pb.ImportTarget(gallery_id="other"))
+            ends.wait(PATIENCE)
+
+        def hold() -> None:
+            with pytest.raises(InvalidArgument):
+                client.galleries.ImportGallery(messages())
+
+        held = threading.Thread(target=hold)
+        held.start()
+        wait_until(lambda: reason_of_import(client) == "TOO_MANY_TRANSFERS")
+        ends.set()
+        held.join(PATIENCE)
+        wait_until(lambda: reason_of_import(client) == "INVALID_IMPORT")
+
+
+def exports(client: Client, gallery_id: str) -> bool:
+    try:
+        return bool(list(client.export_gallery(gallery_id)))
+    except ResourceExhausted:
+        return False
+
+
+def reason_of_import(client: Client) -> str:
+    try:
+        client.import_gallery(iter([b"PAR1"]), "another")
+    except FacetError as error:
+        return error.reason
+    return ""
+
+
+def test_a_file_that_is_larger_than_may_be_is_refused(serve: Serve) -> None:
+    serving = serve("--gallery.max-import-bytes", str(1 << 20))
+    with Client(serving.address) as client:
+        with pytest.raises(ResourceExhausted) as caught:
+            client.import_gallery(iter([bytes(1 << 20), b"x"]), "large")
+        assert caught.value.reason == "IMPORT_TOO_LARGE"
+
+
+def test_who_does_not_move_is_not_waited_for(serve: Serve, exported: Exported) -> None:
+    serving = serve("--server.stall-seconds", "0.5", "--gallery.max-transfers", "1")
+    with Client(serving.address) as client:
+        client.import_gallery(iter([crowd(exported, contract_of(client), MANY)]), "crowd")
+        waits = threading.Event()
+
+        def messages() -> Iterator[pb.ImportGalleryRequest]:
+            yield pb.ImportGalleryRequest(target=pb.ImportTarget(gallery_id="other"))
+            waits.wait(PATIENCE)
+
+        with pytest.raises(DeadlineExceeded) as caught:
+            client.galleries.ImportGallery(messages())
+        waits.set()
+        assert caught.value.reason == "TRANSFER_STALLED"
+
+        export = client.galleries.ExportGallery(pb.ExportGalleryRequest(gallery_id="crowd"))
+        next(export)
+        wait_until(lambda: exports(client, "crowd"))
+        with pytest.raises(DeadlineExceeded):
+            list(export)
