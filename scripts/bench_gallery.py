@@ -234,7 +234,7 @@ def _lines(first: int, vectors: NDArray[np.float32], now: datetime) -> Iterator[
 
 
 def _serve(database: Path, dimension: int) -> dict[str, Any]:
-    """In a process of its own: open the gallery, and change it."""
+    """In a process of its own: open the gallery, and change it; what is enrolled is forgotten again."""
     empty_mb = _rss_mb()
     begun = time.perf_counter()
     galleries = _opened(database, dimension)
@@ -245,8 +245,9 @@ def _serve(database: Path, dimension: int) -> dict[str, Any]:
         galleries.search(GALLERY, strangers[:1], top_k=5)
         rss_mb = _rss_mb()
         templates = galleries.get_gallery(GALLERY).template_count
-        inserts = [_ms(lambda each: _enroll(galleries, each), stranger) for stranger in strangers]
-        deletes = [_ms(lambda row: galleries.delete_subject(GALLERY, _name(row)), row) for row in range(_CHANGES)]
+        enrolled: list[str] = []
+        inserts = [_ms(lambda each: enrolled.append(_enroll(galleries, each)), stranger) for stranger in strangers]
+        deletes = [_ms(lambda each: galleries.delete_subject(GALLERY, each), subject_id) for subject_id in enrolled]
     finally:
         galleries.close()
     return {
@@ -287,9 +288,10 @@ def _opened(database: Path, dimension: int) -> Galleries:
     )
 
 
-def _enroll(galleries: Galleries, embedding: NDArray[np.float32]) -> None:
+def _enroll(galleries: Galleries, embedding: NDArray[np.float32]) -> str:
     digest = embedding.tobytes()[:32].hex()
-    galleries.enroll(GALLERY, "", Enrollment(embedding, CONTRACT, digest, (0.0, 0.0, 100.0, 100.0), 0.9))
+    enrollment = Enrollment(embedding, CONTRACT, digest, (0.0, 0.0, 100.0, 100.0), 0.9)
+    return galleries.enroll(GALLERY, "", enrollment).subject.subject_id
 
 
 def _name(row: int) -> str:
