@@ -35,13 +35,23 @@ class Index(Protocol):
     def __len__(self) -> int:
         """How many templates there are."""
 
-    def search(self, probes: NDArray[np.float32], *, subjects: int, mean_of_best: int) -> tuple[Ranked, ...]:
+    def search(
+        self,
+        probes: NDArray[np.float32],
+        *,
+        subjects: int,
+        mean_of_best: int,
+        at_least: float = -1.0,
+        thorough: bool = False,
+    ) -> tuple[Ranked, ...]:
         """Rank the best subjects for every probe.
 
         Args:
             probes: shape ``(n, dimension)``, of unit length.
             subjects: how many to rank, at least 1.
             mean_of_best: see :class:`gallery.records.Gallery`.
+            at_least: subjects of a lower similarity are not wanted, and may be missing.
+            thorough: the runners-up matter as much as the best subject.
         """
 
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:

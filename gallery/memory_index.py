@@ -49,7 +49,7 @@ class MemoryIndex:
     similar to a probe wherever they are. From there on they are kept in 16 bits a value with a sketch beside it, and
     the best subject is found for certain but for about one probe in a thousand: see
     :func:`gallery.retrieval.compare_nearest`. The mean that sketches are made around is estimated again in the
-    background whenever a segment has doubled.
+    background whenever as many templates have come into a segment as it was estimated from.
 
     Args:
         dimension: values of an embedding.
@@ -105,17 +105,26 @@ class MemoryIndex:
                 segment.killed(np.arange(segment.count))
             self._snapshot = self._empty()
 
-    def search(self, probes: NDArray[np.float32], *, subjects: int, mean_of_best: int) -> tuple[Ranked, ...]:
+    def search(
+        self,
+        probes: NDArray[np.float32],
+        *,
+        subjects: int,
+        mean_of_best: int,
+        at_least: float = -1.0,
+        thorough: bool = False,
+    ) -> tuple[Ranked, ...]:
         """See :meth:`gallery.index.Index.search`."""
         now = self._snapshot
         subjects = min(subjects, now.roster.living)
-        if subjects == 0:
+        # The roster may count who is about to come.
+        if subjects == 0 or now.living == 0:
             return (Ranked((), 0),) * len(probes)
         return tuple(
             Ranked(self._ranked(now, probe, found, subjects, mean_of_best), now.living)
             for start in range(0, len(probes), _PROBES)
             for probe, found in self._retrieved(
-                now, probes[start : start + _PROBES], subjects, thorough=mean_of_best > 1
+                now, probes[start : start + _PROBES], subjects, at_least, thorough=thorough or mean_of_best > 1
             )
         )
 
@@ -138,12 +147,12 @@ class MemoryIndex:
         return _Snapshot((Segment.plain(_LEAST_ROWS, self._dimension),), Roster())
 
     def _retrieved(
-        self, now: _Snapshot, probes: NDArray[np.float32], subjects: int, *, thorough: bool
+        self, now: _Snapshot, probes: NDArray[np.float32], subjects: int, at_least: float, *, thorough: bool
     ) -> Iterable[tuple[NDArray[np.float32], Scored]]:
         if not now.segments[-1].is_sketched:
             found = compare_all(now.segments, probes)
         else:
-            found = compare_nearest(now.segments, probes, subjects=subjects, thorough=thorough)
+            found = compare_nearest(now.segments, probes, subjects=subjects, at_least=at_least, thorough=thorough)
         return zip(probes, found, strict=True)
 
     def _ranked(
@@ -169,8 +178,8 @@ class MemoryIndex:
         if wanted <= last.capacity:
             return
         if last.is_sketched:
-            mean = last.mean
-            segments = (*others, last, Segment.sketched(SEGMENT_ROWS, mean, sketched_at=SEGMENT_ROWS // 2))
+            sketched_at = min(last.sketched_at, SEGMENT_ROWS // 2)
+            segments = (*others, last, Segment.sketched(SEGMENT_ROWS, last.mean, sketched_at=sketched_at))
         elif wanted <= PLAIN_ROWS:
             segments = (last.moved(Segment.plain(min(PLAIN_ROWS, max(2 * last.capacity, wanted)), self._dimension)),)
         else:
@@ -182,14 +191,9 @@ class MemoryIndex:
         template_ids = ids_array(templates.template_ids)
         self._reserve(len(templates))
         codes = self._snapshot.roster.count(templates.subject_ids, templates.display_names)
-        start = 0
-        while start < len(templates):
-            *others, last = self._snapshot.segments
-            rows = slice(start, start + last.capacity - last.count)
-            grown = last.appended(templates.embeddings[rows], codes[rows], template_ids[rows])
-            self._snapshot = replace(self._snapshot, segments=(*others, grown))
-            start = rows.stop
-            self._reserve(min(1, len(templates) - start))
+        *others, last = self._snapshot.segments
+        grown = last.appended(templates.embeddings, codes, template_ids)
+        self._snapshot = replace(self._snapshot, segments=(*others, grown))
 
     def _remove(self, subject_id: str, chosen: Callable[[Segment, NDArray[np.intp]], NDArray[np.intp]]) -> None:
         now = self._snapshot
@@ -206,14 +210,16 @@ class MemoryIndex:
         self._snapshot = _compacted(replace(now, segments=tuple(segments)))
 
     def _estimate_again(self) -> None:
-        """Start to sketch a segment that has doubled around its mean of now, unless one is being done."""
+        """Start to sketch a segment whose mean is old around that of now, unless one is being done."""
         if (self._estimating is None or not self._estimating.is_alive()) and self._outgrown() is not None:
             self._estimating = threading.Thread(target=self._estimate, name="gallery-mean", daemon=True)
             self._estimating.start()
 
     def _outgrown(self) -> int | None:
         segments = enumerate(self._snapshot.segments)
-        return next((at for at, each in segments if each.is_sketched and each.count >= 2 * each.sketched_at), None)
+        return next(
+            (at for at, each in segments if each.is_sketched and each.since >= max(_LEAST_ROWS, each.sketched_at)), None
+        )
 
     def _estimate(self) -> None:
         while (number := self._outgrown()) is not None:
@@ -233,6 +239,7 @@ def _compacted(now: _Snapshot) -> _Snapshot:
         if 4 * segment.dead > segment.count:
             living = segment.count - segment.dead
             segments[number] = segment.moved(segment.emptied(min(segment.capacity, max(_LEAST_ROWS, 2 * living))))
+    segments = [each for each in segments[:-1] if each.count > each.dead] + segments[-1:]
     if len(roster) > 2 * roster.living + _LEAST_ROWS:
         roster, new_codes = roster.compacted()
         segments = [segment.recoded(new_codes) for segment in segments]
@@ -259,7 +266,7 @@ def _candidates(now: _Snapshot, probe: NDArray[np.float32], places: NDArray[np.i
         # Read last: see Segment.
         codes = segment.codes[rows].tolist()
         for code, similarity, template_id in zip(codes, similarities.tolist(), template_ids, strict=True):
-            person = now.roster.person(code) if code != DEAD else None
+            person = now.roster.person(code) if code != DEAD and template_id else None
             if person is not None:
                 templates.append(Candidate(*person, similarity, template_id.decode()))
     return templates

@@ -59,8 +59,16 @@ class MilvusIndex:
     def __len__(self) -> int:
         return self._places.recent(self._gallery_id)[1]
 
-    def search(self, probes: NDArray[np.float32], *, subjects: int, mean_of_best: int) -> tuple[Ranked, ...]:
-        """See :meth:`gallery.index.Index.search`."""
+    def search(
+        self,
+        probes: NDArray[np.float32],
+        *,
+        subjects: int,
+        mean_of_best: int,
+        at_least: float = -1.0,  # noqa: ARG002 - all are found
+        thorough: bool = False,  # noqa: ARG002 - always
+    ) -> tuple[Ranked, ...]:
+        """See :meth:`gallery.index.Index.search`; what is not wanted is not missing, and all are thorough."""
         place, templates = self._places.recent(self._gallery_id)
         if place.templates is None or not len(probes):
             return tuple(Ranked((), templates) for _ in probes)

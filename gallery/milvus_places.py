@@ -50,6 +50,7 @@ class Places:
         self._collections = collections
         self._lock = threading.Lock()
         self._recent: dict[str, _Recent] = {}
+        self._unchanged: dict[str, object] = {}
 
     def find(self, gallery_id: str, *, strong: bool = False) -> Place:
         """Where a gallery is.
@@ -89,13 +90,17 @@ class Places:
             until = time.monotonic() + RECENT_SECONDS
             with self._lock:
                 self._recent.pop(gallery_id, None)
+                unchanged = self._unchanged.setdefault(gallery_id, object())
             place = self.find(gallery_id)
             recent = _Recent(place, self.templates(place), until)
             with self._lock:
-                self._recent[gallery_id] = recent
+                # What was changed while it was read may not be in it, and is for who asks later.
+                if self._unchanged.get(gallery_id) is unchanged:
+                    self._recent[gallery_id] = recent
         return recent.place, recent.templates
 
     def changed(self, gallery_id: str) -> None:
         """Take note that this process changed a gallery, made it or deleted it."""
         with self._lock:
             self._recent.pop(gallery_id, None)
+            self._unchanged.pop(gallery_id, None)

@@ -15,10 +15,10 @@ GROUP_LINES = 512
 """Lines of a row group, as they are written."""
 MAX_GROUP_LINES = 1 << 14
 """Lines of a row group that is read."""
-MAX_GROUP_BYTES = 1 << 29
-"""Bytes of a row group that is read, uncompressed."""
-MAX_FOOTER_BYTES = 1 << 28
-"""Bytes of a file's footer that is read."""
+MAX_GROUP_BYTES = 1 << 27
+"""Bytes of a row group that is read, uncompressed and without dictionaries."""
+MAX_TEXT_BYTES = 1 << 10
+"""Bytes of any text, in UTF-8: a name of 256 characters may have as many."""
 MAX_CROP_BYTES = 1 << 16
 """Bytes of an aligned face: 112 x 112 pixels do not need more."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

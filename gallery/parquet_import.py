@@ -5,26 +5,41 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gallery.errors import InvalidImport
-from gallery.manifest import Manifest, from_json
+from gallery.manifest import MAX_BYTES, Manifest, from_json
 from gallery.parquet_format import (
     MANIFEST_DIGEST_KEY,
     MANIFEST_KEY,
-    MAX_FOOTER_BYTES,
+    MAX_CROP_BYTES,
     MAX_GROUP_BYTES,
     MAX_GROUP_LINES,
+    MAX_TEXT_BYTES,
     ContentsDigest,
     schema,
 )
 from gallery.parquet_lines import Lines, LinesChecker
+from gallery.parquet_pages import RowGroup, row_groups
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
+_MAX_FOOTER_BYTES = 1 << 26
+_FOOTER_BYTES_OF_NONE = 1 << 18
+_FOOTER_SHARE = 64
+"""In memory a footer becomes 200 times as large; that of an exported gallery is a five-hundredth of the file."""
+_MAX_FOOTER_TEXT = 2 * MAX_BYTES
+_MOST_BYTES = {
+    each.name: MAX_CROP_BYTES if each.name == "crop" else MAX_TEXT_BYTES
+    for each in schema(1)
+    if pa.types.is_string(each.type) or pa.types.is_binary(each.type)
+}
+"""How long a value may be, of the columns whose values have a length."""
 
 
 class Reader:
@@ -42,19 +57,17 @@ class Reader:
 
     def __init__(self, file: BinaryIO) -> None:
         _need_parquet(file)
-        try:
-            self._parquet = pq.ParquetFile(pa.PythonFile(file, "r"), page_checksum_verification=True)
-            found = self._parquet.schema_arrow
-            metadata = self._parquet.metadata
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise InvalidImport("the file's footer is damaged") from error
-        self.manifest = _manifest(metadata.metadata or {})
-        if not found.equals(schema(self.manifest.dimension)):
+        whole = _opened(file)
+        self.manifest = _manifest(whole.metadata.metadata or {})
+        self._schema = schema(self.manifest.dimension)
+        if not whole.schema_arrow.equals(self._schema):
             raise InvalidImport("the file has other columns than an exported gallery")
-        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        if any(group.num_rows > MAX_GROUP_LINES or group.total_byte_size > MAX_GROUP_BYTES for group in groups):
-            raise InvalidImport(f"a row group has more than {MAX_GROUP_LINES} lines or {MAX_GROUP_BYTES >> 20} MiB")
-        self._groups = len(groups)
+        # So that a value that many lines have is in memory once, until its length is known.
+        self._parquet = _opened(file, metadata=whole.metadata, read_dictionary=list(_MOST_BYTES))
+        if not self._parquet.schema_arrow.equals(_with_dictionaries(self._schema)):
+            raise InvalidImport("the file has other columns than an exported gallery")
+        values = [self.manifest.dimension if column.name == "embedding" else 1 for column in self._schema]
+        self._groups = row_groups(file, values=values)
 
     def read(self) -> Iterator[Lines]:
         """All lines, a row group at a time, every one checked; they hold only once this has come to its end.
@@ -64,8 +77,8 @@ class Reader:
         """
         checker = LinesChecker(self.manifest.dimension)
         digest = ContentsDigest()
-        for number in range(self._groups):
-            for batch in self._group(number, checker.lines):
+        for number, group in enumerate(self._groups):
+            for batch in self._read(number, group, checker.lines):
                 lines = checker.check(batch)
                 digest.update(batch)
                 yield lines
@@ -75,16 +88,61 @@ class Reader:
         if digest.hexdigest() != self.manifest.contents_sha256:
             raise InvalidImport("the file is damaged: its contents have not the SHA-256 that its manifest says")
 
-    def _group(self, number: int, before: int) -> list[pa.RecordBatch]:
+    def _read(self, number: int, group: RowGroup, before: int) -> list[pa.RecordBatch]:
         """A row group, as one batch or, where it has no lines, none."""
+        if group.lines > MAX_GROUP_LINES or group.size > MAX_GROUP_BYTES:
+            raise _too_large()
+        if not group.lines:
+            return []
         try:
-            table = self._parquet.read_row_group(number, use_threads=False)
-            if table.num_rows != self._parquet.metadata.row_group(number).num_rows:
+            # Not read_row_group: it reads as many lines as each column has, not as many as the row group.
+            batches = self._parquet.iter_batches(group.lines, row_groups=[number], use_threads=False)
+            table = pa.Table.from_batches(batches, _with_dictionaries(self._schema)).combine_chunks()
+            if table.num_rows != group.lines:
                 raise InvalidImport(f"the file is damaged behind line {before}")
-            batches: list[pa.RecordBatch] = table.combine_chunks().to_batches()
+            return [self._without_dictionaries(batch, group.size, before) for batch in table.to_batches()]
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InvalidImport(f"the file is damaged behind line {before}") from error
-        return batches
+
+    def _without_dictionaries(self, batch: pa.RecordBatch, size: int, before: int) -> pa.RecordBatch:
+        """The same lines with plain values, where these are neither too long nor, together, too many."""
+        for name, most in _MOST_BYTES.items():
+            # A value is looked for that is not there in a damaged file: Arrow refuses that.
+            lengths = np.asarray(pc.binary_length(batch[name].dictionary).take(batch[name].indices).fill_null(0))
+            if (is_long := lengths > most).any():
+                line = before + int(is_long.argmax()) + 1
+                raise InvalidImport(f"must be at most {most} bytes", line=line, field=name)
+            size += int(lengths.sum())
+        if size > MAX_GROUP_BYTES:
+            raise _too_large()
+        columns = [
+            batch[name].dictionary_decode() if name in _MOST_BYTES else batch[name] for name in batch.schema.names
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+
+def _opened(file: BinaryIO, **options: Any) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(
+            pa.PythonFile(file, "r"),
+            pre_buffer=False,
+            thrift_string_size_limit=_MAX_FOOTER_TEXT,
+            page_checksum_verification=True,
+            **options,
+        )
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InvalidImport("the file's footer is damaged") from error
+
+
+def _too_large() -> InvalidImport:
+    return InvalidImport(f"a row group has more than {MAX_GROUP_LINES} lines or {MAX_GROUP_BYTES >> 20} MiB")
+
+
+def _with_dictionaries(plain: pa.Schema) -> pa.Schema:
+    """The columns as they are read: texts and crops once for all lines that have them."""
+    return pa.schema(
+        [each.with_type(pa.dictionary(pa.int32(), each.type)) if each.name in _MOST_BYTES else each for each in plain]
+    )
 
 
 def _need_parquet(file: BinaryIO) -> None:
@@ -96,8 +154,9 @@ def _need_parquet(file: BinaryIO) -> None:
     tail = file.read(_TAIL_BYTES)
     if size < len(_MAGIC) + _TAIL_BYTES or head != _MAGIC or not tail.endswith(_MAGIC):
         raise InvalidImport("the file is no Parquet file, or is cut off")
-    if int.from_bytes(tail[:4], "little") > min(MAX_FOOTER_BYTES, size):
-        raise InvalidImport("the file's footer is damaged")
+    footer = int.from_bytes(tail[:4], "little")
+    if footer > min(_MAX_FOOTER_BYTES, _FOOTER_BYTES_OF_NONE + size // _FOOTER_SHARE, size):
+        raise InvalidImport("the file's footer is damaged, or too large for the file")
 
 
 def _manifest(metadata: dict[bytes, bytes]) -> Manifest:

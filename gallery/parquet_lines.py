@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gallery import names
 from gallery.embeddings import of_unit_length
 from gallery.errors import InvalidImport
-from gallery.parquet_format import MAX_CROP_BYTES, OF_A_TEMPLATE, PNG_SIGNATURE
+from gallery.parquet_format import OF_A_TEMPLATE, PNG_SIGNATURE
 
 _SHA256 = "^[0-9a-f]{64}$"
 _SHA256_OR_NONE = "^([0-9a-f]{64})?$"
@@ -162,8 +162,6 @@ class LinesChecker:
         self._refuse(is_there & ~has_template, "crop", "must be null without a template")
         if not is_there.any():
             return
-        lengths = np.asarray(pc.binary_length(crops).fill_null(0))
-        self._refuse(lengths > MAX_CROP_BYTES, "crop", f"must be at most {MAX_CROP_BYTES} bytes")
         is_png = np.asarray(pc.starts_with(crops, PNG_SIGNATURE).fill_null(True))
         self._refuse(~is_png, "crop", "must be a PNG")
 

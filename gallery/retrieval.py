@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,15 +12,21 @@ from numpy.typing import NDArray
 
 from gallery.cores import shared_out
 from gallery.segment import DEAD, Segment, Vectors
-from gallery.sketch import hamming, reach, sketch
+from gallery.sketch import hamming, most_agreeing, reach, sketch
 
-NEAREST_SHARE = 1 / 128
-"""The share of a gallery that may be rescored for a probe: those whose sketches are nearest."""
-NEAREST_LEAST = 1024
-_FIRST = 512
+NEAREST_SHARE = 1 / 64
+"""The share of a gallery that is looked at more closely for a probe, at the most: those whose sketches are nearest."""
+NEAREST_LEAST = 8192
+_FIRST = 256
 """How many are rescored before it is asked whether more have to be."""
-_SAMPLE_STEP = 32
-"""Every so many distances are looked at to find how near the nearest share is."""
+_MOST = 1024
+"""How many are rescored at the most, after a comparison of the probe itself with the others' sketches."""
+_MOST_ABOVE = 256
+"""The same where only templates of at least :data:`_SELDOM_REACHED` are wanted: few strangers look more like them."""
+_SELDOM_REACHED = 0.25
+_MOST_THOROUGH = 8192
+_SAMPLE = 8192
+"""Rows of the whole gallery that tell how near the nearest share is."""
 _BLOCK = 16384
 """Rows, whose sketches stay in a processor's cache while several probes are compared with them."""
 _PLACES = 1 << 32
@@ -83,26 +90,31 @@ def compare_all(segments: Sequence[Segment], probes: NDArray[np.float32]) -> Ite
 
 
 def compare_nearest(
-    segments: Sequence[Segment], probes: NDArray[np.float32], *, subjects: int, thorough: bool
+    segments: Sequence[Segment], probes: NDArray[np.float32], *, subjects: int, at_least: float, thorough: bool
 ) -> Iterator[Scored]:
     """Compare probes with those templates whose sketches are near.
 
-    The nearest few are rescored, then all within the distance at which a template as similar as the best one so far
-    would be (see :func:`gallery.sketch.reach`), as far as :data:`NEAREST_SHARE` goes. So the best subject is missed
-    with a probability of about one in a thousand where the share goes that far, which is wherever a probe is well
-    above what strangers reach; the runners-up are the best of what was rescored. Should those be fewer than the
-    wanted subjects, because few have very many templates, all templates are compared.
+    The nearest few are rescored, then those within the distance at which a template as similar as the best one so far
+    would be (see :func:`gallery.sketch.reach`), as far as :data:`NEAREST_SHARE` goes; where these are more than
+    :data:`_MOST`, the ones whose sketches agree best with the probe's own values, which tell more than its sketch. So
+    the best subject is missed with a probability of about one in a thousand where a probe is well above what
+    strangers reach, and more often where it is not: docs/performance.md has figures. The runners-up are the best of
+    what was rescored. Should those be fewer than the wanted subjects, because few have very many templates, all
+    templates are compared.
 
     Args:
         segments: sketched ones.
         probes: shape ``(n, dimension)``, of unit length.
         subjects: how many are wanted of each, not more than there are.
-        thorough: rescore the whole share, whatever is found.
+        at_least: templates of a lower similarity are not wanted, [-1, 1].
+        thorough: rescore more, whatever is found.
     """
     near = _scan(segments, probes)
-    found = shared_out([partial(_rescore, segments, *each, thorough) for each in zip(probes, near, strict=True)])
+    found = shared_out(
+        [partial(_rescore, segments, *each, at_least, thorough) for each in zip(probes, near, strict=True)]
+    )
     for probe, scored in zip(probes, found, strict=True):
-        is_enough = np.unique(scored.codes).size >= subjects
+        is_enough = at_least >= _SELDOM_REACHED or np.unique(scored.codes).size >= subjects
         yield scored if is_enough else _score(segments, all_places(segments), probe)
 
 
@@ -111,20 +123,26 @@ def _products(probes: NDArray[np.float32], vectors: Vectors) -> NDArray[np.float
 
     One probe alone keeps clear of the threads of the matrix product, which wait for each other where searches meet.
     """
-    products: NDArray[np.float32] = np.vecdot(vectors, probes[0])[None] if len(probes) == 1 else probes @ vectors.T
-    return products
+    if len(probes) > 1:
+        return probes @ vectors.T
+    starts = range(0, max(1, len(vectors)), _WORTH_SHARING)
+    products = shared_out([partial(np.vecdot, vectors[start : start + _WORTH_SHARING], probes[0]) for start in starts])
+    return np.concatenate(products)[None]
 
 
 def _scan(segments: Sequence[Segment], probes: NDArray[np.float32]) -> list[_Near]:
-    """What is near each probe, found block by block by all the cores that are free."""
+    """What is near each probe, found block by block by all the cores that are free.
+
+    How near that is says a sample of the whole gallery, so that people who were enrolled together, and are in one
+    block, do not take each other's place.
+    """
     # One probe passes over long blocks; several share short ones.
     rows = max(_BLOCK, 8 * _BLOCK // len(probes))
-    count = sum(segment.count for segment in segments)
-    share = max(count * NEAREST_SHARE, NEAREST_LEAST) / count
+    sketches = [sketch(probes, segment.mean) for segment in segments]
+    limits = _limits(segments, sketches)
     blocks = [
-        partial(_scan_block, segment, number * _PLACES, sketches, start, min(start + rows, segment.count), share)
-        for number, segment in enumerate(segments)
-        for sketches in [sketch(probes, segment.mean)]
+        partial(_scan_block, segment, number * _PLACES, of_probes, start, min(start + rows, segment.count), limits)
+        for number, (segment, of_probes) in enumerate(zip(segments, sketches, strict=True))
         for start in range(0, segment.count, rows)
     ]
     return [
@@ -133,24 +151,40 @@ def _scan(segments: Sequence[Segment], probes: NDArray[np.float32]) -> list[_Nea
     ]
 
 
+def _limits(segments: Sequence[Segment], probes: Sequence[NDArray[np.uint8]]) -> NDArray[np.int32]:
+    """For each probe, the distance within which about the nearest share of the gallery is."""
+    count = sum(segment.count for segment in segments)
+    step = max(1, count // _SAMPLE)
+    sample = np.concatenate(
+        [
+            hamming(sketches, np.ascontiguousarray(segment.sketches[: segment.count : step]))
+            for segment, sketches in zip(segments, probes, strict=True)
+        ],
+        axis=1,
+    )
+    share = min(1.0, max(NEAREST_SHARE, NEAREST_LEAST / count))
+    last = math.ceil(sample.shape[1] * share) - 1
+    limits: NDArray[np.int32] = np.partition(sample, last, axis=1)[:, last]
+    return limits
+
+
 def _scan_block(
-    segment: Segment, place: int, probes: NDArray[np.uint8], start: int, stop: int, share: float
+    segment: Segment, place: int, probes: NDArray[np.uint8], start: int, stop: int, limits: NDArray[np.int32]
 ) -> list[_Near]:
     distances = hamming(probes, segment.sketches[start:stop])
-    sample = distances[:, ::_SAMPLE_STEP]
-    wanted = int(np.ceil(sample.shape[1] * share))
-    found = []
-    for of_probe, few in zip(distances, sample, strict=True):
-        if wanted < few.size:
-            rows = np.flatnonzero(of_probe <= np.partition(few, wanted - 1)[wanted - 1])
-        else:
-            rows = np.arange(of_probe.size)
-        found.append(_Near(rows + (place + start), of_probe[rows]))
-    return found
+    rows_of = [np.flatnonzero(of_probe <= limit) for of_probe, limit in zip(distances, limits, strict=True)]
+    return [_Near(rows + (place + start), of_probe[rows]) for rows, of_probe in zip(rows_of, distances, strict=True)]
 
 
-def _rescore(segments: Sequence[Segment], probe: NDArray[np.float32], near: _Near, thorough: bool) -> Scored:
-    if thorough or near.places.size <= _FIRST:
+def _rescore(
+    segments: Sequence[Segment], probe: NDArray[np.float32], near: _Near, at_least: float, thorough: bool
+) -> Scored:
+    if thorough:
+        return _score(segments, _agreeing(segments, near.places, probe, _MOST_THOROUGH), probe)
+    if at_least >= _SELDOM_REACHED:
+        within = near.places[near.distances <= reach(at_least, probe.size)]
+        return _score(segments, _agreeing(segments, within, probe, _MOST_ABOVE), probe)
+    if near.places.size <= _FIRST:
         return _score(segments, near.places, probe)
     limit = np.partition(near.distances, _FIRST)[_FIRST]
     is_first = near.distances <= limit
@@ -158,7 +192,33 @@ def _rescore(segments: Sequence[Segment], probe: NDArray[np.float32], near: _Nea
     needed = reach(float(found.scores.max(initial=-1.0)), probe.size)
     if needed <= limit:
         return found
-    return _joined([found, _score(segments, near.places[~is_first & (near.distances <= needed)], probe)])
+    further = _agreeing(segments, near.places[~is_first & (near.distances <= needed)], probe, _MOST)
+    return _joined([found, _score(segments, further, probe)])
+
+
+def _agreeing(
+    segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32], most: int
+) -> NDArray[np.int64]:
+    """The places, or so many of them, whose sketches agree best with a probe."""
+    if places.size <= most:
+        return places
+    size = max(2 * _WORTH_SHARING, most)
+    parts = [places[start : start + size] for start in range(0, places.size, size)]
+    agreements = np.concatenate(shared_out([partial(_agreements, segments, part, probe, most) for part in parts]))
+    least = np.partition(agreements, -most)[-most]
+    best: NDArray[np.int64] = places[agreements >= least]
+    return best
+
+
+def _agreements(
+    segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32], most: int
+) -> NDArray[np.float32]:
+    """How well the sketches in places agree with a probe; ``-inf`` of all but so many of the best."""
+    sketches = np.concatenate([segments[number].sketches.take(rows, axis=0) for number, rows in by_segment(places)])
+    rows, products = most_agreeing(probe, sketches, min(most, places.size))
+    agreements = np.full(places.size, -np.inf, np.float32)
+    agreements[rows] = products
+    return agreements
 
 
 def _score(segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32]) -> Scored:

@@ -26,7 +26,7 @@ Vectors: TypeAlias = "NDArray[np.float32] | NDArray[np.int16]"
 class Segment:
     """The first ``count`` rows of arrays that later values of the same segment share, and append to.
 
-    Of the rows that are there, only dying ones change, code first; so a search that reads the codes last never takes
+    Of the rows that are there, only dying ones change, code and id first; so a search that reads them last never takes
     a row for what it was not when the search read it.
 
     A segment is plain or sketched. A plain one holds float32. A sketched one holds values of 16 bits, of which each
@@ -43,6 +43,7 @@ class Segment:
         count: how many rows are there.
         dead: how many of them are dead.
         sketched_at: how many rows there were when the mean was estimated.
+        since: how many have come since then.
     """
 
     vectors: Vectors
@@ -54,6 +55,7 @@ class Segment:
     count: int = 0
     dead: int = 0
     sketched_at: int = 0
+    since: int = 0
 
     @classmethod
     def plain(cls, capacity: int, dimension: int) -> Segment:
@@ -99,14 +101,15 @@ class Segment:
             self.sketches[rows] = sketch(vectors, self.mean)
         self.codes[rows] = codes
         self.template_ids[rows] = template_ids
-        return replace(self, count=rows.stop)
+        return replace(self, count=rows.stop, since=self.since + len(codes))
 
     def killed(self, rows: NDArray[np.intp]) -> Segment:
         """Without these rows, which live; nothing of them stays in memory."""
+        # A search of an earlier value may have other codes, but sees these ids.
         self.codes[rows] = DEAD
+        self.template_ids[rows] = b""
         self.vectors[rows] = 0
         self.scales[rows] = 0.0
-        self.template_ids[rows] = b""
         self.sketches[rows] = 0
         return replace(self, dead=self.dead + len(rows))
 
@@ -141,13 +144,19 @@ class Segment:
     def around(self, mean: NDArray[np.float32]) -> Segment:
         """With sketches around another mean, made from the rows that are there now."""
         sketches = np.zeros((self.capacity, (mean.size + 7) // 8), np.uint8)
-        fresh = replace(self, sketches=sketches, mean=mean, sketched_at=self.count)
+        fresh = replace(self, sketches=sketches, mean=mean, sketched_at=self.count, since=0)
         fresh._sketch(0, self.count)
         return fresh
 
     def sketched_as(self, earlier: Segment) -> Segment:
         """With the sketches and the mean that an earlier value of this segment was given meanwhile."""
-        fresh = replace(self, sketches=earlier.sketches, mean=earlier.mean, sketched_at=earlier.sketched_at)
+        fresh = replace(
+            self,
+            sketches=earlier.sketches,
+            mean=earlier.mean,
+            sketched_at=earlier.sketched_at,
+            since=self.count - earlier.count,
+        )
         fresh._sketch(earlier.count, self.count)
         fresh.sketches[: self.count][self.codes[: self.count] == DEAD] = 0
         return fresh
@@ -161,10 +170,11 @@ class Segment:
     def moved(self, target: Segment) -> Segment:
         """The living rows, in an empty segment that has room for them."""
         living = self.living()
+        came = self.since
         for start in range(0, living.size, _BLOCK):
             rows = living[start : start + _BLOCK]
             target = target.appended(self.values(rows), self.codes[rows], self.template_ids[rows])
-        return target
+        return replace(target, since=came if self.is_sketched else 0)
 
     def recoded(self, new_codes: NDArray[np.int32]) -> Segment:
         """With another code for every old one."""
@@ -174,10 +184,15 @@ class Segment:
         """The mean of the living rows, or of so many of them, evenly spread."""
         rows = self.living()
         rows = rows[:: max(1, rows.size // most)]
-        total = np.zeros(self.vectors.shape[1], np.float64)
+        total, count = np.zeros(self.vectors.shape[1], np.float64), 0
         for start in range(0, rows.size, _BLOCK):
-            total += self.values(rows[start : start + _BLOCK]).sum(axis=0, dtype=np.float64)
-        mean: NDArray[np.float32] = (total / max(1, rows.size)).astype(np.float32)
+            block = rows[start : start + _BLOCK]
+            values = self.values(block)
+            # Read last: rows may die meanwhile.
+            living = self.codes[block] != DEAD
+            total += values[living].sum(axis=0, dtype=np.float64)
+            count += int(living.sum())
+        mean: NDArray[np.float32] = (total / max(1, count)).astype(np.float32)
         return mean
 
     def _sketch(self, start: int, stop: int) -> None:

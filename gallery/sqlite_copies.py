@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageUnavailable
-from gallery.sqlite_files import PAGE_SIZE, connect_to_read, damaged, owned, storage_errors
+from gallery.sqlite_files import PAGE_SIZE, connect_to_read, damaged, owned, resolved, storage_errors
 from gallery.sqlite_store import SqliteStore
 from gallery.sqlite_verify import Verification, verify
 
@@ -37,6 +37,7 @@ def backup(database: Path, target: Path, *, replace: bool = False, progress: Pro
         FileExistsError: there is a file, and ``replace`` is not set.
         StorageError: the database cannot be read, or is damaged, or there is no room.
     """
+    target = resolved(target)
     _need_free(target, replace)
     with _written_beside(target, replace) as copy:
         return _copy(database, copy, progress)
@@ -60,6 +61,7 @@ def restore(copy: Path, database: Path, *, replace: bool = False, progress: Prog
     """
     if not copy.is_file():
         raise StorageUnavailable(f"there is no backup {copy}")
+    database = resolved(database)
     with owned(database):
         _need_free(database, replace)
         with _written_beside(database, replace) as beside:
@@ -80,6 +82,7 @@ def compact(database: Path) -> tuple[int, int]:
     """
     if not database.is_file():
         raise StorageUnavailable(f"there is no database {database}")
+    database = resolved(database)
     before = database.stat().st_size
     store = SqliteStore(database)
     try:

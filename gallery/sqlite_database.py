@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageError, StorageUnavailable
-from gallery.sqlite_files import connect, connect_checkpointer, lock, storage_errors
+from gallery.sqlite_files import connect, connect_checkpointer, lock, resolved, storage_errors
 
 _HOUSEKEEPING_SECONDS = 0.3
 _RETRY_SECONDS = 0.02
@@ -33,7 +33,7 @@ class SqliteDatabase:
     """
 
     def __init__(self, path: Path, *, check: bool = False) -> None:
-        self.path = path
+        self.path = path = resolved(path)
         self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._checkpointing = threading.Lock()

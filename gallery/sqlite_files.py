@@ -58,6 +58,18 @@ def damaged(path: Path, what: str) -> StorageUnavailable:
     )
 
 
+def resolved(path: Path) -> Path:
+    """Where a path leads through links: all who mean one file lock and replace that one.
+
+    Raises:
+        StorageUnavailable: the links lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise StorageUnavailable(f"{path} cannot be opened: its links lead in a circle") from error
+
+
 def lock(path: Path) -> int:
     """Take a database for this process alone; a descriptor, and who closes it lets go.
 

@@ -1,4 +1,4 @@
-"""Galleries of the SQLite store that nobody sees: those that are being filled, and those that are being removed."""
+"""Galleries of the SQLite store that nobody sees, because they are being filled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from gallery.sqlite_inserts import count, face_rows, insert_gallery
 from gallery.sqlite_rows import find_gallery
 
 _WRITTEN_AT_ONCE = 500
-_REMOVED_AT_ONCE = 500
 
 
 class SqliteImport:
@@ -85,24 +84,6 @@ def hide(connection: sqlite3.Connection, gallery_key: int) -> None:
     connection.execute(
         "UPDATE galleries SET gallery_id = ?, display_name = '', hidden = 1 WHERE key = ?", (_unknown_id(), gallery_key)
     )
-
-
-def hidden_galleries(connection: sqlite3.Connection) -> set[int]:
-    """The keys of all galleries that are hidden."""
-    return {key for (key,) in connection.execute("SELECT key FROM galleries WHERE hidden")}
-
-
-def remove(database: SqliteDatabase, gallery_key: int) -> None:
-    """Remove a hidden gallery, some hundred rows at a time, so that others can write in between."""
-    for table in ("templates", "subjects"):
-        deletion = f"""DELETE FROM {table} WHERE key IN
-            (SELECT key FROM {table} WHERE gallery_key = ? LIMIT {_REMOVED_AT_ONCE})"""  # noqa: S608 - of the two above
-        removed = 1
-        while removed:
-            with database.writing(erases=True) as connection:
-                removed = connection.execute(deletion, (gallery_key,)).rowcount
-    with database.writing(erases=True) as connection:
-        connection.execute("DELETE FROM galleries WHERE key = ?", (gallery_key,))
 
 
 def _unknown_id() -> str:

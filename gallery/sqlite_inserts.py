@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gallery import calibration_json
 from gallery.records import Gallery, StoredFace, Subject
 from gallery.sqlite_rows import microseconds
 from gallery.store import Request
@@ -84,7 +85,7 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_a
     """Add an empty gallery, seen by nobody where it is hidden under another id; its key."""
     inserted = connection.execute(
         """INSERT INTO galleries (gallery_id, display_name, threshold, mean_of_best, contract, create_time,
-            update_time, etag, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            update_time, etag, calibration, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             hidden_as or gallery.gallery_id,
             gallery.display_name,
@@ -94,6 +95,7 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_a
             microseconds(gallery.create_time),
             microseconds(gallery.update_time),
             gallery.etag,
+            calibration_json.to_text(gallery.calibration),
             bool(hidden_as),
         ),
     )

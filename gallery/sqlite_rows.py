@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery import calibration_json
+from gallery.calibration_json import InvalidCalibration
+from gallery.calibration_records import Calibration
 from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
 from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
 
@@ -17,29 +20,31 @@ _Row = tuple[Any, ...]
 
 GALLERY = """
     SELECT gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count,
-        create_time, update_time, etag
+        create_time, update_time, etag, calibration
     FROM galleries WHERE NOT hidden
 """
-_SUBJECT_COLUMNS = """gallery_id, subject_id, subjects.display_name,
-    (SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key),
+_COUNTED = "(SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key)"
+_SUBJECT_COLUMNS = """gallery_id, subject_id, subjects.display_name, {templates},
     subjects.create_time, subjects.update_time, subjects.etag"""
 _TEMPLATE_COLUMNS = """template_id, gallery_id, subject_id, picture_sha256, x1, y1, x2, y2, quality,
     templates.create_time,
     COALESCE((SELECT sha256 FROM models WHERE key = face_model), ''),
     COALESCE((SELECT sha256 FROM models WHERE key = embedding_model), ''),
     EXISTS (SELECT 1 FROM crops WHERE template_key = templates.key)"""
-SUBJECT = f"SELECT {_SUBJECT_COLUMNS} FROM subjects JOIN galleries ON galleries.key = gallery_key "  # noqa: S608
+SUBJECT = f"""
+    SELECT {_SUBJECT_COLUMNS.format(templates=_COUNTED)} FROM subjects JOIN galleries ON galleries.key = gallery_key
+"""  # noqa: S608
 TEMPLATE = f"""
     SELECT {_TEMPLATE_COLUMNS} FROM templates JOIN subjects ON subjects.key = subject_key
         JOIN galleries ON galleries.key = templates.gallery_key
 """  # noqa: S608 - nothing but the constants above is put together
 FACE = f"""
-    SELECT {_SUBJECT_COLUMNS}, {_TEMPLATE_COLUMNS}, embedding,
+    SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, embedding,
         (SELECT png FROM crops WHERE template_key = templates.key)
     FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
         LEFT JOIN templates ON templates.subject_key = subjects.key
 """  # noqa: S608
-"""A subject with one of its templates; without, where it has none."""
+"""A subject, its templates not counted, with one of them; without, where it has none."""
 EMBEDDED = """
     SELECT subject_id, display_name, template_id, embedding
     FROM templates JOIN subjects ON subjects.key = subject_key
@@ -98,7 +103,7 @@ def template_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id:
 
 def gallery_of(row: _Row) -> Gallery:
     """From a row of :data:`GALLERY`."""
-    gallery_id, display_name, threshold, mean_of_best, contract, subjects, templates, created, updated, etag = row
+    gallery_id, display_name, threshold, mean_of_best, contract, subjects, templates, created, updated, etag, text = row
     return Gallery(
         gallery_id,
         display_name,
@@ -110,6 +115,7 @@ def gallery_of(row: _Row) -> Gallery:
         _datetime(created),
         _datetime(updated),
         etag,
+        _calibration(text),
     )
 
 
@@ -172,6 +178,13 @@ def embeddings_of(blobs: Sequence[Any]) -> NDArray[np.float32]:
     if not (np.abs(squares - 1.0) <= _UNIT_LENGTH_TOLERANCE).all():
         raise BadRow("an embedding is not of unit length")
     return embeddings
+
+
+def _calibration(text: str) -> Calibration | None:
+    try:
+        return calibration_json.from_text(text)
+    except InvalidCalibration as error:
+        raise BadRow(f"a calibration is not as it was written: {error}") from error
 
 
 def _datetime(microseconds: int) -> datetime:

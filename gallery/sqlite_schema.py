@@ -77,6 +77,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             png BLOB NOT NULL
         ) STRICT""",
     ),
+    # JSON, see gallery.calibration_json; empty where the gallery was never calibrated.
+    ("ALTER TABLE galleries ADD COLUMN calibration TEXT NOT NULL DEFAULT ''",),
 )
 """What leads from one schema version to the next; the first from nothing to version 1."""
 

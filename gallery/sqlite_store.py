@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery import calibration_json
+from gallery.calibration_records import Calibration
 from gallery.errors import (
     EtagMismatch,
     GalleryNotEmpty,
@@ -23,8 +25,9 @@ from gallery.errors import (
 from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
 from gallery.sqlite_database import SqliteDatabase
 from gallery.sqlite_files import damaged
-from gallery.sqlite_import import SqliteImport, hidden_galleries, hide, need_free_id, remove
+from gallery.sqlite_import import SqliteImport, hide, need_free_id
 from gallery.sqlite_inserts import count, face_rows, insert_gallery, insert_request
+from gallery.sqlite_removal import Removal, hidden_galleries
 from gallery.sqlite_rows import (
     EMBEDDED,
     FACE,
@@ -71,13 +74,13 @@ class SqliteStore:
         self._patience = patience
         try:
             with self._reading() as connection:
-                self._unwanted = hidden_galleries(connection)
+                left = hidden_galleries(connection)
             with suppress(StorageBusy):
                 self._database.empty_log(patience=0)
         except StorageError:
             self._database.close()
             raise
-        self._database.later(self._remove_unwanted)
+        self._removal = Removal(self._database, left)
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.store.Store.create_gallery`."""
@@ -103,6 +106,7 @@ class SqliteStore:
         display_name: str | None,
         threshold: float | None,
         mean_of_best: int | None,
+        calibration: Calibration | None = None,
         etag: str,
         new_etag: str,
         at: datetime,
@@ -110,11 +114,12 @@ class SqliteStore:
         """See :meth:`gallery.store.Store.update_gallery`."""
         with self._writing() as connection:
             _check_etag(gallery_id, "", expected=find_gallery(connection, gallery_id).etag, found=etag)
+            written = calibration_json.to_text(calibration) if calibration else None
             connection.execute(
                 """UPDATE galleries SET display_name = COALESCE(?, display_name),
                     threshold = COALESCE(?, threshold), mean_of_best = COALESCE(?, mean_of_best),
-                    etag = ?, update_time = ? WHERE gallery_id = ?""",
-                (display_name, threshold, mean_of_best, new_etag, microseconds(at), gallery_id),
+                    calibration = COALESCE(?, calibration), etag = ?, update_time = ? WHERE gallery_id = ?""",
+                (display_name, threshold, mean_of_best, written, new_etag, microseconds(at), gallery_id),
             )
             return find_gallery(connection, gallery_id)
 
@@ -127,7 +132,7 @@ class SqliteStore:
                 raise GalleryNotEmpty(gallery_id, gallery.subject_count)
             key = gallery_key_of(connection, gallery_id)
             hide(connection, key)
-        self._unwanted.add(key)
+        self._removal.put_down(key)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
         """See :meth:`gallery.store.Store.subject`."""
@@ -265,30 +270,39 @@ class SqliteStore:
         """See :meth:`gallery.store.Store.faces`."""
         subject_id, template_id = after
         with self._reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            # First the rest of the subject that the page before ended in: each is found by an index of its own.
             rows = connection.execute(
                 FACE
-                + """WHERE subjects.gallery_key = ? AND subject_id >= ?
-                    AND (subject_id > ? OR COALESCE(template_id, '') > ?)
+                + """WHERE subjects.gallery_key = ? AND subject_id = ? AND template_id > ?
+                ORDER BY template_id LIMIT ?""",
+                (gallery_key, subject_id, template_id, limit),
+            ).fetchall()
+            rows += connection.execute(
+                FACE
+                + """WHERE subjects.gallery_key = ? AND subject_id > ?
                 ORDER BY subject_id, template_id LIMIT ?""",
-                (gallery_key_of(connection, gallery_id), subject_id, subject_id, template_id, limit),
+                (gallery_key, subject_id, limit - len(rows)),
             ).fetchall()
         with self._bad_rows():
             return faces_of(rows)
 
     def begin_import(self, gallery: Gallery) -> SqliteImport:
         """See :meth:`gallery.store.Store.begin_import`."""
-        return SqliteImport(self._database, gallery, self._discard)
+        return SqliteImport(self._database, gallery, self._removal.put_down)
 
     def index(self, gallery: Gallery, *, dimension: int) -> None:
         """None: its one process keeps its own."""
 
     def scrub(self) -> None:
-        """See :meth:`gallery.store.Store.scrub`; takes long after the deletion of a large gallery.
+        """See :meth:`gallery.store.Store.scrub`; takes long where this thread has deleted a large gallery.
+
+        Of a gallery that another thread has deleted traces stay until that one's call is over.
 
         Raises:
             StorageBusy: another process, as a backup, read the file for longer than the store's patience.
         """
-        self._remove_unwanted()
+        self._removal.run()
         self._database.empty_log(patience=self._patience)
 
     def close(self) -> None:
@@ -302,15 +316,6 @@ class SqliteStore:
             return template_key_of(connection, gallery_id, "", after)
         except TemplateNotFound as error:
             raise StorageUnavailable(f"{self._database.path}: template {after} is gone, or damaged") from error
-
-    def _discard(self, gallery_key: int) -> None:
-        self._unwanted.add(gallery_key)
-        self._database.later(self._remove_unwanted)
-
-    def _remove_unwanted(self) -> None:
-        for key in tuple(self._unwanted):
-            remove(self._database, key)
-            self._unwanted.discard(key)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gallery import calibration_json
+from gallery.calibration_json import InvalidCalibration
 from gallery.errors import SchemaTooNew, StorageError
 from gallery.sqlite_files import connect_to_read, integrity_problems
 from gallery.sqlite_rows import BadRow, embeddings_of, microseconds
@@ -71,7 +73,8 @@ def verify(path: Path) -> Verification:
     """Read a database, whether a server has it open or not, and say what is wrong with it.
 
     SQLite checks its structure (``PRAGMA integrity_check``) and its references; the embeddings must be of unit length,
-    and of one dimension in all galleries of a contract; the counts of every gallery must be right.
+    and of one dimension in all galleries of a contract; the counts of every gallery must be right, and its calibration
+    readable.
 
     Raises:
         StorageUnavailable: there is no such file.
@@ -114,6 +117,8 @@ def _look_at(connection: sqlite3.Connection, key: int, version: int) -> tuple[St
         "SELECT gallery_id, contract FROM galleries WHERE key = ?", (key,)
     ).fetchone()
     problems += _misdated(connection, key, gallery_id)
+    if version > 2:
+        problems += _miscalibrated(connection, key, gallery_id)
     subjects = sum(1 for _ in connection.execute(_TEXTS_OF_SUBJECTS, (key,)))
     templates, dimensions = 0, set()
     for blobs in _embeddings(connection, key):
@@ -140,6 +145,15 @@ def _embeddings(connection: sqlite3.Connection, key: int) -> Iterator[list[bytes
 def _misdated(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
     times = connection.execute(_TIMES, {"key": key}).fetchone()
     return [] if all(_OLDEST <= time <= _NEWEST for time in times) else [f"gallery {gallery_id!r}: a time is none"]
+
+
+def _miscalibrated(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
+    (text,) = connection.execute("SELECT calibration FROM galleries WHERE key = ?", (key,)).fetchone()
+    try:
+        calibration_json.from_text(text)
+    except InvalidCalibration as error:
+        return [f"gallery {gallery_id!r}: its calibration is not as it was written: {error}"]
+    return []
 
 
 def _miscounted(connection: sqlite3.Connection, key: int, subjects: int, templates: int) -> list[str]:

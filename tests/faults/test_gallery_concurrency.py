@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery.errors import SubjectNotFound
+from gallery.errors import GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
 from gallery.records import Enrollment
 from gallery.sqlite_store import SqliteStore
@@ -22,6 +22,7 @@ DIMENSION = 64
 WRITERS = 4
 SEARCHERS = 3
 ENROLMENTS = 60
+GALLERIES = 60
 
 
 def opened(path: Path) -> Galleries:
@@ -121,6 +122,52 @@ def test_what_is_acknowledged_to_one_thread_is_seen_by_all(tmp_path: Path) -> No
     gallery = reopened.get_gallery("g")
     assert gallery.template_count == gallery.subject_count == sum(known.values())
     reopened.close()
+
+
+def make_and_delete(galleries: Galleries, number: int) -> str:
+    """Galleries with a subject each, one after the other; the id of the last, which stays."""
+    for each in range(GALLERIES):
+        gallery_id = f"g{number}-{each}"
+        galleries.create_gallery(gallery_id, display_name="", threshold=0.99)
+        galleries.enroll(gallery_id, "ann", Enrollment(vector(each), "c", "p", (0, 0, 9, 9), 1.0))
+        (answer,) = galleries.search(gallery_id, vector(each)[None], top_k=1)
+        assert answer.candidates[0].subject_id == "ann"
+        assert galleries.get_gallery(gallery_id).template_count == 1
+        if each < GALLERIES - 1:
+            galleries.delete_gallery(gallery_id, force=True)
+            with pytest.raises(GalleryNotFound):
+                galleries.get_gallery(gallery_id)
+    return gallery_id
+
+
+def enroll_and_forget(galleries: Galleries, writer: int, stop: threading.Event) -> None:
+    number = 0
+    while not stop.is_set():
+        subject_id = f"w{writer}-{number}"
+        enrollment = Enrollment(vector(number), "c", subject_id, (0, 0, 9, 9), 1.0, accept_lookalike=True)
+        galleries.enroll("g", subject_id, enrollment)
+        galleries.delete_subject("g", subject_id)
+        number += 1
+
+
+def test_galleries_that_come_and_go_lose_nothing_while_others_erase_what_they_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    galleries, stop = opened(path), threading.Event()
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    # Few of each, so that a key is often free for the next gallery while another thread is at its removal.
+    with ThreadPoolExecutor(4) as threads:
+        forgetting = [threads.submit(enroll_and_forget, galleries, each, stop) for each in range(2)]
+        try:
+            kept = [each.result() for each in [threads.submit(make_and_delete, galleries, each) for each in range(2)]]
+        finally:
+            stop.set()
+        for each in forgetting:
+            each.result()
+    assert [each.gallery_id for each in galleries.list_galleries(page_size=10).items] == ["g", *kept]
+    galleries.close()
+    found = verify(path)
+    assert (found.problems, found.unfinished) == ((), 0)
+    assert {each.gallery_id: each.templates for each in found.galleries} == {"g": 0} | dict.fromkeys(kept, 1)
 
 
 def race(*attempts: Callable[[], object]) -> list[object]:

@@ -119,6 +119,8 @@ def test_a_threshold_is_a_cosine(client: Client, gallery: str, pictures: Picture
 def test_a_least_score_is_in_its_range(client: Client, value: float) -> None:
     request = pb.DetectRequest(picture=picture(b"x"), min_score=value)
     assert refusal(lambda: client.recognition.Detect(request)) == invalid("min_score")
+    faces = pb.AnalyzeFacesRequest(picture=picture(b"x"), min_score=value)
+    assert refusal(lambda: client.recognition.AnalyzeFaces(faces)) == invalid("min_score")
 
 
 @pytest.mark.parametrize("value", [0, 101, 2**32 - 1])

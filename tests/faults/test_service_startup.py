@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 FAILED, USAGE = 1, 2
 
 
-def analyze(client: Client, data: bytes) -> pb.AnalyzeFacesResponse:
-    return client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(data), include_objects=True))
+def analyze(client: Client, data: bytes, min_score: float | None = None) -> pb.AnalyzeFacesResponse:
+    request = pb.AnalyzeFacesRequest(picture=picture(data), include_objects=True, min_score=min_score)
+    return client.recognition.AnalyzeFaces(request)
 
 
 def complaint(stderr: str) -> str:
@@ -171,6 +172,10 @@ def test_a_yolo_model_of_faces_takes_the_place_of_scrfd(
     assert roles == (["objects", "embedding"] if role == "objects" else ["objects", "faces", "embedding"])
     with Client(serving.address) as other:
         (found,) = analyze(other, pictures.yaoming).faces
+        usual, fainter = analyze(other, pictures.players), analyze(other, pictures.players, min_score=0.05)
+        assert fainter.faces[: len(usual.faces)] == usual.faces
+        assert fainter.objects == usual.objects
+        assert len(fainter.faces) > len(usual.faces)
         assert points(found) == pytest.approx(points(expected), abs=8)
         other.create_gallery("team")
         other.enroll("team", "yao", pictures.yaoming)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,7 @@ def test_no_probe_gets_no_answer_and_an_empty_index_no_candidate(rng: np.random.
 @pytest.mark.usefixtures("kind")
 def test_probes_answer_alike_alone_and_together(rng: np.random.Generator) -> None:
     index = filled(unit(rng, 500))
+    index.settle()
     probes = unit(rng, 70)
     together = index.search(probes, subjects=5, mean_of_best=1)
     assert together == tuple(search_one(index, probe, 5) for probe in probes)
@@ -190,6 +192,53 @@ def test_a_search_that_began_before_a_removal_sees_no_zeroed_row(rng: np.random.
     assert len(found.places) == 39
 
 
+def test_a_search_that_began_before_codes_were_given_anew_sees_no_zeroed_row(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_index, "PLAIN_ROWS", 20)
+    monkeypatch.setattr(retrieval, "NEAREST_SHARE", 1.0)
+    vectors = unit(rng, 400)
+    index = filled(vectors)
+    roster = index._snapshot.roster
+    for subject in range(70):
+        index.remove_subject(f"s{subject:05}")
+    before = index._snapshot
+    assert before.roster is roster
+    # Codes of an earlier value of the segments, as a search that is under way has them.
+    earlier = replace(before, segments=tuple(replace(each, codes=each.codes.copy()) for each in before.segments))
+    index.remove_subject("s00399")
+    found = index._ranked(
+        earlier, vectors[399], next(iter(index._retrieved(earlier, vectors[399:], 3, -1.0, thorough=False)))[1], 3, 1
+    )
+    assert all(each.template_id and each.subject_id != "s00399" for each in found)
+
+
+def test_an_emptied_large_gallery_answers_nobody_while_somebody_comes(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_index, "PLAIN_ROWS", 20)
+    vectors = unit(rng, 30)
+    index = filled(vectors)
+    for subject in range(30):
+        index.remove_subject(f"s{subject:05}")
+    index._snapshot.roster.count(["somebody"], [""])
+    assert search_one(index, vectors[0]) == Ranked((), 0)
+
+
+def test_a_gallery_that_is_filled_and_emptied_again_and_again_keeps_no_empty_segments(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_index, "PLAIN_ROWS", 20)
+    monkeypatch.setattr(memory_index, "SEGMENT_ROWS", 64)
+    index = MemoryIndex(DIMENSION)
+    for turn in range(6):
+        for number, vector in enumerate(unit(rng, 100)):
+            add(index, f"s{number}", "", f"t{turn}-{number}", vector)
+        for number in range(100):
+            index.remove_subject(f"s{number}")
+    assert len(index._snapshot.segments) <= 2
+
+
 @pytest.mark.usefixtures("kind")
 def test_the_living_move_together_once_a_quarter_is_dead(rng: np.random.Generator) -> None:
     vectors = unit(rng, 1000)
@@ -251,20 +300,71 @@ def test_embeddings_of_any_dimension_can_be_sketched(
         assert answer.candidates[0].similarity == pytest.approx(1.0, abs=SIMILARITY)
 
 
-def test_a_large_gallery_finds_mates_among_strangers(rng: np.random.Generator) -> None:
-    strangers = unit(rng, 60_000, 512)
+@pytest.fixture(scope="module")
+def strangers() -> NDArray[np.float32]:
+    return unit(np.random.default_rng(11), 60_000, 512)
+
+
+@pytest.fixture(scope="module")
+def large(strangers: NDArray[np.float32]) -> MemoryIndex:
     index = filled(strangers)
     index.settle()
     assert len(index._snapshot.segments) == 1
     assert index._snapshot.segments[0].is_sketched
+    return index
+
+
+def mated(rng: np.random.Generator, templates: NDArray[np.float32], cosine: float) -> NDArray[np.float32]:
+    noise = unit(rng, *templates.shape)
+    probes = cosine * templates + np.sqrt(1 - cosine**2) * noise
+    return np.asarray(probes / np.linalg.norm(probes, axis=1, keepdims=True), np.float32)
+
+
+# No stranger reaches a cosine of 0.35. An enrolment asks only for who reaches a threshold.
+@pytest.mark.parametrize(("cosine", "at_least"), [(0.45, -1.0), (0.35, -1.0), (0.45, 0.3), (0.35, 0.3)])
+def test_a_large_gallery_finds_mates_among_strangers(
+    rng: np.random.Generator, large: MemoryIndex, strangers: NDArray[np.float32], cosine: float, at_least: float
+) -> None:
     mates = rng.integers(0, len(strangers), 300)
-    noise = unit(rng, len(mates), 512)
-    # A cosine of 0.45, which no stranger reaches.
-    probes = 0.45 * strangers[mates] + np.sqrt(1 - 0.45**2) * noise
-    probes /= np.linalg.norm(probes, axis=1, keepdims=True)
-    answers = index.search(probes.astype(np.float32), subjects=2, mean_of_best=1)
-    found = [answer.candidates[0].subject_id for answer in answers]
-    assert sum(one == f"s{mate:05}" for one, mate in zip(found, mates, strict=True)) >= 299
+    probes = mated(rng, strangers[mates], cosine)
+    answers = large.search(probes, subjects=1, mean_of_best=1, at_least=at_least)
+    found = [answer.candidates[0].subject_id for answer in answers if answer.candidates]
+    assert sum(f"s{mate:05}" == one for one, mate in zip(found, mates, strict=True)) >= 299
+
+
+def test_a_large_gallery_names_the_nearest_stranger_of_a_probe_without_a_mate(
+    rng: np.random.Generator, large: MemoryIndex, strangers: NDArray[np.float32]
+) -> None:
+    probes = unit(rng, 300, 512)
+    nearest = (probes @ strangers.T).argmax(axis=1)
+    found = [answer.candidates[0].subject_id for answer in large.search(probes, subjects=1, mean_of_best=1)]
+    assert sum(f"s{row:05}" == one for one, row in zip(found, nearest, strict=True)) >= 290
+
+
+# In the last block, which is short, and in the midst of the others.
+@pytest.mark.parametrize("after", [0, 20_000])
+def test_people_who_were_enrolled_together_do_not_hide_who_comes_second(
+    rng: np.random.Generator, strangers: NDArray[np.float32], after: int
+) -> None:
+    index = filled(strangers[: len(strangers) - after])
+    faces = unit(rng, 10, 512)
+    for number, face in enumerate(faces):
+        many = mated(rng, np.repeat(face[None], 60, axis=0), 0.7)
+        ids = [f"m{number}-{each}" for each in range(60)]
+        index.add(EmbeddedTemplates([f"many{number}"] * 60, [""] * 60, ids, many))
+        add(index, f"second{number}", "", f"2nd{number}", mated(rng, face[None], 0.45)[0])
+    for number, stranger in enumerate(strangers[len(strangers) - after :]):
+        add(index, f"late{number}", "", f"l{number}", stranger)
+    index.settle()
+    for number, answer in enumerate(index.search(faces, subjects=2, mean_of_best=1)):
+        assert [each.subject_id for each in answer.candidates] == [f"many{number}", f"second{number}"]
+
+
+def test_where_only_similar_subjects_are_wanted_a_stranger_gets_none_or_few(
+    rng: np.random.Generator, large: MemoryIndex
+) -> None:
+    for answer in large.search(unit(rng, 20, 512), subjects=5, mean_of_best=1, at_least=0.9):
+        assert all(candidate.similarity < 0.9 for candidate in answer.candidates)
 
 
 def test_the_mean_follows_a_gallery_that_drifts(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +383,22 @@ def test_the_mean_follows_a_gallery_that_drifts(rng: np.random.Generator, monkey
     different = np.bitwise_count(segment.sketches[: segment.count] ^ anew).sum()
     # Rows that came after the estimate were sketched before they were rounded to 16 bits.
     assert different < 1e-4 * segment.count * DIMENSION
+
+
+def test_the_mean_follows_people_who_are_replaced_by_others(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_index, "PLAIN_ROWS", 100)
+    index = filled(unit(rng, 1000))
+    (away,) = unit(rng, 1)
+    others = unit(rng, 4000) + 2 * away
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    for number, vector in enumerate(others.astype(np.float32)):
+        index.remove_subject(f"s{number:05}" if number < 1000 else f"d{number - 1000}")
+        add(index, f"d{number}", "", f"d{number}", vector)
+    index.settle()
+    assert len(index) == 1000
+    assert index._snapshot.segments[-1].mean == pytest.approx(others.mean(axis=0), abs=0.05)
 
 
 @pytest.mark.parametrize("rows", [16_384, 50])
