@@ -46,6 +46,17 @@ class Detections:
         """How many."""
         return len(self.scores)
 
+    def above(self, score: float) -> Detections:
+        """Those with a score above this."""
+        count = int((self.scores > score).sum())
+        return Detections(
+            self.boxes[:count],
+            self.scores[:count],
+            self.class_ids[:count],
+            None if self.keypoints is None else self.keypoints[:count],
+            None if self.keypoint_scores is None else self.keypoint_scores[:count],
+        )
+
 
 class YoloDetector:
     """A YOLO model of any kind that :func:`~detector.recognition.recognize_head` knows.
@@ -105,11 +116,18 @@ class YoloDetector:
         """``(height, width)`` of the model's input for a picture of that height and width, pixels."""
         return self._fit(picture).outer
 
-    def detect(self, picture: NDArray[np.uint8]) -> Detections:
-        """Find objects in an upright BGR picture, shape ``(height, width, 3)``, each side at least 1."""
+    def detect(self, picture: NDArray[np.uint8], *, min_score: float | None = None) -> Detections:
+        """Find objects.
+
+        As better objects suppress others and never the other way round, a lower score adds objects and changes none.
+
+        Args:
+            picture: upright, BGR, shape ``(height, width, 3)``, each side at least 1.
+            min_score: only objects with a score above this, [0, 1]; the detector's own where ``None``.
+        """
         letterbox = self._fit((picture.shape[0], picture.shape[1]))
         outputs = self._session.run(letterbox.blob(picture))
-        candidates = self._head.decode(outputs, min_score=self._min_score)
+        candidates = self._head.decode(outputs, min_score=self._min_score if min_score is None else min_score)
         return _to_picture(candidates, self._best(candidates), letterbox)
 
     def _fit(self, picture: tuple[int, int]) -> Letterbox:

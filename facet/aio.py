@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import closing
 from typing import Any, Self
 
 import grpc
 
 from facet import channel, requests
+from facet.calibrations import CalibrationRequests, Probe
 from facet.errors import FacetError, from_rpc_error
 from facet.requests import PictureSource
 from facet.transfers import FileSource, ImportRequests, Received
@@ -101,6 +102,29 @@ class AsyncClient:
                 if messages.error is not None:
                     raise messages.error from None
                 raise
+
+    async def calibrate(
+        self,
+        gallery_id: str,
+        target_fpir: float,
+        probes: Iterable[Probe] = (),
+        *,
+        progress: Callable[[int], None] | None = None,
+        **fields: Any,
+    ) -> gallery_pb.CalibrateGalleryResponse:
+        """Set a gallery's threshold; see :meth:`facet.Client.calibrate`. The pictures are read on a thread."""
+        messages = CalibrationRequests(gallery_id, target_fpir, probes, progress, **fields)
+
+        async def sent() -> AsyncIterator[gallery_pb.CalibrateGalleryRequest]:
+            while (message := await asyncio.to_thread(next, messages, None)) is not None:
+                yield message
+
+        try:
+            return await self.galleries.CalibrateGallery(sent())
+        except (FacetError, asyncio.CancelledError):
+            if messages.error is not None:
+                raise messages.error from None
+            raise
 
     async def close(self) -> None:
         """Close the connection."""

@@ -23,7 +23,7 @@ _REPEATABLE = (
     "ListTemplates",
     "SearchEmbedding",
 )
-_STREAMS = ("EnrollBatch", "ExportGallery", "ImportGallery")
+_STREAMS = ("CalibrateGallery", "EnrollBatch", "ExportGallery", "ImportGallery")
 
 
 def resolve(address: str | None, token: str | None) -> tuple[str, str | None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any, Self
 
 import grpc
 
 from facet import channel, requests
+from facet.calibrations import CalibrationRequests, Probe
 from facet.errors import FacetError, from_rpc_error
 from facet.requests import PictureSource
 from facet.transfers import FileSource, ImportRequests, Received
@@ -122,6 +123,36 @@ class Client:
                 if messages.error is not None:
                     raise messages.error from None
                 raise
+
+    def calibrate(
+        self,
+        gallery_id: str,
+        target_fpir: float,
+        probes: Iterable[Probe] = (),
+        *,
+        progress: Callable[[int], None] | None = None,
+        **fields: Any,
+    ) -> gallery_pb.CalibrateGalleryResponse:
+        """Set a gallery's threshold to what a share of unknown people reaches, and keep the evidence with it.
+
+        Args:
+            gallery_id: the gallery.
+            target_fpir: the share, (0, 1).
+            probes: whose pictures are searched for: a subject's id and a picture each, or CalibrationProbe messages,
+                which may say which face is meant. Without any the gallery is calibrated against itself.
+            progress: called with the number of probes that were sent; the server takes them as it has room.
+            fields: further ones of CalibrationSettings.
+
+        Raises:
+            OSError: a picture cannot be read; nothing is changed.
+        """
+        messages = CalibrationRequests(gallery_id, target_fpir, probes, progress, **fields)
+        try:
+            return self.galleries.CalibrateGallery(messages)
+        except FacetError:
+            if messages.error is not None:
+                raise messages.error from None
+            raise
 
     def close(self) -> None:
         """Close the connection."""

@@ -113,17 +113,22 @@ class Enrolling:
         return Enrolled(subject, template, already_enrolled=True)
 
     def _refuse_lookalike(self, subject_id: str, embedding: NDArray[np.float32]) -> None:
-        (ranked,) = self.index.search(embedding[None], subjects=1, mean_of_best=self.searchable.mean_of_best)
+        (ranked,) = self.index.search(
+            embedding[None],
+            subjects=1,
+            mean_of_best=self.searchable.settings.mean_of_best,
+            at_least=self.searchable.settings.threshold,
+        )
         for nearest in ranked.candidates:
-            if nearest.subject_id == subject_id or nearest.similarity < self.searchable.threshold:
+            if nearest.subject_id == subject_id or nearest.similarity < self.searchable.settings.threshold:
                 return
-            own = self.index.similarity(subject_id, embedding, mean_of_best=self.searchable.mean_of_best)
+            own = self.index.similarity(subject_id, embedding, mean_of_best=self.searchable.settings.mean_of_best)
             if own is None or nearest.similarity > own:
                 raise LooksLikeAnotherSubject(
                     self.searchable.gallery_id,
                     nearest.subject_id,
                     nearest.similarity,
-                    self.searchable.threshold,
+                    self.searchable.settings.threshold,
                 )
 
 

@@ -15,6 +15,7 @@ GalleryError
     EtagMismatch
     InvalidPageToken
     InvalidImport
+    TooFewSearches
     StorageError
         StorageFull
         StorageUnavailable
@@ -178,6 +179,25 @@ class InvalidImport(GalleryError):
         self.line = line
         self.field = field
         self.reason = reason
+
+
+class TooFewSearches(GalleryError):
+    """There is not enough evidence to choose a threshold from.
+
+    Attributes:
+        gallery_id: the gallery.
+        found: how many searches compared a face with somebody.
+        needed: how many it takes.
+    """
+
+    def __init__(self, gallery_id: str, found: int, needed: int) -> None:
+        super().__init__(
+            f"{found} searches for unknown people compared a face with somebody in gallery {gallery_id!r}; "
+            f"this target takes at least {needed}"
+        )
+        self.gallery_id = gallery_id
+        self.found = found
+        self.needed = needed
 
 
 class StorageError(GalleryError):

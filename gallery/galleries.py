@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,13 +12,24 @@ import numpy as np
 import uuid_utils
 from numpy.typing import NDArray
 
+from gallery import calibrating
+from gallery.calibrating import Closest, Evidence
+from gallery.calibration import Chosen, standing
+from gallery.calibration_records import Standing
 from gallery.embeddings import normalized
 from gallery.enrolling import Enrolling, new_etag
-from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport, SubjectWithoutTemplates
+from gallery.errors import (
+    ContractMismatch,
+    EtagMismatch,
+    GalleryExists,
+    GalleryNotFound,
+    InvalidImport,
+    SubjectWithoutTemplates,
+)
 from gallery.pages import last_id, page_of
 from gallery.ranking import decide
 from gallery.records import Enrolled, Enrollment, Gallery, Identification, Page, Subject, Template
-from gallery.searchable import Searchable, Shelf
+from gallery.searchable import Searchable, Settings, Shelf
 from gallery.store import Store
 
 if TYPE_CHECKING:
@@ -36,8 +47,9 @@ class Galleries:
     raises :class:`gallery.errors.StorageError`, and the next deletion erases them too.
 
     Changes of one gallery wait for each other, so that two enrolments cannot pass the look-alike check side
-    by side. Searches wait for nothing and never touch the store. Thresholds are rounded to float32, as
-    similarities are, so that what is compared here and what a client sees agree.
+    by side. Searches wait for no change and for no other search, and touch no store but one that keeps the
+    index, or that other processes write to. Thresholds are rounded to float32, as similarities are, so that what
+    is compared here and what a client sees agree.
 
     A gallery of another contract than the server's can be listed, read, renamed and deleted; to enrol or to
     search raises :class:`gallery.errors.ContractMismatch`.
@@ -125,9 +137,123 @@ class Galleries:
                 new_etag=new_etag(),
                 at=datetime.now(UTC),
             )
-            searchable.threshold = gallery.threshold
-            searchable.mean_of_best = gallery.mean_of_best
+            searchable.settings = Settings.of(gallery)
             return gallery
+
+    def begin_calibration(self, gallery_id: str, *, etag: str = "") -> Gallery:
+        """The gallery that is to be calibrated, which can be searched.
+
+        Raises:
+            EtagMismatch: ``etag`` is not the current one.
+            ContractMismatch: the gallery is of another contract than the server.
+        """
+        self.need_searchable(gallery_id)
+        gallery = self._store.gallery(gallery_id)
+        if etag and etag != gallery.etag:
+            raise EtagMismatch(gallery_id, "", expected=gallery.etag, found=etag)
+        return gallery
+
+    def search_strangers(
+        self, gallery_id: str, probes: NDArray[np.float32], subject_ids: Sequence[str]
+    ) -> list[Closest]:
+        """Search for people among the others: see :func:`gallery.calibrating.closest`.
+
+        Raises:
+            ContractMismatch: the gallery is of another contract than the server.
+            InvalidEmbedding: a probe is of another dimension, not finite, or without a length.
+        """
+        searchable = self._shelf.find(gallery_id)
+        return calibrating.closest(
+            searchable.index_for(self._contract),
+            normalized(probes, dimension=self._dimension),
+            subject_ids,
+            mean_of_best=searchable.settings.mean_of_best,
+        )
+
+    def search_itself(self, gallery_id: str, cohort_id: str, *, check: Callable[[], None]) -> Evidence:
+        """Search for a gallery's own people among the others: see :func:`gallery.calibrating.among_others`.
+
+        Raises:
+            ContractMismatch: the gallery or the cohort is of another contract than the server.
+        """
+        searchable = self._shelf.find(gallery_id)
+        if cohort_id:
+            self.need_searchable(cohort_id)
+        return calibrating.among_others(
+            self._store,
+            searchable.index_for(self._contract),
+            gallery_id,
+            cohort_id,
+            mean_of_best=searchable.settings.mean_of_best,
+            check=check,
+        )
+
+    def calibrate(
+        self,
+        gallery: Gallery,
+        evidence: Evidence,
+        *,
+        target_fpir: float,
+        for_templates: int = 0,
+        without_suspects: bool = False,
+        etag: str = "",
+        validate_only: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> tuple[Gallery, Chosen]:
+        """Set a gallery's threshold to what its evidence says, and keep that with it.
+
+        Args:
+            gallery: what :meth:`begin_calibration` answered, before the searches.
+            evidence: the searches.
+            target_fpir: see :func:`gallery.calibrating.conclude`.
+            for_templates: the same.
+            without_suspects: the same.
+            etag: where it is set it must be the current one.
+            validate_only: answer as if, but keep nothing.
+            check: called before anything is kept; what it raises ends the calibration.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted meanwhile.
+            EtagMismatch: ``etag`` is not the current one.
+            TooFewSearches: fewer searches compared anything than such a target takes.
+        """
+        now = datetime.now(UTC)
+        calibration, chosen = calibrating.conclude(
+            gallery,
+            evidence,
+            target_fpir=target_fpir,
+            for_templates=for_templates,
+            without_suspects=without_suspects,
+            at=now,
+        )
+        check()
+        if validate_only:
+            return replace(gallery, threshold=chosen.threshold, calibration=calibration), chosen
+        with self._writing(gallery.gallery_id) as searchable:
+            if searchable.create_time != gallery.create_time:
+                raise GalleryNotFound(gallery.gallery_id)
+            kept = self._store.update_gallery(
+                gallery.gallery_id,
+                display_name=None,
+                threshold=chosen.threshold,
+                mean_of_best=None,
+                calibration=calibration,
+                etag=etag,
+                new_etag=new_etag(),
+                at=now,
+            )
+            searchable.settings = Settings.of(kept)
+            return kept, chosen
+
+    def calibration_of(self, gallery: Gallery) -> Standing:
+        """How the calibration of a gallery stands."""
+        return standing(
+            gallery.calibration,
+            contract=self._contract,
+            threshold=gallery.threshold,
+            mean_of_best=gallery.mean_of_best,
+            templates=gallery.template_count,
+        )
 
     def delete_gallery(self, gallery_id: str, *, force: bool = False, etag: str = "") -> None:
         """Delete a gallery; with ``force`` also where it holds subjects.
@@ -281,12 +407,18 @@ class Galleries:
         """
         searchable = self._shelf.find(gallery_id)
         index = searchable.index_for(self._contract if contract is None else contract)
-        applied = searchable.threshold if threshold is None else _float32(threshold)
+        settings = searchable.settings
+        applied = settings.threshold if threshold is None else _float32(threshold)
         ranked = index.search(
-            normalized(probes, dimension=self._dimension), subjects=max(2, top_k), mean_of_best=searchable.mean_of_best
+            normalized(probes, dimension=self._dimension), subjects=max(2, top_k), mean_of_best=settings.mean_of_best
         )
+        if not self._shelf.holds(searchable):
+            raise GalleryNotFound(gallery_id)  # deleted meanwhile, and perhaps half cleared
         return tuple(
-            decide(each.candidates, top_k=top_k, threshold=applied, templates_compared=each.templates_compared)
+            settings.rated(
+                decide(each.candidates, top_k=top_k, threshold=applied, templates_compared=each.templates_compared),
+                self._contract,
+            )
             for each in ranked
         )
 
@@ -300,7 +432,7 @@ class Galleries:
 
     def threshold(self, gallery_id: str) -> float:
         """The threshold that the next search of a gallery applies, [-1, 1]."""
-        return self._shelf.find(gallery_id).threshold
+        return self._shelf.find(gallery_id).settings.threshold
 
     def similarity_to_subject(self, gallery_id: str, subject_id: str, probe: NDArray[np.float32]) -> float:
         """Cosine of a probe, shape ``(dimension,)``, and the subject's best template, [-1, 1].
@@ -314,7 +446,7 @@ class Galleries:
         searchable = self._shelf.find(gallery_id)
         index = searchable.index_for(self._contract)
         unit = normalized(probe[None], dimension=self._dimension)[0]
-        similarity = index.similarity(subject_id, unit, mean_of_best=searchable.mean_of_best)
+        similarity = index.similarity(subject_id, unit, mean_of_best=searchable.settings.mean_of_best)
         if similarity is None:
             self._store.subject(gallery_id, subject_id)
             raise SubjectWithoutTemplates(gallery_id, subject_id)

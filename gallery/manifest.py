@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from gallery import names
+from gallery import calibration_json, names
+from gallery.calibration_json import InvalidCalibration
+from gallery.calibration_records import Calibration
 from gallery.errors import InvalidImport
 from gallery.records import MAX_MEAN_OF_BEST
 
 FORMAT = "facet-gallery"
 VERSION = 1
+
+MAX_BYTES = (1 << 16) + calibration_json.MAX_TEXT
+"""Bytes of a manifest that is read."""
 
 _MAX_DIMENSION = 1 << 14
 
@@ -34,6 +39,7 @@ class Manifest:
         subjects: how many subjects are in them.
         templates: how many templates are in them.
         contents_sha256: hexadecimal digest of all values; see :class:`gallery.parquet_format.ContentsDigest`.
+        calibration: see :class:`gallery.records.Gallery`; files that were made before there were any have none.
     """
 
     contract: str
@@ -47,11 +53,15 @@ class Manifest:
     subjects: int
     templates: int
     contents_sha256: str
+    calibration: Calibration | None = None
 
 
 def to_json(manifest: Manifest) -> bytes:
     """The manifest as it stands in a file, UTF-8."""
-    plain = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
+    plain = {"format": FORMAT, "version": VERSION, **asdict(replace(manifest, calibration=None))}
+    del plain["calibration"]
+    if manifest.calibration is not None:
+        plain["calibration"] = calibration_json.to_plain(manifest.calibration)
     return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -61,6 +71,8 @@ def from_json(text: bytes) -> Manifest:
     Raises:
         InvalidImport: it is no manifest, one of another format or a newer version, or has a bad field.
     """
+    if len(text) > MAX_BYTES:
+        raise InvalidImport(f"the manifest has more than {MAX_BYTES} bytes")
     try:
         plain = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -72,8 +84,8 @@ def from_json(text: bytes) -> Manifest:
         raise InvalidImport(
             f"the file is of version {str(version)[:20]}; this server reads version {VERSION}", field="version"
         )
-    values = {name: _checked(plain, name, *_RULES[name]) for name in Manifest.__dataclass_fields__}
-    return Manifest(**values)
+    values = {name: _checked(plain, name, *rule) for name, rule in _RULES.items()}
+    return Manifest(**values, calibration=_calibration(plain.get("calibration")))
 
 
 def _checked(plain: dict[str, Any], name: str, kind: type, is_good: Callable[[Any], bool]) -> Any:
@@ -89,6 +101,13 @@ def _checked(plain: dict[str, Any], name: str, kind: type, is_good: Callable[[An
     if not good:
         raise InvalidImport(f"is out of range{names.shown(str(value))}", field=f"manifest.{name}")
     return value
+
+
+def _calibration(plain: Any) -> Calibration | None:
+    try:
+        return None if plain is None else calibration_json.from_plain(plain)
+    except InvalidCalibration as error:
+        raise InvalidImport(str(error), field="manifest.calibration") from error
 
 
 def _is_count(value: int) -> bool:

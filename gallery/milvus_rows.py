@@ -9,6 +9,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery import calibration_json
+from gallery.calibration_json import InvalidCalibration
+from gallery.calibration_records import Calibration
+from gallery.errors import StorageUnavailable
 from gallery.milvus_connection import Row
 from gallery.milvus_schema import VECTOR, fields_of, with_no_vector
 from gallery.records import Gallery, Subject, Template
@@ -50,6 +54,7 @@ def gallery_row(gallery: Gallery, key: int) -> Row:
             "created": microseconds(gallery.create_time),
             "updated": microseconds(gallery.update_time),
             "etag": gallery.etag,
+            "calibration": calibration_json.to_text(gallery.calibration),
         }
     )
 
@@ -67,6 +72,7 @@ def gallery_of(row: Row, *, subjects: int, templates: int) -> Gallery:
         create_time=_time(row["created"]),
         update_time=_time(row["updated"]),
         etag=row["etag"],
+        calibration=_calibration(row),
     )
 
 
@@ -163,6 +169,15 @@ def request_row(template: Template, gallery: int, request: Request) -> Row:
 def microseconds(time: datetime) -> int:
     """As times are stored: since 1970 in UTC."""
     return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _calibration(row: Row) -> Calibration | None:
+    try:
+        return calibration_json.from_text(row["calibration"])
+    except InvalidCalibration as error:
+        raise StorageUnavailable(
+            f"the calibration of gallery {row['id']!r} is not as it was written: {error}"
+        ) from error
 
 
 def _time(microseconds: int) -> datetime:

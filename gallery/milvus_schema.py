@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gallery.calibration_json import MAX_TEXT
 from gallery.errors import SchemaTooNew, StorageUnavailable
 from gallery.milvus_connection import Milvus
 from gallery.names import MAX_ID, MAX_NAME
@@ -48,6 +49,7 @@ _FIELDS: dict[str, tuple[_Text | tuple[str, str], ...]] = {
         ("created", "INT64"),
         ("updated", "INT64"),
         _Text("etag", _ID),
+        _Text("calibration", MAX_TEXT),
     ),
     "subjects": (
         (_GALLERY, "INT64"),
@@ -189,7 +191,7 @@ class Collections:
             raise SchemaTooNew(f"collection {self.galleries}", version, VERSION)
         if not found:
             numbers = {"threshold": 0.0, _GALLERY: 0, "mean_of_best": VERSION, "created": 0, "updated": 0}
-            texts = dict.fromkeys(("id", "display_name", "contract", "etag"), _NOBODY)
+            texts = dict.fromkeys(("id", "display_name", "contract", "etag", "calibration"), _NOBODY)
             self._milvus.put(self.galleries, [with_no_vector(numbers | texts)])
 
 

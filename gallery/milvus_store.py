@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration_records import Calibration
 from gallery.errors import EtagMismatch, GalleryExists, GalleryNotEmpty, StorageBusy, SubjectNotFound, TemplateNotFound
 from gallery.milvus_connection import Milvus, Row, quoted
 from gallery.milvus_faces import FaceReader
@@ -137,6 +138,7 @@ class MilvusStore:
         display_name: str | None,
         threshold: float | None,
         mean_of_best: int | None,
+        calibration: Calibration | None = None,
         etag: str,
         new_etag: str,
         at: datetime,
@@ -150,6 +152,7 @@ class MilvusStore:
             display_name=before.display_name if display_name is None else display_name,
             threshold=before.threshold if threshold is None else threshold,
             mean_of_best=before.mean_of_best if mean_of_best is None else mean_of_best,
+            calibration=calibration or before.calibration,
             etag=new_etag,
             update_time=at,
         )

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration_records import Calibration, CalibrationState
+
 T = TypeVar("T")
 
 Box = tuple[float, float, float, float]
@@ -35,8 +37,9 @@ class Gallery:
         subject_count: how many subjects it holds.
         template_count: how many templates it holds.
         create_time: UTC, to the microsecond.
-        update_time: when name or threshold was last changed; UTC, to the microsecond.
-        etag: opaque; another one after every change of name or threshold.
+        update_time: when name, threshold or calibration was last changed; UTC, to the microsecond.
+        etag: opaque; another one after every change of name, threshold or calibration.
+        calibration: how its threshold was last chosen from evidence; ``None`` where it never was.
     """
 
     gallery_id: str
@@ -49,6 +52,7 @@ class Gallery:
     create_time: datetime
     update_time: datetime
     etag: str
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,9 @@ class Identification:
         threshold: the one that was applied.
         margin: similarity of the best subject less that of the next; ``None`` where there are fewer than two.
         templates_compared: how many templates were compared.
+        calibration: how the gallery's calibration stands.
+        false_positive_rate: the chance that the best similarity of an unknown person is as high as the best
+            candidate's; ``None`` without a candidate, or a calibration that says so.
     """
 
     decision: Decision
@@ -239,6 +246,8 @@ class Identification:
     threshold: float
     margin: float | None
     templates_compared: int
+    calibration: CalibrationState = CalibrationState.NOT_CALIBRATED
+    false_positive_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

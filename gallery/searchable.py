@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from gallery.calibration import OF_OTHER_SIMILARITIES, false_positive_rate, standing
+from gallery.calibration_records import Calibration
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageUnavailable
 from gallery.index import Index
 from gallery.memory_index import MemoryIndex
-from gallery.records import Gallery
+from gallery.records import Gallery, Identification
 from gallery.store import Store
 
 REFRESHED_SECONDS = 1.0
@@ -19,6 +21,37 @@ REFRESHED_SECONDS = 1.0
 
 _LISTED_AT_ONCE = 1000
 _LOADED_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a search does with similarities; see :class:`gallery.records.Gallery` for the attributes."""
+
+    threshold: float
+    mean_of_best: int
+    calibration: Calibration | None
+
+    @staticmethod
+    def of(gallery: Gallery) -> Settings:
+        """Those of a gallery."""
+        return Settings(gallery.threshold, gallery.mean_of_best, gallery.calibration)
+
+    def rated(self, found: Identification, contract: str) -> Identification:
+        """An answer with what the calibration says of it, under the server's contract."""
+        calibration, templates = self.calibration, found.templates_compared
+        if calibration is None:
+            return found
+        stands = standing(
+            calibration,
+            contract=contract,
+            threshold=self.threshold,
+            mean_of_best=self.mean_of_best,
+            templates=templates,
+        )
+        rate = None
+        if found.candidates and not OF_OTHER_SIMILARITIES.intersection(stands.reasons):
+            rate = false_positive_rate(calibration, found.candidates[0].similarity, templates)
+        return replace(found, calibration=stands.state, false_positive_rate=rate)
 
 
 @dataclass(slots=True)
@@ -30,23 +63,23 @@ class Searchable:
         create_time: tells it from a later one of the same id.
         gallery_contract: the embedding contract of its templates.
         server_contract: that of the server's model.
-        threshold: the gallery's, as it is now.
-        mean_of_best: the gallery's, as it is now.
+        settings: the gallery's, as they are now; replaced as one, so that a search takes those that belong together.
         index: its templates; ``None`` where the two contracts differ.
         good_until: when the store has to be asked again, by the monotonic clock; never, where only this process
             writes to it.
         writing: held by whoever changes the gallery.
+        refreshing: held by whoever asks the store again.
     """
 
     gallery_id: str
     create_time: datetime
     gallery_contract: str
     server_contract: str
-    threshold: float
-    mean_of_best: int
+    settings: Settings
     index: Index | None
     good_until: float
     writing: threading.Lock = field(default_factory=threading.Lock)
+    refreshing: threading.Lock = field(default_factory=threading.Lock)
 
     def index_for(self, contract: str) -> Index:
         """The index, for embeddings of a contract.
@@ -93,10 +126,16 @@ class Shelf:
             GalleryNotFound: there is none.
         """
         found = self._galleries.get(gallery_id)
-        if found is not None and time.monotonic() < found.good_until:
+        if found is None:
+            with self.changing:
+                return self._galleries.get(gallery_id) or self.put(self._store.gallery(gallery_id))
+        # One asks the store again; others take the gallery as it was meanwhile.
+        if time.monotonic() < found.good_until or not found.refreshing.acquire(blocking=False):
             return found
-        with self.changing:
-            return self._read(gallery_id)
+        try:
+            return self._refreshed(found)
+        finally:
+            found.refreshing.release()
 
     def holds(self, searchable: Searchable) -> bool:
         """Whether this is still the gallery of its id."""
@@ -121,8 +160,7 @@ class Shelf:
             gallery.create_time,
             gallery.contract,
             self._contract,
-            gallery.threshold,
-            gallery.mean_of_best,
+            Settings.of(gallery),
             index,
             good_until,
         )
@@ -133,19 +171,21 @@ class Shelf:
         """Let go of a gallery that is no longer in the store."""
         self._galleries.pop(gallery_id, None)
 
-    def _read(self, gallery_id: str) -> Searchable:
+    def _refreshed(self, found: Searchable) -> Searchable:
+        settings = found.settings
         try:
-            gallery = self._store.gallery(gallery_id)
+            gallery = self._store.gallery(found.gallery_id)
         except GalleryNotFound:
-            self.drop(gallery_id)
+            with self.changing:
+                if self.holds(found):
+                    self.drop(found.gallery_id)
             raise
-        found = self._galleries.get(gallery_id)
-        if found is None or found.create_time != gallery.create_time:
-            return self.put(gallery)
-        found.threshold = gallery.threshold
-        found.mean_of_best = gallery.mean_of_best
-        if found.good_until != math.inf:
-            found.good_until = time.monotonic() + REFRESHED_SECONDS
+        if found.create_time != gallery.create_time:
+            with self.changing:
+                return self.put(gallery)
+        if found.settings is settings:  # else somebody here has changed them since they were read
+            found.settings = Settings.of(gallery)
+        found.good_until = time.monotonic() + REFRESHED_SECONDS
         return found
 
     def _loaded(self, gallery: Gallery) -> MemoryIndex:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration_records import Calibration
 from gallery.index import Index
 from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
 
@@ -85,6 +86,7 @@ class Store(Protocol):
         display_name: str | None,
         threshold: float | None,
         mean_of_best: int | None,
+        calibration: Calibration | None = None,
         etag: str,
         new_etag: str,
         at: datetime,

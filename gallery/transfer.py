@@ -81,6 +81,7 @@ def imported(manifest: Manifest, gallery_id: str) -> Gallery:
         create_time=now,
         update_time=now,
         etag=new_etag(),
+        calibration=manifest.calibration,
     )
 
 
@@ -124,6 +125,7 @@ def _manifest(gallery: Gallery, dimension: int) -> Manifest:
         subjects=0,
         templates=0,
         contents_sha256="",
+        calibration=gallery.calibration,
     )
 
 

@@ -15,6 +15,8 @@ from recognizer.scrfd import ScrfdDetector, suppress
 
 CELL = 32
 """Frames are multiples of the coarsest stride."""
+LEAST_CANDIDATE = 0.02
+"""What the detector itself believes less than this is noise, of which it has more than can be looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,18 @@ class FinderSettings:
     @property
     def candidate_score(self) -> float:
         """The least score that context can lift to ``min_score``."""
-        return max(0.0, (self.min_score - self.context) / (1 - self.context))
+        return self.candidates_for(self.min_score)
+
+    def candidates_for(self, min_score: float) -> float:
+        """The least score that context can lift to another ``min_score``, but :data:`LEAST_CANDIDATE` at least."""
+        return max(LEAST_CANDIDATE, (min_score - self.context) / (1 - self.context))
 
 
 class FaceFinder:
     """Finds faces with SCRFD over the whole frame, then looks again inside persons that showed none.
 
     Args:
-        detector: its own least score is low enough for context to lift what it answers:
-            :attr:`FinderSettings.candidate_score`.
+        detector: the network; its own least score does not matter.
         settings: how hard to look.
     """
 
@@ -67,39 +72,49 @@ class FaceFinder:
         self._settings = settings or FinderSettings()
 
     def find(
-        self, picture: NDArray[np.uint8], persons: NDArray[np.float32], check: Callable[[], None] = lambda: None
+        self,
+        picture: NDArray[np.uint8],
+        persons: NDArray[np.float32],
+        check: Callable[[], None] = lambda: None,
+        min_score: float | None = None,
     ) -> Faces:
         """Find the faces of a picture.
+
+        Where to look again is decided by the finder's own least score, whatever ``min_score`` is, and fainter faces
+        neither suppress surer ones nor take their persons: a lower score adds faces and changes none.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.
             persons: boxes ``(m, 4)`` of persons, xyxy pixels, the surest first.
             check: called between looks; what it raises ends the search.
+            min_score: faces below are not answered, [0, 1]; the finder's own where ``None``.
         """
         settings = self._settings
-        faces = self._look(picture)
+        wanted = settings.min_score if min_score is None else min_score
+        least = settings.candidates_for(min(wanted, settings.min_score))
+        faces = self._look(picture, least)
         check()
-        if not len(faces):
-            faces = self._look_with_margin(picture)
+        if not (faces.scores >= settings.candidate_score).any():
+            faces = Faces.joined([faces, self._look_with_margin(picture, least)])
             check()
-        faces = suppress(Faces.joined([faces, *self._look_again(picture, faces, persons)]))
+        faces = suppress(Faces.joined([faces, *self._look_again(picture, faces, persons, least)]))
         supported = faces_of_persons(faces, persons) >= 0
         gain = np.where(supported, settings.context * (1 - faces.scores), 0)
         faces = Faces(faces.boxes, faces.landmarks, (faces.scores + gain).astype(np.float32))
         by_score = faces.take(np.argsort(-faces.scores, kind="stable"))
         tall = by_score.boxes[:, 3] - by_score.boxes[:, 1] >= settings.min_height
-        return by_score.take(np.flatnonzero(tall & (by_score.scores >= settings.min_score)))
+        return by_score.take(np.flatnonzero(tall & (by_score.scores >= wanted)))
 
-    def _look(self, picture: NDArray[np.uint8]) -> Faces:
+    def _look(self, picture: NDArray[np.uint8], least: float) -> Faces:
         """A fine look, and where that frame is large a coarse one, which sees the faces too large for it."""
         longest = max(picture.shape[:2])
         fine = min(self._settings.fine_side, longest * self._settings.max_enlargement)
-        looks = [self._detector.detect(picture, _frame(picture, fine))]
+        looks = [self._detector.detect(picture, _frame(picture, fine), least)]
         if fine >= 1.5 * self._settings.coarse_side:
-            looks.append(self._detector.detect(picture, _frame(picture, self._settings.coarse_side)))
+            looks.append(self._detector.detect(picture, _frame(picture, self._settings.coarse_side), least))
         return suppress(Faces.joined(looks))
 
-    def _look_with_margin(self, picture: NDArray[np.uint8]) -> Faces:
+    def _look_with_margin(self, picture: NDArray[np.uint8], least: float) -> Faces:
         """Look at the picture in the middle of a dark frame of twice its size: a face that fills it needs room."""
         height, width = picture.shape[:2]
         scale = min(1.0, self._settings.coarse_side / 2 / max(height, width))
@@ -108,10 +123,12 @@ class FaceFinder:
         roomy = np.zeros((2 * rows, 2 * columns, 3), np.uint8)
         top, left = rows // 2, columns // 2
         roomy[top : top + rows, left : left + columns] = inner
-        faces = self._detector.detect(roomy, _frame(roomy, max(roomy.shape[:2])))
+        faces = self._detector.detect(roomy, _frame(roomy, max(roomy.shape[:2])), least)
         return faces.moved(-left, -top).scaled(width / columns, height / rows)
 
-    def _look_again(self, picture: NDArray[np.uint8], faces: Faces, persons: NDArray[np.float32]) -> list[Faces]:
+    def _look_again(
+        self, picture: NDArray[np.uint8], faces: Faces, persons: NDArray[np.float32], least: float
+    ) -> list[Faces]:
         """The surest face of each person that showed none, where a head may be."""
         settings = self._settings
         if not settings.second_look_side or not len(persons):
@@ -127,7 +144,7 @@ class FaceFinder:
         frame = (settings.second_look_side, settings.second_look_side)
         found = []
         for person, (x1, y1, _, _), faces_in_crop in zip(
-            chosen, regions, self._detector.detect_batch(crops, frame), strict=True
+            chosen, regions, self._detector.detect_batch(crops, frame, least), strict=True
         ):
             best = faces_in_crop.take(range(min(1, len(faces_in_crop)))).moved(x1, y1)
             if (faces_of_persons(best, person[None]) >= 0).any():

@@ -45,24 +45,29 @@ class ScrfdDetector:
         self._min_score = min_score
         self._batched = len(session.outputs[0].shape) == 3
 
-    def detect(self, picture: NDArray[np.uint8], frame: tuple[int, int]) -> Faces:
+    def detect(self, picture: NDArray[np.uint8], frame: tuple[int, int], min_score: float | None = None) -> Faces:
         """Find the faces of a picture.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.
             frame: width and height, multiples of 32, of what the network sees: the picture is scaled to fit and
                 laid into the top-left corner.
+            min_score: faces below are not answered, [0, 1]; the detector's own where ``None``. As better faces
+                suppress others and never the other way round, a lower score adds faces and changes none.
         """
-        return self.detect_batch([picture], frame)[0]
+        return self.detect_batch([picture], frame, min_score)[0]
 
-    def detect_batch(self, pictures: Sequence[NDArray[np.uint8]], frame: tuple[int, int]) -> list[Faces]:
+    def detect_batch(
+        self, pictures: Sequence[NDArray[np.uint8]], frame: tuple[int, int], min_score: float | None = None
+    ) -> list[Faces]:
         """Find the faces of several pictures, each in a frame of the same size; see :meth:`detect`."""
         width, height = frame
         canvas = np.zeros((len(pictures), height, width, 3), np.uint8)
         scales = [_lay_into(canvas[i], picture) for i, picture in enumerate(pictures)]
         blob = cv2.dnn.blobFromImages(list(canvas), 1 / 128.0, (width, height), (127.5, 127.5, 127.5), swapRB=True)
         outputs = self._run(np.asarray(blob, np.float32))
-        return [self._decode([output[i] for output in outputs], frame, scale) for i, scale in enumerate(scales)]
+        least = self._min_score if min_score is None else min_score
+        return [self._decode([output[i] for output in outputs], frame, scale, least) for i, scale in enumerate(scales)]
 
     def _run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Nine outputs with a batch axis, also from a model that takes one picture a run."""
@@ -71,11 +76,13 @@ class ScrfdDetector:
         runs = [self._session.run(blob[i : i + 1]) for i in range(len(blob))]
         return [np.stack(tensors) for tensors in zip(*runs, strict=True)]
 
-    def _decode(self, outputs: list[NDArray[np.float32]], frame: tuple[int, int], scale: float) -> Faces:
+    def _decode(
+        self, outputs: list[NDArray[np.float32]], frame: tuple[int, int], scale: float, min_score: float
+    ) -> Faces:
         boxes, landmarks, scores = [], [], []
         for level, stride in enumerate(STRIDES):
             level_scores = outputs[level][:, 0]
-            found = np.flatnonzero(level_scores >= self._min_score)
+            found = np.flatnonzero(level_scores >= min_score)
             if not found.size:
                 continue
             centres = _anchor_centres(frame, stride)[found]

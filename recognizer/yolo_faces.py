@@ -52,8 +52,17 @@ class YoloFaceFinder:
         self._min_height = min_height
 
     def find(
-        self, picture: NDArray[np.uint8], _persons: NDArray[np.float32], _check: Callable[[], None] = lambda: None
+        self,
+        picture: NDArray[np.uint8],
+        _persons: NDArray[np.float32],
+        _check: Callable[[], None] = lambda: None,
+        min_score: float | None = None,
     ) -> Faces:
-        """Find the faces of an upright BGR picture ``(h, w, 3)`` in one look; persons do not matter to this model."""
-        found = self._detector.detect(picture)
+        """Find the faces of an upright BGR picture ``(h, w, 3)`` in one look; persons do not matter to this model.
+
+        Args:
+            picture: the picture.
+            min_score: only faces with a score above this, [0, 1]; the detector's own where ``None``.
+        """
+        found = self._detector.detect(picture, min_score=min_score)
         return faces_of(found, self._detector.class_names, min_height=self._min_height)

@@ -21,7 +21,7 @@ from scripts import choices, console, sources
 from scripts.local_server import interrupted_by_sigterm
 from scripts.pictures import Unsendable, most_bytes
 from scripts.pictures import read as read_picture
-from scripts.rendering import as_dict
+from scripts.rendering import as_dict, threshold_line
 
 WORDS = {
     "FACE_NOT_FOUND": "no face",
@@ -151,14 +151,21 @@ def list_subjects(
 ) -> None:
     """List the people of a gallery."""
     with console.connect(address, token, root_certificates) as client:
+        found = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
         subjects = list(client.subjects(gallery))
     if as_json:
-        console.print_json({"gallery": gallery, "subjects": [as_dict(subject) for subject in subjects]})
+        said = {
+            "gallery": gallery,
+            "threshold": found.threshold,
+            "calibration_state": as_dict(found)["calibration_state"],
+        }
+        console.print_json(said | {"subjects": [as_dict(subject) for subject in subjects]})
         return
     table = Table("subject", "name", "templates", "enrolled (UTC)", title=f"{gallery}: {len(subjects)} people")
     for subject in subjects:
         table.add_row(subject.subject_id, subject.display_name, str(subject.template_count), _when(subject.create_time))
     console.out.print(table)
+    console.out.print(threshold_line(found))
 
 
 @app.command()

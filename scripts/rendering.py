@@ -9,11 +9,19 @@ from google.protobuf.message import Message
 from rich.table import Table
 from rich.text import Text
 
+from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
+from gallery.calibration import at_size
 
 STAGES = ("decode", "queue", "detect", "faces", "align", "embed", "search", "total")
 
+_STALE_REASONS = {
+    gallery_pb.STALE_REASON_OUTGROWN: "the gallery has outgrown it",
+    gallery_pb.STALE_REASON_CONTRACT_CHANGED: "the model is another",
+    gallery_pb.STALE_REASON_THRESHOLD_CHANGED: "the threshold was set by hand since",
+    gallery_pb.STALE_REASON_MEAN_OF_BEST_CHANGED: "mean_of_best was changed since",
+}
 _UNDECIDED = {pb.DECISION_REFUSED: "refused: too poor"}
 
 
@@ -51,6 +59,33 @@ def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
             f"{face.face.quality.value:.2f}",
         )
     return table
+
+
+def threshold_line(gallery: gallery_pb.Gallery) -> str:
+    """The threshold of a gallery, and what is known of it, in a line."""
+    said = f"threshold {gallery.threshold:.4f}"
+    if not gallery.HasField("calibration"):
+        return f"{said}, not calibrated: see scripts/calibrate.py"
+    chosen = gallery.calibration
+    said += f", calibrated {chosen.create_time.ToDatetime():%Y-%m-%d} for {interval(chosen, chosen.for_template_count)}"
+    if not gallery.stale_reasons:
+        return said
+    reasons = ", ".join(_STALE_REASONS.get(reason, "changed") for reason in gallery.stale_reasons)
+    return f"{said}; stale: {reasons}; see scripts/calibrate.py"
+
+
+def interval(chosen: gallery_pb.Calibration, templates: int) -> str:
+    """The FPIR of a calibration in a gallery of so many templates, with its interval."""
+    value, low, high = (
+        percent(at_size(share, chosen.template_count, templates))
+        for share in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
+    )
+    return f"FPIR {value} (95 % interval {low} to {high}) at {templates} templates"
+
+
+def percent(share: float) -> str:
+    """A share in three digits."""
+    return f"{100 * share:.3g} %"
 
 
 def timings_line(timings: types_pb2.Timings) -> str:

@@ -168,6 +168,14 @@ class IdentificationConfig(_Section):
         return QualityLimits(self.min_face_size, self.min_sharpness, self.max_turn)
 
 
+class VerificationConfig(_Section):
+    """How Verify decides between two pictures."""
+
+    threshold: float = Field(0.28, ge=-1, le=1)
+    """Similarity from which two faces are of one person, where the request does not say. Where the default comes
+    from: docs/evaluation.md."""
+
+
 class GalleryConfig(_Section):
     """Where galleries are kept, and how they decide."""
 
@@ -243,6 +251,7 @@ class Config(BaseSettings):
     detection: DetectionConfig = DetectionConfig()
     enrollment: EnrollmentConfig = EnrollmentConfig()
     identification: IdentificationConfig = IdentificationConfig()
+    verification: VerificationConfig = VerificationConfig()
     gallery: GalleryConfig = GalleryConfig()
     log: LogConfig = LogConfig()
 

@@ -16,6 +16,7 @@ from detector.yolo import Detections
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2 as pb
+from gallery.calibration_records import Calibration, CalibrationSource, CalibrationState, StaleReason, Standing
 from gallery.records import Decision, Gallery, Identification, Subject, Template
 from recognizer import choice
 from recognizer.faces import Faces
@@ -33,6 +34,22 @@ _DECISIONS = {
     Decision.MATCH: recognition_pb.DECISION_MATCH,
     Decision.UNKNOWN: recognition_pb.DECISION_UNKNOWN,
     Decision.REFUSED: recognition_pb.DECISION_REFUSED,
+}
+_STATES = {
+    CalibrationState.NOT_CALIBRATED: pb.CALIBRATION_STATE_NOT_CALIBRATED,
+    CalibrationState.CURRENT: pb.CALIBRATION_STATE_CURRENT,
+    CalibrationState.STALE: pb.CALIBRATION_STATE_STALE,
+}
+_STALE_REASONS = {
+    StaleReason.OUTGROWN: gallery_pb.STALE_REASON_OUTGROWN,
+    StaleReason.CONTRACT_CHANGED: gallery_pb.STALE_REASON_CONTRACT_CHANGED,
+    StaleReason.THRESHOLD_CHANGED: gallery_pb.STALE_REASON_THRESHOLD_CHANGED,
+    StaleReason.MEAN_OF_BEST_CHANGED: gallery_pb.STALE_REASON_MEAN_OF_BEST_CHANGED,
+}
+_SOURCES = {
+    CalibrationSource.PROBES: gallery_pb.CALIBRATION_SOURCE_PROBES,
+    CalibrationSource.ITSELF: gallery_pb.CALIBRATION_SOURCE_ITSELF,
+    CalibrationSource.ITSELF_AND_COHORT: gallery_pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT,
 }
 
 
@@ -144,6 +161,7 @@ def scene_objects(scene: Scene, class_names: tuple[str, ...], *, wanted: bool) -
 
 def identification(found: Identification) -> recognition_pb.Identification:
     """The answer of a gallery."""
+    is_compared = found.decision is not Decision.REFUSED
     return recognition_pb.Identification(
         decision=_DECISIONS[found.decision],
         candidates=[
@@ -158,11 +176,13 @@ def identification(found: Identification) -> recognition_pb.Identification:
         threshold=found.threshold,
         margin=found.margin,
         templates_compared=found.templates_compared,
+        calibration=_STATES[found.calibration] if is_compared else pb.CALIBRATION_STATE_UNSPECIFIED,
+        false_positive_rate=found.false_positive_rate,
     )
 
 
-def gallery(record: Gallery) -> gallery_pb.Gallery:
-    """A gallery."""
+def gallery(record: Gallery, stands: Standing) -> gallery_pb.Gallery:
+    """A gallery, and how its calibration stands."""
     return gallery_pb.Gallery(
         gallery_id=record.gallery_id,
         display_name=record.display_name,
@@ -174,6 +194,32 @@ def gallery(record: Gallery) -> gallery_pb.Gallery:
         update_time=timestamp(record.update_time),
         etag=record.etag,
         mean_of_best=record.mean_of_best,
+        calibration=None if record.calibration is None else _calibration(record.calibration),
+        calibration_state=_STATES[stands.state],
+        stale_reasons=[_STALE_REASONS[reason] for reason in stands.reasons],
+    )
+
+
+def _calibration(record: Calibration) -> gallery_pb.Calibration:
+    return gallery_pb.Calibration(
+        target_fpir=record.target_fpir,
+        threshold=record.threshold,
+        fpir=record.fpir,
+        fpir_low=record.fpir_low,
+        fpir_high=record.fpir_high,
+        model=record.model,
+        source=_SOURCES[record.source],
+        data_set=record.data_set,
+        data_set_sha256=record.data_set_sha256,
+        search_count=record.searches,
+        identity_count=record.identities,
+        failure_count=record.failures,
+        template_count=record.templates,
+        for_template_count=record.for_templates,
+        contract=record.contract,
+        mean_of_best=record.mean_of_best,
+        create_time=timestamp(record.create_time),
+        curve=[gallery_pb.CalibrationPoint(similarity=similarity, fpir=fpir) for similarity, fpir in record.curve],
     )
 
 

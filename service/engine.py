@@ -115,6 +115,8 @@ class Engine:
         contract: the embedding contract.
         dimension: values of an embedding.
         class_names: of the objects that are found.
+        face_min_score: faces below are not answered unless asked for.
+        object_min_score: nor are objects.
 
     Raises:
         ModelError: a model is missing, damaged, or not of a kind that is understood.
@@ -137,6 +139,10 @@ class Engine:
         self.contract = self._embedder.contract
         self.dimension = self._embedder.dimension
         self.class_names = self._objects.class_names if self._objects else ()
+        self.object_min_score = config.detection.object_min_score
+        self.face_min_score = config.detection.face_min_score
+        if self._finder is None:
+            self.face_min_score = max(self.face_min_score, self.object_min_score)
         self._person_id = self.class_names.index(PERSON_CLASS) if PERSON_CLASS in self.class_names else -1
 
     def decode(self, source: Source, work: Work) -> NDArray[np.uint8]:
@@ -146,8 +152,8 @@ class Engine:
         work.check()
         return picture
 
-    def detect(self, picture: NDArray[np.uint8], work: Work) -> Detections:
-        """Find objects.
+    def detect(self, picture: NDArray[np.uint8], work: Work, *, min_score: float | None = None) -> Detections:
+        """Find objects, those above the server's own least score or another one.
 
         Raises:
             NoObjectDetector: there is none.
@@ -155,25 +161,32 @@ class Engine:
         if self._objects is None:
             raise NoObjectDetector("this server runs without an object detector (models.objects)")
         with work.stopwatch.stage("detect"):
-            objects = self._objects.detect(picture)
+            objects = self._objects.detect(picture, min_score=min_score)
         work.check()
         return objects
 
-    def look(self, source: Source, work: Work) -> Scene:
-        """Find the objects and the faces of a picture."""
+    def look(self, source: Source, work: Work, *, face_min_score: float | None = None) -> Scene:
+        """Find the objects and the faces of a picture.
+
+        Args:
+            source: the picture.
+            work: the request.
+            face_min_score: faces below are not answered; the server's own where ``None``. A lower one adds faces and
+                changes none.
+        """
         picture = self.decode(source, work)
-        objects = self.detect(picture, work) if self._objects else _NO_OBJECTS
+        least = self.face_min_score if face_min_score is None else face_min_score
+        found = _NO_OBJECTS
+        if self._objects:
+            faintest = min(least, self.object_min_score) if self._finder is None else None
+            found = self.detect(picture, work, min_score=faintest)
+        objects = found.above(self.object_min_score)
         is_person = np.flatnonzero(objects.class_ids == self._person_id)
         with work.stopwatch.stage("faces"):
             if self._finder is None:
-                faces = faces_of(
-                    objects,
-                    self.class_names,
-                    min_score=self._detection.face_min_score,
-                    min_height=self._detection.face_min_height,
-                )
+                faces = faces_of(found, self.class_names, min_score=least, min_height=self._detection.face_min_height)
             else:
-                faces = self._finder.find(picture, objects.boxes[is_person], work.check)
+                faces = self._finder.find(picture, objects.boxes[is_person], work.check, face_min_score)
             faces = faces.take(range(min(len(faces), self._detection.max_faces)))
             owners = faces_of_persons(faces, objects.boxes[is_person])
         persons = np.where(owners >= 0, np.append(is_person, -1)[owners], -1)

@@ -39,6 +39,10 @@ class TransferStalled(Exception):
     """The client of an export takes nothing, or that of an import sends nothing."""
 
 
+class CalibrationUnderWay(Exception):
+    """The gallery is being calibrated already."""
+
+
 class UnreadableMessage(Exception):
     """The bytes of a request are not the message that the method takes."""
 
@@ -84,17 +88,27 @@ class _Failure:
 
 def to_status(error: BaseException) -> Status | None:
     """The status that a client gets to see for an error; ``None`` for one that nobody foresaw."""
-    to_blame = ""
-    if isinstance(error, Blamed) and error.__cause__ is not None:
-        to_blame, error = error.field, error.__cause__
-    failure = _of_request(error, to_blame) or _of_gallery(error, to_blame) or _of_server(error)
+    failure = _failure_of(error)
     return failure.status() if failure else None
+
+
+def reason_of(error: BaseException) -> str:
+    """The stable reason that a client gets to see for an error; INTERNAL for one that nobody foresaw."""
+    failure = _failure_of(error)
+    return failure.reason if failure else "INTERNAL"
 
 
 def internal(request_id: str) -> Status:
     """The status of an error that nobody foresaw: says where to look, and nothing else."""
     message = f"internal error; the server's log has the details under the request id {request_id}"
     return _Failure(grpc.StatusCode.INTERNAL, "INTERNAL", message, metadata={"request_id": request_id}).status()
+
+
+def _failure_of(error: BaseException) -> _Failure | None:
+    to_blame = ""
+    if isinstance(error, Blamed) and error.__cause__ is not None:
+        to_blame, error = error.field, error.__cause__
+    return _of_request(error, to_blame) or _of_gallery(error, to_blame) or _of_server(error)
 
 
 def _of_request(error: BaseException, to_blame: str) -> _Failure | None:
@@ -162,6 +176,9 @@ def _of_gallery(error: BaseException, to_blame: str) -> _Failure | None:
             where |= {"field": name} if name else {}
             details = _bad_request("chunk", message)
             return _Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMPORT", message, details, where)
+        case gallery.TooFewSearches(found=found, needed=needed):
+            counts = {"found": str(found), "needed": str(needed)}
+            return _Failure(unmet, "TOO_FEW_SEARCHES", message, _resource(error), counts)
         case gallery.StorageFull():
             return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL", "there is no room for the database")
         case gallery.StorageError():
@@ -187,6 +204,9 @@ def _of_server(error: BaseException) -> _Failure | None:
         case TooManyTransfers():
             message = "as many exports or imports as may are under way; try again later"
             return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_TRANSFERS", message, _retry())
+        case CalibrationUnderWay():
+            message = "the gallery is being calibrated already; try again later"
+            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "CALIBRATION_UNDER_WAY", message, _retry())
         case FileTooLarge():
             details = _bad_request("chunk", str(error))
             return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "IMPORT_TOO_LARGE", str(error), details)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from gallery.galleries import Galleries
 from gallery.names import MAX_ID
-from gallery.records import Enrollment
+from gallery.records import Enrollment, Gallery
 from service import convert, validate
+from service.calibration import Calibrations
 from service.config import EnrollmentConfig
 from service.engine import Engine
 from service.enrollment import need_fit
@@ -41,6 +43,7 @@ class GalleryServicer(GalleryServiceServicer):
         workers: where they run.
         galleries: who is known.
         transfers: how they are exported and imported.
+        calibrations: how their thresholds are chosen.
         config: what a face must be like to be enrolled, and what is kept of it.
         default_threshold: of galleries that are created without one.
     """
@@ -51,6 +54,7 @@ class GalleryServicer(GalleryServiceServicer):
         workers: Workers,
         galleries: Galleries,
         transfers: Transfers,
+        calibrations: Calibrations,
         config: EnrollmentConfig,
         default_threshold: float,
     ) -> None:
@@ -58,6 +62,7 @@ class GalleryServicer(GalleryServiceServicer):
         self._workers = workers
         self._galleries = galleries
         self._transfers = transfers
+        self._calibrations = calibrations
         self._config = config
         self._default_threshold = default_threshold
 
@@ -72,13 +77,13 @@ class GalleryServicer(GalleryServiceServicer):
             threshold=wanted,
             mean_of_best=mean_of_best,
         )
-        return pb.CreateGalleryResponse(gallery=convert.gallery(gallery))
+        return pb.CreateGalleryResponse(gallery=self._gallery(gallery))
 
     async def GetGallery(self, request: pb.GetGalleryRequest, context: Context) -> pb.GetGalleryResponse:
         """See the proto."""
         gallery_id = validate.gallery_id(request.gallery_id)
         gallery = await asyncio.to_thread(self._galleries.get_gallery, gallery_id)
-        return pb.GetGalleryResponse(gallery=convert.gallery(gallery))
+        return pb.GetGalleryResponse(gallery=self._gallery(gallery))
 
     async def ListGalleries(self, request: pb.ListGalleriesRequest, context: Context) -> pb.ListGalleriesResponse:
         """See the proto."""
@@ -87,9 +92,7 @@ class GalleryServicer(GalleryServiceServicer):
             page_size=validate.page_size(request.page_size),
             page_token=request.page_token,
         )
-        return pb.ListGalleriesResponse(
-            galleries=map(convert.gallery, page.items), next_page_token=page.next_page_token
-        )
+        return pb.ListGalleriesResponse(galleries=map(self._gallery, page.items), next_page_token=page.next_page_token)
 
     async def UpdateGallery(self, request: pb.UpdateGalleryRequest, context: Context) -> pb.UpdateGalleryResponse:
         """See the proto."""
@@ -109,7 +112,7 @@ class GalleryServicer(GalleryServiceServicer):
             mean_of_best=mean_of_best,
             etag=wanted.etag,
         )
-        return pb.UpdateGalleryResponse(gallery=convert.gallery(gallery))
+        return pb.UpdateGalleryResponse(gallery=self._gallery(gallery))
 
     async def DeleteGallery(self, request: pb.DeleteGalleryRequest, context: Context) -> pb.DeleteGalleryResponse:
         """See the proto."""
@@ -238,7 +241,16 @@ class GalleryServicer(GalleryServiceServicer):
     ) -> pb.ImportGalleryResponse:
         """See the proto."""
         gallery = await self._transfers.import_gallery(requests, begin(context))
-        return pb.ImportGalleryResponse(gallery=convert.gallery(gallery))
+        return pb.ImportGalleryResponse(gallery=self._gallery(gallery))
+
+    async def CalibrateGallery(
+        self, requests: AsyncIterator[pb.CalibrateGalleryRequest], context: Context
+    ) -> pb.CalibrateGalleryResponse:
+        """See the proto."""
+        return await self._calibrations.calibrate(requests, partial(begin, context))
+
+    def _gallery(self, gallery: Gallery) -> pb.Gallery:
+        return convert.gallery(gallery, self._galleries.calibration_of(gallery))
 
     async def _enroll_item(self, item: pb.EnrollBatchRequest, work: Work) -> pb.EnrollBatchResponse:
         try:

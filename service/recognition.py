@@ -39,7 +39,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         workers: where they run.
         galleries: who is known.
         limits: what a face must be like to be identified.
-        default_threshold: decides whether two pictures show one person.
+        threshold: decides whether two pictures show one person, where the request does not say.
     """
 
     def __init__(
@@ -48,26 +48,28 @@ class RecognitionServicer(RecognitionServiceServicer):
         workers: Workers,
         galleries: Galleries,
         limits: QualityLimits,
-        default_threshold: float,
+        threshold: float,
     ) -> None:
         self._engine = engine
         self._workers = workers
         self._galleries = galleries
         self._limits = limits
-        self._default_threshold = default_threshold
+        self._threshold = threshold
 
     async def Detect(self, request: pb.DetectRequest, context: Context) -> pb.DetectResponse:
         """See the proto."""
         source = convert.source(request.picture)
-        least = validate.score(request.min_score, "min_score") if request.HasField("min_score") else 0.0
+        least = None
+        if request.HasField("min_score"):  # the detector answers what is above, the wire says at least
+            least = float(np.nextafter(np.float32(validate.min_score(request.min_score)), np.float32(0)))
         wanted = self._class_ids(request.class_names)
         work = begin(context)
 
         def task() -> pb.DetectResponse:
             with blaming("picture"):
                 picture = self._engine.decode(source, work)
-            found = self._engine.detect(picture, work)
-            keep = np.flatnonzero(np.isin(found.class_ids, wanted) & (found.scores >= least))
+            found = self._engine.detect(picture, work, min_score=least)
+            keep = np.flatnonzero(np.isin(found.class_ids, wanted))
             objects = convert.objects(found, self._engine.class_names)
             return pb.DetectResponse(objects=[objects[i] for i in keep], picture_size=convert.picture_size(picture))
 
@@ -78,13 +80,16 @@ class RecognitionServicer(RecognitionServiceServicer):
     async def AnalyzeFaces(self, request: pb.AnalyzeFacesRequest, context: Context) -> pb.AnalyzeFacesResponse:
         """See the proto."""
         source = convert.source(request.picture)
+        least = validate.min_score(request.min_score) if request.HasField("min_score") else None
+        chosen = convert.face_choice(request.face, "face")
         work = begin(context)
 
         def task() -> pb.AnalyzeFacesResponse:
-            scene, portraits = look(self._engine, source, None, work, "picture")
+            scene, portraits = look(self._engine, source, chosen, work, "picture", face_min_score=least)
             faces = [pb.AnalyzedFace(face=convert.face(portrait)) for portrait in portraits]
             if request.include_embeddings:
-                for face, embedding in zip(faces, self._engine.embed(portraits, work), strict=True):
+                embeddings = self._engine.embed(portraits, work, as_template=request.embed_as_templates)
+                for face, embedding in zip(faces, embeddings, strict=True):
                     face.embedding.values.extend(embedding.tolist())
                     face.embedding.contract = self._engine.contract
             return pb.AnalyzeFacesResponse(
@@ -157,7 +162,7 @@ class RecognitionServicer(RecognitionServiceServicer):
             asked = self._engine.embed(other, work)[0]
             return pb.VerifyResponse(
                 similarity=float(np.clip(known @ asked, -1, 1)),
-                threshold=request.threshold if request.HasField("threshold") else self._default_threshold,
+                threshold=request.threshold if request.HasField("threshold") else self._threshold,
                 reference_face=convert.face(one[0]),
                 probe_face=convert.face(other[0]),
             )
@@ -231,10 +236,18 @@ def begin(context: Context) -> Work:
     return Work(deadline=None if remaining is None else time.monotonic() + remaining)
 
 
-def look(engine: Engine, source: Source, chosen: Choice | None, work: Work, field: str) -> tuple[Scene, list[Portrait]]:
+def look(
+    engine: Engine,
+    source: Source,
+    chosen: Choice | None,
+    work: Work,
+    field: str,
+    *,
+    face_min_score: float | None = None,
+) -> tuple[Scene, list[Portrait]]:
     """Find the faces of a picture, all or the chosen one; ``field`` is blamed for a picture without it."""
     with blaming(field):
-        scene = engine.look(source, work)
+        scene = engine.look(source, work, face_min_score=face_min_score)
         pick = None if chosen is None else partial(_pick, chosen, scene)
         return scene, engine.portraits(scene, pick, work)
 

@@ -15,6 +15,7 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
+from service.calibration import Calibrations
 from service.config import Config, ServerConfig
 from service.engine import Engine
 from service.galleries import GalleryServicer
@@ -107,8 +108,9 @@ class Server:
 
     def _add_services(self, server: grpc.aio.Server, workers: Workers) -> None:
         config, engine, galleries = self._config, self.engine, self._galleries
-        threshold = config.gallery.default_threshold
-        recognition = RecognitionServicer(engine, workers, galleries, config.identification.limits(), threshold)
+        recognition = RecognitionServicer(
+            engine, workers, galleries, config.identification.limits(), config.verification.threshold
+        )
         add_RecognitionServiceServicer_to_server(recognition, server)
         transfers = Transfers(
             galleries,
@@ -116,7 +118,9 @@ class Server:
             max_import_bytes=config.gallery.max_import_bytes,
             at_once=config.gallery.max_transfers,
         )
-        gallery = GalleryServicer(engine, workers, galleries, transfers, config.enrollment, threshold)
+        calibrations = Calibrations(engine, workers, galleries, config.identification.limits())
+        threshold = config.gallery.default_threshold
+        gallery = GalleryServicer(engine, workers, galleries, transfers, calibrations, config.enrollment, threshold)
         add_GalleryServiceServicer_to_server(gallery, server)
         add_ServerServiceServicer_to_server(ServerServicer(config, engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

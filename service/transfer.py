@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport
@@ -16,13 +15,12 @@ from gallery.galleries import Galleries
 from gallery.records import Gallery
 from service import validate
 from service.spool import Spool
+from service.threads import on_a_thread
 from service.validate import InvalidField
 from service.workers import Work
 
 if TYPE_CHECKING:
     from gallery.transfer import Piece
-
-T = TypeVar("T")
 
 
 class TooManyTransfers(Exception):
@@ -49,9 +47,9 @@ class Transfers:
     async def export_gallery(self, gallery_id: str) -> AsyncGenerator[pb.ExportGalleryResponse, None]:
         """The messages of an export."""
         with self._exports.one():
-            pieces = await _on_a_thread(partial(self._galleries.export_gallery, gallery_id))
+            pieces = await on_a_thread(partial(self._galleries.export_gallery, gallery_id))
             messages = _messages(pieces)
-            while (message := await _on_a_thread(partial(next, messages, None))) is not None:
+            while (message := await on_a_thread(partial(next, messages, None))) is not None:
                 yield message
 
     async def import_gallery(self, requests: AsyncIterator[pb.ImportGalleryRequest], work: Work) -> Gallery:
@@ -71,7 +69,7 @@ class Transfers:
         )
         with self._imports.one():
             if gallery_id:
-                await _on_a_thread(partial(self._galleries.need_free_id, gallery_id))
+                await on_a_thread(partial(self._galleries.need_free_id, gallery_id))
             spool = Spool(self._folder, self._max_import_bytes)
             try:
                 await _receive(requests, spool)
@@ -82,9 +80,9 @@ class Transfers:
                     validate_only=first.target.validate_only,
                     check=work.check,
                 )
-                return await _on_a_thread(task, work.abandon)
+                return await on_a_thread(task, work.abandon)
             finally:
-                await _on_a_thread(spool.close)  # which takes a while where much is to be given back to the disk
+                await on_a_thread(spool.close)  # which takes a while where much is to be given back to the disk
 
 
 class _Places:
@@ -117,23 +115,10 @@ async def _receive(requests: AsyncIterator[pb.ImportGalleryRequest], spool: Spoo
     async for request in requests:
         match request.WhichOneof("part"):
             case "chunk":
-                await _on_a_thread(partial(spool.append, request.chunk))
+                await on_a_thread(partial(spool.append, request.chunk))
             case "digest":
-                await _on_a_thread(partial(spool.finish, request.digest.sha256, request.digest.size))
+                await on_a_thread(partial(spool.finish, request.digest.sha256, request.digest.size))
                 return
             case _:
                 raise InvalidField("chunk", "is missing: chunks follow the target, then the digest")
     raise InvalidImport("the stream ended before its digest")
-
-
-async def _on_a_thread(task: Callable[[], T], abandon: Callable[[], None] = lambda: None) -> T:
-    """Run a task on a thread; who is cancelled says so to it, and does not go before it has ended."""
-    running = asyncio.ensure_future(asyncio.to_thread(task))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        abandon()
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # marks it as seen
-        raise

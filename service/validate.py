@@ -19,6 +19,10 @@ MAX_TOP_K = 100
 DEFAULT_TOP_K = 5
 MAX_PATHS = 16
 MAX_CLASSES = 1000
+MIN_FPIR = 1e-9
+MAX_TEMPLATES = 1 << 40
+LEAST_SCORE = 0.001
+"""Below it detectors answer every place that they look at."""
 
 
 class InvalidField(Exception):
@@ -78,11 +82,11 @@ def mean_of_best(value: int, field: str = "mean_of_best") -> int:
     return value
 
 
-def score(value: float, field: str) -> float:
-    """A detector's score."""
+def min_score(value: float, field: str = "min_score") -> float:
+    """The least score of a detector's findings; :data:`LEAST_SCORE` where it is lower."""
     if not 0 < value <= 1:
         raise InvalidField(field, f"must be in (0, 1], is {value}")
-    return value
+    return max(value, LEAST_SCORE)
 
 
 def top_k(value: int | None) -> int:

@@ -11,6 +11,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
@@ -22,6 +23,70 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _StaleReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StaleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StaleReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STALE_REASON_UNSPECIFIED: _StaleReason.ValueType  # 0
+    """Never answered."""
+    STALE_REASON_OUTGROWN: _StaleReason.ValueType  # 1
+    """The gallery has more templates than it was calibrated for, by more than a tenth: more unknown people are taken for
+    somebody than the target says.
+    """
+    STALE_REASON_CONTRACT_CHANGED: _StaleReason.ValueType  # 2
+    """The server's embedding contract is another one."""
+    STALE_REASON_THRESHOLD_CHANGED: _StaleReason.ValueType  # 3
+    """The threshold was set otherwise since."""
+    STALE_REASON_MEAN_OF_BEST_CHANGED: _StaleReason.ValueType  # 4
+    """mean_of_best was changed since: similarities are others."""
+
+class StaleReason(_StaleReason, metaclass=_StaleReasonEnumTypeWrapper):
+    """Why a calibration holds no longer."""
+
+STALE_REASON_UNSPECIFIED: StaleReason.ValueType  # 0
+"""Never answered."""
+STALE_REASON_OUTGROWN: StaleReason.ValueType  # 1
+"""The gallery has more templates than it was calibrated for, by more than a tenth: more unknown people are taken for
+somebody than the target says.
+"""
+STALE_REASON_CONTRACT_CHANGED: StaleReason.ValueType  # 2
+"""The server's embedding contract is another one."""
+STALE_REASON_THRESHOLD_CHANGED: StaleReason.ValueType  # 3
+"""The threshold was set otherwise since."""
+STALE_REASON_MEAN_OF_BEST_CHANGED: StaleReason.ValueType  # 4
+"""mean_of_best was changed since: similarities are others."""
+Global___StaleReason: _TypeAlias = StaleReason  # noqa: Y015
+
+class _CalibrationSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalibrationSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalibrationSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALIBRATION_SOURCE_UNSPECIFIED: _CalibrationSource.ValueType  # 0
+    """Never answered."""
+    CALIBRATION_SOURCE_PROBES: _CalibrationSource.ValueType  # 1
+    """Pictures of people, each searched for without what the gallery has of its own subject."""
+    CALIBRATION_SOURCE_ITSELF: _CalibrationSource.ValueType  # 2
+    """The gallery's own templates, searched for among its other subjects."""
+    CALIBRATION_SOURCE_ITSELF_AND_COHORT: _CalibrationSource.ValueType  # 3
+    """These, and the templates of another gallery."""
+
+class CalibrationSource(_CalibrationSource, metaclass=_CalibrationSourceEnumTypeWrapper):
+    """Whose searches a threshold was chosen from."""
+
+CALIBRATION_SOURCE_UNSPECIFIED: CalibrationSource.ValueType  # 0
+"""Never answered."""
+CALIBRATION_SOURCE_PROBES: CalibrationSource.ValueType  # 1
+"""Pictures of people, each searched for without what the gallery has of its own subject."""
+CALIBRATION_SOURCE_ITSELF: CalibrationSource.ValueType  # 2
+"""The gallery's own templates, searched for among its other subjects."""
+CALIBRATION_SOURCE_ITSELF_AND_COHORT: CalibrationSource.ValueType  # 3
+"""These, and the templates of another gallery."""
+Global___CalibrationSource: _TypeAlias = CalibrationSource  # noqa: Y015
 
 @_typing.final
 class Gallery(_message.Message):
@@ -39,6 +104,9 @@ class Gallery(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     MEAN_OF_BEST_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
+    CALIBRATION_STATE_FIELD_NUMBER: _builtins.int
+    STALE_REASONS_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id."""
     display_name: _builtins.str
@@ -52,18 +120,30 @@ class Gallery(_message.Message):
     template_count: _builtins.int
     """How many templates it holds."""
     etag: _builtins.str
-    """Changes with every change of name, threshold or mean_of_best; sent back, it guards against lost updates."""
+    """Changes with every change of name, threshold, mean_of_best or calibration; sent back, it guards against lost updates."""
     mean_of_best: _builtins.int
     """A subject's similarity is the mean over so many of its templates, the most similar ones, or over all where it
     has fewer; 1 to 16, where 1 is the best template alone.
     """
+    calibration_state: _types_pb2.CalibrationState.ValueType
+    """Whether the threshold is what the calibration says."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When its name, threshold or mean_of_best was last changed."""
+        """When its name, threshold, mean_of_best or calibration was last changed."""
+
+    @_builtins.property
+    def calibration(self) -> Global___Calibration:
+        """How its threshold was last chosen from evidence; unset where it never was. It stays when the threshold is set by
+        hand later, and calibration_state then says so.
+        """
+
+    @_builtins.property
+    def stale_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___StaleReason.ValueType]:
+        """Why it is not, where the state is CALIBRATION_STATE_STALE."""
 
     def __init__(
         self,
@@ -78,14 +158,145 @@ class Gallery(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         mean_of_best: _builtins.int = ...,
+        calibration: Global___Calibration | None = ...,
+        calibration_state: _types_pb2.CalibrationState.ValueType = ...,
+        stale_reasons: _abc.Iterable[Global___StaleReason.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Gallery: _TypeAlias = Gallery  # noqa: Y015
+
+@_typing.final
+class Calibration(_message.Message):
+    """A threshold that was chosen from evidence. FPIR is the share of searches for unknown people that are answered with
+    somebody.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FPIR_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    FPIR_FIELD_NUMBER: _builtins.int
+    FPIR_LOW_FIELD_NUMBER: _builtins.int
+    FPIR_HIGH_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DATA_SET_FIELD_NUMBER: _builtins.int
+    DATA_SET_SHA256_FIELD_NUMBER: _builtins.int
+    SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    IDENTITY_COUNT_FIELD_NUMBER: _builtins.int
+    FAILURE_COUNT_FIELD_NUMBER: _builtins.int
+    TEMPLATE_COUNT_FIELD_NUMBER: _builtins.int
+    FOR_TEMPLATE_COUNT_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
+    MEAN_OF_BEST_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CURVE_FIELD_NUMBER: _builtins.int
+    target_fpir: _builtins.float
+    """The FPIR that was asked for, at for_template_count templates; (0, 1)."""
+    threshold: _builtins.float
+    """What was chosen, [-1, 1]."""
+    fpir: _builtins.float
+    """The FPIR at that threshold and template_count templates, [0, 1]."""
+    fpir_low: _builtins.float
+    """Lower end of its 95 % interval, by bootstrap over people."""
+    fpir_high: _builtins.float
+    """Upper end."""
+    model: _builtins.str
+    """What fpir comes from: "empirical" was counted; "generalised Pareto" is the distribution that the highest
+    similarities follow, where too few searches reach the threshold to count them.
+    """
+    source: Global___CalibrationSource.ValueType
+    """Whose searches."""
+    data_set: _builtins.str
+    """The data set's name as the caller gave it; of a cohort the gallery's id."""
+    data_set_sha256: _builtins.str
+    """Hexadecimal SHA-256 over what was searched for: of the probes' subjects and pictures, or of the templates' ids, in
+    an order that does not depend on when they came.
+    """
+    search_count: _builtins.int
+    """How many searches were counted."""
+    identity_count: _builtins.int
+    """Of how many people."""
+    failure_count: _builtins.int
+    """How many of the searches found nobody because there was no face to search for."""
+    template_count: _builtins.int
+    """How many templates a search compared."""
+    for_template_count: _builtins.int
+    """For how many templates the threshold was chosen."""
+    contract: _builtins.str
+    """The embedding contract."""
+    mean_of_best: _builtins.int
+    """mean_of_best of the gallery."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def curve(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationPoint]:
+        """What false_positive_rate of an identification is read from, rising in similarity, at most 40 points; between two
+        the logarithm of the FPIR is interpolated. At template_count templates.
+        """
+
+    def __init__(
+        self,
+        *,
+        target_fpir: _builtins.float = ...,
+        threshold: _builtins.float = ...,
+        fpir: _builtins.float = ...,
+        fpir_low: _builtins.float = ...,
+        fpir_high: _builtins.float = ...,
+        model: _builtins.str = ...,
+        source: Global___CalibrationSource.ValueType = ...,
+        data_set: _builtins.str = ...,
+        data_set_sha256: _builtins.str = ...,
+        search_count: _builtins.int = ...,
+        identity_count: _builtins.int = ...,
+        failure_count: _builtins.int = ...,
+        template_count: _builtins.int = ...,
+        for_template_count: _builtins.int = ...,
+        contract: _builtins.str = ...,
+        mean_of_best: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        curve: _abc.Iterable[Global___CalibrationPoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "create_time", b"create_time", "curve", b"curve", "data_set", b"data_set", "data_set_sha256", b"data_set_sha256", "failure_count", b"failure_count", "for_template_count", b"for_template_count", "fpir", b"fpir", "fpir_high", b"fpir_high", "fpir_low", b"fpir_low", "identity_count", b"identity_count", "mean_of_best", b"mean_of_best", "model", b"model", "search_count", b"search_count", "source", b"source", "target_fpir", b"target_fpir", "template_count", b"template_count", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Calibration: _TypeAlias = Calibration  # noqa: Y015
+
+@_typing.final
+class CalibrationPoint(_message.Message):
+    """A point of a calibration's curve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    FPIR_FIELD_NUMBER: _builtins.int
+    similarity: _builtins.float
+    """A similarity, [-1, 1]."""
+    fpir: _builtins.float
+    """The share of searches for unknown people whose best similarity reaches it, [0, 1]."""
+    def __init__(
+        self,
+        *,
+        similarity: _builtins.float = ...,
+        fpir: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fpir", b"fpir", "similarity", b"similarity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrationPoint: _TypeAlias = CalibrationPoint  # noqa: Y015
 
 @_typing.final
 class Subject(_message.Message):
@@ -1198,3 +1409,224 @@ class ImportGalleryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportGalleryResponse: _TypeAlias = ImportGalleryResponse  # noqa: Y015
+
+@_typing.final
+class CalibrateGalleryRequest(_message.Message):
+    """The settings of a calibration, first; then the probes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def settings(self) -> Global___CalibrationSettings:
+        """What to calibrate, and how; the first message."""
+
+    @_builtins.property
+    def probe(self) -> Global___CalibrationProbe:
+        """A picture of somebody; any number may follow."""
+
+    def __init__(
+        self,
+        *,
+        settings: Global___CalibrationSettings | None = ...,
+        probe: Global___CalibrationProbe | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "probe", b"probe", "settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "probe", b"probe", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["settings", "probe"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___CalibrateGalleryRequest: _TypeAlias = CalibrateGalleryRequest  # noqa: Y015
+
+@_typing.final
+class CalibrationSettings(_message.Message):
+    """What to calibrate, and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    TARGET_FPIR_FIELD_NUMBER: _builtins.int
+    FOR_TEMPLATE_COUNT_FIELD_NUMBER: _builtins.int
+    COHORT_GALLERY_ID_FIELD_NUMBER: _builtins.int
+    DATA_SET_FIELD_NUMBER: _builtins.int
+    WITHOUT_SUSPECTS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The gallery."""
+    target_fpir: _builtins.float
+    """The FPIR to aim for, at for_template_count templates; (0, 1)."""
+    for_template_count: _builtins.int
+    """How many templates the gallery is to hold, where it is to grow: at least as many as it does. Unset: as many. Every
+    further template is taken to be a further chance to be mistaken.
+    """
+    cohort_gallery_id: _builtins.str
+    """Another gallery, of other people, to search for beside the gallery's own. Its subjects whose ids are in the gallery
+    are left out. Not together with probes.
+    """
+    data_set: _builtins.str
+    """A name of the data set, for people, at most 256 printable characters."""
+    without_suspects: _builtins.bool
+    """Leave suspects out of the count; see CalibrateGalleryResponse. Without probes they always are."""
+    validate_only: _builtins.bool
+    """Answer as if, but keep nothing."""
+    etag: _builtins.str
+    """Where set, it must be the gallery's current one."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        target_fpir: _builtins.float = ...,
+        for_template_count: _builtins.int | None = ...,
+        cohort_gallery_id: _builtins.str = ...,
+        data_set: _builtins.str = ...,
+        without_suspects: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "for_template_count", b"for_template_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "cohort_gallery_id", b"cohort_gallery_id", "data_set", b"data_set", "etag", b"etag", "for_template_count", b"for_template_count", "gallery_id", b"gallery_id", "target_fpir", b"target_fpir", "validate_only", b"validate_only", "without_suspects", b"without_suspects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__for_template_count: _TypeAlias = _typing.Literal["for_template_count"]  # noqa: Y015
+    _WhichOneofArgType__for_template_count: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__for_template_count) -> _WhichOneofReturnType__for_template_count | None: ...
+
+Global___CalibrationSettings: _TypeAlias = CalibrationSettings  # noqa: Y015
+
+@_typing.final
+class CalibrationProbe(_message.Message):
+    """A picture of somebody, as a search for a person whom the gallery does not know."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    FACE_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """Who it is: a subject's id, of the gallery or not. Several probes may be of one person."""
+    @_builtins.property
+    def picture(self) -> _types_pb2.Picture:
+        """The picture."""
+
+    @_builtins.property
+    def face(self) -> _types_pb2.FaceChoice:
+        """Which face of it is meant. Unset: it must show one face, or counts as SEVERAL_FACES."""
+
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        picture: _types_pb2.Picture | None = ...,
+        face: _types_pb2.FaceChoice | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "picture", b"picture"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "picture", b"picture", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrationProbe: _TypeAlias = CalibrationProbe  # noqa: Y015
+
+@_typing.final
+class CalibrateGalleryResponse(_message.Message):
+    """What was chosen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FailuresEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    THRESHOLD_BEFORE_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    SUSPECTS_FIELD_NUMBER: _builtins.int
+    SUSPECT_COUNT_FIELD_NUMBER: _builtins.int
+    threshold_before: _builtins.float
+    """The threshold that it had before."""
+    suspect_count: _builtins.int
+    """How many such pairs there are."""
+    @_builtins.property
+    def gallery(self) -> Global___Gallery:
+        """The gallery with its new threshold and calibration; as it would be, where validate_only was set."""
+
+    @_builtins.property
+    def failures(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Probes that there was no face to search for of, by reason: INVALID_PICTURE, PICTURE_TOO_LARGE, FACE_NOT_FOUND,
+        SEVERAL_FACES, FACE_TOO_SMALL, FACE_TOO_BLURRED, FACE_TOO_TURNED.
+        """
+
+    @_builtins.property
+    def suspects(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationSuspect]:
+        """Pairs that come closer than strangers are likely to, by falling similarity, at most 100: one person enrolled twice,
+        or a probe of somebody who is in the gallery under another id. They are written down nowhere else. Without probes
+        they do not count; with probes they do, unless without_suspects is set, and may decide a low FPIR.
+        """
+
+    def __init__(
+        self,
+        *,
+        gallery: Global___Gallery | None = ...,
+        threshold_before: _builtins.float = ...,
+        failures: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        suspects: _abc.Iterable[Global___CalibrationSuspect] | None = ...,
+        suspect_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "gallery", b"gallery", "suspect_count", b"suspect_count", "suspects", b"suspects", "threshold_before", b"threshold_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateGalleryResponse: _TypeAlias = CalibrateGalleryResponse  # noqa: Y015
+
+@_typing.final
+class CalibrationSuspect(_message.Message):
+    """Two subjects who may be one person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    OTHER_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """Whom the search was for."""
+    other_subject_id: _builtins.str
+    """The gallery's subject who came closest."""
+    similarity: _builtins.float
+    """Their similarity, [-1, 1]."""
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        other_subject_id: _builtins.str = ...,
+        similarity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_subject_id", b"other_subject_id", "similarity", b"similarity", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrationSuspect: _TypeAlias = CalibrationSuspect  # noqa: Y015

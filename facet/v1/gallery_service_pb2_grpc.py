@@ -133,6 +133,11 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryResponse.FromString,
                 _registered_method=True)
+        self.CalibrateGallery = channel.stream_unary(
+                '/facet.v1.GalleryService/CalibrateGallery',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.FromString,
+                _registered_method=True)
 
 
 class GalleryServiceServicer:
@@ -325,6 +330,29 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CalibrateGallery(self, request_iterator, context):
+        """Sets a gallery's threshold to what a share of unknown people reaches, the target FPIR (false-positive
+        identification rate, ISO/IEC 19795-1), and keeps the evidence with it. First come the settings, then any number of
+        probes: pictures of people, analysed and searched for as Identify does, each without what the gallery has of its
+        own subject. A probe that fails for its picture or its face counts as a search that found nobody. Without any probe
+        the gallery's own people are searched for among its others, and with cohort_gallery_id those of another gallery as
+        well. Other calls go on meanwhile; nothing is changed before the last search, and nothing where the call breaks off.
+        Limits: 1,000,000 probes, each within the limits of Identify; of a gallery without probes 20,000 templates are
+        searched for; one calibration of a gallery at a time; who sends nothing for server.stall_seconds is not waited for.
+        The server reads on only as it has room, so a sender is slowed, not refused.
+        Errors: those of the service, and
+        NOT_FOUND           the gallery or the cohort does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION there are too few searches for such a target, or none compared anything: ErrorInfo.metadata
+        has found and needed (TOO_FEW_SEARCHES); the gallery or the cohort is of another contract
+        (CONTRACT_MISMATCH).
+        ABORTED             the etag is not the current one, at the beginning or in the end (ETAG_MISMATCH).
+        RESOURCE_EXHAUSTED  the gallery is being calibrated already (CALIBRATION_UNDER_WAY, with RetryInfo).
+        DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GalleryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -407,6 +435,11 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.ImportGallery,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryResponse.SerializeToString,
+            ),
+            'CalibrateGallery': grpc.stream_unary_rpc_method_handler(
+                    servicer.CalibrateGallery,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -860,6 +893,33 @@ class GalleryService:
             '/facet.v1.GalleryService/ImportGallery',
             facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.ImportGalleryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CalibrateGallery(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/facet.v1.GalleryService/CalibrateGallery',
+            facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -156,6 +156,25 @@ class GalleryServiceStub:
                           larger than it may be (IMPORT_TOO_LARGE).
       DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
     """
+    CalibrateGallery: _grpc.StreamUnaryMultiCallable[_gallery_service_pb2.CalibrateGalleryRequest, _gallery_service_pb2.CalibrateGalleryResponse]
+    """Sets a gallery's threshold to what a share of unknown people reaches, the target FPIR (false-positive
+    identification rate, ISO/IEC 19795-1), and keeps the evidence with it. First come the settings, then any number of
+    probes: pictures of people, analysed and searched for as Identify does, each without what the gallery has of its
+    own subject. A probe that fails for its picture or its face counts as a search that found nobody. Without any probe
+    the gallery's own people are searched for among its others, and with cohort_gallery_id those of another gallery as
+    well. Other calls go on meanwhile; nothing is changed before the last search, and nothing where the call breaks off.
+    Limits: 1,000,000 probes, each within the limits of Identify; of a gallery without probes 20,000 templates are
+    searched for; one calibration of a gallery at a time; who sends nothing for server.stall_seconds is not waited for.
+    The server reads on only as it has room, so a sender is slowed, not refused.
+    Errors: those of the service, and
+      NOT_FOUND           the gallery or the cohort does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION there are too few searches for such a target, or none compared anything: ErrorInfo.metadata
+                          has found and needed (TOO_FEW_SEARCHES); the gallery or the cohort is of another contract
+                          (CONTRACT_MISMATCH).
+      ABORTED             the etag is not the current one, at the beginning or in the end (ETAG_MISMATCH).
+      RESOURCE_EXHAUSTED  the gallery is being calibrated already (CALIBRATION_UNDER_WAY, with RetryInfo).
+      DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+    """
 
 @_typing.type_check_only
 class GalleryServiceAsyncStub(GalleryServiceStub):
@@ -283,6 +302,25 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       FAILED_PRECONDITION the file is of another embedding contract than the server (CONTRACT_MISMATCH).
       RESOURCE_EXHAUSTED  as many imports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo); the file is
                           larger than it may be (IMPORT_TOO_LARGE).
+      DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+    """
+    CalibrateGallery: _aio.StreamUnaryMultiCallable[_gallery_service_pb2.CalibrateGalleryRequest, _gallery_service_pb2.CalibrateGalleryResponse]  # type: ignore[assignment]
+    """Sets a gallery's threshold to what a share of unknown people reaches, the target FPIR (false-positive
+    identification rate, ISO/IEC 19795-1), and keeps the evidence with it. First come the settings, then any number of
+    probes: pictures of people, analysed and searched for as Identify does, each without what the gallery has of its
+    own subject. A probe that fails for its picture or its face counts as a search that found nobody. Without any probe
+    the gallery's own people are searched for among its others, and with cohort_gallery_id those of another gallery as
+    well. Other calls go on meanwhile; nothing is changed before the last search, and nothing where the call breaks off.
+    Limits: 1,000,000 probes, each within the limits of Identify; of a gallery without probes 20,000 templates are
+    searched for; one calibration of a gallery at a time; who sends nothing for server.stall_seconds is not waited for.
+    The server reads on only as it has room, so a sender is slowed, not refused.
+    Errors: those of the service, and
+      NOT_FOUND           the gallery or the cohort does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION there are too few searches for such a target, or none compared anything: ErrorInfo.metadata
+                          has found and needed (TOO_FEW_SEARCHES); the gallery or the cohort is of another contract
+                          (CONTRACT_MISMATCH).
+      ABORTED             the etag is not the current one, at the beginning or in the end (ETAG_MISMATCH).
+      RESOURCE_EXHAUSTED  the gallery is being calibrated already (CALIBRATION_UNDER_WAY, with RetryInfo).
       DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
     """
 
@@ -505,6 +543,31 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           FAILED_PRECONDITION the file is of another embedding contract than the server (CONTRACT_MISMATCH).
           RESOURCE_EXHAUSTED  as many imports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo); the file is
                               larger than it may be (IMPORT_TOO_LARGE).
+          DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def CalibrateGallery(
+        self,
+        request_iterator: _MaybeAsyncIterator[_gallery_service_pb2.CalibrateGalleryRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.CalibrateGalleryResponse, _abc.Awaitable[_gallery_service_pb2.CalibrateGalleryResponse]]:
+        """Sets a gallery's threshold to what a share of unknown people reaches, the target FPIR (false-positive
+        identification rate, ISO/IEC 19795-1), and keeps the evidence with it. First come the settings, then any number of
+        probes: pictures of people, analysed and searched for as Identify does, each without what the gallery has of its
+        own subject. A probe that fails for its picture or its face counts as a search that found nobody. Without any probe
+        the gallery's own people are searched for among its others, and with cohort_gallery_id those of another gallery as
+        well. Other calls go on meanwhile; nothing is changed before the last search, and nothing where the call breaks off.
+        Limits: 1,000,000 probes, each within the limits of Identify; of a gallery without probes 20,000 templates are
+        searched for; one calibration of a gallery at a time; who sends nothing for server.stall_seconds is not waited for.
+        The server reads on only as it has room, so a sender is slowed, not refused.
+        Errors: those of the service, and
+          NOT_FOUND           the gallery or the cohort does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION there are too few searches for such a target, or none compared anything: ErrorInfo.metadata
+                              has found and needed (TOO_FEW_SEARCHES); the gallery or the cohort is of another contract
+                              (CONTRACT_MISMATCH).
+          ABORTED             the etag is not the current one, at the beginning or in the end (ETAG_MISMATCH).
+          RESOURCE_EXHAUSTED  the gallery is being calibrated already (CALIBRATION_UNDER_WAY, with RetryInfo).
           DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
         """
 

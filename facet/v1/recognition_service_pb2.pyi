@@ -58,7 +58,9 @@ class DetectRequest(_message.Message):
     CLASS_NAMES_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     min_score: _builtins.float
-    """Only objects of at least this score, (0, 1]. Unset: the server's own. Below the server's own has no effect."""
+    """Only objects of at least this score, (0, 1]. Unset: the server's own. A lower one than the server's adds
+    fainter objects, behind those that are answered anyway; below 0.001 it is as 0.001.
+    """
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -129,13 +131,29 @@ class AnalyzeFacesRequest(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     INCLUDE_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
+    EMBED_AS_TEMPLATES_FIELD_NUMBER: _builtins.int
+    FACE_FIELD_NUMBER: _builtins.int
     include_embeddings: _builtins.bool
     """Whether to embed the faces."""
     include_objects: _builtins.bool
     """Whether to answer the objects that were found on the way."""
+    min_score: _builtins.float
+    """Only faces of at least this score, (0, 1]. Unset: the server's own. A lower one than the server's adds fainter
+    faces, behind those that are answered anyway, which stay as they are; below 0.001 it is as 0.001. For measuring:
+    the fainter, the more of them are none.
+    """
+    embed_as_templates: _builtins.bool
+    """Whether to embed as enrolment embeds its templates and Verify its reference picture: each face together with its
+    mirror image, twice as slow and surer. Otherwise as probes are embedded.
+    """
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
+
+    @_builtins.property
+    def face(self) -> _types_pb2.FaceChoice:
+        """Only one of the faces, or all where unset."""
 
     def __init__(
         self,
@@ -143,12 +161,17 @@ class AnalyzeFacesRequest(_message.Message):
         picture: _types_pb2.Picture | None = ...,
         include_embeddings: _builtins.bool = ...,
         include_objects: _builtins.bool = ...,
+        min_score: _builtins.float | None = ...,
+        embed_as_templates: _builtins.bool = ...,
+        face: _types_pb2.FaceChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "face", b"face", "min_score", b"min_score", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_embeddings", b"include_embeddings", "include_objects", b"include_objects", "picture", b"picture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "embed_as_templates", b"embed_as_templates", "face", b"face", "include_embeddings", b"include_embeddings", "include_objects", b"include_objects", "min_score", b"min_score", "picture", b"picture"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
+    _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_score) -> _WhichOneofReturnType__min_score | None: ...
 
 Global___AnalyzeFacesRequest: _TypeAlias = AnalyzeFacesRequest  # noqa: Y015
 
@@ -237,7 +260,9 @@ class VerifyRequest(_message.Message):
     PROBE_FACE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     threshold: _builtins.float
-    """Decide by this threshold, [-1, 1]. Unset: the gallery's, or for two pictures the server's default."""
+    """Decide by this threshold, [-1, 1]. Unset: the gallery's, or for two pictures the server's
+    verification_threshold.
+    """
     @_builtins.property
     def reference_picture(self) -> _types_pb2.Picture:
         """A picture of the person."""
@@ -495,6 +520,8 @@ class Identification(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     MARGIN_FIELD_NUMBER: _builtins.int
     TEMPLATES_COMPARED_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
+    FALSE_POSITIVE_RATE_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """Whether the best subject reaches the threshold."""
     threshold: _builtins.float
@@ -503,6 +530,14 @@ class Identification(_message.Message):
     """Similarity of the best subject less that of the next one. Unset where there are fewer than two."""
     templates_compared: _builtins.int
     """How many templates were compared."""
+    calibration: _types_pb2.CalibrationState.ValueType
+    """Whether the gallery's threshold is what its calibration says. Unspecified where the face is refused."""
+    false_positive_rate: _builtins.float
+    """The chance that an unknown person's best similarity in this gallery, as large as it is now, is as high as the
+    best candidate's, [0, 1]; never less than the calibration's searches can tell. It is not the chance that this
+    probe is somebody else: that depends on how many of those who come are unknown. Unset without a candidate, without
+    a calibration, or where that is of another contract or mean_of_best.
+    """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """The best subjects by falling similarity, ties by id; also where the decision is unknown, as evidence. None
@@ -517,13 +552,20 @@ class Identification(_message.Message):
         threshold: _builtins.float = ...,
         margin: _builtins.float | None = ...,
         templates_compared: _builtins.int = ...,
+        calibration: _types_pb2.CalibrationState.ValueType = ...,
+        false_positive_rate: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "margin", b"margin"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "false_positive_rate", b"false_positive_rate", "margin", b"margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "candidates", b"candidates", "decision", b"decision", "margin", b"margin", "templates_compared", b"templates_compared", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "calibration", b"calibration", "candidates", b"candidates", "decision", b"decision", "false_positive_rate", b"false_positive_rate", "margin", b"margin", "templates_compared", b"templates_compared", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__false_positive_rate: _TypeAlias = _typing.Literal["false_positive_rate"]  # noqa: Y015
+    _WhichOneofArgType__false_positive_rate: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate"]  # noqa: Y015
     _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
     _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__false_positive_rate) -> _WhichOneofReturnType__false_positive_rate | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
 
 Global___Identification: _TypeAlias = Identification  # noqa: Y015

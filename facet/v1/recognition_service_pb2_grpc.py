@@ -95,7 +95,8 @@ class RecognitionServiceServicer:
     def AnalyzeFaces(self, request, context):
         """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
         A picture without a face is answered with none. At most limits.max_faces, the highest scores first.
-        Errors: those of the service.
+        Errors: those of the service, and
+        FAILED_PRECONDITION a face was chosen and there is none (FACE_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,7 +53,8 @@ class RecognitionServiceStub:
     AnalyzeFaces: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.AnalyzeFacesRequest, _recognition_service_pb2.AnalyzeFacesResponse]
     """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
     A picture without a face is answered with none. At most limits.max_faces, the highest scores first.
-    Errors: those of the service.
+    Errors: those of the service, and
+      FAILED_PRECONDITION a face was chosen and there is none (FACE_NOT_FOUND).
     """
     Verify: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]
     """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
@@ -99,7 +100,8 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     AnalyzeFaces: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.AnalyzeFacesRequest, _recognition_service_pb2.AnalyzeFacesResponse]  # type: ignore[assignment]
     """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
     A picture without a face is answered with none. At most limits.max_faces, the highest scores first.
-    Errors: those of the service.
+    Errors: those of the service, and
+      FAILED_PRECONDITION a face was chosen and there is none (FACE_NOT_FOUND).
     """
     Verify: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]  # type: ignore[assignment]
     """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
@@ -154,7 +156,8 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_recognition_service_pb2.AnalyzeFacesResponse, _abc.Awaitable[_recognition_service_pb2.AnalyzeFacesResponse]]:
         """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
         A picture without a face is answered with none. At most limits.max_faces, the highest scores first.
-        Errors: those of the service.
+        Errors: those of the service, and
+          FAILED_PRECONDITION a face was chosen and there is none (FACE_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

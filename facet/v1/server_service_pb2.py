@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x61\x63\x65t/v1/server_service.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xed\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06models\x18\x03 \x03(\x0b\x32\x13.facet.v1.ModelInfo\x12\x10\n\x08\x63ontract\x18\x04 \x01(\t\x12\x1b\n\x13\x65mbedding_dimension\x18\x05 \x01(\r\x12\x19\n\x11\x64\x65\x66\x61ult_threshold\x18\x06 \x01(\x02\x12 \n\x06limits\x18\x07 \x01(\x0b\x32\x10.facet.v1.Limits\x12=\n\x07runtime\x18\x08 \x03(\x0b\x32,.facet.v1.GetServerInfoResponse.RuntimeEntry\x12\x13\n\x0b\x63lass_names\x18\t \x03(\t\x1a.\n\x0cRuntimeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"t\n\tModelInfo\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x0f\n\x07license\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0c\n\x04head\x18\x07 \x01(\t\"\x80\x01\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x04\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x11\n\tmax_faces\x18\x03 \x01(\r\x12!\n\x19max_templates_per_subject\x18\x04 \x01(\r\x12\x11\n\tmax_queue\x18\x05 \x01(\r2a\n\rServerService\x12P\n\rGetServerInfo\x12\x1e.facet.v1.GetServerInfoRequest\x1a\x1f.facet.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x61\x63\x65t/v1/server_service.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xb1\x04\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06models\x18\x03 \x03(\x0b\x32\x13.facet.v1.ModelInfo\x12\x10\n\x08\x63ontract\x18\x04 \x01(\t\x12\x1b\n\x13\x65mbedding_dimension\x18\x05 \x01(\r\x12\x19\n\x11\x64\x65\x66\x61ult_threshold\x18\x06 \x01(\x02\x12 \n\x06limits\x18\x07 \x01(\x0b\x32\x10.facet.v1.Limits\x12=\n\x07runtime\x18\x08 \x03(\x0b\x32,.facet.v1.GetServerInfoResponse.RuntimeEntry\x12\x13\n\x0b\x63lass_names\x18\t \x03(\t\x12\x16\n\x0e\x66\x61\x63\x65_min_score\x18\n \x01(\x02\x12\x18\n\x10object_min_score\x18\x0b \x01(\x02\x12?\n\x08settings\x18\x0c \x03(\x0b\x32-.facet.v1.GetServerInfoResponse.SettingsEntry\x12\x1e\n\x16verification_threshold\x18\r \x01(\x02\x1a.\n\x0cRuntimeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"t\n\tModelInfo\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x0f\n\x07license\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0c\n\x04head\x18\x07 \x01(\t\"\x80\x01\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x04\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x11\n\tmax_faces\x18\x03 \x01(\r\x12!\n\x19max_templates_per_subject\x18\x04 \x01(\r\x12\x11\n\tmax_queue\x18\x05 \x01(\r2a\n\rServerService\x12P\n\rGetServerInfo\x12\x1e.facet.v1.GetServerInfoRequest\x1a\x1f.facet.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +34,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._loaded_options = None
   _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_options = b'8\001'
+  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._loaded_options = None
+  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._serialized_options = b'8\001'
   _globals['_GETSERVERINFOREQUEST']._serialized_start=76
   _globals['_GETSERVERINFOREQUEST']._serialized_end=98
   _globals['_GETSERVERINFORESPONSE']._serialized_start=101
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=466
-  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_start=420
-  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_end=466
-  _globals['_MODELINFO']._serialized_start=468
-  _globals['_MODELINFO']._serialized_end=584
-  _globals['_LIMITS']._serialized_start=587
-  _globals['_LIMITS']._serialized_end=715
-  _globals['_SERVERSERVICE']._serialized_start=717
-  _globals['_SERVERSERVICE']._serialized_end=814
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=662
+  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_start=567
+  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_end=613
+  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._serialized_start=615
+  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._serialized_end=662
+  _globals['_MODELINFO']._serialized_start=664
+  _globals['_MODELINFO']._serialized_end=780
+  _globals['_LIMITS']._serialized_start=783
+  _globals['_LIMITS']._serialized_end=911
+  _globals['_SERVERSERVICE']._serialized_start=913
+  _globals['_SERVERSERVICE']._serialized_end=1010
 # @@protoc_insertion_point(module_scope)

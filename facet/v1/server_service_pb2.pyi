@@ -62,6 +62,26 @@ class GetServerInfoResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class SettingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VERSION_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
@@ -71,6 +91,10 @@ class GetServerInfoResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     CLASS_NAMES_FIELD_NUMBER: _builtins.int
+    FACE_MIN_SCORE_FIELD_NUMBER: _builtins.int
+    OBJECT_MIN_SCORE_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    VERIFICATION_THRESHOLD_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Facet's version."""
     contract: _builtins.str
@@ -79,6 +103,12 @@ class GetServerInfoResponse(_message.Message):
     """The number of values in an embedding."""
     default_threshold: _builtins.float
     """The threshold of a gallery that is created without one."""
+    face_min_score: _builtins.float
+    """The least score of the faces that are answered where a request does not say."""
+    object_min_score: _builtins.float
+    """The least score of the objects that Detect answers where a request does not say."""
+    verification_threshold: _builtins.float
+    """The threshold by which Verify decides between two pictures where a request does not say."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the server started."""
@@ -99,6 +129,12 @@ class GetServerInfoResponse(_message.Message):
     def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The classes that Detect knows, in the order of class_id."""
 
+    @_builtins.property
+    def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The settings that bear on what is found, enrolled and decided, by their names in the configuration, such as
+        "detection.face_min_score"; each value as JSON.
+        """
+
     def __init__(
         self,
         *,
@@ -111,10 +147,14 @@ class GetServerInfoResponse(_message.Message):
         limits: Global___Limits | None = ...,
         runtime: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         class_names: _abc.Iterable[_builtins.str] | None = ...,
+        face_min_score: _builtins.float = ...,
+        object_min_score: _builtins.float = ...,
+        settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        verification_threshold: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "limits", b"limits", "models", b"models", "runtime", b"runtime", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "face_min_score", b"face_min_score", "limits", b"limits", "models", b"models", "object_min_score", b"object_min_score", "runtime", b"runtime", "settings", b"settings", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,6 +81,34 @@ FACE_RULE_LARGEST: FaceRule.ValueType  # 2
 """The largest area."""
 Global___FaceRule: _TypeAlias = FaceRule  # noqa: Y015
 
+class _CalibrationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalibrationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalibrationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALIBRATION_STATE_UNSPECIFIED: _CalibrationState.ValueType  # 0
+    """Nothing was compared, because the face was refused."""
+    CALIBRATION_STATE_NOT_CALIBRATED: _CalibrationState.ValueType  # 1
+    """It was never calibrated: its threshold is a default, or somebody's choice."""
+    CALIBRATION_STATE_CURRENT: _CalibrationState.ValueType  # 2
+    """It is."""
+    CALIBRATION_STATE_STALE: _CalibrationState.ValueType  # 3
+    """The gallery, its settings or the server's model have changed since: calibrate it again. GetGallery says what."""
+
+class CalibrationState(_CalibrationState, metaclass=_CalibrationStateEnumTypeWrapper):
+    """Whether the threshold of a gallery is what its calibration says."""
+
+CALIBRATION_STATE_UNSPECIFIED: CalibrationState.ValueType  # 0
+"""Nothing was compared, because the face was refused."""
+CALIBRATION_STATE_NOT_CALIBRATED: CalibrationState.ValueType  # 1
+"""It was never calibrated: its threshold is a default, or somebody's choice."""
+CALIBRATION_STATE_CURRENT: CalibrationState.ValueType  # 2
+"""It is."""
+CALIBRATION_STATE_STALE: CalibrationState.ValueType  # 3
+"""The gallery, its settings or the server's model have changed since: calibrate it again. GetGallery says what."""
+Global___CalibrationState: _TypeAlias = CalibrationState  # noqa: Y015
+
 @_typing.final
 class Picture(_message.Message):
     """A picture as encoded bytes, or as a buffer of raw pixels."""

@@ -1,16 +1,28 @@
-"""Ultralytics, for the tests that compare with it, and a Milvus server, for those that keep galleries in it."""
+"""Ultralytics and a Milvus server, for the tests that need them, and galleries of many people who are nobody."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import shutil
-from collections.abc import Iterator
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from facet import Client
+from facet.v1.server_service_pb2 import GetServerInfoRequest
+from gallery.parquet_format import schema
 from scripts.milvus_server import MilvusServer
+
+if TYPE_CHECKING:
+    from tests.conftest import Exported
+
+DIMENSION = 512
+"""Of the embedded model's embeddings."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +55,41 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusSe
 def milvus_lite() -> None:
     """Milvus Lite; without its packages a test is skipped, or fails where REQUIRE_MILVUS is set."""
     need_milvus("pymilvus", "milvus_lite")
+
+
+@pytest.fixture(scope="session")
+def crowd(client: Client, exported: Exported) -> Callable[..., bytes]:
+    """Make an exported gallery of so many people with a template each, drawn at random; the first are in it twice."""
+    contract = client.server.GetServerInfo(GetServerInfoRequest()).contract
+
+    def make(count: int, *, seed: int = 7, name: str = "s", twice: int = 0) -> bytes:
+        values = np.random.default_rng(seed).standard_normal((count, DIMENSION)).astype(np.float32)
+        values = np.concatenate([values, values[:twice] + np.float32(0.01)])
+        values /= np.linalg.norm(values, axis=1, keepdims=True)
+        count += twice
+        times = pa.array([1_700_000_000_000_000] * count, pa.timestamp("us", tz="UTC"))
+        ids = [f"{name}{number:06}" for number in range(count - twice)] + [f"z{number}" for number in range(twice)]
+        columns: dict[str, Any] = {
+            "subject_id": ids,
+            "display_name": [""] * count,
+            "subject_create_time": times,
+            "subject_update_time": times,
+            "template_id": [str(uuid.UUID(int=number)) for number in range(count)],
+            "picture_sha256": ["0" * 64] * count,
+            **{corner: [0.0] * count for corner in ("x1", "y1")},
+            **{corner: [9.0] * count for corner in ("x2", "y2")},
+            "quality": [1.0] * count,
+            "create_time": times,
+            "face_model": [""] * count,
+            "embedding_model": [""] * count,
+            "embedding": pa.FixedSizeListArray.from_arrays(
+                pa.array(values.ravel()), type=schema(DIMENSION).field("embedding").type
+            ),
+            "crop": [None] * count,
+        }
+        return exported(pa.table(columns, schema(DIMENSION)), contract=contract)
+
+    return make
 
 
 def need_milvus(*packages: str) -> None:

@@ -18,6 +18,7 @@ from gallery import milvus_removal, milvus_schema
 from gallery.errors import GalleryNotFound, SchemaTooNew, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
 from gallery.milvus_connection import MOST_ROWS
+from gallery.milvus_places import Place
 from gallery.milvus_rows import row_id, subject_row, template_row
 from gallery.milvus_store import REMAINS, MilvusStore
 from gallery.ranking import rank
@@ -108,9 +109,11 @@ def reference(
     return rank(candidates, subjects=subjects, mean_of_best=mean_of_best)
 
 
-def seen(store: MilvusStore, gallery: Gallery, probes: Vectors, **wanted: int) -> list[tuple[Candidate, ...]]:
+def seen(
+    store: MilvusStore, gallery: Gallery, probes: Vectors, *, subjects: int, mean_of_best: int
+) -> list[tuple[Candidate, ...]]:
     index = store.index(gallery, dimension=DIMENSION)
-    return [each.candidates for each in index.search(probes, **wanted)]
+    return [each.candidates for each in index.search(probes, subjects=subjects, mean_of_best=mean_of_best)]
 
 
 @pytest.mark.parametrize("mean_of_best", [1, 3])
@@ -179,6 +182,30 @@ def test_what_was_written_is_seen_by_the_next_search(store: MilvusStore) -> None
         assert found.templates_compared == 7 - number
     with pytest.raises(SubjectNotFound):
         galleries.similarity_to_subject(gallery_id, "s0", vectors(1, 7)[0])
+
+
+def test_an_enrolment_during_a_search_is_seen_by_the_next_search(
+    store: MilvusStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first template of its contract: without it there is nothing that a search could look in.
+    contract = uuid.uuid4().hex
+    galleries = Galleries(store, contract=contract, dimension=DIMENSION, max_templates_per_subject=10)
+    gallery = galleries.create_gallery("", display_name="", threshold=0.5)
+    index = store.index(gallery, dimension=DIMENSION)
+    (probe,) = vectors(1, 9)
+    count = store._places.templates
+
+    def count_then_enroll(place: Place) -> int:
+        templates = count(place)
+        monkeypatch.undo()
+        galleries.enroll(gallery.gallery_id, "ann", replace(face(probe), contract=contract))
+        return templates
+
+    monkeypatch.setattr(store._places, "templates", count_then_enroll)
+    (during,) = index.search(probe[None], subjects=1, mean_of_best=1)
+    (after,) = index.search(probe[None], subjects=1, mean_of_best=1)
+    assert not during.candidates
+    assert [each.subject_id for each in after.candidates] == ["ann"]
 
 
 def test_a_face_and_a_request_are_enrolled_once(store: MilvusStore) -> None:

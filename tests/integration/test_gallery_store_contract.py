@@ -14,6 +14,7 @@ import pytest
 import uuid_utils
 from numpy.typing import NDArray
 
+from gallery.calibration_records import Calibration, CalibrationSource
 from gallery.errors import (
     EtagMismatch,
     GalleryExists,
@@ -32,6 +33,27 @@ DIMENSION = 32
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ODD_IDS = ("Zoë", "a", 'a"b', "a'b", "a\\", "a\\b", "b%c_d", "z{0}", "ÿ", "人", "\uff41", "😀")
 """In code point order; 😀 comes last there, but not in UTF-16."""
+
+CALIBRATION = Calibration(
+    target_fpir=0.01,
+    threshold=float(np.float32(0.3)),
+    fpir=0.1 + 0.2,
+    fpir_low=0.0,
+    fpir_high=1 / 3,
+    model="generalised Pareto",
+    source=CalibrationSource.PROBES,
+    data_set="Gäste ☕ \"quoted\" \\ ' {}",
+    data_set_sha256="a" * 64,
+    searches=1000,
+    identities=900,
+    failures=3,
+    templates=500,
+    for_templates=1 << 40,
+    contract="contract",
+    mean_of_best=2,
+    create_time=NOW,
+    curve=tuple((i / 40, 1 / (i + 1)) for i in range(40)),
+)
 
 Vector = NDArray[np.float32]
 
@@ -174,6 +196,34 @@ def test_an_update_changes_what_it_names_and_the_etag(store: Store, gallery: Gal
         gallery.gallery_id, display_name="", threshold=None, mean_of_best=3, etag="", new_etag="etag-3", at=at
     )
     assert (again.display_name, again.mean_of_best, again.threshold) == ("", 3, -0.5)
+
+
+def test_a_calibration_is_kept_as_it_is_until_there_is_another(store: Store, gallery: Gallery) -> None:
+    def update(threshold: float | None, calibration: Calibration | None) -> Gallery:
+        return store.update_gallery(
+            gallery.gallery_id,
+            display_name=None,
+            threshold=threshold,
+            mean_of_best=None,
+            calibration=calibration,
+            etag="",
+            new_etag="e",
+            at=NOW,
+        )
+
+    first = update(0.25, CALIBRATION)
+    assert (first.threshold, first.calibration) == (0.25, CALIBRATION)
+    assert store.gallery(gallery.gallery_id) == first
+    assert update(0.5, None).calibration == CALIBRATION
+    another = replace(CALIBRATION, failures=4)
+    assert update(None, another).calibration == another
+
+
+def test_a_gallery_is_imported_with_its_calibration(store: Store) -> None:
+    wanted = replace(a_gallery(), calibration=CALIBRATION)
+    importing = store.begin_import(wanted)
+    assert importing.commit().calibration == CALIBRATION
+    assert store.gallery(wanted.gallery_id).calibration == CALIBRATION
 
 
 def test_a_gallery_with_subjects_is_deleted_only_by_force(store: Store, gallery: Gallery) -> None:

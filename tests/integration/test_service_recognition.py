@@ -65,6 +65,38 @@ def test_detect_answers_only_the_classes_and_scores_that_were_asked_for(client: 
     assert (caught.value.reason, list(caught.value.fields)) == ("INVALID_FIELD", ["class_names"])
 
 
+def test_detect_answers_fainter_objects_behind_those_that_it_answers_anyway(client: Client, pictures: Pictures) -> None:
+    info = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
+    usual = client.recognition.Detect(pb.DetectRequest(picture=picture(pictures.street))).objects
+    fainter = client.recognition.Detect(pb.DetectRequest(picture=picture(pictures.street), min_score=0.001)).objects
+    assert fainter[: len(usual)] == usual
+    rest = [each.score for each in fainter[len(usual) :]]
+    assert 0.001 <= min(rest) <= max(rest) <= info.object_min_score
+    assert len(fainter) <= 300
+    exactly = pb.DetectRequest(picture=picture(pictures.street), min_score=usual[-1].score)
+    assert client.recognition.Detect(exactly).objects == usual
+    lowest = pb.DetectRequest(picture=picture(pictures.street), min_score=1e-9)
+    assert client.recognition.Detect(lowest).objects == fainter
+
+
+def test_analyze_faces_answers_fainter_faces_behind_those_that_it_answers_anyway(
+    client: Client, pictures: Pictures
+) -> None:
+    info = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
+    for data in (pictures.players, pictures.street):
+        request = pb.AnalyzeFacesRequest(picture=picture(data), include_objects=True)
+        usual = client.recognition.AnalyzeFaces(request)
+        request.min_score = 0.05
+        fainter = client.recognition.AnalyzeFaces(request)
+        assert fainter.faces[: len(usual.faces)] == usual.faces
+        assert fainter.objects == usual.objects
+        rest = [each.face.score for each in fainter.faces[len(usual.faces) :]]
+        assert 0.05 <= min(rest) <= max(rest) < info.face_min_score
+        request.min_score = 0.6
+        surer = client.recognition.AnalyzeFaces(request).faces
+        assert list(surer) == [each for each in usual.faces if each.face.score >= np.float32(0.6)]
+
+
 def test_analyze_faces_answers_faces_embeddings_and_whose_face_it_is(client: Client, pictures: Pictures) -> None:
     request = pb.AnalyzeFacesRequest(picture=picture(pictures.six), include_embeddings=True, include_objects=True)
     answer = client.recognition.AnalyzeFaces(request)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -30,6 +31,8 @@ from gallery.errors import (
     TooManyTemplates,
 )
 from gallery.galleries import Galleries
+from gallery.index import Ranked
+from gallery.memory_index import MemoryIndex
 from gallery.records import Decision, Enrollment
 from gallery.sqlite_store import SqliteStore
 
@@ -183,6 +186,21 @@ def test_a_gallery_with_subjects_is_deleted_only_by_force(galleries: Galleries) 
     galleries.create_gallery("g", display_name="", threshold=0.5)
     assert galleries.get_gallery("g").subject_count == 0
     assert best(galleries, axis(0)) == ""
+
+
+def test_a_search_that_meets_the_gallerys_deletion_says_that_it_is_missing(
+    galleries: Galleries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries.enroll("g", "s", face(axis(0)))
+    search = MemoryIndex.search
+
+    def deleted_first(self: MemoryIndex, probes: Vector, **options: Any) -> tuple[Ranked, ...]:
+        galleries.delete_gallery("g", force=True)
+        return search(self, probes, **options)
+
+    monkeypatch.setattr(MemoryIndex, "search", deleted_first)
+    with pytest.raises(GalleryNotFound):
+        galleries.search("g", axis(0)[None], top_k=1)
 
 
 def test_every_method_names_the_gallery_that_is_missing(galleries: Galleries) -> None:

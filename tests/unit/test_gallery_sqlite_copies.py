@@ -210,6 +210,28 @@ def test_a_database_in_use_is_not_replaced(tmp_path: Path) -> None:
     assert subjects(path) == numbered(range(31))
 
 
+def test_a_link_to_a_database_stays_one_and_is_as_good_as_its_path(tmp_path: Path) -> None:
+    path, link, copy = tmp_path / "data" / "facet.db", tmp_path / "link.db", tmp_path / "copy.db"
+    path.parent.mkdir()
+    link.symlink_to(path)
+    galleries = filled(path)
+    backup(link, copy)
+    for attempt in (lambda: restore(copy, link, replace=True), lambda: compact(link)):
+        with pytest.raises(StorageBusy):
+            attempt()
+    enroll(galleries, 30)
+    galleries.close()
+    restore(copy, link, replace=True)
+    assert subjects(path) == numbered(range(30))
+    compact(link)
+    kept = tmp_path / "kept.db"
+    kept.symlink_to(tmp_path / "data" / "kept.db")
+    backup(link, kept)
+    assert link.is_symlink()
+    assert kept.is_symlink()
+    assert subjects(tmp_path / "data" / "kept.db") == subjects(path) == numbered(range(30))
+
+
 def test_a_damaged_backup_replaces_nothing(tmp_path: Path) -> None:
     path, copy = tmp_path / "facet.db", tmp_path / "copy.db"
     filled(path, 200).close()
@@ -268,7 +290,7 @@ def test_a_sound_database_is_said_to_be_sound(tmp_path: Path) -> None:
     galleries.close()
     assert result.returncode == 0, result.stderr
     said = json.loads(result.stdout)
-    assert (said["sound"], said["problems"], said["schema_version"]) == (True, [], 2)
+    assert (said["sound"], said["problems"], said["schema_version"]) == (True, [], 3)
     wanted = {"gallery_id": "g", "contract": "c", "dimension": DIMENSION, "subjects": 30, "templates": 30}
     assert said["galleries"] == [wanted]
     assert "sound" in script("verify", path).stdout

@@ -1,4 +1,4 @@
-"""A database that version 1 of the schema wrote, opened by this version."""
+"""Databases that former versions of the schema wrote, opened by this version."""
 
 from __future__ import annotations
 
@@ -94,13 +94,33 @@ def test_what_version_1_wrote_is_kept_counted_and_found(tmp_path: Path) -> None:
     assert (found.problems, found.schema_version) == ((), len(MIGRATIONS))
 
 
+def test_what_version_2_wrote_is_kept_and_was_never_calibrated(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    version_1(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in MIGRATIONS[1]:
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 2")
+    connection.execute("UPDATE galleries SET mean_of_best = 3")
+    connection.close()
+    assert verify(path).problems == ()
+    store = SqliteStore(path)
+    assert [(each.gallery_id, each.mean_of_best, each.calibration) for each in store.galleries(after="", limit=9)] == [
+        ("empty", 3, None),
+        ("full", 3, None),
+    ]
+    assert len(store.embedded_templates("full", after="", limit=9)) == 6
+    store.close()
+    assert verify(path).schema_version == len(MIGRATIONS)
+
+
 @pytest.mark.parametrize("statement", range(len(MIGRATIONS[1])))
 def test_a_migration_that_is_cut_off_leaves_version_1_as_it_was(
     tmp_path: Path, statement: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "facet.db"
     version_1(path)
-    broken = (MIGRATIONS[0], (*MIGRATIONS[1][:statement], "this is no SQL"))
+    broken = (MIGRATIONS[0], (*MIGRATIONS[1][:statement], "this is no SQL"), *MIGRATIONS[2:])
     with monkeypatch.context() as patched:
         patched.setattr("gallery.sqlite_schema.MIGRATIONS", broken)
         with pytest.raises(Exception, match="syntax error"):

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gallery.errors import SchemaTooNew, StorageBusy, StorageUnavailable
+from gallery import sqlite_removal
+from gallery.errors import GalleryNotFound, SchemaTooNew, StorageBusy, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records import Enrollment
+from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
 from gallery.sqlite_files import PAGE_SIZE
+from gallery.sqlite_removal import remove
+from gallery.sqlite_rows import gallery_key_of
 from gallery.sqlite_store import SqliteStore
 
 DIMENSION = 512
@@ -156,7 +163,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(SchemaTooNew) as refused:
         SqliteStore(path)
-    assert (refused.value.path, refused.value.found, refused.value.supported) == (str(path), 99, 2)
+    assert (refused.value.path, refused.value.found, refused.value.supported) == (str(path), 99, 3)
     assert path.read_bytes() == before
 
 
@@ -249,3 +256,120 @@ def test_a_new_database_has_room_for_several_templates_on_a_page(tmp_path: Path)
     store = SqliteStore(tmp_path / "facet.db")
     assert store._database.connection.execute("PRAGMA page_size").fetchone() == (PAGE_SIZE,)
     store.close()
+
+
+def keep(store: SqliteStore, gallery_id: str, templates: int) -> None:
+    """A gallery with one subject that has so many templates."""
+    now = datetime.now(UTC)
+    subject = Subject(gallery_id, "ann", "", 0, now, now, "e")
+    template = Template("", gallery_id, "ann", "p", (0.0, 0.0, 9.0, 9.0), 1.0, now)
+    (vector,) = embeddings(1)
+    importing = store.begin_import(Gallery(gallery_id, "", 0.9, 1, "c", 0, 0, now, now, "e"))
+    importing.add(
+        [
+            StoredFace(subject, replace(template, template_id=f"t{number:06}"), vector, None)
+            for number in range(templates)
+        ]
+    )
+    importing.commit()
+
+
+def test_a_gallery_that_is_seen_is_not_removed_though_its_key_was_that_of_one_to_be_removed(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "facet.db")
+    keep(store, "old", 2)
+    with store._database.reading() as connection:
+        key = gallery_key_of(connection, "old")
+    store.delete_gallery("old", force=True, etag="")
+    store.scrub()
+    keep(store, "new", 3)
+    with store._database.reading() as connection:
+        assert gallery_key_of(connection, "new") == key
+    remove(store._database, key)
+    assert store.gallery("new").template_count == len(store.templates("new", "ann", after="", limit=9)) == 3
+    store.close()
+
+
+def test_who_forgets_a_subject_does_not_wait_for_another_who_deletes_a_large_gallery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_removal, "_REMOVED_AT_ONCE", 1)
+    store = SqliteStore(tmp_path / "facet.db")
+    keep(store, "large", 400)
+    keep(store, "small", 1)
+    galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=400)
+
+    def templates() -> int:
+        with store._database.reading() as connection:
+            (count,) = connection.execute("SELECT COUNT(*) FROM templates").fetchone()
+            return int(count)
+
+    deleting = threading.Thread(target=lambda: galleries.delete_gallery("large", force=True))
+    deleting.start()
+    while templates() > 395:
+        pass
+    galleries.delete_subject("small", "ann")
+    assert templates() > 100
+    deleting.join()
+    assert templates() == 0
+    with pytest.raises(GalleryNotFound):
+        galleries.get_gallery("large")
+    galleries.close()
+
+
+def test_what_a_deletion_could_not_remove_is_removed_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SqliteStore(tmp_path / "facet.db")
+    keep(store, "old", 2)
+    failing = threading.Event()
+
+    def remove_later(*_: object) -> None:
+        failing.set()
+        raise StorageUnavailable("not now")
+
+    store.delete_gallery("old", force=True, etag="")
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_removal, "remove", remove_later)
+        with pytest.raises(StorageUnavailable, match="not now"):
+            store.scrub()
+    while True:
+        with store._database.reading() as connection:
+            if connection.execute("SELECT COUNT(*) FROM galleries").fetchone() == (0,):
+                break
+    assert failing.is_set()
+    store.close()
+
+
+def test_a_page_of_an_export_costs_as_much_whether_its_subject_has_few_templates_or_many(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "facet.db")
+    steps: dict[tuple[int, str], int] = {}
+    for templates in (200, 2000):
+        keep(store, f"g{templates}", templates)
+        for page, after in {"first": ("", ""), "last": ("ann", f"t{templates - 51:06}")}.items():
+            ticks: list[None] = []
+            store._database.connection.set_progress_handler(partial(ticks.append, None), 100)
+            assert len(store.faces(f"g{templates}", after=after, limit=50)) == 50
+            steps[templates, page] = len(ticks)
+    assert max(steps.values()) < 1.2 * min(steps.values())
+    store.close()
+
+
+def test_a_database_has_one_owner_by_whatever_name_it_is_opened(tmp_path: Path) -> None:
+    path, link = tmp_path / "data" / "facet.db", tmp_path / "link.db"
+    path.parent.mkdir()
+    link.symlink_to(path)
+    store = SqliteStore(link)
+    assert path.is_file()
+    with pytest.raises(StorageBusy, match="another process"):
+        SqliteStore(path)
+    store.close()
+    store = SqliteStore(path)
+    with pytest.raises(StorageBusy, match="another process"):
+        SqliteStore(link)
+    store.close()
+    assert {each.name for each in tmp_path.iterdir()} == {"data", "link.db"}
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "facet.db"
+    link.symlink_to(link)
+    with pytest.raises(StorageUnavailable, match="in a circle"):
+        SqliteStore(link)

@@ -20,6 +20,7 @@ import pytest
 
 from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
 from gallery.galleries import Galleries
+from gallery.manifest import MAX_BYTES
 from gallery.parquet_format import GROUP_LINES, MAX_CROP_BYTES, MAX_GROUP_LINES, PNG_SIGNATURE, schema
 from gallery.records import Gallery, StoredFace, Subject, Template
 from gallery.sqlite_store import SqliteStore
@@ -281,6 +282,27 @@ def test_of_any_byte_that_is_changed_the_file_is_refused_or_reads_the_same(
         galleries.delete_gallery("copy", force=True)
     assert read_all < 50
     assert [each.gallery_id for each in galleries.list_galleries(page_size=10).items] == ["g"]
+
+
+def test_a_manifest_is_not_of_any_length(galleries: Galleries, exported: Exported) -> None:
+    lines = pa.Table.from_pylist([], schema=schema(DIMENSION))
+    for length, refusal in ((MAX_BYTES, "the manifest has more"), (2 * MAX_BYTES, "footer")):
+        with pytest.raises(InvalidImport, match=refusal):
+            import_into(galleries, exported(lines, more="x" * length))
+    assert import_into(galleries, exported(lines, more="x" * (MAX_BYTES - 1000))).template_count == 0
+
+
+def test_values_that_are_encoded_with_their_neighbours_are_refused(galleries: Galleries, store: SqliteStore) -> None:
+    keep(galleries, store, people(3))
+    data = exported_from(galleries)
+    sink = pa.BufferOutputStream()
+    lines, plain = read(data), [name for name in schema(DIMENSION).names if name != "template_id"]
+    encoding = {"template_id": "DELTA_BYTE_ARRAY"}
+    with pq.ParquetWriter(sink, lines.schema, use_dictionary=plain, column_encoding=encoding) as writer:
+        writer.write_table(lines)
+        writer.add_key_value_metadata(pq.read_metadata(io.BytesIO(data)).metadata)
+    with pytest.raises(InvalidImport, match="encoded"):
+        import_into(galleries, sink.getvalue().to_pybytes())
 
 
 def test_parquet_that_is_no_exported_gallery_is_refused(galleries: Galleries) -> None:

@@ -24,7 +24,7 @@ class Call:
 async def test_a_client_that_does_not_read_is_not_read_from() -> None:
     workers = Workers(threads=1, max_queue=1)
     # items without a gallery are refused before models or galleries are asked
-    servicer = GalleryServicer(NONE, workers, NONE, NONE, EnrollmentConfig(), 0.3)
+    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, EnrollmentConfig(), 0.3)
     sent = 0
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
@@ -46,7 +46,7 @@ async def test_a_client_that_does_not_read_is_not_read_from() -> None:
 
 async def test_an_item_id_that_is_refused_is_not_echoed_at_length() -> None:
     workers = Workers(threads=1, max_queue=1)
-    servicer = GalleryServicer(NONE, workers, NONE, NONE, EnrollmentConfig(), 0.3)
+    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, EnrollmentConfig(), 0.3)
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
         yield pb.EnrollBatchRequest(item_id="x" * 1_000_000)

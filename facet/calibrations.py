@@ -1,0 +1,64 @@
+"""The messages of a calibration: its settings, then the probes as they are at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
+
+from facet.requests import PictureSource, picture
+from facet.v1 import gallery_service_pb2 as pb
+
+Probe = tuple[str, PictureSource] | pb.CalibrationProbe
+"""A subject's id and a picture of them, or the message that says so."""
+
+
+class CalibrationRequests:
+    """The messages of a calibration, one after the other.
+
+    Args:
+        gallery_id: the gallery.
+        target_fpir: the share of unknown people that may be taken for somebody.
+        probes: whose pictures are searched for.
+        progress: called with the number of probes that were taken from here.
+        fields: further ones of CalibrationSettings.
+
+    Attributes:
+        error: what reading a picture failed with, which gRPC does not pass on.
+    """
+
+    def __init__(
+        self,
+        gallery_id: str,
+        target_fpir: float,
+        probes: Iterable[Probe],
+        progress: Callable[[int], None] | None,
+        **fields: Any,
+    ) -> None:
+        settings = pb.CalibrationSettings(gallery_id=gallery_id, target_fpir=target_fpir, **fields)
+        self._messages = _messages(settings, probes, progress)
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> pb.CalibrateGalleryRequest:
+        try:
+            return next(self._messages)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+def _messages(
+    settings: pb.CalibrationSettings, probes: Iterable[Probe], progress: Callable[[int], None] | None
+) -> Iterator[pb.CalibrateGalleryRequest]:
+    yield pb.CalibrateGalleryRequest(settings=settings)
+    for number, probe in enumerate(probes, start=1):
+        if isinstance(probe, tuple):
+            subject_id, source = probe
+            probe = pb.CalibrationProbe(subject_id=subject_id, picture=picture(source))
+        yield pb.CalibrateGalleryRequest(probe=probe)
+        if progress is not None:
+            progress(number)

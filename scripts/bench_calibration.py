@@ -1,0 +1,242 @@
+"""The command calibration of scripts/bench.py: thresholds that were chosen on some people, measured on others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Annotated, TypeAlias
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.table import Table
+
+from evaluation.figures import wilson
+from evaluation.labels import LabelError
+from gallery.calibrating import closest
+from gallery.calibration import Chosen, Searches, choose, searches_needed
+from gallery.memory_index import MemoryIndex
+from gallery.records import EmbeddedTemplates
+from runtime.models import ModelError
+from runtime.pictures import PictureError
+from scripts import console
+from scripts.bench_templates import SEED, Faces, embed
+
+Vectors: TypeAlias = NDArray[np.float32]
+
+TARGETS = (0.1, 0.03, 0.01, 0.003)
+
+_COMPARED, _SPREAD = 1871, 0.07
+"""Of the known distribution: the best of so many normal similarities of this standard deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Thresholds that were chosen on one half, and the FPIR that the other half measures.
+
+    Attributes:
+        method: what they were chosen from.
+        target: the FPIR that was asked for.
+        splits: how many random halves; fewer than were wanted where one had too few searches.
+        threshold: the median of those chosen.
+        measured: the mean of the measured FPIR.
+        target_in_measured: in how many the target is in Wilson's 95 % interval of the measured FPIR.
+        measured_in_promised: in how many the measured FPIR is in the interval that the calibration gave.
+    """
+
+    method: str
+    target: float
+    splits: int
+    threshold: float
+    measured: float
+    target_in_measured: int
+    measured_in_promised: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Thresholds that were chosen from sets of a known distribution, and their true FPIR.
+
+    Attributes:
+        searches: of each set.
+        target: the FPIR that was asked for.
+        sets: how many; none where the target takes more searches.
+        median: of the true FPIR.
+        quarter: a quarter of the sets are below this.
+        three_quarters: a quarter of them are above.
+        truth_in_promised: in how many the true FPIR is in the interval that the calibration gave.
+    """
+
+    searches: int
+    target: float
+    sets: int
+    median: float
+    quarter: float
+    three_quarters: float
+    truth_in_promised: int
+
+
+def calibration(
+    protocol: Annotated[
+        Path, typer.Option(help="A labelled set, a CSV with role, subject, image.", exists=True, dir_okay=False)
+    ],
+    images: Annotated[Path, typer.Option(help="The folder of its images.", exists=True, file_okay=False)],
+    splits: Annotated[int, typer.Option(min=1, help="Random halves.")] = 100,
+    draws: Annotated[int, typer.Option(min=0, help="Sets drawn from a known distribution, of each size.")] = 100,
+    as_json: console.AsJson = False,
+) -> None:
+    """How well a threshold keeps what its calibration promises, on people that it never saw.
+
+    The people of the set's non-mated probes are split into halves at random, again and again. A threshold is chosen on
+    one half, in the ways that scripts/calibrate.py has, and the other half measures how many unknown people reach it:
+    from probes, with and without suspects; from the gallery against itself; from it and a cohort, which are the
+    templates of half of its people, searched for among the other half, which then is the gallery.
+
+    Then sets are drawn from a distribution whose FPIR is known, the best of 1871 normal similarities: how far the
+    threshold is off, and how often the truth is in the interval.
+    """
+    try:
+        faces = embed(protocol, images)
+    except (LabelError, ModelError, PictureError, OSError) as error:
+        console.fail(str(error))
+    measured = measure(faces, splits)
+    known = [_known(searches, target, draws) for searches in (200, 1000, 5000) for target in (0.1, 0.01, 0.003)]
+    known = [each for each in known if each.sets]
+    if as_json:
+        counts = {"templates": len(faces.templates), "searches": len(faces.nonmated)}
+        drawn = [asdict(each) for each in known]
+        console.print_json(counts | {"held_out": [asdict(each) for each in measured], "known": drawn})
+        return
+    title = f"{len(faces.templates)} templates, {len(faces.nonmated)} searches for unknown people, {splits} halves"
+    table = Table("chosen from", "target", "threshold", "measured", title=title, title_justify="left")
+    for heading in ("target in the measured interval", "measured in the promised interval"):
+        table.add_column(heading, justify="right")
+    for each in measured:
+        shares = (each.target_in_measured / each.splits, each.measured_in_promised / each.splits)
+        figures = (f"{each.target:.3f}", f"{each.threshold:.4f}", f"{each.measured:.4f}")
+        table.add_row(each.method, *figures, *(f"{share:.2f}" for share in shares))
+    console.out.print(table)
+    _print_known(known)
+
+
+def _print_known(known: list[Known]) -> None:
+    table = Table("searches", "target", title="a distribution that is known", title_justify="left")
+    for heading in ("FPIR, median", "of half the sets", "truth in the interval"):
+        table.add_column(heading, justify="right")
+    for each in known:
+        middle = f"{each.quarter:.4f} to {each.three_quarters:.4f}"
+        held = f"{each.truth_in_promised / each.sets:.2f}"
+        table.add_row(str(each.searches), f"{each.target:.3f}", f"{each.median:.4f}", middle, held)
+    console.out.print(table)
+
+
+def measure(faces: Faces, splits: int) -> list[HeldOut]:
+    """All methods at all targets; see :func:`calibration`."""
+    templates = faces.templates
+    names = [f"subject {number}" for number in range(len(templates))]
+    strangers = [f"stranger {number}" for number in range(len(faces.nonmated))]
+    index = _index(templates, names)
+    of_probes = _searches(index, faces.nonmated, strangers, itself=False)
+    of_strangers = _without(of_probes)
+    of_itself = _searches(index, templates, names, itself=True)
+    half, cohort = _parts(len(templates))
+    smaller = _index(templates[half], [names[row] for row in half])
+    of_probes_there = _searches(smaller, faces.nonmated, strangers, itself=False)
+    of_itself_there = _searches(smaller, templates[half], [names[row] for row in half], itself=True)
+    of_cohort = _searches(smaller, templates[cohort], [names[row] for row in cohort], itself=True)
+    methods: list[tuple[str, Searches, Callable[[NDArray[np.intp]], Searches], bool]] = [
+        ("probes", of_probes, lambda rows: _take(of_probes, rows), False),
+        ("probes, without suspects", of_strangers, lambda rows: _take(of_strangers, rows), True),
+        ("itself", of_probes, lambda _: of_itself, True),
+        ("itself and a cohort", of_probes_there, lambda _: _joined(of_itself_there, of_cohort), True),
+    ]
+    return [
+        _held_out(method, target, whole, chosen_from, without, splits)
+        for method, whole, chosen_from, without in methods
+        for target in TARGETS
+    ]
+
+
+def _held_out(
+    method: str,
+    target: float,
+    whole: Searches,
+    chosen_from: Callable[[NDArray[np.intp]], Searches],
+    without_suspects: bool,
+    splits: int,
+) -> HeldOut:
+    rng = np.random.default_rng(SEED)
+    outcomes: list[tuple[Chosen, float, tuple[float, float]]] = []
+    for _ in range(splits):
+        order = rng.permutation(len(whole.best))
+        one, other = np.sort(order[::2]), order[1::2]
+        searches = chosen_from(one)
+        if len(searches.best) < searches_needed(target, searches.templates, searches.templates):
+            continue
+        chosen = choose(searches, target=target, for_templates=searches.templates, without_suspects=without_suspects)
+        reached = int((whole.best[other] >= chosen.threshold).sum())
+        outcomes.append((chosen, reached / len(other), wilson(reached, len(other))))
+    return HeldOut(
+        method,
+        target,
+        len(outcomes),
+        threshold=round(float(np.median([chosen.threshold for chosen, _, _ in outcomes])), 4),
+        measured=round(float(np.mean([share for _, share, _ in outcomes])), 5),
+        target_in_measured=sum(low <= target <= high for _, _, (low, high) in outcomes),
+        measured_in_promised=sum(chosen.fpir_low <= share <= chosen.fpir_high for chosen, share, _ in outcomes),
+    )
+
+
+def _known(searches: int, target: float, draws: int) -> Known:
+    if searches < searches_needed(target, _COMPARED, _COMPARED):
+        draws = 0
+    rng = np.random.default_rng(SEED)
+    names = [str(number) for number in range(searches)]
+    normal = NormalDist(0, _SPREAD)
+    truths: list[float] = []
+    held = 0
+    for _ in range(draws):
+        best = [normal.inv_cdf(share) for share in rng.random(searches) ** (1 / _COMPARED)]
+        drawn = Searches(np.array(best, np.float32), names, names, _COMPARED, itself=False)
+        chosen = choose(drawn, target=target, for_templates=_COMPARED, without_suspects=False)
+        truths.append(1 - normal.cdf(chosen.threshold) ** _COMPARED)
+        held += chosen.fpir_low <= truths[-1] <= chosen.fpir_high
+    quarter, median, more = np.quantile(truths, [0.25, 0.5, 0.75]).round(5).tolist() if truths else (0.0, 0.0, 0.0)
+    return Known(searches, target, draws, median, quarter, more, held)
+
+
+def _parts(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    order = np.random.default_rng(SEED).permutation(count)
+    return np.sort(order[::2]), np.sort(order[1::2])
+
+
+def _index(templates: Vectors, names: Sequence[str]) -> MemoryIndex:
+    index = MemoryIndex(templates.shape[1])
+    index.add(EmbeddedTemplates(names, names, [f"{number}" for number in range(len(names))], templates))
+    return index
+
+
+def _searches(index: MemoryIndex, probes: Vectors, names: Sequence[str], *, itself: bool) -> Searches:
+    found = closest(index, probes, names, mean_of_best=1)
+    best = np.array([each.similarity for each in found], np.float32)
+    return Searches(best, names, [each.other_id for each in found], len(index), itself)
+
+
+def _take(searches: Searches, rows: NDArray[np.intp]) -> Searches:
+    subjects = [searches.subjects[row] for row in rows]
+    return Searches(searches.best[rows], subjects, [searches.nearest[row] for row in rows], searches.templates, False)
+
+
+def _joined(one: Searches, other: Searches) -> Searches:
+    best = np.concatenate([one.best, other.best])
+    return Searches(best, [*one.subjects, *other.subjects], [*one.nearest, *other.nearest], one.templates, True)
+
+
+def _without(searches: Searches) -> Searches:
+    """Without the searches that are suspects among all of them: what is measured then is of strangers, too."""
+    everything = choose(searches, target=0.1, for_templates=searches.templates, without_suspects=True)
+    suspects = {each.subject_id for each in everything.suspects}
+    rows = [row for row, subject in enumerate(searches.subjects) if subject not in suspects]
+    return _take(searches, np.array(rows, np.intp))

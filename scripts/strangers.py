@@ -1,0 +1,84 @@
+"""Pictures of people to calibrate with: the probes of a labelled set, or a folder a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.labels import LabelError
+from evaluation.protocol import read_protocol
+from facet.v1 import gallery_service_pb2 as pb
+from facet.v1 import types_pb2
+from scripts import console, pictures, sources
+from scripts.pictures import Unsendable
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A picture of somebody.
+
+    Attributes:
+        subject_id: who it is.
+        path: the picture's file.
+    """
+
+    subject_id: str
+    path: Path
+
+
+def of_protocol(protocol: Path, images: Path, *, also_mated: bool) -> list[Stranger]:
+    """The non-mated probes of a protocol, and on request the mated ones; exits with a usage error where it has none."""
+    try:
+        read = read_protocol(protocol, images)
+    except LabelError as error:
+        console.fail(str(error), console.USAGE)
+    roles = ("nonmated", "mated") if also_mated else ("nonmated",)
+    found = [Stranger(entry.subject, entry.path) for entry in read.probes if entry.role in roles]
+    if not found:
+        console.fail(f"{protocol} has no line of the role nonmated; --also-mated takes the mated ones", console.USAGE)
+    return found
+
+
+def of_folder(folder: Path) -> list[Stranger]:
+    """``folder/NAME/picture``; exits with a usage error where there are none."""
+    return [Stranger(item.subject_id, item.path) for item in sources.read([folder], "", "")]
+
+
+class Probes:
+    """The probes of a calibration, read as they are sent.
+
+    A file that cannot be sent goes as an empty picture, so that it counts as a search that found nobody.
+
+    Args:
+        strangers: whose pictures.
+        face: which face of each is meant.
+        most: bytes of the largest picture that the server takes.
+
+    Attributes:
+        unsent: how many could not be sent, by reason.
+    """
+
+    def __init__(self, strangers: list[Stranger], face: types_pb2.FaceChoice | None, most: int) -> None:
+        self._strangers = strangers
+        self._face = face
+        self._most = most
+        self.unsent: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[pb.CalibrationProbe]:
+        for stranger in self._strangers:
+            try:
+                data = pictures.read(stranger.path, self._most)
+            except Unsendable as error:
+                console.err.print(f"{stranger.path}: {error.reason}: {error.message}", soft_wrap=True)
+                self.unsent[error.reason] += 1
+                data = b""
+            picture = types_pb2.Picture(encoded=data)
+            yield pb.CalibrationProbe(subject_id=stranger.subject_id, picture=picture, face=self._face)
+
+    def failures(self, said: dict[str, int]) -> dict[str, int]:
+        """The server's failures by reason, those that could not be sent under reasons of their own."""
+        counts = Counter(said)
+        counts["INVALID_PICTURE"] -= self.unsent.total()
+        return dict(sorted((+counts + self.unsent).items()))

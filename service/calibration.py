@@ -1,0 +1,231 @@
+"""Calibrations: searches for unknown people, and the threshold that comes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from facet.v1 import gallery_service_pb2 as pb
+from gallery.calibrating import Closest, Evidence, nobody
+from gallery.calibration_records import CalibrationSource
+from gallery.galleries import Galleries
+from gallery.records import Gallery
+from recognizer.quality import QualityLimits
+from service import convert, validate
+from service.engine import Engine
+from service.enrollment import need_fit
+from service.errors import Blamed, CalibrationUnderWay, blaming, reason_of
+from service.recognition import look, only_face
+from service.threads import on_a_thread
+from service.validate import InvalidField
+from service.workers import Work, Workers
+
+MAX_PROBES = 1_000_000
+MAX_SUSPECTS = 100
+"""Suspects that are answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    gallery_id: str
+    target_fpir: float
+    for_templates: int
+    cohort_id: str
+    data_set: str
+    without_suspects: bool
+    validate_only: bool
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """A probe that was searched for: what was found, or why there was nothing to search for."""
+
+    closest: Closest
+    picture_sha256: str
+    reason: str = ""
+
+
+class Calibrations:
+    """Calibrates galleries, one at a time each.
+
+    Args:
+        engine: the models.
+        workers: where they run.
+        galleries: which.
+        limits: what a face must be like to be identified.
+    """
+
+    def __init__(self, engine: Engine, workers: Workers, galleries: Galleries, limits: QualityLimits) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._galleries = galleries
+        self._limits = limits
+        self._under_way: set[str] = set()
+
+    async def calibrate(
+        self, requests: AsyncIterator[pb.CalibrateGalleryRequest], begin: Callable[[], Work]
+    ) -> pb.CalibrateGalleryResponse:
+        """Take in the messages of a calibration.
+
+        Args:
+            requests: the settings, then the probes.
+            begin: a new piece of the call's work.
+
+        Raises:
+            InvalidField: a message is not as it must be.
+            CalibrationUnderWay: the gallery is being calibrated.
+            RequestExpired: the deadline passed.
+            GalleryError: see :meth:`gallery.galleries.Galleries.calibrate`.
+        """
+        settings = _settings(await anext(requests, pb.CalibrateGalleryRequest()))
+        work = begin()
+        with self._alone(settings.gallery_id):
+            gallery = await on_a_thread(
+                partial(self._galleries.begin_calibration, settings.gallery_id, etag=settings.etag)
+            )
+            if settings.for_templates and settings.for_templates < gallery.template_count:
+                raise InvalidField("settings.for_template_count", f"the gallery has {gallery.template_count} already")
+            searched = await self._search(requests, gallery, begin)
+            if searched and settings.cohort_id:
+                raise InvalidField("settings.cohort_gallery_id", "is for a calibration without probes")
+            if searched:
+                evidence = _evidence(searched, settings.data_set)
+            else:
+                itself = partial(
+                    self._galleries.search_itself, gallery.gallery_id, settings.cohort_id, check=work.check
+                )
+                evidence = await on_a_thread(itself, work.abandon)
+            return await self._conclude(settings, gallery, evidence, searched, work)
+
+    async def _search(
+        self, requests: AsyncIterator[pb.CalibrateGalleryRequest], gallery: Gallery, begin: Callable[[], Work]
+    ) -> list[_Searched]:
+        """Search for every probe, in the order in which they came."""
+        found: dict[int, _Searched] = {}
+        # A few at a time: who sends faster is not read from.
+        room = asyncio.Semaphore(2 * self._workers.threads)
+
+        async def one(number: int, task: Callable[[], _Searched], work: Work) -> None:
+            try:
+                found[number] = await self._workers.run(work, task, patient=True)
+            finally:
+                room.release()
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                number = 0
+                async for request in requests:
+                    if number == MAX_PROBES:
+                        raise InvalidField("probe", f"is one of more than {MAX_PROBES}")
+                    await room.acquire()
+                    work = begin()
+                    tasks.create_task(one(number, self._task(request, gallery, work), work))
+                    number += 1
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        return [found[number] for number in sorted(found)]
+
+    def _task(self, request: pb.CalibrateGalleryRequest, gallery: Gallery, work: Work) -> Callable[[], _Searched]:
+        if request.WhichOneof("part") != "probe":
+            raise InvalidField("probe", "is missing: only probes follow the settings")
+        subject_id = validate.subject_id(request.probe.subject_id, "probe.subject_id")
+        source = convert.source(request.probe.picture, "probe.picture")
+        chosen = convert.face_choice(request.probe.face, "probe.face") or only_face
+
+        def task() -> _Searched:
+            sha256 = source.sha256()
+            try:
+                _, (portrait,) = look(self._engine, source, chosen, work, "probe.picture")
+                with blaming("probe.picture"):
+                    need_fit(portrait.quality, self._limits)
+            except Blamed as error:
+                return _Searched(nobody(subject_id), sha256, reason_of(error))
+            probe = self._engine.embed([portrait], work)
+            work.check()
+            (closest,) = self._galleries.search_strangers(gallery.gallery_id, probe, [subject_id])
+            return _Searched(closest, sha256)
+
+        return task
+
+    async def _conclude(
+        self, settings: _Settings, gallery: Gallery, evidence: Evidence, searched: list[_Searched], work: Work
+    ) -> pb.CalibrateGalleryResponse:
+        calibrate = partial(
+            self._galleries.calibrate,
+            gallery,
+            evidence,
+            target_fpir=settings.target_fpir,
+            for_templates=settings.for_templates,
+            without_suspects=settings.without_suspects,
+            etag=settings.etag,
+            validate_only=settings.validate_only,
+            check=work.check,
+        )
+        kept, chosen = await on_a_thread(calibrate, work.abandon)
+        return pb.CalibrateGalleryResponse(
+            gallery=convert.gallery(kept, self._galleries.calibration_of(kept)),
+            threshold_before=gallery.threshold,
+            failures=Counter(each.reason for each in searched if each.reason),
+            suspects=[
+                pb.CalibrationSuspect(
+                    subject_id=each.subject_id, other_subject_id=each.other_id, similarity=each.similarity
+                )
+                for each in chosen.suspects[:MAX_SUSPECTS]
+            ],
+            suspect_count=len(chosen.suspects),
+        )
+
+    @contextmanager
+    def _alone(self, gallery_id: str) -> Iterator[None]:
+        if gallery_id in self._under_way:
+            raise CalibrationUnderWay(gallery_id)
+        self._under_way.add(gallery_id)
+        try:
+            yield
+        finally:
+            self._under_way.remove(gallery_id)
+
+
+def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
+    if first.WhichOneof("part") != "settings":
+        raise InvalidField("settings", "is missing: it must be in the first message")
+    wanted = first.settings
+    gallery_id = validate.gallery_id(wanted.gallery_id, "settings.gallery_id")
+    cohort_id = wanted.cohort_gallery_id
+    if cohort_id:
+        validate.gallery_id(cohort_id, "settings.cohort_gallery_id")
+    if cohort_id == gallery_id:
+        raise InvalidField("settings.cohort_gallery_id", "is the gallery itself")
+    if not validate.MIN_FPIR <= wanted.target_fpir < 1:
+        raise InvalidField(
+            "settings.target_fpir", f"must be at least {validate.MIN_FPIR} and below 1, is {wanted.target_fpir}"
+        )
+    if wanted.HasField("for_template_count") and not 1 <= wanted.for_template_count <= validate.MAX_TEMPLATES:
+        raise InvalidField("settings.for_template_count", f"must be 1 to {validate.MAX_TEMPLATES}")
+    return _Settings(
+        gallery_id=gallery_id,
+        target_fpir=wanted.target_fpir,
+        for_templates=wanted.for_template_count,
+        cohort_id=cohort_id,
+        data_set=validate.display_name(wanted.data_set, "settings.data_set"),
+        without_suspects=wanted.without_suspects,
+        validate_only=wanted.validate_only,
+        etag=wanted.etag,
+    )
+
+
+def _evidence(searched: list[_Searched], data_set: str) -> Evidence:
+    lines = sorted(f"{each.closest.subject_id}\t{each.picture_sha256}\n" for each in searched)
+    return Evidence(
+        source=CalibrationSource.PROBES,
+        closest=[each.closest for each in searched],
+        failures=sum(1 for each in searched if each.reason),
+        data_set=data_set,
+        data_set_sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
+    )

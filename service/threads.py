@@ -1,0 +1,22 @@
+"""Work beside the event loop that takes as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def on_a_thread(task: Callable[[], T], abandon: Callable[[], None] = lambda: None) -> T:
+    """Run a task on a thread; who is cancelled says so to it, and does not go before it has ended."""
+    running = asyncio.ensure_future(asyncio.to_thread(task))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        abandon()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # marks it as seen
+        raise

@@ -1,0 +1,138 @@
+"""scripts/calibrate.py: what it prints, what it changes, and how it ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import pytest
+
+from facet import Client, picture
+from facet.v1 import gallery_service_pb2 as pb
+from facet.v1 import recognition_service_pb2 as recognition_pb
+from runtime.pictures import decode
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serving
+
+ROOT = Path(__file__).resolve().parents[2]
+PEOPLE = 300
+
+
+@pytest.fixture
+def calibrate(server: Serving) -> Callable[..., Any]:
+    def run(*arguments: object, code: int = 0, script: str = "calibrate.py") -> Any:
+        command = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments), "--address", server.address]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == code, result.stdout + result.stderr
+        return json.loads(result.stdout) if "--json" in arguments and not code else result.stdout + result.stderr
+
+    return run
+
+
+@pytest.fixture
+def team(client: Client, gallery: str, crowd: Callable[..., bytes]) -> str:
+    return client.import_gallery(iter([crowd(PEOPLE, twice=2)]), f"{gallery}-team").gallery_id
+
+
+@pytest.fixture(scope="module")
+def squad(client: Client, pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder a person, with the same picture of a player again and again."""
+    folder = tmp_path_factory.mktemp("squad")
+    found = client.recognition.AnalyzeFaces(recognition_pb.AnalyzeFacesRequest(picture=picture(pictures.players))).faces
+    whole = decode(pictures.players, max_pixels=1 << 24)
+    for number, face in enumerate(found[:5]):
+        (folder / f"player-{number}").mkdir()
+        box = face.face.box
+        width, height = box.x2 - box.x1, box.y2 - box.y1
+        top, left = max(0, round(box.y1 - height)), max(0, round(box.x1 - width))
+        data = cv2.imencode(".png", whole[top : round(box.y2 + height), left : round(box.x2 + width)])[1].tobytes()
+        for again in range(21):
+            (folder / f"player-{number}" / f"{again:02}.png").write_bytes(data)
+    return folder
+
+
+def get(client: Client, gallery: str) -> pb.Gallery:
+    return client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
+
+
+def test_a_gallery_is_calibrated_against_itself_and_told_what_that_means(
+    client: Client, team: str, calibrate: Callable[..., Any]
+) -> None:
+    tried = calibrate(team, "--fpir", "0.05", "--dry-run")
+    assert "would be set" in tried
+    assert "nothing was changed" in tried
+    assert not get(client, team).HasField("calibration")
+    assert "not calibrated" in calibrate("list", "--gallery", team, script="enroll.py")
+    said = calibrate(team, "--fpir", "0.05")
+    now = get(client, team)
+    assert f"{now.threshold:.4f} now" in said
+    assert "of 1000 unknown people about 50 (" in said
+    assert "z0" in said
+    assert "z1" in said
+    assert "calibrated" in calibrate("list", "--gallery", team, script="enroll.py")
+    as_json = calibrate(team, "--fpir", "0.05", "--for-templates", "1000", "--json")
+    chosen = as_json["gallery"]["calibration"]
+    assert (chosen["target_fpir"], chosen["for_template_count"], as_json["suspect_count"]) == (0.05, "1000", "2")
+    assert as_json["gallery"]["threshold"] > now.threshold
+
+
+def test_pictures_of_strangers_are_searched_for_and_what_fails_is_said(
+    client: Client, team: str, squad: Path, calibrate: Callable[..., Any]
+) -> None:
+    said = calibrate(team, "--fpir", "0.1", "--strangers", squad, "--dry-run", "--json")
+    assert said["gallery"]["calibration"]["search_count"] == "105"
+    assert said["gallery"]["calibration"]["data_set"] == squad.name
+    broken = squad / "player-0" / "broken.jpg"
+    try:
+        broken.write_bytes(b"no picture")
+        told = calibrate(team, "--fpir", "0.1", "--strangers", squad, code=1)
+    finally:
+        broken.unlink()
+    assert "1 INVALID_PICTURE" in told
+    assert get(client, team).calibration.failure_count == 1
+
+
+def test_probes_of_a_protocol_are_those_that_are_not_mated(
+    team: str, squad: Path, tmp_path: Path, calibrate: Callable[..., Any]
+) -> None:
+    protocol = tmp_path / "set.csv"
+    pictures = sorted(path.relative_to(squad) for path in squad.rglob("*.png"))
+    with protocol.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["role", "subject", "image"])
+        for image in pictures:
+            name = image.parent.name
+            rows.writerow(["gallery" if image.name == "00.png" and name == "player-0" else "nonmated", name, image])
+    mixed = calibrate(team, "--protocol", protocol, "--images", squad, code=2)
+    assert "set.csv, line 3" in mixed
+    protocol.write_text(protocol.read_text().replace("nonmated,player-0", "mated,player-0"))
+    assert "TOO_FEW_SEARCHES" in calibrate(team, "--protocol", protocol, "--images", squad, code=1)
+    flags = ("--fpir", "0.1", "--protocol", protocol, "--images", squad, "--also-mated", "--dry-run", "--json")
+    chosen = calibrate(team, *flags)["gallery"]["calibration"]
+    assert (chosen["search_count"], chosen["identity_count"], chosen["data_set"]) == ("104", "5", "set.csv")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--fpir", "0"),
+        ("--fpir", "1.5"),
+        ("--protocol", "no.csv"),
+        ("--strangers", "no-such-folder"),
+        ("--cohort", "x", "--strangers", "."),
+        ("--face", "the left one"),
+    ],
+)
+def test_bad_usage_is_told_from_failure(team: str, flags: tuple[str, ...], calibrate: Callable[..., Any]) -> None:
+    calibrate(team, *flags, code=2)
+
+
+def test_a_gallery_that_is_not_there_fails(calibrate: Callable[..., Any]) -> None:
+    assert "GALLERY_NOT_FOUND" in calibrate("nobody", code=1)

@@ -1,0 +1,310 @@
+"""CalibrateGallery over gRPC: the threshold and its evidence, what is refused, and what breaks off."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from facet import (
+    Aborted,
+    AsyncClient,
+    Client,
+    FacetError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    picture,
+)
+from facet.v1 import gallery_service_pb2 as pb
+from facet.v1 import recognition_service_pb2 as recognition_pb
+from facet.v1 import types_pb2
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serve, Serving
+
+Crowd = Callable[..., bytes]
+
+PEOPLE = 400
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def team(client: Client, gallery: str, crowd: Crowd) -> str:
+    """The id of a gallery with 400 people."""
+    return client.import_gallery(iter([crowd(PEOPLE)]), f"{gallery}-team").gallery_id
+
+
+@pytest.fixture(scope="module")
+def faces(client: Client, pictures: Pictures) -> list[pb.CalibrationProbe]:
+    """A probe of each face of a squad and of a family, none of whom is in the gallery."""
+    found = []
+    for name, data in (("player", pictures.players), ("six", pictures.six)):
+        analyzed = client.recognition.AnalyzeFaces(recognition_pb.AnalyzeFacesRequest(picture=picture(data))).faces
+        for number, each in enumerate(analyzed):
+            choice = types_pb2.FaceChoice(box=each.face.box)
+            found.append(pb.CalibrationProbe(subject_id=f"{name}-{number}", picture=picture(data), face=choice))
+    return found
+
+
+def get(client: Client, gallery: str) -> pb.Gallery:
+    return client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
+
+
+def test_a_gallery_is_calibrated_against_itself(client: Client, team: str, pictures: Pictures) -> None:
+    before = get(client, team)
+    assert before.calibration_state == types_pb2.CALIBRATION_STATE_NOT_CALIBRATED
+    assert not before.HasField("calibration")
+    response = client.calibrate(team, 0.05)
+    chosen = response.gallery.calibration
+    assert get(client, team) == response.gallery
+    assert response.threshold_before == before.threshold
+    assert response.gallery.threshold == chosen.threshold
+    assert response.gallery.calibration_state == types_pb2.CALIBRATION_STATE_CURRENT
+    assert (chosen.search_count, chosen.identity_count, chosen.template_count) == (PEOPLE, PEOPLE, PEOPLE)
+    assert (chosen.source, chosen.target_fpir) == (pb.CALIBRATION_SOURCE_ITSELF, 0.05)
+    assert chosen.fpir_low < 0.05 < chosen.fpir_high
+    assert len(chosen.data_set_sha256) == 64
+    assert [point.similarity for point in chosen.curve] == sorted(point.similarity for point in chosen.curve)
+
+    (face,) = client.identify(team, pictures.yaoming).faces
+    assert face.identification.calibration == types_pb2.CALIBRATION_STATE_CURRENT
+    assert 0 < face.identification.false_positive_rate <= 1
+    wanted = pb.Gallery(gallery_id=team, threshold=0.9)
+    client.galleries.UpdateGallery(pb.UpdateGalleryRequest(gallery=wanted, update_mask=FieldMask(paths=["threshold"])))
+    now = get(client, team)
+    assert now.calibration == chosen
+    assert now.calibration_state == types_pb2.CALIBRATION_STATE_STALE
+    assert list(now.stale_reasons) == [pb.STALE_REASON_THRESHOLD_CHANGED]
+    (face,) = client.identify(team, pictures.yaoming).faces
+    assert face.identification.calibration == types_pb2.CALIBRATION_STATE_STALE
+
+
+def test_a_search_with_an_embedding_is_rated_too(client: Client, team: str) -> None:
+    contract = get(client, team).contract
+
+    def search(values: Any) -> recognition_pb.Identification:
+        embedding = types_pb2.Embedding(values=values, contract=contract)
+        request = pb.SearchEmbeddingRequest(gallery_id=team, embedding=embedding)
+        return client.galleries.SearchEmbedding(request).identification
+
+    values = np.random.default_rng(3).standard_normal(512)
+    assert not search(values).HasField("false_positive_rate")
+    client.calibrate(team, 0.05)
+    assert search(values).HasField("false_positive_rate")
+
+
+def test_a_gallery_without_a_calibration_rates_nothing(client: Client, gallery: str, pictures: Pictures) -> None:
+    (face,) = client.identify(gallery, pictures.yaoming).faces
+    assert face.identification.calibration == types_pb2.CALIBRATION_STATE_NOT_CALIBRATED
+    assert not face.identification.HasField("false_positive_rate")
+
+
+async def test_probes_are_searched_for_and_those_without_a_face_counted(
+    server: Serving, client: Client, team: str, faces: list[pb.CalibrationProbe], pictures: Pictures
+) -> None:
+    client.enroll(team, "yao", pictures.yaoming)
+    probes: list[Any] = [
+        *faces * 4,
+        *[("yao", pictures.yaoming)] * 2,
+        ("broken", b"no picture"),
+        ("squad", pictures.players),
+    ]
+    sent: list[int] = []
+    fields: dict[str, Any] = {"data_set": "squads", "for_template_count": 2 * PEOPLE, "validate_only": True}
+    response = client.calibrate(team, 0.1, probes, progress=sent.append, **fields)
+    chosen = response.gallery.calibration
+    assert sent[-1] == len(probes)
+    assert dict(response.failures) == {"INVALID_PICTURE": 1, "SEVERAL_FACES": 1}
+    assert (chosen.search_count, chosen.failure_count) == (len(probes), 2)
+    assert chosen.identity_count == len(faces) + 3
+    assert (chosen.source, chosen.data_set) == (pb.CALIBRATION_SOURCE_PROBES, "squads")
+    assert (chosen.template_count, chosen.for_template_count) == (PEOPLE + 1, 2 * PEOPLE)
+    assert chosen.fpir < 0.06
+    # Yao Ming's own template was left out of his search: nobody comes near.
+    assert all(suspect.subject_id != "yao" for suspect in response.suspects)
+    assert not get(client, team).HasField("calibration")
+    async with AsyncClient(server.address) as others:
+        again = await others.calibrate(team, 0.1, probes, **fields)
+    for each in (response, again):
+        each.gallery.calibration.ClearField("create_time")
+    assert again == response
+
+
+def test_faces_that_identify_would_refuse_find_nobody(
+    serve: Serve, crowd: Crowd, pictures: Pictures, faces: list[pb.CalibrationProbe]
+) -> None:
+    strict = serve("--identification.min-face-size", "60", "--models.objects", "none")
+    with Client(strict.address) as connected:
+        connected.import_gallery(iter([crowd(PEOPLE)]), "team")
+        probes: list[Any] = [*faces, *[("yao", pictures.yaoming)] * 120]
+        response = connected.calibrate("team", 0.1, probes)
+    assert response.failures["FACE_TOO_SMALL"] > 10
+    assert response.gallery.calibration.failure_count == sum(response.failures.values())
+
+
+def test_a_cohort_is_pooled_with_the_gallery(client: Client, team: str, crowd: Crowd) -> None:
+    cohort = f"{team}-cohort"
+    client.import_gallery(iter([crowd(150, seed=8, name="visitor")]), cohort)
+    chosen = client.calibrate(team, 0.02, cohort_gallery_id=cohort).gallery.calibration
+    assert chosen.source == pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT
+    assert (chosen.search_count, chosen.data_set) == (PEOPLE + 150, cohort)
+    with pytest.raises(InvalidArgument):
+        client.calibrate(team, 0.02, cohort_gallery_id=team)
+    with pytest.raises(NotFound):
+        client.calibrate(team, 0.02, cohort_gallery_id="nobody")
+
+
+def test_people_who_are_in_it_twice_are_answered(client: Client, team: str, crowd: Crowd) -> None:
+    twice = f"{team}-twice"
+    client.import_gallery(iter([crowd(PEOPLE, twice=3)]), twice)
+    response = client.calibrate(twice, 0.05)
+    assert response.suspect_count == 3
+    assert sorted(each.subject_id[-1] for each in response.suspects) == ["0", "1", "2"]
+    assert all(each.similarity > 0.9 for each in response.suspects)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"target_fpir": 0.0}, "settings.target_fpir"),
+        ({"target_fpir": 1.0}, "settings.target_fpir"),
+        ({"target_fpir": float("nan")}, "settings.target_fpir"),
+        ({"for_template_count": 0}, "settings.for_template_count"),
+        ({"for_template_count": PEOPLE - 1}, "settings.for_template_count"),
+        ({"data_set": "a\nb"}, "settings.data_set"),
+        ({"cohort_gallery_id": "NO"}, "settings.cohort_gallery_id"),
+        ({"gallery_id": ""}, "settings.gallery_id"),
+    ],
+)
+def test_settings_out_of_range_are_named(client: Client, team: str, fields: dict[str, Any], field: str) -> None:
+    wanted: dict[str, Any] = {"gallery_id": team, "target_fpir": 0.1} | fields
+    settings = pb.CalibrationSettings(**wanted)
+    with pytest.raises(InvalidArgument) as refused:
+        client.galleries.CalibrateGallery(iter([pb.CalibrateGalleryRequest(settings=settings)]))
+    assert refused.value.reason == "INVALID_FIELD"
+    assert list(refused.value.fields) == [field]
+
+
+def test_messages_must_follow_each_other_as_they_should(
+    client: Client, team: str, faces: list[pb.CalibrationProbe]
+) -> None:
+    settings = pb.CalibrateGalleryRequest(settings=pb.CalibrationSettings(gallery_id=team, target_fpir=0.1))
+    probe = pb.CalibrateGalleryRequest(probe=faces[0])
+    nobody = pb.CalibrateGalleryRequest(probe=pb.CalibrationProbe(picture=faces[0].picture))
+    nothing = pb.CalibrateGalleryRequest(probe=pb.CalibrationProbe(subject_id="x"))
+    for messages in ([], [probe], [settings, settings], [settings, probe, nobody], [settings, nothing]):
+        with pytest.raises(InvalidArgument):
+            client.galleries.CalibrateGallery(iter(messages))
+    with pytest.raises(InvalidArgument, match="without probes"):
+        client.calibrate(team, 0.1, faces[:1], cohort_gallery_id="other")
+    assert not get(client, team).HasField("calibration")
+
+
+def test_what_cannot_be_calibrated_says_why(client: Client, gallery: str, team: str) -> None:
+    with pytest.raises(NotFound):
+        client.calibrate("no-such-gallery", 0.1)
+    with pytest.raises(Aborted):
+        client.calibrate(team, 0.1, etag="another")
+    with pytest.raises(FailedPrecondition) as refused:
+        client.calibrate(team, 1e-4)
+    assert refused.value.reason == "TOO_FEW_SEARCHES"
+    assert refused.value.metadata == {"found": str(PEOPLE), "needed": "5000"}
+
+
+def test_a_gallery_is_calibrated_by_one_at_a_time_and_a_call_that_is_cancelled_changes_nothing(
+    client: Client, team: str, faces: list[pb.CalibrationProbe]
+) -> None:
+    before = get(client, team)
+    may_end = threading.Event()
+
+    def messages() -> Iterator[pb.CalibrateGalleryRequest]:
+        yield pb.CalibrateGalleryRequest(settings=pb.CalibrationSettings(gallery_id=team, target_fpir=0.1))
+        for probe in faces * 4:
+            yield pb.CalibrateGalleryRequest(probe=probe)
+        may_end.wait(PATIENCE)
+
+    call = client.galleries.CalibrateGallery.future(messages())
+    try:
+        refused = until_refused(client, team)
+        assert refused.reason == "CALIBRATION_UNDER_WAY"
+        assert refused.retry_after is not None
+    finally:
+        call.cancel()
+        may_end.set()
+    response = until_accepted(client, team)
+    assert response.gallery.calibration.source == pb.CALIBRATION_SOURCE_ITSELF
+    assert get(client, team) == before
+
+
+def until_refused(client: Client, gallery: str) -> ResourceExhausted:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            client.calibrate(gallery, 0.1, validate_only=True)
+        except ResourceExhausted as refused:
+            return refused
+    raise AssertionError("the other calibration never began")
+
+
+def until_accepted(client: Client, gallery: str) -> pb.CalibrateGalleryResponse:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return client.calibrate(gallery, 0.1, validate_only=True)
+        except ResourceExhausted:
+            assert time.monotonic() < deadline
+
+
+def test_a_deadline_that_passes_changes_nothing(client: Client, team: str, faces: list[pb.CalibrationProbe]) -> None:
+    def messages() -> Iterator[pb.CalibrateGalleryRequest]:
+        yield pb.CalibrateGalleryRequest(settings=pb.CalibrationSettings(gallery_id=team, target_fpir=0.1))
+        for probe in faces * 50:
+            yield pb.CalibrateGalleryRequest(probe=probe)
+
+    before = get(client, team)
+    with pytest.raises(FacetError) as ended:
+        client.galleries.CalibrateGallery(messages(), timeout=1.0)
+    assert ended.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    until_accepted(client, team)
+    assert get(client, team) == before
+
+
+def test_a_server_that_is_killed_in_the_middle_has_changed_nothing(
+    serve: Serve, tmp_path: Path, crowd: Crowd, faces: list[pb.CalibrationProbe]
+) -> None:
+    database = ("--gallery.database", str(tmp_path / "killed.sqlite3"), "--models.objects", "none")
+    first = serve(*database)
+    with Client(first.address) as connected:
+        connected.import_gallery(iter([crowd(PEOPLE)]), "team")
+        before = get(connected, "team")
+        sent = 0
+
+        def probes() -> Iterator[pb.CalibrationProbe]:
+            nonlocal sent
+            for sent, probe in enumerate(faces * 10):
+                if sent == 100:
+                    first.process.kill()
+                yield probe
+
+        with pytest.raises(FacetError):
+            connected.calibrate("team", 0.1, probes())
+        assert sent >= 100
+    again = serve(*database)
+    with Client(again.address) as connected:
+        assert get(connected, "team") == before
+
+
+def test_a_picture_that_cannot_be_read_ends_the_calibration_with_its_own_error(client: Client, team: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        client.calibrate(team, 0.1, [("somebody", "no such file")])
+    assert not get(client, team).HasField("calibration")
+    assert until_accepted(client, team)
