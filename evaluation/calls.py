@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from facet import (
     DeadlineExceeded,
@@ -26,26 +27,76 @@ OF_ONE_ITEM = (InvalidArgument, FailedPrecondition, ResourceExhausted, DeadlineE
 """Errors that say something of one request; after any other the rest cannot be asked either."""
 
 
-async def all_of(items: Sequence[T], ask: Callable[[T], Awaitable[R]]) -> list[R]:
-    """Ask for all items, :data:`IN_FLIGHT` at a time; the answers in the order of the items.
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Where a run ended, because the server went away.
+
+    Attributes:
+        at: what was asked for, such as a picture's path.
+        done: how many items were answered.
+        of: how many there are.
+        reason: why, in one stable word.
+    """
+
+    at: str
+    done: int
+    of: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[R]):
+    """What was answered.
+
+    Attributes:
+        by_item: the answers by the position of their item, in the order of the items; all of them, unless stopped.
+        stopped: where the run ended; ``None`` where every item was answered.
+    """
+
+    by_item: dict[int, R]
+    stopped: Stopped | None
+
+
+async def all_of(
+    items: Sequence[T], ask: Callable[[T], Awaitable[R]], *, name: Callable[[T], str] = str, in_flight: int = IN_FLIGHT
+) -> Answers[R]:
+    """Ask for all items, some at a time, until all are answered or the server goes away.
+
+    Args:
+        items: what to ask for.
+        ask: asks for one; raises ``FacetError`` only where the rest cannot be asked either.
+        name: what to call an item in a message.
+        in_flight: how many are asked for at a time.
 
     Raises:
-        FacetError: what the first call to fail raised; the others are cancelled.
+        FacetError: the server went away before it answered anything.
     """
     answers: dict[int, R] = {}
+    lost: list[tuple[int, FacetError]] = []
     waiting = iter(enumerate(items))
 
     async def work() -> None:
         for index, item in waiting:
-            answers[index] = await ask(item)
+            if lost:
+                return
+            try:
+                answers[index] = await ask(item)
+            except FacetError as error:
+                lost.append((index, error))
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(IN_FLIGHT):
+            for _ in range(in_flight):
                 tasks.create_task(work())
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
-    return [answers[index] for index in range(len(items))]
+    if lost and not answers:
+        raise lost[0][1]
+    stopped = None
+    if lost:
+        index, error = min(lost, key=lambda each: each[0])
+        stopped = Stopped(name(items[index]), len(answers), len(items), reason_of(error))
+    return Answers(dict(sorted(answers.items())), stopped)
 
 
 async def patiently(call: Callable[[], Awaitable[R]]) -> R:

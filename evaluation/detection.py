@@ -1,139 +1,101 @@
-"""The figures of face detection at the scores that the server answers."""
+"""What became of the detections and the labelled objects of a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.wider import LabelledPicture
+from evaluation.labelled import LabelledPicture
 
-MIN_HEIGHT = 20.0
-"""Labelled faces lower than this are not judged by, pixels."""
-BANDS: tuple[tuple[float, float], ...] = ((MIN_HEIGHT, 40.0), (40.0, 80.0), (80.0, np.inf))
-"""Heights by which recall is told, pixels, half-open."""
+TRUE_POSITIVE: Final = 1
+FALSE_POSITIVE: Final = 0
+IGNORED: Final = -1
 
-Verdict = Literal["true positive", "false positive", "ignored"]
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What the service found in a picture, in any order.
+
+    Attributes:
+        boxes: xyxy pixels, float64 ``(n, 4)``.
+        scores: [0, 1], float64 ``(n,)``.
+        classes: as those of the labels, intp ``(n,)``.
+    """
+
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    classes: NDArray[np.intp]
+
+    @staticmethod
+    def nothing() -> Detected:
+        """Nothing was found."""
+        return Detected(np.empty((0, 4)), np.empty(0), np.empty(0, np.intp))
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What became of the detections and the labelled faces of one picture.
+    """A picture after the match.
 
     Attributes:
-        verdicts: of the detections, by falling score.
-        heights: of the labelled faces that count, pixels, ``(n,)``.
-        found: for each of them whether a detection was matched with it, bool ``(n,)``.
+        labels: what people marked.
+        detected: what was found, by falling score.
+        verdicts: of each detection :data:`TRUE_POSITIVE`, :data:`FALSE_POSITIVE` or :data:`IGNORED`, int8 ``(n,)``.
+        found_at: the score of the detection that each labelled object was matched with, float64 ``(m,)``; minus
+            infinity where there was none. At a least score ``s`` found is what was found at ``s`` or more: detections
+            of lower scores take nothing from those of higher ones.
     """
 
-    verdicts: tuple[Verdict, ...]
-    heights: NDArray[np.float64]
-    found: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """The labelled faces of a band of heights.
-
-    Attributes:
-        faces: how many count.
-        found: how many of them were found.
-    """
-
-    faces: int
-    found: int
+    labels: LabelledPicture
+    detected: Detected
+    verdicts: NDArray[np.int8]
+    found_at: NDArray[np.float64]
 
     @property
-    def value(self) -> float | None:
-        """The share that was found, [0, 1]; ``None`` without faces."""
-        return self.found / self.faces if self.faces else None
+    def counts(self) -> NDArray[np.bool_]:
+        """Which labelled objects are judged by, ``(m,)``."""
+        return ~self.labels.ignored
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionFigures:
-    """Counts over all pictures.
+def judge(labels: LabelledPicture, detected: Detected, *, iou: float) -> Judged:
+    """Match detections with labelled objects, greedily by falling score.
 
-    Attributes:
-        by_height: recall in the bands of :data:`BANDS`.
-        true_positives: detections matched with a face that counts.
-        false_positives: detections matched with nothing, or with a face that another had already.
-        ignored: detections that lie on a face that is not judged by.
-        pictures: how many were judged.
-    """
-
-    by_height: tuple[Recall, ...]
-    true_positives: int
-    false_positives: int
-    ignored: int
-    pictures: int
-
-    @property
-    def precision(self) -> float | None:
-        """Share of the detections that are right, the ignored ones left out, [0, 1]; ``None`` without any."""
-        judged = self.true_positives + self.false_positives
-        return self.true_positives / judged if judged else None
-
-    @property
-    def recall(self) -> Recall:
-        """All heights together."""
-        return Recall(sum(band.faces for band in self.by_height), sum(band.found for band in self.by_height))
-
-
-def judge(labels: LabelledPicture, boxes: NDArray[np.float64], scores: NDArray[np.float64], *, iou: float) -> Judged:
-    """Match detections with labelled faces, greedily by falling score.
-
-    A detection takes the free face that it overlaps most, where their IoU reaches ``iou``; a face is taken once.
-    Faces flagged invalid or lower than :data:`MIN_HEIGHT` are not judged by: they are in no recall, and a detection
-    that is left without a face and overlaps one of them enough counts neither way.
+    A detection takes the free object of its class that it overlaps most, where their IoU reaches ``iou``; an object is
+    taken once. A detection that is left without one, and overlaps an ignored one of its class enough, counts neither
+    way, however many others do.
 
     Args:
-        labels: the faces that people marked.
-        boxes: of the detections, xyxy pixels ``(n, 4)``.
-        scores: of the detections ``(n,)``.
+        labels: what people marked.
+        detected: what was found.
         iou: the least intersection over union of a match, (0, 1].
     """
-    heights = labels.boxes[:, 3] - labels.boxes[:, 1]
-    counts = ~labels.invalid & (heights >= MIN_HEIGHT)
-    free = counts.copy()
-    order = np.argsort(-scores, kind="stable")
-    overlaps = _iou(boxes[order], labels.boxes)
-    verdicts: list[Verdict] = []
-    for row in overlaps:
-        candidates = np.where(free, row, 0.0)
-        if candidates.max(initial=0.0) >= iou:
-            free[candidates.argmax()] = False
-            verdicts.append("true positive")
-        elif row[~counts].max(initial=0.0) >= iou:
-            verdicts.append("ignored")
-        else:
-            verdicts.append("false positive")
-    return Judged(tuple(verdicts), heights[counts], ~free[counts])
+    order = np.argsort(-detected.scores, kind="stable")
+    detected = Detected(detected.boxes[order], detected.scores[order], detected.classes[order])
+    overlaps = _overlaps(detected.boxes, labels.boxes, labels.crowds)
+    overlaps[detected.classes[:, None] != labels.classes[None]] = 0.0
+    free = ~labels.ignored
+    found_at = np.full(len(free), -np.inf)
+    verdicts = np.where((overlaps * labels.ignored).max(axis=1, initial=0.0) >= iou, IGNORED, FALSE_POSITIVE)
+    for at in np.flatnonzero((overlaps * free).max(axis=1, initial=0.0) >= iou):
+        candidates = np.where(free, overlaps[at], 0.0)
+        taken = int(candidates.argmax())
+        if candidates[taken] >= iou:
+            free[taken] = False
+            found_at[taken] = detected.scores[at]
+            verdicts[at] = TRUE_POSITIVE
+    return Judged(labels, detected, verdicts.astype(np.int8), found_at)
 
 
-def summarise(judged: Sequence[Judged]) -> DetectionFigures:
-    """Add up what was judged, picture by picture."""
-    heights = np.concatenate([each.heights for each in judged] or [np.empty(0)])
-    found = np.concatenate([each.found for each in judged] or [np.empty(0, bool)])
-    bands = [(heights >= low) & (heights < high) for low, high in BANDS]
-    verdicts = [verdict for each in judged for verdict in each.verdicts]
-    return DetectionFigures(
-        by_height=tuple(Recall(int(band.sum()), int(found[band].sum())) for band in bands),
-        true_positives=verdicts.count("true positive"),
-        false_positives=verdicts.count("false positive"),
-        ignored=verdicts.count("ignored"),
-        pictures=len(judged),
-    )
-
-
-def _iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of every box with every other: ``(n, m)``; 0 where neither has an area."""
+def _overlaps(
+    boxes: NDArray[np.float64], others: NDArray[np.float64], crowds: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Intersection over union of every box with every other, with a crowd over the box: ``(n, m)``; 0 without area."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=-1)
     areas, other_areas = ((each[:, 2:] - each[:, :2]).prod(axis=-1) for each in (boxes, others))
-    union = areas[:, None] + other_areas[None] - shared
-    overlaps: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    whole = np.where(crowds[None], areas[:, None], areas[:, None] + other_areas[None] - shared)
+    overlaps: NDArray[np.float64] = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
     return overlaps

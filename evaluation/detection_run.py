@@ -1,4 +1,4 @@
-"""Face detection through the service: every labelled picture analysed and judged."""
+"""Detection through the service: every labelled picture asked for, down to scores far below the deployed one."""
 
 from __future__ import annotations
 
@@ -8,62 +8,83 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.calls import OF_ONE_ITEM, all_of, patiently, reason_of
-from evaluation.detection import Judged, judge
-from evaluation.wider import LabelledPicture
+from evaluation.calls import OF_ONE_ITEM, Answers, all_of, patiently, reason_of
+from evaluation.detection import Detected
+from evaluation.detection_set import Task
+from evaluation.labelled import LabelledPicture, LabelledSet
 from facet import AsyncClient, picture
-from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest
+from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, DetectRequest
+from facet.v1.types_pb2 import Box, Picture
 
 
 @dataclass(frozen=True, slots=True)
-class AnalyzedPicture:
+class AskedPicture:
     """What the service made of a labelled picture.
 
     Attributes:
-        image: the picture.
-        judged: its detections and labelled faces; where the picture was refused, all its faces are missed.
+        labels: the picture and what people marked in it.
+        detected: what was found; nothing where the picture was refused, so that all its objects are missed.
         failure: the stable reason why it was refused; empty where it was not.
     """
 
-    image: str
-    judged: Judged
+    labels: LabelledPicture
+    detected: Detected
     failure: str = ""
 
 
 async def run_detection(
     client: AsyncClient,
-    labels: Sequence[LabelledPicture],
+    labelled: LabelledSet,
     images: Path,
     *,
-    iou: float,
+    task: Task,
+    min_score: float,
     advance: Callable[[], None],
-) -> list[AnalyzedPicture]:
-    """Analyse and judge pictures, in the order of the labels.
+) -> Answers[AskedPicture]:
+    """Ask for every picture, in the order of the labels.
 
     Args:
         client: the connection.
-        labels: of pictures that are there.
-        images: the folder that their paths are relative to.
-        iou: the least intersection over union of a match, (0, 1].
+        labelled: the set; for objects the server knows all its classes.
+        images: the folder that the pictures' paths are relative to.
+        task: what to look for.
+        min_score: the least score that is asked for, (0, 1].
         advance: called once for every picture that is done.
 
     Raises:
-        FacetError: the server went away, or refuses everything.
+        FacetError: the server went away before it answered anything.
         OSError: a picture cannot be read.
     """
+    places = {name: place for place, name in enumerate(labelled.class_names or ())}
 
-    async def analyze(labelled: LabelledPicture) -> AnalyzedPicture:
-        request = AnalyzeFacesRequest(picture=picture(images / labelled.image))
-        failure = ""
-        rows: list[tuple[float, ...]] = []
+    async def faces(source: Picture) -> list[tuple[float, ...]]:
+        request = AnalyzeFacesRequest(picture=source, min_score=min_score)
+        answer = await patiently(lambda: client.recognition.AnalyzeFaces(request))
+        return [_row(each.face.box, each.face.score, 0) for each in answer.faces]
+
+    async def objects(source: Picture) -> list[tuple[float, ...]]:
+        request = DetectRequest(picture=source, class_names=places, min_score=min_score)
+        answer = await patiently(lambda: client.recognition.Detect(request))
+        return [_row(each.box, each.score, places[each.class_name]) for each in answer.objects]
+
+    find = faces if task == "faces" else objects
+
+    async def asked(labels: LabelledPicture) -> AskedPicture:
+        source = picture(images / labels.image)
         try:
-            answer = await patiently(lambda: client.recognition.AnalyzeFaces(request))
-            faces = [analyzed.face for analyzed in answer.faces]
-            rows = [(face.box.x1, face.box.y1, face.box.x2, face.box.y2, face.score) for face in faces]
+            done = AskedPicture(labels, _detected(await find(source)))
         except OF_ONE_ITEM as error:
-            failure = reason_of(error)
-        found = np.array(rows, np.float64).reshape(-1, 5)
+            done = AskedPicture(labels, Detected.nothing(), reason_of(error))
         advance()
-        return AnalyzedPicture(labelled.image, judge(labelled, found[:, :4], found[:, 4], iou=iou), failure)
+        return done
 
-    return await all_of(labels, analyze)
+    return await all_of(labelled.pictures, asked, name=lambda labels: labels.image)
+
+
+def _row(box: Box, score: float, of_class: int) -> tuple[float, ...]:
+    return box.x1, box.y1, box.x2, box.y2, score, of_class
+
+
+def _detected(rows: Sequence[tuple[float, ...]]) -> Detected:
+    found = np.array(rows, np.float64).reshape(-1, 6)
+    return Detected(found[:, :4], found[:, 4], found[:, 5].astype(np.intp))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-from evaluation.calls import OF_ONE_ITEM, all_of, patiently, reason_of
-from evaluation.identification import Search
+from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
+from evaluation.identification import Candidate, Search
 from evaluation.protocol import Entry, Protocol
-from facet import CENTRAL, AsyncClient, from_status
+from facet import CENTRAL, AsyncClient, FacetError, from_status
 from facet.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
@@ -17,21 +17,23 @@ from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
 NO_FACE = "FACE_NOT_FOUND"
 TOO_POOR = "DECISION_REFUSED"
 """The failure of a probe whose face the service found too poor to search with."""
+CANDIDATES = 100
+"""Subjects asked for a probe, the most that the service answers: smaller galleries are told from them."""
 
 
 @dataclass(frozen=True, slots=True)
-class EnrollmentFailure:
-    """A picture of the gallery that was not enrolled; the mated probes of a subject without any are misses.
+class Enrolled:
+    """What became of a picture of the gallery; the mated probes of a subject without any template are misses.
 
     Attributes:
         image: the picture.
-        subject: who should have been enrolled.
-        reason: the stable reason that the service gave.
+        subject: whose it is.
+        failure: the stable reason that the service gave for not enrolling it; empty where it did.
     """
 
     image: str
     subject: str
-    reason: str
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,36 @@ class IdentificationRun:
     """What the service answered.
 
     Attributes:
-        searches: one for every probe, in the order of the protocol.
-        not_enrolled: the pictures of the gallery that were refused.
-        threshold: by which the gallery decided.
+        searches: one for every probe, in the order of the protocol; where the server went away, those before.
+        pictures: one for every picture of the gallery, in the order of the protocol; where the server went away, those
+            before.
+        templates: the pictures that each subject's templates are from, by subject, in the order of the protocol.
+        threshold: by which the gallery decided, a float32.
+        stopped: where the server went away; ``None`` where it did not.
+        left_behind: the id of the gallery, where it could not be deleted; empty where it was.
     """
 
     searches: tuple[Search, ...]
-    not_enrolled: tuple[EnrollmentFailure, ...]
+    pictures: tuple[Enrolled, ...]
+    templates: Mapping[str, tuple[str, ...]]
     threshold: float
+    stopped: Stopped | None = None
+    left_behind: str = ""
+
+
+@dataclass(slots=True)
+class _Gallery:
+    """What became of the pictures of the gallery, by their places in the protocol.
+
+    Attributes:
+        failures: why they were not enrolled; empty of those that were.
+        templates: the first picture that each template is from, by its id.
+        stopped: where the server went away.
+    """
+
+    failures: dict[int, str] = field(default_factory=dict)
+    templates: dict[str, int] = field(default_factory=dict)
+    stopped: Stopped | None = None
 
 
 async def run_identification(
@@ -59,6 +83,8 @@ async def run_identification(
 ) -> IdentificationRun:
     """Enrol and search. The face of a labelled picture is its central one, in the gallery and in probes.
 
+    Where the server goes away in the middle the run is of what was done before.
+
     Args:
         client: the connection.
         protocol: the labelled set.
@@ -67,62 +93,109 @@ async def run_identification(
         advance: called once for every picture that is done.
 
     Raises:
-        FacetError: the server went away, or refuses everything.
+        FacetError: the server went away before it did anything, or refuses everything.
         OSError: a picture cannot be read.
     """
     gallery = await client.create_gallery(f"evaluation-{uuid4()}", display_name="a running evaluation")
+    left_behind = gallery.gallery_id
     try:
-
-        async def requests() -> AsyncIterator[gallery_pb.EnrollBatchRequest]:
-            for index, entry in enumerate(protocol.gallery):
-                request = enroll_request(
-                    gallery.gallery_id,
-                    entry.subject,
-                    entry.path,
-                    face=CENTRAL,
-                    accept_low_quality=accept_low_quality,
-                    accept_lookalike=accept_lookalike,
-                )
-                yield gallery_pb.EnrollBatchRequest(item_id=str(index), enrollment=request)
-
-        refused: dict[int, str] = {}
-        async for answer in client.galleries.EnrollBatch(requests()):
-            if answer.status.code:
-                refused[int(answer.item_id)] = reason_of(from_status(answer.status))
-            advance()
-
-        async def search(probe: Entry) -> Search:
-            found = await _search(client, gallery.gallery_id, probe)
-            advance()
-            return found
-
-        searches = await all_of(protocol.probes, search)
+        enrolled = await _enroll(
+            client,
+            gallery.gallery_id,
+            protocol,
+            advance,
+            accept_low_quality=accept_low_quality,
+            accept_lookalike=accept_lookalike,
+        )
+        searches: tuple[Search, ...] = ()
+        stopped = enrolled.stopped
+        if stopped is None:
+            searches, stopped = await _search_all(client, gallery.gallery_id, protocol, enrolled, advance)
     finally:
-        await client.galleries.DeleteGallery(gallery_pb.DeleteGalleryRequest(gallery_id=gallery.gallery_id, force=True))
-    not_enrolled = [
-        EnrollmentFailure(protocol.gallery[index].image, protocol.gallery[index].subject, reason)
-        for index, reason in sorted(refused.items())
-    ]
-    return IdentificationRun(tuple(searches), tuple(not_enrolled), gallery.threshold)
+        if await _deleted(client, gallery.gallery_id):
+            left_behind = ""
+    templates: dict[str, list[str]] = {}
+    for place in sorted(enrolled.templates.values()):
+        templates.setdefault(protocol.gallery[place].subject, []).append(protocol.gallery[place].image)
+    return IdentificationRun(
+        searches=searches,
+        pictures=tuple(
+            Enrolled(protocol.gallery[place].image, protocol.gallery[place].subject, failure)
+            for place, failure in sorted(enrolled.failures.items())
+        ),
+        templates={subject: tuple(images) for subject, images in templates.items()},
+        threshold=gallery.threshold,
+        stopped=stopped,
+        left_behind=left_behind,
+    )
 
 
-async def _search(client: AsyncClient, gallery_id: str, probe: Entry) -> Search:
+async def _enroll(
+    client: AsyncClient, gallery_id: str, protocol: Protocol, advance: Callable[[], None], **accept: bool
+) -> _Gallery:
+    async def requests() -> AsyncIterator[gallery_pb.EnrollBatchRequest]:
+        for place, entry in enumerate(protocol.gallery):
+            request = enroll_request(gallery_id, entry.subject, entry.path, face=CENTRAL, **accept)
+            yield gallery_pb.EnrollBatchRequest(item_id=str(place), enrollment=request)
+
+    done = _Gallery()
+    try:
+        async for answer in client.galleries.EnrollBatch(requests()):
+            place = int(answer.item_id)
+            if answer.status.code:
+                done.failures[place] = reason_of(from_status(answer.status))
+            else:
+                template = answer.enrollment.template.template_id
+                done.failures[place] = ""
+                done.templates[template] = min(place, done.templates.get(template, place))
+            advance()
+    except FacetError as error:
+        if not done.failures:
+            raise
+        first = next(place for place in range(len(protocol.gallery)) if place not in done.failures)
+        pictures = len(protocol.gallery) + len(protocol.probes)
+        done.stopped = Stopped(protocol.gallery[first].image, len(done.failures), pictures, reason_of(error))
+    return done
+
+
+async def _search_all(
+    client: AsyncClient, gallery_id: str, protocol: Protocol, enrolled: _Gallery, advance: Callable[[], None]
+) -> tuple[tuple[Search, ...], Stopped | None]:
+    images = {template: protocol.gallery[place].image for template, place in enrolled.templates.items()}
+    before, pictures = len(protocol.gallery), len(protocol.gallery) + len(protocol.probes)
+
+    async def search(probe: Entry) -> Search:
+        searched = await _search(client, gallery_id, probe, images)
+        advance()
+        return searched
+
+    try:
+        found = await all_of(protocol.probes, search, name=lambda probe: probe.image)
+    except FacetError as error:
+        return (), Stopped(protocol.probes[0].image, before, pictures, reason_of(error))
+    stopped = found.stopped and replace(found.stopped, done=before + found.stopped.done, of=pictures)
+    return tuple(found.by_item.values()), stopped
+
+
+async def _search(client: AsyncClient, gallery_id: str, probe: Entry, images: Mapping[str, str]) -> Search:
     mated = probe.role == "mated"
     try:
-        answer = await patiently(lambda: client.identify(gallery_id, probe.path, face=CENTRAL, top_k=1))
+        answer = await patiently(lambda: client.identify(gallery_id, probe.path, face=CENTRAL, top_k=CANDIDATES))
     except OF_ONE_ITEM as error:
         return Search(probe.image, probe.subject, mated, failure=reason_of(error))
     whose = answer.faces[0].identification
     if whose.decision == DECISION_REFUSED:
         return Search(probe.image, probe.subject, mated, failure=TOO_POOR)
-    if not whose.candidates:
-        return Search(probe.image, probe.subject, mated)
-    best = whose.candidates[0]
-    return Search(
-        probe.image,
-        probe.subject,
-        mated,
-        candidate=best.subject_id,
-        similarity=best.similarity,
-        matched=whose.decision == DECISION_MATCH,
+    candidates = tuple(
+        Candidate(each.subject_id, each.similarity, images.get(each.template_id, "")) for each in whose.candidates
     )
+    return Search(probe.image, probe.subject, mated, candidates, matched=whose.decision == DECISION_MATCH)
+
+
+async def _deleted(client: AsyncClient, gallery_id: str) -> bool:
+    """Delete a gallery; whether that succeeded, for a server that went away cannot."""
+    try:
+        await client.galleries.DeleteGallery(gallery_pb.DeleteGalleryRequest(gallery_id=gallery_id, force=True))
+    except FacetError:
+        return False
+    return True

@@ -25,3 +25,19 @@ def read_text(path: Path) -> str:
         raise LabelError(path, None, f"is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
         raise LabelError(path, None, f"cannot be read: {error.strerror}") from error
+
+
+def need_picture(path: Path, line: int | None, picture: Path) -> None:
+    """Make sure that a picture is there and can be read, before anything is measured.
+
+    Raises:
+        LabelError: it is not; the message names the file of labels and the line.
+    """
+    try:
+        with picture.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise LabelError(path, line, f"there is no picture {picture}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LabelError(path, line, f"cannot read the picture {picture}: {reason}") from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeGuard
 
@@ -45,6 +46,18 @@ class Protocol:
 
     gallery: tuple[Entry, ...]
     probes: tuple[Entry, ...]
+
+    def at_most(self, templates: int | None) -> Protocol:
+        """With the first so many pictures of each subject to enrol; all of them where ``None``."""
+        if templates is None:
+            return self
+        seen: Counter[str] = Counter()
+        gallery = []
+        for entry in self.gallery:
+            if seen[entry.subject] < templates:
+                gallery.append(entry)
+            seen[entry.subject] += 1
+        return replace(self, gallery=tuple(gallery))
 
 
 def read_protocol(path: Path, images: Path) -> Protocol:

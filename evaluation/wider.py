@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from evaluation.labelled import LabelledPicture, labelled
 from evaluation.labels import LabelError, read_text
 
 _VALUES = 10
 _INVALID = 7
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledPicture:
-    """A picture and the faces that people marked in it.
-
-    Attributes:
-        image: the picture's path as the labels name it.
-        boxes: xyxy pixels, float64 ``(n, 4)``; some have no area.
-        invalid: flagged as not to be judged by, bool ``(n,)``.
-    """
-
-    image: str
-    boxes: NDArray[np.float64]
-    invalid: NDArray[np.bool_]
-
-
 def read_wider(path: Path) -> list[LabelledPicture]:
     """Read labels in the official format, in the order of the file.
 
-    A face is ``x y w h blur expression illumination invalid occlusion pose``. A count of 0 is followed by one line
-    of zeros, as in the official files, or by none.
+    A face is ``x y w h blur expression illumination invalid occlusion pose``; one flagged invalid is ignored. A count
+    of 0 is followed by one line of zeros, as in the official files, or by none.
 
     Raises:
         LabelError: a line is not what it should be, or a picture is listed twice: the message says where.
@@ -82,7 +64,5 @@ def _numbers(line: str) -> list[int] | None:
 
 
 def _labelled(image: str, rows: list[list[int]]) -> LabelledPicture:
-    values = np.array(rows, np.int64).reshape(-1, _VALUES)
-    boxes = values[:, :4].astype(np.float64)
-    boxes[:, 2:] += boxes[:, :2]
-    return LabelledPicture(image, boxes, values[:, _INVALID].astype(bool))
+    boxes = [(x, y, x + width, y + height) for x, y, width, height, *_ in rows]
+    return labelled(image, boxes, [0] * len(rows), ignored=[row[_INVALID] != 0 for row in rows])

@@ -22,8 +22,10 @@ from gallery.records import Enrollment
 from gallery.sqlite_store import SqliteStore
 from runtime.models import ModelError, packaged_path
 from scripts import console
+from scripts.bench_calibration import calibration
 from scripts.bench_gallery import gallery
 from scripts.bench_milvus import milvus
+from scripts.bench_ranking import ranking
 from scripts.console import AsJson
 from scripts.local_server import local_server
 from service.config import Config, GalleryConfig
@@ -229,8 +231,10 @@ def _print(measured: Wire) -> None:
     console.out.print(table)
 
 
+app.command()(calibration)
 app.command()(gallery)
 app.command()(milvus)
+app.command()(ranking)
 
 if __name__ == "__main__":
     sys.exit(app())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +40,21 @@ class Faces:
     nonmated: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedFace:
+    """A picture of a labelled set and its central face.
+
+    Attributes:
+        entry: what the set says of it.
+        embedding: shape ``(dimension,)``, of unit length.
+        quality: of the face, [0, 1].
+    """
+
+    entry: Entry
+    embedding: NDArray[np.float32]
+    quality: float
+
+
 def embed(protocol: Path, images: Path) -> Faces:
     """Embed the central faces of a set for open-set identification; pictures without a face are left out.
 
@@ -51,16 +66,33 @@ def embed(protocol: Path, images: Path) -> Faces:
     entries = read_protocol(protocol, images)
     engine = Engine(Config.model_construct(models=ModelsConfig(objects="none")))
     gallery = list({entry.subject: entry for entry in entries.gallery}.values())
-    templates = _embedded(engine, gallery, as_template=True)
-    known = {entry.subject: place for place, (entry, _) in enumerate(templates)}
-    probes = _embedded(engine, entries.probes, as_template=False)
-    mated = [(entry, probe) for entry, probe in probes if entry.role == "mated" and entry.subject in known]
+    templates = list(embedded(engine, gallery, as_template=True))
+    known = {face.entry.subject: place for place, face in enumerate(templates)}
+    probes = list(embedded(engine, entries.probes, as_template=False))
+    mated = [face for face in probes if face.entry.role == "mated" and face.entry.subject in known]
     return Faces(
-        templates=np.stack([template for _, template in templates]),
-        mated=np.stack([probe for _, probe in mated]),
-        mates=np.array([known[entry.subject] for entry, _ in mated]),
-        nonmated=np.stack([probe for entry, probe in probes if entry.role == "nonmated"]),
+        templates=np.stack([face.embedding for face in templates]),
+        mated=np.stack([face.embedding for face in mated]),
+        mates=np.array([known[face.entry.subject] for face in mated]),
+        nonmated=np.stack([face.embedding for face in probes if face.entry.role == "nonmated"]),
     )
+
+
+def embedded(engine: Engine, entries: Sequence[Entry], *, as_template: bool) -> Iterator[EmbeddedFace]:
+    """Embed the central faces of pictures, in their order; those without a face are left out.
+
+    Raises:
+        PictureError: a picture cannot be read.
+    """
+    one = partial(_central_face, engine, as_template=as_template)
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        console.progress("Embedding templates" if as_template else "Embedding probes", len(entries)) as bar,
+    ):
+        for face in pool.map(one, entries):
+            bar.advance(bar.task_ids[0])
+            if face is not None:
+                yield face
 
 
 def planted(faces: Faces, count: int) -> NDArray[np.float32]:
@@ -80,32 +112,12 @@ def planted(faces: Faces, count: int) -> NDArray[np.float32]:
     return gallery
 
 
-def _embedded(
-    engine: Engine, entries: list[Entry] | tuple[Entry, ...], *, as_template: bool
-) -> list[tuple[Entry, NDArray[np.float32]]]:
-    return list(_found(engine, entries, as_template=as_template))
-
-
-def _found(
-    engine: Engine, entries: list[Entry] | tuple[Entry, ...], *, as_template: bool
-) -> Iterator[tuple[Entry, NDArray[np.float32]]]:
-    one = partial(_central_face, engine, as_template=as_template)
-    with (
-        ThreadPoolExecutor(usable_cores()) as pool,
-        console.progress("Embedding templates" if as_template else "Embedding probes", len(entries)) as bar,
-    ):
-        for entry, embedding in zip(entries, pool.map(one, entries), strict=True):
-            bar.advance(bar.task_ids[0])
-            if embedding is not None:
-                yield entry, embedding
-
-
-def _central_face(engine: Engine, entry: Entry, *, as_template: bool) -> NDArray[np.float32] | None:
+def _central_face(engine: Engine, entry: Entry, *, as_template: bool) -> EmbeddedFace | None:
     work = Work()
     scene = engine.look(Encoded(entry.path.read_bytes()), work)
     try:
         portraits = engine.portraits(scene, lambda faces: choice.central(faces, scene.picture.shape), work)
     except FaceChoiceError:
         return None
-    embedding: NDArray[np.float32] = engine.embed(portraits, work, as_template=as_template)[0]
-    return embedding
+    (embedding,) = engine.embed(portraits, work, as_template=as_template)
+    return EmbeddedFace(entry, embedding, portraits[0].quality.value)

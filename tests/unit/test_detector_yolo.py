@@ -107,6 +107,15 @@ def test_a_score_of_just_the_least_is_not_answered(tmp_path: Path) -> None:
     assert len(detector.detect(PICTURE)) == 0
 
 
+def test_a_call_may_ask_for_fainter_objects_which_change_no_others(tmp_path: Path) -> None:
+    output = grid([[10, 10, 8, 8, 0.5, 0.1], [10, 10, 8, 8.5, 0.2, 0.1], [40, 30, 20, 10, 0.1, 0.02]])
+    detector = YoloDetector(session(tmp_path, [output], TWO_NAMES))
+    alone, together = detector.detect(PICTURE), detector.detect(PICTURE, min_score=0.05)
+    assert found(together) == [*found(alone), ([30, 25, 50, 35], 0.1, 0)]
+    assert found(together.above(0.25)) == found(alone)
+    assert len(detector.detect(PICTURE, min_score=0.6)) == 0
+
+
 def test_at_most_so_many_objects_are_answered(tmp_path: Path) -> None:
     output = grid([[10 * place, 10, 5, 5, 0.5, 0.1] for place in range(1, 7)])
     detector = YoloDetector(session(tmp_path, [output], TWO_NAMES), max_objects=4)

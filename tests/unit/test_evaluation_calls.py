@@ -1,14 +1,16 @@
-"""Waiting for a server that is busy."""
+"""Waiting for a server that is busy, and losing one."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from evaluation.calls import patiently, patiently_blocking
-from facet import FacetError, ResourceExhausted, from_status
+from evaluation.calls import Stopped, all_of, patiently, patiently_blocking
+from facet import FacetError, ResourceExhausted, Unavailable, from_status
 
 
 def refusal(*, retry: bool) -> FacetError:
@@ -45,3 +47,33 @@ async def test_a_request_that_is_too_large_is_not_sent_again() -> None:
         patiently_blocking(Answers(refusal(retry=False)))
     with pytest.raises(ResourceExhausted):
         await patiently(Answers(refusal(retry=False)).later)
+
+
+async def test_answers_come_in_the_order_of_the_items() -> None:
+    async def later(number: int) -> int:
+        for _ in range(20 - number):
+            await asyncio.sleep(0)
+        return number * number
+
+    found = await all_of(range(20), later)
+    assert list(found.by_item.items()) == [(number, number * number) for number in range(20)]
+    assert found.stopped is None
+
+
+async def test_a_server_that_goes_away_leaves_what_was_answered_and_where_it_was() -> None:
+    async def until_ten(number: int) -> int:
+        if number >= 10:
+            raise from_status(Status(code=14, message="gone"))
+        return number
+
+    found = await all_of(range(20), until_ten, name=lambda number: f"{number}.jpg")
+    assert list(found.by_item) == list(range(10))
+    assert found.stopped == Stopped("10.jpg", 10, 20, "UNAVAILABLE")
+
+
+async def test_a_server_that_answers_nothing_is_an_error() -> None:
+    async def never(number: int) -> int:
+        raise from_status(Status(code=14, message="gone"))
+
+    with pytest.raises(Unavailable):
+        await all_of(range(3), never)

@@ -1,83 +1,103 @@
+"""Detections and labelled objects of a picture, matched."""
+
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from evaluation.detection import Judged, judge, summarise
-from evaluation.wider import LabelledPicture
+from evaluation.detection import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Detected, Judged, judge
+from evaluation.labelled import LabelledPicture, labelled
 
 FACE = (0.0, 0.0, 40.0, 40.0)
 FAR = (500.0, 500.0, 540.0, 540.0)
 
 
-def labelled(*boxes: tuple[float, ...], invalid: tuple[int, ...] = ()) -> LabelledPicture:
-    flags = np.isin(np.arange(len(boxes)), invalid)
-    return LabelledPicture("a.jpg", np.array(boxes, np.float64).reshape(-1, 4), flags)
+def marked(*boxes: tuple[float, ...], ignored: Sequence[int] = (), classes: Sequence[int] = ()) -> LabelledPicture:
+    flags = np.isin(np.arange(len(boxes)), ignored).tolist()
+    return labelled("a.jpg", boxes, classes or [0] * len(boxes), ignored=flags)
 
 
-def judged(labels: LabelledPicture, *detections: tuple[tuple[float, ...], float], iou: float = 0.4) -> Judged:
+def judged(
+    labels: LabelledPicture,
+    *detections: tuple[tuple[float, ...], float],
+    iou: float = 0.4,
+    classes: Sequence[int] = (),
+) -> Judged:
     boxes = np.array([box for box, _ in detections], np.float64).reshape(-1, 4)
-    return judge(labels, boxes, np.array([score for _, score in detections], np.float64), iou=iou)
+    scores = np.array([score for _, score in detections], np.float64)
+    return judge(labels, Detected(boxes, scores, np.array(classes or [0] * len(boxes), np.intp)), iou=iou)
 
 
-def test_a_face_is_taken_once_by_the_highest_score() -> None:
+def verdicts(result: Judged) -> list[int]:
+    return [int(each) for each in result.verdicts]
+
+
+def found(result: Judged) -> list[bool]:
+    return [bool(each) for each in np.isfinite(result.found_at)]
+
+
+def test_an_object_is_taken_once_by_the_highest_score() -> None:
     better = (0.0, 0.0, 40.0, 39.0)
-    result = judged(labelled(FACE), (FACE, 0.5), (better, 0.9))
-    assert result.verdicts == ("true positive", "false positive")
-    assert result.found.tolist() == [True]
+    result = judged(marked(FACE), (FACE, 0.5), (better, 0.9))
+    assert verdicts(result) == [TRUE_POSITIVE, FALSE_POSITIVE]
+    assert result.detected.scores.tolist() == [0.9, 0.5]
+    assert result.found_at.tolist() == [0.9]
 
 
-def test_a_detection_takes_the_free_face_that_it_overlaps_most() -> None:
+def test_a_detection_takes_the_free_object_that_it_overlaps_most() -> None:
     beside = (10.0, 0.0, 50.0, 40.0)
-    result = judged(labelled(FACE, beside), (FACE, 0.9), (FACE, 0.8))
-    assert result.verdicts == ("true positive", "true positive")
-    assert result.found.tolist() == [True, True]
+    result = judged(marked(FACE, beside), (FACE, 0.9), (FACE, 0.8))
+    assert verdicts(result) == [TRUE_POSITIVE, TRUE_POSITIVE]
+    assert result.found_at.tolist() == [0.9, 0.8]
 
 
-@pytest.mark.parametrize(("iou", "verdict"), [(0.5, "true positive"), (0.500001, "false positive")])
-def test_an_overlap_at_the_limit_matches(iou: float, verdict: str) -> None:
-    assert judged(labelled(FACE), ((0.0, 0.0, 40.0, 20.0), 0.9), iou=iou).verdicts == (verdict,)
+@pytest.mark.parametrize(("iou", "verdict"), [(0.5, TRUE_POSITIVE), (0.500001, FALSE_POSITIVE)])
+def test_an_overlap_at_the_limit_matches(iou: float, verdict: int) -> None:
+    assert verdicts(judged(marked(FACE), ((0.0, 0.0, 40.0, 20.0), 0.9), iou=iou)) == [verdict]
 
 
-def test_faces_flagged_invalid_or_too_low_count_neither_way() -> None:
-    low, invalid = (100.0, 0.0, 120.0, 19.0), (200.0, 0.0, 240.0, 40.0)
-    labels = labelled(FACE, low, invalid, invalid=(2,))
-    result = judged(labels, (low, 0.9), (invalid, 0.8), (invalid, 0.7), (FAR, 0.6))
-    assert result.verdicts == ("ignored", "ignored", "ignored", "false positive")
-    assert result.heights.tolist() == [40]
-    assert result.found.tolist() == [False]
+def test_ignored_objects_count_neither_way_however_many_detections_are_on_them() -> None:
+    invalid = (200.0, 0.0, 240.0, 40.0)
+    result = judged(marked(FACE, invalid, ignored=[1]), (invalid, 0.8), (invalid, 0.7), (FAR, 0.6))
+    assert verdicts(result) == [IGNORED, IGNORED, FALSE_POSITIVE]
+    assert result.counts.tolist() == [True, False]
+    assert found(result) == [False, False]
 
 
-def test_a_face_that_counts_goes_before_one_that_is_ignored() -> None:
-    result = judged(labelled(FACE, (0.0, 0.0, 40.0, 38.0), invalid=(1,)), ((0.0, 0.0, 40.0, 38.0), 0.9))
-    assert result.verdicts == ("true positive",)
+def test_an_object_that_counts_goes_before_one_that_is_ignored() -> None:
+    result = judged(marked(FACE, (0.0, 0.0, 40.0, 38.0), ignored=[1]), ((0.0, 0.0, 40.0, 38.0), 0.9))
+    assert verdicts(result) == [TRUE_POSITIVE]
+
+
+def test_a_detection_lies_on_a_crowd_by_the_share_of_it_that_is_inside() -> None:
+    inside, half_inside = (10.0, 10.0, 20.0, 20.0), (390.0, 0.0, 410.0, 10.0)
+    region = labelled("a.jpg", [(0.0, 0.0, 400.0, 400.0)], [0], crowds=[True])
+    assert region.ignored.tolist() == [True]
+    assert verdicts(judged(region, (inside, 0.9), (half_inside, 0.8), iou=0.51)) == [IGNORED, FALSE_POSITIVE]
+
+
+def test_an_object_is_found_only_by_a_detection_of_its_class() -> None:
+    result = judged(marked(FACE, FAR, classes=[0, 1]), (FACE, 0.9), (FAR, 0.8), classes=[1, 1])
+    assert verdicts(result) == [FALSE_POSITIVE, TRUE_POSITIVE]
+    assert found(result) == [False, True]
 
 
 def test_labels_without_an_area_match_nothing() -> None:
     empty = (10.0, 10.0, 10.0, 10.0)
-    assert judged(labelled(empty), (FACE, 0.9), (empty, 0.8)).verdicts == ("false positive", "false positive")
+    assert verdicts(judged(marked(empty), (FACE, 0.9), (empty, 0.8))) == [FALSE_POSITIVE, FALSE_POSITIVE]
 
 
-def test_pictures_without_faces_or_detections_are_judged() -> None:
-    assert judged(labelled(), (FACE, 0.9)).verdicts == ("false positive",)
-    nothing = judged(labelled(FACE))
-    assert (nothing.verdicts, nothing.found.tolist()) == ((), [False])
+def test_pictures_without_objects_or_detections_are_judged() -> None:
+    assert verdicts(judged(marked(), (FACE, 0.9))) == [FALSE_POSITIVE]
+    nothing = judge(marked(FACE), Detected.nothing(), iou=0.4)
+    assert (verdicts(nothing), found(nothing)) == ([], [False])
 
 
-def test_recall_is_told_by_height_half_open() -> None:
-    heights = (19.9, 20.0, 39.9, 40.0, 79.9, 80.0, 500.0)
-    boxes = [(1000.0 * i, 0.0, 1000.0 * i + 30, height) for i, height in enumerate(heights)]
-    figures = summarise([judged(labelled(*boxes), *[(box, 0.9) for box in boxes[::2]])])
-    assert [band.faces for band in figures.by_height] == [2, 2, 2]
-    assert [band.found for band in figures.by_height] == [1, 1, 1]
-    assert (figures.true_positives, figures.false_positives, figures.ignored) == (3, 0, 1)
-    assert figures.precision == 1.0
-    assert figures.recall.value == 0.5
-
-
-def test_figures_of_nothing_are_unknown() -> None:
-    figures = summarise([judged(labelled())])
-    assert figures.precision is None
-    assert [band.value for band in figures.by_height] == [None, None, None]
-    assert figures.pictures == 1
-    assert summarise([]).recall.value is None
+def test_fainter_detections_take_nothing_from_surer_ones() -> None:
+    beside = (12.0, 0.0, 52.0, 40.0)
+    sure = [(beside, 0.9), (FAR, 0.8)]
+    alone, together = judged(marked(FACE, beside), *sure), judged(marked(FACE, beside), *sure, (FACE, 0.1), (FAR, 0.05))
+    assert verdicts(together)[:2] == verdicts(alone)
+    assert (together.found_at >= 0.8).tolist() == found(alone)

@@ -68,3 +68,20 @@ def test_a_file_that_is_no_text_is_refused(images: Path) -> None:
     path.write_bytes(b"role,subject,image\n\xff\xfe")
     with pytest.raises(LabelError, match="is not UTF-8 text"):
         read_protocol(path, images)
+
+
+def test_the_first_pictures_of_a_subject_are_enrolled_where_they_are_limited(images: Path) -> None:
+    path = written(
+        images,
+        "role,subject,image",
+        *("gallery,Ann,a.jpg", "gallery,Bo,c.jpg", "gallery,Ann,b.jpg", "gallery,Ann,c.jpg", "mated,Ann,a.jpg"),
+    )
+    protocol = read_protocol(path, images)
+    assert protocol.at_most(None) is protocol
+    limited = protocol.at_most(2)
+    assert [(entry.subject, entry.image) for entry in limited.gallery] == [
+        ("Ann", "a.jpg"),
+        ("Bo", "c.jpg"),
+        ("Ann", "b.jpg"),
+    ]
+    assert limited.probes == protocol.probes

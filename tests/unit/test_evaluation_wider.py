@@ -19,12 +19,12 @@ def written(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_boxes_become_corners_and_the_flag_invalid_is_read(tmp_path: Path) -> None:
+def test_boxes_become_corners_and_invalid_faces_are_ignored(tmp_path: Path) -> None:
     path = written(tmp_path, "a/b c.jpg", "2", "10 20 30 40 0 0 0 0 0 0 ", "1 2 3 4 2 1 1 1 2 1")
     (labelled,) = read_wider(path)
     assert labelled.image == "a/b c.jpg"
     assert labelled.boxes.tolist() == [[10, 20, 40, 60], [1, 2, 4, 6]]
-    assert labelled.invalid.tolist() == [False, True]
+    assert labelled.ignored.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("zeros", [[NOTHING], []])

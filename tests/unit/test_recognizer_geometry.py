@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,7 +19,11 @@ from recognizer.persons import faces_of_persons, head_region
 from recognizer.quality import head_pose, measure
 from recognizer.scrfd import ScrfdDetector, suppress
 from runtime.models import find_model
+from runtime.pictures import decode
 from runtime.session import OnnxSession
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures
 
 angles = st.floats(-3.1, 3.1)
 sizes = st.floats(0.05, 20)
@@ -153,6 +158,28 @@ def test_the_candidate_score_is_what_context_lifts_to_the_least() -> None:
     settings = FinderSettings()
     low = settings.candidate_score
     assert low + settings.context * (1 - low) == pytest.approx(settings.min_score)
+
+
+@pytest.mark.parametrize("min_score", [0.3, 0.02, 0.001])
+def test_fainter_faces_come_behind_the_others_and_change_none(pictures: Pictures, min_score: float) -> None:
+    settings = FinderSettings()
+    session = OnnxSession(find_model("scrfd_500m_bnkps").path)
+    finder = FaceFinder(ScrfdDetector(session, min_score=settings.candidate_score), settings)
+    fainter = 0
+    for data in (pictures.players, pictures.street, pictures.gdp, pictures.six):
+        picture = decode(data, max_pixels=10**8)
+        height, width = picture.shape[:2]
+        persons = np.array([[0, 0, width / 2, height], [width / 2, 0, width, height]], np.float32)
+        alone, together = finder.find(picture, persons), finder.find(picture, persons, min_score=min_score)
+        count = len(alone)
+        assert together.boxes[:count].tolist() == alone.boxes.tolist()
+        assert together.landmarks[:count].tolist() == alone.landmarks.tolist()
+        assert together.scores[:count].tolist() == alone.scores.tolist()
+        assert ((together.scores[count:] < settings.min_score) & (together.scores[count:] >= min_score)).all()
+        fainter += len(together) - count
+        fewer = finder.find(picture, persons, min_score=0.7)
+        assert fewer.scores.tolist() == alone.scores[alone.scores >= 0.7].tolist()
+    assert fainter
 
 
 def test_tiny_and_extreme_pictures_are_looked_through() -> None:

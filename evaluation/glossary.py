@@ -1,0 +1,72 @@
+"""What the figures of a document say, in a few words each."""
+
+from __future__ import annotations
+
+import re
+
+_MEANINGS: tuple[tuple[str, str], ...] = (
+    (r"accuracy", "right decisions; the threshold of each fold is chosen on the others"),
+    (r"accuracy_std", "standard deviation of the accuracy over the folds"),
+    (r"accuracy_threshold", "mean of the thresholds that were chosen"),
+    (r"auc", "chance that a pair of one person is more alike than a pair of two"),
+    (r"eer", "equal error rate: false accepts and false rejects where both are the same"),
+    (r"eer_threshold", "the similarity at which they are"),
+    (r"tar@far=.*", "pairs of one person accepted, where this share of the pairs of two people is"),
+    (r"threshold@.*", "the similarity that does it"),
+    (r"deployed_threshold", "the similarity by which the server decides"),
+    (r"far", "at the deployed threshold: pairs of two people that are accepted"),
+    (r"frr", "at the deployed threshold: pairs of one person that are rejected"),
+    (r"deployed_accuracy", "at the deployed threshold: right decisions"),
+    (r"pairs", "labelled pairs that were compared"),
+    (r"images", "different pictures"),
+    (r"subjects", "different people"),
+    (r"rank_(\d+)", "mated probes whose subject is among the best candidates, whatever the similarity"),
+    (r"fnir@fpir=.*", "enrolled people missed, where this share of unknown people may be taken for somebody"),
+    (r"fpir", "at the deployed threshold: unknown people who are taken for somebody"),
+    (r"fnir", "at the deployed threshold: enrolled people who are missed"),
+    (r"precision", "at the deployed threshold: what is answered that is right"),
+    (r"recall", "at the deployed threshold: what should be answered that is"),
+    (r"f1", "harmonic mean of precision and recall"),
+    (r"ap50", "average precision at an IoU of 0.5"),
+    (r"ap50_95", "average precision over IoUs from 0.5 to 0.95"),
+    (r"recall_(\d+)_(\d+)", "recall of labelled faces of these heights, pixels"),
+    (r"recall_(\d+)", "recall of labelled faces of at least this height, pixels"),
+    (r"recall_small", "recall of labelled objects of less than 32 x 32 pixels"),
+    (r"recall_medium", "recall of labelled objects of 32 x 32 to 96 x 96 pixels"),
+    (r"recall_large", "recall of labelled objects of 96 x 96 pixels and more"),
+    (r"(faces|objects)(_.*)?", "labelled ones that are judged by, of these sizes"),
+    (r"true_positives", "answered ones that match a labelled one"),
+    (r"false_positives", "answered ones that match none, or one that was matched already"),
+    (r"false_positives_per_image", "the same by picture"),
+    (r"ignored", "answered ones on a labelled one that is not judged by"),
+    (r"deployed_score", "the least score that the server answers by itself"),
+    (r"iou", "the least overlap of a match"),
+    (r"images_missing", "pictures that the labels list and the folder does not have; they are left out"),
+    (r"images_unlabelled", "pictures of the folder that the labels do not list; they are left out"),
+    (r"gallery", "pictures to be enrolled"),
+    (r"templates", "pictures that were enrolled"),
+    (r"failed_to_search", "probes that were not searched with; they count as missed"),
+    (r"failure_to_acquire", "probes that were not searched with"),
+    (r"failure_to_enroll", "pictures that were not enrolled"),
+    (r"subjects_not_enrolled", "people without any enrolled picture; all their probes are missed"),
+    (r"probes_also_enrolled", "probes whose very picture is enrolled: a fault of the protocol, which flatters"),
+    (r"failed_to_detect", "pictures in which no face was found; they count as missed"),
+    (r"failed_to_enroll", "pictures that were not enrolled; their subjects are missed"),
+    (r"pairs_without_face", "pairs that count as rejected for it"),
+    (r"genuine", "pairs of one person"),
+    (r"impostors", "pairs of two people"),
+    (r"mated", "probes of people who are enrolled"),
+    (r"nonmated", "probes of people who are not"),
+    (r"identified_by", "what told who a picture is of; intervals are over people"),
+    (r"verify_checked", "pairs that also went through Verify"),
+    (r"verify_max_difference", "the most by which its similarity differs from the one that counted"),
+    (r"p(\d+)_ms", "milliseconds that this percentage of the calls do not exceed"),
+    (r"mean_ms", "milliseconds of a call, on average"),
+    (r"calls", "calls that were timed"),
+    (r"calls_per_second", "calls that were answered a second, over all clients"),
+)
+
+
+def meaning(name: str) -> str:
+    """What a figure says; empty for one that is not known here."""
+    return next((text for pattern, text in _MEANINGS if re.fullmatch(pattern, name)), "")

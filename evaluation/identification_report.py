@@ -1,0 +1,208 @@
+"""The figures of identification by the names that they are known by, and what they are made and drawn of."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from evaluation import identification
+from evaluation.document import Report
+from evaluation.figures import Figure, Identities, Weights, bootstrapped, none, share, widened
+from evaluation.identification import Outcomes, Search
+from evaluation.identification_run import NO_FACE, TOO_POOR, IdentificationRun
+from evaluation.protocol import Protocol
+from evaluation.subgalleries import TARGET, by_gallery_size, by_templates
+
+FPIRS = (0.1, 0.01, 0.003)
+"""The false-positive identification rates at which misses are told."""
+
+_OF_THE_FACE = (
+    NO_FACE,
+    TOO_POOR,
+    "FACE_TOO_SMALL",
+    "FACE_TOO_BLURRED",
+    "FACE_TOO_TURNED",
+    "LOOKS_LIKE_ANOTHER_SUBJECT",
+)
+_DET_POINTS = 200
+_BIN = 0.02
+
+
+class IdentificationReport:
+    """What the document of a run is put together of.
+
+    Args:
+        labelled: what was to be enrolled and looked for.
+        run: what the service answered.
+        seed: of the intervals, and of the smaller galleries that are drawn.
+    """
+
+    def __init__(self, labelled: Protocol, run: IdentificationRun, *, seed: int) -> None:
+        self._labelled = labelled
+        self._run = run
+        self._seed = seed
+        self._outcomes = Outcomes.of(run.searches)
+        self._identities = Identities(self._outcomes.subjects, seed=seed)
+
+    def figures(self) -> Report:
+        """The figures of open-set identification, and what they are counted of."""
+        run, labelled = self._run, self._labelled
+        named: Report = {}
+        shares = {name: self._share(name) for name in self._outcomes.shares()}
+        named |= {name: figure for name, figure in shares.items() if name.startswith("rank_")}
+        named |= {f"fnir@fpir={fpir}": self._fnir_at(fpir) for fpir in FPIRS}
+        named |= {f"threshold@fpir={fpir}": self._threshold_at(fpir) for fpir in FPIRS}
+        named["deployed_threshold"] = np.float32(run.threshold)
+        named |= {name: figure for name, figure in shares.items() if not name.startswith("rank_")}
+        named["f1"] = self._f1()
+        named |= self._failures()
+        return named | {
+            "gallery": len(labelled.gallery),
+            "subjects": len({entry.subject for entry in labelled.gallery}),
+            "templates": sum(len(images) for images in run.templates.values()),
+            "mated": sum(search.mated for search in run.searches),
+            "nonmated": sum(not search.mated for search in run.searches),
+            "probes_also_enrolled": self._also_enrolled(),
+            "not_enrolled": [
+                {"image": each.image, "subject": each.subject, "reason": each.failure}
+                for each in run.pictures
+                if each.failure
+            ],
+        }
+
+    def curves(self) -> dict[str, Any]:
+        """The detection error trade-off, and histograms of the best similarities."""
+        outcomes = self._outcomes
+        det = identification.det(outcomes, _DET_POINTS)
+        curves: dict[str, Any] = {}
+        if det["x"]:
+            curves["det"] = det | {"threshold": np.array(det["threshold"], np.float32)}
+        answered = outcomes.similarity[np.isfinite(outcomes.similarity)]
+        if len(answered):
+            first, last = math.floor(answered.min() / _BIN), math.floor(answered.max() / _BIN) + 1
+            edges = np.round(np.arange(first, last + 1) * _BIN, 2)
+            for name, some in (("scores_mated", outcomes.mated), ("scores_nonmated", ~outcomes.mated)):
+                counts, _ = np.histogram(outcomes.similarity[some], edges)
+                curves[name] = {"edges": edges, "counts": counts}
+        return curves
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Error against gallery size, and against templates of a subject."""
+        run = self._run
+        templates = {subject: len(images) for subject, images in run.templates.items()}
+        return {
+            "by_gallery_size": by_gallery_size(
+                run.searches, sorted(run.templates), run.threshold, identities=self._identities, seed=self._seed
+            ),
+            "by_templates": by_templates(
+                self._outcomes, templates, self._threshold_at(TARGET).value, identities=self._identities
+            ),
+        }
+
+    def mistakes(self, count: int) -> dict[str, list[Report]]:
+        """The worst ``count`` of each kind, with the pictures of the probe, of the best candidate and of the mate."""
+        searches = self._run.searches
+        return {
+            "false_positives": [self._told(each) for each in identification.worst_false_positives(searches, count)],
+            "wrong_subjects": [self._told(each) for each in identification.worst_wrong_subjects(searches, count)],
+            "misses": [self._told(each) for each in identification.worst_misses(searches, count)],
+        }
+
+    def refused(self) -> list[dict[str, str]]:
+        """Pictures that failed for another reason than the face in them: the set, or the server, is broken."""
+        failures = [(each.image, each.failure) for each in self._run.pictures if each.failure]
+        failures += [(each.image, each.failure) for each in self._run.searches if each.failure]
+        return [{"image": image, "reason": reason} for image, reason in failures if reason not in _OF_THE_FACE]
+
+    def items(self) -> list[Report]:
+        """The outcome of every probe; :meth:`evaluation.identification.Outcomes.of_items` reads them."""
+        return [
+            {
+                "image": search.image,
+                "subject": search.subject,
+                "mated": search.mated,
+                "candidate": search.best and search.best.subject,
+                "similarity": search.best and np.float32(search.best.similarity),
+                "matched": search.matched,
+                "rank": search.mate_rank,
+                "mate_similarity": search.mate and np.float32(search.mate.similarity),
+                "failure": search.failure,
+            }
+            for search in self._run.searches
+        ]
+
+    def _share(self, name: str) -> Figure:
+        hits, among = self._outcomes.shares()[name]
+        if not among.any():
+            return none({"fpir": "no non-mated probes", "precision": "no matches"}.get(name, "no mated probes"))
+        return share(hits[among], self._outcomes.only(among).subjects, self._identities)
+
+    def _f1(self) -> Figure:
+        outcomes = self._outcomes
+        if not outcomes.mated.any():
+            return none("no mated probes")
+        people = len(set(outcomes.only(outcomes.mated | outcomes.matched).subjects))
+        rounds = self._identities.weights(outcomes.subjects)
+        return widened(bootstrapped(identification.f1(outcomes), len(outcomes.subjects), rounds), people)
+
+    def _fnir_at(self, fpir: float) -> Figure:
+        outcomes = self._outcomes
+        if missing := self._missing_for(fpir):
+            return none(missing)
+        if not outcomes.mated.any():
+            return none("no mated probes")
+        people = len(set(outcomes.only(outcomes.mated).subjects))
+        rounds = self._identities.weights(outcomes.subjects)
+        return widened(bootstrapped(outcomes.at_fpir(fpir).fnir, len(outcomes.subjects), rounds), people)
+
+    def _threshold_at(self, fpir: float) -> Figure:
+        if missing := self._missing_for(fpir):
+            return none(missing)
+        outcomes = self._outcomes
+        point = outcomes.at_fpir(fpir)
+
+        def threshold(weights: Weights) -> float | None:
+            value = point.threshold(weights)
+            return None if value is None else float(str(np.float32(value)))
+
+        return bootstrapped(threshold, len(outcomes.subjects), self._identities.weights(outcomes.subjects))
+
+    def _missing_for(self, fpir: float) -> str:
+        """Why misses cannot be told at a rate: so few non-mated probes that not one may be taken for somebody."""
+        count, needed = int((~self._outcomes.mated).sum()), math.ceil(1 / fpir - 1e-9)
+        return f"too few non-mated probes: {count}, at least {needed} are needed" if count < needed else ""
+
+    def _failures(self) -> Report:
+        run, identities = self._run, Identities([each.subject for each in self._run.pictures], seed=self._seed)
+        not_searched = np.array([bool(search.failure) for search in run.searches], np.bool_)
+        not_enrolled = np.array([bool(each.failure) for each in run.pictures], np.bool_)
+        return {
+            "failed_to_detect": sum(search.failure == NO_FACE for search in run.searches),
+            "failed_to_search": int(not_searched.sum()),
+            "failed_to_enroll": int(not_enrolled.sum()),
+            "subjects_not_enrolled": len({each.subject for each in run.pictures} - set(run.templates)),
+            "failure_to_acquire": share(not_searched, self._outcomes.subjects, self._identities),
+            "failure_to_enroll": share(not_enrolled, [each.subject for each in run.pictures], identities),
+        }
+
+    def _also_enrolled(self) -> int:
+        enrolled = {image for images in self._run.templates.values() for image in images}
+        return sum(search.image in enrolled for search in self._run.searches)
+
+    def _told(self, search: Search) -> Report:
+        best, mate = search.best, search.mate
+        mates = self._run.templates.get(search.subject, ()) if search.mated else ()
+        return {
+            "image": search.image,
+            "subject": search.subject,
+            "mated": search.mated,
+            "candidate": best and best.subject,
+            "candidate_image": best and best.image,
+            "similarity": best and np.float32(best.similarity),
+            "mate_image": mate.image if mate else next(iter(mates), None),
+            "mate_rank": search.mate_rank,
+            "mate_similarity": mate and np.float32(mate.similarity),
+            "failure": search.failure,
+        }

@@ -1,0 +1,137 @@
+"""Pictures in which people marked objects: one record for all formats of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.labels import LabelError
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """A picture and the objects that people marked in it.
+
+    Attributes:
+        image: the picture's path as the labels name it, relative to the folder of the pictures.
+        boxes: xyxy pixels of the upright picture, float64 ``(n, 4)``; some may have no area.
+        classes: of each, into :attr:`LabelledSet.class_names`, intp ``(n,)``.
+        ignored: not to be judged by: nobody is asked to find them, and what is found there counts neither way,
+            bool ``(n,)``.
+        crowds: of the ignored, those that stand for a region of many objects, bool ``(n,)``: a detection lies on it
+            by the share of the detection that is inside, not by intersection over union.
+        areas: square pixels, of the box, or of the outline where the labels say so, float64 ``(n,)``.
+    """
+
+    image: str
+    boxes: NDArray[np.float64]
+    classes: NDArray[np.intp]
+    ignored: NDArray[np.bool_]
+    crowds: NDArray[np.bool_]
+    areas: NDArray[np.float64]
+
+    @property
+    def heights(self) -> NDArray[np.float64]:
+        """Of the boxes, pixels, ``(n,)``."""
+        return self.boxes[:, 3] - self.boxes[:, 1]
+
+    def take(self, chosen: NDArray[np.bool_]) -> LabelledPicture:
+        """Only the chosen objects."""
+        return LabelledPicture(
+            self.image,
+            self.boxes[chosen],
+            self.classes[chosen],
+            self.ignored[chosen],
+            self.crowds[chosen],
+            self.areas[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSet:
+    """Labels of pictures.
+
+    Attributes:
+        pictures: those that the folder has, in the order of the labels.
+        class_names: of all objects; ``None`` where the labels number their classes and nothing names them.
+        missing: pictures that the labels list, and the folder does not have.
+        unlabelled: how many pictures have no labels of their own: no objects, then.
+    """
+
+    pictures: tuple[LabelledPicture, ...]
+    class_names: tuple[str, ...] | None
+    missing: tuple[str, ...] = ()
+    unlabelled: int = 0
+
+    def named(self, class_names: Sequence[str], labels: Path) -> LabelledSet:
+        """The same with names for its classes, unless it has them.
+
+        Raises:
+            LabelError: a class is beyond them.
+        """
+        if self.class_names is not None:
+            return self
+        most = max((int(each.classes.max()) for each in self.pictures if len(each.classes)), default=-1)
+        if most >= len(class_names):
+            problem = f"class {most} has no name: the server knows {len(class_names)} classes; name them with --names"
+            raise LabelError(labels, None, problem)
+        return replace(self, class_names=tuple(class_names))
+
+    def restricted(self, names: Sequence[str], labels: Path) -> LabelledSet:
+        """Only the objects of these classes, in this order.
+
+        Raises:
+            LabelError: a name is none of the labels' classes, or no object is of it.
+        """
+        known = self.class_names or ()
+        if unknown := [name for name in names if name not in known]:
+            problem = f"has no class {', '.join(unknown)}; its classes are {', '.join(known)}"
+            raise LabelError(labels, None, problem)
+        places = np.full(len(known), -1, np.intp)
+        for place, name in enumerate(names):
+            places[known.index(name)] = place
+        pictures = []
+        for each in self.pictures:
+            chosen = each.take(places[each.classes] >= 0)
+            pictures.append(replace(chosen, classes=places[chosen.classes]))
+        restricted = replace(self, pictures=tuple(pictures), class_names=tuple(names))
+        if empty := restricted.empty_classes():
+            raise LabelError(labels, None, f"has no object of the class {', '.join(empty)} to judge by")
+        return restricted
+
+    def empty_classes(self) -> list[str]:
+        """The classes without an object to judge by."""
+        names = self.class_names or ()
+        counts = sum(
+            (np.bincount(each.classes[~each.ignored], minlength=len(names)) for each in self.pictures),
+            np.zeros(len(names), np.int64),
+        )
+        return [name for name, count in zip(names, counts, strict=True) if not count]
+
+
+def labelled(
+    image: str,
+    boxes: Iterable[Sequence[float]],
+    classes: Iterable[int],
+    *,
+    ignored: Iterable[bool] | None = None,
+    crowds: Iterable[bool] | None = None,
+    areas: Iterable[float | None] | None = None,
+) -> LabelledPicture:
+    """A record of plain values; nothing is ignored unless said, a crowd always; an area unsaid is the box's."""
+    corners = np.array(list(boxes), np.float64).reshape(-1, 4)
+    none = np.zeros(len(corners), np.bool_)
+    of_crowds = none if crowds is None else np.array(list(crowds), np.bool_)
+    told = np.array(list(areas), np.float64) if areas is not None else np.full(len(corners), np.nan)
+    return LabelledPicture(
+        image,
+        corners,
+        np.array(list(classes), np.intp),
+        of_crowds | (none if ignored is None else np.array(list(ignored), np.bool_)),
+        of_crowds,
+        np.where(np.isnan(told), (corners[:, 2:] - corners[:, :2]).prod(axis=1), told),
+    )

@@ -1,0 +1,109 @@
+"""Timed calls of a server: one or several clients, picture after picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+from uuid import uuid4
+
+from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
+from evaluation.latency import STAGES, Call
+from facet import AsyncClient, FacetError
+from facet.requests import identify_request, picture
+from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
+from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, AnalyzeFacesResponse, IdentifyResponse
+
+Method: TypeAlias = Literal["identify", "analyze"]
+_Answer: TypeAlias = AnalyzeFacesResponse | IdentifyResponse
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRun:
+    """What was timed.
+
+    Attributes:
+        calls: that were answered, in the order in which they were to be made.
+        refused: why pictures were refused, by their path.
+        seconds: from the start of the first call to the end of the last.
+        stopped: where the server went away; ``None`` where it did not.
+    """
+
+    calls: tuple[Call, ...]
+    refused: dict[str, str]
+    seconds: float
+    stopped: Stopped | None
+
+
+async def run_latency(
+    client: AsyncClient,
+    images: Path,
+    names: Sequence[str],
+    *,
+    method: Method,
+    gallery: str | None,
+    rounds: int,
+    clients: int,
+    advance: Callable[[], None],
+) -> LatencyRun:
+    """Call with every picture in turn, over and over. A first call for every client is not counted.
+
+    Where the server is busy a call is made again, and the wait is part of its time, as it is for any client.
+
+    Args:
+        client: the connection.
+        images: the folder of the pictures.
+        names: their paths in it; each is read once, before anything is timed.
+        method: Identify, or AnalyzeFaces with embeddings.
+        gallery: where to search; ``None`` for an empty one, made for the purpose and deleted in the end.
+        rounds: how often each picture is sent.
+        clients: how many calls are under way at a time.
+        advance: called once for each call that is counted.
+
+    Raises:
+        FacetError: the server went away before it answered anything, or there is no such gallery.
+        OSError: a picture cannot be read.
+    """
+    pictures = {name: picture(images / name) for name in names}
+    made = None
+    if method == "identify" and gallery is None:
+        made = gallery = (await client.create_gallery(f"latency-{uuid4()}", display_name="being timed")).gallery_id
+
+    def call(name: str) -> Awaitable[_Answer]:
+        if method == "identify":
+            return client.recognition.Identify(identify_request(gallery or "", pictures[name]))
+        return client.recognition.AnalyzeFaces(AnalyzeFacesRequest(picture=pictures[name], include_embeddings=True))
+
+    async def timed(name: str) -> Call | str:
+        start = time.monotonic()
+        try:
+            answer = await patiently(lambda: call(name))
+        except OF_ONE_ITEM as error:
+            return reason_of(error)
+        taken = (time.monotonic() - start) * 1000
+        return Call(name, taken, tuple(getattr(answer.timings, f"{stage}_ms") for stage in STAGES))
+
+    async def counted(name: str) -> Call | str:
+        found = await timed(name)
+        advance()
+        return found
+
+    try:
+        await all_of([names[at % len(names)] for at in range(clients)], timed, in_flight=clients)
+        start = time.monotonic()
+        found = await all_of([*names] * rounds, counted, in_flight=clients)
+        seconds = time.monotonic() - start
+    finally:
+        if made:
+            with suppress(FacetError):  # a server that went away says so by itself, above
+                await client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=made, force=True))
+    answers = found.by_item
+    return LatencyRun(
+        calls=tuple(each for each in answers.values() if isinstance(each, Call)),
+        refused={names[at % len(names)]: each for at, each in answers.items() if isinstance(each, str)},
+        seconds=seconds,
+        stopped=found.stopped,
+    )

@@ -1,0 +1,314 @@
+"""Plots of a document's curves, as SVG to stand in a page. The same document gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evaluation.document import Report, value_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STYLE: Any = {
+    "svg.hashsalt": "facet",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": "#333333",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+}
+_COLOURS = ("#1f5fa8", "#c2521d", "#2e7d4f", "#7a4fa3", "#8a6d1a", "#4a4a4a")
+_DEPLOYED = "#b00020"
+_SIZE = (5.2, 3.6)
+_IF_INDEPENDENT = "fpir_if_independent"
+_ID = re.compile(r' id="([^"]+)"')
+_REFERENCE = re.compile(r'(?:href="#|url\(#)([^")]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot for a page.
+
+    Attributes:
+        title: what it shows.
+        reading: how to read it, in a sentence or two.
+        svg: an SVG element.
+    """
+
+    title: str
+    reading: str
+    svg: str
+
+
+def plots(report: Report) -> Iterator[Plot]:
+    """The plots of a document, in the order in which they are best read."""
+    curves: Mapping[str, Any] = report["curves"]
+    taken: set[str] = set()
+    if "roc" in curves:
+        taken.add("roc")
+        yield _roc(report, curves["roc"])
+    if "det" in curves:
+        taken.add("det")
+        yield _det(report, curves["det"])
+    histograms = [name for name in curves if name.startswith("scores_") and "edges" in curves[name]]
+    if histograms:
+        taken.update(histograms)
+        yield _scores(report, {name: curves[name] for name in histograms})
+    if trade_offs := [name for name in curves if name.startswith("precision_recall")]:
+        taken.update(trade_offs)
+        yield _precision_recall(report, {name: curves[name] for name in trade_offs})
+    if sizes := report["tables"].get("by_gallery_size"):
+        yield _by_size(sizes)
+    if waits := [name for name in curves if name.startswith("waiting")]:
+        taken.update(waits)
+        yield _waiting({name: curves[name] for name in waits})
+    for name, curve in curves.items():
+        if "series" in curve:
+            yield _series(name, curve)
+        elif name not in taken and "x" in curve and "y" in curve:
+            yield _plain(name, curve)
+
+
+def _roc(report: Report, curve: Mapping[str, Any]) -> Plot:
+    def draw(axes: Axes) -> None:
+        x, y = _points(curve)
+        least = _least(report, "impostors", x)
+        axes.plot(np.maximum(x, least), y, color=_COLOURS[0], drawstyle="steps-post")
+        axes.set_xscale("log")
+        axes.set_xlim(least, 1)
+        far, recall = value_of(report, "far"), value_of(report, "recall")
+        missed = 1 - min(float(y[x <= least].max(initial=0.0)), 1.0 if recall is None else recall)
+        bottom = max(0.0, 1 - max(0.02, 1.3 * missed))
+        axes.set_ylim(bottom, 1 + 0.02 * (1 - bottom))
+        _mark(axes, far, recall, least)
+        axes.set_xlabel("false accept rate (pairs of two people accepted)")
+        axes.set_ylabel("true accept rate")
+
+    reading = (
+        "Each point is a threshold: to the right it is lower, so that more pairs of one person are accepted, and more "
+        "of two people as well. The higher the curve at the false accept rate that one can bear, the better."
+    )
+    return Plot("ROC", reading, _svg(draw))
+
+
+def _det(report: Report, curve: Mapping[str, Any]) -> Plot:
+    of_searches = report["kind"] == "identification"
+    horizontal, vertical = ("fpir", "fnir") if of_searches else ("far", "frr")
+    names = (
+        ("FPIR: unknown people taken for somebody", "FNIR: enrolled people missed")
+        if of_searches
+        else ("false accept rate", "false reject rate")
+    )
+
+    def draw(axes: Axes) -> None:
+        x, y = _points(curve)
+        least_x = _least(report, "nonmated" if of_searches else "impostors", x)
+        least_y = _least(report, "mated" if of_searches else "genuine", y)
+        axes.plot(
+            np.maximum(x, least_x),
+            np.maximum(y, least_y),
+            color=_COLOURS[0],
+            drawstyle="steps-post",
+            label=curve.get("label"),
+        )
+        if "low" in curve and "high" in curve:
+            low, high = (np.maximum(np.array(curve[end], np.float64), least_y) for end in ("low", "high"))
+            axes.fill_between(np.maximum(x, least_x), low, high, color=_COLOURS[0], alpha=0.15, step="post", lw=0)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(least_x, 1)
+        axes.set_ylim(least_y, 1)
+        _mark(axes, value_of(report, horizontal), value_of(report, vertical), least_x, least_y)
+        axes.set_xlabel(names[0])
+        axes.set_ylabel(names[1])
+
+    reading = (
+        "Both kinds of error against each other, on logarithmic axes: choose how much of the one is bearable and read "
+        "off what it costs of the other. Nearer to the lower left corner is better. Where the curve touches an edge "
+        "the set is too small to tell more."
+    )
+    return Plot("DET", reading, _svg(draw))
+
+
+def _scores(report: Report, histograms: Mapping[str, Any]) -> Plot:
+    def draw(axes: Axes) -> None:
+        ends: list[float] = []
+        least = 1.0
+        for colour, (name, histogram) in zip(_COLOURS, histograms.items(), strict=False):
+            counts, edges = np.array(histogram["counts"], np.float64), np.array(histogram["edges"], np.float64)
+            if not counts.sum():
+                continue
+            shares, least = counts / counts.sum(), min(least, 0.7 / float(counts.sum()))
+            label = f"{name.removeprefix('scores_')} ({int(counts.sum())})"
+            axes.stairs(np.maximum(shares, 1e-9), edges, baseline=1e-9, fill=True, color=colour, alpha=0.35)
+            axes.stairs(np.maximum(shares, 1e-9), edges, baseline=1e-9, color=colour, lw=1.2, label=label)
+            ends += [float(edges[np.flatnonzero(counts)[0]]), float(edges[np.flatnonzero(counts)[-1] + 1])]
+        threshold = value_of(report, "deployed_threshold")
+        if threshold is not None:
+            axes.axvline(threshold, color=_DEPLOYED, lw=1.2, ls="--", label=f"threshold {threshold:.3g}")
+            ends.append(threshold)
+        if ends:
+            axes.set_xlim(min(ends) - 0.02, max(ends) + 0.02)
+        axes.set_yscale("log")
+        axes.set_ylim(least, 1)
+        axes.set_xlabel("similarity (cosine)")
+        axes.set_ylabel("share of its kind")
+        axes.legend(loc="upper right")
+
+    reading = (
+        "How similar the two kinds are, on a logarithmic axis that shows the few that overlap. What lies right of the "
+        "dashed line is accepted: the less the two overlap there, the fewer mistakes there are."
+    )
+    return Plot("Similarities", reading, _svg(draw))
+
+
+def _precision_recall(report: Report, curves: Mapping[str, Any]) -> Plot:
+    def draw(axes: Axes) -> None:
+        for number, (name, curve) in enumerate(curves.items()):
+            x, y = _points(curve)
+            label = curve.get("label") or name.removeprefix("precision_recall").strip("_")
+            axes.plot(x, y, color=_COLOURS[number % len(_COLOURS)], label=label or None)
+        _mark(axes, value_of(report, "recall"), value_of(report, "precision"))
+        axes.set_xlim(0, 1.005)
+        axes.set_ylim(0, 1.01)
+        axes.set_xlabel("recall (labelled ones that are found)")
+        axes.set_ylabel("precision (found ones that are labelled)")
+        if len(curves) > 1:
+            axes.legend(loc="lower left")
+
+    reading = (
+        "Each point is a least score: to the right it is lower, so that more is found and more of it is wrong. Nearer "
+        "to the upper right corner is better; AP is the area under the curve."
+    )
+    return Plot("Precision and recall", reading, _svg(draw))
+
+
+def _by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
+    column = next(name for name in rows[0] if name == "subjects" or name == "gallery")
+    figures = [name for name in rows[0] if isinstance(rows[0][name], Mapping)]
+
+    def draw(axes: Axes) -> None:
+        for number, name in enumerate(figures):
+            known = [row for row in rows if row[name] and row[name]["value"] is not None]
+            x = np.array([row[column] for row in known], np.float64)
+            value, low, high = (
+                np.array([row[name][end] for row in known], np.float64) for end in ("value", "low", "high")
+            )
+            colour = _COLOURS[number % len(_COLOURS)]
+            axes.plot(x, value, "o-", ms=4, color=colour, label=name)
+            axes.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
+        if all(row.get(_IF_INDEPENDENT) is not None for row in rows):
+            values = [row[_IF_INDEPENDENT] for row in rows]
+            axes.plot(
+                [row[column] for row in rows], values, "--", color="#888888", lw=1.2, label="fpir, if independent"
+            )
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        sizes = sorted({float(row[column]) for row in rows})
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel(f"{column} in the gallery")
+        axes.set_ylabel("rate, with its interval")
+        axes.legend(loc="best")
+
+    reading = (
+        "The same probes against smaller galleries, made of part of the subjects: how the errors grow with the number "
+        "of people who are enrolled. The bands are 95 % intervals; the dashed line is the FPIR that would follow if "
+        "each further person were a chance of their own."
+    )
+    return Plot("Error against the size of the gallery", reading, _svg(draw))
+
+
+def _waiting(curves: Mapping[str, Any]) -> Plot:
+    def draw(axes: Axes) -> None:
+        for number, (name, curve) in enumerate(curves.items()):
+            x, y = _points(curve)
+            label = curve.get("label") or name.removeprefix("waiting").strip("_") or None
+            axes.plot(x, y, color=_COLOURS[number % len(_COLOURS)], drawstyle="steps-post", label=label)
+        axes.set_xscale("log")
+        axes.set_ylim(0, 1.01)
+        axes.set_xlabel("milliseconds")
+        axes.set_ylabel("share of the calls that took no longer")
+        axes.legend(loc="lower right")
+
+    reading = "For each number of milliseconds the share of the calls that were done by then; further left is faster."
+    return Plot("How long calls take", reading, _svg(draw))
+
+
+def _series(name: str, curve: Mapping[str, Any]) -> Plot:
+    def draw(axes: Axes) -> None:
+        for colour, (label, values) in zip(_COLOURS, curve["series"].items(), strict=False):
+            axes.plot(curve["x"], values, color=colour, label=label)
+        if curve.get("mark") is not None:
+            axes.axvline(curve["mark"], color=_DEPLOYED, lw=1.2, ls="--", label="as deployed")
+        axes.set_ylim(0, 1.01)
+        axes.set_xlabel(curve.get("label", ""))
+        axes.legend(loc="best")
+
+    reading = "What each figure would be, were the server set otherwise; the dashed line is how it is set."
+    return Plot(name.replace("_", " ").capitalize(), reading, _svg(draw))
+
+
+def _plain(name: str, curve: Mapping[str, Any]) -> Plot:
+    def draw(axes: Axes) -> None:
+        x, y = _points(curve)
+        axes.plot(x, y, color=_COLOURS[0])
+        axes.set_xlabel(curve.get("x_label", "x"))
+        axes.set_ylabel(curve.get("y_label", "y"))
+
+    return Plot(curve.get("label") or name.replace("_", " "), "", _svg(draw))
+
+
+def _points(curve: Mapping[str, Any]) -> tuple[Any, Any]:
+    return np.array(curve["x"], np.float64), np.array(curve["y"], np.float64)
+
+
+def _least(report: Report, count: str, rates: Any) -> float:
+    """Where a logarithmic axis of rates begins: below the rate of one error, which the set can still show."""
+    items = value_of(report, count)
+    if items:
+        return 0.7 / items
+    positive = rates[rates > 0]
+    return 0.7 * float(positive.min()) if len(positive) else 1e-3
+
+
+def _mark(axes: Axes, x: float | None, y: float | None, least_x: float = 0.0, least_y: float = 0.0) -> None:
+    """The point that the deployed threshold reaches."""
+    if x is None or y is None:
+        return
+    x, y = max(x, least_x), max(y, least_y)
+    axes.plot([x], [y], "o", ms=6, color=_DEPLOYED, clip_on=False, zorder=5, label="as deployed")
+    axes.legend(loc="best")
+
+
+def _svg(draw: Any) -> str:
+    """An SVG element without what would differ from run to run, or clash with another one's in the page."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        figure = Figure(_SIZE, layout="constrained")
+        draw(figure.add_subplot())
+        written = io.StringIO()
+        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = written.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    referenced = set(_REFERENCE.findall(text))
+    return _ID.sub(lambda found: found[0] if found[1] in referenced else "", text)

@@ -1,0 +1,89 @@
+"""Where figures come from: models, settings, pictures, software and processor."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evaluation.document import Report
+from evaluation.labels import LabelError
+from facet.v1.server_service_pb2 import GetServerInfoResponse
+
+_CPUINFO = Path("/proc/cpuinfo")
+_LIBRARIES = ("numpy",)
+
+
+def data_set(labels: Path | None, images: Path, names: Iterable[str]) -> Report:
+    """What was looked at: a digest over the labels and over all bytes of all pictures.
+
+    Args:
+        labels: their file, or a folder, of which all files count; ``None`` where there are none.
+        images: the folder of the pictures.
+        names: the pictures' paths in it; each counts once, and their order does not matter.
+
+    Raises:
+        LabelError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    files = sorted(each for each in labels.rglob("*") if each.is_file()) if labels and labels.is_dir() else [labels]
+    for file in files:
+        if file is not None:
+            digest.update(_sha256(file))
+    pictures = sorted(set(names))
+    for name in pictures:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + _sha256(images / name))
+    return {"labels": labels.name if labels else "", "sha256": digest.hexdigest(), "pictures": len(pictures)}
+
+
+def provenance(
+    info: GetServerInfoResponse, *, data: Report, configuration: Mapping[str, Any], seed: int | None = None
+) -> Report:
+    """Where the figures of a document come from.
+
+    Args:
+        info: what the server says of itself.
+        data: see :func:`data_set`.
+        configuration: the flags that bear on the figures; the server's settings are added.
+        seed: of the bootstrap; ``None`` where nothing is drawn.
+    """
+    return {
+        "models": {
+            model.role: {"name": model.name, "sha256": model.sha256, "head": model.head} for model in info.models
+        },
+        "contract": info.contract,
+        "configuration": {
+            **configuration,
+            "server": {name: json.loads(value) for name, value in sorted(info.settings.items())},
+        },
+        "data_set": data,
+        "software": {"facet": info.version, "server": dict(sorted(info.runtime.items())), "evaluation": _software()},
+        "processor": processor(),
+        "seed": seed,
+    }
+
+
+def processor() -> str:
+    """The processor of this machine, in words."""
+    try:
+        lines = _CPUINFO.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _software() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"facet": importlib.metadata.version("facet"), "python": platform.python_version(), **versions}
+
+
+def _sha256(file: Path) -> bytes:
+    try:
+        return hashlib.sha256(file.read_bytes()).digest()
+    except OSError as error:
+        raise LabelError(file, None, f"cannot be read: {error.strerror}") from error

@@ -1,0 +1,101 @@
+"""Labels in the text format of YOLO: a folder with a file a picture, in it a line per object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluation.labelled import LabelledPicture, LabelledSet, labelled
+from evaluation.labels import LabelError, read_text
+from runtime.pictures import PictureError, read_header
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+"""Of files that are taken for pictures."""
+
+_NOT_LABELS = "classes.txt"
+_SLACK = 0.01
+_UNREADABLE = (640, 640)
+_TRANSPOSED = 5
+
+
+def read_yolo(labels: Path, images: Path, class_names: Sequence[str] | None = None) -> LabelledSet:
+    """Read labels: ``class cx cy w h``, the numbers relative to the upright picture.
+
+    The pictures are all in the folder, by name; the file of ``a/b.jpg`` is ``a/b.txt``. A picture without a file has
+    no objects. As its server does not judge a picture that cannot be read, such a one counts with all its objects as
+    missed; they are placed as if it were of 640 by 640 pixels.
+
+    Args:
+        labels: the folder of the labels. A file ``classes.txt`` in it is none.
+        images: the folder of the pictures.
+        class_names: in the order of the classes' numbers; ``None`` where the server's are to be taken.
+
+    Raises:
+        LabelError: a file cannot be read, a line is not what it should be, or a class has no name: the message says
+            where. Or two pictures have the same file of labels.
+    """
+    pictures: dict[Path, Path] = {}
+    for each in sorted(images.rglob("*")):
+        if each.suffix.lower() in SUFFIXES and each.is_file():
+            name = each.relative_to(images)
+            if (other := pictures.setdefault(name.with_suffix(".txt"), name)) != name:
+                raise LabelError(labels, None, f"has one file for two pictures, {other} and {name}")
+    files = {each.relative_to(labels) for each in labels.rglob("*.txt") if each.name != _NOT_LABELS}
+    read = []
+    for file, name in pictures.items():
+        rows = _rows(labels / file, class_names) if file in files else []
+        read.append(_labelled(name, rows, images))
+    missing = tuple(file.as_posix() for file in sorted(files - pictures.keys()))
+    return LabelledSet(
+        tuple(read),
+        None if class_names is None else tuple(class_names),
+        missing=missing,
+        unlabelled=len(pictures.keys() - files),
+    )
+
+
+def _rows(path: Path, class_names: Sequence[str] | None) -> list[tuple[int, list[float]]]:
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            rows.append(_row(path, number, line, class_names))
+    return rows
+
+
+def _row(path: Path, number: int, line: str, class_names: Sequence[str] | None) -> tuple[int, list[float]]:
+    try:
+        of_class, *place = line.split()
+        chosen, values = int(of_class), [float(value) for value in place]
+    except ValueError:
+        chosen, values = -1, []
+    good = len(values) == 4 and all(math.isfinite(value) and -_SLACK <= value <= 1 + _SLACK for value in values)
+    if chosen < 0 or not good or min(values[2:]) < 0:
+        problem = f"expected an object, class cx cy w h with the last four in [0, 1], found {line.strip()[:80]!r}"
+        raise LabelError(path, number, problem)
+    if class_names is not None and chosen >= len(class_names):
+        raise LabelError(path, number, f"class {chosen} has no name: {len(class_names)} are named")
+    return chosen, values
+
+
+def _labelled(name: Path, rows: Sequence[tuple[int, list[float]]], images: Path) -> LabelledPicture:
+    width, height = _size(images / name) if rows else _UNREADABLE
+    boxes = [
+        ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+        for _, (x, y, w, h) in rows
+    ]
+    return labelled(name.as_posix(), boxes, [chosen for chosen, _ in rows])
+
+
+def _size(picture: Path) -> tuple[int, int]:
+    """Width and height of the upright picture."""
+    try:
+        data = picture.read_bytes()
+    except OSError as error:
+        raise LabelError(picture, None, f"cannot be read: {error.strerror}") from error
+    try:
+        header = read_header(data, max_pixels=2**62)
+    except PictureError:
+        return _UNREADABLE
+    turned = header.orientation >= _TRANSPOSED
+    return (header.height, header.width) if turned else (header.width, header.height)

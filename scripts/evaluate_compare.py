@@ -1,0 +1,86 @@
+"""The command compare of evaluate.py: what changed between two runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.compare import Incomparable
+from evaluation.compare import compare as compared
+from evaluation.document import Report
+from scripts import console
+from scripts.console import AsJson
+from scripts.evaluating import REPORT_JSON, shown
+
+_COLOURS = {"better": "green", "worse": "red"}
+_DIGITS = 5
+
+ReportFile = typer.Argument(help="report.json of --report, its folder, or what --json printed.", show_default=False)
+
+
+def compare(
+    a: Annotated[Path, ReportFile],
+    b: Annotated[Path, ReportFile],
+    different_sets: Annotated[
+        bool, typer.Option("--different-sets", help="Compare figures of different sets; no intervals then.")
+    ] = False,
+    fail_if_worse: Annotated[
+        bool, typer.Option("--fail-if-worse", help="Exit code 1 where a figure of B is worse beyond chance.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What changed from A to B, and is it more than chance? Two reports on one set, resampled together.
+
+    Each figure is taken again from the outcome of every probe, pair or picture, drawing the same people (for detection:
+    pictures) for both, a thousand times. Where the 95 % interval of the difference leaves out 0, it is beyond chance.
+    """
+    first, second = _read(a), _read(b)
+    try:
+        found = compared(first, second, different_sets=different_sets)
+    except Incomparable as error:
+        console.fail(f"{a} and {b} cannot be compared: {error}", console.USAGE)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        console.fail(f"{a} or {b} is no report of evaluate.py, or of another version", console.USAGE)
+    if as_json:
+        console.print_json(found)
+    else:
+        _show(found)
+    worse = [each["name"] for each in found["figures"] if each["verdict"] == "worse"]
+    if worse and fail_if_worse:
+        console.fail(f"worse beyond chance: {', '.join(worse)}")
+
+
+def _read(path: Path) -> Report:
+    file = path / REPORT_JSON if path.is_dir() else path
+    try:
+        read = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        console.fail(f"cannot read {file}: {error.strerror}", console.USAGE)
+    except UnicodeDecodeError as error:
+        console.fail(f"{file} is not UTF-8 text (byte {error.start})", console.USAGE)
+    except json.JSONDecodeError as error:
+        console.fail(f"{file}, line {error.lineno}: is not JSON: {error.msg}", console.USAGE)
+    if not isinstance(read, dict) or "kind" not in read or "provenance" not in read:
+        console.fail(f"{file} is no report of evaluate.py", console.USAGE)
+    report: Report = read
+    return report
+
+
+def _show(found: Report) -> None:
+    table = Table("figure", "A", "B", "B - A", "verdict", title=found["kind"].capitalize(), title_justify="left")
+    for each in found["figures"]:
+        verdict = Text(each["verdict"], _COLOURS.get(each["verdict"], ""))
+        values = (shown(each[key], _DIGITS) for key in ("a", "b", "difference"))
+        table.add_row(each["name"], *values, verdict)
+    console.out.print(table)
+    if not found["paired"]:
+        console.out.print("no intervals: the items of the two are not the same")
+    for each in found["changed"]:
+        console.out.print(f"changed: {each['name']}: {each['a']} -> {each['b']}", soft_wrap=True)
+    if not found["changed"]:
+        console.out.print("nothing changed in models, settings, software and set")

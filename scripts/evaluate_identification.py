@@ -1,0 +1,236 @@
+"""The command identification of evaluate.py: who is it, and is it anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from evaluation.document import Report, document
+from evaluation.identification_report import FPIRS, IdentificationReport
+from evaluation.identification_run import IdentificationRun, run_identification
+from evaluation.protocol import Protocol, read_protocol
+from evaluation.protocol_folders import read_folders
+from evaluation.provenance import data_set, provenance
+from evaluation.subgalleries import TARGET
+from facet import AsyncClient
+from scripts import console, evaluating
+from scripts.console import AsJson, RootCertificates, Token
+from scripts.evaluating import Advance, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+
+
+def identification(
+    protocol: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with the columns role (gallery, mated, nonmated), subject, image; needs --images.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that the pictures of --protocol are in.", exists=True, file_okay=False, show_default=False
+        ),
+    ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of --protocol: a folder with a folder of pictures a subject, to be enrolled.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    probes: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --gallery: a folder with a folder a person, to be looked for; those whom --gallery does not "
+            "have are non-mated. Pictures that lie loose are of the subject that they are called after.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    max_templates: Annotated[
+        int | None, typer.Option(min=1, help="Enrol only the first so many pictures of a subject.", show_default=False)
+    ] = None,
+    address: ServerAddress = None,
+    token: Token = "",
+    root_certificates: RootCertificates = None,
+    accept_low_quality: Annotated[
+        bool,
+        typer.Option(
+            "--accept-low-quality/--refuse-low-quality",
+            help="Enrol also faces that are too small, too blurred or too turned.",
+        ),
+    ] = True,
+    accept_lookalike: Annotated[
+        bool,
+        typer.Option(
+            "--accept-lookalike/--refuse-lookalike", help="Enrol also faces that look like another subject's."
+        ),
+    ] = True,
+    seed: Seed = 0,
+    mistakes: Mistakes = 10,
+    report: ReportFolder = None,
+    require: Require = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who is it, and is it anybody? Open-set identification in a gallery that is deleted afterwards.
+
+    Everybody of the protocol is enrolled and looked for; whoever is refused or not found counts as missed.
+    """
+    out = evaluating.output(as_json, report, require)
+    labelled, folder = evaluating.labels(lambda: _labelled(protocol, images, gallery, probes))
+    pictures = [entry.image for entry in (*labelled.gallery, *labelled.probes)]
+    data = evaluating.labels(lambda: data_set(protocol, folder, pictures))
+    labelled = labelled.at_most(max_templates)
+
+    async def measure(client: AsyncClient, advance: Advance) -> IdentificationRun:
+        return await run_identification(
+            client,
+            labelled,
+            accept_low_quality=accept_low_quality,
+            accept_lookalike=accept_lookalike,
+            advance=advance,
+        )
+
+    done = evaluating.measured(
+        evaluating.Target(address, token, root_certificates),
+        "Identifying",
+        len(labelled.gallery) + len(labelled.probes),
+        measure,
+    )
+    flags = {
+        "accept_low_quality": accept_low_quality,
+        "accept_lookalike": accept_lookalike,
+        "max_templates": max_templates,
+    }
+    built = IdentificationReport(labelled, done.run, seed=seed)
+    if done.run.left_behind:
+        console.err.print(f"the gallery {done.run.left_behind} could not be deleted", soft_wrap=True)
+    evaluating.finish(
+        document(
+            "identification",
+            built.figures(),
+            stopped=done.run.stopped,
+            curves=built.curves(),
+            tables=built.tables(),
+            mistakes=built.mistakes(mistakes),
+            refused=built.refused(),
+            items=built.items(),
+            provenance=provenance(done.info, data=data, configuration=flags, seed=seed),
+            times=done.times,
+        ),
+        out,
+        folder,
+        _show,
+    )
+
+
+def _labelled(
+    protocol: Path | None, images: Path | None, gallery: Path | None, probes: Path | None
+) -> tuple[Protocol, Path]:
+    """The protocol, and the folder that its pictures are named from; exits where the flags say neither or both."""
+    if protocol and images and not gallery and not probes:
+        return read_protocol(protocol, images), images
+    if not (gallery and probes) or protocol or images:
+        console.fail("name the set: --protocol with --images, or --gallery with --probes", console.USAGE)
+    return read_folders(gallery, probes)
+
+
+def _show(report: Report) -> None:
+    evaluating.print_figures("Identification", _rows(report))
+    for each in report["not_enrolled"]:
+        console.out.print(f"not enrolled: {each['image']}: {each['reason']}", soft_wrap=True)
+    _print_sizes(report)
+    _print_templates(report)
+    if any(report["mistakes"].values()):
+        _print_mistakes(report)
+
+
+def _rows(report: Report) -> Iterator[Row]:
+    mated, nonmated = report["mated"], report["nonmated"]
+    yield "rank_1", shown(report["rank_1"]), f"of {mated} mated probes whose best candidate is the right subject"
+    for k in (5, 10):
+        yield f"rank_{k}", shown(report[f"rank_{k}"]), f"of them who have the right subject among the best {k}"
+    for fpir in FPIRS:
+        name, meaning = f"fnir@fpir={fpir}", f"mated probes missed, where {fpir:.1%} of {nonmated} unknown people "
+        yield name, shown(report[name]), report[name].get("note") or f"{meaning}may be taken for somebody"
+        name = f"threshold@fpir={fpir}"
+        yield name, shown(report[name], 3), "the similarity that does it"
+    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "the similarity by which the server decides:"
+    for name, meaning in (
+        ("fpir", "of the unknown people are taken for somebody"),
+        ("fnir", "of the mated probes are not found to be who they are"),
+        ("precision", "of the matches name the right subject"),
+        ("recall", "of the mated probes are found to be who they are"),
+        ("f1", "the harmonic mean of the two"),
+    ):
+        yield f"  {name}", shown(report[name]), report[name].get("note") or meaning
+    failed = report["failed_to_search"]
+    yield "failed_to_detect", str(report["failed_to_detect"]), "probes without a face found; counted as missed if mated"
+    yield "failed_to_search", str(failed), "probes that could not be searched with, these among them"
+    yield (
+        "failed_to_enroll",
+        str(report["failed_to_enroll"]),
+        f"of {report['gallery']} pictures; {report['subjects_not_enrolled']} subjects have none, and are missed",
+    )
+    yield "gallery", str(report["gallery"]), f"pictures of {report['subjects']} subjects"
+    yield "mated", str(mated), "probes of subjects who are in the gallery"
+    yield "nonmated", str(nonmated), "probes of people who are not"
+    if also := report["probes_also_enrolled"]:
+        yield "probes_also_enrolled", str(also), "probes that are enrolled themselves: they flatter"
+    yield "seconds", str(report["times"]["seconds"]), "for all of it"
+
+
+def _print_sizes(report: Report) -> None:
+    table = Table(
+        *("subjects", "fpir", "if independent", "fnir", f"fnir@fpir={TARGET}", "beyond"),
+        title="Error against gallery size: random parts of this gallery, at the deployed threshold",
+        title_justify="left",
+    )
+    for row in report["tables"]["by_gallery_size"]:
+        table.add_row(
+            str(row["subjects"]),
+            shown(row["fpir"]),
+            shown(row["fpir_if_independent"]),
+            shown(row["fnir"]),
+            shown(row[f"fnir@fpir={TARGET}"]),
+            shown(row["beyond"]),
+        )
+    console.out.print(table)
+
+
+def _print_templates(report: Report) -> None:
+    table = Table(
+        *("templates", "subjects", "probes", "rank_1", "fnir", f"fnir@fpir={TARGET}"),
+        title="Error against templates a subject",
+        title_justify="left",
+    )
+    for row in report["tables"]["by_templates"]:
+        figures = [shown(row[name]) for name in ("rank_1", "fnir", f"fnir@fpir={TARGET}")]
+        table.add_row(row["templates"], str(row["subjects"]), str(row["probes"]), *figures)
+    console.out.print(table)
+
+
+def _print_mistakes(report: Report) -> None:
+    table = Table(title="The worst mistakes", title_justify="left")
+    for column in ("mistake", "probe", "who it is", "best candidate", "similarity", "its picture"):
+        table.add_column(column, overflow="fold")
+    for kind, name in (
+        ("false_positives", "false positive"),
+        ("wrong_subjects", "wrong subject"),
+        ("misses", "miss"),
+    ):
+        for each in report["mistakes"][kind]:
+            candidate = each["candidate"] or each["failure"] or "-"
+            similarity = shown(each["similarity"], 3)
+            table.add_row(name, each["image"], each["subject"], candidate, similarity, each["candidate_image"] or "-")
+    console.out.print(table)

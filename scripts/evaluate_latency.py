@@ -1,0 +1,109 @@
+"""The command latency of evaluate.py: how long does an answer take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from evaluation.document import Report, document
+from evaluation.latency import PERCENTILES, curves, latency_report, stages_table
+from evaluation.latency_run import LatencyRun, run_latency
+from evaluation.provenance import data_set, provenance
+from facet import AsyncClient
+from scripts import console, evaluating
+from scripts.console import AsJson, RootCertificates, Token
+from scripts.evaluating import Advance, Images, ReportFolder, Require, Row, ServerAddress, shown
+from scripts.pictures import find_pictures
+
+_DIGITS = 1
+
+
+class Called(StrEnum):
+    """What is called."""
+
+    IDENTIFY = "identify"
+    ANALYZE = "analyze"
+
+
+def latency(
+    images: Images,
+    address: ServerAddress = None,
+    token: Token = "",
+    root_certificates: RootCertificates = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each picture is sent.")] = 3,
+    clients: Annotated[int, typer.Option(min=1, max=64, help="How many calls are under way at a time.")] = 1,
+    method: Annotated[
+        Called, typer.Option(help="Identify all faces in a gallery, or AnalyzeFaces with embeddings.")
+    ] = Called.IDENTIFY,
+    gallery: Annotated[
+        str | None, typer.Option(help="A gallery of the server to search. Default: an empty one.", show_default=False)
+    ] = None,
+    report: ReportFolder = None,
+    require: Require = None,
+    as_json: AsJson = False,
+) -> None:
+    """How long does an answer take? Percentiles of calls, and of every stage that the server tells.
+
+    A first call for every client is not counted. Time is told as a client sees it: with the wire, and with waiting
+    where the server is busy.
+    """
+    out = evaluating.output(as_json, report, require)
+    if gallery and (method is Called.ANALYZE or not address):
+        console.fail("--gallery is for identify, and needs a running server: --address", console.USAGE)
+    names = [str(path.relative_to(images).as_posix()) for path in find_pictures([images])]
+    if not names:
+        console.fail(f"there are no pictures in {images}", console.USAGE)
+    data = evaluating.labels(lambda: data_set(None, images, names))
+
+    async def measure(client: AsyncClient, advance: Advance) -> LatencyRun:
+        return await run_latency(
+            client,
+            images,
+            names,
+            method=method.value,
+            gallery=gallery,
+            rounds=rounds,
+            clients=clients,
+            advance=advance,
+        )
+
+    target = evaluating.Target(address, token, root_certificates)
+    done = evaluating.measured(target, "Timing calls", rounds * len(names), measure)
+    run = done.run
+    flags = {"method": method.value, "gallery": gallery or "", "rounds": rounds, "clients": clients}
+    built = document(
+        "latency",
+        latency_report(run.calls, run.seconds),
+        stopped=run.stopped,
+        curves=curves(run.calls),
+        tables={"stages": stages_table(run.calls)},
+        refused=[{"image": image, "reason": reason} for image, reason in run.refused.items()],
+        provenance=provenance(done.info, data=data, configuration=flags),
+        times=done.times,
+    )
+    evaluating.finish(built, out, images, _show)
+
+
+def _show(report: Report) -> None:
+    evaluating.print_figures("Latency", _rows(report))
+    table = Table("stage", *(f"p{percent}" for percent in PERCENTILES), "mean", title="Stages, milliseconds")
+    for row in report["tables"]["stages"]:
+        columns = [*(f"p{percent}_ms" for percent in PERCENTILES), "mean_ms"]
+        table.add_row(row["stage"], *(shown(row[name], _DIGITS) for name in columns))
+    console.out.print(table)
+
+
+def _rows(report: Report) -> Iterator[Row]:
+    for percent in PERCENTILES:
+        figure = report[f"p{percent}_ms"]
+        meaning = f"milliseconds that {percent} % of the calls do not exceed"
+        yield f"p{percent}_ms", shown(figure, _DIGITS), figure.get("note") or meaning
+    yield "mean_ms", shown(report["mean_ms"], _DIGITS), "on average"
+    yield "calls_per_second", shown(report["calls_per_second"], _DIGITS), "over all clients"
+    settings = report["provenance"]["configuration"]
+    yield "calls", str(report["calls"]), f"{settings['method']}, {settings['clients']} at a time"
+    yield "images", str(report["images"]), "different pictures"

@@ -1,0 +1,125 @@
+"""The command verification of evaluate.py: are two pictures of one person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from evaluation import verification_report as told
+from evaluation.document import Report, document
+from evaluation.pairs import read_pairs
+from evaluation.provenance import data_set, provenance
+from evaluation.verification import FARS, at_far
+from evaluation.verification_run import TOLERANCE, VerificationRun, looks, run_verification
+from facet import AsyncClient
+from scripts import console, evaluating
+from scripts.console import AsJson, RootCertificates, Token
+from scripts.evaluating import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+
+
+def verification(
+    pairs: Annotated[
+        Path,
+        typer.Option(
+            help="CSV with the columns image_a, image_b, same (1 or 0); optionally fold, subject_a, subject_b. Or "
+            "LFW's own pairs.txt.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ],
+    images: Images,
+    address: ServerAddress = None,
+    token: Token = "",
+    root_certificates: RootCertificates = None,
+    mistakes: Mistakes = 10,
+    seed: Seed = 0,
+    report: ReportFolder = None,
+    require: Require = None,
+    as_json: AsJson = False,
+) -> None:
+    """Are two pictures of one person? Accuracy, ROC and DET over labelled pairs, as Verify compares them.
+
+    The face of a picture is its central one. A pair without a face in one of its pictures counts: as rejected.
+    """
+    out = evaluating.output(as_json, report, require)
+    labelled = evaluating.labels(lambda: read_pairs(pairs, images))
+    data = evaluating.labels(lambda: data_set(pairs, images, labelled.images))
+
+    async def measure(client: AsyncClient, advance: Advance) -> VerificationRun:
+        return await run_verification(client, labelled, images, advance=advance)
+
+    target = evaluating.Target(address, token, root_certificates)
+    done = evaluating.measured(target, "Comparing", looks(labelled), measure)
+    run = done.run
+    threshold = np.float32(done.info.verification_threshold)
+    built = document(
+        "verification",
+        told.verification_report(labelled, run, threshold=threshold, seed=seed),
+        stopped=run.stopped,
+        curves=told.curves(labelled, run),
+        tables={"folds": told.folds_table(labelled, run)},
+        mistakes=told.mistakes(labelled, run, threshold=threshold, count=mistakes),
+        refused=told.refused(run),
+        items=told.items(labelled, run),
+        provenance=provenance(done.info, data=data, configuration={"face": "central"}, seed=seed),
+        times=done.times,
+    )
+    evaluating.finish(built, out, images, _show, problems=_differing(run))
+
+
+def _differing(run: VerificationRun) -> Iterator[str]:
+    if run.difference > TOLERANCE:
+        yield (
+            f"Verify differs by up to {run.difference:.2g} from the embeddings that were compared: "
+            "the figures are not those of Verify"
+        )
+
+
+def _show(report: Report) -> None:
+    evaluating.print_figures("Verification", _rows(report))
+    if not any(report["mistakes"].values()):
+        return
+    table = Table("mistake", "picture", "other picture", "similarity", title="The worst mistakes", title_justify="left")
+    for kind, name in (("false_matches", "false match"), ("misses", "miss")):
+        for each in report["mistakes"][kind]:
+            table.add_row(name, each["image_a"], each["image_b"], each["failure"] or shown(each["similarity"], 3))
+    console.out.print(table)
+
+
+def _rows(report: Report) -> Iterator[Row]:
+    folds = len(report["tables"]["folds"])
+    yield (
+        "accuracy",
+        shown(report["accuracy"]),
+        f"right decisions, the threshold of each of {folds} folds from the others",
+    )
+    yield "accuracy_std", shown(report["accuracy_std"]), "standard deviation over the folds"
+    yield "auc", shown(report["auc"], 5), "chance that a pair of one person is more alike than one of two"
+    yield "eer", shown(report["eer"]), f"both error rates where they are equal, at {shown(report['eer_threshold'], 3)}"
+    for rate in FARS:
+        figure = report[f"tar@{at_far(rate)}"]
+        at = shown(report.get(f"threshold@{at_far(rate)}"), 3)
+        meaning = f"pairs of one person accepted where {100 * rate:g} % of the others are, at {at}"
+        yield f"tar@{at_far(rate)}", shown(figure), figure.get("note") or meaning
+    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "the similarity from which Verify says same:"
+    yield "  far", shown(report["far"]), f"of {report['impostors']} pairs of two people are accepted"
+    yield "  frr", shown(report["frr"]), f"of {report['genuine']} pairs of one person are rejected"
+    yield "  deployed_accuracy", shown(report["deployed_accuracy"]), "of all decisions are right"
+    yield "  precision", shown(report["precision"]), "of the accepted pairs are of one person"
+    yield "  recall", shown(report["recall"]), "of the pairs of one person are accepted"
+    yield "  f1", shown(report["f1"]), "harmonic mean of the two"
+    yield "failed_to_detect", str(report["failed_to_detect"]), f"of {report['images']} pictures show no face"
+    yield "pairs_without_face", str(report["pairs_without_face"]), "counted as rejected"
+    yield "subjects", str(report["subjects"]), f"by {report['identified_by']}; intervals are over them"
+    yield (
+        "verify_max_difference",
+        f"{report['verify_max_difference']:g}",
+        f"of the similarities compared here and {report['verify_checked']} that Verify answered",
+    )
+    yield "seconds", str(report["times"]["seconds"]), "for all of it"

@@ -1,0 +1,248 @@
+"""evaluate.py detection, as a person or a program runs it, over labels of every format."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from evaluation.detection_run import run_detection
+from evaluation.labelled import LabelledSet, labelled
+from facet import AsyncClient, picture
+from facet.v1 import recognition_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from facet import Client
+    from tests.conftest import Pictures, Serve, Serving
+
+ROOT = Path(__file__).resolve().parents[2]
+ORDINARY = "0 0 0 0 0 0"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+
+    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), "detection", *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+        )
+
+    return start
+
+
+@pytest.fixture
+def images(tmp_path: Path, pictures: Pictures) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "yaoming.jpg").write_bytes(pictures.yaoming)
+    (folder / "gdp.jpg").write_bytes(pictures.gdp)
+    (folder / "street.png").write_bytes(pictures.street)
+    (folder / "broken.jpg").write_bytes(pictures.gdp[:1000])
+    cv2.imwrite(str(folder / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
+    return folder
+
+
+def wider(folder: Path, *lines: str) -> Path:
+    path = folder / "labels.txt"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def reported(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
+    assert done.returncode == code, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def values_of(report: dict[str, Any], *names: str) -> list[float | None]:
+    return [report[name]["value"] for name in names]
+
+
+def test_faces_are_judged_in_the_pictures_that_are_there(
+    run: Run, server: Serving, images: Path, tmp_path: Path
+) -> None:
+    path = wider(
+        tmp_path,
+        "yaoming.jpg",
+        "2",
+        f"75 75 100 140 {ORDINARY}",
+        f"0 0 30 30 {ORDINARY}",
+        "gdp.jpg",
+        "4",
+        f"350 118 60 85 {ORDINARY}",
+        f"131 44 60 74 {ORDINARY}",
+        "268 61 62 89 0 0 0 1 0 0",
+        "0 279 29 10 0 0 0 0 0 0",
+        "wall.png",
+        "0",
+        "0 0 0 0 0 0 0 0 0 0",
+        "elsewhere.jpg",
+        "1",
+        f"0 0 30 30 {ORDINARY}",
+    )
+    arguments = ("--labels", path, "--images", images, "--address", server.address, "--json")
+    report = reported(run(*arguments))
+    assert values_of(report, "recall_20_40", "recall_40_80", "recall_80") == [0.0, 1.0, 1.0]
+    assert (report["faces"], report["faces_20_40"], report["faces_40_80"], report["faces_80"]) == (4, 1, 1, 2)
+    assert (report["true_positives"], report["false_positives"], report["ignored"]) == (3, 3, 1)
+    assert values_of(report, "precision", "recall", "f1") == [0.5, 0.75, pytest.approx(0.6)]
+    assert report["precision"]["low"] <= 0.5 <= report["precision"]["high"]
+    assert 0 < report["ap50"]["value"] < 1
+    assert report["ap50_95"]["value"] <= report["ap50"]["value"]
+    assert report["false_positives_per_image"] == 1.0
+    assert (report["images"], report["images_missing"]) == (3, 1)
+    assert (report["task"], report["deployed_score"], report["iou"]) == ("faces", 0.41, 0.4)
+    assert [each["image"] for each in report["items"]] == ["yaoming.jpg", "gdp.jpg", "wall.png"]
+    second = report["items"][1]
+    assert (second["tp"], second["fp"], second["fn"], second["ignored"]) == (2, 3, 0, 1)
+    assert sorted(verdict for _, verdict in second["detections"]) == [-1, 0, 0, 0, 1, 1]
+    (miss,) = report["mistakes"]["misses"]
+    assert miss == {"image": "yaoming.jpg", "box": [0, 0, 30, 30], "height": 30}
+    assert len(report["mistakes"]["false_positives"]) == 3
+    again = reported(run(*arguments))
+    assert again.pop("times")["seconds"] > 0
+    assert again == {name: value for name, value in report.items() if name != "times"}
+
+
+def objects_of(client: Client, images: Path, name: str) -> list[tuple[str, list[float]]]:
+    """What the server itself finds, as the truth that it must agree with."""
+    found = client.recognition.Detect(pb.DetectRequest(picture=picture(images / name))).objects
+    return [(each.class_name, [each.box.x1, each.box.y1, each.box.x2, each.box.y2]) for each in found]
+
+
+def test_objects_of_coco_labels_are_judged_class_by_class(
+    run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
+) -> None:
+    found = objects_of(client, images, "street.png")
+    names = sorted({name for name, _ in found})
+    content = {
+        "images": [{"id": 1, "file_name": "street.png"}, {"id": 2, "file_name": "gone.png"}],
+        "categories": [{"id": 10 + at, "name": name} for at, name in enumerate(names)],
+        "annotations": [
+            {"image_id": 1, "category_id": 10 + names.index(name), "bbox": [x1, y1, x2 - x1, y2 - y1]}
+            for name, (x1, y1, x2, y2) in found
+        ],
+    }
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(content), "utf-8")
+    arguments = ("--labels", path, "--images", images, "--address", server.address, "--json")
+    report = reported(run(*arguments))
+    assert values_of(report, "precision", "recall", "f1") == [1.0, 1.0, 1.0]
+    assert values_of(report, "ap50", "ap50_95") == [pytest.approx(1), pytest.approx(1)]
+    assert (report["objects"], report["images_missing"], report["iou"]) == (len(found), 1, 0.5)
+    assert [row["class"] for row in report["tables"]["classes"]] == names
+    assert report["curves"]["score_sweep"]["mark"] == report["deployed_score"] == 0.25
+    assert report["curves"]["precision_recall_ap50"]["x"][-1] == 1.0
+    deployed = report["curves"]["score_sweep"]["x"].index(0.25)
+    swept = [values[deployed] for values in report["curves"]["score_sweep"]["series"].values()]
+    assert swept == values_of(report, "precision", "recall", "f1")
+    people = reported(run(*arguments, "--classes", "person"))
+    assert people["objects"] == sum(name == "person" for name, _ in found)
+    assert [row["class"] for row in people["tables"]["classes"]] == ["person"]
+
+
+def test_objects_of_yolo_labels_are_of_the_servers_classes_unless_named(
+    run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
+) -> None:
+    (images / "broken.jpg").unlink()
+    people = [box for name, box in objects_of(client, images, "street.png") if name == "person"]
+    street = cv2.imread(str(images / "street.png"))
+    assert street is not None
+    height, width = street.shape[:2]
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for number, name in ((0, "labels"), (1, "renumbered")):
+        (tmp_path / name).mkdir(exist_ok=True)
+        lines = [
+            f"{number} {(x1 + x2) / 2 / width} {(y1 + y2) / 2 / height} {(x2 - x1) / width} {(y2 - y1) / height}"
+            for x1, y1, x2, y2 in people
+        ]
+        (tmp_path / name / "street.txt").write_text("\n".join(lines), "utf-8")
+    common = ("--images", images, "--address", server.address, "--json", "--classes", "person")
+    report = reported(run("--labels", labels, *common))
+    assert report["recall"]["value"] == 1.0
+    assert (report["images"], report["images_unlabelled"], report["objects"]) == (4, 3, len(people))
+    names = tmp_path / "data.yaml"
+    names.write_text("names: [dog, person]\n", "utf-8")
+    assert reported(run("--labels", tmp_path / "renumbered", "--names", names, *common))["recall"]["value"] == 1.0
+
+
+def test_a_picture_that_is_refused_counts_as_missed_and_fails_the_run(
+    run: Run, server: Serving, images: Path, tmp_path: Path
+) -> None:
+    path = wider(tmp_path, "broken.jpg", "1", f"10 10 90 90 {ORDINARY}")
+    done = run("--labels", path, "--images", images, "--address", server.address, "--json")
+    report = reported(done, code=1)
+    assert report["recall_80"]["value"] == 0.0
+    assert report["precision"]["value"] is None
+    assert report["precision"]["note"]
+    assert report["refused"] == [{"image": "broken.jpg", "reason": "INVALID_PICTURE"}]
+    assert "broken.jpg" in done.stderr
+
+
+def test_labels_without_a_face_give_no_recall_and_say_so(
+    run: Run, server: Serving, images: Path, tmp_path: Path
+) -> None:
+    path = wider(tmp_path, "wall.png", "0")
+    done = run("--labels", path, "--images", images, "--address", server.address, "--json")
+    report = reported(done, code=1)
+    assert values_of(report, "recall", "ap50", "ap50_95") == [None, None, None]
+    assert report["ap50"]["note"] == "no labelled object"
+    assert "the labels have no faces to judge by" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--classes", "unicorn"], "labels.json: has no class unicorn; its classes are person, dog, robot"),
+        (["--classes", "dog"], "labels.json: has no object of the class dog to judge by"),
+        ([], "the server does not know the class robot; restrict with --classes"),
+        (["--task", "faces"], "labels.json: has no class face; its classes are person, dog, robot"),
+        (["--format", "yolo"], "is a file: YOLO's labels are a folder"),
+        (["--names", "labels.json"], "--names is for YOLO's labels"),
+        (["--task", "faces", "--classes", "person"], "--classes is for objects"),
+    ],
+)
+def test_labels_that_cannot_be_judged_by_are_bad_usage(
+    run: Run, server: Serving, images: Path, tmp_path: Path, flags: list[str], problem: str
+) -> None:
+    path = tmp_path / "labels.json"
+    content = {
+        "images": [{"id": 1, "file_name": "street.png"}],
+        "categories": [{"id": at, "name": name} for at, name in enumerate(("person", "dog", "robot"))],
+        "annotations": [{"image_id": 1, "category_id": 0, "bbox": [0, 0, 50, 50]}],
+    }
+    path.write_text(json.dumps(content), "utf-8")
+    done = run("--labels", path, "--images", images, "--address", server.address, *flags)
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_what_was_answered_before_the_server_went_away_is_kept(serve: Serve, images: Path) -> None:
+    serving = serve()
+    answered: list[int] = []
+
+    def advance() -> None:
+        answered.append(1)
+        if len(answered) == 3:
+            serving.stop()
+
+    shown = LabelledSet(tuple(labelled("gdp.jpg", [(0, 0, 9, 9)], [0]) for _ in range(40)), ("face",))
+    async with AsyncClient(serving.address) as client:
+        answers = await run_detection(client, shown, images, task="faces", min_score=0.1, advance=advance)
+    assert answers.stopped is not None
+    assert answers.stopped.done == len(answers.by_item) == len(answered) < answers.stopped.of == 40
+    assert all(len(each.detected.scores) and not each.failure for each in answers.by_item.values())

@@ -1,0 +1,286 @@
+"""evaluate.py identification, as a person or a program runs it, and its run where the server goes away."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from evaluation.document import document
+from evaluation.identification_report import IdentificationReport
+from evaluation.identification_run import IdentificationRun, run_identification
+from evaluation.protocol import Protocol, read_protocol
+from facet import AsyncClient, Unavailable
+from facet.v1.gallery_service_pb2 import ListGalleriesRequest
+
+if TYPE_CHECKING:
+    from facet import Client
+    from tests.conftest import Pictures, Serve, Serving
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+
+    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), "identification", *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+        )
+
+    return start
+
+
+@pytest.fixture
+def images(tmp_path: Path, pictures: Pictures) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "yaoming.jpg").write_bytes(pictures.yaoming)
+    (folder / "gdp.jpg").write_bytes(pictures.gdp)
+    (folder / "broken.jpg").write_bytes(pictures.gdp[:1000])
+    portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
+    assert portrait is not None
+    cv2.imwrite(str(folder / "mirrored.png"), np.ascontiguousarray(portrait[:, ::-1]))
+    cv2.imwrite(str(folder / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
+    return folder
+
+
+def protocol(folder: Path, *lines: str) -> Path:
+    path = folder / "protocol.csv"
+    path.write_text("\n".join(("role,subject,image", *lines)), "utf-8")
+    return path
+
+
+def value(report: dict[str, Any], name: str) -> float | None:
+    found: float | None = report[name]["value"]
+    return found
+
+
+def galleries_left(client: Client) -> list[str]:
+    listed = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    return [each.gallery_id for each in listed if each.gallery_id.startswith("evaluation-")]
+
+
+def test_everybody_counts_and_no_gallery_is_left_behind(
+    run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
+) -> None:
+    path = protocol(
+        tmp_path,
+        "gallery,Yao Ming,yaoming.jpg",
+        "gallery,Nobody,wall.png",
+        "mated,Yao Ming,mirrored.png",
+        "mated,Yao Ming,wall.png",
+        "mated,Nobody,gdp.jpg",
+        "nonmated,Somebody,gdp.jpg",
+        "nonmated,Ghost,wall.png",
+    )
+    done = run("--protocol", path, "--images", images, "--address", server.address, "--json", "--mistakes", 5)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert value(report, "rank_1") == value(report, "rank_10") == pytest.approx(1 / 3)
+    assert value(report, "fnir") == pytest.approx(2 / 3)
+    assert (value(report, "fpir"), value(report, "precision")) == (0.0, 1.0)
+    assert report["fnir@fpir=0.1"]["value"] is None
+    assert report["fnir@fpir=0.1"]["note"] == "too few non-mated probes: 2, at least 10 are needed"
+    assert report["rank_1"]["low"] <= 1 / 3 <= report["rank_1"]["high"]
+    assert (report["gallery"], report["templates"], report["mated"], report["nonmated"]) == (2, 1, 3, 2)
+    assert (report["failed_to_detect"], report["failed_to_search"], report["failed_to_enroll"]) == (2, 2, 1)
+    assert (report["subjects_not_enrolled"], value(report, "failure_to_acquire")) == (1, 0.4)
+    assert report["not_enrolled"] == [{"image": "wall.png", "subject": "Nobody", "reason": "FACE_NOT_FOUND"}]
+    assert report["deployed_threshold"] == 0.34
+    assert report["refused"] == []
+    assert report["partial"] is False
+    misses = report["mistakes"]["misses"]
+    assert [(each["image"], each["candidate_image"], each["mate_image"]) for each in misses] == [
+        ("wall.png", None, "yaoming.jpg"),
+        ("gdp.jpg", "yaoming.jpg", None),
+    ]
+    assert [(each["image"], each["rank"], each["failure"]) for each in report["items"]] == [
+        ("mirrored.png", 1, ""),
+        ("wall.png", None, "FACE_NOT_FOUND"),
+        ("gdp.jpg", None, ""),
+        ("gdp.jpg", None, ""),
+        ("wall.png", None, "FACE_NOT_FOUND"),
+    ]
+    assert [row["templates"] for row in report["tables"]["by_templates"]] == ["0", "1"]
+    assert galleries_left(client) == []
+
+
+def test_two_runs_differ_in_their_times_alone(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+    path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png", "nonmated,X,gdp.jpg")
+    arguments = ("--protocol", path, "--images", images, "--address", server.address, "--json", "--mistakes", 5)
+    first, second = (json.loads(run(*arguments).stdout) for _ in range(2))
+    assert first.pop("times") != {}
+    second.pop("times")
+    assert first == second
+
+
+def test_folders_are_a_protocol_of_which_only_the_first_pictures_are_enrolled(
+    run: Run, server: Serving, images: Path, pictures: Pictures, tmp_path: Path
+) -> None:
+    train, test = tmp_path / "train", tmp_path / "test"
+    for picture, to in (
+        ("gdp.jpg", train / "yao/1.jpg"),
+        ("yaoming.jpg", train / "yao/2.jpg"),
+        ("mirrored.png", test / "yao3.png"),
+        ("gdp.jpg", test / "somebody/1.jpg"),
+    ):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes((images / picture).read_bytes())
+    arguments = ("--gallery", train, "--probes", test, "--address", server.address, "--json", "--accept-lookalike")
+    both = json.loads(run(*arguments).stdout)
+    assert (both["gallery"], both["templates"], value(both, "rank_1"), value(both, "recall")) == (2, 2, 1.0, 1.0)
+    assert [row["templates"] for row in both["tables"]["by_templates"]] == ["2"]
+    done = run(*arguments, "--max-templates", 1)
+    one = json.loads(done.stdout)
+    assert (one["gallery"], one["templates"], value(one, "recall")) == (1, 1, 0.0)
+    assert one["provenance"]["data_set"] == both["provenance"]["data_set"]
+    assert [each["image"] for each in one["items"]] == ["test/somebody/1.jpg", "test/yao3.png"]
+
+
+def test_a_server_of_its_own_is_started_and_tables_are_printed(run: Run, images: Path, tmp_path: Path) -> None:
+    path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png", "nonmated,X,gdp.jpg")
+    done = run("--protocol", path, "--images", images, "--require", "rank_1>=1")
+    assert done.returncode == 0, done.stderr
+    assert "rank_1" in done.stdout
+    assert "Error against gallery size" in done.stdout
+    assert "Error against templates a subject" in done.stdout
+
+
+def test_a_requirement_that_is_not_met_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+    path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png", "nonmated,X,gdp.jpg")
+    arguments = ("--protocol", path, "--images", images, "--address", server.address)
+    done = run(*arguments, "--require", "fnir@fpir=0.01<=0.02")
+    assert done.returncode == 1
+    assert "fnir@fpir=0.01" in done.stderr
+
+
+def test_a_picture_that_is_refused_counts_as_missed_and_fails_the_run(
+    run: Run, server: Serving, images: Path, tmp_path: Path
+) -> None:
+    path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,broken.jpg", "nonmated,X,gdp.jpg")
+    done = run("--protocol", path, "--images", images, "--address", server.address, "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert value(report, "rank_1") == 0.0
+    assert report["refused"] == [{"image": "broken.jpg", "reason": "INVALID_PICTURE"}]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (["gallery,Yao Ming,yaoming.jpg", "probe,Yao Ming,gdp.jpg"], "line 3: role is 'probe'"),
+        (["gallery,Yao Ming,nowhere.jpg"], "line 2: there is no picture"),
+        (["gallery,Yao Ming,yaoming.jpg", "mated,Bo,gdp.jpg"], "line 3: 'Bo' is a mated probe"),
+    ],
+)
+def test_a_wrong_protocol_is_bad_usage(run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str) -> None:
+    path = protocol(tmp_path, *lines)
+    done = run("--protocol", path, "--images", images)
+    assert done.returncode == 2
+    assert f"{path}, {problem}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "flags", [(), ("--gallery",), ("--gallery", "--images"), ("--gallery", "--probes", "--images")]
+)
+def test_a_set_is_named_one_way(run: Run, images: Path, flags: tuple[str, ...]) -> None:
+    done = run(*(each for flag in flags for each in (flag, images)))
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["name the set: --protocol with --images, or --gallery with --probes"]
+
+
+def labelled(folder: Path, images: Path) -> Protocol:
+    path = protocol(
+        folder,
+        *["gallery,Yao Ming,yaoming.jpg", "gallery,Guest,gdp.jpg"] * 4,
+        *["mated,Yao Ming,mirrored.png"] * 12,
+        *["nonmated,Ghost,wall.png"] * 12,
+    )
+    return read_protocol(path, images)
+
+
+async def interrupted(serving: Serving, set_: Protocol, after: int) -> IdentificationRun:
+    """A run whose server is killed when so many pictures are done."""
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if done == after:
+            serving.process.kill()
+            serving.process.wait()
+
+    async with AsyncClient(serving.address) as client:
+        return await run_identification(client, set_, accept_low_quality=True, accept_lookalike=True, advance=advance)
+
+
+async def test_a_server_that_goes_away_while_searching_leaves_what_was_done(
+    serve: Serve, images: Path, tmp_path: Path
+) -> None:
+    set_ = labelled(tmp_path, images)
+    run = await interrupted(serve(), set_, after=8 + 6)
+    assert run.stopped is not None
+    assert (run.stopped.of, len(run.pictures)) == (32, 8)
+    assert 6 <= len(run.searches) < 24
+    assert run.stopped.done == 8 + len(run.searches)
+    assert run.left_behind.startswith("evaluation-")
+    built = IdentificationReport(set_, run, seed=0)
+    report = document(
+        "identification",
+        built.figures(),
+        stopped=run.stopped,
+        curves=built.curves(),
+        tables=built.tables(),
+        items=built.items(),
+        provenance={},
+        times={},
+    )
+    assert (report["partial"], report["done"], report["mated"] + report["nonmated"]) == (
+        True,
+        run.stopped.done,
+        len(run.searches),
+    )
+    assert report["rank_1"]["value"] == 1.0
+    assert report["fpir"]["note"] == "no non-mated probes"
+
+
+async def test_a_server_that_goes_away_while_enrolling_leaves_no_figure_but_says_what_was_done(
+    serve: Serve, images: Path, tmp_path: Path
+) -> None:
+    set_ = labelled(tmp_path, images)
+    run = await interrupted(serve(), set_, after=2)
+    assert run.stopped is not None
+    assert run.searches == ()
+    assert 2 <= run.stopped.done == len(run.pictures) <= 8
+    built = IdentificationReport(set_, run, seed=0)
+    figures = built.figures()
+    assert figures["rank_1"].value is None
+    assert figures["rank_1"].note == "no mated probes"
+    assert figures["failure_to_enroll"].value == 0.0
+    assert built.tables() == {"by_gallery_size": [], "by_templates": []}
+    assert (built.curves(), built.items()) == ({}, [])
+
+
+async def test_a_server_that_was_never_there_is_an_error(images: Path, tmp_path: Path) -> None:
+    async with AsyncClient("127.0.0.1:1") as client:
+        with pytest.raises(Unavailable):
+            await run_identification(
+                client,
+                labelled(tmp_path, images),
+                accept_low_quality=True,
+                accept_lookalike=True,
+                advance=lambda: None,
+            )

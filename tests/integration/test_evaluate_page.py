@@ -1,0 +1,189 @@
+"""The page of a report, as a browser opens it where there is no network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from evaluation.calls import Stopped
+from evaluation.document import Report, document
+from evaluation.figures import Figure, none
+
+pytest.importorskip("jinja2", reason="needs the extra evaluation: pip install -e '.[evaluation]'")
+pytest.importorskip("matplotlib", reason="needs the extra evaluation: pip install -e '.[evaluation]'")
+
+from evaluation.html import render
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-extensions", "--hide-scrollbars"),
+    *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--window-size=1200,2600"),
+)
+PROVENANCE = {
+    "models": {"embedding": {"name": "w600k_mbf.onnx", "sha256": "9cc6", "head": "arcface"}},
+    "contract": "be16",
+    "configuration": {"face": "central", "server": {"default_threshold": 0.34}},
+    "data_set": {"labels": "pairs.csv", "sha256": "5e7", "pictures": 7},
+    "software": {"facet": "0.1.0", "server": {"numpy": "2.0"}},
+    "processor": "a processor",
+    "seed": 0,
+}
+RATES = np.geomspace(1e-3, 1, 50)
+HISTOGRAM = {"edges": np.linspace(-1, 1, 41), "counts": np.arange(40)}
+PARTS: dict[str, dict[str, Any]] = {
+    "verification": {
+        "figures": {"accuracy": Figure(0.9983, 0.9961, 0.9993), "tar@far=1e-6": none("too few impostors: 3000")},
+        "curves": {
+            "roc": {"x": RATES, "y": 1 - 0.01 * (1 - RATES)},
+            "det": {"x": RATES, "y": 0.01 * (1 - RATES)},
+            "scores_genuine": HISTOGRAM,
+            "scores_impostor": HISTOGRAM,
+        },
+        "tables": {"folds": [{"fold": 1, "accuracy": 0.99, "threshold": None}]},
+        "mistakes": {"false_matches": [{"image_a": "a.png", "image_b": "gone.png", "similarity": 0.4, "failure": ""}]},
+        "stopped": Stopped("b.png", 5, 7, "UNAVAILABLE"),
+        "refused": [{"image": "<script>.png", "reason": "INVALID_PICTURE"}],
+    },
+    "identification": {
+        "figures": {"rank_1": Figure(0.99, 0.98, 1.0), "fpir": Figure(0.01, 0.005, 0.02), "nonmated": 1000},
+        "curves": {"det": {"x": RATES, "y": 0.1 * (1 - RATES)}, "scores_mated": HISTOGRAM},
+        "tables": {
+            "by_gallery_size": [
+                {"subjects": size, "fpir": Figure(size * 1e-5, 0, size * 2e-5), "fpir_if_independent": size * 1e-5}
+                for size in (10, 100, 1000)
+            ]
+        },
+        "mistakes": {"misses": [{"image": "a.png", "candidate_image": "a.png", "mate_image": None, "similarity": 0.1}]},
+    },
+    "detection": {
+        "figures": {"ap50": Figure(0.888, 0.865, 0.912), "task": "faces"},
+        "curves": {
+            "precision_recall": {"x": RATES, "y": 1 - RATES},
+            "score_sweep": {"x": RATES, "series": {"f1": RATES}, "mark": 0.4, "label": "least score"},
+        },
+        "mistakes": {"false_positives": [{"image": "a.png", "box": [10.0, 10.0, 60.0, 60.0], "score": 0.7}]},
+    },
+    "latency": {
+        "figures": {"p50_ms": Figure(12.5, 11.0, 14.0), "calls": 100},
+        "curves": {"waiting_call": {"x": RATES * 100, "y": RATES, "label": "the call"}},
+        "tables": {"stages": [{"stage": "decode", "p50_ms": 1.0}]},
+    },
+}
+SHOWN = {
+    "verification": ("0.9983", "0.9961 to 0.9993", "too few impostors: 3000", "Partial.", "&lt;script&gt;.png"),
+    "identification": ("0.9900", "0.0050 to 0.0200", "Error against the size of the gallery"),
+    "detection": ("0.8880", "Precision and recall", "Score sweep"),
+    "latency": ("12.5", "How long calls take", "decode"),
+}
+PLOTS = {"verification": 3, "identification": 3, "detection": 2, "latency": 1}
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """Serves a folder without telling of every request."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def a_document(kind: Any) -> Report:
+    parts = dict(PARTS[kind])
+    times = {"date": "2025-01-01T00:00:00+00:00", "seconds": 1.0}
+    return document(kind, parts.pop("figures"), provenance=PROVENANCE, times=times, **parts)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.random.default_rng(0).integers(255, size=(120, 90, 3), dtype=np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"needs a browser: {', '.join(BROWSERS)}")
+    return found
+
+
+@pytest.fixture
+def opened(browser: str, tmp_path: Path) -> Iterator[Callable[[str], tuple[str, set[str], Path]]]:
+    """Open a page: its document as the browser has it, what it asked for beside itself, and how it looks."""
+    site = tmp_path / "site"
+    site.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        origin = f"http://127.0.0.1:{server.server_port}"
+
+        def browse(name: str, *flags: str) -> str:
+            profile = f"--user-data-dir={tmp_path / 'profile'}"
+            command = [browser, *QUIET, profile, *flags, f"{origin}/{name}"]
+            return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+        def load(page: str) -> tuple[str, set[str], Path]:
+            (site / "page.html").write_text(page, "utf-8")
+            seen = browse("page.html", "--dump-dom", f"--log-net-log={tmp_path / 'net.json'}")
+            picture = tmp_path / "page.png"
+            browse("page.html", f"--screenshot={picture}")
+            events = json.loads((tmp_path / "net.json").read_text("utf-8"))["events"]
+            asked = [each.get("params", {}) for each in events]
+            return seen, {each["url"] for each in asked if each.get("initiator") == origin}, picture
+
+        yield load
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_page_shows_its_figures_and_asks_for_nothing(
+    kind: str, opened: Callable[[str], tuple[str, set[str], Path]], images: Path
+) -> None:
+    seen, asked, looks = opened(render(a_document(kind), images))
+    assert asked == set()
+    for text in SHOWN[kind]:
+        assert text in seen
+    assert seen.count("<svg") == PLOTS[kind]
+    shown = cv2.imread(str(looks))
+    assert shown is not None
+    assert 0.005 < float((shown < 200).mean()) < 0.6
+
+
+def test_a_page_that_asks_for_something_would_be_noticed(opened: Callable[[str], tuple[str, set[str], Path]]) -> None:
+    _, asked, _ = opened('<img src="/a.png"><img src="http://example.org/b.png">')
+    assert {url.rpartition("/")[2] for url in asked} >= {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_the_same_document_gives_the_same_page_without_references(kind: str, images: Path) -> None:
+    page = render(a_document(kind), images)
+    assert page == render(a_document(kind), images)
+    referenced = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert all(each.startswith(("data:", "#")) for each in referenced)
+
+
+def test_what_every_reference_of_a_plot_points_at_is_there(images: Path) -> None:
+    for kind in PARTS:
+        page = render(a_document(kind), images)
+        wanted = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page))
+        assert wanted
+        assert wanted <= set(re.findall(r' id="([^"]+)"', page))
+
+
+def test_mistakes_show_their_pictures_where_these_are_there(images: Path) -> None:
+    page = render(a_document("verification"), images)
+    assert page.count('<img src="data:image/jpeg;base64,') == 1
+    assert page.count("not shown") == 1
+    assert "data:image/jpeg" not in render(a_document("verification"), None)

@@ -1,0 +1,275 @@
+"""evaluate.py verification, latency and compare, as a person or a program runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+
+from facet import CENTRAL, Client, FailedPrecondition, picture
+from facet.v1.gallery_service_pb2 import ListGalleriesRequest
+from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serving
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Leaving = Callable[[int], str]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+
+    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+        )
+
+    return start
+
+
+@pytest.fixture
+def leaving(server: Serving) -> Iterator[Leaving]:
+    """What stands between a client and the server, and is gone after so many calls about pictures."""
+    started: list[grpc.Server] = []
+    with grpc.insecure_channel(server.address) as channel:
+
+        def start(calls: int) -> str:
+            numbers = count()
+
+            class Between(grpc.GenericRpcHandler):
+                def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+                    method = details.method
+                    onward = channel.unary_unary(method, lambda sent: sent, lambda received: received)
+
+                    def pass_on(request: bytes, context: grpc.ServicerContext) -> bytes:
+                        if "Recognition" in method and next(numbers) >= calls:
+                            context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+                        answer: bytes = onward(request)
+                        return answer
+
+                    return grpc.unary_unary_rpc_method_handler(pass_on)
+
+            between = grpc.server(ThreadPoolExecutor(2), handlers=[Between()])
+            port = between.add_insecure_port("127.0.0.1:0")
+            between.start()
+            started.append(between)
+            return f"127.0.0.1:{port}"
+
+        yield start
+        for each in started:
+            each.stop(None).wait()
+
+
+@pytest.fixture
+def images(tmp_path: Path, pictures: Pictures) -> Path:
+    """Two people in three pictures each, one without a face, one that is broken."""
+    folder = tmp_path / "images"
+    squad = cv2.imdecode(np.frombuffer(pictures.six, np.uint8), cv2.IMREAD_COLOR)
+    portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
+    assert squad is not None
+    assert portrait is not None
+    for name, original in (("yao", portrait), ("six", squad)):
+        (folder / name).mkdir(parents=True)
+        cv2.imwrite(str(folder / name / "1.png"), original)
+        cv2.imwrite(str(folder / name / "2.png"), np.ascontiguousarray(original[:, ::-1]))
+        cv2.imwrite(str(folder / name / "3.png"), cv2.convertScaleAbs(original, alpha=0.8))
+    cv2.imwrite(str(folder / "yao" / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
+    (folder / "yao" / "broken.jpg").write_bytes(pictures.gdp[:1000])
+    return folder
+
+
+SAME = [f"{who}/{a}.png,{who}/{b}.png,1" for who in ("yao", "six") for a, b in ((1, 2), (1, 3), (3, 2))]
+DIFFERENT = [f"yao/{a}.png,six/{b}.png,0" for a in (1, 2, 3) for b in (1, 2, 3)]
+
+
+def pairs(folder: Path, *lines: str) -> Path:
+    path = folder / "pairs.csv"
+    path.write_text("\n".join(("image_a,image_b,same", *lines)), "utf-8")
+    return path
+
+
+def verify(images: Path, path: Path, *arguments: object) -> tuple[object, ...]:
+    return "verification", "--pairs", path, "--images", images, *arguments
+
+
+def test_every_pair_counts_and_the_figures_are_those_of_verify(
+    run: Run, server: Serving, images: Path, tmp_path: Path
+) -> None:
+    path = pairs(tmp_path, *SAME, *DIFFERENT, "yao/1.png,yao/wall.png,1", "yao/wall.png,six/1.png,0")
+    done = run(*verify(images, path, "--address", server.address, "--json"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["kind"], report["pairs"], report["genuine"], report["impostors"]) == ("verification", 17, 7, 10)
+    assert report["frr"]["value"] == pytest.approx(1 / 7)
+    assert report["far"]["value"] == 0
+    assert report["far"]["high"] > 0
+    assert (report["precision"]["value"], report["recall"]["value"]) == (1, pytest.approx(6 / 7))
+    assert report["deployed_accuracy"]["value"] == pytest.approx(16 / 17)
+    assert (report["failed_to_detect"], report["pairs_without_face"]) == (1, 2)
+    assert report["tar@far=1e-2"]["value"] is None
+    assert "too few impostors" in report["tar@far=1e-2"]["note"]
+    assert (report["verify_checked"], report["verify_max_difference"] < 1e-4) == (17, True)
+    missed = report["mistakes"]["misses"]
+    assert [(each["image_b"], each["similarity"], each["failure"]) for each in missed] == [
+        ("yao/wall.png", None, "FACE_NOT_FOUND")
+    ]
+    assert report["provenance"]["data_set"]["labels"] == "pairs.csv"
+    assert str(tmp_path) not in done.stdout
+
+
+def test_two_runs_tell_the_same_but_for_times(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+    path = pairs(tmp_path, *SAME, *DIFFERENT)
+    reports = []
+    for number in range(2):
+        folder = tmp_path / f"report{number}"
+        done = run(*verify(images, path, "--address", server.address, "--report", folder, "--json"))
+        assert done.returncode == 0, done.stderr
+        reports.append(json.loads((folder / "report.json").read_text("utf-8")))
+        assert reports[-1] == json.loads(done.stdout)
+    assert {**reports[0], "times": None} == {**reports[1], "times": None}
+    compared = run("compare", tmp_path / "report0", tmp_path / "report1" / "report.json", "--json")
+    assert compared.returncode == 0, compared.stderr
+    found = json.loads(compared.stdout)
+    assert (found["paired"], found["changed"]) == (True, [])
+    assert {each["verdict"] for each in found["figures"]} == {"same", "not told"}
+
+
+def test_a_requirement_that_is_not_met_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+    path = pairs(tmp_path, *SAME, *DIFFERENT)
+    required = ("--require", "far<=0.001", "--require", "frr>0.5", "--require", "rank_1>=0.9")
+    done = run(*verify(images, path, "--address", server.address, *required))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "not met: frr>0.5: frr is 0",
+        "not met: rank_1>=0.9: there is no figure rank_1",
+    ]
+    assert "accuracy" in done.stdout
+
+
+def test_a_picture_that_is_refused_is_told_and_fails_the_run(
+    run: Run, server: Serving, images: Path, tmp_path: Path
+) -> None:
+    path = pairs(tmp_path, *SAME, *DIFFERENT, "yao/1.png,yao/broken.jpg,1")
+    done = run(*verify(images, path, "--address", server.address, "--json"))
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert report["refused"] == [{"image": "yao/broken.jpg", "reason": "INVALID_PICTURE"}]
+    assert report["frr"]["value"] == pytest.approx(1 / 7)
+    assert "refused: yao/broken.jpg: INVALID_PICTURE" in done.stderr
+
+
+def test_a_server_that_goes_away_leaves_a_partial_report(
+    run: Run, leaving: Leaving, images: Path, tmp_path: Path
+) -> None:
+    path = pairs(tmp_path, *SAME, *DIFFERENT)
+    folder = tmp_path / "report"
+    done = run(*verify(images, path, "--address", leaving(4), "--report", folder, "--json"))
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert (report["partial"], report["done"]) == (True, 4)
+    assert (report["pairs"], report["genuine"], report["impostors"]) == (3, 3, 0)
+    assert report["accuracy"]["value"] is None
+    assert report["frr"]["value"] == 0
+    assert f"the server went away at {report['stopped_at']}" in done.stderr
+    assert "Partial." in (folder / "report.html").read_text("utf-8")
+    assert json.loads((folder / "report.json").read_text("utf-8")) == report
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (["yao/1.png,yao/9.png,1"], "line 2: there is no picture"),
+        (SAME, "has no pair of two people"),
+        (["yao/1.png,yao/2.png,maybe"], "line 2: same is 'maybe'"),
+    ],
+)
+def test_wrong_pairs_are_bad_usage(run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str) -> None:
+    path = pairs(tmp_path, *lines)
+    done = run(*verify(images, path))
+    assert done.returncode == 2
+    assert done.stderr.startswith(str(path))
+    assert problem in done.stderr
+
+
+def test_a_requirement_that_is_none_is_bad_usage(run: Run, images: Path, tmp_path: Path) -> None:
+    done = run(*verify(images, pairs(tmp_path, *SAME, *DIFFERENT), "--require", "accuracy"))
+    assert done.returncode == 2
+    assert "is no requirement" in done.stderr
+
+
+def test_latency_is_told_of_the_call_and_of_its_stages(
+    run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
+) -> None:
+    (images / "yao" / "broken.jpg").unlink()
+    arguments = ("latency", "--images", images, "--rounds", 3, "--clients", 2, "--address", server.address)
+    done = run(*arguments, "--json", "--report", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["kind"], report["calls"], report["images"]) == ("latency", 21, 7)
+    assert report["p50_ms"]["low"] <= report["p50_ms"]["value"] <= report["p50_ms"]["high"]
+    assert report["p99_ms"] == {"value": None, "low": None, "high": None, "note": "too few calls: 21, 100 needed"}
+    stages = {row["stage"]: row["mean_ms"] for row in report["tables"]["stages"]}
+    assert stages["total"] > stages["embed"] > 0
+    left = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    assert not [each.gallery_id for each in left if each.gallery_id.startswith("latency-")]
+
+
+def test_reports_that_cannot_be_compared_are_bad_usage(run: Run, tmp_path: Path) -> None:
+    frame: dict[str, Any] = {"kind": "latency", "partial": False, "provenance": {"data_set": {"sha256": "a"}}}
+    files = {
+        "a": json.dumps(frame),
+        "b": json.dumps(frame | {"provenance": {"data_set": {"sha256": "b"}}}),
+        "list": "[]",
+        "broken": '{"kind":\n',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    for first, second, problem in (
+        ("a", "b", "different labels or pictures"),
+        ("a", "list", "is no report of evaluate.py"),
+        ("a", "broken", "line 2: is not JSON"),
+        ("a", "nowhere", "cannot read"),
+        ("a", "a", "is no report of evaluate.py, or of another version"),
+    ):
+        done = run("compare", tmp_path / first, tmp_path / second)
+        assert done.returncode == 2, done.stdout
+        assert problem in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_analyze_faces_embeds_the_chosen_face_as_verify_embeds_either_picture(
+    client: Client, pictures: Pictures
+) -> None:
+    def embedded(source: bytes, *, as_template: bool) -> np.ndarray[Any, np.dtype[np.float32]]:
+        answer = client.recognition.AnalyzeFaces(
+            AnalyzeFacesRequest(
+                picture=picture(source), face=CENTRAL, include_embeddings=True, embed_as_templates=as_template
+            )
+        )
+        assert len(answer.faces) == 1
+        return np.array(answer.faces[0].embedding.values, np.float32)
+
+    compared = client.verify(pictures.players, pictures.six, reference_face=CENTRAL, probe_face=CENTRAL).similarity
+    template, probe = embedded(pictures.players, as_template=True), embedded(pictures.six, as_template=False)
+    assert float(template @ probe) == pytest.approx(compared, abs=1e-5)
+    assert float(template @ embedded(pictures.players, as_template=False)) < 0.9999
+    wall = cv2.imencode(".png", np.full((200, 200, 3), 128, np.uint8))[1].tobytes()
+    with pytest.raises(FailedPrecondition) as raised:
+        embedded(wall, as_template=False)
+    assert raised.value.reason == "FACE_NOT_FOUND"

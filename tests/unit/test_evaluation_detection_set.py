@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.detection_set import faces_of, guessed_format, guessed_task, objects_of, read_set
+from evaluation.labelled import LabelledSet, labelled
+from evaluation.labels import LabelError
+
+LABELS = Path("labels")
+BOX = (0.0, 0.0, 30.0, 30.0)
+
+
+def two_classes() -> LabelledSet:
+    return LabelledSet((labelled("a.jpg", [BOX, BOX, BOX], [1, 0, 1]),), ("Face", "dog", "cat"))
+
+
+def test_the_format_is_guessed_by_the_kind_of_the_labels(tmp_path: Path) -> None:
+    assert guessed_format(tmp_path) == "yolo"
+    assert guessed_format(Path("instances.JSON")) == "coco"
+    assert guessed_format(Path("wider.txt")) == "wider"
+    with pytest.raises(LabelError, match="say it with --format"):
+        guessed_format(Path("labels.csv"))
+
+
+def test_pictures_that_the_folder_lacks_are_told_not_judged(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    path = tmp_path / "labels.txt"
+    path.write_text("a.jpg\n0\nb.jpg\n0\n", "utf-8")
+    read = read_set(path, "wider", tmp_path)
+    assert [each.image for each in read.pictures] == ["a.jpg"]
+    assert read.missing == ("b.jpg",)
+    assert read.class_names == ("face",)
+
+
+def test_labels_of_other_pictures_are_refused(tmp_path: Path) -> None:
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.mkdir()
+    labels.mkdir()
+    (images / "a.jpg").write_bytes(b"x")
+    (labels / "b.txt").write_text("", "utf-8")
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"images": [{"id": 1, "file_name": "b.jpg"}], "annotations": [], "categories": []}))
+    for given in (labels, path):
+        with pytest.raises(LabelError, match="lists 1 pictures, and none of them is in"):
+            read_set(given, guessed_format(given), images)
+
+
+def test_a_folder_is_yolos_and_a_file_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("")
+    with pytest.raises(LabelError, match="YOLO's labels are a folder"):
+        read_set(path, "yolo", tmp_path)
+    with pytest.raises(LabelError, match="is a folder"):
+        read_set(tmp_path, "coco", tmp_path)
+
+
+def test_labels_of_nothing_but_faces_are_of_faces() -> None:
+    assert guessed_task(LabelledSet((), ("Face",))) == "faces"
+    assert guessed_task(two_classes()) == "objects"
+
+
+def test_faces_are_the_objects_of_that_class_and_low_ones_are_ignored() -> None:
+    low = (0.0, 0.0, 30.0, 19.9)
+    picture = labelled("a.jpg", [BOX, low, BOX, BOX], [0, 0, 1, 0], ignored=[False, False, False, True])
+    faces = faces_of(LabelledSet((picture,), ("Face", "dog")), LABELS)
+    assert faces.class_names == ("Face",)
+    assert faces.pictures[0].ignored.tolist() == [False, True, True]
+    with pytest.raises(LabelError, match="has no class face; its classes are dog"):
+        faces_of(LabelledSet((), ("dog",)), LABELS)
+
+
+def test_objects_may_be_of_some_classes_only_in_the_order_asked_for() -> None:
+    chosen = objects_of(two_classes(), LABELS, ["dog", "Face"], ["dog", "Face"])
+    assert chosen.class_names == ("dog", "Face")
+    assert chosen.pictures[0].classes.tolist() == [0, 1, 0]
+
+
+def test_a_class_that_labels_or_server_do_not_know_or_nothing_is_of_is_told() -> None:
+    with pytest.raises(LabelError, match="has no class unicorn; its classes are Face, dog, cat"):
+        objects_of(two_classes(), LABELS, ["unicorn"], ["dog"])
+    with pytest.raises(LabelError, match="has no object of the class cat to judge by"):
+        objects_of(two_classes(), LABELS, ["dog", "cat"], ["dog", "cat"])
+    with pytest.raises(LabelError, match="the server does not know the class Face, cat; restrict with --classes"):
+        objects_of(two_classes(), LABELS, [], ["dog"])

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evaluation.labels import LabelError
+from evaluation.protocol_folders import read_folders
+
+Tree = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    def made(*files: str) -> tuple[Path, Path]:
+        gallery, probes = tmp_path / "train", tmp_path / "test"
+        gallery.mkdir()
+        probes.mkdir()
+        for file in files:
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return gallery, probes
+
+    return made
+
+
+def test_a_folder_is_a_subject_and_a_stranger_is_one_whom_the_gallery_does_not_have(tree: Tree, tmp_path: Path) -> None:
+    folders = tree(
+        "train/bo/b.PNG", "train/ann/2.jpg", "train/ann/1.jpg", "train/ann/old/3.jpg", "train/.DS_Store",
+        "test/ann/9.jpg", "test/cy/1.webp", "test/cy/2.jpeg",
+    )  # fmt: skip
+    protocol, root = read_folders(*folders)
+    assert root == tmp_path
+    assert [(entry.subject, entry.image) for entry in protocol.gallery] == [
+        ("ann", "train/ann/1.jpg"),
+        ("ann", "train/ann/2.jpg"),
+        ("ann", "train/ann/old/3.jpg"),
+        ("bo", "train/bo/b.PNG"),
+    ]
+    assert [(entry.role, entry.subject, entry.image) for entry in protocol.probes] == [
+        ("mated", "ann", "test/ann/9.jpg"),
+        ("nonmated", "cy", "test/cy/1.webp"),
+        ("nonmated", "cy", "test/cy/2.jpeg"),
+    ]
+    assert all(entry.path == tmp_path / entry.image for entry in (*protocol.gallery, *protocol.probes))
+
+
+def test_a_loose_probe_is_of_the_subject_it_is_called_after(tree: Tree) -> None:
+    loose = ("ann.jpg", "ann1.jpg", "ann_0002.jpg", "ann-3.jpg", "ann 4.jpg")
+    protocol, _ = read_folders(*tree("train/ann/1.jpg", *(f"test/{name}" for name in loose)))
+    assert {(entry.role, entry.subject) for entry in protocol.probes} == {("mated", "ann")}
+    assert len(protocol.probes) == len(loose)
+
+
+def test_names_are_compared_in_the_normal_form_that_the_server_answers(tree: Tree) -> None:
+    protocol, _ = read_folders(*tree("train/Jose\u0301/1.jpg", "test/Jos\u00e9/1.jpg", "test/Jos\u00e9_2.jpg"))
+    assert {entry.subject for entry in (*protocol.gallery, *protocol.probes)} == {"Jos\u00e9"}
+    assert {entry.role for entry in protocol.probes} == {"mated"}
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "problem"),
+    [
+        (["train/a/1.jpg", "test/ann_and_bo.jpg"], "test/ann_and_bo.jpg", "is called after no subject"),
+        (["train/a/1.jpg", "train/a1/1.jpg", "test/a1.jpg"], "test/a1.jpg", "may be of a or a1"),
+        (["train/1.jpg", "test/a/1.jpg"], "train/1.jpg", "lies in no subject's folder: expected train/NAME"),
+        (["train/a/1.jpg", "train/a/notes.txt", "test/a/1.jpg"], "train/a/notes.txt", "is no picture"),
+        (["train/a/1.jpg", "test/labels.csv"], "test/labels.csv", "is no picture"),
+        (["train/a/1.jpg", "train/b/.hidden", "test/a/1.jpg"], "train/b", "there are no pictures in it"),
+        (["test/a/1.jpg"], "train", "there are no pictures in it"),
+        (["train/a/1.jpg"], "test", "there are no pictures in it"),
+    ],
+)
+def test_what_is_ambiguous_or_missing_is_said_with_its_path(
+    tree: Tree, tmp_path: Path, files: list[str], named: str, problem: str
+) -> None:
+    with pytest.raises(LabelError) as raised:
+        read_folders(*tree(*files))
+    assert str(raised.value).startswith(f"{tmp_path / named}: {problem}")
+
+
+def test_folders_that_lie_in_each_other_are_refused(tree: Tree, tmp_path: Path) -> None:
+    gallery, _ = tree("train/a/1.jpg")
+    for probes in (gallery, gallery / "a", tmp_path):
+        with pytest.raises(LabelError, match="lie in each other"):
+            read_folders(gallery, probes)

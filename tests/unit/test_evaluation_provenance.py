@@ -1,0 +1,62 @@
+"""What identifies a labelled set, and where figures come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evaluation.labels import LabelError
+from evaluation.provenance import data_set, provenance
+from facet.v1.server_service_pb2 import GetServerInfoResponse, ModelInfo
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"a")
+    (folder / "b.jpg").write_bytes(b"b")
+    (tmp_path / "labels.csv").write_text("labels")
+    return folder
+
+
+def test_the_digest_of_a_set_depends_on_labels_and_pictures_alone(images: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    first = data_set(labels, images, ["a.jpg", "b.jpg", "a.jpg"])
+    assert (first["labels"], first["pictures"], len(first["sha256"])) == ("labels.csv", 2, 64)
+    assert data_set(labels, images, ["b.jpg", "a.jpg"]) == first
+    assert data_set(labels, images, ["a.jpg"])["sha256"] != first["sha256"]
+    (images / "b.jpg").write_bytes(b"c")
+    assert data_set(labels, images, ["a.jpg", "b.jpg"])["sha256"] != first["sha256"]
+    labels.write_text("others")
+    assert data_set(labels, images, ["a.jpg"])["sha256"] != data_set(None, images, ["a.jpg"])["sha256"]
+
+
+def test_labels_may_be_a_folder(images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "a.txt").write_text("0 0.5 0.5 1 1")
+    first = data_set(folder, images, ["a.jpg"])
+    (folder / "b.txt").write_text("0 0.5 0.5 1 1")
+    assert data_set(folder, images, ["a.jpg"])["sha256"] != first["sha256"]
+
+
+def test_a_picture_that_cannot_be_read_is_told_by_its_name(images: Path) -> None:
+    with pytest.raises(LabelError, match=r"c\.jpg: cannot be read: No such file"):
+        data_set(None, images, ["c.jpg"])
+
+
+def test_provenance_names_models_settings_software_and_processor() -> None:
+    info = GetServerInfoResponse(
+        version="1.2",
+        contract="abc",
+        models=[ModelInfo(role="embedding", sha256="def")],
+        settings={"detection.second_look": "true"},
+    )
+    found = provenance(info, data={"sha256": "x"}, configuration={"iou": 0.5}, seed=7)
+    assert (found["models"]["embedding"]["sha256"], found["contract"], found["seed"]) == ("def", "abc", 7)
+    assert found["configuration"]["iou"] == 0.5
+    assert found["configuration"]["server"] == {"detection.second_look": True}
+    assert found["software"]["facet"] == "1.2"
+    assert found["processor"]

@@ -1,0 +1,193 @@
+"""Figures of verification against independent references: scikit-learn, closed forms, a plain protocol of LFW."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_curve
+
+from evaluation.figures import Figure, Identities, bootstrapped_together, share
+from evaluation.pairs import Pairs
+from evaluation.verification import FARS, Curve, Folds, Points, decided, measurable, thinned
+from evaluation.verification_report import verification_report
+from evaluation.verification_run import VerificationRun
+
+SEPARATION = 3.0
+"""Between the means of genuine and impostor scores, both of standard deviation 1."""
+
+
+def points(
+    similarity: NDArray[np.float64], same: NDArray[np.bool_], weights: NDArray[np.int64] | None = None
+) -> Points:
+    found = Curve(similarity, same).points(np.ones(len(same), np.int64) if weights is None else weights)
+    assert found is not None
+    return found
+
+
+def gaussian(count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    same = np.arange(count) % 2 == 0
+    return rng.normal(size=count) + SEPARATION * same, same
+
+
+scored_pairs = st.lists(
+    st.tuples(st.integers(-5, 5), st.booleans(), st.integers(1, 3)), min_size=2, max_size=30
+).filter(lambda pairs: len({same for _, same, _ in pairs}) == 2)
+
+
+@given(scored_pairs)
+def test_roc_and_auc_are_those_of_scikit_learn_also_with_ties_and_weights(pairs: list[tuple[int, bool, int]]) -> None:
+    similarity = np.array([each[0] for each in pairs], np.float64)
+    same, weights = np.array([each[1] for each in pairs]), np.array([each[2] for each in pairs], np.int64)
+    found = points(similarity, same, weights)
+    assert found.auc() == pytest.approx(roc_auc_score(same, similarity, sample_weight=weights))
+    far, tar, thresholds = roc_curve(same, similarity, sample_weight=weights, drop_intermediate=False)
+    np.testing.assert_allclose(found.far, far, atol=1e-12)
+    np.testing.assert_allclose(found.tar, tar, atol=1e-12)
+    np.testing.assert_array_equal(found.thresholds, thresholds)
+
+
+@given(scored_pairs)
+def test_decisions_are_those_of_scikit_learn(pairs: list[tuple[int, bool, int]]) -> None:
+    accepted = np.array([each[0] >= 0 for each in pairs])
+    same, weights = np.array([each[1] for each in pairs]), np.array([each[2] for each in pairs], np.int64)
+    found = decided(accepted, same, weights)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        same, accepted, sample_weight=weights, average="binary", zero_division=0
+    )
+    assert (found["precision"] or 0, found["recall"], found["f1"]) == pytest.approx((precision, recall, f1))
+
+
+def test_eer_and_tar_are_those_of_two_gaussians() -> None:
+    similarity, same = gaussian(1_000_000, np.random.default_rng(1))
+    found, normal = points(similarity, same), NormalDist()
+    rate, threshold = found.eer()
+    assert rate == pytest.approx(normal.cdf(-SEPARATION / 2), abs=0.001)
+    assert threshold == pytest.approx(SEPARATION / 2, abs=0.01)
+    assert found.auc() == pytest.approx(normal.cdf(SEPARATION / 2**0.5), abs=0.001)
+    for far, tolerance in ((1e-2, 0.005), (1e-3, 0.015), (1e-4, 0.04)):
+        tar, at = found.at_far(far)
+        assert tar == pytest.approx(normal.cdf(SEPARATION + normal.inv_cdf(far)), abs=tolerance)
+        assert at == pytest.approx(-normal.inv_cdf(far), abs=0.1)
+
+
+@given(scored_pairs, st.floats(0, 1))
+def test_the_true_accepts_at_a_rate_are_the_most_that_any_threshold_gives(
+    pairs: list[tuple[int, bool, int]], rate: float
+) -> None:
+    similarity, same = np.array([each[0] for each in pairs], np.float64), np.array([each[1] for each in pairs])
+    tar, threshold = points(similarity, same).at_far(rate)
+    allowed = [
+        np.mean(similarity[same] >= at)
+        for at in (np.inf, *similarity)
+        if np.mean(similarity[~same] >= at) <= rate + 1e-12
+    ]
+    assert tar == max(allowed)
+    assert np.mean(similarity[same] >= threshold) == tar
+
+
+@pytest.mark.parametrize("impostors", [99, 100, 3000])
+def test_a_rate_is_told_only_where_one_impostor_may_be_accepted(impostors: int) -> None:
+    report = reported(np.append(np.full(50, 0.9), np.linspace(0, 0.2, impostors)), np.arange(50 + impostors) < 50)
+    told = {name: figure for name, figure in report.items() if name.startswith("tar@")}
+    assert list(told) == [f"tar@far=1e-{digits}" for digits in range(2, 7)]
+    for rate, figure in zip(FARS, told.values(), strict=True):
+        reached = impostors * rate >= 1
+        assert (figure.value is not None) == reached == measurable(rate, impostors)
+        assert ("too few impostors" in figure.note) == (not reached)
+        assert ("would make it firm" in figure.note) == (reached and impostors * rate < 30)
+
+
+def reported(similarity: NDArray[np.float64], same: NDArray[np.bool_]) -> dict[str, Figure]:
+    """The report of pairs of one person each, or of two."""
+    count = len(same)
+    first, second = np.arange(count), np.arange(count) + count
+    people = [f"a{place}" for place in range(count)]
+    others = [people[place] if same[place] else f"b{place}" for place in range(count)]
+    images = tuple(f"{place}.jpg" for place in range(2 * count))
+    pairs = Pairs(images, (*people, *others), "columns", first, second, same, first % 10)
+    run = VerificationRun(similarity.astype(np.float32), np.ones(count, np.bool_), {}, 0, 0.0, None)
+    return verification_report(pairs, run, threshold=np.float32(0.5), seed=0)
+
+
+def test_without_an_error_the_rule_of_three_over_people_bounds_figures() -> None:
+    report = reported(np.append(np.full(60, 0.9), np.linspace(0, 0.2, 90)), np.arange(150) < 60)
+    assert [report[name].value for name in ("frr", "far", "auc")] == [0, 0, 1]
+    assert report["frr"].high == pytest.approx(3 / 60)
+    assert report["far"].high == pytest.approx(3 / 180)
+    assert report["auc"].low == pytest.approx(1 - 3 / 60)
+
+
+def plain_folds(similarity: NDArray[np.float64], same: NDArray[np.bool_], folds: NDArray[np.intp]) -> list[float]:
+    """LFW's protocol as its paper tells it, threshold by threshold."""
+    accuracies = []
+    for fold in range(int(folds.max()) + 1):
+        train, test = folds != fold, folds == fold
+        places = sorted(set(similarity.tolist()), reverse=True)
+        candidates = [np.inf, *((a + b) / 2 for a, b in zip(places, [*places[1:], -np.inf], strict=True))]
+        right = [int(((similarity[train] >= at) == same[train]).sum()) for at in candidates]
+        best = candidates[right.index(max(right))]
+        accuracies.append(float(np.mean((similarity[test] >= best) == same[test])))
+    return accuracies
+
+
+@pytest.mark.parametrize("decimals", [1, 8])
+def test_accuracy_by_folds_is_that_of_a_plain_protocol(decimals: int) -> None:
+    rng = np.random.default_rng(2)
+    similarity, same = gaussian(600, rng)
+    similarity = np.round(similarity, decimals)
+    folds = rng.integers(10, size=600)
+    found, _ = Folds(similarity, same, folds).accuracies(np.ones(600, np.int64))
+    assert found.tolist() == pytest.approx(plain_folds(similarity, same, folds))
+
+
+def test_accuracy_with_weights_is_that_of_pairs_repeated() -> None:
+    rng = np.random.default_rng(3)
+    similarity, same = gaussian(200, rng)
+    folds, weights = rng.integers(10, size=200), rng.integers(4, size=200)
+    found, _ = Folds(similarity, same, folds).accuracies(weights)
+    repeated = np.repeat(np.arange(200), weights)
+    assert found.tolist() == pytest.approx(plain_folds(similarity[repeated], same[repeated], folds[repeated]))
+
+
+def test_intervals_over_identities_hold_the_truth_about_as_often_as_they_say() -> None:
+    """Pairs of a few people whose own ease differs: intervals over pairs would be far too narrow."""
+    rng, normal, held, rounds = np.random.default_rng(4), NormalDist(), 0, 100
+    for _ in range(rounds):
+        ease = rng.normal(size=40).repeat(25)
+        missed = ease + rng.normal(size=1000) < -1.5
+        truth = normal.cdf(-1.5 / 2**0.5)
+        names = np.arange(40).repeat(25).tolist()
+        people = Identities(names, seed=0, rounds=200)
+        figure = share(missed, names, people)
+        assert figure.low is not None
+        assert figure.high is not None
+        held += figure.low <= truth <= figure.high
+    assert 0.85 <= held / rounds <= 1
+
+
+def test_a_thinned_curve_keeps_its_ends_and_its_corners_at_low_rates() -> None:
+    similarity, same = gaussian(20_000, np.random.default_rng(5))
+    found = points(similarity, same)
+    corners = thinned(found)
+    assert len(corners["far"]) < 500
+    assert (corners["far"][-1], corners["tar"][-1]) == (1.0, 1.0)
+    assert corners["far"][0] == 0.0
+    assert 1 / 10_000 in corners["far"]
+    assert 1 - 1 / 10_000 in corners["tar"]
+
+
+def test_figures_told_together_are_those_told_one_by_one() -> None:
+    names, hit = ["a", "a", "b", "c", "d"], np.array([True, False, True, False, False])
+    people = Identities(names, seed=0)
+
+    def shares(weights: NDArray[np.int64]) -> dict[str, float | None]:
+        return {"hit": float(weights[hit].sum() / weights.sum()), "nothing": None}
+
+    told = bootstrapped_together(shares, 5, people.weights(names))
+    assert told["hit"] == share(hit, names, people)
+    assert told["nothing"].value is None
