@@ -107,7 +107,7 @@ class AsyncClient:
         self,
         gallery_id: str,
         target_fpir: float,
-        probes: Iterable[Probe] = (),
+        probes: Iterable[Probe] | None = None,
         *,
         progress: Callable[[int], None] | None = None,
         **fields: Any,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Self
 
 from facet.requests import PictureSource, picture
@@ -18,23 +18,29 @@ class CalibrationRequests:
     Args:
         gallery_id: the gallery.
         target_fpir: the share of unknown people that may be taken for somebody.
-        probes: whose pictures are searched for.
+        probes: whose pictures are searched for; ``None`` for the gallery against itself.
         progress: called with the number of probes that were taken from here.
         fields: further ones of CalibrationSettings.
 
     Attributes:
-        error: what reading a picture failed with, which gRPC does not pass on.
+        error: what reading a picture failed with, or that there was no probe, which gRPC does not pass on.
     """
 
     def __init__(
         self,
         gallery_id: str,
         target_fpir: float,
-        probes: Iterable[Probe],
+        probes: Iterable[Probe] | None,
         progress: Callable[[int], None] | None,
         **fields: Any,
     ) -> None:
-        settings = pb.CalibrationSettings(gallery_id=gallery_id, target_fpir=target_fpir, **fields)
+        settings = pb.CalibrationSettings(
+            gallery_id=gallery_id,
+            target_fpir=target_fpir,
+            against_itself=probes is None,
+            probe_count=len(probes) if isinstance(probes, Sized) else None,
+            **fields,
+        )
         self._messages = _messages(settings, probes, progress)
         self.error: BaseException | None = None
 
@@ -52,13 +58,16 @@ class CalibrationRequests:
 
 
 def _messages(
-    settings: pb.CalibrationSettings, probes: Iterable[Probe], progress: Callable[[int], None] | None
+    settings: pb.CalibrationSettings, probes: Iterable[Probe] | None, progress: Callable[[int], None] | None
 ) -> Iterator[pb.CalibrateGalleryRequest]:
     yield pb.CalibrateGalleryRequest(settings=settings)
-    for number, probe in enumerate(probes, start=1):
+    number = 0
+    for number, probe in enumerate(probes or (), start=1):
         if isinstance(probe, tuple):
             subject_id, source = probe
             probe = pb.CalibrationProbe(subject_id=subject_id, picture=picture(source))
         yield pb.CalibrateGalleryRequest(probe=probe)
         if progress is not None:
             progress(number)
+    if probes is not None and not number:
+        raise ValueError("there are no probes; None calibrates a gallery against itself")

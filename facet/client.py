@@ -128,7 +128,7 @@ class Client:
         self,
         gallery_id: str,
         target_fpir: float,
-        probes: Iterable[Probe] = (),
+        probes: Iterable[Probe] | None = None,
         *,
         progress: Callable[[int], None] | None = None,
         **fields: Any,
@@ -139,12 +139,13 @@ class Client:
             gallery_id: the gallery.
             target_fpir: the share, (0, 1).
             probes: whose pictures are searched for: a subject's id and a picture each, or CalibrationProbe messages,
-                which may say which face is meant. Without any the gallery is calibrated against itself.
+                which may say which face is meant. ``None`` calibrates the gallery against itself.
             progress: called with the number of probes that were sent; the server takes them as it has room.
             fields: further ones of CalibrationSettings.
 
         Raises:
             OSError: a picture cannot be read; nothing is changed.
+            ValueError: there are no probes.
         """
         messages = CalibrationRequests(gallery_id, target_fpir, probes, progress, **fields)
         try:

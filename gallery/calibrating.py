@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,17 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration import MIN_SEARCHES, NOBODY, Chosen, Searches, choose, searches_needed
+from gallery.calibration import (
+    MIN_PEOPLE,
+    MIN_SEARCHES,
+    MOST_PASSED,
+    NOBODY,
+    Chosen,
+    Searches,
+    at_size,
+    choose,
+    searches_needed,
+)
 from gallery.calibration_records import Calibration, CalibrationSource
 from gallery.errors import StorageUnavailable, TooFewSearches
 from gallery.index import Index
@@ -49,7 +60,8 @@ class Evidence:
     Attributes:
         source: whose they are.
         closest: what each found.
-        failures: how many of them found nobody because there was no face to search for.
+        failures: how many found nobody because there was no face to search for; and pictures that could not be read,
+            which are no searches and not in ``closest``.
         data_set: a name for people of where they come from.
         data_set_sha256: hexadecimal digest over what was searched for.
     """
@@ -151,20 +163,25 @@ def conclude(
     Args:
         gallery: as it was before the searches.
         evidence: the searches. Where a gallery was searched for its own people, suspects do not count.
-        target_fpir: (0, 1).
+        target_fpir: above 0, at most :data:`gallery.calibration.MOST_PASSED`.
         for_templates: the size that the threshold is for; the gallery's own where it is less.
         without_suspects: suspects do not count.
         at: now.
 
     Raises:
-        TooFewSearches: fewer searches compared anything than such a target takes.
+        TooFewSearches: fewer searches compared anything than such a target takes, or they are of too few people. Where
+            many found nobody, a target that they alone nearly meet takes more of the others.
     """
     searches = evidence.searches()
     size = max(for_templates, gallery.template_count, searches.templates)
-    compared = sum(1 for other in searches.nearest if other)
-    needed = searches_needed(target_fpir, searches.templates, size) if compared else MIN_SEARCHES
-    if compared < needed:
-        raise TooFewSearches(gallery.gallery_id, compared, needed)
+    compared = [each.subject_id for each in evidence.closest if each.other_id]
+    needed = MIN_SEARCHES
+    if compared:
+        passed = at_size(target_fpir, size, searches.templates) * len(evidence.closest)
+        needed = max(searches_needed(target_fpir, searches.templates, size), math.ceil(passed / MOST_PASSED - 1e-6))
+    people = len(set(compared))
+    if len(compared) < needed or people < MIN_PEOPLE:
+        raise TooFewSearches(gallery.gallery_id, len(compared), needed, people=people, people_needed=MIN_PEOPLE)
     without_suspects = without_suspects or searches.itself
     chosen = choose(searches, target=target_fpir, for_templates=size, without_suspects=without_suspects)
     calibration = Calibration(

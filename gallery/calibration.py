@@ -22,6 +22,10 @@ from gallery.calibration_records import (
 from gallery.tail import Tail
 
 MIN_SEARCHES = 100
+MIN_PEOPLE = 50
+"""Of how many people the searches must be: pictures of one person come as close as each other, and so tell little."""
+MOST_PASSED = 0.5
+"""The share of the searches with a face that a target may let pass; a threshold that more reach tells nobody apart."""
 MIN_EXCEEDING = 0.5
 """How many of the searches must be expected above the threshold: the tail is followed so far beyond the data, and no
 further."""

@@ -63,7 +63,8 @@ class Calibration:
         data_set_sha256: hexadecimal digest over what was searched for.
         searches: how many searches were counted.
         identities: of how many people.
-        failures: how many of them found nobody because there was no face to search for.
+        failures: how many found nobody because there was no face to search for; and pictures that could not be read,
+            which were not counted.
         templates: how many templates a search compared.
         for_templates: for how many the threshold was chosen.
         contract: the embedding contract.

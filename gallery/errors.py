@@ -188,16 +188,20 @@ class TooFewSearches(GalleryError):
         gallery_id: the gallery.
         found: how many searches compared a face with somebody.
         needed: how many it takes.
+        people: of how many people they are.
+        people_needed: of how many it takes.
     """
 
-    def __init__(self, gallery_id: str, found: int, needed: int) -> None:
+    def __init__(self, gallery_id: str, found: int, needed: int, *, people: int, people_needed: int) -> None:
         super().__init__(
-            f"{found} searches for unknown people compared a face with somebody in gallery {gallery_id!r}; "
-            f"this target takes at least {needed}"
+            f"{found} searches for {people} unknown people compared a face with somebody in gallery {gallery_id!r}; "
+            f"this target takes at least {needed}, of at least {people_needed} people"
         )
         self.gallery_id = gallery_id
         self.found = found
         self.needed = needed
+        self.people = people
+        self.people_needed = people_needed
 
 
 class StorageError(GalleryError):

@@ -154,37 +154,45 @@ class Galleries:
         return gallery
 
     def search_strangers(
-        self, gallery_id: str, probes: NDArray[np.float32], subject_ids: Sequence[str]
+        self, gallery: Gallery, probes: NDArray[np.float32], subject_ids: Sequence[str]
     ) -> list[Closest]:
         """Search for people among the others: see :func:`gallery.calibrating.closest`.
+
+        Args:
+            gallery: what :meth:`begin_calibration` answered; its ``mean_of_best`` is used to the end.
+            probes: shape ``(n, dimension)``.
+            subject_ids: whose each is.
 
         Raises:
             ContractMismatch: the gallery is of another contract than the server.
             InvalidEmbedding: a probe is of another dimension, not finite, or without a length.
         """
-        searchable = self._shelf.find(gallery_id)
         return calibrating.closest(
-            searchable.index_for(self._contract),
+            self._shelf.find(gallery.gallery_id).index_for(self._contract),
             normalized(probes, dimension=self._dimension),
             subject_ids,
-            mean_of_best=searchable.settings.mean_of_best,
+            mean_of_best=gallery.mean_of_best,
         )
 
-    def search_itself(self, gallery_id: str, cohort_id: str, *, check: Callable[[], None]) -> Evidence:
+    def search_itself(self, gallery: Gallery, cohort_id: str, *, check: Callable[[], None]) -> Evidence:
         """Search for a gallery's own people among the others: see :func:`gallery.calibrating.among_others`.
+
+        Args:
+            gallery: what :meth:`begin_calibration` answered; its ``mean_of_best`` is used to the end.
+            cohort_id: another gallery; empty for none.
+            check: called now and then; what it raises ends the search.
 
         Raises:
             ContractMismatch: the gallery or the cohort is of another contract than the server.
         """
-        searchable = self._shelf.find(gallery_id)
         if cohort_id:
             self.need_searchable(cohort_id)
         return calibrating.among_others(
             self._store,
-            searchable.index_for(self._contract),
-            gallery_id,
+            self._shelf.find(gallery.gallery_id).index_for(self._contract),
+            gallery.gallery_id,
             cohort_id,
-            mean_of_best=searchable.settings.mean_of_best,
+            mean_of_best=gallery.mean_of_best,
             check=check,
         )
 
@@ -209,13 +217,14 @@ class Galleries:
             for_templates: the same.
             without_suspects: the same.
             etag: where it is set it must be the current one.
-            validate_only: answer as if, but keep nothing.
+            validate_only: check everything and answer as if, but keep nothing.
             check: called before anything is kept; what it raises ends the calibration.
 
         Raises:
             GalleryNotFound: the gallery was deleted meanwhile.
-            EtagMismatch: ``etag`` is not the current one.
-            TooFewSearches: fewer searches compared anything than such a target takes.
+            EtagMismatch: ``etag`` is not the current one, or ``mean_of_best`` was changed meanwhile, so that the
+                searches are of other similarities.
+            TooFewSearches: see :func:`gallery.calibrating.conclude`.
         """
         now = datetime.now(UTC)
         calibration, chosen = calibrating.conclude(
@@ -227,11 +236,10 @@ class Galleries:
             at=now,
         )
         check()
-        if validate_only:
-            return replace(gallery, threshold=chosen.threshold, calibration=calibration), chosen
         with self._writing(gallery.gallery_id) as searchable:
-            if searchable.create_time != gallery.create_time:
-                raise GalleryNotFound(gallery.gallery_id)
+            self._need_unchanged(gallery, etag)
+            if validate_only:
+                return replace(gallery, threshold=chosen.threshold, calibration=calibration), chosen
             kept = self._store.update_gallery(
                 gallery.gallery_id,
                 display_name=None,
@@ -515,6 +523,13 @@ class Galleries:
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+    def _need_unchanged(self, gallery: Gallery, etag: str) -> None:
+        now = self._store.gallery(gallery.gallery_id)
+        if now.create_time != gallery.create_time:
+            raise GalleryNotFound(gallery.gallery_id)
+        if now.mean_of_best != gallery.mean_of_best or (etag and now.etag != etag):
+            raise EtagMismatch(gallery.gallery_id, "", expected=now.etag, found=gallery.etag)
 
     @contextmanager
     def _writing(self, gallery_id: str) -> Iterator[Searchable]:

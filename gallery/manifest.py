@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gallery import calibration_json, names
@@ -58,8 +58,7 @@ class Manifest:
 
 def to_json(manifest: Manifest) -> bytes:
     """The manifest as it stands in a file, UTF-8."""
-    plain = {"format": FORMAT, "version": VERSION, **asdict(replace(manifest, calibration=None))}
-    del plain["calibration"]
+    plain = {"format": FORMAT, "version": VERSION} | {name: getattr(manifest, name) for name in _RULES}
     if manifest.calibration is not None:
         plain["calibration"] = calibration_json.to_plain(manifest.calibration)
     return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()

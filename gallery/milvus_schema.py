@@ -27,6 +27,8 @@ _CROP = 65_535
 _NOBODY = ""
 """An id that no gallery has: of the row that keeps the version of the schema. Descriptions of collections would be the
 place, but Milvus Lite forgets them."""
+_VERSION_FIELD = "mean_of_best"
+"""Of that row."""
 _INDEX_PARAMETERS: dict[str, dict[str, int]] = {"FLAT": {}, "HNSW": {"M": 32, "efConstruction": 256}}
 
 
@@ -112,8 +114,13 @@ class Collections:
         self._making = threading.Lock()
         self._dimensions: dict[str, int] = {}
         self._index_types: dict[str, str] = {}
-        self.galleries = self.made("galleries")
-        self._check_version()
+        self.galleries = self._name("galleries")
+        version = self._version()  # before the fields: those of a newer version may be others
+        if version is not None and version > VERSION:
+            raise SchemaTooNew(f"collection {self.galleries}", version, VERSION)
+        self.made("galleries")
+        if version is None:
+            self._keep_version()
         self.subjects = self.made("subjects")
 
     def made(self, kind: str) -> str:
@@ -160,7 +167,7 @@ class Collections:
         if described is None:
             return None
         if not {field["name"] for field in described["fields"]}.issuperset(fields_of(kind)):
-            raise StorageUnavailable(f"Milvus has a collection {name} that is none of galleries; choose another prefix")
+            raise StorageUnavailable(f"Milvus has a collection {name} with other fields; choose another prefix")
         self._milvus.load(name)
         self._dimensions[name] = _dimension(described["fields"])
         return name
@@ -184,15 +191,19 @@ class Collections:
             self._dimensions[name] = dimension
             return name
 
-    def _check_version(self) -> None:
-        found = self._milvus.by_id(self.galleries, [_NOBODY], fields_of("galleries"), strong=True)
-        version = found[_NOBODY]["mean_of_best"] if found else VERSION
-        if version > VERSION:
-            raise SchemaTooNew(f"collection {self.galleries}", version, VERSION)
-        if not found:
-            numbers = {"threshold": 0.0, _GALLERY: 0, "mean_of_best": VERSION, "created": 0, "updated": 0}
-            texts = dict.fromkeys(("id", "display_name", "contract", "etag", "calibration"), _NOBODY)
-            self._milvus.put(self.galleries, [with_no_vector(numbers | texts)])
+    def _version(self) -> int | None:
+        """What made the collections; ``None`` where they are to be made, or are none of galleries."""
+        described = self._milvus.describe(self.galleries)
+        if described is None or _VERSION_FIELD not in {field["name"] for field in described["fields"]}:
+            return None
+        self._milvus.load(self.galleries)
+        found = self._milvus.by_id(self.galleries, [_NOBODY], (_VERSION_FIELD,), strong=True)
+        return int(found[_NOBODY][_VERSION_FIELD]) if found else None
+
+    def _keep_version(self) -> None:
+        numbers = {"threshold": 0.0, _GALLERY: 0, _VERSION_FIELD: VERSION, "created": 0, "updated": 0}
+        texts = dict.fromkeys(("id", "display_name", "contract", "etag", "calibration"), _NOBODY)
+        self._milvus.put(self.galleries, [with_no_vector(numbers | texts)])
 
 
 def search_parameters(index_type: str, *, limit: int) -> dict[str, int]:

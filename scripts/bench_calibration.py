@@ -28,6 +28,9 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 TARGETS = (0.1, 0.03, 0.01, 0.003)
 
+_SHARES, _PARTS, _GROWN_TARGETS = (0.2, 0.5), 30, (0.1, 0.01)
+"""Parts of the gallery that are to grow: how large, how many of each size, and calibrated for what."""
+
 _COMPARED, _SPREAD = 1871, 0.07
 """Of the known distribution: the best of so many normal similarities of this standard deviation."""
 
@@ -44,6 +47,8 @@ class HeldOut:
         measured: the mean of the measured FPIR.
         target_in_measured: in how many the target is in Wilson's 95 % interval of the measured FPIR.
         measured_in_promised: in how many the measured FPIR is in the interval that the calibration gave.
+        missed: the share of the mated probes that do not find their subject in the whole gallery at the median
+            threshold (FNIR).
     """
 
     method: str
@@ -53,6 +58,24 @@ class HeldOut:
     measured: float
     target_in_measured: int
     measured_in_promised: int
+    missed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """Thresholds that were chosen in a part of the gallery for the size of the whole, and the FPIR of the whole.
+
+    Attributes:
+        templates: of each part, drawn at random.
+        target: the FPIR that was asked for, of the whole.
+        parts: how many.
+        measured: the mean FPIR of the whole, suspects left out.
+    """
+
+    templates: int
+    target: float
+    parts: int
+    measured: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +115,11 @@ def calibration(
     The people of the set's non-mated probes are split into halves at random, again and again. A threshold is chosen on
     one half, in the ways that scripts/calibrate.py has, and the other half measures how many unknown people reach it:
     from probes, with and without suspects; from the gallery against itself; from it and a cohort, which are the
-    templates of half of its people, searched for among the other half, which then is the gallery.
+    templates of half of its people, searched for among the other half, which then is the gallery. Missed are mated
+    probes that such a threshold does not identify in the whole gallery.
+
+    Then parts of the gallery are drawn, a fifth and a half, and calibrated for the size of the whole, which measures
+    how well the growth was foreseen.
 
     Then sets are drawn from a distribution whose FPIR is known, the best of 1871 normal similarities: how far the
     threshold is off, and how often the truth is in the interval.
@@ -102,23 +129,35 @@ def calibration(
     except (LabelError, ModelError, PictureError, OSError) as error:
         console.fail(str(error))
     measured = measure(faces, splits)
+    grown = growth(faces)
     known = [_known(searches, target, draws) for searches in (200, 1000, 5000) for target in (0.1, 0.01, 0.003)]
     known = [each for each in known if each.sets]
     if as_json:
         counts = {"templates": len(faces.templates), "searches": len(faces.nonmated)}
         drawn = [asdict(each) for each in known]
-        console.print_json(counts | {"held_out": [asdict(each) for each in measured], "known": drawn})
+        foreseen = [asdict(each) for each in grown]
+        console.print_json(
+            counts | {"held_out": [asdict(each) for each in measured], "grown": foreseen, "known": drawn}
+        )
         return
     title = f"{len(faces.templates)} templates, {len(faces.nonmated)} searches for unknown people, {splits} halves"
     table = Table("chosen from", "target", "threshold", "measured", title=title, title_justify="left")
-    for heading in ("target in the measured interval", "measured in the promised interval"):
+    for heading in ("target in the measured interval", "measured in the promised interval", "missed"):
         table.add_column(heading, justify="right")
     for each in measured:
         shares = (each.target_in_measured / each.splits, each.measured_in_promised / each.splits)
         figures = (f"{each.target:.3f}", f"{each.threshold:.4f}", f"{each.measured:.4f}")
-        table.add_row(each.method, *figures, *(f"{share:.2f}" for share in shares))
+        table.add_row(each.method, *figures, *(f"{share:.2f}" for share in shares), f"{each.missed:.4f}")
     console.out.print(table)
+    _print_grown(grown)
     _print_known(known)
+
+
+def _print_grown(grown: list[Grown]) -> None:
+    table = Table("templates", "target", "measured in the whole", title="parts that are to grow", title_justify="left")
+    for each in grown:
+        table.add_row(str(each.templates), f"{each.target:.3f}", f"{each.measured:.4f}")
+    console.out.print(table)
 
 
 def _print_known(known: list[Known]) -> None:
@@ -152,11 +191,41 @@ def measure(faces: Faces, splits: int) -> list[HeldOut]:
         ("itself", of_probes, lambda _: of_itself, True),
         ("itself and a cohort", of_probes_there, lambda _: _joined(of_itself_there, of_cohort), True),
     ]
+    similarities = faces.mated @ templates.T
+    own = similarities[np.arange(len(faces.mates)), faces.mates]
+    own = np.where(own >= similarities.max(axis=1), own, -np.inf)
     return [
-        _held_out(method, target, whole, chosen_from, without, splits)
+        _held_out(method, target, whole, chosen_from, without, splits, own)
         for method, whole, chosen_from, without in methods
         for target in TARGETS
     ]
+
+
+def growth(faces: Faces) -> list[Grown]:
+    """Parts of the gallery that are calibrated for the size of the whole; see :func:`calibration`."""
+    templates, rng = faces.templates, np.random.default_rng(SEED)
+    names = [f"subject {number}" for number in range(len(templates))]
+    strangers = [f"stranger {number}" for number in range(len(faces.nonmated))]
+    whole = _without(_searches(_index(templates, names), faces.nonmated, strangers, itself=False))
+    found = []
+    for share in _SHARES:
+        size = round(share * len(templates))
+        measured: dict[float, list[float]] = {target: [] for target in _GROWN_TARGETS}
+        for _ in range(_PARTS):
+            rows = np.sort(rng.permutation(len(templates))[:size])
+            part = _index(templates[rows], [names[row] for row in rows])
+            searches = _searches(part, faces.nonmated, strangers, itself=False)
+            for target, reached in measured.items():
+                if len(searches.best) < searches_needed(target, size, len(templates)):
+                    continue
+                chosen = choose(searches, target=target, for_templates=len(templates), without_suspects=True)
+                reached.append(float((whole.best >= chosen.threshold).mean()))
+        found += [
+            Grown(size, target, len(reached), round(float(np.mean(reached)), 5))
+            for target, reached in measured.items()
+            if reached
+        ]
+    return found
 
 
 def _held_out(
@@ -166,6 +235,7 @@ def _held_out(
     chosen_from: Callable[[NDArray[np.intp]], Searches],
     without_suspects: bool,
     splits: int,
+    own: NDArray[np.float32],
 ) -> HeldOut:
     rng = np.random.default_rng(SEED)
     outcomes: list[tuple[Chosen, float, tuple[float, float]]] = []
@@ -178,14 +248,16 @@ def _held_out(
         chosen = choose(searches, target=target, for_templates=searches.templates, without_suspects=without_suspects)
         reached = int((whole.best[other] >= chosen.threshold).sum())
         outcomes.append((chosen, reached / len(other), wilson(reached, len(other))))
+    threshold = float(np.median([chosen.threshold for chosen, _, _ in outcomes]))
     return HeldOut(
         method,
         target,
         len(outcomes),
-        threshold=round(float(np.median([chosen.threshold for chosen, _, _ in outcomes])), 4),
+        threshold=round(threshold, 4),
         measured=round(float(np.mean([share for _, share, _ in outcomes])), 5),
         target_in_measured=sum(low <= target <= high for _, _, (low, high) in outcomes),
         measured_in_promised=sum(chosen.fpir_low <= share <= chosen.fpir_high for chosen, share, _ in outcomes),
+        missed=round(float((own < threshold).mean()), 4),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +12,10 @@ from rich.table import Table
 
 from facet import Client
 from facet.v1 import gallery_service_pb2 as pb
-from gallery.calibration import OUTGROWN, at_size
+from gallery.calibration import MOST_PASSED, OUTGROWN, at_size
 from scripts import choices, console, strangers
 from scripts.local_server import interrupted_by_sigterm
-from scripts.pictures import most_bytes
+from scripts.pictures import Unsendable, most_bytes
 from scripts.rendering import as_dict, interval, percent
 
 SOURCES = {
@@ -22,7 +24,7 @@ SOURCES = {
     pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT: "the gallery against itself, and a cohort",
 }
 UNREADABLE = frozenset({"CANNOT_READ", "FILE_TOO_LARGE", "INVALID_PICTURE", "PICTURE_TOO_LARGE"})
-"""Failures that say something of the files, not of the faces."""
+"""Failures that say something of the files, not of the faces: no searches."""
 _SHOWN = 20
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -54,6 +56,9 @@ def main(
             "--without-suspects", help="Leave out who comes closer than strangers do; see what is listed as such."
         ),
     ] = False,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Go on without the files that cannot be read, or are too large.")
+    ] = False,
     face: choices.Face = "central",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, change nothing.")] = False,
     address: console.Address = console.DEFAULT_ADDRESS,
@@ -65,7 +70,8 @@ def main(
 
     The evidence are searches for people who are not there: pictures of strangers, or of a labelled set. A subject of
     the gallery may be among them, and is left out of its own search. Without pictures the gallery's people are searched
-    for among each other. The more searches, the narrower the interval; an FPIR of 0.01 takes at least 100.
+    for among each other. The more searches, the narrower the interval; an FPIR of 0.01 takes at least 100, of 50
+    people. A picture without a face is a search that found nobody; a broken one is none, and is named.
 
     [b]Examples[/b]
 
@@ -76,12 +82,13 @@ def main(
 
     Exit code: 0 done, 1 failed or some pictures were not readable, 2 bad usage.
     """
-    if not 0 < fpir < 1:
-        raise typer.BadParameter(f"{fpir} is no share above 0 and below 1", param_hint="--fpir")
+    if not 0 < fpir <= MOST_PASSED:
+        raise typer.BadParameter(f"{fpir} is no share above 0 and up to {MOST_PASSED}", param_hint="--fpir")
     if sum(map(bool, (protocol, people, cohort))) > 1:
         raise typer.BadParameter("choose one of --protocol, --strangers and --cohort")
     if (protocol is None) != (images is None):
         raise typer.BadParameter("--protocol and --images go together")
+    wanted = choices.parse(face)
     found: list[strangers.Stranger] = []
     if protocol is not None and images is not None:
         found = strangers.of_protocol(protocol, images, also_mated=also_mated)
@@ -94,10 +101,19 @@ def main(
         validate_only=dry_run,
         for_template_count=for_templates or None,
     )
+    failures: Counter[str] = Counter()
+    probes: strangers.Probes | None = None
     with console.connect(address, token, root_certificates) as client, interrupted_by_sigterm():
-        probes = strangers.Probes(found, choices.parse(face), most_bytes(client))
-        response = _calibrate(client, gallery, fpir, probes, len(found), settings)
-    failures = probes.failures(dict(response.failures))
+        before = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
+        settings.etag = before.etag
+        if found:
+            most = most_bytes(client)
+            found, failures = strangers.readable(found, most, skip_unreadable=skip_unreadable)
+            probes = strangers.Probes(found, wanted, most)
+        response = _calibrate(client, gallery, fpir, probes, settings)
+    for number in response.unreadable_probes:
+        console.err.print(f"{found[number].path}: no picture that can be read, not counted", soft_wrap=True)
+    failures.update(response.failures)
     if as_json:
         console.print_json(as_dict(response) | {"failures": failures, "dry_run": dry_run})
     else:
@@ -109,21 +125,23 @@ def _calibrate(
     client: Client,
     gallery: str,
     fpir: float,
-    probes: strangers.Probes,
-    count: int,
+    probes: strangers.Probes | None,
     settings: pb.CalibrationSettings,
 ) -> pb.CalibrateGalleryResponse:
     fields = {field.name: value for field, value in settings.ListFields()}
-    with console.progress("searching", count) as bar:
+    with console.progress("searching", len(probes or ())) as bar:
 
         def advance(sent: int) -> None:
             bar.update(bar.task_ids[0], completed=sent)
 
-        return client.calibrate(gallery, fpir, probes, progress=advance, **fields)
+        try:
+            return client.calibrate(gallery, fpir, probes, progress=advance, **fields)
+        except Unsendable as error:
+            console.fail(f"{error.reason}: {error.message}; nothing was changed")
 
 
 def _report(
-    response: pb.CalibrateGalleryResponse, failures: dict[str, int], *, suspects_count: bool, dry_run: bool
+    response: pb.CalibrateGalleryResponse, failures: Mapping[str, int], *, suspects_count: bool, dry_run: bool
 ) -> None:
     chosen = response.gallery.calibration
     title = f"{response.gallery.gallery_id}: FPIR {percent(chosen.target_fpir)}"
@@ -135,8 +153,8 @@ def _report(
     table.add_row("model of the tail", chosen.model)
     searched = f"{chosen.search_count} of {chosen.identity_count} people: {SOURCES[chosen.source]}"
     table.add_row("searches", f"{searched} {chosen.data_set}".rstrip())
-    said = ", ".join(f"{count} {reason}" for reason, count in failures.items())
-    table.add_row("found nobody for want of a face", said or "0")
+    table.add_row("found nobody for want of a face", _said(failures.keys() - UNREADABLE, failures))
+    table.add_row("could not be read, not counted", _said(failures.keys() & UNREADABLE, failures))
     table.add_row("suspects", str(response.suspect_count))
     console.out.print(table)
     if response.suspects:
@@ -179,8 +197,13 @@ def _explain(response: pb.CalibrateGalleryResponse, *, suspects_count: bool, dry
         console.out.print(f"calibrate again beyond {int(OUTGROWN * size)} templates, and after a change of the model")
 
 
+def _said(reasons: Iterable[str], failures: Mapping[str, int]) -> str:
+    return ", ".join(f"{failures[reason]} {reason}" for reason in sorted(reasons)) or "0"
+
+
 def _of_thousand(share: float, chosen: pb.Calibration, templates: int) -> str:
-    return f"{1000 * at_size(share, chosen.template_count, templates):.2g}"
+    people = 1000 * at_size(share, chosen.template_count, templates)
+    return f"{people:.0f}" if people >= 10 else f"{people:.2g}"
 
 
 def _now(dry_run: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,39 +46,56 @@ def of_folder(folder: Path) -> list[Stranger]:
     return [Stranger(item.subject_id, item.path) for item in sources.read([folder], "", "")]
 
 
+def readable(strangers: Sequence[Stranger], most: int, *, skip_unreadable: bool) -> tuple[list[Stranger], Counter[str]]:
+    """The strangers whose files can be sent, and how many cannot, by reason; each of these is said.
+
+    Exits with a failure where there are any, unless they are to be skipped and others remain.
+
+    Args:
+        strangers: whose pictures.
+        most: bytes of the largest picture that the server takes.
+        skip_unreadable: go on without them.
+    """
+    sendable: list[Stranger] = []
+    unreadable: Counter[str] = Counter()
+    for stranger in strangers:
+        try:
+            pictures.check(stranger.path, most)
+            sendable.append(stranger)
+        except Unsendable as error:
+            console.err.print(f"{stranger.path}: {error.reason}: {error.message}", soft_wrap=True)
+            unreadable[error.reason] += 1
+    if unreadable and not (skip_unreadable and sendable):
+        said = f"{unreadable.total()} files cannot be sent"
+        console.fail(f"{said}: nothing was changed; --skip-unreadable goes on without them")
+    return sendable, unreadable
+
+
 class Probes:
     """The probes of a calibration, read as they are sent.
 
-    A file that cannot be sent goes as an empty picture, so that it counts as a search that found nobody.
+    Where a file cannot be sent any more :class:`scripts.pictures.Unsendable` ends the calibration, and nothing is
+    changed.
 
     Args:
         strangers: whose pictures.
         face: which face of each is meant.
         most: bytes of the largest picture that the server takes.
-
-    Attributes:
-        unsent: how many could not be sent, by reason.
     """
 
-    def __init__(self, strangers: list[Stranger], face: types_pb2.FaceChoice | None, most: int) -> None:
+    def __init__(self, strangers: Sequence[Stranger], face: types_pb2.FaceChoice | None, most: int) -> None:
         self._strangers = strangers
         self._face = face
         self._most = most
-        self.unsent: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._strangers)
 
     def __iter__(self) -> Iterator[pb.CalibrationProbe]:
         for stranger in self._strangers:
             try:
                 data = pictures.read(stranger.path, self._most)
             except Unsendable as error:
-                console.err.print(f"{stranger.path}: {error.reason}: {error.message}", soft_wrap=True)
-                self.unsent[error.reason] += 1
-                data = b""
+                raise Unsendable(error.reason, f"{stranger.path}: {error.message}") from error
             picture = types_pb2.Picture(encoded=data)
             yield pb.CalibrationProbe(subject_id=stranger.subject_id, picture=picture, face=self._face)
-
-    def failures(self, said: dict[str, int]) -> dict[str, int]:
-        """The server's failures by reason, those that could not be sent under reasons of their own."""
-        counts = Counter(said)
-        counts["INVALID_PICTURE"] -= self.unsent.total()
-        return dict(sorted((+counts + self.unsent).items()))

@@ -12,10 +12,12 @@ from functools import partial
 
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.calibrating import Closest, Evidence, nobody
+from gallery.calibration import MOST_PASSED
 from gallery.calibration_records import CalibrationSource
 from gallery.galleries import Galleries
 from gallery.records import Gallery
 from recognizer.quality import QualityLimits
+from runtime.pictures import PictureError
 from service import convert, validate
 from service.engine import Engine
 from service.enrollment import need_fit
@@ -28,6 +30,8 @@ from service.workers import Work, Workers
 MAX_PROBES = 1_000_000
 MAX_SUSPECTS = 100
 """Suspects that are answered."""
+MAX_UNREADABLE = 100
+"""Probes whose pictures cannot be read that are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class _Settings:
     gallery_id: str
     target_fpir: float
     for_templates: int
+    against_itself: bool
+    probe_count: int | None
     cohort_id: str
     data_set: str
     without_suspects: bool
@@ -44,28 +50,32 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Searched:
-    """A probe that was searched for: what was found, or why there was nothing to search for."""
+    """What came of a probe, or why there was nothing to search for; no search where its picture cannot be read."""
 
-    closest: Closest
+    closest: Closest | None
     picture_sha256: str
     reason: str = ""
 
 
 class Calibrations:
-    """Calibrates galleries, one at a time each.
+    """Calibrates galleries, each by one caller at a time.
 
     Args:
         engine: the models.
         workers: where they run.
         galleries: which.
         limits: what a face must be like to be identified.
+        at_once: so many may be under way.
     """
 
-    def __init__(self, engine: Engine, workers: Workers, galleries: Galleries, limits: QualityLimits) -> None:
+    def __init__(
+        self, engine: Engine, workers: Workers, galleries: Galleries, limits: QualityLimits, *, at_once: int
+    ) -> None:
         self._engine = engine
         self._workers = workers
         self._galleries = galleries
         self._limits = limits
+        self._at_once = at_once
         self._under_way: set[str] = set()
 
     async def calibrate(
@@ -79,7 +89,7 @@ class Calibrations:
 
         Raises:
             InvalidField: a message is not as it must be.
-            CalibrationUnderWay: the gallery is being calibrated.
+            CalibrationUnderWay: the gallery is being calibrated, or as many as may be.
             RequestExpired: the deadline passed.
             GalleryError: see :meth:`gallery.galleries.Galleries.calibrate`.
         """
@@ -91,22 +101,24 @@ class Calibrations:
             )
             if settings.for_templates and settings.for_templates < gallery.template_count:
                 raise InvalidField("settings.for_template_count", f"the gallery has {gallery.template_count} already")
-            searched = await self._search(requests, gallery, begin)
-            if searched and settings.cohort_id:
-                raise InvalidField("settings.cohort_gallery_id", "is for a calibration without probes")
-            if searched:
-                evidence = _evidence(searched, settings.data_set)
-            else:
-                itself = partial(
-                    self._galleries.search_itself, gallery.gallery_id, settings.cohort_id, check=work.check
-                )
+            if settings.cohort_id:
+                await on_a_thread(partial(self._galleries.need_searchable, settings.cohort_id))
+            searched = await self._search(requests, settings, gallery, begin)
+            if settings.against_itself:
+                itself = partial(self._galleries.search_itself, gallery, settings.cohort_id, check=work.check)
                 evidence = await on_a_thread(itself, work.abandon)
+            else:
+                evidence = _evidence(searched, settings.data_set)
             return await self._conclude(settings, gallery, evidence, searched, work)
 
     async def _search(
-        self, requests: AsyncIterator[pb.CalibrateGalleryRequest], gallery: Gallery, begin: Callable[[], Work]
+        self,
+        requests: AsyncIterator[pb.CalibrateGalleryRequest],
+        settings: _Settings,
+        gallery: Gallery,
+        begin: Callable[[], Work],
     ) -> list[_Searched]:
-        """Search for every probe, in the order in which they came."""
+        """Search for every probe; the answer is in the order in which they came."""
         found: dict[int, _Searched] = {}
         # A few at a time: who sends faster is not read from.
         room = asyncio.Semaphore(2 * self._workers.threads)
@@ -121,6 +133,8 @@ class Calibrations:
             async with asyncio.TaskGroup() as tasks:
                 number = 0
                 async for request in requests:
+                    if settings.against_itself:
+                        raise InvalidField("settings.against_itself", "is for a calibration without probes")
                     if number == MAX_PROBES:
                         raise InvalidField("probe", f"is one of more than {MAX_PROBES}")
                     await room.acquire()
@@ -129,6 +143,10 @@ class Calibrations:
                     number += 1
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
+        if not (found or settings.against_itself):
+            raise InvalidField("probe", "is missing; settings.against_itself does without")
+        if settings.probe_count not in (None, len(found)):
+            raise InvalidField("settings.probe_count", f"is {settings.probe_count}, but {len(found)} probes came")
         return [found[number] for number in sorted(found)]
 
     def _task(self, request: pb.CalibrateGalleryRequest, gallery: Gallery, work: Work) -> Callable[[], _Searched]:
@@ -145,10 +163,12 @@ class Calibrations:
                 with blaming("probe.picture"):
                     need_fit(portrait.quality, self._limits)
             except Blamed as error:
-                return _Searched(nobody(subject_id), sha256, reason_of(error))
+                # Somebody without a face is one who is taken for nobody; a broken file is no visitor.
+                is_search = not isinstance(error.__cause__, PictureError)
+                return _Searched(nobody(subject_id) if is_search else None, sha256, reason_of(error))
             probe = self._engine.embed([portrait], work)
             work.check()
-            (closest,) = self._galleries.search_strangers(gallery.gallery_id, probe, [subject_id])
+            (closest,) = self._galleries.search_strangers(gallery, probe, [subject_id])
             return _Searched(closest, sha256)
 
         return task
@@ -179,11 +199,12 @@ class Calibrations:
                 for each in chosen.suspects[:MAX_SUSPECTS]
             ],
             suspect_count=len(chosen.suspects),
+            unreadable_probes=[number for number, each in enumerate(searched) if each.closest is None][:MAX_UNREADABLE],
         )
 
     @contextmanager
     def _alone(self, gallery_id: str) -> Iterator[None]:
-        if gallery_id in self._under_way:
+        if gallery_id in self._under_way or len(self._under_way) >= self._at_once:
             raise CalibrationUnderWay(gallery_id)
         self._under_way.add(gallery_id)
         try:
@@ -202,9 +223,13 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
         validate.gallery_id(cohort_id, "settings.cohort_gallery_id")
     if cohort_id == gallery_id:
         raise InvalidField("settings.cohort_gallery_id", "is the gallery itself")
-    if not validate.MIN_FPIR <= wanted.target_fpir < 1:
+    if cohort_id and not wanted.against_itself:
+        raise InvalidField("settings.cohort_gallery_id", "is for settings.against_itself")
+    if wanted.data_set and wanted.against_itself:
+        raise InvalidField("settings.data_set", "is for a calibration with probes")
+    if not validate.MIN_FPIR <= wanted.target_fpir <= MOST_PASSED:
         raise InvalidField(
-            "settings.target_fpir", f"must be at least {validate.MIN_FPIR} and below 1, is {wanted.target_fpir}"
+            "settings.target_fpir", f"must be {validate.MIN_FPIR} to {MOST_PASSED}, is {wanted.target_fpir}"
         )
     if wanted.HasField("for_template_count") and not 1 <= wanted.for_template_count <= validate.MAX_TEMPLATES:
         raise InvalidField("settings.for_template_count", f"must be 1 to {validate.MAX_TEMPLATES}")
@@ -212,6 +237,8 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
         gallery_id=gallery_id,
         target_fpir=wanted.target_fpir,
         for_templates=wanted.for_template_count,
+        against_itself=wanted.against_itself,
+        probe_count=wanted.probe_count if wanted.HasField("probe_count") else None,
         cohort_id=cohort_id,
         data_set=validate.display_name(wanted.data_set, "settings.data_set"),
         without_suspects=wanted.without_suspects,
@@ -221,10 +248,11 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
 
 
 def _evidence(searched: list[_Searched], data_set: str) -> Evidence:
-    lines = sorted(f"{each.closest.subject_id}\t{each.picture_sha256}\n" for each in searched)
+    found = [(each.closest, each.picture_sha256) for each in searched if each.closest is not None]
+    lines = sorted(f"{closest.subject_id}\t{picture_sha256}\n" for closest, picture_sha256 in found)
     return Evidence(
         source=CalibrationSource.PROBES,
-        closest=[each.closest for each in searched],
+        closest=[closest for closest, _ in found],
         failures=sum(1 for each in searched if each.reason),
         data_set=data_set,
         data_set_sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),

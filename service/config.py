@@ -68,7 +68,8 @@ class ServerConfig(_Section):
     """Calls open at the same time; one more is refused. Each may hold a message of max_message_bytes, an EnrollBatch
     twice as many as there are workers."""
     stall_seconds: float = Field(60.0, gt=0)
-    """How long an export waits for its client to take the next piece, and an import for it to send one."""
+    """How long an export waits for its client to take the next piece, and an import or a calibration for it to send
+    one."""
     drain_seconds: float = Field(20.0, ge=0)
     """After SIGTERM, how long accepted calls may take to finish."""
 
@@ -189,7 +190,7 @@ class GalleryConfig(_Section):
     max_import_bytes: int = Field(16 * 2**30, ge=2**20)
     """Bytes of a file for ImportGallery; it is received beside the database, which then grows by about as much."""
     max_transfers: int = Field(2, ge=1, le=16)
-    """Exports under way at the same time, and as many imports; one more is refused."""
+    """Exports under way at the same time, as many imports, and as many calibrations; one more is refused."""
     milvus_uri: str = ""
     """Keep galleries in this Milvus, such as http://milvus:19530, which many servers may share; empty for SQLite. Needs
     the extra milvus; see docs/scale.md. A file that ends in .db is opened by Milvus Lite, for one server, to try it."""

@@ -40,7 +40,7 @@ class TransferStalled(Exception):
 
 
 class CalibrationUnderWay(Exception):
-    """The gallery is being calibrated already."""
+    """The gallery is being calibrated already, or as many galleries as may be."""
 
 
 class UnreadableMessage(Exception):
@@ -176,9 +176,10 @@ def _of_gallery(error: BaseException, to_blame: str) -> _Failure | None:
             where |= {"field": name} if name else {}
             details = _bad_request("chunk", message)
             return _Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMPORT", message, details, where)
-        case gallery.TooFewSearches(found=found, needed=needed):
-            counts = {"found": str(found), "needed": str(needed)}
-            return _Failure(unmet, "TOO_FEW_SEARCHES", message, _resource(error), counts)
+        case gallery.TooFewSearches(found=found, needed=needed, people=people, people_needed=people_needed):
+            counts = {"found": found, "needed": needed, "people": people, "people_needed": people_needed}
+            metadata = {name: str(count) for name, count in counts.items()}
+            return _Failure(unmet, "TOO_FEW_SEARCHES", message, _resource(error), metadata)
         case gallery.StorageFull():
             return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL", "there is no room for the database")
         case gallery.StorageError():
@@ -205,7 +206,7 @@ def _of_server(error: BaseException) -> _Failure | None:
             message = "as many exports or imports as may are under way; try again later"
             return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_TRANSFERS", message, _retry())
         case CalibrationUnderWay():
-            message = "the gallery is being calibrated already; try again later"
+            message = "the gallery is being calibrated already, or as many galleries as may be; try again later"
             return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "CALIBRATION_UNDER_WAY", message, _retry())
         case FileTooLarge():
             details = _bad_request("chunk", str(error))

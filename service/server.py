@@ -118,7 +118,8 @@ class Server:
             max_import_bytes=config.gallery.max_import_bytes,
             at_once=config.gallery.max_transfers,
         )
-        calibrations = Calibrations(engine, workers, galleries, config.identification.limits())
+        limits, at_once = config.identification.limits(), config.gallery.max_transfers
+        calibrations = Calibrations(engine, workers, galleries, limits, at_once=at_once)
         threshold = config.gallery.default_threshold
         gallery = GalleryServicer(engine, workers, galleries, transfers, calibrations, config.enrollment, threshold)
         add_GalleryServiceServicer_to_server(gallery, server)

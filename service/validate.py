@@ -20,6 +20,7 @@ DEFAULT_TOP_K = 5
 MAX_PATHS = 16
 MAX_CLASSES = 1000
 MIN_FPIR = 1e-9
+"""Of a calibration; the highest is :data:`gallery.calibration.MOST_PASSED`."""
 MAX_TEMPLATES = 1 << 40
 LEAST_SCORE = 0.001
 """Below it detectors answer every place that they look at."""

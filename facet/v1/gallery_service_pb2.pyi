@@ -197,7 +197,7 @@ class Calibration(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CURVE_FIELD_NUMBER: _builtins.int
     target_fpir: _builtins.float
-    """The FPIR that was asked for, at for_template_count templates; (0, 1)."""
+    """The FPIR that was asked for, at for_template_count templates; [1e-9, 0.5]."""
     threshold: _builtins.float
     """What was chosen, [-1, 1]."""
     fpir: _builtins.float
@@ -223,7 +223,9 @@ class Calibration(_message.Message):
     identity_count: _builtins.int
     """Of how many people."""
     failure_count: _builtins.int
-    """How many of the searches found nobody because there was no face to search for."""
+    """How many probes failed: those without a face to search for, which were counted as searches that found nobody, and
+    those whose picture could not be read, which were not counted.
+    """
     template_count: _builtins.int
     """How many templates a search compared."""
     for_template_count: _builtins.int
@@ -1424,7 +1426,7 @@ class CalibrateGalleryRequest(_message.Message):
 
     @_builtins.property
     def probe(self) -> Global___CalibrationProbe:
-        """A picture of somebody; any number may follow."""
+        """A picture of somebody; at least one follows, but for against_itself."""
 
     def __init__(
         self,
@@ -1456,26 +1458,34 @@ class CalibrationSettings(_message.Message):
     WITHOUT_SUSPECTS_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    AGAINST_ITSELF_FIELD_NUMBER: _builtins.int
+    PROBE_COUNT_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The gallery."""
     target_fpir: _builtins.float
-    """The FPIR to aim for, at for_template_count templates; (0, 1)."""
+    """The FPIR to aim for, at for_template_count templates; [1e-9, 0.5]. Where many probes have no face, half of those
+    with one is the limit.
+    """
     for_template_count: _builtins.int
-    """How many templates the gallery is to hold, where it is to grow: at least as many as it does. Unset: as many. Every
-    further template is taken to be a further chance to be mistaken.
+    """How many templates the gallery is to hold, where it is to grow: at least as many as it does, at most 2^40. Unset: as
+    many. Every further template is taken to be a further chance to be mistaken.
     """
     cohort_gallery_id: _builtins.str
     """Another gallery, of other people, to search for beside the gallery's own. Its subjects whose ids are in the gallery
-    are left out. Not together with probes.
+    are left out. Only with against_itself.
     """
     data_set: _builtins.str
-    """A name of the data set, for people, at most 256 printable characters."""
+    """A name of the data set, for people, at most 256 printable characters. Not with against_itself."""
     without_suspects: _builtins.bool
     """Leave suspects out of the count; see CalibrateGalleryResponse. Without probes they always are."""
     validate_only: _builtins.bool
-    """Answer as if, but keep nothing."""
+    """Check everything and answer as if, but keep nothing."""
     etag: _builtins.str
-    """Where set, it must be the gallery's current one."""
+    """Where set, it must be the gallery's current one, at the beginning and in the end."""
+    against_itself: _builtins.bool
+    """Search for the gallery's own people among its others; no probes follow."""
+    probe_count: _builtins.int
+    """How many probes follow, where that is known: where another number comes nothing is changed."""
     def __init__(
         self,
         *,
@@ -1487,14 +1497,21 @@ class CalibrationSettings(_message.Message):
         without_suspects: _builtins.bool = ...,
         validate_only: _builtins.bool = ...,
         etag: _builtins.str = ...,
+        against_itself: _builtins.bool = ...,
+        probe_count: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "for_template_count", b"for_template_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "for_template_count", b"for_template_count", "probe_count", b"probe_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "cohort_gallery_id", b"cohort_gallery_id", "data_set", b"data_set", "etag", b"etag", "for_template_count", b"for_template_count", "gallery_id", b"gallery_id", "target_fpir", b"target_fpir", "validate_only", b"validate_only", "without_suspects", b"without_suspects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "against_itself", b"against_itself", "cohort_gallery_id", b"cohort_gallery_id", "data_set", b"data_set", "etag", b"etag", "for_template_count", b"for_template_count", "gallery_id", b"gallery_id", "probe_count", b"probe_count", "target_fpir", b"target_fpir", "validate_only", b"validate_only", "without_suspects", b"without_suspects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__for_template_count: _TypeAlias = _typing.Literal["for_template_count"]  # noqa: Y015
     _WhichOneofArgType__for_template_count: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count"]  # noqa: Y015
+    _WhichOneofReturnType__probe_count: _TypeAlias = _typing.Literal["probe_count"]  # noqa: Y015
+    _WhichOneofArgType__probe_count: _TypeAlias = _typing.Literal["_probe_count", b"_probe_count"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__for_template_count) -> _WhichOneofReturnType__for_template_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probe_count) -> _WhichOneofReturnType__probe_count | None: ...
 
 Global___CalibrationSettings: _TypeAlias = CalibrationSettings  # noqa: Y015
 
@@ -1563,6 +1580,7 @@ class CalibrateGalleryResponse(_message.Message):
     FAILURES_FIELD_NUMBER: _builtins.int
     SUSPECTS_FIELD_NUMBER: _builtins.int
     SUSPECT_COUNT_FIELD_NUMBER: _builtins.int
+    UNREADABLE_PROBES_FIELD_NUMBER: _builtins.int
     threshold_before: _builtins.float
     """The threshold that it had before."""
     suspect_count: _builtins.int
@@ -1573,8 +1591,8 @@ class CalibrateGalleryResponse(_message.Message):
 
     @_builtins.property
     def failures(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Probes that there was no face to search for of, by reason: INVALID_PICTURE, PICTURE_TOO_LARGE, FACE_NOT_FOUND,
-        SEVERAL_FACES, FACE_TOO_SMALL, FACE_TOO_BLURRED, FACE_TOO_TURNED.
+        """Probes that failed, by reason: FACE_NOT_FOUND, SEVERAL_FACES, FACE_TOO_SMALL, FACE_TOO_BLURRED and FACE_TOO_TURNED
+        were counted as searches that found nobody, INVALID_PICTURE and PICTURE_TOO_LARGE were not counted.
         """
 
     @_builtins.property
@@ -1584,6 +1602,10 @@ class CalibrateGalleryResponse(_message.Message):
         they do not count; with probes they do, unless without_suspects is set, and may decide a low FPIR.
         """
 
+    @_builtins.property
+    def unreadable_probes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which probes had a picture that could not be read, counted from 0 in the order in which they came; at most 100."""
+
     def __init__(
         self,
         *,
@@ -1592,10 +1614,11 @@ class CalibrateGalleryResponse(_message.Message):
         failures: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         suspects: _abc.Iterable[Global___CalibrationSuspect] | None = ...,
         suspect_count: _builtins.int = ...,
+        unreadable_probes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "gallery", b"gallery", "suspect_count", b"suspect_count", "suspects", b"suspects", "threshold_before", b"threshold_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "gallery", b"gallery", "suspect_count", b"suspect_count", "suspects", b"suspects", "threshold_before", b"threshold_before", "unreadable_probes", b"unreadable_probes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -334,19 +334,23 @@ class GalleryServiceServicer:
         """Sets a gallery's threshold to what a share of unknown people reaches, the target FPIR (false-positive
         identification rate, ISO/IEC 19795-1), and keeps the evidence with it. First come the settings, then any number of
         probes: pictures of people, analysed and searched for as Identify does, each without what the gallery has of its
-        own subject. A probe that fails for its picture or its face counts as a search that found nobody. Without any probe
-        the gallery's own people are searched for among its others, and with cohort_gallery_id those of another gallery as
-        well. Other calls go on meanwhile; nothing is changed before the last search, and nothing where the call breaks off.
+        own subject. A probe that fails for its face counts as a search that found nobody, as it would be in use; one whose
+        picture cannot be read is no search, and counts as a failure. With against_itself no probes follow: the gallery's
+        own people are searched for among its others, and with cohort_gallery_id those of another gallery as well. Other
+        calls go on meanwhile; nothing is changed before the last search, and nothing where the call breaks off.
         Limits: 1,000,000 probes, each within the limits of Identify; of a gallery without probes 20,000 templates are
-        searched for; one calibration of a gallery at a time; who sends nothing for server.stall_seconds is not waited for.
-        The server reads on only as it has room, so a sender is slowed, not refused.
+        searched for; one calibration of a gallery at a time, and gallery.max_transfers at the same time; who sends nothing
+        for server.stall_seconds is not waited for. The server reads on only as it has room, so a sender is slowed, not
+        refused.
         Errors: those of the service, and
         NOT_FOUND           the gallery or the cohort does not exist (GALLERY_NOT_FOUND).
-        FAILED_PRECONDITION there are too few searches for such a target, or none compared anything: ErrorInfo.metadata
-        has found and needed (TOO_FEW_SEARCHES); the gallery or the cohort is of another contract
-        (CONTRACT_MISMATCH).
-        ABORTED             the etag is not the current one, at the beginning or in the end (ETAG_MISMATCH).
-        RESOURCE_EXHAUSTED  the gallery is being calibrated already (CALIBRATION_UNDER_WAY, with RetryInfo).
+        FAILED_PRECONDITION too few searches with a face compared anything for such a target, or they are of too few
+        people: ErrorInfo.metadata has found and needed, people and people_needed
+        (TOO_FEW_SEARCHES); the gallery or the cohort is of another contract (CONTRACT_MISMATCH).
+        ABORTED             the etag is not the current one, at the beginning or in the end; or mean_of_best was changed
+        in between (ETAG_MISMATCH).
+        RESOURCE_EXHAUSTED  the gallery is being calibrated already, or as many as may be (CALIBRATION_UNDER_WAY, with
+        RetryInfo).
         DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -43,18 +43,19 @@ def team(client: Client, gallery: str, crowd: Callable[..., bytes]) -> str:
 
 @pytest.fixture(scope="module")
 def squad(client: Client, pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder a person, with the same picture of a player again and again."""
+    """A folder a person, with the same pictures of five players again and again."""
     folder = tmp_path_factory.mktemp("squad")
     found = client.recognition.AnalyzeFaces(recognition_pb.AnalyzeFacesRequest(picture=picture(pictures.players))).faces
     whole = decode(pictures.players, max_pixels=1 << 24)
     for number, face in enumerate(found[:5]):
-        (folder / f"player-{number}").mkdir()
         box = face.face.box
         width, height = box.x2 - box.x1, box.y2 - box.y1
         top, left = max(0, round(box.y1 - height)), max(0, round(box.x1 - width))
         data = cv2.imencode(".png", whole[top : round(box.y2 + height), left : round(box.x2 + width)])[1].tobytes()
-        for again in range(21):
-            (folder / f"player-{number}" / f"{again:02}.png").write_bytes(data)
+        for again in range(number, 55, 5):
+            (folder / f"player-{again:02}").mkdir()
+            for picture_of in range(2):
+                (folder / f"player-{again:02}" / f"{picture_of}.png").write_bytes(data)
     return folder
 
 
@@ -74,6 +75,7 @@ def test_a_gallery_is_calibrated_against_itself_and_told_what_that_means(
     now = get(client, team)
     assert f"{now.threshold:.4f} now" in said
     assert "of 1000 unknown people about 50 (" in said
+    assert "of 1000 unknown people about 100 (" in calibrate(team, "--fpir", "0.1", "--dry-run")
     assert "z0" in said
     assert "z1" in said
     assert "calibrated" in calibrate("list", "--gallery", team, script="enroll.py")
@@ -87,16 +89,37 @@ def test_pictures_of_strangers_are_searched_for_and_what_fails_is_said(
     client: Client, team: str, squad: Path, calibrate: Callable[..., Any]
 ) -> None:
     said = calibrate(team, "--fpir", "0.1", "--strangers", squad, "--dry-run", "--json")
-    assert said["gallery"]["calibration"]["search_count"] == "105"
+    assert said["gallery"]["calibration"]["search_count"] == "110"
     assert said["gallery"]["calibration"]["data_set"] == squad.name
-    broken = squad / "player-0" / "broken.jpg"
+    broken = squad / "player-00" / "broken.jpg"
     try:
         broken.write_bytes(b"no picture")
         told = calibrate(team, "--fpir", "0.1", "--strangers", squad, code=1)
     finally:
         broken.unlink()
     assert "1 INVALID_PICTURE" in told
-    assert get(client, team).calibration.failure_count == 1
+    assert f"{broken}: no picture" in told
+    chosen = get(client, team).calibration
+    assert (chosen.search_count, chosen.failure_count) == (110, 1)
+    assert chosen.threshold == pytest.approx(said["gallery"]["threshold"])
+
+
+def test_files_that_cannot_be_read_change_nothing_unless_they_are_to_be_skipped(
+    client: Client, team: str, squad: Path, calibrate: Callable[..., Any]
+) -> None:
+    before, gone = get(client, team), squad / "player-00" / "gone.png"
+    try:
+        gone.symlink_to(squad / "nowhere.png")
+        told = calibrate(team, "--fpir", "0.1", "--strangers", squad, code=1)
+        assert f"{gone}: CANNOT_READ" in told
+        assert "--skip-unreadable" in told
+        assert get(client, team) == before
+        told = calibrate(team, "--fpir", "0.1", "--strangers", squad, "--skip-unreadable", code=1)
+    finally:
+        gone.unlink()
+    assert "1 CANNOT_READ" in told
+    chosen = get(client, team).calibration
+    assert (chosen.search_count, chosen.failure_count) == (110, 0)
 
 
 def test_probes_of_a_protocol_are_those_that_are_not_mated(
@@ -109,21 +132,22 @@ def test_probes_of_a_protocol_are_those_that_are_not_mated(
         rows.writerow(["role", "subject", "image"])
         for image in pictures:
             name = image.parent.name
-            rows.writerow(["gallery" if image.name == "00.png" and name == "player-0" else "nonmated", name, image])
+            rows.writerow(["gallery" if image.name == "0.png" and name == "player-00" else "nonmated", name, image])
     mixed = calibrate(team, "--protocol", protocol, "--images", squad, code=2)
     assert "set.csv, line 3" in mixed
-    protocol.write_text(protocol.read_text().replace("nonmated,player-0", "mated,player-0"))
-    assert "TOO_FEW_SEARCHES" in calibrate(team, "--protocol", protocol, "--images", squad, code=1)
-    flags = ("--fpir", "0.1", "--protocol", protocol, "--images", squad, "--also-mated", "--dry-run", "--json")
-    chosen = calibrate(team, *flags)["gallery"]["calibration"]
-    assert (chosen["search_count"], chosen["identity_count"], chosen["data_set"]) == ("104", "5", "set.csv")
+    protocol.write_text(protocol.read_text().replace("nonmated,player-00", "mated,player-00"))
+    flags = ("--protocol", protocol, "--images", squad)
+    assert "TOO_FEW_SEARCHES" in calibrate(team, "--fpir", "0.001", *flags, code=1)
+    said = calibrate(team, "--fpir", "0.1", *flags, "--also-mated", "--dry-run", "--json")
+    chosen = said["gallery"]["calibration"]
+    assert (chosen["search_count"], chosen["identity_count"], chosen["data_set"]) == ("109", "55", "set.csv")
 
 
 @pytest.mark.parametrize(
     "flags",
     [
         ("--fpir", "0"),
-        ("--fpir", "1.5"),
+        ("--fpir", "0.6"),
         ("--protocol", "no.csv"),
         ("--strangers", "no-such-folder"),
         ("--cohort", "x", "--strangers", "."),

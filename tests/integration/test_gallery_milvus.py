@@ -332,9 +332,12 @@ def test_collections_of_a_newer_version_and_of_somebody_else_are_refused(
     monkeypatch.setattr(milvus_schema, "VERSION", 7)
     MilvusStore(path).close()
     monkeypatch.undo()
-    with pytest.raises(SchemaTooNew) as refused:
-        MilvusStore(path)
-    assert (refused.value.found, refused.value.supported) == (7, milvus_schema.VERSION)
+    for fields in (milvus_schema._FIELDS["galleries"], (*milvus_schema._FIELDS["galleries"], ("dropped", "INT64"))):
+        monkeypatch.setitem(milvus_schema._FIELDS, "galleries", fields)
+        with pytest.raises(SchemaTooNew) as refused:
+            MilvusStore(path)
+        assert (refused.value.found, refused.value.supported) == (7, milvus_schema.VERSION)
+    monkeypatch.undo()
     path = str(tmp_path / "other.db")
     store = MilvusStore(path, prefix="mine")
     schema = store._milvus.schema(partition_key=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,15 @@ def faces(client: Client, pictures: Pictures) -> list[pb.CalibrationProbe]:
             choice = types_pb2.FaceChoice(box=each.face.box)
             found.append(pb.CalibrationProbe(subject_id=f"{name}-{number}", picture=picture(data), face=choice))
     return found
+
+
+def repeated(probes: list[pb.CalibrationProbe], times: int) -> list[pb.CalibrationProbe]:
+    """The same pictures so many times, each time of other people."""
+    return [
+        pb.CalibrationProbe(subject_id=f"{each.subject_id}-{turn}", picture=each.picture, face=each.face)
+        for turn in range(times)
+        for each in probes
+    ]
 
 
 def get(client: Client, gallery: str) -> pb.Gallery:
@@ -113,7 +122,7 @@ async def test_probes_are_searched_for_and_those_without_a_face_counted(
 ) -> None:
     client.enroll(team, "yao", pictures.yaoming)
     probes: list[Any] = [
-        *faces * 4,
+        *repeated(faces, 4),
         *[("yao", pictures.yaoming)] * 2,
         ("broken", b"no picture"),
         ("squad", pictures.players),
@@ -124,8 +133,10 @@ async def test_probes_are_searched_for_and_those_without_a_face_counted(
     chosen = response.gallery.calibration
     assert sent[-1] == len(probes)
     assert dict(response.failures) == {"INVALID_PICTURE": 1, "SEVERAL_FACES": 1}
-    assert (chosen.search_count, chosen.failure_count) == (len(probes), 2)
-    assert chosen.identity_count == len(faces) + 3
+    assert list(response.unreadable_probes) == [len(probes) - 2]
+    # A picture of several faces is a search that found nobody; a broken one is none.
+    assert (chosen.search_count, chosen.failure_count) == (len(probes) - 1, 2)
+    assert chosen.identity_count == 4 * len(faces) + 2
     assert (chosen.source, chosen.data_set) == (pb.CALIBRATION_SOURCE_PROBES, "squads")
     assert (chosen.template_count, chosen.for_template_count) == (PEOPLE + 1, 2 * PEOPLE)
     assert chosen.fpir < 0.06
@@ -145,7 +156,7 @@ def test_faces_that_identify_would_refuse_find_nobody(
     strict = serve("--identification.min-face-size", "60", "--models.objects", "none")
     with Client(strict.address) as connected:
         connected.import_gallery(iter([crowd(PEOPLE)]), "team")
-        probes: list[Any] = [*faces, *[("yao", pictures.yaoming)] * 120]
+        probes: list[Any] = [*faces, *((f"yao-{number}", pictures.yaoming) for number in range(120))]
         response = connected.calibrate("team", 0.1, probes)
     assert response.failures["FACE_TOO_SMALL"] > 10
     assert response.gallery.calibration.failure_count == sum(response.failures.values())
@@ -176,12 +187,15 @@ def test_people_who_are_in_it_twice_are_answered(client: Client, team: str, crow
     ("fields", "field"),
     [
         ({"target_fpir": 0.0}, "settings.target_fpir"),
-        ({"target_fpir": 1.0}, "settings.target_fpir"),
+        ({"target_fpir": 0.51}, "settings.target_fpir"),
         ({"target_fpir": float("nan")}, "settings.target_fpir"),
         ({"for_template_count": 0}, "settings.for_template_count"),
         ({"for_template_count": PEOPLE - 1}, "settings.for_template_count"),
         ({"data_set": "a\nb"}, "settings.data_set"),
         ({"cohort_gallery_id": "NO"}, "settings.cohort_gallery_id"),
+        ({"cohort_gallery_id": "other"}, "settings.cohort_gallery_id"),
+        ({"data_set": "set", "against_itself": True}, "settings.data_set"),
+        ({"probe_count": 3, "against_itself": True}, "settings.probe_count"),
         ({"gallery_id": ""}, "settings.gallery_id"),
     ],
 )
@@ -198,15 +212,74 @@ def test_messages_must_follow_each_other_as_they_should(
     client: Client, team: str, faces: list[pb.CalibrationProbe]
 ) -> None:
     settings = pb.CalibrateGalleryRequest(settings=pb.CalibrationSettings(gallery_id=team, target_fpir=0.1))
+    itself = pb.CalibrationSettings(gallery_id=team, target_fpir=0.1, against_itself=True)
+    fewer = pb.CalibrationSettings(gallery_id=team, target_fpir=0.1, probe_count=2)
     probe = pb.CalibrateGalleryRequest(probe=faces[0])
     nobody = pb.CalibrateGalleryRequest(probe=pb.CalibrationProbe(picture=faces[0].picture))
     nothing = pb.CalibrateGalleryRequest(probe=pb.CalibrationProbe(subject_id="x"))
-    for messages in ([], [probe], [settings, settings], [settings, probe, nobody], [settings, nothing]):
-        with pytest.raises(InvalidArgument):
+    for messages, field in (
+        ([], "settings"),
+        ([probe], "settings"),
+        ([settings], "probe"),
+        ([settings, settings], "probe"),
+        ([settings, probe, nobody], "probe.subject_id"),
+        ([settings, nothing], "probe.picture"),
+        ([pb.CalibrateGalleryRequest(settings=itself), probe], "settings.against_itself"),
+        ([pb.CalibrateGalleryRequest(settings=fewer), probe], "settings.probe_count"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
             client.galleries.CalibrateGallery(iter(messages))
-    with pytest.raises(InvalidArgument, match="without probes"):
-        client.calibrate(team, 0.1, faces[:1], cohort_gallery_id="other")
+        assert list(refused.value.fields) == [field]
     assert not get(client, team).HasField("calibration")
+
+
+async def test_no_probes_are_not_taken_for_the_gallery_against_itself(
+    server: Serving, client: Client, team: str
+) -> None:
+    nothing: tuple[Iterable[Any], ...] = ([], iter([]))
+    for probes in nothing:
+        with pytest.raises(ValueError, match="no probes"):
+            client.calibrate(team, 0.1, probes)
+    async with AsyncClient(server.address) as others:
+        with pytest.raises(ValueError, match="no probes"):
+            await others.calibrate(team, 0.1, [])
+    assert not get(client, team).HasField("calibration")
+
+
+def test_a_cohort_is_refused_before_the_first_probe_is_looked_at(
+    client: Client, team: str, faces: list[pb.CalibrationProbe]
+) -> None:
+    taken: list[int] = []
+    with pytest.raises(InvalidArgument, match="against_itself"):
+        client.calibrate(team, 0.1, faces * 1000, cohort_gallery_id="other", progress=taken.append)
+    assert len(taken) < 1000 * len(faces)
+
+
+def test_as_many_galleries_are_calibrated_at_once_as_may_be(
+    serve: Serve, crowd: Crowd, faces: list[pb.CalibrationProbe]
+) -> None:
+    one = serve("--gallery.max-transfers", "1", "--models.objects", "none")
+    may_end = threading.Event()
+
+    def probes() -> Iterator[pb.CalibrationProbe]:
+        yield faces[0]
+        may_end.wait(PATIENCE)
+
+    def occupy(connected: Client) -> None:
+        with pytest.raises(FailedPrecondition, match="1 unknown people"):
+            connected.calibrate("team", 0.1, probes())
+
+    with Client(one.address) as connected:
+        for name in ("team", "other"):
+            connected.import_gallery(iter([crowd(PEOPLE)]), name)
+        thread = threading.Thread(target=occupy, args=(connected,))
+        thread.start()
+        try:
+            assert until_refused(connected, "other").reason == "CALIBRATION_UNDER_WAY"
+        finally:
+            may_end.set()
+            thread.join()
+        assert until_accepted(connected, "other")
 
 
 def test_what_cannot_be_calibrated_says_why(client: Client, gallery: str, team: str) -> None:
@@ -217,7 +290,8 @@ def test_what_cannot_be_calibrated_says_why(client: Client, gallery: str, team: 
     with pytest.raises(FailedPrecondition) as refused:
         client.calibrate(team, 1e-4)
     assert refused.value.reason == "TOO_FEW_SEARCHES"
-    assert refused.value.metadata == {"found": str(PEOPLE), "needed": "5000"}
+    people = {"people": str(PEOPLE), "people_needed": "50"}
+    assert refused.value.metadata == {"found": str(PEOPLE), "needed": "5000"} | people
 
 
 def test_a_gallery_is_calibrated_by_one_at_a_time_and_a_call_that_is_cancelled_changes_nothing(

@@ -77,7 +77,7 @@ def unhindered() -> None:
 
 
 def itself(galleries: Galleries, cohort: str = "") -> Evidence:
-    return galleries.search_itself("team", cohort, check=unhindered)
+    return galleries.search_itself(galleries.get_gallery("team"), cohort, check=unhindered)
 
 
 def calibrated(galleries: Galleries, target: float = 0.05, **fields: Any) -> Gallery:
@@ -246,7 +246,7 @@ def test_nothing_is_kept_of_a_check_or_of_what_broke_off(galleries: Galleries) -
     with pytest.raises(TimeoutError):
         calibrated(galleries, check=gone)
     with pytest.raises(TimeoutError):
-        galleries.search_itself("team", "", check=gone)
+        galleries.search_itself(before, "", check=gone)
     assert galleries.get_gallery("team") == before
     assert galleries.threshold("team") == before.threshold
 
@@ -254,8 +254,11 @@ def test_nothing_is_kept_of_a_check_or_of_what_broke_off(galleries: Galleries) -
 def test_somebody_elses_change_in_between_is_not_overwritten(galleries: Galleries) -> None:
     before = galleries.begin_calibration("team")
     changed = galleries.update_gallery("team", threshold=0.7)
-    with pytest.raises(EtagMismatch):
-        galleries.calibrate(before, itself(galleries), target_fpir=0.05, etag=before.etag)
+    for validate_only in (False, True):
+        with pytest.raises(EtagMismatch):
+            galleries.calibrate(
+                before, itself(galleries), target_fpir=0.05, etag=before.etag, validate_only=validate_only
+            )
     with pytest.raises(EtagMismatch):
         galleries.begin_calibration("team", etag=before.etag)
     assert galleries.get_gallery("team") == changed
@@ -265,19 +268,36 @@ def test_a_gallery_that_was_made_anew_meanwhile_is_left_alone(galleries: Galleri
     before, evidence = galleries.begin_calibration("team"), itself(galleries)
     galleries.delete_gallery("team", force=True)
     galleries.create_gallery("team", display_name="", threshold=0.5)
-    with pytest.raises(GalleryNotFound):
-        galleries.calibrate(before, evidence, target_fpir=0.05)
+    for validate_only in (False, True):
+        with pytest.raises(GalleryNotFound):
+            galleries.calibrate(before, evidence, target_fpir=0.05, validate_only=validate_only)
     assert galleries.get_gallery("team").calibration is None
+
+
+def test_similarities_that_are_taken_otherwise_by_the_end_set_no_threshold(galleries: Galleries) -> None:
+    for number, embedding in enumerate(vectors(PEOPLE, 0)):
+        enroll(galleries, "team", f"s{number:03}", near(embedding, number), "another")
+    before = galleries.begin_calibration("team")
+    probes, names = vectors(9, 4), [f"x{number}" for number in range(9)]
+    found, evidence = galleries.search_strangers(before, probes, names), itself(galleries)
+    changed = galleries.update_gallery("team", mean_of_best=2)
+    assert galleries.search_strangers(before, probes, names) == found
+    assert galleries.search_strangers(changed, probes, names) != found
+    assert galleries.search_itself(before, "", check=unhindered) == evidence
+    with pytest.raises(EtagMismatch):
+        galleries.calibrate(before, evidence, target_fpir=0.05)
+    assert galleries.get_gallery("team") == changed
 
 
 def test_enrolments_do_not_wait_for_the_searches(galleries: Galleries) -> None:
     searching, done = threading.Event(), threading.Event()
+    gallery = galleries.get_gallery("team")
 
     def wait_once() -> None:
         searching.set()
         assert done.wait(60)
 
-    thread = threading.Thread(target=lambda: galleries.search_itself("team", "", check=wait_once))
+    thread = threading.Thread(target=lambda: galleries.search_itself(gallery, "", check=wait_once))
     thread.start()
     assert searching.wait(60)
     enroll(galleries, "team", "meanwhile", vectors(1, 10)[0])
@@ -297,7 +317,7 @@ def test_a_template_that_is_deleted_between_two_pages_does_not_end_the_search(
         if pages == 1:
             galleries.delete_subject("team", "s099")
 
-    evidence = galleries.search_itself("team", "", check=delete_once)
+    evidence = galleries.search_itself(galleries.get_gallery("team"), "", check=delete_once)
     assert len(evidence.closest) == PEOPLE - 1
 
 
@@ -320,7 +340,7 @@ def test_people_who_are_enrolled_twice_are_told_and_do_not_count(galleries: Gall
     assert kept.calibration.searches == PEOPLE - 3
 
 
-@pytest.mark.parametrize(("count", "target", "needed"), [(99, 0.1, 100), (150, 0.001, 500)])
+@pytest.mark.parametrize(("count", "target", "needed"), [(99, 0.05, 100), (150, 0.001, 500)])
 def test_too_few_searches_are_refused_with_how_many_it_takes(
     galleries: Galleries, count: int, target: float, needed: int
 ) -> None:
@@ -332,13 +352,35 @@ def test_too_few_searches_are_refused_with_how_many_it_takes(
     assert (refused.value.found, refused.value.needed) == (count, needed)
 
 
+def test_a_target_that_searches_without_a_face_nearly_meet_alone_is_refused(galleries: Galleries) -> None:
+    gallery, some = galleries.begin_calibration("team"), itself(galleries).closest[:150]
+    found = Evidence(CalibrationSource.PROBES, [*some, *(nobody(f"x{n}") for n in range(850))], 850, "", "0" * 64)
+    kept, _ = galleries.calibrate(gallery, found, target_fpir=0.075, validate_only=True)
+    assert kept.threshold == pytest.approx(np.median([each.similarity for each in some]), abs=0.01)
+    for target, needed in ((0.08, 160), (0.2, 400)):
+        with pytest.raises(TooFewSearches) as refused:
+            galleries.calibrate(gallery, found, target_fpir=target)
+        assert (refused.value.found, refused.value.needed) == (150, needed)
+
+
+@pytest.mark.parametrize("people", [1, 49])
+def test_searches_of_a_few_people_are_too_few_however_many_there_are(galleries: Galleries, people: int) -> None:
+    gallery, some = galleries.begin_calibration("team"), itself(galleries).closest
+    closest = [replace(each, subject_id=f"x{number % people}") for number, each in enumerate(some)]
+    evidence = Evidence(CalibrationSource.PROBES, closest, 0, "", "0" * 64)
+    with pytest.raises(TooFewSearches, match="of at least 50 people") as refused:
+        galleries.calibrate(gallery, evidence, target_fpir=0.05)
+    assert (refused.value.people, refused.value.people_needed) == (people, 50)
+
+
 def test_an_empty_gallery_cannot_be_calibrated(galleries: Galleries) -> None:
     galleries.create_gallery("empty", display_name="", threshold=0.5)
-    found = galleries.search_strangers("empty", vectors(200, 4), [f"x{n}" for n in range(200)])
+    empty = galleries.begin_calibration("empty")
+    found = galleries.search_strangers(empty, vectors(200, 4), [f"x{n}" for n in range(200)])
     assert found == [nobody(f"x{n}") for n in range(200)]
     evidence = Evidence(CalibrationSource.PROBES, found, 0, "", "0" * 64)
     with pytest.raises(TooFewSearches):
-        galleries.calibrate(galleries.begin_calibration("empty"), evidence, target_fpir=0.1)
+        galleries.calibrate(empty, evidence, target_fpir=0.1)
 
 
 def test_probes_without_a_face_count_as_searches_that_found_nobody(galleries: Galleries) -> None:
@@ -354,7 +396,7 @@ def test_probes_without_a_face_count_as_searches_that_found_nobody(galleries: Ga
 
 def test_a_subject_is_left_out_of_its_own_search(galleries: Galleries) -> None:
     probes = vectors(PEOPLE, 0)[:2]
-    known, unknown = galleries.search_strangers("team", probes, ["s000", "somebody"])
+    known, unknown = galleries.search_strangers(galleries.get_gallery("team"), probes, ["s000", "somebody"])
     assert (known.subject_id, known.templates) == ("s000", PEOPLE)
     assert known.other_id != "s000"
     assert unknown == Closest("somebody", "s001", unknown.similarity, PEOPLE)
