@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.detection import Detected
-from evaluation.figures import Figure, Weights, none, of_rounds
+from evaluation.figures import Figure, Weights, none, of_rounds, widened
 from evaluation.labelled import LabelledPicture
 
 ROUNDS = 200
@@ -86,31 +86,38 @@ def average_precision(
         detected: what was found in each, down to scores far below those that are deployed.
         classes: how many there are.
         most: only so many detections of a class a picture, those of the highest scores. COCO's own is 100.
-        rounds: how often each picture counts, round by round.
+        rounds: how often each picture counts, round by round; where there are none, figures have no interval.
     """
     kinds = _matched(labels, detected, classes, most)
     everything = np.ones(len(labels), np.int64)
     precisions = np.stack([_precision(kind, everything) for kind in kinds])
     aps = precisions.mean(axis=2)
-    drawn = np.stack([np.stack([_precision(kind, w).mean(axis=1) for kind in kinds]) for w in rounds] or [aps])
+    passes = [np.stack([_precision(kind, w).mean(axis=1) for kind in kinds]) for w in rounds]
+    drawn = np.stack(passes) if passes else np.empty((0, *aps.shape))
+    of_class = [int(np.count_nonzero(kind.objects)) for kind in kinds]
+    of_any = int(np.count_nonzero(sum(kind.objects for kind in kinds)))
     by_class = tuple(
-        (_figure(aps[place, :1], drawn[:, place, :1]), _figure(aps[place], drawn[:, place])) for place in range(classes)
+        (_figure(aps[place, :1], drawn[:, place, :1], pictures), _figure(aps[place], drawn[:, place], pictures))
+        for place, pictures in enumerate(of_class)
     )
     there = ~np.isnan(aps[:, 0])
     return AveragePrecision(
-        ap50=_figure(aps[:, 0], drawn[:, :, 0]),
-        ap50_95=_figure(aps.ravel(), drawn.reshape(len(drawn), -1)),
+        ap50=_figure(aps[:, 0], drawn[:, :, 0], of_any),
+        ap50_95=_figure(aps.ravel(), drawn.reshape(len(drawn), aps.size), of_any),
         by_class=by_class,
         precision=precisions[there, 0].mean(axis=0) if there.any() else None,
     )
 
 
-def _figure(values: NDArray[np.float64], drawn: NDArray[np.float64]) -> Figure:
-    """The mean of values that are there, with the interval of the same mean over the rounds ``(rounds, n)``."""
+def _figure(values: NDArray[np.float64], drawn: NDArray[np.float64], pictures: int) -> Figure:
+    """The mean of values that are there, with the interval of the same mean over the rounds ``(rounds, n)``.
+
+    Where it is 0 or 1 the other end is the rule of three over the pictures that have objects.
+    """
     if np.isnan(values).all():
         return none("no labelled object")
     means = [float(np.nanmean(each)) for each in drawn if not np.isnan(each).all()]
-    return of_rounds(float(np.nanmean(values)), means)
+    return widened(of_rounds(float(np.nanmean(values)), means), pictures)
 
 
 def _precision(kind: _OfClass, weights: Weights) -> NDArray[np.float64]:
@@ -190,7 +197,7 @@ def as_coco(
             "image_id": place,
             "category_id": int(of_class) + 1,
             "bbox": _box(box),
-            "area": _OUTSIDE if is_ignored and not is_crowd else float(area),
+            "area": _OUTSIDE if is_ignored and not is_crowd else min(float(area), _EVERYTHING[1]),
             "iscrowd": int(is_crowd),
         }
         for place, each in enumerate(labels, 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from facet import (
+    AsyncClient,
     DeadlineExceeded,
     FacetError,
     FailedPrecondition,
@@ -16,6 +17,7 @@ from facet import (
     InvalidArgument,
     ResourceExhausted,
 )
+from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,13 +25,21 @@ R = TypeVar("R")
 IN_FLIGHT = 4
 _ATTEMPTS = 60
 
-OF_ONE_ITEM = (InvalidArgument, FailedPrecondition, ResourceExhausted, DeadlineExceeded, InternalError)
-"""Errors that say something of one request; after any other the rest cannot be asked either."""
+OF_ONE_ITEM = (InvalidArgument, FailedPrecondition, ResourceExhausted, DeadlineExceeded, InternalError, OSError)
+"""Errors that say something of one item, a picture that cannot be read among them; after any other the rest cannot be
+asked either."""
+UNREADABLE = "UNREADABLE"
+"""The reason of a picture that cannot be read."""
+TOO_LARGE = "PICTURE_TOO_LARGE"
+"""The reason of a picture that has too many pixels, or does not fit in a request."""
+
+_OVER_THE_LIMIT = "larger than max"
+"""In gRPC's own words, for a request over its limit is refused before the service could give a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Where a run ended, because the server went away.
+    """Where a run ended, because the server went away or refuses everything.
 
     Attributes:
         at: what was asked for, such as a picture's path.
@@ -130,6 +140,19 @@ def _pause(error: ResourceExhausted) -> float:
     return error.retry_after
 
 
-def reason_of(error: FacetError) -> str:
+async def deleted(client: AsyncClient, gallery_id: str) -> bool:
+    """Delete a gallery; whether that succeeded, for a server that went away cannot."""
+    try:
+        await client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=gallery_id, force=True))
+    except FacetError:
+        return False
+    return True
+
+
+def reason_of(error: FacetError | OSError) -> str:
     """Why an item failed, in one stable word."""
+    if isinstance(error, OSError):
+        return UNREADABLE
+    if isinstance(error, ResourceExhausted) and not error.reason and _OVER_THE_LIMIT in error.message:
+        return TOO_LARGE
     return error.reason or error.code.name

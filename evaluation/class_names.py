@@ -42,7 +42,7 @@ def _yaml_names(path: Path, lines: list[str]) -> Iterator[str]:
         raise LabelError(path, None, "has no 'names:'")
     for expected, (line, item) in enumerate(_items(lines, starts[0])):
         found = _ITEM.fullmatch(item)
-        if found is None or (found["place"] is not None and int(found["place"]) != expected):
+        if found is None or (found["place"] is not None and found["place"].lstrip("0") != str(expected or "")):
             raise LabelError(path, line, f"expected the name of class {expected}, found {item.strip()!r}")
         yield _unquoted(found["name"].strip())
 

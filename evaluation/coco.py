@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from evaluation.labelled import LabelledPicture, labelled
-from evaluation.labels import LabelError, read_text
+from evaluation.labels import MOST_PIXELS, LabelError, read_text
 
 _SECTIONS = ("images", "annotations", "categories")
 _SHOWN = 60
@@ -28,6 +27,8 @@ def read_coco(path: Path) -> tuple[list[LabelledPicture], tuple[str, ...]]:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise LabelError(path, error.lineno, f"is not JSON: {error.msg}") from error
+    except ValueError as error:
+        raise LabelError(path, None, f"is not JSON that can be read: {error}") from error
     except RecursionError as error:
         raise LabelError(path, None, "is not JSON that can be read: it is nested too deep") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in _SECTIONS):
@@ -54,6 +55,8 @@ def _categories(path: Path, content: dict[str, Any]) -> tuple[tuple[str, ...], d
         if key in by_id or name in by_id.values():
             raise LabelError(path, None, f"{where}: id {key!r} or name {name!r} is there a second time")
         by_id[key] = name
+    if not by_id:
+        raise LabelError(path, None, "names no categories")
     order = sorted(by_id, key=lambda key: (isinstance(key, str), key))
     return tuple(by_id[key] for key in order), {key: place for place, key in enumerate(order)}
 
@@ -88,6 +91,10 @@ def _key(path: Path, where: str, entry: dict[str, Any], name: str) -> int | str:
 def _text(path: Path, where: str, entry: dict[str, Any], name: str) -> str:
     value = entry.get(name)
     if isinstance(value, str) and value.strip():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise LabelError(path, None, f"{where}: {name} is no text: {_told(value)}") from error
         return value
     raise LabelError(path, None, f"{where}: {name} must be a text, is {_told(value)}")
 
@@ -95,16 +102,20 @@ def _text(path: Path, where: str, entry: dict[str, Any], name: str) -> str:
 def _check(path: Path, where: str, entry: dict[str, Any]) -> None:
     """See that box, area and flag of an annotation are such."""
     box, area, crowd = entry.get("bbox"), entry.get("area", 0), entry.get("iscrowd", 0)
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)) or min(box[2:]) < 0:
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_pixels, box)) or min(box[2:]) < 0:
         raise LabelError(path, None, f"{where}: bbox must be [x, y, width, height] in pixels, is {_told(box)}")
-    if not _is_number(area) or area < 0:
+    if not _is_number(area) or not 0 <= area <= MOST_PIXELS**2:
         raise LabelError(path, None, f"{where}: area must be square pixels, is {_told(area)}")
     if crowd not in (0, 1):
         raise LabelError(path, None, f"{where}: iscrowd must be 0 or 1, is {_told(crowd)}")
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_pixels(value: Any) -> bool:
+    return _is_number(value) and abs(value) <= MOST_PIXELS
 
 
 def _told(value: object) -> str:

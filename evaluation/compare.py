@@ -11,12 +11,12 @@ from evaluation.document import Report, value_of
 from evaluation.figures import Figure, bootstrapped_together
 from evaluation.outcomes import resamplable
 
-Verdict = Literal["better", "worse", "within chance", "same", "not told"]
+Verdict = Literal["better", "worse", "lost", "within chance", "same", "not told"]
 
 _LOWER_IS_BETTER = re.compile(r"eer|far|frr|fpir|fnir|fnir@.*|false_positives_per_image|failure_to_.*|.*_ms")
 _MAIN = re.compile(
     r"accuracy|auc|eer|tar@.*|far|frr|deployed_accuracy|precision|recall.*|f1|rank_\d+|fnir.*|fpir|ap50|ap50_95"
-    r"|p\d+_ms|mean_ms|calls_per_second"
+    r"|false_positives_per_image|p\d+_ms|mean_ms|calls_per_second"
 )
 
 
@@ -33,7 +33,7 @@ class Difference:
         a: its value in the first document; ``None`` where it has none.
         b: its value in the second.
         difference: b less a, with the interval of the paired resamples; without one where they cannot be drawn.
-        verdict: whether b is better or worse beyond chance.
+        verdict: whether b is better or worse beyond chance; "lost" where a has a value and b has none.
     """
 
     name: str
@@ -56,10 +56,13 @@ def compare(a: Report, b: Report, *, different_sets: bool = False) -> Report:
         different_sets: compare figures of different sets too; then no interval can be told.
 
     Raises:
-        Incomparable: they are of different kinds or sets, or one is partial.
+        Incomparable: they are of different kinds, tasks, classes or sets, or one is partial.
     """
     if a["kind"] != b["kind"]:
         raise Incomparable(f"one is of {a['kind']}, the other of {b['kind']}")
+    for name, of in (("task", lambda report: report.get("task")), ("classes", _classes)):
+        if of(a) != of(b):
+            raise Incomparable(f"they are of different {name}: {_listed(of(a))}, and {_listed(of(b))}")
     for name, report in (("first", a), ("second", b)):
         if report["partial"]:
             raise Incomparable(f"the {name} is partial: its figures are not of the whole set")
@@ -77,11 +80,11 @@ def compare(a: Report, b: Report, *, different_sets: bool = False) -> Report:
 
 def _differences(a: Report, b: Report, paired: Mapping[str, Figure]) -> Iterator[Difference]:
     for name in a:
-        if name not in b or not _MAIN.fullmatch(name):
+        if not _MAIN.fullmatch(name):
             continue
         before, after = value_of(a, name), value_of(b, name)
         if before is None or after is None:
-            yield Difference(name, before, after, Figure(None, None, None), "not told")
+            yield Difference(name, before, after, Figure(None, None, None), "not told" if before is None else "lost")
             continue
         figure = paired.get(name, Figure(after - before, None, None))
         yield Difference(name, before, after, figure, _verdict(name, figure))
@@ -94,6 +97,14 @@ def _verdict(name: str, difference: Figure) -> Verdict:
         return "same" if difference.low == difference.high else "within chance"
     rose = difference.low > 0
     return "worse" if rose == bool(_LOWER_IS_BETTER.fullmatch(name)) else "better"
+
+
+def _classes(report: Report) -> Any:
+    return report["provenance"].get("configuration", {}).get("classes")
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _paired(a: Report, b: Report) -> dict[str, Figure]:

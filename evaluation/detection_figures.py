@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evaluation.detection import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Judged
 from evaluation.detection_set import MIN_FACE_HEIGHT, Task
-from evaluation.figures import Figure, Identities, Weights, bootstrapped, widened
+from evaluation.figures import Figure, Identities, Weights, bootstrapped, unless_alone, widened
 
 Counts: TypeAlias = NDArray[np.int64]
 """Of each picture, shape ``(pictures,)``."""
@@ -102,6 +102,16 @@ class Resampled:
 
         figure = bootstrapped(statistic, len(of), self.rounds())
         return widened(figure, int(np.count_nonzero(of)))
+
+    def per_picture(self, counts: Counts) -> Figure:
+        """The mean count of a picture; where none has any, its upper end is the rule of three over pictures."""
+
+        def statistic(weights: Weights) -> float | None:
+            total = int(weights.sum())
+            return int(counts @ weights) / total if total else None
+
+        figure = bootstrapped(statistic, len(counts), self.rounds())
+        return unless_alone(figure, len(counts)) if counts.any() else widened(figure, len(counts))
 
     def precision(self, at: Outcome) -> Figure:
         """Share of the detections that are right, the ignored ones left out."""

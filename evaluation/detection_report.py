@@ -112,13 +112,12 @@ def _figures(run: Evaluated, resampled: Resampled, precision: AveragePrecision) 
     for band in BANDS[run.task]:
         number, told[f"recall_{band.name}"] = resampled.recall_of(run.judged, run.deployed, run.task, band)
         counts[f"{run.task}_{band.name}"] = number
-    wrong = int(at.false_positives.sum())
     return told | {
         **counts,
         "true_positives": int(at.true_positives.sum()),
-        "false_positives": wrong,
+        "false_positives": int(at.false_positives.sum()),
         "ignored": int(at.ignored.sum()),
-        "false_positives_per_image": wrong / len(run.judged),
+        "false_positives_per_image": resampled.per_picture(at.false_positives),
         "images": len(run.judged),
         "deployed_score": np.float32(run.deployed),
     }

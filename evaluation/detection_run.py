@@ -16,6 +16,9 @@ from facet import AsyncClient, picture
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, DetectRequest
 from facet.v1.types_pb2 import Box, Picture
 
+MISSING = "MISSING"
+"""Why a picture that is not there was refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class AskedPicture:
@@ -24,7 +27,7 @@ class AskedPicture:
     Attributes:
         labels: the picture and what people marked in it.
         detected: what was found; nothing where the picture was refused, so that all its objects are missed.
-        failure: the stable reason why it was refused; empty where it was not.
+        failure: the stable reason why it was refused, :data:`MISSING` where it is not there; empty where it was not.
     """
 
     labels: LabelledPicture
@@ -53,8 +56,8 @@ async def run_detection(
 
     Raises:
         FacetError: the server went away before it answered anything.
-        OSError: a picture cannot be read.
     """
+    missing = set(labelled.missing)
     places = {name: place for place, name in enumerate(labelled.class_names or ())}
 
     async def faces(source: Picture) -> list[tuple[float, ...]]:
@@ -70,11 +73,13 @@ async def run_detection(
     find = faces if task == "faces" else objects
 
     async def asked(labels: LabelledPicture) -> AskedPicture:
-        source = picture(images / labels.image)
-        try:
-            done = AskedPicture(labels, _detected(await find(source)))
-        except OF_ONE_ITEM as error:
-            done = AskedPicture(labels, Detected.nothing(), reason_of(error))
+        if labels.image in missing:
+            done = AskedPicture(labels, Detected.nothing(), MISSING)
+        else:
+            try:
+                done = AskedPicture(labels, _detected(await find(picture(images / labels.image))))
+            except OF_ONE_ITEM as error:
+                done = AskedPicture(labels, Detected.nothing(), reason_of(error))
         advance()
         return done
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from evaluation.class_names import read_class_names
 from evaluation.coco import read_coco
 from evaluation.labelled import LabelledPicture, LabelledSet
-from evaluation.labels import LabelError
+from evaluation.labels import LabelError, is_file, need_folder, need_labels
 from evaluation.wider import read_wider
 from evaluation.yolo import read_yolo
 
@@ -26,7 +26,7 @@ def guessed_format(labels: Path) -> Format:
     """The format of labels by their kind: a folder, JSON or text.
 
     Raises:
-        LabelError: it is another file.
+        LabelError: it is another file, or there is none.
     """
     if labels.is_dir():
         return "yolo"
@@ -35,6 +35,7 @@ def guessed_format(labels: Path) -> Format:
             return "coco"
         case ".txt":
             return "wider"
+    need_labels(labels)
     raise LabelError(labels, None, "is of a format that its name does not tell: say it with --format")
 
 
@@ -50,6 +51,8 @@ def read_set(labels: Path, format_: Format, images: Path, names: Path | None = N
     Raises:
         LabelError: they are not what they should be, or none of their pictures is there.
     """
+    need_labels(labels)
+    need_folder(images)
     if (format_ == "yolo") != labels.is_dir():
         raise LabelError(labels, None, "is a file: YOLO's labels are a folder" if format_ == "yolo" else "is a folder")
     if format_ == "yolo":
@@ -59,19 +62,15 @@ def read_set(labels: Path, format_: Format, images: Path, names: Path | None = N
         read = _there(pictures, class_names, images)
     else:
         read = _there(read_wider(labels), (FACE,), images)
-    if not read.pictures or (read.missing and read.unlabelled == len(read.pictures)):
-        listed = len(read.missing) + len(read.pictures) - read.unlabelled
+    there, listed = len(read.pictures) - len(read.missing), len(read.pictures) - read.unlabelled
+    if not there or (read.missing and len(read.missing) == listed):
         raise LabelError(labels, None, f"lists {listed} pictures, and none of them is in {images}")
     return read
 
 
 def _there(pictures: Sequence[LabelledPicture], class_names: tuple[str, ...], images: Path) -> LabelledSet:
-    there = [(images / each.image).is_file() for each in pictures]
-    return LabelledSet(
-        tuple(each for each, is_there in zip(pictures, there, strict=True) if is_there),
-        class_names,
-        missing=tuple(each.image for each, is_there in zip(pictures, there, strict=True) if not is_there),
-    )
+    missing = tuple(each.image for each in pictures if not is_file(images / each.image))
+    return LabelledSet(tuple(pictures), class_names, missing=missing)
 
 
 def guessed_task(labelled: LabelledSet) -> Task:

@@ -12,6 +12,8 @@ from evaluation.figures import Figure
 
 Report: TypeAlias = dict[str, Any]
 """Plain values by name, ready for JSON."""
+_GONE = "UNAVAILABLE"
+
 Kind: TypeAlias = Literal["detection", "verification", "identification", "latency"]
 
 
@@ -36,7 +38,8 @@ def document(
             ``{"value", "low", "high"}``; numpy's numbers become plain ones, a float32 with as many digits as it has.
         provenance: see :func:`evaluation.provenance.provenance`.
         times: when it ran and how long it took.
-        stopped: where the server went away: the document is then marked partial, its figures are of what was done.
+        stopped: where the server went away, and why: the document is then marked partial, its figures are of what was
+            done.
         curves: what plots are drawn from, by name: ``{"x": [...], "y": [...]}`` and the like.
         tables: rows by the name of their table.
         mistakes: the worst mistakes by kind, each naming its pictures.
@@ -44,7 +47,9 @@ def document(
         items: the outcome of each probe, pair or picture, from which ``compare`` takes the main figures again; a
             mapping where they are in columns.
     """
-    done = {} if stopped is None else {"done": stopped.done, "of": stopped.of, "stopped_at": stopped.at}
+    done = {}
+    if stopped is not None:
+        done = {"done": stopped.done, "of": stopped.of, "stopped_at": stopped.at, "reason": stopped.reason}
     built: Report = plain(
         {
             "kind": kind,
@@ -74,6 +79,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.float32):
         return float(str(value))
     return value.item() if isinstance(value, np.generic) else value
+
+
+def ending(report: Mapping[str, Any]) -> str:
+    """Where and why a document that is partial ends, in words."""
+    why = "the server went away" if report["reason"] == _GONE else f"the server answered {report['reason']}"
+    done = f"the figures are of the {report['done']} of {report['of']} that were done before"
+    return f"{why} at {report['stopped_at']}: {done}"
+
+
+def uncounted(report: Mapping[str, Any]) -> str:
+    """What became of the pictures that were refused, in words."""
+    return "the figures leave them out" if report["kind"] == "latency" else "the figures count them as missed"
 
 
 def value_of(report: Mapping[str, Any], name: str) -> float | None:

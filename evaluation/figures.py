@@ -13,9 +13,13 @@ CONFIDENCE = 0.95
 ROUNDS = 1000
 """Resamples of a bootstrap."""
 
+_ALONE = "of one person or picture alone there is no interval"
+
 _Z = 1.959963984540054
 """Of the normal distribution, :data:`CONFIDENCE` lies within so many standard deviations."""
 _RULE_OF_THREE = 3.0
+_EXACT = 1e-12
+"""By which a share that is 0 or 1 may be off, for its rounding."""
 
 Weights: TypeAlias = NDArray[np.int64]
 """How often each item counts, shape ``(n,)``."""
@@ -29,7 +33,7 @@ class Figure:
 
     Attributes:
         value: what was measured; ``None`` where the set does not yield it.
-        low: the interval's lower end; ``None`` where there is no value.
+        low: the interval's lower end; ``None`` where there is no value, or one person or picture alone.
         high: its upper end.
         note: what the reader has to know, such as why there is no value; may be empty.
     """
@@ -68,6 +72,8 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
 class Identities:
     """Who items are of, to be drawn again and again: people vary more than the pictures of one.
 
+    Of one identity alone nothing is drawn: it would always be the same.
+
     Each round draws as many identities as there are, with replacement, by a generator of a fixed seed; an item counts
     as often as its identity was drawn. An item of two identities, such as a pair of pictures, counts as often as the
     product of both says, or as the one, where both are the same (the subsets bootstrap of Bolle et al. 2004). The same
@@ -84,7 +90,7 @@ class Identities:
         count = len(self._places)
         rng = np.random.default_rng(seed)
         self._drawn = [
-            np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(rounds if count else 0)
+            np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(rounds if count > 1 else 0)
         ]
 
     def __len__(self) -> int:
@@ -123,7 +129,7 @@ def bootstrapped(statistic: Statistic, items: int, rounds: Iterator[Weights]) ->
 
 def of_rounds(value: float, values: Sequence[float]) -> Figure:
     """A figure with the percentile interval of what it was in the rounds of a bootstrap."""
-    return Figure(value, *_percentiles(values or [value]))
+    return Figure(value, *_percentiles(values)) if len(values) else Figure(value, None, None, _ALONE)
 
 
 def bootstrapped_together(
@@ -143,7 +149,7 @@ def bootstrapped_together(
             if value is not None:
                 drawn[name].append(value)
     return {
-        name: none("no such items") if value is None else Figure(value, *_percentiles(drawn[name] or [value]))
+        name: none("no such items") if value is None else of_rounds(value, drawn[name])
         for name, value in values.items()
     }
 
@@ -156,12 +162,21 @@ def _percentiles(values: Sequence[float]) -> tuple[float, float]:
 def widened(figure: Figure, identities: int) -> Figure:
     """A bootstrapped share that is 0 or 1, with the rule of three over so many identities for its other end.
 
-    There a bootstrap has little or nothing to vary, and would say that the truth is known.
+    There a bootstrap has little or nothing to vary, and would say that the truth is known. Where it rests on one
+    identity it has no interval at all.
     """
-    if figure.low is None or figure.high is None or figure.value not in (0.0, 1.0) or not identities:
+    figure = unless_alone(figure, identities)
+    if figure.value is None or figure.low is None or figure.high is None or _EXACT < figure.value < 1 - _EXACT:
         return figure
-    low, high = wilson(int(figure.value) * identities, identities)
+    low, high = wilson(round(figure.value) * identities, identities)
     return replace(figure, low=min(low, figure.low), high=max(high, figure.high))
+
+
+def unless_alone(figure: Figure, identities: int) -> Figure:
+    """A figure without its interval, where it rests on one identity."""
+    if identities > 1 or figure.value is None:
+        return figure
+    return Figure(figure.value, None, None, figure.note or _ALONE)
 
 
 def share(hits: NDArray[np.bool_], of: Sequence[Hashable], identities: Identities) -> Figure:
@@ -179,6 +194,8 @@ def share(hits: NDArray[np.bool_], of: Sequence[Hashable], identities: Identitie
         return none("no such items")
     people = len(set(of))
     count = int(hits.sum())
+    if people < 2:
+        return Figure(count / len(hits), None, None, _ALONE)
     if people == len(hits) or count in (0, len(hits)):
         low, high = wilson(round(count / len(hits) * people), people)
         return Figure(count / len(hits), low, high)

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from evaluation.document import Report
+from evaluation.document import Report, ending, uncounted
 from evaluation.glossary import meaning
 from evaluation.plots import plots
 from evaluation.thumbnails import thumbnail
@@ -20,10 +20,11 @@ _TITLES = {
     "identification": "Identification",
     "latency": "Latency",
 }
-_FRAME = ("kind", "partial", "done", "of", "stopped_at", "curves", "tables", "mistakes", "refused", "items")
+_FRAME = ("kind", "partial", "done", "of", "stopped_at", "reason", "curves", "tables", "mistakes", "refused", "items")
 _NO_FIGURES = frozenset((*_FRAME, "provenance", "times"))
 _NOTHING = "-"
 _PICTURES = ("image", "image_a", "image_b", "candidate_image", "mate_image")
+_OF_MISSES = ("image", "image_a", "image_b", "mate_image", "candidate_image")
 _MOST_ROWS = 200
 
 
@@ -34,7 +35,7 @@ class Line:
     Attributes:
         name: as in the document.
         value: for eyes.
-        interval: for eyes; empty where there is none.
+        interval: for eyes, a dash where there is none; empty of what is no figure.
         text: what it says, or why it has no value.
     """
 
@@ -52,12 +53,13 @@ class Mistake:
     facts: tuple[tuple[str, str], ...]
 
 
-def render(report: Report, images: Path | None) -> str:
+def render(report: Report, pictures: Mapping[str, Path]) -> str:
     """The page of a document. The same document and pictures give the same page.
 
     Args:
         report: see :func:`evaluation.document.document`.
-        images: the folder of its pictures; without it mistakes are told, but not shown.
+        pictures: the files of its pictures by the names that it has for them; those of mistakes that are not among
+            them are told, but not shown.
 
     Raises:
         ImportError: jinja2 or matplotlib, of the extra evaluation, is not installed.
@@ -72,11 +74,13 @@ def render(report: Report, images: Path | None) -> str:
     return template.render(
         title=_TITLES[report["kind"]],
         report=report,
-        headline=[line for line in lines if line.interval or line.value == _NOTHING],
-        counts=[line for line in lines if not (line.interval or line.value == _NOTHING)],
+        headline=[line for line in lines if line.interval],
+        counts=[line for line in lines if not line.interval],
         plots=list(plots(report)),
         tables={_words(name): _table(rows) for name, rows in report["tables"].items() if rows},
-        mistakes={_words(kind): [_mistake(each, images) for each in found] for kind, found in _known(report)},
+        mistakes={_words(kind): [_mistake(kind, each, pictures) for each in found] for kind, found in _known(report)},
+        ending=ending(report) if report["partial"] else "",
+        uncounted=uncounted(report),
         settings=list(_flat(report["provenance"]["configuration"])),
         software=list(_flat(report["provenance"]["software"])),
     )
@@ -89,7 +93,7 @@ def _lines(report: Report) -> Iterator[Line]:
         if not isinstance(found, Mapping):
             yield Line(name, shown(found), "", meaning(name))
         elif "value" in found:
-            interval = "" if found["low"] is None else f"{shown(found['low'])} to {shown(found['high'])}"
+            interval = _NOTHING if found["low"] is None else f"{shown(found['low'])} to {shown(found['high'])}"
             yield Line(name, shown(found["value"]), interval, found.get("note") or meaning(name))
 
 
@@ -122,18 +126,20 @@ def _known(report: Report) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
     yield from ((kind, found) for kind, found in report["mistakes"].items() if found)
 
 
-def _mistake(told: Mapping[str, Any], images: Path | None) -> Mistake:
-    pictures = []
-    for key in _PICTURES:
-        if path := told.get(key):
+def _mistake(kind: str, told: Mapping[str, Any], pictures: Mapping[str, Path]) -> Mistake:
+    """Beside a probe that was missed comes who it is, beside any other whom it was taken for; each picture once."""
+    shown_pictures: dict[str, str | None] = {}
+    for key in _OF_MISSES if kind == "misses" else _PICTURES:
+        name = told.get(key)
+        if name and name not in shown_pictures:
             box = told.get("box") if key == "image" else None
-            pictures.append((path, thumbnail(images / path, box) if images else None))
+            shown_pictures[name] = thumbnail(pictures[name], box) if name in pictures else None
     facts = [
         (_words(name), shown(value))
         for name, value in told.items()
         if name not in (*_PICTURES, "box") and value not in (None, "")
     ]
-    return Mistake(tuple(pictures), tuple(facts))
+    return Mistake(tuple(shown_pictures.items()), tuple(facts))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

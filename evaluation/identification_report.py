@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation import identification
 from evaluation.document import Report
-from evaluation.figures import Figure, Identities, Weights, bootstrapped, none, share, widened
+from evaluation.figures import Figure, Identities, Weights, bootstrapped, none, share, unless_alone, widened
 from evaluation.identification import Outcomes, Search
 from evaluation.identification_run import NO_FACE, TOO_POOR, IdentificationRun
 from evaluation.protocol import Protocol
@@ -167,7 +167,8 @@ class IdentificationReport:
             value = point.threshold(weights)
             return None if value is None else float(str(np.float32(value)))
 
-        return bootstrapped(threshold, len(outcomes.subjects), self._identities.weights(outcomes.subjects))
+        figure = bootstrapped(threshold, len(outcomes.subjects), self._identities.weights(outcomes.subjects))
+        return unless_alone(figure, len(set(outcomes.only(~outcomes.mated).subjects)))
 
     def _missing_for(self, fpir: float) -> str:
         """Why misses cannot be told at a rate: so few non-mated probes that not one may be taken for somebody."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
+from evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
 from evaluation.identification import Candidate, Search
 from evaluation.protocol import Entry, Protocol
-from facet import CENTRAL, AsyncClient, FacetError, from_status
+from facet import CENTRAL, AsyncClient, FacetError
 from facet.requests import enroll_request
-from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1.gallery_service_pb2 import EnrollFaceResponse
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
+from facet.v1.server_service_pb2 import GetServerInfoRequest
 
 NO_FACE = "FACE_NOT_FOUND"
 TOO_POOR = "DECISION_REFUSED"
@@ -28,7 +30,7 @@ class Enrolled:
     Attributes:
         image: the picture.
         subject: whose it is.
-        failure: the stable reason that the service gave for not enrolling it; empty where it did.
+        failure: the stable reason why it was not enrolled; empty where it was.
     """
 
     image: str
@@ -83,7 +85,9 @@ async def run_identification(
 ) -> IdentificationRun:
     """Enrol and search. The face of a labelled picture is its central one, in the gallery and in probes.
 
-    Where the server goes away in the middle the run is of what was done before.
+    Where the server goes away in the middle the run is of what was done before. Where it depends on those before
+    whether a picture is enrolled, because look-alikes are refused or a subject has more pictures than it may have
+    templates, each waits for the one before, so that two runs do the same.
 
     Args:
         client: the connection.
@@ -94,7 +98,6 @@ async def run_identification(
 
     Raises:
         FacetError: the server went away before it did anything, or refuses everything.
-        OSError: a picture cannot be read.
     """
     gallery = await client.create_gallery(f"evaluation-{uuid4()}", display_name="a running evaluation")
     left_behind = gallery.gallery_id
@@ -112,7 +115,7 @@ async def run_identification(
         if stopped is None:
             searches, stopped = await _search_all(client, gallery.gallery_id, protocol, enrolled, advance)
     finally:
-        if await _deleted(client, gallery.gallery_id):
+        if await deleted(client, gallery.gallery_id):
             left_behind = ""
     templates: dict[str, list[str]] = {}
     for place in sorted(enrolled.templates.values()):
@@ -133,29 +136,33 @@ async def run_identification(
 async def _enroll(
     client: AsyncClient, gallery_id: str, protocol: Protocol, advance: Callable[[], None], **accept: bool
 ) -> _Gallery:
-    async def requests() -> AsyncIterator[gallery_pb.EnrollBatchRequest]:
-        for place, entry in enumerate(protocol.gallery):
+    async def enroll(entry: Entry) -> EnrollFaceResponse | str:
+        try:
             request = enroll_request(gallery_id, entry.subject, entry.path, face=CENTRAL, **accept)
-            yield gallery_pb.EnrollBatchRequest(item_id=str(place), enrollment=request)
-
-    done = _Gallery()
-    try:
-        async for answer in client.galleries.EnrollBatch(requests()):
-            place = int(answer.item_id)
-            if answer.status.code:
-                done.failures[place] = reason_of(from_status(answer.status))
-            else:
-                template = answer.enrollment.template.template_id
-                done.failures[place] = ""
-                done.templates[template] = min(place, done.templates.get(template, place))
+            return await patiently(lambda: client.galleries.EnrollFace(request))
+        except OF_ONE_ITEM as error:
+            return reason_of(error)
+        finally:
             advance()
-    except FacetError as error:
-        if not done.failures:
-            raise
-        first = next(place for place in range(len(protocol.gallery)) if place not in done.failures)
-        pictures = len(protocol.gallery) + len(protocol.probes)
-        done.stopped = Stopped(protocol.gallery[first].image, len(done.failures), pictures, reason_of(error))
+
+    in_turn = not accept["accept_lookalike"] or await _too_many_of_one(client, protocol)
+    found = await all_of(
+        protocol.gallery, enroll, name=lambda entry: entry.image, in_flight=1 if in_turn else IN_FLIGHT
+    )
+    done = _Gallery()
+    for place, answer in found.by_item.items():
+        done.failures[place] = answer if isinstance(answer, str) else ""
+        if not isinstance(answer, str):
+            done.templates.setdefault(answer.template.template_id, place)
+    if found.stopped:
+        done.stopped = replace(found.stopped, of=len(protocol.gallery) + len(protocol.probes))
     return done
+
+
+async def _too_many_of_one(client: AsyncClient, protocol: Protocol) -> bool:
+    """Whether a subject has so many pictures that the server will refuse those that come last."""
+    info = await client.server.GetServerInfo(GetServerInfoRequest())
+    return max(Counter(entry.subject for entry in protocol.gallery).values()) > info.limits.max_templates_per_subject
 
 
 async def _search_all(
@@ -190,12 +197,3 @@ async def _search(client: AsyncClient, gallery_id: str, probe: Entry, images: Ma
         Candidate(each.subject_id, each.similarity, images.get(each.template_id, "")) for each in whose.candidates
     )
     return Search(probe.image, probe.subject, mated, candidates, matched=whose.decision == DECISION_MATCH)
-
-
-async def _deleted(client: AsyncClient, gallery_id: str) -> bool:
-    """Delete a gallery; whether that succeeded, for a server that went away cannot."""
-    try:
-        await client.galleries.DeleteGallery(gallery_pb.DeleteGalleryRequest(gallery_id=gallery_id, force=True))
-    except FacetError:
-        return False
-    return True

@@ -56,9 +56,10 @@ class LabelledSet:
     """Labels of pictures.
 
     Attributes:
-        pictures: those that the folder has, in the order of the labels.
+        pictures: all that are listed, in the order of the labels; those that the labels do not list too, where they
+            judge a whole folder.
         class_names: of all objects; ``None`` where the labels number their classes and nothing names them.
-        missing: pictures that the labels list, and the folder does not have.
+        missing: of them those that the folder does not have, by name.
         unlabelled: how many pictures have no labels of their own: no objects, then.
     """
 
@@ -66,6 +67,11 @@ class LabelledSet:
     class_names: tuple[str, ...] | None
     missing: tuple[str, ...] = ()
     unlabelled: int = 0
+
+    def there(self) -> LabelledSet:
+        """Only the pictures that the folder has; the missing ones remain named."""
+        missing = set(self.missing)
+        return replace(self, pictures=tuple(each for each in self.pictures if each.image not in missing))
 
     def named(self, class_names: Sequence[str], labels: Path) -> LabelledSet:
         """The same with names for its classes, unless it has them.

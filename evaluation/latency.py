@@ -57,6 +57,17 @@ def percentile(values: NDArray[np.float64], percent: int) -> Figure:
     return Figure(float(value), float(rising[max(low, 1) - 1]), float(rising[min(high, count) - 1]), note)
 
 
+def mean(values: NDArray[np.float64]) -> Figure:
+    """The mean, with the interval of the normal distribution that the means of many calls have."""
+    if not len(values):
+        return none("no calls")
+    value = float(values.mean())
+    if len(values) == 1:
+        return Figure(value, None, None, "of one call alone there is no interval")
+    reach = _Z * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return Figure(value, value - reach, value + reach)
+
+
 def latency_report(calls: Sequence[Call], seconds: float) -> Report:
     """The figures of timed calls.
 
@@ -67,7 +78,7 @@ def latency_report(calls: Sequence[Call], seconds: float) -> Report:
     waits = _of_calls(calls)
     return {
         **{f"p{percent}_ms": percentile(waits, percent) for percent in PERCENTILES},
-        "mean_ms": float(waits.mean()) if len(waits) else None,
+        "mean_ms": mean(waits),
         "calls_per_second": len(calls) / seconds if seconds else None,
         "calls": len(calls),
         "images": len({call.image for call in calls}),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, TypeAlias
 from uuid import uuid4
 
-from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
+from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
 from evaluation.latency import STAGES, Call
-from facet import AsyncClient, FacetError
+from facet import AsyncClient
 from facet.requests import identify_request, picture
-from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, AnalyzeFacesResponse, IdentifyResponse
+from facet.v1.types_pb2 import Picture
 
 Method: TypeAlias = Literal["identify", "analyze"]
 _Answer: TypeAlias = AnalyzeFacesResponse | IdentifyResponse
@@ -30,18 +30,19 @@ class LatencyRun:
         refused: why pictures were refused, by their path.
         seconds: from the start of the first call to the end of the last.
         stopped: where the server went away; ``None`` where it did not.
+        left_behind: the id of the gallery made for the purpose, where it could not be deleted; empty where it was.
     """
 
     calls: tuple[Call, ...]
     refused: dict[str, str]
     seconds: float
     stopped: Stopped | None
+    left_behind: str = ""
 
 
 async def run_latency(
     client: AsyncClient,
-    images: Path,
-    names: Sequence[str],
+    files: Mapping[str, Path],
     *,
     method: Method,
     gallery: str | None,
@@ -55,8 +56,7 @@ async def run_latency(
 
     Args:
         client: the connection.
-        images: the folder of the pictures.
-        names: their paths in it; each is read once, before anything is timed.
+        files: the pictures by their names; each is read once, before anything is timed.
         method: Identify, or AnalyzeFaces with embeddings.
         gallery: where to search; ``None`` for an empty one, made for the purpose and deleted in the end.
         rounds: how often each picture is sent.
@@ -65,10 +65,15 @@ async def run_latency(
 
     Raises:
         FacetError: the server went away before it answered anything, or there is no such gallery.
-        OSError: a picture cannot be read.
     """
-    pictures = {name: picture(images / name) for name in names}
-    made = None
+    pictures: dict[str, Picture] = {}
+    refused: dict[str, str] = {}
+    for name, file in files.items():
+        try:
+            pictures[name] = picture(file)
+        except OSError as error:
+            refused[name] = reason_of(error)
+    read, made = [*pictures], ""
     if method == "identify" and gallery is None:
         made = gallery = (await client.create_gallery(f"latency-{uuid4()}", display_name="being timed")).gallery_id
 
@@ -92,18 +97,20 @@ async def run_latency(
         return found
 
     try:
-        await all_of([names[at % len(names)] for at in range(clients)], timed, in_flight=clients)
+        await all_of([*islice(cycle(read), clients)], timed, in_flight=clients)
         start = time.monotonic()
-        found = await all_of([*names] * rounds, counted, in_flight=clients)
+        found = await all_of(read * rounds, counted, in_flight=clients)
         seconds = time.monotonic() - start
     finally:
-        if made:
-            with suppress(FacetError):  # a server that went away says so by itself, above
-                await client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=made, force=True))
-    answers = found.by_item
+        if made and await deleted(client, made):
+            made = ""
+    for at, each in found.by_item.items():
+        if isinstance(each, str):
+            refused[read[at % len(read)]] = each
     return LatencyRun(
-        calls=tuple(each for each in answers.values() if isinstance(each, Call)),
-        refused={names[at % len(names)]: each for at, each in answers.items() if isinstance(each, str)},
+        calls=tuple(each for each in found.by_item.values() if isinstance(each, Call)),
+        refused=refused,
         seconds=seconds,
         stopped=found.stopped,
+        left_behind=made,
     )

@@ -76,6 +76,7 @@ def _pictures(items: Sequence[Mapping[str, Any]], seed: int) -> Resamplable:
             "precision": _share(hits, hits + mistaken),
             "recall": _share(hits, all_of_them),
             "f1": _share(2 * hits, hits + mistaken + all_of_them),
+            "false_positives_per_image": _share(mistaken, int(weights.sum())),
         }
 
     return Resamplable(len(items), pictures, lambda: pictures.weights(images), values)

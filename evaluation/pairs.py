@@ -13,14 +13,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.labels import LabelError, need_picture, read_text
+from evaluation.labels import LabelError, is_file, need_folder, need_picture, read_text
 
 FOLDS = 10
 """Of pairs whose file names none, as LFW has them."""
 
 _COLUMNS = ("image_a", "image_b", "same")
 _SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_LFW_HEADER = re.compile(r"\s*\d+(\s+\d+)?\s*")
+_LFW_HEADER = re.compile(r"\s*\d{1,9}(\s+\d{1,9})?\s*")
+_LFW_NUMBER = re.compile(r"\d{1,9}")
 _LFW_SUFFIXES = (".jpg", ".png", ".jpeg", ".bmp", ".webp")
 
 IdentitySource = Literal["columns", "folders", "pairs"]
@@ -86,6 +87,7 @@ def read_pairs(path: Path, images: Path) -> Pairs:
             is not there, a subject contradicts a pair, or there are no pairs of one of the kinds.
     """
     text = read_text(path)
+    need_folder(images)
     first = next((line for line in text.splitlines() if line.strip()), "")
     lines = list(_lfw(path, text, images) if _LFW_HEADER.fullmatch(first) else _csv(path, text))
     same = np.array([line.same for line in lines], np.bool_)
@@ -130,13 +132,14 @@ def _lfw(path: Path, text: str, images: Path) -> Iterator[_Line]:
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     header = [int(value) for value in lines[0][1]]
     folds, of_each = (1, header[0]) if len(header) == 1 else (header[0], header[1])
-    wanted = [(fold, same) for fold in range(folds) for same in (True, False) for _ in range(of_each)]
-    if len(wanted) != len(lines) - 1:
-        least = min(len(wanted), len(lines) - 1)
+    expected = 2 * folds * of_each
+    if expected != len(lines) - 1:
+        least = min(expected, len(lines) - 1)
         number = lines[least + 1][0] if least + 1 < len(lines) else lines[-1][0] + 1
-        raise LabelError(path, number, f"expected {len(wanted)} pairs, as the first line says; found {len(lines) - 1}")
+        raise LabelError(path, number, f"expected {expected} pairs, as the first line says; found {len(lines) - 1}")
+    wanted = [(fold, same) for fold in range(folds) for same in (True, False) for _ in range(of_each)]
     for (number, words), (fold, same) in zip(lines[1:], wanted, strict=True):
-        if len(words) != (3 if same else 4) or not (words[1] + words[-1]).isdecimal():
+        if len(words) != (3 if same else 4) or not all(map(_LFW_NUMBER.fullmatch, (words[1], words[-1]))):
             form = "name n1 n2, two pictures of one person" if same else "name1 n1 name2 n2, pictures of two people"
             raise LabelError(path, number, f"expected {form}; found {' '.join(words)!r}")
         first, second = (words[0], words[1]), (words[0 if same else 2], words[-1])
@@ -147,7 +150,7 @@ def _lfw(path: Path, text: str, images: Path) -> Iterator[_Line]:
 def _lfw_picture(path: Path, line: int, images: Path, name: str, number: str) -> str:
     stem = f"{name}/{name}_{int(number):04d}"
     for suffix in _LFW_SUFFIXES:
-        if (images / f"{stem}{suffix}").is_file():
+        if is_file(images / f"{stem}{suffix}"):
             return f"{stem}{suffix}"
     raise LabelError(path, line, f"there is no picture {images / stem}.jpg")
 

@@ -60,30 +60,22 @@ class Plot:
 def plots(report: Report) -> Iterator[Plot]:
     """The plots of a document, in the order in which they are best read."""
     curves: Mapping[str, Any] = report["curves"]
-    taken: set[str] = set()
     if "roc" in curves:
-        taken.add("roc")
         yield _roc(report, curves["roc"])
     if "det" in curves:
-        taken.add("det")
         yield _det(report, curves["det"])
-    histograms = [name for name in curves if name.startswith("scores_") and "edges" in curves[name]]
+    histograms = [name for name in curves if name.startswith("scores_") and any(curves[name]["counts"])]
     if histograms:
-        taken.update(histograms)
         yield _scores(report, {name: curves[name] for name in histograms})
     if trade_offs := [name for name in curves if name.startswith("precision_recall")]:
-        taken.update(trade_offs)
         yield _precision_recall(report, {name: curves[name] for name in trade_offs})
     if sizes := report["tables"].get("by_gallery_size"):
         yield _by_size(sizes)
     if waits := [name for name in curves if name.startswith("waiting")]:
-        taken.update(waits)
         yield _waiting({name: curves[name] for name in waits})
     for name, curve in curves.items():
         if "series" in curve:
             yield _series(name, curve)
-        elif name not in taken and "x" in curve and "y" in curve:
-            yield _plain(name, curve)
 
 
 def _roc(report: Report, curve: Mapping[str, Any]) -> Plot:
@@ -121,16 +113,7 @@ def _det(report: Report, curve: Mapping[str, Any]) -> Plot:
         x, y = _points(curve)
         least_x = _least(report, "nonmated" if of_searches else "impostors", x)
         least_y = _least(report, "mated" if of_searches else "genuine", y)
-        axes.plot(
-            np.maximum(x, least_x),
-            np.maximum(y, least_y),
-            color=_COLOURS[0],
-            drawstyle="steps-post",
-            label=curve.get("label"),
-        )
-        if "low" in curve and "high" in curve:
-            low, high = (np.maximum(np.array(curve[end], np.float64), least_y) for end in ("low", "high"))
-            axes.fill_between(np.maximum(x, least_x), low, high, color=_COLOURS[0], alpha=0.15, step="post", lw=0)
+        axes.plot(np.maximum(x, least_x), np.maximum(y, least_y), color=_COLOURS[0], drawstyle="steps-post")
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(least_x, 1)
@@ -153,8 +136,6 @@ def _scores(report: Report, histograms: Mapping[str, Any]) -> Plot:
         least = 1.0
         for colour, (name, histogram) in zip(_COLOURS, histograms.items(), strict=False):
             counts, edges = np.array(histogram["counts"], np.float64), np.array(histogram["edges"], np.float64)
-            if not counts.sum():
-                continue
             shares, least = counts / counts.sum(), min(least, 0.7 / float(counts.sum()))
             label = f"{name.removeprefix('scores_')} ({int(counts.sum())})"
             axes.stairs(np.maximum(shares, 1e-9), edges, baseline=1e-9, fill=True, color=colour, alpha=0.35)
@@ -164,8 +145,7 @@ def _scores(report: Report, histograms: Mapping[str, Any]) -> Plot:
         if threshold is not None:
             axes.axvline(threshold, color=_DEPLOYED, lw=1.2, ls="--", label=f"threshold {threshold:.3g}")
             ends.append(threshold)
-        if ends:
-            axes.set_xlim(min(ends) - 0.02, max(ends) + 0.02)
+        axes.set_xlim(min(ends) - 0.02, max(ends) + 0.02)
         axes.set_yscale("log")
         axes.set_ylim(least, 1)
         axes.set_xlabel("similarity (cosine)")
@@ -201,13 +181,12 @@ def _precision_recall(report: Report, curves: Mapping[str, Any]) -> Plot:
 
 
 def _by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
-    column = next(name for name in rows[0] if name == "subjects" or name == "gallery")
     figures = [name for name in rows[0] if isinstance(rows[0][name], Mapping)]
 
     def draw(axes: Axes) -> None:
         for number, name in enumerate(figures):
             known = [row for row in rows if row[name] and row[name]["value"] is not None]
-            x = np.array([row[column] for row in known], np.float64)
+            x = np.array([row["subjects"] for row in known], np.float64)
             value, low, high = (
                 np.array([row[name][end] for row in known], np.float64) for end in ("value", "low", "high")
             )
@@ -217,14 +196,14 @@ def _by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
         if all(row.get(_IF_INDEPENDENT) is not None for row in rows):
             values = [row[_IF_INDEPENDENT] for row in rows]
             axes.plot(
-                [row[column] for row in rows], values, "--", color="#888888", lw=1.2, label="fpir, if independent"
+                [row["subjects"] for row in rows], values, "--", color="#888888", lw=1.2, label="fpir, if independent"
             )
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
-        sizes = sorted({float(row[column]) for row in rows})
+        sizes = sorted({float(row["subjects"]) for row in rows})
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axes.minorticks_off()
-        axes.set_xlabel(f"{column} in the gallery")
+        axes.set_xlabel("subjects in the gallery")
         axes.set_ylabel("rate, with its interval")
         axes.legend(loc="best")
 
@@ -264,16 +243,6 @@ def _series(name: str, curve: Mapping[str, Any]) -> Plot:
 
     reading = "What each figure would be, were the server set otherwise; the dashed line is how it is set."
     return Plot(name.replace("_", " ").capitalize(), reading, _svg(draw))
-
-
-def _plain(name: str, curve: Mapping[str, Any]) -> Plot:
-    def draw(axes: Axes) -> None:
-        x, y = _points(curve)
-        axes.plot(x, y, color=_COLOURS[0])
-        axes.set_xlabel(curve.get("x_label", "x"))
-        axes.set_ylabel(curve.get("y_label", "y"))
-
-    return Plot(curve.get("label") or name.replace("_", " "), "", _svg(draw))
 
 
 def _points(curve: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-from evaluation.labels import LabelError, read_text
+from evaluation.labels import LabelError, need_folder, need_picture, read_text
 
 Role = Literal["gallery", "mated", "nonmated"]
 
@@ -68,10 +68,11 @@ def read_protocol(path: Path, images: Path) -> Protocol:
         images: the folder that the column image is relative to.
 
     Raises:
-        LabelError: a column is missing, a role is unknown, a field is empty, a picture is not there, nobody or
+        LabelError: a column is missing, a role is unknown, a field is empty, a picture cannot be read, nobody or
             nothing is to be enrolled or looked for, or a subject is among the wrong probes: the message says where.
     """
     rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    need_folder(images)
     try:
         if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
             raise LabelError(path, 1, f"has no column {', '.join(missing)}; role, subject and image are needed")
@@ -99,8 +100,7 @@ def _entry(path: Path, line: int, row: dict[str, str | None], images: Path) -> E
         if not value:
             raise LabelError(path, line, f"{name} is empty")
     picture = images / image
-    if not picture.is_file():
-        raise LabelError(path, line, f"there is no picture {picture}")
+    need_picture(path, line, picture)
     # The server compares ids after this normalisation, and answers them so.
     return Entry(role, unicodedata.normalize("NFC", subject), image, picture)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from evaluation.labels import LabelError
+from evaluation.labels import LabelError, need_utf8
 from evaluation.protocol import Entry, Protocol, Role
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
@@ -16,7 +15,7 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _NUMBER = re.compile(r"[ _.-]*\d+$")
 
 
-def read_folders(gallery: Path, probes: Path) -> tuple[Protocol, Path]:
+def read_folders(gallery: Path, probes: Path) -> Protocol:
     """Read a protocol that folders tell.
 
     ``gallery/NAME/...`` are pictures of the subject NAME, to be enrolled in the order of their paths.
@@ -25,40 +24,38 @@ def read_folders(gallery: Path, probes: Path) -> tuple[Protocol, Path]:
     what stands before a number: ``obama.jpg``, ``obama1.jpg`` and ``obama_0001.jpg`` of ``gallery/obama``. One that is
     called after nobody in the gallery is refused, for its name does not tell whether it is a stranger: it belongs in a
     folder. So is one that is called after two. Hidden files are passed over; any other file that is no picture is
-    refused.
+    refused. Pictures are called ``gallery/NAME/...`` and ``probes/...``, wherever the folders are.
 
     Args:
         gallery: the folder of those to be enrolled.
         probes: the folder of the probes.
 
-    Returns:
-        The protocol, and the folder that its pictures' paths are relative to: the one that both have in common.
-
     Raises:
-        LabelError: a folder has no picture, a picture's subject is not told, a file is none, or one of the two folders
-            lies in the other: the message names the path.
+        LabelError: a folder has no picture, a picture's subject is not told, a file is none or has a name that is not
+            UTF-8, or one of the two folders lies in the other: the message names the path.
     """
     enrolled, looked_for = gallery.resolve(), probes.resolve()
     if enrolled.is_relative_to(looked_for) or looked_for.is_relative_to(enrolled):
         raise LabelError(probes, None, f"the probes and the gallery {gallery} lie in each other")
-    root = Path(os.path.commonpath([enrolled, looked_for]))
     entries: list[Entry] = []
-    for path in _visible(enrolled):
+    for path in _visible(gallery):
         if not path.is_dir():
             raise LabelError(path, None, f"lies in no subject's folder: expected {gallery.name}/NAME/picture.jpg")
         subject = _normal(path.name)
-        entries += [Entry("gallery", subject, _name(picture, root), picture) for picture in _pictures(path)]
+        entries += [
+            Entry("gallery", subject, _name("gallery", picture, gallery), picture) for picture in _pictures(path)
+        ]
     subjects = {entry.subject for entry in entries}
     looked: list[Entry] = []
-    for path in _visible(looked_for):
+    for path in _visible(probes):
         subject = _normal(path.name) if path.is_dir() else _called_after(path, subjects)
         pictures = _pictures(path) if path.is_dir() else [path]
         role: Role = "mated" if subject in subjects else "nonmated"
-        looked += [Entry(role, subject, _name(picture, root), picture) for picture in pictures]
+        looked += [Entry(role, subject, _name("probes", picture, probes), picture) for picture in pictures]
     for folder, found in ((gallery, entries), (probes, looked)):
         if not found:
             raise LabelError(folder, None, "there are no pictures in it")
-    return Protocol(tuple(entries), tuple(looked)), root
+    return Protocol(tuple(entries), tuple(looked))
 
 
 def _called_after(path: Path, subjects: set[str]) -> str:
@@ -92,17 +89,20 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise LabelError(folder, None, f"cannot be read: {error.strerror}") from error
+    for path in found:
+        need_utf8(path)
+    return found
 
 
 def _no_picture() -> str:
     return f"is no picture ({', '.join(sorted(PICTURE_SUFFIXES))})"
 
 
-def _name(picture: Path, root: Path) -> str:
-    return picture.relative_to(root).as_posix()
+def _name(role: str, picture: Path, folder: Path) -> str:
+    return f"{role}/{picture.relative_to(folder).as_posix()}"
 
 
 def _normal(name: str) -> str:

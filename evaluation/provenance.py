@@ -6,37 +6,38 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evaluation.document import Report
-from evaluation.labels import LabelError
+from evaluation.labels import LabelError, need_utf8
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 _CPUINFO = Path("/proc/cpuinfo")
 _LIBRARIES = ("numpy",)
 
 
-def data_set(labels: Path | None, images: Path, names: Iterable[str]) -> Report:
+def data_set(labels: Path | None, pictures: Mapping[str, Path]) -> Report:
     """What was looked at: a digest over the labels and over all bytes of all pictures.
 
     Args:
         labels: their file, or a folder, of which all files count; ``None`` where there are none.
-        images: the folder of the pictures.
-        names: the pictures' paths in it; each counts once, and their order does not matter.
+        pictures: the files of the pictures by the names that they go by; their order does not matter.
 
     Raises:
-        LabelError: a file cannot be read.
+        LabelError: a file cannot be read, or has a name that is not UTF-8.
     """
     digest = hashlib.sha256()
+    if labels:
+        need_utf8(Path(labels.name))
     files = sorted(each for each in labels.rglob("*") if each.is_file()) if labels and labels.is_dir() else [labels]
     for file in files:
         if file is not None:
             digest.update(_sha256(file))
-    pictures = sorted(set(names))
-    for name in pictures:
-        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + _sha256(images / name))
+    for name, file in sorted(pictures.items()):
+        need_utf8(Path(name))
+        digest.update(name.encode("utf-8") + b"\0" + _sha256(file))
     return {"labels": labels.name if labels else "", "sha256": digest.hexdigest(), "pictures": len(pictures)}
 
 

@@ -105,10 +105,10 @@ class Folds:
     """Accuracy by the protocol of LFW: each fold judged at the threshold that is best on all others.
 
     The best threshold lies in the middle between the two neighbouring similarities; of several that are equally good
-    it is the highest.
+    it is the highest. None accepts a pair without a face.
 
     Args:
-        similarity: of each pair, shape ``(n,)``.
+        similarity: of each pair, shape ``(n,)``; :data:`NO_FACE` where there was none.
         same: whether it is of one person.
         folds: which fold it belongs to, 0 and up.
     """
@@ -119,11 +119,13 @@ class Folds:
         self._sign = np.where(same[self._order], 1, -1)
         self._members = [np.flatnonzero(folds[self._order] == fold) for fold in range(int(folds.max(initial=-1)) + 1)]
         self._ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], len(falling) > 0))
+        below = np.append(falling[self._ends][1:], -np.inf)
+        middles = (falling[self._ends] + below) / 2
+        has_face = falling[self._ends] != NO_FACE
+        self._ends, self._middles = self._ends[has_face], np.append(np.inf, middles[has_face])
         # How many members of each fold lie above each place where the order can be cut.
         cuts = np.append(-1, self._ends)
         self._reached = [np.searchsorted(each, cuts, side="right").astype(np.int32) for each in self._members]
-        below = np.append(falling[self._ends][1:], -np.inf)
-        self._middles = np.append(np.inf, (falling[self._ends] + below) / 2)
 
     def accuracies(self, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Each fold's accuracy and threshold; folds without a pair are left out.

@@ -72,7 +72,7 @@ def verification_report(pairs: Pairs, run: VerificationRun, *, threshold: np.flo
         threshold: by which the service decides.
         seed: of the bootstrap over identities.
     """
-    scored, same, similarity, a, b = _judged(pairs, run, threshold)
+    scored, same, _, a, b = _judged(pairs, run, threshold)
     subjects = np.array(pairs.subjects)
     people = Identities(pairs.subjects, seed=seed, rounds=rounds_of(len(same)))
     told = figures.bootstrapped_together(
@@ -111,7 +111,7 @@ def verification_report(pairs: Pairs, run: VerificationRun, *, threshold: np.flo
         "subjects": len(people),
         "identified_by": pairs.identified_by,
         "failed_to_detect": sum(reason == FACE_NOT_FOUND for reason in run.failures.values()),
-        "pairs_without_face": int((similarity == verification.NO_FACE).sum()),
+        **_incomparable(pairs, run),
         "verify_checked": run.checked,
         "verify_max_difference": float(f"{run.difference:.2g}"),
     }
@@ -191,6 +191,15 @@ def _judged(
     same, similarity = pairs.same[run.judged], run.similarity[run.judged]
     scored = Scored(same, similarity, similarity >= threshold, pairs.folds[run.judged])
     return scored, same, similarity, pairs.a[run.judged], pairs.b[run.judged]
+
+
+def _incomparable(pairs: Pairs, run: VerificationRun) -> dict[str, int]:
+    """Pairs that count as rejected: for want of a face, or because a picture was refused."""
+    without = {image for image, reason in run.failures.items() if reason == FACE_NOT_FOUND}
+    rejected = np.flatnonzero(run.judged & (run.similarity == verification.NO_FACE))
+    shown = [(pairs.images[pairs.a[pair]], pairs.images[pairs.b[pair]]) for pair in rejected.tolist()]
+    faceless = sum(not without.isdisjoint(images) for images in shown)
+    return {"pairs_without_face": faceless, "pairs_refused": len(shown) - faceless}
 
 
 def _bounded(name: str, figure: Figure, in_genuine: int, in_impostors: int) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
 from evaluation.pairs import Pairs
 from evaluation.verification import NO_FACE
 from facet import CENTRAL, AsyncClient, FacetError, picture
+from facet.requests import verify_request
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest
 
 FACE_NOT_FOUND = "FACE_NOT_FOUND"
@@ -75,17 +76,16 @@ async def run_verification(
 
     Raises:
         FacetError: the server went away before it answered anything.
-        OSError: a picture cannot be read.
     """
 
     async def embed(look: _Look) -> NDArray[np.float32] | str:
-        request = AnalyzeFacesRequest(
-            picture=picture(images / pairs.images[look.image]),
-            face=CENTRAL,
-            include_embeddings=True,
-            embed_as_templates=look.as_template,
-        )
         try:
+            request = AnalyzeFacesRequest(
+                picture=picture(images / pairs.images[look.image]),
+                face=CENTRAL,
+                include_embeddings=True,
+                embed_as_templates=look.as_template,
+            )
             answer = await patiently(lambda: client.recognition.AnalyzeFaces(request))
         except OF_ONE_ITEM as error:
             return reason_of(error)
@@ -104,17 +104,23 @@ async def run_verification(
             embedded[wanted[position]] = answer
     judged = _reached(pairs, [wanted[position] for position in found.by_item])
     similarity = _compare(pairs, embedded)
-    checks = [] if found.stopped else _checks(pairs)
-    difference = 0.0
-    try:
-        for pair in checks:
+    if found.stopped:
+        return VerificationRun(similarity, judged, failures, 0, 0.0, replace(found.stopped, of=looks(pairs)))
+    checked, difference, stopped = 0, 0.0, None
+    for done, pair in enumerate(_checks(pairs), len(wanted)):
+        try:
             answered = await _verify(client, pairs, images, pair)
-            difference = max(difference, _difference(answered, float(similarity[pair])))
+        except OSError:  # gone since it was embedded: the pair is compared, and not checked
             advance()
-    except FacetError as error:
-        stopped = Stopped(f"Verify of {pairs.images[pairs.a[pair]]}", len(wanted), len(wanted), reason_of(error))
-        return VerificationRun(similarity, judged, failures, checks.index(pair), difference, stopped)
-    return VerificationRun(similarity, judged, failures, len(checks), difference, found.stopped)
+            continue
+        except FacetError as error:
+            at = f"Verify of {pairs.images[pairs.a[pair]]}"
+            stopped = Stopped(at, done, looks(pairs), reason_of(error))
+            break
+        checked += 1
+        difference = max(difference, _difference(answered, float(similarity[pair])))
+        advance()
+    return VerificationRun(similarity, judged, failures, checked, difference, stopped)
 
 
 def _looks(pairs: Pairs) -> list[_Look]:
@@ -156,10 +162,16 @@ def _compare(pairs: Pairs, embedded: dict[_Look, NDArray[np.float32]]) -> NDArra
 
 
 async def _verify(client: AsyncClient, pairs: Pairs, images: Path, pair: int) -> float | None:
-    """The similarity that Verify answers; ``None`` where it refuses."""
+    """The similarity that Verify answers; ``None`` where it refuses.
+
+    Raises:
+        FacetError: the server went away.
+        OSError: a picture cannot be read any more.
+    """
     reference, probe = (images / pairs.images[at[pair]] for at in (pairs.a, pairs.b))
+    request = verify_request(reference, probe, reference_face=CENTRAL, probe_face=CENTRAL)
     try:
-        answer = await patiently(lambda: client.verify(reference, probe, reference_face=CENTRAL, probe_face=CENTRAL))
+        answer = await patiently(lambda: client.recognition.Verify(request))
     except OF_ONE_ITEM:
         return None
     return answer.similarity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evaluation.labelled import LabelledPicture, labelled
-from evaluation.labels import LabelError, read_text
+from evaluation.labels import MOST_PIXELS, LabelError, read_text
 
 _VALUES = 10
 _INVALID = 7
@@ -45,7 +45,7 @@ def read_wider(path: Path) -> list[LabelledPicture]:
 
 def _face(path: Path, lines: list[str], at: int) -> list[int]:
     values = _numbers(lines[at]) if at < len(lines) else None
-    if values is None or len(values) != _VALUES or values[2] < 0 or values[3] < 0:
+    if values is None or len(values) != _VALUES or min(values[2:4]) < 0 or max(map(abs, values)) > MOST_PIXELS:
         found = repr(lines[at].strip()) if at < len(lines) else "the end of the file"
         raise LabelError(
             path,

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.labelled import LabelledPicture, LabelledSet, labelled
-from evaluation.labels import LabelError, read_text
+from evaluation.labels import LabelError, need_utf8, read_text
 from runtime.pictures import PictureError, read_header
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """Of files that are taken for pictures."""
 
 _NOT_LABELS = "classes.txt"
+_MOST_CLASSES = 1_000_000
 _SLACK = 0.01
 _UNREADABLE = (640, 640)
 _TRANSPOSED = 5
@@ -23,8 +24,9 @@ def read_yolo(labels: Path, images: Path, class_names: Sequence[str] | None = No
     """Read labels: ``class cx cy w h``, the numbers relative to the upright picture.
 
     The pictures are all in the folder, by name; the file of ``a/b.jpg`` is ``a/b.txt``. A picture without a file has
-    no objects. As its server does not judge a picture that cannot be read, such a one counts with all its objects as
-    missed; they are placed as if it were of 640 by 640 pixels.
+    no objects; a file without a picture stands for one that is missing. As a picture that cannot be read, or is
+    missing, is judged by no server, it counts with all its objects as missed; they are placed as if it were of 640 by
+    640 pixels.
 
     Args:
         labels: the folder of the labels. A file ``classes.txt`` in it is none.
@@ -32,25 +34,29 @@ def read_yolo(labels: Path, images: Path, class_names: Sequence[str] | None = No
         class_names: in the order of the classes' numbers; ``None`` where the server's are to be taken.
 
     Raises:
-        LabelError: a file cannot be read, a line is not what it should be, or a class has no name: the message says
-            where. Or two pictures have the same file of labels.
+        LabelError: a file cannot be read or has a name that is not UTF-8, a line is not what it should be, or a class
+            has no name: the message says where. Or two pictures have the same file of labels.
     """
     pictures: dict[Path, Path] = {}
     for each in sorted(images.rglob("*")):
         if each.suffix.lower() in SUFFIXES and each.is_file():
+            need_utf8(each)
             name = each.relative_to(images)
             if (other := pictures.setdefault(name.with_suffix(".txt"), name)) != name:
                 raise LabelError(labels, None, f"has one file for two pictures, {other} and {name}")
     files = {each.relative_to(labels) for each in labels.rglob("*.txt") if each.name != _NOT_LABELS}
+    missing = sorted(files - pictures.keys())
     read = []
     for file, name in pictures.items():
         rows = _rows(labels / file, class_names) if file in files else []
         read.append(_labelled(name, rows, images))
-    missing = tuple(file.as_posix() for file in sorted(files - pictures.keys()))
+    for file in missing:
+        need_utf8(labels / file)
+        read.append(_labelled(file, _rows(labels / file, class_names), images))
     return LabelledSet(
         tuple(read),
         None if class_names is None else tuple(class_names),
-        missing=missing,
+        missing=tuple(file.as_posix() for file in missing),
         unlabelled=len(pictures.keys() - files),
     )
 
@@ -70,7 +76,7 @@ def _row(path: Path, number: int, line: str, class_names: Sequence[str] | None) 
     except ValueError:
         chosen, values = -1, []
     good = len(values) == 4 and all(math.isfinite(value) and -_SLACK <= value <= 1 + _SLACK for value in values)
-    if chosen < 0 or not good or min(values[2:]) < 0:
+    if not 0 <= chosen < _MOST_CLASSES or not good or min(values[2:]) < 0:
         problem = f"expected an object, class cx cy w h with the last four in [0, 1], found {line.strip()[:80]!r}"
         raise LabelError(path, number, problem)
     if class_names is not None and chosen >= len(class_names):
@@ -79,7 +85,7 @@ def _row(path: Path, number: int, line: str, class_names: Sequence[str] | None) 
 
 
 def _labelled(name: Path, rows: Sequence[tuple[int, list[float]]], images: Path) -> LabelledPicture:
-    width, height = _size(images / name) if rows else _UNREADABLE
+    width, height = _size(images / name) if rows and name.suffix.lower() in SUFFIXES else _UNREADABLE
     boxes = [
         ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
         for _, (x, y, w, h) in rows

@@ -84,9 +84,12 @@ def compare_all(segments: Sequence[Segment], probes: NDArray[np.float32]) -> Ite
     scores = _products(probes, segment.vectors[: segment.count])
     # Read after the product: a row that was zeroed before has had its code marked dead before that.
     codes = segment.codes[: segment.count].copy()
-    living = np.flatnonzero(codes != DEAD)
-    for of_probe in scores:
-        yield Scored(living, codes[living], of_probe[living])
+    is_living = codes != DEAD
+    if is_living.all():
+        yield from (Scored(np.arange(codes.size), codes, of_probe) for of_probe in scores)
+        return
+    living = np.flatnonzero(is_living)
+    yield from (Scored(living, codes[living], of_probe[living]) for of_probe in scores)
 
 
 def compare_nearest(

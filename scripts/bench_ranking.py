@@ -26,6 +26,10 @@ from service.config import Config, ModelsConfig
 from service.engine import Engine
 
 FPIR = 0.01
+LEAST_NONMATED = round(2 / FPIR)
+"""Non-mated probes that a set must have: in either half one may be taken for somebody."""
+LEAST_SUBJECTS = 20
+"""Enrolled people, and mated probes, that it must have for models to learn from."""
 PLAIN = "similarity"
 _LFW = Path(__file__).resolve().parents[2] / "shared" / "data" / "lfw"
 
@@ -106,11 +110,15 @@ def ranking(
     The people are halved at random, several times. Each half has a gallery of its own, is trained on once and judged
     on once: nobody is in both. Models see the best candidate of a search: its similarity, the margin to the runner-up,
     the quality of probe and templates, the number of templates. The interval is a paired bootstrap over people.
+    A set needs 200 non-mated probes, and 20 people who are enrolled and have mated ones.
     """
     if importlib.util.find_spec("sklearn") is None:
         console.fail("the models need scikit-learn: pip install scikit-learn")
     try:
-        measured = compare(_embed(protocol, images), splits)
+        faces = _embed(protocol, images)
+        if too_small := smallness(faces):
+            console.fail(f"{protocol}: {too_small}")
+        measured = compare(faces, splits)
     except LabelError as error:
         console.fail(str(error), console.USAGE)
     except (ModelError, PictureError, OSError) as error:
@@ -119,6 +127,19 @@ def ranking(
         console.print_json({"fpir": FPIR, "splits": splits, "rankings": [asdict(each) for each in measured]})
     else:
         _print(measured, splits)
+
+
+def smallness(faces: Set) -> str:
+    """Why a set is too small to be halved, learned from and judged by; empty where it is not."""
+    enrolled = {face.entry.subject for face in faces.gallery}
+    mated = {face.entry.subject for face in faces.probes} & enrolled
+    nonmated = sum(face.entry.subject not in enrolled for face in faces.probes)
+    if nonmated < LEAST_NONMATED or len(mated) < LEAST_SUBJECTS:
+        there = (
+            f"{nonmated} non-mated probes and {len(mated)} enrolled people with mated ones, in which a face is found"
+        )
+        return f"has {there}; at least {LEAST_NONMATED} and {LEAST_SUBJECTS} are needed"
+    return ""
 
 
 def compare(faces: Set, splits: int) -> list[Ranking]:
@@ -148,12 +169,12 @@ def compare(faces: Set, splits: int) -> list[Ranking]:
 
 def _ranking(name: str, fnirs: dict[str, list[float]], resampled: dict[str, list[NDArray[np.float64]]]) -> Ranking:
     differences = np.array(fnirs[name]) - np.array(fnirs[PLAIN])
-    rounds = np.mean(resampled[name], axis=0) - np.mean(resampled[PLAIN], axis=0)
-    low, high = np.percentile(rounds, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    rounds = np.nanmean(resampled[name], axis=0) - np.nanmean(resampled[PLAIN], axis=0)
+    low, high = np.nanpercentile(rounds, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
     return Ranking(
         scorer=name,
-        fnir=float(np.mean(fnirs[name])),
-        difference=float(differences.mean()),
+        fnir=float(np.nanmean(fnirs[name])),
+        difference=float(np.nanmean(differences)),
         low=float(low),
         high=float(high),
         splits_better=int((differences < 0).sum()),
@@ -271,6 +292,8 @@ def _embed(protocol: Path, images: Path) -> Set:
 
 def similarities(gallery: Sequence[EmbeddedFace], probes: Sequence[EmbeddedFace]) -> Set:
     """Compare every probe with every template."""
+    if not gallery or not probes:
+        return Set(gallery, probes, np.empty((len(probes), len(gallery)), np.float32))
     templates = np.stack([face.embedding for face in gallery])
     return Set(gallery, probes, np.stack([face.embedding for face in probes]) @ templates.T)
 

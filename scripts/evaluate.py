@@ -23,8 +23,9 @@ def main() -> None:
     started for the purpose. With [b]--json[/b] every command prints one JSON object, with [b]--report[/b] it writes
     the same and a page with plots to a folder.
 
-    Exit code: 0 done; 1 something failed, as pictures that were refused (the figures count them as missed), a server
-    that went away (the figures are of what was done before) or a [b]--require[/b] that is not met; 2 bad usage.
+    Exit code: 0 done; 1 something failed, as labels or pictures that are missing or wrong (the message names file and
+    line), pictures that were refused (the figures count them as missed), a server that went away (the figures are of
+    what was done before) or a [b]--require[/b] that is not met; 2 flags that are wrong, or contradict each other.
     """
 
 

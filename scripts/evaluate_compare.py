@@ -17,7 +17,8 @@ from scripts import console
 from scripts.console import AsJson
 from scripts.evaluating import REPORT_JSON, shown
 
-_COLOURS = {"better": "green", "worse": "red"}
+_COLOURS = {"better": "green", "worse": "red", "lost": "red"}
+_FAILING = {"worse": "worse beyond chance", "lost": "without a value in B"}
 _DIGITS = 5
 
 ReportFile = typer.Argument(help="report.json of --report, its folder, or what --json printed.", show_default=False)
@@ -30,7 +31,10 @@ def compare(
         bool, typer.Option("--different-sets", help="Compare figures of different sets; no intervals then.")
     ] = False,
     fail_if_worse: Annotated[
-        bool, typer.Option("--fail-if-worse", help="Exit code 1 where a figure of B is worse beyond chance.")
+        bool,
+        typer.Option(
+            "--fail-if-worse", help="Exit code 1 where a figure of B is worse beyond chance, or has no value."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,15 +48,19 @@ def compare(
         found = compared(first, second, different_sets=different_sets)
     except Incomparable as error:
         console.fail(f"{a} and {b} cannot be compared: {error}", console.USAGE)
-    except (KeyError, TypeError, IndexError, AttributeError):
-        console.fail(f"{a} or {b} is no report of evaluate.py, or of another version", console.USAGE)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError):
+        console.fail(f"{a} or {b} is no report of evaluate.py, or of another version")
     if as_json:
         console.print_json(found)
     else:
         _show(found)
-    worse = [each["name"] for each in found["figures"] if each["verdict"] == "worse"]
-    if worse and fail_if_worse:
-        console.fail(f"worse beyond chance: {', '.join(worse)}")
+    if fail_if_worse:
+        problems = []
+        for verdict, what in _FAILING.items():
+            if names := [each["name"] for each in found["figures"] if each["verdict"] == verdict]:
+                problems.append(f"{what}: {', '.join(names)}")
+        if problems:
+            console.fail("; ".join(problems))
 
 
 def _read(path: Path) -> Report:
@@ -60,13 +68,13 @@ def _read(path: Path) -> Report:
     try:
         read = json.loads(file.read_text("utf-8"))
     except OSError as error:
-        console.fail(f"cannot read {file}: {error.strerror}", console.USAGE)
+        console.fail(f"cannot read {file}: {error.strerror}")
     except UnicodeDecodeError as error:
-        console.fail(f"{file} is not UTF-8 text (byte {error.start})", console.USAGE)
+        console.fail(f"{file} is not UTF-8 text (byte {error.start})")
     except json.JSONDecodeError as error:
-        console.fail(f"{file}, line {error.lineno}: is not JSON: {error.msg}", console.USAGE)
+        console.fail(f"{file}, line {error.lineno}: is not JSON: {error.msg}")
     if not isinstance(read, dict) or "kind" not in read or "provenance" not in read:
-        console.fail(f"{file} is no report of evaluate.py", console.USAGE)
+        console.fail(f"{file} is no report of evaluate.py")
     report: Report = read
     return report
 

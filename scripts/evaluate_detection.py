@@ -52,9 +52,7 @@ def detection(
     labels: Annotated[
         Path,
         typer.Option(
-            help="Labels: WIDER FACE's text, COCO's JSON, or a folder of YOLO's text files.",
-            exists=True,
-            show_default=False,
+            help="Labels: WIDER FACE's text, COCO's JSON, or a folder of YOLO's text files.", show_default=False
         ),
     ],
     images: Images,
@@ -72,11 +70,15 @@ def detection(
     names: Annotated[
         Path | None,
         typer.Option(
-            help="The names of YOLO's classes: data.yaml, or a text file of a name a line. Else: the server's.",
-            exists=True,
-            dir_okay=False,
+            help="The names of YOLO's classes: data.yaml, or a text file of a name a line. Else: the server's."
         ),
     ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing", help="Leave out pictures that the labels list and the folder does not have: a subset."
+        ),
+    ] = False,
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
@@ -96,7 +98,8 @@ def detection(
 ) -> None:
     """Are the faces, or the objects, found? Precision and recall at the deployed score, and average precision.
 
-    Pictures that the labels list and the folder does not have are left out, and their number is told.
+    A picture that is refused, or that the labels list and the folder does not have, counts with all that is labelled
+    in it as missed.
     """
     out = evaluating.output(as_json, report, require)
     if not average_precision.is_available():
@@ -105,8 +108,10 @@ def detection(
     if names and kind != "yolo":
         console.fail("--names is for YOLO's labels: the others name their classes themselves", console.USAGE)
     listed = evaluating.labels(lambda: detection_set.read_set(labels, kind, images, names))
-    pictures = [each.image for each in listed.pictures]
-    data = evaluating.labels(lambda: data_set(labels, images, pictures))
+    pictures = {each.image: images / each.image for each in listed.there().pictures}
+    data = evaluating.labels(lambda: data_set(labels, pictures))
+    if allow_missing:
+        listed = listed.there()
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
 
     async def measure(client: AsyncClient, advance: Advance) -> _Run:
@@ -118,7 +123,7 @@ def detection(
         return _Run(what, labelled, deployed, least, answers)
 
     target = evaluating.Target(address, token, root_certificates)
-    done = evaluating.labels(lambda: evaluating.measured(target, "Looking", len(pictures), measure))
+    done = evaluating.labels(lambda: evaluating.measured(target, "Looking", len(listed.pictures), measure))
     run = done.run
     asked = list(run.answers.by_item.values())
     overlap = IOUS[run.task] if iou is None else iou
@@ -135,7 +140,13 @@ def detection(
         mistakes=mistakes,
     )
     missing = {"images_missing": len(listed.missing), "images_unlabelled": listed.unlabelled, "iou": overlap}
-    configuration = {"format": kind, "task": run.task, "classes": run.labelled.class_names, "iou": overlap}
+    configuration = {
+        "format": kind,
+        "allow_missing": allow_missing,
+        "task": run.task,
+        "classes": run.labelled.class_names,
+        "iou": overlap,
+    }
     origin = provenance(done.info, data=data, configuration=configuration | {"min_score": run.min_score}, seed=seed)
     origin["software"]["evaluation"]["pycocotools"] = importlib.metadata.version("pycocotools")
     built = document(
@@ -150,7 +161,7 @@ def detection(
         provenance=origin,
         times=done.times,
     )
-    evaluating.finish(built, out, images, _show, problems=_nothing_to_find(built))
+    evaluating.finish(built, out, pictures, _show, problems=_nothing_to_find(built))
 
 
 def _to_judge(
@@ -196,7 +207,7 @@ def _rows(report: Report) -> Iterator[Row]:
     yield "true_positives", str(report["true_positives"]), f"answered {task} that match a labelled one"
     yield "false_positives", str(report["false_positives"]), "that match none, or one that was matched already"
     yield "ignored", str(report["ignored"]), f"on {_ignored(task)}: counted neither way"
-    yield "false_positives_per_image", f"{report['false_positives_per_image']:.3f}", ""
+    yield "false_positives_per_image", shown(report["false_positives_per_image"]), ""
     yield "images", str(report["images"]), f"matched at an IoU of {report['iou']:g}"
     yield "images_missing", str(report["images_missing"]), "listed by the labels, but not in the folder"
     if report["images_unlabelled"]:

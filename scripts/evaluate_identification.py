@@ -27,23 +27,17 @@ def identification(
         Path | None,
         typer.Option(
             help="CSV with the columns role (gallery, mated, nonmated), subject, image; needs --images.",
-            exists=True,
-            dir_okay=False,
             show_default=False,
         ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(
-            help="The folder that the pictures of --protocol are in.", exists=True, file_okay=False, show_default=False
-        ),
+        typer.Option(help="The folder that the pictures of --protocol are in.", show_default=False),
     ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(
             help="Instead of --protocol: a folder with a folder of pictures a subject, to be enrolled.",
-            exists=True,
-            file_okay=False,
             show_default=False,
         ),
     ] = None,
@@ -52,8 +46,6 @@ def identification(
         typer.Option(
             help="With --gallery: a folder with a folder a person, to be looked for; those whom --gallery does not "
             "have are non-mated. Pictures that lie loose are of the subject that they are called after.",
-            exists=True,
-            file_okay=False,
             show_default=False,
         ),
     ] = None,
@@ -87,9 +79,9 @@ def identification(
     Everybody of the protocol is enrolled and looked for; whoever is refused or not found counts as missed.
     """
     out = evaluating.output(as_json, report, require)
-    labelled, folder = evaluating.labels(lambda: _labelled(protocol, images, gallery, probes))
-    pictures = [entry.image for entry in (*labelled.gallery, *labelled.probes)]
-    data = evaluating.labels(lambda: data_set(protocol, folder, pictures))
+    labelled = evaluating.labels(lambda: _labelled(protocol, images, gallery, probes))
+    pictures = {entry.image: entry.path for entry in (*labelled.gallery, *labelled.probes)}
+    data = evaluating.labels(lambda: data_set(protocol, pictures))
     labelled = labelled.at_most(max_templates)
 
     async def measure(client: AsyncClient, advance: Advance) -> IdentificationRun:
@@ -113,8 +105,6 @@ def identification(
         "max_templates": max_templates,
     }
     built = IdentificationReport(labelled, done.run, seed=seed)
-    if done.run.left_behind:
-        console.err.print(f"the gallery {done.run.left_behind} could not be deleted", soft_wrap=True)
     evaluating.finish(
         document(
             "identification",
@@ -129,17 +119,16 @@ def identification(
             times=done.times,
         ),
         out,
-        folder,
+        pictures,
         _show,
+        problems=evaluating.left_behind(done.run.left_behind),
     )
 
 
-def _labelled(
-    protocol: Path | None, images: Path | None, gallery: Path | None, probes: Path | None
-) -> tuple[Protocol, Path]:
-    """The protocol, and the folder that its pictures are named from; exits where the flags say neither or both."""
+def _labelled(protocol: Path | None, images: Path | None, gallery: Path | None, probes: Path | None) -> Protocol:
+    """The protocol; exits where the flags say neither or both."""
     if protocol and images and not gallery and not probes:
-        return read_protocol(protocol, images), images
+        return read_protocol(protocol, images)
     if not (gallery and probes) or protocol or images:
         console.fail("name the set: --protocol with --images, or --gallery with --probes", console.USAGE)
     return read_folders(gallery, probes)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from evaluation.document import Report, document
+from evaluation.labels import LabelError, need_folder
 from evaluation.latency import PERCENTILES, curves, latency_report, stages_table
 from evaluation.latency_run import LatencyRun, run_latency
 from evaluation.provenance import data_set, provenance
@@ -54,16 +56,13 @@ def latency(
     out = evaluating.output(as_json, report, require)
     if gallery and (method is Called.ANALYZE or not address):
         console.fail("--gallery is for identify, and needs a running server: --address", console.USAGE)
-    names = [str(path.relative_to(images).as_posix()) for path in find_pictures([images])]
-    if not names:
-        console.fail(f"there are no pictures in {images}", console.USAGE)
-    data = evaluating.labels(lambda: data_set(None, images, names))
+    pictures = evaluating.labels(lambda: _pictures(images))
+    data = evaluating.labels(lambda: data_set(None, pictures))
 
     async def measure(client: AsyncClient, advance: Advance) -> LatencyRun:
         return await run_latency(
             client,
-            images,
-            names,
+            pictures,
             method=method.value,
             gallery=gallery,
             rounds=rounds,
@@ -72,7 +71,7 @@ def latency(
         )
 
     target = evaluating.Target(address, token, root_certificates)
-    done = evaluating.measured(target, "Timing calls", rounds * len(names), measure)
+    done = evaluating.measured(target, "Timing calls", rounds * len(pictures), measure)
     run = done.run
     flags = {"method": method.value, "gallery": gallery or "", "rounds": rounds, "clients": clients}
     built = document(
@@ -85,7 +84,16 @@ def latency(
         provenance=provenance(done.info, data=data, configuration=flags),
         times=done.times,
     )
-    evaluating.finish(built, out, images, _show)
+    evaluating.finish(built, out, pictures, _show, problems=evaluating.left_behind(run.left_behind))
+
+
+def _pictures(images: Path) -> dict[str, Path]:
+    """The pictures of a folder by their paths in it."""
+    need_folder(images)
+    found = {path.relative_to(images).as_posix(): path for path in find_pictures([images])}
+    if not found:
+        raise LabelError(images, None, "there are no pictures in it")
+    return found
 
 
 def _show(report: Report) -> None:
@@ -102,7 +110,7 @@ def _rows(report: Report) -> Iterator[Row]:
         figure = report[f"p{percent}_ms"]
         meaning = f"milliseconds that {percent} % of the calls do not exceed"
         yield f"p{percent}_ms", shown(figure, _DIGITS), figure.get("note") or meaning
-    yield "mean_ms", shown(report["mean_ms"], _DIGITS), "on average"
+    yield "mean_ms", shown(report["mean_ms"], _DIGITS), report["mean_ms"].get("note") or "on average"
     yield "calls_per_second", shown(report["calls_per_second"], _DIGITS), "over all clients"
     settings = report["provenance"]["configuration"]
     yield "calls", str(report["calls"]), f"{settings['method']}, {settings['clients']} at a time"

@@ -28,8 +28,6 @@ def verification(
         typer.Option(
             help="CSV with the columns image_a, image_b, same (1 or 0); optionally fold, subject_a, subject_b. Or "
             "LFW's own pairs.txt.",
-            exists=True,
-            dir_okay=False,
             show_default=False,
         ),
     ],
@@ -49,7 +47,8 @@ def verification(
     """
     out = evaluating.output(as_json, report, require)
     labelled = evaluating.labels(lambda: read_pairs(pairs, images))
-    data = evaluating.labels(lambda: data_set(pairs, images, labelled.images))
+    pictures = {name: images / name for name in labelled.images}
+    data = evaluating.labels(lambda: data_set(pairs, pictures))
 
     async def measure(client: AsyncClient, advance: Advance) -> VerificationRun:
         return await run_verification(client, labelled, images, advance=advance)
@@ -70,7 +69,7 @@ def verification(
         provenance=provenance(done.info, data=data, configuration={"face": "central"}, seed=seed),
         times=done.times,
     )
-    evaluating.finish(built, out, images, _show, problems=_differing(run))
+    evaluating.finish(built, out, pictures, _show, problems=_differing(run))
 
 
 def _differing(run: VerificationRun) -> Iterator[str]:
@@ -116,6 +115,8 @@ def _rows(report: Report) -> Iterator[Row]:
     yield "  f1", shown(report["f1"]), "harmonic mean of the two"
     yield "failed_to_detect", str(report["failed_to_detect"]), f"of {report['images']} pictures show no face"
     yield "pairs_without_face", str(report["pairs_without_face"]), "counted as rejected"
+    if refused := report["pairs_refused"]:
+        yield "pairs_refused", str(refused), "counted as rejected, because a picture was refused"
     yield "subjects", str(report["subjects"]), f"by {report['identified_by']}; intervals are over them"
     yield (
         "verify_max_difference",

@@ -17,7 +17,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.document import Report
+from evaluation.document import Report, ending, uncounted
 from evaluation.gate import Requirement, requirement
 from evaluation.html import render
 from evaluation.labels import LabelError
@@ -37,9 +37,7 @@ ServerAddress = Annotated[
     str | None,
     typer.Option("--address", help="A running server, host:port. Without it: one of its own, with default settings."),
 ]
-Images = Annotated[
-    Path, typer.Option(help="The folder of the pictures.", exists=True, file_okay=False, show_default=False)
-]
+Images = Annotated[Path, typer.Option(help="The folder of the pictures.", show_default=False)]
 Seed = Annotated[int, typer.Option(min=0, help="Of the resampling by which intervals are found.")]
 Mistakes = Annotated[int, typer.Option(min=0, help="How many of the worst mistakes of each kind to list.")]
 ReportFolder = Annotated[
@@ -108,11 +106,11 @@ def output(as_json: bool, report: Path | None, require: Iterable[str] | None) ->
 
 
 def labels(read: Callable[[], R]) -> R:
-    """Read labels; exits with a usage error that names file and line where they cannot be used."""
+    """Read labels; exits with a message that names file and line where they cannot be used."""
     try:
         return read()
     except LabelError as error:
-        console.fail(str(error), console.USAGE)
+        console.fail(str(error))
 
 
 def measured(
@@ -145,8 +143,6 @@ def measured(
             run, info = asyncio.run(connected(address, lambda: bar.advance(bar.task_ids[0])))
         except FacetError as error:
             console.fail(console.explained(error, address))
-        except OSError as error:
-            console.fail(f"cannot read {error.filename}: {error.strerror}")
     times = {"date": date.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - start, 1)}
     return Measured(run, info, times)
 
@@ -154,7 +150,7 @@ def measured(
 def finish(
     document: Report,
     out: Output,
-    images: Path | None,
+    pictures: Mapping[str, Path],
     show: Callable[[Report], None],
     *,
     problems: Iterable[str] = (),
@@ -164,12 +160,12 @@ def finish(
     Args:
         document: see :func:`evaluation.document.document`.
         out: where to.
-        images: the folder of its pictures, for those that the report shows.
+        pictures: the files of its pictures by their names, for those that the report shows.
         show: prints it for eyes.
         problems: what else failed, a line each.
     """
     if out.report:
-        _write(document, out.report, images)
+        _write(document, out.report, pictures)
     if out.as_json:
         console.print_json(document)
     else:
@@ -179,6 +175,12 @@ def finish(
         console.err.print(Text(problem, "red"), soft_wrap=True)
     if failed:
         raise typer.Exit(console.FAILED)
+
+
+def left_behind(gallery: str) -> Iterable[str]:
+    """What there is to tell of the gallery that a run made, where it could not be deleted: it is left to the caller."""
+    if gallery:
+        yield f"the gallery {gallery} could not be deleted"
 
 
 def print_figures(title: str, rows: Iterable[Row]) -> None:
@@ -210,24 +212,21 @@ def _problems(document: Report, requirements: Iterable[Requirement]) -> Iterable
     for each in refused:
         yield f"refused: {each['image']}: {each['reason']}"
     if refused:
-        yield f"{len(refused)} pictures were refused; the figures count them as missed"
+        yield f"{len(refused)} pictures were refused; {uncounted(document)}"
     if document["partial"]:
-        yield (
-            f"the server went away at {document['stopped_at']}: "
-            f"the figures are of the {document['done']} of {document['of']} that were done before"
-        )
+        yield ending(document)
     for each in requirements:
         if failure := each.failure(document):
             yield f"not met: {failure}"
 
 
-def _write(document: Report, folder: Path, images: Path | None) -> None:
+def _write(document: Report, folder: Path, pictures: Mapping[str, Path]) -> None:
     lines = (
         f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
         for name, value in document.items()
     )
     try:
         (folder / REPORT_JSON).write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
-        (folder / REPORT_HTML).write_text(render(document, images), "utf-8")
+        (folder / REPORT_HTML).write_text(render(document, pictures), "utf-8")
     except OSError as error:
         console.fail(f"cannot write to {folder}: {error.strerror}")

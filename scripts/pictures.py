@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from facet import Client
 from facet.v1.server_service_pb2 import GetServerInfoRequest
@@ -39,13 +43,14 @@ def read(path: Path, most: int) -> bytes:
     Raises:
         Unsendable: the file cannot be read, or is larger.
     """
-    try:
-        size = path.stat().st_size
-        if size > most:
-            raise Unsendable("FILE_TOO_LARGE", f"{size} bytes, the server takes {most}")
-        return path.read_bytes()
-    except OSError as error:
-        raise Unsendable("CANNOT_READ", error.strerror or str(error)) from error
+    with _opened(path, most) as file:
+        return file.read()
+
+
+def check(path: Path, most: int) -> None:
+    """See whether :func:`read` would answer; raises what it raises."""
+    with _opened(path, most):
+        pass
 
 
 def find_pictures(sources: list[Path]) -> list[Path]:
@@ -62,3 +67,15 @@ def find_pictures(sources: list[Path]) -> list[Path]:
         else:
             console.fail(f"there is no file or folder {source}", console.USAGE)
     return found
+
+
+@contextmanager
+def _opened(path: Path, most: int) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise Unsendable("FILE_TOO_LARGE", f"{size} bytes, the server takes {most}")
+            yield file
+    except OSError as error:
+        raise Unsendable("CANNOT_READ", error.strerror or str(error)) from error

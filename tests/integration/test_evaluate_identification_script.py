@@ -147,7 +147,15 @@ def test_folders_are_a_protocol_of_which_only_the_first_pictures_are_enrolled(
     one = json.loads(done.stdout)
     assert (one["gallery"], one["templates"], value(one, "recall")) == (1, 1, 0.0)
     assert one["provenance"]["data_set"] == both["provenance"]["data_set"]
-    assert [each["image"] for each in one["items"]] == ["test/somebody/1.jpg", "test/yao3.png"]
+    assert [each["image"] for each in one["items"]] == ["probes/somebody/1.jpg", "probes/yao3.png"]
+    misses = [(each["image"], each["mate_image"]) for each in one["mistakes"]["misses"]]
+    assert misses == [("probes/yao3.png", "gallery/yao/1.jpg")]
+    done = run(*arguments, "--max-templates", 1, "--report", tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert page.count("data:image/jpeg") == 4
+    for text in (page, done.stdout):
+        assert str(tmp_path) not in text
+        assert tmp_path.name not in text
 
 
 def test_a_server_of_its_own_is_started_and_tables_are_printed(run: Run, images: Path, tmp_path: Path) -> None:
@@ -183,13 +191,16 @@ def test_a_picture_that_is_refused_counts_as_missed_and_fails_the_run(
     [
         (["gallery,Yao Ming,yaoming.jpg", "probe,Yao Ming,gdp.jpg"], "line 3: role is 'probe'"),
         (["gallery,Yao Ming,nowhere.jpg"], "line 2: there is no picture"),
+        (["gallery,Yao Ming,."], "line 2: cannot read the picture"),
         (["gallery,Yao Ming,yaoming.jpg", "mated,Bo,gdp.jpg"], "line 3: 'Bo' is a mated probe"),
     ],
 )
-def test_a_wrong_protocol_is_bad_usage(run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str) -> None:
+def test_a_wrong_protocol_fails_with_file_and_line(
+    run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str
+) -> None:
     path = protocol(tmp_path, *lines)
     done = run("--protocol", path, "--images", images)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert f"{path}, {problem}" in done.stderr
 
 

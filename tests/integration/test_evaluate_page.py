@@ -32,6 +32,7 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update", "--disable-extensions", "--hide-scrollbars"),
     *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--window-size=1200,2600"),
 )
+HOSTILE = """<img src=x onerror="alert('1')"></span>.png"""
 PROVENANCE = {
     "models": {"embedding": {"name": "w600k_mbf.onnx", "sha256": "9cc6", "head": "arcface"}},
     "contract": "be16",
@@ -66,7 +67,10 @@ PARTS: dict[str, dict[str, Any]] = {
                 for size in (10, 100, 1000)
             ]
         },
-        "mistakes": {"misses": [{"image": "a.png", "candidate_image": "a.png", "mate_image": None, "similarity": 0.1}]},
+        "mistakes": {
+            "misses": [{"image": "a.png", "candidate_image": "c.png", "mate_image": "b.png", "similarity": 0.1}],
+            "false_positives": [{"image": HOSTILE, "subject": HOSTILE, "candidate": HOSTILE, "candidate_image": None}],
+        },
     },
     "detection": {
         "figures": {"ap50": Figure(0.888, 0.865, 0.912), "task": "faces"},
@@ -83,7 +87,7 @@ PARTS: dict[str, dict[str, Any]] = {
     },
 }
 SHOWN = {
-    "verification": ("0.9983", "0.9961 to 0.9993", "too few impostors: 3000", "Partial.", "&lt;script&gt;.png"),
+    "verification": ("0.9983", "0.9961 to 0.9993", "too few impostors: 3000", "Partial:", "&lt;script&gt;.png"),
     "identification": ("0.9900", "0.0050 to 0.0200", "Error against the size of the gallery"),
     "detection": ("0.8880", "Precision and recall", "Score sweep"),
     "latency": ("12.5", "How long calls take", "decode"),
@@ -110,6 +114,10 @@ def images(tmp_path: Path) -> Path:
     folder.mkdir()
     cv2.imwrite(str(folder / "a.png"), np.random.default_rng(0).integers(255, size=(120, 90, 3), dtype=np.uint8))
     return folder
+
+
+def files(images: Path) -> dict[str, Path]:
+    return {path.name: path for path in images.iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +159,7 @@ def opened(browser: str, tmp_path: Path) -> Iterator[Callable[[str], tuple[str, 
 def test_a_page_shows_its_figures_and_asks_for_nothing(
     kind: str, opened: Callable[[str], tuple[str, set[str], Path]], images: Path
 ) -> None:
-    seen, asked, looks = opened(render(a_document(kind), images))
+    seen, asked, looks = opened(render(a_document(kind), files(images)))
     assert asked == set()
     for text in SHOWN[kind]:
         assert text in seen
@@ -168,22 +176,34 @@ def test_a_page_that_asks_for_something_would_be_noticed(opened: Callable[[str],
 
 @pytest.mark.parametrize("kind", PARTS)
 def test_the_same_document_gives_the_same_page_without_references(kind: str, images: Path) -> None:
-    page = render(a_document(kind), images)
-    assert page == render(a_document(kind), images)
+    page = render(a_document(kind), files(images))
+    assert page == render(a_document(kind), files(images))
     referenced = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert all(each.startswith(("data:", "#")) for each in referenced)
 
 
 def test_what_every_reference_of_a_plot_points_at_is_there(images: Path) -> None:
     for kind in PARTS:
-        page = render(a_document(kind), images)
+        page = render(a_document(kind), files(images))
         wanted = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page))
         assert wanted
         assert wanted <= set(re.findall(r' id="([^"]+)"', page))
 
 
 def test_mistakes_show_their_pictures_where_these_are_there(images: Path) -> None:
-    page = render(a_document("verification"), images)
+    page = render(a_document("verification"), files(images))
     assert page.count('<img src="data:image/jpeg;base64,') == 1
     assert page.count("not shown") == 1
-    assert "data:image/jpeg" not in render(a_document("verification"), None)
+    assert "data:image/jpeg" not in render(a_document("verification"), {})
+
+
+def test_beside_a_probe_that_was_missed_comes_its_mate(images: Path) -> None:
+    page = render(a_document("identification"), files(images))
+    assert re.findall(r"<span>(\w\.png)</span>", page) == ["a.png", "b.png", "c.png"]
+
+
+def test_hostile_names_stay_text(images: Path) -> None:
+    page = render(a_document("identification"), {HOSTILE: images / "a.png"})
+    assert "<img src=x" not in page
+    assert page.count("&lt;img src=x onerror=&#34;alert(&#39;1&#39;)&#34;&gt;&lt;/span&gt;.png") == 4
+    assert all(each.startswith("data:") for each in re.findall(r'<img src="([^"]*)"', page))

@@ -6,14 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import grpc
 import numpy as np
 import pytest
 
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-Leaving = Callable[[int], str]
 
 
 @pytest.fixture
@@ -41,39 +37,6 @@ def run(tmp_path: Path) -> Run:
         )
 
     return start
-
-
-@pytest.fixture
-def leaving(server: Serving) -> Iterator[Leaving]:
-    """What stands between a client and the server, and is gone after so many calls about pictures."""
-    started: list[grpc.Server] = []
-    with grpc.insecure_channel(server.address) as channel:
-
-        def start(calls: int) -> str:
-            numbers = count()
-
-            class Between(grpc.GenericRpcHandler):
-                def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
-                    method = details.method
-                    onward = channel.unary_unary(method, lambda sent: sent, lambda received: received)
-
-                    def pass_on(request: bytes, context: grpc.ServicerContext) -> bytes:
-                        if "Recognition" in method and next(numbers) >= calls:
-                            context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
-                        answer: bytes = onward(request)
-                        return answer
-
-                    return grpc.unary_unary_rpc_method_handler(pass_on)
-
-            between = grpc.server(ThreadPoolExecutor(2), handlers=[Between()])
-            port = between.add_insecure_port("127.0.0.1:0")
-            between.start()
-            started.append(between)
-            return f"127.0.0.1:{port}"
-
-        yield start
-        for each in started:
-            each.stop(None).wait()
 
 
 @pytest.fixture
@@ -174,37 +137,38 @@ def test_a_picture_that_is_refused_is_told_and_fails_the_run(
     assert "refused: yao/broken.jpg: INVALID_PICTURE" in done.stderr
 
 
-def test_a_server_that_goes_away_leaves_a_partial_report(
-    run: Run, leaving: Leaving, images: Path, tmp_path: Path
-) -> None:
-    path = pairs(tmp_path, *SAME, *DIFFERENT)
-    folder = tmp_path / "report"
-    done = run(*verify(images, path, "--address", leaving(4), "--report", folder, "--json"))
-    assert done.returncode == 1
-    report = json.loads(done.stdout)
-    assert (report["partial"], report["done"]) == (True, 4)
-    assert (report["pairs"], report["genuine"], report["impostors"]) == (3, 3, 0)
-    assert report["accuracy"]["value"] is None
-    assert report["frr"]["value"] == 0
-    assert f"the server went away at {report['stopped_at']}" in done.stderr
-    assert "Partial." in (folder / "report.html").read_text("utf-8")
-    assert json.loads((folder / "report.json").read_text("utf-8")) == report
-
-
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
         (["yao/1.png,yao/9.png,1"], "line 2: there is no picture"),
         (SAME, "has no pair of two people"),
         (["yao/1.png,yao/2.png,maybe"], "line 2: same is 'maybe'"),
+        (["yao/1.png,yao,1"], "line 2: cannot read the picture"),
     ],
 )
-def test_wrong_pairs_are_bad_usage(run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str) -> None:
+def test_wrong_pairs_are_told_before_anything_is_measured(
+    run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str
+) -> None:
     path = pairs(tmp_path, *lines)
     done = run(*verify(images, path))
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert done.stderr.startswith(str(path))
     assert problem in done.stderr
+
+
+def test_files_and_folders_that_are_not_there_are_told(run: Run, images: Path, tmp_path: Path) -> None:
+    nowhere, path = tmp_path / "nowhere", pairs(tmp_path, *SAME, *DIFFERENT)
+    for done in (
+        run(*verify(images, nowhere)),
+        run(*verify(nowhere, path)),
+        run("latency", "--images", nowhere),
+        run("identification", "--gallery", nowhere, "--probes", images),
+        run("detection", "--labels", nowhere, "--images", images),
+        run("compare", nowhere, path),
+    ):
+        assert done.returncode == 1
+        assert str(nowhere) in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_requirement_that_is_none_is_bad_usage(run: Run, images: Path, tmp_path: Path) -> None:
@@ -230,25 +194,27 @@ def test_latency_is_told_of_the_call_and_of_its_stages(
     assert not [each.gallery_id for each in left if each.gallery_id.startswith("latency-")]
 
 
-def test_reports_that_cannot_be_compared_are_bad_usage(run: Run, tmp_path: Path) -> None:
+def test_reports_that_cannot_be_compared_are_told(run: Run, tmp_path: Path) -> None:
     frame: dict[str, Any] = {"kind": "latency", "partial": False, "provenance": {"data_set": {"sha256": "a"}}}
     files = {
         "a": json.dumps(frame),
         "b": json.dumps(frame | {"provenance": {"data_set": {"sha256": "b"}}}),
+        "ragged": json.dumps(frame | {"kind": "verification", "items": {"subjects": "a", "a": [0], "b": ["0"]}}),
         "list": "[]",
         "broken": '{"kind":\n',
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text, "utf-8")
-    for first, second, problem in (
-        ("a", "b", "different labels or pictures"),
-        ("a", "list", "is no report of evaluate.py"),
-        ("a", "broken", "line 2: is not JSON"),
-        ("a", "nowhere", "cannot read"),
-        ("a", "a", "is no report of evaluate.py, or of another version"),
+    for first, second, code, problem in (
+        ("a", "b", 2, "different labels or pictures"),
+        ("a", "list", 1, "is no report of evaluate.py"),
+        ("a", "broken", 1, "line 2: is not JSON"),
+        ("a", "nowhere", 1, "cannot read"),
+        ("a", "a", 1, "is no report of evaluate.py, or of another version"),
+        ("ragged", "ragged", 1, "is no report of evaluate.py, or of another version"),
     ):
         done = run("compare", tmp_path / first, tmp_path / second)
-        assert done.returncode == 2, done.stdout
+        assert done.returncode == code, done.stdout
         assert problem in done.stderr
         assert len(done.stderr.splitlines()) == 1
 

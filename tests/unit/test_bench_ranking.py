@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.protocol import Entry, Role
-from scripts.bench_ranking import PLAIN, Ranking, Set, compare, similarities
+from scripts.bench_ranking import PLAIN, Ranking, Set, compare, similarities, smallness
 from scripts.bench_templates import EmbeddedFace
 
 pytest.importorskip("sklearn", reason="needs the package scikit-learn")
@@ -58,3 +58,12 @@ def test_isotonic_regression_keeps_the_order_and_so_changes_nothing() -> None:
 
 def test_the_same_faces_give_the_same_figures() -> None:
     assert compare(faces(telling=True), splits=1) == compare(faces(telling=True), splits=1)
+
+
+def test_a_set_that_is_too_small_to_be_halved_is_told() -> None:
+    enough = faces(telling=True)
+    assert smallness(enough).startswith("has 150 non-mated probes and 150 enrolled people")
+    more = similarities(enough.gallery, [*enough.probes, *enough.probes[450:500]])
+    assert smallness(more) == ""
+    assert "0 enrolled people" in smallness(similarities([], enough.probes))
+    assert "has 0 non-mated probes" in smallness(similarities(enough.gallery, []))

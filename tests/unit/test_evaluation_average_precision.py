@@ -126,6 +126,23 @@ def test_intervals_hold_the_value() -> None:
         assert figure.low < figure.high
 
 
+def test_where_everything_is_found_the_rule_of_three_over_pictures_is_the_other_end() -> None:
+    labels = [labelled(f"{at}.jpg", [square(0)], [0]) for at in range(30)]
+    found = [detected((square(0), 0.9, 0))] * 30
+    rounds = Identities([each.image for each in labels], seed=0, rounds=20).weights([each.image for each in labels])
+    figure = ap.average_precision(labels, found, 1, most=MOST, rounds=rounds).ap50
+    assert figure.low == pytest.approx(1 - 3 / 30)
+    assert figure.high == pytest.approx(1)
+
+
+def test_of_one_picture_there_is_no_interval() -> None:
+    labels, found = [labelled("a.jpg", [square(0)], [0])], [detected((square(0), 0.9, 0))]
+    figure = ap.average_precision(labels, found, 1, most=MOST, rounds=[np.ones(1, np.int64)]).ap50
+    assert figure.value == pytest.approx(1)
+    assert (figure.low, figure.high) == (None, None)
+    assert figure.note
+
+
 def test_a_class_without_objects_is_in_no_mean() -> None:
     labels, found = [labelled("a.jpg", [square(0)], [0])], [detected((square(0), 0.9, 0), (square(1), 0.9, 1))]
     result = ap.average_precision(labels, found, 2, most=MOST, rounds=[np.ones(1, np.int64)])

@@ -9,7 +9,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from evaluation.calls import Stopped, all_of, patiently, patiently_blocking
+from evaluation.calls import Stopped, all_of, patiently, patiently_blocking, reason_of
 from facet import FacetError, ResourceExhausted, Unavailable, from_status
 
 
@@ -47,6 +47,13 @@ async def test_a_request_that_is_too_large_is_not_sent_again() -> None:
         patiently_blocking(Answers(refusal(retry=False)))
     with pytest.raises(ResourceExhausted):
         await patiently(Answers(refusal(retry=False)).later)
+
+
+def test_a_reason_is_the_servers_own_or_what_is_wrong_with_the_picture() -> None:
+    over = "CLIENT: Received message larger than max (400 vs. 300)"
+    assert reason_of(from_status(Status(code=8, message=over))) == "PICTURE_TOO_LARGE"
+    assert reason_of(refusal(retry=False)) == "RESOURCE_EXHAUSTED"
+    assert reason_of(FileNotFoundError(2, "No such file or directory")) == "UNREADABLE"
 
 
 async def test_answers_come_in_the_order_of_the_items() -> None:

@@ -73,6 +73,11 @@ def drop(section: str, at: int, name: str) -> Callable[[Content], object]:
         (put("annotations", 0, bbox=[1, 2, 3, "4"]), "annotations[0]: bbox must be"),
         (put("annotations", 0, bbox=[1, 2, -3, 4]), "annotations[0]: bbox must be"),
         (put("annotations", 0, bbox=[1, 2, float("nan"), 4]), "annotations[0]: bbox must be"),
+        (lambda content: content.update(categories=[]), "names no categories"),
+        (put("images", 1, file_name="\ud800.jpg"), "images[1]: file_name is no text"),
+        (put("annotations", 0, bbox=[1, 2, 10**400, 4]), "annotations[0]: bbox must be"),
+        (put("annotations", 0, bbox=[1, 2, float("inf"), 4]), "annotations[0]: bbox must be"),
+        (put("annotations", 0, area=10**400), "annotations[0]: area must be square pixels"),
         (put("annotations", 0, area=-1), "annotations[0]: area must be square pixels"),
         (put("annotations", 0, iscrowd=2), "annotations[0]: iscrowd must be 0 or 1"),
     ],
@@ -92,6 +97,8 @@ def test_what_is_no_json_is_said_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, '{\n"images": [,]}')
     with pytest.raises(LabelError, match="line 2: is not JSON"):
         read_coco(path)
+    with pytest.raises(LabelError, match="is not JSON that can be read"):
+        read_coco(written(tmp_path, '{"images": ' + "1" * 5000 + "}"))
     with pytest.raises(LabelError, match="must be a JSON object"):
         read_coco(written(tmp_path, "[]"))
     with pytest.raises(LabelError, match="nested too deep"):

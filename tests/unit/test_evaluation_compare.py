@@ -148,3 +148,35 @@ def test_other_kinds_and_partial_documents_are_not_compared() -> None:
         compare(a, a | {"kind": "latency"})
     with pytest.raises(Incomparable, match="the second is partial"):
         compare(a, a | {"partial": True})
+
+
+def detection(task: str, classes: list[str], ap50: float | None = 0.5) -> Report:
+    configuration = {"classes": classes}
+    return document(
+        "detection", {"task": task, "ap50": ap50}, provenance=provenance(configuration=configuration), times={}
+    )
+
+
+def test_detection_of_other_things_is_not_compared() -> None:
+    people = detection("objects", ["person"])
+    with pytest.raises(Incomparable, match="of different task: objects, and faces"):
+        compare(people, detection("faces", ["face"]), different_sets=True)
+    with pytest.raises(Incomparable, match="of different classes: person, and person, dog"):
+        compare(people, detection("objects", ["person", "dog"]))
+
+
+def test_a_figure_that_has_no_value_any_more_is_lost() -> None:
+    some, nothing = detection("faces", ["face"]), detection("faces", ["face"], ap50=None)
+    assert by_name(compare(some, nothing))["ap50"]["verdict"] == "lost"
+    assert by_name(compare(nothing, some))["ap50"]["verdict"] == "not told"
+    del nothing["ap50"]
+    assert by_name(compare(some, nothing))["ap50"]["verdict"] == "lost"
+
+
+def test_of_one_person_nothing_is_beyond_chance() -> None:
+    def identified(*, right: bool) -> Report:
+        item = {"image": "a.jpg", "subject": "a", "mated": True, "similarity": 0.5, "matched": True}
+        items = [item | {"rank": 1 if right else None}]
+        return document("identification", {"rank_1": float(right)}, provenance=provenance(), times={}, items=items)
+
+    assert by_name(compare(identified(right=True), identified(right=False)))["rank_1"]["verdict"] == "not told"

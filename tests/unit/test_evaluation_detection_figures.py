@@ -98,3 +98,26 @@ def test_a_sweep_has_the_figures_of_each_least_score_and_ends_where_nothing_is_f
         assert swept.precision[at] == right / (right + wrong)
         assert swept.recall[at] == right / 40
         assert swept.f1[at] == 2 * right / (right + wrong + 40)
+
+
+def test_false_positives_of_a_picture_have_an_interval_over_pictures() -> None:
+    judged = pictures()
+    resampled = Resampled([each.labels.image for each in judged], seed=0)
+    figure = resampled.per_picture(np.arange(20) % 4)
+    assert figure.value == 1.5
+    assert figure.low is not None
+    assert figure.high is not None
+    assert 0.9 < figure.low < 1.5 < figure.high < 2.1
+    none = resampled.per_picture(np.zeros(20, np.int64))
+    assert (none.value, none.low) == (0, 0)
+    assert none.high == pytest.approx(3 / 20)
+
+
+def test_of_one_picture_there_is_no_interval() -> None:
+    judged = [picture([place(0), place(1)], [(place(0), 0.9)])]
+    resampled = Resampled([each.labels.image for each in judged], seed=0)
+    at = outcome(judged, 0.5)
+    for figure in (resampled.recall(at), resampled.precision(at), resampled.per_picture(at.false_positives)):
+        assert figure.value is not None
+        assert (figure.low, figure.high) == (None, None)
+        assert "no interval" in figure.note

@@ -21,16 +21,19 @@ def test_the_format_is_guessed_by_the_kind_of_the_labels(tmp_path: Path) -> None
     assert guessed_format(tmp_path) == "yolo"
     assert guessed_format(Path("instances.JSON")) == "coco"
     assert guessed_format(Path("wider.txt")) == "wider"
+    path = tmp_path / "labels.csv"
+    path.write_text("")
     with pytest.raises(LabelError, match="say it with --format"):
-        guessed_format(Path("labels.csv"))
+        guessed_format(path)
 
 
-def test_pictures_that_the_folder_lacks_are_told_not_judged(tmp_path: Path) -> None:
+def test_pictures_that_the_folder_lacks_are_named_and_left_out_on_request(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     path = tmp_path / "labels.txt"
     path.write_text("a.jpg\n0\nb.jpg\n0\n", "utf-8")
     read = read_set(path, "wider", tmp_path)
-    assert [each.image for each in read.pictures] == ["a.jpg"]
+    assert [each.image for each in read.pictures] == ["a.jpg", "b.jpg"]
+    assert [each.image for each in read.there().pictures] == ["a.jpg"]
     assert read.missing == ("b.jpg",)
     assert read.class_names == ("face",)
 
@@ -42,10 +45,35 @@ def test_labels_of_other_pictures_are_refused(tmp_path: Path) -> None:
     (images / "a.jpg").write_bytes(b"x")
     (labels / "b.txt").write_text("", "utf-8")
     path = tmp_path / "labels.json"
-    path.write_text(json.dumps({"images": [{"id": 1, "file_name": "b.jpg"}], "annotations": [], "categories": []}))
+    path.write_text(
+        json.dumps(
+            {"images": [{"id": 1, "file_name": "b.jpg"}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+        )
+    )
     for given in (labels, path):
         with pytest.raises(LabelError, match="lists 1 pictures, and none of them is in"):
             read_set(given, guessed_format(given), images)
+
+
+def test_labels_and_folders_that_are_not_there_are_told(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="labels: there is no such file or folder"):
+        guessed_format(tmp_path / "labels")
+    with pytest.raises(LabelError, match=r"labels\.txt: there is no such file or folder"):
+        read_set(tmp_path / "labels.txt", "wider", tmp_path)
+    path = tmp_path / "labels.txt"
+    path.write_text("a.jpg\n0\n", "utf-8")
+    with pytest.raises(LabelError, match="images: there is no such folder"):
+        read_set(path, "wider", tmp_path / "images")
+    with pytest.raises(LabelError, match=r"labels\.txt: is no folder"):
+        read_set(path, "wider", path)
+
+
+def test_a_name_that_no_file_can_have_is_of_a_missing_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    path = tmp_path / "labels.txt"
+    long = "b" * 300
+    path.write_text(f"a.jpg\n0\n{long}.jpg\n0\n", "utf-8")
+    assert read_set(path, "wider", tmp_path).missing == (f"{long}.jpg",)
 
 
 def test_a_folder_is_yolos_and_a_file_is_not(tmp_path: Path) -> None:

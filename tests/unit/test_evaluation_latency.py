@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.latency import STAGES, Call, curves, latency_report, percentile, stages_table
+from evaluation.latency import STAGES, Call, curves, latency_report, mean, percentile, stages_table
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
@@ -25,6 +25,17 @@ def test_the_interval_of_a_percentile_holds_the_truth_as_often_as_it_says() -> N
     assert held / 300 >= 0.92
 
 
+def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        figure = mean(rng.exponential(size=200))
+        assert figure.low is not None
+        assert figure.high is not None
+        held += figure.low <= 1 <= figure.high
+    assert 0.92 <= held / 300 <= 0.98
+    assert mean(np.ones(1)).low is None
+
+
 @pytest.mark.parametrize(("percent", "needed"), [(50, 2), (95, 20), (99, 100)])
 def test_too_few_calls_yield_no_percentile(percent: int, needed: int) -> None:
     assert percentile(np.ones(needed), percent).value == 1
@@ -35,12 +46,18 @@ def test_what_is_outside_the_server_is_told_beside_its_stages() -> None:
     stages = dict.fromkeys(STAGES, 1.0) | {"total": 8.0}
     calls = [Call(f"{number % 2}.jpg", 10.0, tuple(stages.values())) for number in range(10)]
     report = latency_report(calls, seconds=2.0)
-    assert (report["calls"], report["images"], report["mean_ms"], report["calls_per_second"]) == (10, 2, 10.0, 5.0)
+    assert (report["calls"], report["images"], report["mean_ms"].value, report["calls_per_second"]) == (
+        10,
+        2,
+        10.0,
+        5.0,
+    )
     rows = {row["stage"]: row["mean_ms"] for row in stages_table(calls)}
     assert (rows["outside"], rows["total"], rows["embed"]) == (2.0, 8.0, 1.0)
     assert curves(calls)["waiting_call"]["y"][-1] == 1
 
 
 def test_nothing_answered_is_no_figure() -> None:
-    assert latency_report([], seconds=0.0)["p50_ms"].value is None
+    report = latency_report([], seconds=0.0)
+    assert (report["p50_ms"].value, report["mean_ms"].value) == (None, None)
     assert curves([]) == {}

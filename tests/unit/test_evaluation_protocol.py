@@ -49,6 +49,8 @@ def test_subjects_are_compared_in_the_normal_form_that_the_server_answers(images
         (["role,subject,image", "gallery,Ann"], "line 2: image is empty"),
         (["role,subject,image", "gallery, ,a.jpg"], "line 2: subject is empty"),
         (["role,subject,image", "gallery,Ann,d.jpg"], "line 2: there is no picture"),
+        (["role,subject,image", "gallery,Ann,."], "line 2: cannot read the picture"),
+        (["role,subject,image", f"gallery,Ann,{'d' * 300}.jpg"], "line 2: cannot read the picture"),
         (["role,subject,image", "gallery,Ann,a.jpg", "mated,Bo,b.jpg"], "line 3: 'Bo' is a mated probe"),
         (["role,subject,image", "gallery,Ann,a.jpg", "nonmated,Ann,b.jpg"], "line 3: 'Ann' is a nonmated probe"),
         (["role,subject,image", "gallery,Ann,a.jpg"], "needs at least one line"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,31 +32,31 @@ def test_a_folder_is_a_subject_and_a_stranger_is_one_whom_the_gallery_does_not_h
         "train/bo/b.PNG", "train/ann/2.jpg", "train/ann/1.jpg", "train/ann/old/3.jpg", "train/.DS_Store",
         "test/ann/9.jpg", "test/cy/1.webp", "test/cy/2.jpeg",
     )  # fmt: skip
-    protocol, root = read_folders(*folders)
-    assert root == tmp_path
+    protocol = read_folders(*folders)
     assert [(entry.subject, entry.image) for entry in protocol.gallery] == [
-        ("ann", "train/ann/1.jpg"),
-        ("ann", "train/ann/2.jpg"),
-        ("ann", "train/ann/old/3.jpg"),
-        ("bo", "train/bo/b.PNG"),
+        ("ann", "gallery/ann/1.jpg"),
+        ("ann", "gallery/ann/2.jpg"),
+        ("ann", "gallery/ann/old/3.jpg"),
+        ("bo", "gallery/bo/b.PNG"),
     ]
     assert [(entry.role, entry.subject, entry.image) for entry in protocol.probes] == [
-        ("mated", "ann", "test/ann/9.jpg"),
-        ("nonmated", "cy", "test/cy/1.webp"),
-        ("nonmated", "cy", "test/cy/2.jpeg"),
+        ("mated", "ann", "probes/ann/9.jpg"),
+        ("nonmated", "cy", "probes/cy/1.webp"),
+        ("nonmated", "cy", "probes/cy/2.jpeg"),
     ]
-    assert all(entry.path == tmp_path / entry.image for entry in (*protocol.gallery, *protocol.probes))
+    assert [entry.path for entry in protocol.gallery[:1]] == [tmp_path / "train/ann/1.jpg"]
+    assert [entry.path for entry in protocol.probes[:1]] == [tmp_path / "test/ann/9.jpg"]
 
 
 def test_a_loose_probe_is_of_the_subject_it_is_called_after(tree: Tree) -> None:
     loose = ("ann.jpg", "ann1.jpg", "ann_0002.jpg", "ann-3.jpg", "ann 4.jpg")
-    protocol, _ = read_folders(*tree("train/ann/1.jpg", *(f"test/{name}" for name in loose)))
+    protocol = read_folders(*tree("train/ann/1.jpg", *(f"test/{name}" for name in loose)))
     assert {(entry.role, entry.subject) for entry in protocol.probes} == {("mated", "ann")}
     assert len(protocol.probes) == len(loose)
 
 
 def test_names_are_compared_in_the_normal_form_that_the_server_answers(tree: Tree) -> None:
-    protocol, _ = read_folders(*tree("train/Jose\u0301/1.jpg", "test/Jos\u00e9/1.jpg", "test/Jos\u00e9_2.jpg"))
+    protocol = read_folders(*tree("train/Jose\u0301/1.jpg", "test/Jos\u00e9/1.jpg", "test/Jos\u00e9_2.jpg"))
     assert {entry.subject for entry in (*protocol.gallery, *protocol.probes)} == {"Jos\u00e9"}
     assert {entry.role for entry in protocol.probes} == {"mated"}
 
@@ -86,3 +87,8 @@ def test_folders_that_lie_in_each_other_are_refused(tree: Tree, tmp_path: Path) 
     for probes in (gallery, gallery / "a", tmp_path):
         with pytest.raises(LabelError, match="lie in each other"):
             read_folders(gallery, probes)
+
+
+def test_a_name_that_is_no_text_is_refused(tree: Tree) -> None:
+    with pytest.raises(LabelError, match="has a name that is not UTF-8"):
+        read_folders(*tree("train/a/1.jpg", os.fsdecode(b"test/b\xff/1.jpg")))

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_
 
 from evaluation.figures import Figure, Identities, bootstrapped_together, share
 from evaluation.pairs import Pairs
-from evaluation.verification import FARS, Curve, Folds, Points, decided, measurable, thinned
+from evaluation.verification import FARS, NO_FACE, Curve, Folds, Points, decided, measurable, thinned
 from evaluation.verification_report import verification_report
 from evaluation.verification_run import VerificationRun
 
@@ -122,6 +122,18 @@ def test_without_an_error_the_rule_of_three_over_people_bounds_figures() -> None
     assert report["auc"].low == pytest.approx(1 - 3 / 60)
 
 
+def test_pairs_that_were_refused_are_told_beside_those_without_a_face() -> None:
+    images = tuple(f"{number}.jpg" for number in range(6))
+    a, b = np.array([0, 2, 4]), np.array([1, 3, 5])
+    pairs = Pairs(images, tuple("aabbcd"), "columns", a, b, np.array([True, True, False]), np.arange(3) % 2)
+    failures = {"1.jpg": "FACE_NOT_FOUND", "3.jpg": "UNREADABLE"}
+    similarity = np.array([NO_FACE, NO_FACE, 0.1], np.float32)
+    run = VerificationRun(similarity, np.ones(3, np.bool_), failures, 0, 0.0, None)
+    report = verification_report(pairs, run, threshold=np.float32(0.5), seed=0)
+    assert (report["pairs_without_face"], report["pairs_refused"], report["failed_to_detect"]) == (1, 1, 1)
+    assert report["frr"].value == 1
+
+
 def plain_folds(similarity: NDArray[np.float64], same: NDArray[np.bool_], folds: NDArray[np.intp]) -> list[float]:
     """LFW's protocol as its paper tells it, threshold by threshold."""
     accuracies = []
@@ -143,6 +155,15 @@ def test_accuracy_by_folds_is_that_of_a_plain_protocol(decimals: int) -> None:
     folds = rng.integers(10, size=600)
     found, _ = Folds(similarity, same, folds).accuracies(np.ones(600, np.int64))
     assert found.tolist() == pytest.approx(plain_folds(similarity, same, folds))
+
+
+def test_no_threshold_accepts_a_pair_without_a_face() -> None:
+    """Where it would pay to accept everything, pairs without a face are still wrong, if they are of one person."""
+    similarity = np.array([0.5, 0.4, 0.3, NO_FACE] * 2, np.float32)
+    folds = np.repeat([0, 1], 4)
+    found, thresholds = Folds(similarity, np.ones(8, np.bool_), folds).accuracies(np.ones(8, np.int64))
+    assert found.tolist() == [0.75, 0.75]
+    assert all(NO_FACE < threshold < 0.3 for threshold in thresholds)
 
 
 def test_accuracy_with_weights_is_that_of_pairs_repeated() -> None:

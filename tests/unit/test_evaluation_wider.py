@@ -43,6 +43,7 @@ def test_a_picture_without_faces_is_followed_by_a_line_of_zeros_or_by_none(tmp_p
         (["a.jpg", "2", "1 2 3 4 0 0 0 0 0 0", "b.jpg", "0"], "line 4: expected a face"),
         (["a.jpg", "1", "1 2 3 4"], "line 3: expected a face"),
         (["a.jpg", "1", "1 2 -3 4 0 0 0 0 0 0"], "line 3: expected a face"),
+        (["a.jpg", "1", f"{10**400} 2 3 4 0 0 0 0 0 0"], "line 3: expected a face"),
         (["a.jpg", "1"], "line 3: expected a face, x y w h blur expression illumination invalid occlusion pose, "),
         (["a.jpg"], "line 2: expected the number of faces in a.jpg"),
         (["a.jpg", "many"], "line 2: expected the number of faces in a.jpg"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -41,15 +42,21 @@ def test_relative_boxes_become_corners_in_pixels(labels: Path, images: Path) -> 
     assert not first.ignored.any()
 
 
-def test_all_pictures_of_the_folder_count_and_labels_without_one_are_told(labels: Path, images: Path) -> None:
+def test_all_pictures_of_the_folder_count_and_those_that_are_missing_too(labels: Path, images: Path) -> None:
     (labels / "gone.txt").write_text("0 0.5 0.5 0.1 0.1", "utf-8")
     (labels / "classes.txt").write_text("person\ndog\n", "utf-8")
     (images / "notes.md").write_text("no picture", "utf-8")
     read = read_yolo(labels, images, NAMES)
-    assert [each.image for each in read.pictures] == ["a.jpg", "deeper/b.png", "empty.jpg"]
-    assert [len(each.boxes) for each in read.pictures] == [2, 0, 0]
+    assert [each.image for each in read.pictures] == ["a.jpg", "deeper/b.png", "empty.jpg", "gone.txt"]
+    assert [len(each.boxes) for each in read.pictures] == [2, 0, 0, 1]
     assert read.missing == ("gone.txt",)
     assert read.unlabelled == 1
+
+
+def test_a_name_that_is_no_text_is_refused(labels: Path, images: Path) -> None:
+    (images / os.fsdecode(b"\xff.jpg")).write_bytes(b"")
+    with pytest.raises(LabelError, match="has a name that is not UTF-8"):
+        read_yolo(labels, images, NAMES)
 
 
 def test_a_turned_picture_is_labelled_upright(labels: Path, images: Path) -> None:
@@ -74,6 +81,7 @@ def test_a_picture_that_cannot_be_read_keeps_its_objects(labels: Path, images: P
         ("0 0.5 0.5 0.1 nan", "expected an object"),
         ("0 50 50 10 10", "expected an object"),
         ("0 0.5 0.5 -0.001 0.1", "expected an object"),
+        ("9" * 20 + " 0.5 0.5 0.1 0.1", "expected an object, class cx cy w h"),
         ("2 0.5 0.5 0.1 0.1", "class 2 has no name: 2 are named"),
     ],
 )
@@ -127,6 +135,7 @@ def test_names_are_read_from_a_plain_list(tmp_path: Path) -> None:
     [
         ("train: x\n", ": has no 'names:'"),
         ("names:\n  1: person\n", ", line 2: expected the name of class 0, found '1: person'"),
+        ("names:\n  " + "1" * 5000 + ": person\n", ", line 2: expected the name of class 0"),
         ("names:\n  0: person\n  0: dog\n", ", line 3: expected the name of class 1"),
         ("names: [a, {b]\n", ", line 1: expected the name of class 1"),
         ("names: []\n", ": names no classes"),
