@@ -20,7 +20,7 @@ REFRESHED_SECONDS = 1.0
 """How long what a store that other processes write to said of a gallery is taken to hold."""
 
 _LISTED_AT_ONCE = 1000
-_LOADED_AT_ONCE = 4096
+_LOADED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ DEAD = -1
 _LEVELS = np.iinfo(np.int16).max
 _ID_BYTES = 36
 """Of a template id, which is the text of a UUID."""
-_BLOCK = 8192
+_BLOCK = 1024
 
 Vectors: TypeAlias = "NDArray[np.float32] | NDArray[np.int16]"
 
