@@ -56,7 +56,11 @@ class Milvus:
         self._pymilvus = _pymilvus()
         with self._failing():
             self._client = self._pymilvus.MilvusClient(uri, token=token, timeout=timeout, dedicated=True)
-            self.is_lite = "lite" in self._client.get_server_version(timeout=timeout) and uri.endswith(".db")
+            version = self._client.get_server_version(timeout=timeout)
+            self.is_lite = "lite" in version and uri.endswith(".db")
+            # From 2.4 on rows come in the order of their ids only with this option; 2.3 has that order anyway, and with
+            # the option forgets rows where there are several segments.
+            self._in_order: Row = {} if version.removeprefix("v").startswith("2.3.") else {"reduce_stop_for_best": True}
 
     def types(self) -> Any:
         """The types of fields, of pymilvus."""
@@ -93,8 +97,8 @@ class Milvus:
             return str(self._client.describe_index(collection, vector, timeout=self._timeout)["index_type"])
 
     def read(self, collection: str, where: str, fields: Sequence[str], *, strong: bool = False) -> list[Row]:
-        """All rows of which an expression holds; at most :data:`MOST_ROWS` come."""
-        return self._query(collection, where, fields, strong=strong, limit=MOST_ROWS)
+        """All rows of which an expression holds, in any order."""
+        return self._query(collection, where, fields, strong=strong, limit=None)
 
     def first(
         self, collection: str, where: str, fields: Sequence[str], *, limit: int, strong: bool = False
@@ -195,8 +199,7 @@ class Milvus:
     def _query(
         self, collection: str, where: str, fields: Sequence[str], *, strong: bool, limit: int | None
     ) -> list[Row]:
-        # Only with this option do later versions than 2.3 answer the rows that come first by id.
-        options: Row = {} if limit is None else {"limit": limit, "reduce_stop_for_best": True}
+        options: Row = {} if limit is None else {"limit": limit, **self._in_order}
         with self._reading(collection, strong=strong) as level:
             rows = self._client.query(
                 collection,

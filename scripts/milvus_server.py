@@ -50,9 +50,7 @@ class MilvusServer:
         etcd, template = folder / "etcd.yaml", folder / "milvus.template"
         etcd.write_text(_ETCD.format(data=folder / "etcd", client=client, peer=peer, log=folder / "etcd.log"))
         original = (data / "config.yaml.template").read_text()
-        changed = original.replace("\netcd:\n", f"\netcd:\n  config:\n    path: {etcd}\n", 1)
-        # Else segments without an index are searched by an inverted file of Milvus's own, which misses a third.
-        template.write_text(changed.replace("      enableIndex: true\n", "      enableIndex: false\n", 1))
+        template.write_text(original.replace("\netcd:\n", f"\netcd:\n  config:\n    path: {etcd}\n", 1))
         config = milvus.MilvusServerConfig(data_dir=str(folder), template=str(template), etcd_port=client)
         config.glog_conf_file = str(data / "glog.conf")
         config.set("authorization_enabled", True)

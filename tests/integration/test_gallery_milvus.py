@@ -164,6 +164,23 @@ def test_the_similarity_to_a_subject_is_that_of_a_search(store: MilvusStore) -> 
     assert index.similarity("nobody", probe, mean_of_best=1) is None
 
 
+def test_everybody_is_found_where_milvus_keeps_them_in_several_segments(store: MilvusStore) -> None:
+    galleries = galleries_of(store)
+    gallery_id = galleries.create_gallery("", display_name="", threshold=0.9).gallery_id
+    embeddings = vectors(9, 23)
+    for number, embedding in enumerate(embeddings):
+        # In an order that is not that of the segments.
+        galleries.enroll(gallery_id, f"s{number * 4 % 9}", face(embedding, name="somebody"))
+        if number % 3 == 2:
+            store._milvus._client.flush(store._collections.subjects, timeout=60)
+    found = galleries.search(gallery_id, embeddings, top_k=9)
+    assert [each.candidates[0].subject_id for each in found] == [f"s{number * 4 % 9}" for number in range(9)]
+    assert all(len({one.subject_id for one in each.candidates}) == 9 for each in found)
+    assert [each.subject_id for each in galleries.list_subjects(gallery_id, page_size=9).items] == [
+        f"s{number}" for number in range(9)
+    ]
+
+
 def test_what_was_written_is_seen_by_the_next_search(store: MilvusStore) -> None:
     galleries = galleries_of(store)
     gallery_id = galleries.create_gallery("", display_name="", threshold=0.9).gallery_id
