@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, Self
+from typing import Any
 
+from facet.messages import Messages
 from facet.requests import PictureSource, picture
 from facet.v1 import gallery_service_pb2 as pb
 
@@ -12,7 +13,7 @@ Probe = tuple[str, PictureSource] | pb.CalibrationProbe
 """A subject's id and a picture of them, or the message that says so."""
 
 
-class CalibrationRequests:
+class CalibrationRequests(Messages[pb.CalibrateGalleryRequest]):
     """The messages of a calibration, one after the other.
 
     Args:
@@ -41,20 +42,7 @@ class CalibrationRequests:
             probe_count=len(probes) if isinstance(probes, Sized) else None,
             **fields,
         )
-        self._messages = _messages(settings, probes, progress)
-        self.error: BaseException | None = None
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> pb.CalibrateGalleryRequest:
-        try:
-            return next(self._messages)
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
+        super().__init__(_messages(settings, probes, progress))
 
 
 def _messages(

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import grpc
 from google.rpc.status_pb2 import Status
 
 from facet.errors import DataLoss
+from facet.messages import Messages
 from facet.v1 import gallery_service_pb2 as pb
 
 FileSource = str | PathLike[str] | BinaryIO | Iterable[bytes]
@@ -55,7 +56,7 @@ class Received:
             )
 
 
-class ImportRequests:
+class ImportRequests(Messages[pb.ImportGalleryRequest]):
     """The messages of an import, one after the other.
 
     Args:
@@ -73,20 +74,7 @@ class ImportRequests:
     def __init__(self, source: FileSource, gallery_id: str, **fields: Any) -> None:
         self._file = Path(source).open("rb") if isinstance(source, (str, PathLike)) else None  # noqa: SIM115 - close() does
         target = pb.ImportTarget(gallery_id=gallery_id, **fields)
-        self._messages = _messages(_chunks(self._file or source), target)
-        self.error: BaseException | None = None
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> pb.ImportGalleryRequest:
-        try:
-            return next(self._messages)
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
+        super().__init__(_messages(_chunks(self._file or source), target))
 
     def close(self) -> None:
         """Close the file, where it was opened here."""

@@ -7,39 +7,31 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import faiss
 import numpy as np
 import typer
-import uuid_utils
 from numpy.typing import NDArray
 from rich.table import Table
 
 from evaluation.labels import LabelError
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
-from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
 from gallery.sqlite_store import SqliteStore
 from runtime.models import ModelError
 from runtime.pictures import PictureError
 from scripts import console
+from scripts.bench_people import BATCH, CONTRACT, GALLERY, enrollment_of, fill, milliseconds, name_of, percentile
 from scripts.bench_templates import SEED, Faces, embed, planted
 from scripts.console import AsJson
 from service.config import GalleryConfig
 
-T = TypeVar("T")
-
-GALLERY = "bench"
-CONTRACT = "bench"
-BATCH = 32
 _LFW = Path(__file__).resolve().parents[2] / "shared" / "data" / "lfw"
 _TEMPLATES_OF_A_SUBJECT = 100
-_IMPORTED_AT_ONCE = 4096
 _CHANGES = 200
 _TURN = 10
 _OURS_PER_FLAT = 3
@@ -130,7 +122,8 @@ def gallery(
 
 def _measure(faces: Faces, count: int, database: Path, rounds: int, with_hnsw: bool) -> Costs:
     vectors = planted(faces, count)
-    bulk_per_s = _fill(database, vectors)
+    with closing(SqliteStore(database)) as store:
+        bulk_per_s = fill(store, vectors)
     disk = sum(each.stat().st_size for each in database.parent.iterdir())
     spawn = multiprocessing.get_context("spawn")
     with spawn.Pool(1) as process:
@@ -162,19 +155,21 @@ def _take_turns(faces: Faces, flat: faiss.IndexFlatIP, galleries: Galleries, rou
         for _ in range(0, rounds, _TURN):
             mated = faces.mated[rng.integers(len(faces.mated), size=_OURS_PER_FLAT * _TURN)]
             nonmated = faces.nonmated[rng.integers(len(faces.nonmated), size=_TURN)]
-            flat_ms += [_ms(lambda probe: flat.search(probe, 5), probe[None]) for probe in mated[:_TURN]]
-            ours_ms += [_ms(lambda probe: galleries.search(GALLERY, probe, top_k=5), probe[None]) for probe in mated]
+            flat_ms += [milliseconds(lambda probe: flat.search(probe, 5), probe[None]) for probe in mated[:_TURN]]
+            ours_ms += [
+                milliseconds(lambda probe: galleries.search(GALLERY, probe, top_k=5), probe[None]) for probe in mated
+            ]
             nonmated_ms += [
-                _ms(lambda probe: galleries.search(GALLERY, probe, top_k=5), probe[None]) for probe in nonmated
+                milliseconds(lambda probe: galleries.search(GALLERY, probe, top_k=5), probe[None]) for probe in nonmated
             ]
             bar.advance(bar.task_ids[0], _TURN)
     return {
-        "flat_p50_ms": _percentile(flat_ms, 50),
-        "flat_p99_ms": _percentile(flat_ms, 99),
-        "ours_p50_ms": _percentile(ours_ms, 50),
-        "ours_p99_ms": _percentile(ours_ms, 99),
-        "ours_nonmated_p50_ms": _percentile(nonmated_ms, 50),
-        "speedup": round(_percentile(flat_ms, 50) / _percentile(ours_ms, 50), 1),
+        "flat_p50_ms": percentile(flat_ms, 50),
+        "flat_p99_ms": percentile(flat_ms, 99),
+        "ours_p50_ms": percentile(ours_ms, 50),
+        "ours_p99_ms": percentile(ours_ms, 99),
+        "ours_nonmated_p50_ms": percentile(nonmated_ms, 50),
+        "speedup": round(percentile(flat_ms, 50) / percentile(ours_ms, 50), 1),
     }
 
 
@@ -192,7 +187,7 @@ def _agree(faces: Faces, flat: faiss.IndexFlatIP, galleries: Galleries) -> dict[
             ours_s.append(time.perf_counter() - between)
             flat_s.append(between - begun)
             same += [
-                each.candidates[0].subject_id == _name(row) for each, row in zip(found, nearest[:, 0], strict=True)
+                each.candidates[0].subject_id == name_of(row) for each, row in zip(found, nearest[:, 0], strict=True)
             ]
             bar.advance(bar.task_ids[0], len(batch))
     agree = np.array(same)
@@ -209,33 +204,6 @@ def _agree(faces: Faces, flat: faiss.IndexFlatIP, galleries: Galleries) -> dict[
     }
 
 
-def _fill(database: Path, vectors: NDArray[np.float32]) -> float:
-    """Import a gallery; templates a second."""
-    now = datetime.now(UTC)
-    store = SqliteStore(database)
-    try:
-        begun = time.perf_counter()
-        filling = store.begin_import(Gallery(GALLERY, "", 0.34, 1, CONTRACT, 0, 0, now, now, "etag"))
-        with console.progress("Importing", len(vectors)) as bar:
-            for start in range(0, len(vectors), _IMPORTED_AT_ONCE):
-                filling.add(list(_lines(start, vectors[start : start + _IMPORTED_AT_ONCE], now)))
-                bar.advance(bar.task_ids[0], _IMPORTED_AT_ONCE)
-        filling.commit()
-        return round(len(vectors) / (time.perf_counter() - begun), 1)
-    finally:
-        store.close()
-
-
-def _lines(first: int, vectors: NDArray[np.float32], now: datetime) -> Iterator[StoredFace]:
-    for row, vector in enumerate(vectors, start=first):
-        name = _name(row)
-        subject = Subject(GALLERY, name, f"Name of {row}", 1, now, now, "etag")
-        template = Template(
-            str(uuid_utils.uuid7()), GALLERY, name, f"{row:064x}", (0.0, 0.0, 100.0, 100.0), 0.9, now, "", ""
-        )
-        yield StoredFace(subject, template, vector, None)
-
-
 def _serve(database: Path, dimension: int) -> dict[str, Any]:
     """In a process of its own: open the gallery, and change it; what is enrolled is forgotten again."""
     empty_mb = _rss_mb()
@@ -249,18 +217,22 @@ def _serve(database: Path, dimension: int) -> dict[str, Any]:
         rss_mb = _rss_mb()
         templates = galleries.get_gallery(GALLERY).template_count
         enrolled: list[str] = []
-        inserts = [_ms(lambda each: enrolled.append(_enroll(galleries, each)), stranger) for stranger in strangers]
-        deletes = [_ms(lambda each: galleries.delete_subject(GALLERY, each), subject_id) for subject_id in enrolled]
+        inserts = [
+            milliseconds(lambda each: enrolled.append(_enrolled(galleries, each)), stranger) for stranger in strangers
+        ]
+        deletes = [
+            milliseconds(lambda each: galleries.delete_subject(GALLERY, each), subject_id) for subject_id in enrolled
+        ]
     finally:
         galleries.close()
     return {
         "load_s": round(load_s, 2),
         "rss_mb": rss_mb,
         "bytes_per_template": round((rss_mb - empty_mb) * 2**20 / templates, 1),
-        "single_insert_p50_ms": _percentile(inserts, 50),
-        "single_insert_p99_ms": _percentile(inserts, 99),
-        "delete_p50_ms": _percentile(deletes, 50),
-        "delete_p99_ms": _percentile(deletes, 99),
+        "single_insert_p50_ms": percentile(inserts, 50),
+        "single_insert_p99_ms": percentile(inserts, 99),
+        "delete_p50_ms": percentile(deletes, 50),
+        "delete_p99_ms": percentile(deletes, 99),
     }
 
 
@@ -274,8 +246,8 @@ def _hnsw(vectors: NDArray[np.float32], faces: Faces, flat: faiss.IndexFlatIP) -
     _, nearest = flat.search(faces.mated, 1)
     for breadth in (64, 256, 1024):
         index.hnsw.efSearch = breadth
-        measured[f"p50_ms@ef={breadth}"] = _percentile(
-            [_ms(lambda probe: index.search(probe, 5), each[None]) for each in faces.mated[:300]], 50
+        measured[f"p50_ms@ef={breadth}"] = percentile(
+            [milliseconds(lambda probe: index.search(probe, 5), each[None]) for each in faces.mated[:300]], 50
         )
         _, found = index.search(faces.mated, 1)
         measured[f"agreement_mated@ef={breadth}"] = round(float((found == nearest).mean()), 5)
@@ -291,29 +263,13 @@ def _opened(database: Path, dimension: int) -> Galleries:
     )
 
 
-def _enroll(galleries: Galleries, embedding: NDArray[np.float32]) -> str:
-    digest = embedding.tobytes()[:32].hex()
-    enrollment = Enrollment(embedding, CONTRACT, digest, (0.0, 0.0, 100.0, 100.0), 0.9)
-    return galleries.enroll(GALLERY, "", enrollment).subject.subject_id
-
-
-def _name(row: int) -> str:
-    return f"subject-{row:09d}"
+def _enrolled(galleries: Galleries, embedding: NDArray[np.float32]) -> str:
+    return galleries.enroll(GALLERY, "", enrollment_of(embedding)).subject.subject_id
 
 
 def _rss_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
-
-
-def _ms(call: Callable[[T], object], argument: T) -> float:
-    begun = time.perf_counter()
-    call(argument)
-    return (time.perf_counter() - begun) * 1e3
-
-
-def _percentile(values: list[float], share: float) -> float:
-    return round(float(np.percentile(values, share)), 3)
 
 
 def _print(costs: Costs) -> None:

@@ -6,17 +6,14 @@ import importlib
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-import uuid_utils
 from numpy.typing import NDArray
 from rich.table import Table
 
@@ -25,11 +22,10 @@ from gallery.errors import GalleryError
 from gallery.galleries import Galleries
 from gallery.milvus_schema import IndexType
 from gallery.milvus_store import MilvusStore
-from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
 from runtime.models import ModelError
 from runtime.pictures import PictureError
 from scripts import console
-from scripts.bench_gallery import BATCH, CONTRACT, GALLERY
+from scripts.bench_people import BATCH, CONTRACT, GALLERY, enrollment_of, fill, milliseconds, name_of, percentile
 from scripts.bench_templates import SEED, Faces, embed, planted
 from scripts.console import AsJson
 from scripts.milvus_server import MilvusServer
@@ -37,7 +33,6 @@ from scripts.milvus_server import MilvusServer
 LEVELS = ("Strong", "Session", "Bounded", "Eventually")
 
 _LFW = Path(__file__).resolve().parents[2] / "shared" / "data" / "lfw"
-_IMPORTED_AT_ONCE = 4096
 _ENROLMENTS = 40
 _SEEN = "bench_seen"
 _GIVE_UP_SECONDS = 30.0
@@ -153,7 +148,7 @@ def _measure(
     vectors = planted(faces, count)
     dimension = vectors.shape[1]
     galleries = Galleries(store, contract=CONTRACT, dimension=dimension, max_templates_per_subject=100)
-    per_s = _fill(store, vectors)
+    per_s = fill(store, vectors)
     fresh = _searches(galleries, faces.mated, rounds)
     client = importlib.import_module("pymilvus").MilvusClient(address[0], token=address[1], timeout=60)
     try:
@@ -175,40 +170,18 @@ def _measure(
         index=index,
         import_per_s=per_s,
         settled_s=settled,
-        search_p50_ms=_percentile(quiet, 50),
-        search_p99_ms=_percentile(quiet, 99),
-        search_fresh_p50_ms=_percentile(fresh, 50),
+        search_p50_ms=percentile(quiet, 50),
+        search_p99_ms=percentile(quiet, 99),
+        search_fresh_p50_ms=percentile(fresh, 50),
         batch_per_s=round(BATCH / per_batch, 1),
         agreement=agreement,
         agreement_above_threshold=above,
-        enroll_p50_ms=_percentile(enrolled, 50),
-        enroll_p99_ms=_percentile(enrolled, 99),
-        search_after_enroll_p50_ms=_percentile(after, 50),
+        enroll_p50_ms=percentile(enrolled, 50),
+        enroll_p99_ms=percentile(enrolled, 99),
+        search_after_enroll_p50_ms=percentile(after, 50),
         server_rss_mb=rss,
         levels=levels,
     )
-
-
-def _fill(store: MilvusStore, vectors: NDArray[np.float32]) -> float:
-    """Import a gallery; templates a second."""
-    now = datetime.now(UTC)
-    begun = time.perf_counter()
-    filling = store.begin_import(Gallery(GALLERY, "", 0.34, 1, CONTRACT, 0, 0, now, now, "etag"))
-    with console.progress("Importing", len(vectors)) as bar:
-        for start in range(0, len(vectors), _IMPORTED_AT_ONCE):
-            filling.add(list(_lines(start, vectors[start : start + _IMPORTED_AT_ONCE], now)))
-            bar.advance(bar.task_ids[0], _IMPORTED_AT_ONCE)
-    filling.commit()
-    return round(len(vectors) / (time.perf_counter() - begun), 1)
-
-
-def _lines(first: int, vectors: NDArray[np.float32], now: datetime) -> Iterator[StoredFace]:
-    for row, vector in enumerate(vectors, start=first):
-        name = _name(row)
-        subject = Subject(GALLERY, name, f"Name of {row}", 1, now, now, "etag")
-        box = (0.0, 0.0, 100.0, 100.0)
-        template = Template(str(uuid_utils.uuid7()), GALLERY, name, f"{row:064x}", box, 0.9, now)
-        yield StoredFace(subject, template, vector, None)
 
 
 def _settle(client: Any, count: int) -> float:
@@ -225,7 +198,7 @@ def _settle(client: Any, count: int) -> float:
 def _searches(galleries: Galleries, probes: NDArray[np.float32], rounds: int) -> list[float]:
     chosen = probes[np.random.default_rng(SEED).integers(len(probes), size=rounds)]
     galleries.search(GALLERY, chosen[:1], top_k=5)
-    return [_ms(lambda probe: galleries.search(GALLERY, probe[None], top_k=5), probe) for probe in chosen]
+    return [milliseconds(lambda probe: galleries.search(GALLERY, probe[None], top_k=5), probe) for probe in chosen]
 
 
 def _agreement(galleries: Galleries, faces: Faces, vectors: NDArray[np.float32]) -> tuple[float, float]:
@@ -235,7 +208,7 @@ def _agreement(galleries: Galleries, faces: Faces, vectors: NDArray[np.float32])
         batch = probes[start : start + BATCH]
         nearest = (batch @ vectors.T).argmax(axis=1)
         found = galleries.search(GALLERY, batch, top_k=1)
-        same += [each.candidates[0].subject_id == _name(row) for each, row in zip(found, nearest, strict=True)]
+        same += [each.candidates[0].subject_id == name_of(row) for each, row in zip(found, nearest, strict=True)]
     agree = np.array(same)
     cosines = (probes * faces.templates[faces.mates[: len(probes)]]).sum(axis=1)
     return round(float(agree.mean()), 5), round(float(agree[cosines >= 0.34].mean()), 5)
@@ -244,9 +217,9 @@ def _agreement(galleries: Galleries, faces: Faces, vectors: NDArray[np.float32])
 def _enrolments(galleries: Galleries, dimension: int) -> tuple[list[float], list[float]]:
     enrolled, after = [], []
     for stranger in np.random.default_rng(SEED + 1).standard_normal((_ENROLMENTS, dimension)).astype(np.float32):
-        face = Enrollment(stranger, CONTRACT, stranger.tobytes()[:32].hex(), (0.0, 0.0, 100.0, 100.0), 0.9)
-        enrolled.append(_ms(lambda each: galleries.enroll(GALLERY, "", each), face))
-        after.append(_ms(lambda probe: galleries.search(GALLERY, probe[None], top_k=1), stranger))
+        face = enrollment_of(stranger)
+        enrolled.append(milliseconds(lambda each: galleries.enroll(GALLERY, "", each), face))
+        after.append(milliseconds(lambda probe: galleries.search(GALLERY, probe[None], top_k=1), stranger))
     # The first one made what is made once.
     return enrolled[1:], after[1:]
 
@@ -278,7 +251,9 @@ def _levels(client: Any, address: tuple[str, str], dimension: int, rounds: int) 
 
 def _level(client: Any, other: Connection, rng: np.random.Generator, dimension: int, level: str, rounds: int) -> Level:
     time.sleep(2.0)
-    quiet = [_ms(lambda probe: _is_seen(client, probe, level), each) for each in _units(rng, rounds, dimension)]
+    quiet = [
+        milliseconds(lambda probe: _is_seen(client, probe, level), each) for each in _units(rng, rounds, dimension)
+    ]
     own, seen, others = [], [], []
     for vector in _units(rng, _ENROLMENTS, dimension):
         time.sleep(rng.uniform(0.3, 0.5))
@@ -294,11 +269,11 @@ def _level(client: Any, other: Connection, rng: np.random.Generator, dimension: 
         seen.append(_is_seen(client, vector, level))
         own.append(1e3 * (time.perf_counter() - begun))
     return Level(
-        search_p50_ms=_percentile(quiet, 50),
-        search_p99_ms=_percentile(quiet, 99),
-        own_p50_ms=_percentile(own, 50),
+        search_p50_ms=percentile(quiet, 50),
+        search_p99_ms=percentile(quiet, 99),
+        own_p50_ms=percentile(own, 50),
         own_seen=round(float(np.mean(seen)), 3),
-        other_p50_ms=_percentile(others, 50),
+        other_p50_ms=percentile(others, 50),
         other_max_ms=round(max(others), 2),
     )
 
@@ -328,20 +303,6 @@ def _units(rng: np.random.Generator, count: int, dimension: int) -> NDArray[np.f
     drawn = rng.standard_normal((count, dimension)).astype(np.float32)
     unit: NDArray[np.float32] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     return unit
-
-
-def _name(row: int) -> str:
-    return f"subject-{row:09d}"
-
-
-def _ms(work: Callable[[Any], object], on: Any) -> float:
-    begun = time.perf_counter()
-    work(on)
-    return 1e3 * (time.perf_counter() - begun)
-
-
-def _percentile(values: Sequence[float], percent: float) -> float:
-    return round(float(np.percentile(values, percent)), 2)
 
 
 def _rss_mb(process_id: int) -> float:

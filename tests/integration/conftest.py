@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +23,8 @@ from scripts.milvus_server import MilvusServer
 
 if TYPE_CHECKING:
     from tests.conftest import Exported
+
+ROOT = Path(__file__).resolve().parents[2]
 
 DIMENSION = 512
 """Of the embedded model's embeddings."""
@@ -37,6 +42,20 @@ def ultralytics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 pytest.importorskip(name, reason="needs the extra export: pip install -e '.[export]'")
         importlib.import_module("onnx")
         yield importlib.import_module("ultralytics")
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script of the folder scripts, as a person or a program does, in an empty folder and no settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+
+    def start(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+        )
+
+    return start
 
 
 @pytest.fixture(scope="session")

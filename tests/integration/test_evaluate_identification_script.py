@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +24,13 @@ if TYPE_CHECKING:
     from facet import Client
     from tests.conftest import Pictures, Serve, Serving
 
-ROOT = Path(__file__).resolve().parents[2]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-
-    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), "identification", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
-        )
-
-    return start
+def run(run_script: Run) -> Run:
+    return partial(run_script, "evaluate.py", "identification")
 
 
 @pytest.fixture

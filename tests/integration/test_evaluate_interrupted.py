@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,6 @@ from facet.v1.gallery_service_pb2 import DeleteGalleryRequest, ListGalleriesRequ
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
-ROOT = Path(__file__).resolve().parents[2]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Refusal = Callable[[str, int], grpc.StatusCode | None]
@@ -32,16 +30,8 @@ Between = Callable[[Refusal], str]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-
-    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
-        )
-
-    return start
+def run(run_script: Run) -> Run:
+    return partial(run_script, "evaluate.py")
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,22 +15,13 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import Pictures
 
-ROOT = Path(__file__).resolve().parents[2]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-
-    def start(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
-        )
-
-    return start
+def run(run_script: Run) -> Run:
+    return run_script
 
 
 @pytest.fixture
