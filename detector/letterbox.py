@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -43,8 +44,8 @@ class Letterbox:
             np.float32,
         )
 
-    def blob(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The model's input, shape ``(1, 3, *outer)``, RGB in [0, 1], of a BGR picture."""
+    def pixels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The samples of the model's input, shape ``(1, 3, *outer)``, RGB, of a BGR picture."""
         height, width = self.inner
         if self.inner != self.picture:
             picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -55,9 +56,7 @@ class Letterbox:
                 cv2.copyMakeBorder(picture, self.top, bottom, self.left, right, cv2.BORDER_CONSTANT, value=grey),
                 np.uint8,
             )
-        blob = np.asarray(cv2.dnn.blobFromImage(picture, swapRB=True), np.float32)
-        blob /= 255  # what Ultralytics does; a scale factor of 1 / 255 differs in the last bit
-        return blob
+        return np.asarray(cv2.dnn.blobFromImage(picture, swapRB=True, ddepth=cv2.CV_8U), np.uint8)
 
     def boxes_to_picture(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map ``xyxy`` boxes, shape ``(n, 4)``, from input to picture pixels and clip them to the picture."""
@@ -77,32 +76,26 @@ def fit(
     picture: tuple[int, int],
     target: tuple[int, int],
     *,
-    stride: int | None = None,
-    least: int = 1,
+    sides: Sequence[int] | None = None,
 ) -> Letterbox:
     """Fit a picture into a model's input, its proportions kept.
 
     Args:
         picture: ``(height, width)`` of the picture, each at least 1.
         target: ``(height, width)`` that it is scaled up or down to fit into.
-        stride: pad only to the next multiple of this: for a model whose input is open in height and width.
-            ``None``: pad to ``target``.
-        least: the smallest side of the input where ``stride`` is given; a multiple of it, within ``target``.
+        sides: pad each side only to the first of these lengths that holds it: for a model whose input is open in height
+            and width. Rising; a side that is longer than all is padded to ``target``. ``None``: pad to ``target``.
     """
     ratio = min(target[0] / picture[0], target[1] / picture[1])
     height, width = (max(round(side * ratio), 1) for side in picture)
     outer = target
-    if stride is not None:
-        outer = (
-            _next_multiple(height, target[0], stride, least),
-            _next_multiple(width, target[1], stride, least),
-        )
+    if sides is not None:
+        outer = (_first_to_hold(height, target[0], sides), _first_to_hold(width, target[1], sides))
     # The reference halves the padding and rounds it down by 0.1 and up by 0.1: an odd row goes below.
     top = round((outer[0] - height) / 2 - 0.1)
     left = round((outer[1] - width) / 2 - 0.1)
     return Letterbox(picture, (height, width), outer, top, left)
 
 
-def _next_multiple(side: int, target: int, stride: int, least: int) -> int:
-    """The input's side: as much shorter than ``target`` as whole strides allow."""
-    return max(side + (target - side) % stride, least)
+def _first_to_hold(length: int, target: int, sides: Sequence[int]) -> int:
+    return next((side for side in sides if length <= side <= target), target)

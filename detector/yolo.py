@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,11 @@ from detector.metadata import read_metadata
 from detector.nms import suppress
 from detector.recognition import recognize_head
 from runtime.models import UnsupportedModel
-from runtime.session import Session
+from runtime.session import Normalization, Session
 
 FACE_CLASS = "face"
 FACE_LANDMARKS = 5
+PIXELS = Normalization(mean=0.0, scale=255.0)
 PROBE_SIDE = 640
 """Least side of the picture that an open model is probed with: on small ones a head has fewer cells than classes."""
 
@@ -71,6 +73,9 @@ class YoloDetector:
         min_score: only objects with a score above this, [0, 1].
         iou: greatest overlap of two objects of a class, [0, 1]; has no effect on models without NMS.
         max_objects: the best are kept.
+        proportions: shorter to longer side, (0, 1], of the inputs that are used where the model's input is open: for
+            runtimes that compile a graph for each. Pictures between them are padded. ``None``: any, to the next
+            multiple of the model's stride, as Ultralytics does.
 
     Raises:
         UnsupportedModel: it is no YOLO model, or of a kind that is not understood; what was expected and what
@@ -85,21 +90,27 @@ class YoloDetector:
         min_score: float = 0.25,
         iou: float = 0.7,
         max_objects: int = 300,
+        proportions: Sequence[float] | None = None,
     ) -> None:
         metadata = read_metadata(session.metadata)
-        self._session = session
+        self._session = session = session.normalizing(PIXELS)
         self._min_score = min_score
         self._iou = iou
         self._max_objects = max_objects
         height, width = _open_or_fixed_size(session)
         side = _round_up(size, metadata.stride)
         self._target = (height or side, width or side)
-        self._stride = metadata.stride if height is None and width is None else None
         probed = (height or max(side, PROBE_SIDE), width or max(side, PROBE_SIDE))
         self._head, self.class_names = recognize_head(metadata, _probe(session, probed), probed)
-        self._least = 1
-        if isinstance(self._head, EndToEndHead):
-            self._least = _least_side(self._head.most, self._target, metadata.stride)
+        self._sides: Sequence[int] | None = None
+        if height is None and width is None:
+            least = 1
+            if isinstance(self._head, EndToEndHead):
+                least = _least_side(self._head.most, side, metadata.stride)
+            sides: Sequence[int] = range(metadata.stride, side + 1, metadata.stride)
+            if proportions is not None:
+                sides = sorted({_round_up(math.ceil(side * share), metadata.stride) for share in proportions})
+            self._sides = [length for length in sides if length >= least]
         keypoints = metadata.keypoint_shape
         self.has_face_landmarks = (
             keypoints is not None
@@ -126,12 +137,12 @@ class YoloDetector:
             min_score: only objects with a score above this, [0, 1]; the detector's own where ``None``.
         """
         letterbox = self._fit((picture.shape[0], picture.shape[1]))
-        outputs = self._session.run(letterbox.blob(picture))
+        outputs = self._session.run(letterbox.pixels(picture))
         candidates = self._head.decode(outputs, min_score=self._min_score if min_score is None else min_score)
         return _to_picture(candidates, self._best(candidates), letterbox)
 
     def _fit(self, picture: tuple[int, int]) -> Letterbox:
-        return fit(picture, self._target, stride=self._stride, least=self._least)
+        return fit(picture, self._target, sides=self._sides)
 
     def _best(self, candidates: Candidates) -> NDArray[np.intp]:
         """Which candidates are objects, by falling score."""
@@ -173,21 +184,21 @@ def _open_or_fixed_size(session: Session) -> tuple[int | None, int | None]:
 def _probe(session: Session, size: tuple[int, int]) -> list[NDArray[np.float32]]:
     """What the model answers to a grey picture."""
     try:
-        return session.run(np.full((1, 3, *size), 0.5, np.float32))
+        return session.run(np.full((1, 3, *size), 128, np.uint8))
     except Exception as error:  # inference engines have no common base class for their errors
         raise UnsupportedModel(
             f"expected a model that takes float32 pictures of {size[0]}x{size[1]}, this one fails: {error}"
         ) from error
 
 
-def _least_side(rows: int, target: tuple[int, int], stride: int) -> int:
+def _least_side(rows: int, side: int, stride: int) -> int:
     """The smallest side of an input that still has a cell for each row of an end-to-end head.
 
     Such a graph takes the best ``rows`` of its cells and fails on fewer. Grids of strides 8, 16 and 32 have
     21 cells for every 32x32 pixels; a thin strip of a picture at less than 640 has not enough.
     """
-    cells_a_line = 21 / 1024 * max(target)
-    return min(_round_up(math.ceil(rows / cells_a_line), stride), *target)
+    cells_a_line = 21 / 1024 * side
+    return min(_round_up(math.ceil(rows / cells_a_line), stride), side)
 
 
 def _round_up(length: int, stride: int) -> int:

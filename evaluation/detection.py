@@ -73,7 +73,7 @@ def judge(labels: LabelledPicture, detected: Detected, *, iou: float) -> Judged:
     """
     order = np.argsort(-detected.scores, kind="stable")
     detected = Detected(detected.boxes[order], detected.scores[order], detected.classes[order])
-    overlaps = _overlaps(detected.boxes, labels.boxes, labels.crowds)
+    overlaps = iou_matrix(detected.boxes, labels.boxes, labels.crowds)
     overlaps[detected.classes[:, None] != labels.classes[None]] = 0.0
     free = ~labels.ignored
     found_at = np.full(len(free), -np.inf)
@@ -88,7 +88,7 @@ def judge(labels: LabelledPicture, detected: Detected, *, iou: float) -> Judged:
     return Judged(labels, detected, verdicts.astype(np.int8), found_at)
 
 
-def _overlaps(
+def iou_matrix(
     boxes: NDArray[np.float64], others: NDArray[np.float64], crowds: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Intersection over union of every box with every other, with a crowd over the box: ``(n, m)``; 0 without area."""

@@ -1,20 +1,23 @@
-"""Aligned faces in, unit-length embeddings out, through InsightFace's ArcFace class on our own session."""
+"""Aligned faces in, unit-length embeddings out."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from numpy.typing import NDArray
 
 from recognizer import alignment
 from runtime.models import ModelFile, UnsupportedModel
-from runtime.session import Session, TensorSpec
+from runtime.session import Normalization, Session
 
 PREPROCESSING = "insightface-arcface-bgr2rgb/1"
+BATCH = 4
+"""Faces embedded at once, where there are as many; what is left over is embedded one by one. More at once gain nothing,
+and every other number is another graph to compile and to keep."""
 
 
 class Embedder:
@@ -22,7 +25,8 @@ class Embedder:
 
     Args:
         session: input ``(n or 1, 3, 112, 112)``, one output ``(n, d)``.
-        file: the model file behind the session; InsightFace reads from its graph whether it normalises by itself.
+        file: the model file behind the session; InsightFace's class reads from its graph whether it normalises by
+            itself.
 
     Raises:
         UnsupportedModel: the session is no such model.
@@ -36,8 +40,9 @@ class Embedder:
                 f"{file.name}: expected a recogniser of one input (n, 3, {side}, {side}) and one output (n, d); "
                 f"found the input {session.input.shape} and the outputs {outputs}"
             )
-        self._one_by_one = session.input.shape[0] is not None
-        self._model = ArcFaceONNX(str(file.path), session=_InsightFaceSession(session))
+        self._batch = BATCH if session.input.shape[0] is None else 1
+        described = ArcFaceONNX(str(file.path), session=_Described(session))
+        self._session = session.normalizing(Normalization(described.input_mean, described.input_std))
         self.dimension = int(self._embed([np.zeros((side, side, 3), np.uint8)]).shape[1])
         self.contract = embedding_contract(file.sha256, self.dimension)
 
@@ -59,8 +64,11 @@ class Embedder:
         return _normalized(both[: len(crops)] + both[len(crops) :])
 
     def _embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        batches = [[crop] for crop in crops] if self._one_by_one else [list(crops)]
-        return np.concatenate([np.asarray(self._model.get_feat(batch), np.float32) for batch in batches])
+        pixels = np.asarray(cv2.dnn.blobFromImages(list(crops), swapRB=True, ddepth=cv2.CV_8U), np.uint8)
+        whole = len(crops) - len(crops) % self._batch
+        batches = [pixels[i : i + self._batch] for i in range(0, whole, self._batch)]
+        batches += [pixels[i : i + 1] for i in range(whole, len(crops))]
+        return np.concatenate([self._session.run(batch)[0] for batch in batches])
 
 
 def embedding_contract(recognizer_sha256: str, dimension: int) -> str:
@@ -73,18 +81,9 @@ def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class _InsightFaceSession:
-    """A session as InsightFace's classes call one."""
+class _Described:
+    """A session as InsightFace's class looks at one that it is given."""
 
-    session: Session
-
-    def get_inputs(self) -> list[TensorSpec]:
-        return [self.session.input]
-
-    def get_outputs(self) -> list[TensorSpec]:
-        return list(self.session.outputs)
-
-    def run(self, _names: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """Run the model; it has one input, and the names asked for are all its outputs."""
-        return self.session.run(feeds[self.session.input.name])
+    def __init__(self, session: Session) -> None:
+        self.get_inputs = lambda: [session.input]
+        self.get_outputs = lambda: list(session.outputs)

@@ -15,6 +15,10 @@ from recognizer.scrfd import ScrfdDetector, suppress
 
 CELL = 32
 """Frames are multiples of the coarsest stride."""
+SMALL_FRAMES = (256, 320, 512)
+"""Sides of the square frames for small pictures and coarse looks, pixels."""
+PROPORTIONS = (9 / 16, 2 / 3, 3 / 4, 1)
+"""Shorter to longer side of the frames at full size: runtimes compile a graph for each size that they meet."""
 LEAST_CANDIDATE = 0.02
 """What the detector itself believes less than this is noise, of which it has more than can be looked through."""
 
@@ -70,6 +74,7 @@ class FaceFinder:
     def __init__(self, detector: ScrfdDetector, settings: FinderSettings | None = None) -> None:
         self._detector = detector
         self._settings = settings or FinderSettings()
+        self._frames = frames(self._settings.fine_side)
 
     def find(
         self,
@@ -109,9 +114,9 @@ class FaceFinder:
         """A fine look, and where that frame is large a coarse one, which sees the faces too large for it."""
         longest = max(picture.shape[:2])
         fine = min(self._settings.fine_side, longest * self._settings.max_enlargement)
-        looks = [self._detector.detect(picture, _frame(picture, fine), least)]
+        looks = [self._detect(picture, fine, least)]
         if fine >= 1.5 * self._settings.coarse_side:
-            looks.append(self._detector.detect(picture, _frame(picture, self._settings.coarse_side), least))
+            looks.append(self._detect(picture, self._settings.coarse_side, least))
         return suppress(Faces.joined(looks))
 
     def _look_with_margin(self, picture: NDArray[np.uint8], least: float) -> Faces:
@@ -123,7 +128,7 @@ class FaceFinder:
         roomy = np.zeros((2 * rows, 2 * columns, 3), np.uint8)
         top, left = rows // 2, columns // 2
         roomy[top : top + rows, left : left + columns] = inner
-        faces = self._detector.detect(roomy, _frame(roomy, max(roomy.shape[:2])), least)
+        faces = self._detect(roomy, max(roomy.shape[:2]), least)
         return faces.moved(-left, -top).scaled(width / columns, height / rows)
 
     def _look_again(
@@ -139,23 +144,35 @@ class FaceFinder:
         chosen = persons[tall[: settings.second_look_max]]
         if not len(chosen):
             return []
-        regions = [head_region(person, picture.shape[:2]) for person in chosen]
-        crops = [picture[y1:y2, x1:x2] for x1, y1, x2, y2 in regions]
-        frame = (settings.second_look_side, settings.second_look_side)
         found = []
-        for person, (x1, y1, _, _), faces_in_crop in zip(
-            chosen, regions, self._detector.detect_batch(crops, frame, least), strict=True
-        ):
+        for person in chosen:
+            x1, y1, x2, y2 = head_region(person, picture.shape[:2])
+            faces_in_crop = self._detect(picture[y1:y2, x1:x2], settings.second_look_side, least)
             best = faces_in_crop.take(range(min(1, len(faces_in_crop)))).moved(x1, y1)
             if (faces_of_persons(best, person[None]) >= 0).any():
                 found.append(best)
         return found
 
+    def _detect(self, picture: NDArray[np.uint8], longest: float, least: float) -> Faces:
+        """Look at a picture whose longer side is scaled to this, in the smallest frame that holds it."""
+        scale = longest / max(picture.shape[:2])
+        width, height = (round(picture.shape[axis] * scale, 3) for axis in (1, 0))
+        frame = next(frame for frame in self._frames if frame[0] >= width and frame[1] >= height)
+        return self._detector.detect(picture, frame, least, longest=longest)
 
-def _frame(picture: NDArray[np.uint8], longest: float) -> tuple[int, int]:
-    """Width and height of the smallest frame of whole cells that holds the picture at this longest side."""
-    height, width = picture.shape[:2]
-    scale = longest / max(height, width)
-    # rounding first: 800.0000001 pixels are 25 cells, not 26
-    columns, rows = (max(1, int(np.ceil(round(side * scale, 3) / CELL))) for side in (width, height))
-    return columns * CELL, rows * CELL
+
+def frames(fine_side: int) -> list[tuple[int, int]]:
+    """Width and height of the frames that pictures are looked at in, the smallest first.
+
+    Args:
+        fine_side: longer side of the largest, pixels; rounded up to whole cells.
+    """
+    whole = _whole_cells(fine_side)
+    oblong = [(whole, _whole_cells(fine_side * proportion)) for proportion in PROPORTIONS]
+    squares = [(side, side) for side in SMALL_FRAMES]
+    upright = [(height, width) for width, height in oblong]
+    return sorted({*squares, *oblong, *upright}, key=lambda frame: frame[0] * frame[1])
+
+
+def _whole_cells(side: float) -> int:
+    return max(1, int(np.ceil(round(side, 3) / CELL))) * CELL

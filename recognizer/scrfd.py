@@ -1,12 +1,11 @@
 """SCRFD, InsightFace's face detector (Guo et al., 2021, arXiv:2105.04714).
 
-Written anew because InsightFace's class takes one picture at a time in a square frame: this one takes several
-pictures as a batch, in a frame of the picture's own shape. In the same frame it finds what theirs finds.
+Written anew because InsightFace's class takes pictures in a square frame: this one takes any frame, and a picture at
+any scale in it. In the same frame, at the same scale, it finds what theirs finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 
 from recognizer.faces import Faces
 from runtime.models import UnsupportedModel
-from runtime.session import Session
+from runtime.session import Normalization, Session
 
 STRIDES = (8, 16, 32)
 ANCHORS_PER_CELL = 2
 NMS_IOU = 0.4
+PIXELS = Normalization(mean=127.5, scale=128.0)
 
 
 class ScrfdDetector:
@@ -41,40 +41,35 @@ class ScrfdDetector:
                 "expected an SCRFD with landmarks: nine outputs whose last axes are 1, 1, 1, 4, 4, 4, 10, 10, 10; "
                 f"found {[(output.name, output.shape) for output in session.outputs]}"
             )
-        self._session = session
+        self._session = session.normalizing(PIXELS)
         self._min_score = min_score
         self._batched = len(session.outputs[0].shape) == 3
 
-    def detect(self, picture: NDArray[np.uint8], frame: tuple[int, int], min_score: float | None = None) -> Faces:
+    def detect(
+        self,
+        picture: NDArray[np.uint8],
+        frame: tuple[int, int],
+        min_score: float | None = None,
+        *,
+        longest: float | None = None,
+    ) -> Faces:
         """Find the faces of a picture.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.
-            frame: width and height, multiples of 32, of what the network sees: the picture is scaled to fit and
-                laid into the top-left corner.
+            frame: width and height, multiples of 32, of what the network sees: the picture is scaled and laid into
+                the top-left corner.
+            longest: the longer side of the picture in the frame, pixels; as long as fits where ``None``.
             min_score: faces below are not answered, [0, 1]; the detector's own where ``None``. As better faces
                 suppress others and never the other way round, a lower score adds faces and changes none.
         """
-        return self.detect_batch([picture], frame, min_score)[0]
-
-    def detect_batch(
-        self, pictures: Sequence[NDArray[np.uint8]], frame: tuple[int, int], min_score: float | None = None
-    ) -> list[Faces]:
-        """Find the faces of several pictures, each in a frame of the same size; see :meth:`detect`."""
-        width, height = frame
-        canvas = np.zeros((len(pictures), height, width, 3), np.uint8)
-        scales = [_lay_into(canvas[i], picture) for i, picture in enumerate(pictures)]
-        blob = cv2.dnn.blobFromImages(list(canvas), 1 / 128.0, (width, height), (127.5, 127.5, 127.5), swapRB=True)
-        outputs = self._run(np.asarray(blob, np.float32))
-        least = self._min_score if min_score is None else min_score
-        return [self._decode([output[i] for output in outputs], frame, scale, least) for i, scale in enumerate(scales)]
-
-    def _run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Nine outputs with a batch axis, also from a model that takes one picture a run."""
+        canvas = np.zeros((frame[1], frame[0], 3), np.uint8)
+        scale = _lay_into(canvas, picture, longest)
+        pixels = cv2.dnn.blobFromImage(canvas, swapRB=True, ddepth=cv2.CV_8U)
+        outputs = self._session.run(np.asarray(pixels, np.uint8))
         if self._batched:
-            return self._session.run(blob)
-        runs = [self._session.run(blob[i : i + 1]) for i in range(len(blob))]
-        return [np.stack(tensors) for tensors in zip(*runs, strict=True)]
+            outputs = [output[0] for output in outputs]
+        return self._decode(outputs, frame, scale, self._min_score if min_score is None else min_score)
 
     def _decode(
         self, outputs: list[NDArray[np.float32]], frame: tuple[int, int], scale: float, min_score: float
@@ -109,10 +104,12 @@ def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
     return faces.take(np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), faces.scores.tolist(), 0.0, iou), np.intp))
 
 
-def _lay_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
+def _lay_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: float | None) -> float:
     """Scale a picture into the top-left corner of a canvas; the scale, canvas pixels per picture pixel."""
     height, width = picture.shape[:2]
     frame_height, frame_width = canvas.shape[:2]
+    if longest is not None:
+        frame_height, frame_width = (min(side, round(longest)) for side in (frame_height, frame_width))
     if height * frame_width > width * frame_height:
         new_height, new_width = frame_height, max(1, int(frame_height * width / height))
     else:

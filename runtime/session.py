@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from runtime.lanes import Lanes
 from runtime.models import UnsupportedModel
+
+CPU_PROVIDER = "CPUExecutionProvider"
+
+Precision = Literal["bf16", "fp32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,24 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """What a model wants done to 8-bit samples: ``(sample - mean) / scale``."""
+
+    mean: float
+    scale: float
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Samples as the model wants them, of the same shape."""
+        blob = pixels.astype(np.float32)
+        if self.mean:
+            blob -= np.float32(self.mean)
+        blob /= np.float32(self.scale)
+        return blob
+
+
 class Session(Protocol):
-    """A loaded model of one input. Safe to run from several threads at once."""
+    """A loaded model of one input, a batch of pictures. Safe to run from several threads at once."""
 
     @property
     def input(self) -> TensorSpec:
@@ -42,23 +63,35 @@ class Session(Protocol):
     def metadata(self) -> Mapping[str, str]:
         """What the exporter wrote into the file about the model."""
 
-    def run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Run the model once on a blob of the input's shape; the outputs in order."""
+    @property
+    def runtime(self) -> str:
+        """What runs the model, and in which precision, such as "openvino bf16"."""
+
+    def normalizing(self, normalization: Normalization) -> Self:
+        """The same model for pictures that are to be normalised in this way; by default they are taken as they are."""
+
+    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Run the model once on samples in the input's shape; the outputs in order."""
 
 
 class OnnxSession:
-    """A model on ONNX Runtime.
+    """A model on ONNX Runtime, in float32.
 
-    One intra-op thread is the default: requests run side by side, one a core, and spinning thread pools that
-    fight for the same cores cost half the throughput.
+    Its threads do not spin: pools that fight for the same cores cost half the throughput.
+
+    Args:
+        path: an ONNX file.
+        lanes: the cores that all sessions share; by default one core for this session alone.
+        providers: execution providers, in order of preference.
 
     Raises:
         UnsupportedModel: the file is no ONNX model that this runtime can load, or has several inputs.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)) -> None:
+    def __init__(self, path: Path, *, lanes: Lanes | None = None, providers: tuple[str, ...] = (CPU_PROVIDER,)) -> None:
+        self._lanes = lanes or Lanes(1, 1)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = self._lanes.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -77,10 +110,25 @@ class OnnxSession:
         self.input = _spec(inputs[0])
         self.outputs = tuple(_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._normalization = Normalization(0.0, 1.0)
 
-    def run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    @property
+    def runtime(self) -> str:
+        """What runs the model."""
+        provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        return f"onnxruntime {provider} fp32"
+
+    def normalizing(self, normalization: Normalization) -> OnnxSession:
+        """See :meth:`Session.normalizing`; both are one session of ONNX Runtime."""
+        other = object.__new__(OnnxSession)
+        other.__dict__ = {**self.__dict__, "_normalization": normalization}
+        return other
+
+    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the model once; see :meth:`Session.run`."""
-        outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})
+        blob = self._normalization(pixels)
+        with self._lanes:
+            outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})
         return outputs
 
 

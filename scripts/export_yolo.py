@@ -20,7 +20,7 @@ from rich.table import Table
 from detector.heads import Candidates
 from detector.metadata import read_metadata
 from detector.recognition import recognize_head
-from detector.yolo import YoloDetector
+from detector.yolo import PIXELS, YoloDetector
 from runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of
 from runtime.session import OnnxSession
 from scripts import console
@@ -205,10 +205,10 @@ def compare(original: Any, session: OnnxSession, detector: YoloDetector) -> Diff
     random = np.random.default_rng(0)
     differences = []
     for height, width in sizes:
-        blob = random.random((1, 3, height, width), np.float32)
+        pixels = random.integers(0, 256, (1, 3, height, width), np.uint8)
         with torch.inference_mode():
-            reference = original(torch.from_numpy(blob))[0].numpy()[0]
-        outputs = session.run(blob)
+            reference = original(torch.from_numpy(PIXELS(pixels)))[0].numpy()[0]
+        outputs = session.normalizing(PIXELS).run(pixels)
         head, names = recognize_head(metadata, outputs, (height, width))
         ours = head.decode(outputs, min_score=-1.0)
         if head.needs_nms:

@@ -12,21 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import Detections, YoloDetector
-from recognizer.alignment import align
-from recognizer.embedding import Embedder
+from recognizer.alignment import CROP_SIZE, align
+from recognizer.embedding import BATCH, Embedder
 from recognizer.faces import Faces
 from recognizer.finder import FaceFinder, FinderSettings
 from recognizer.persons import faces_of_persons
 from recognizer.quality import Quality, measure
 from recognizer.scrfd import ScrfdDetector
 from recognizer.yolo_faces import YoloFaceFinder, faces_of
+from runtime.lanes import Lanes, usable_cores
 from runtime.models import ModelFile, UnsupportedModel, find_model
 from runtime.pictures import decode
-from runtime.session import OnnxSession
+from runtime.session import Session
+from runtime.sessions import open_session
 from service.config import NONE, Config, DetectionConfig, ModelsConfig
 from service.workers import Work
 
 PERSON_CLASS = "person"
+PROPORTIONS = (0.6, 0.7, 0.75, 0.85, 1.0)
+"""Shorter to longer side of the pictures that objects are looked for in: 16:9, 3:2, 4:3 and what lies between."""
+
+_USUAL_SIZES = ((720, 1280), (480, 640))
 
 
 class NoObjectDetector(Exception):
@@ -60,11 +66,12 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model and what it is there for."""
+    """A model, what it is there for, what kind of head it has, and what runs it."""
 
     role: str
     file: ModelFile
     head: str
+    runtime: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +133,13 @@ class Engine:
         cv2.setNumThreads(1)
         self._max_pixels = config.pictures.max_pixels
         self._detection = config.detection
-        self._objects, objects = _load_objects(config.models, config.detection)
+        models = _Models(config.models, Lanes.of(config.server.preset, usable_cores()))
+        self._objects, objects = models.objects(config.detection)
         if self._objects is not None and self._objects.has_face_landmarks:
             self._finder, faces = None, None
         else:
-            self._finder, faces = _load_faces(config.models, config.detection)
-        self._embedder, embedding = _load_embedder(config.models)
+            self._finder, faces = models.faces(config.detection)
+        self._embedder, embedding = models.embedding()
         self.models = tuple(model for model in (objects, faces, embedding) if model is not None)
         by_role = {model.role: model.file.sha256 for model in self.models}
         self.face_model = by_role.get("faces", by_role.get("objects", ""))
@@ -144,6 +152,7 @@ class Engine:
         if self._finder is None:
             self.face_min_score = max(self.face_min_score, self.object_min_score)
         self._person_id = self.class_names.index(PERSON_CLASS) if PERSON_CLASS in self.class_names else -1
+        self._warm_up()
 
     def decode(self, source: Source, work: Work) -> NDArray[np.uint8]:
         """Decode a picture: upright BGR ``(h, w, 3)``; raises :class:`runtime.pictures.PictureError`."""
@@ -193,6 +202,16 @@ class Engine:
         work.check()
         return Scene(picture, objects, faces, persons)
 
+    def _warm_up(self) -> None:
+        """Look at pictures of the usual sizes, so that the first requests do not wait for graphs to be compiled."""
+        for size in _USUAL_SIZES:
+            picture = np.full((*size, 3), 128, np.uint8)
+            if self._objects is not None:
+                self._objects.detect(picture)
+            if self._finder is not None:
+                self._finder.find(picture, _NO_OBJECTS.boxes)
+        self._embedder.embed([np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)] * BATCH)
+
     def portraits(self, scene: Scene, chosen: Callable[[Faces], int] | None, work: Work) -> list[Portrait]:
         """Align and measure the faces of a scene, or the one that ``chosen`` points at."""
         indices = range(len(scene.faces)) if chosen is None else [chosen(scene.faces)]
@@ -215,47 +234,65 @@ class Engine:
         """
         work.check()
         crops = [portrait.crop for portrait in portraits]
-        with work.stopwatch.stage("embed"):
+        with work.stopwatch.stage("embed", batch=len(crops)):
             return self._embedder.embed_mirrored(crops) if as_template else self._embedder.embed(crops)
 
 
 _NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), None, None)
 
 
-def _open(name: str, models: ModelsConfig) -> tuple[ModelFile, OnnxSession]:
-    file = find_model(name, models.folder)
-    return file, OnnxSession(file.path, providers=models.providers)
+class _Models:
+    """Loads the models, all on the same cores."""
 
+    def __init__(self, config: ModelsConfig, lanes: Lanes) -> None:
+        self._config = config
+        self._lanes = lanes
 
-def _load_objects(models: ModelsConfig, detection: DetectionConfig) -> tuple[YoloDetector | None, LoadedModel | None]:
-    if models.objects == NONE:
-        return None, None
-    file, session = _open(models.objects, models)
-    detector = YoloDetector(session, size=detection.object_size, min_score=detection.object_min_score)
-    return detector, LoadedModel("objects", file, detector.head_kind)
+    def objects(self, detection: DetectionConfig) -> tuple[YoloDetector | None, LoadedModel | None]:
+        if self._config.objects == NONE:
+            return None, None
+        file, session = self._open(self._config.objects)
+        detector = YoloDetector(
+            session, size=detection.object_size, min_score=detection.object_min_score, proportions=PROPORTIONS
+        )
+        return detector, LoadedModel("objects", file, detector.head_kind, session.runtime)
 
-
-def _load_faces(models: ModelsConfig, detection: DetectionConfig) -> tuple[FaceFinder | YoloFaceFinder, LoadedModel]:
-    file, session = _open(models.faces, models)
-    settings = FinderSettings(
-        fine_side=detection.face_fine_side,
-        min_score=detection.face_min_score,
-        min_height=detection.face_min_height,
-        second_look_side=FinderSettings().second_look_side if detection.second_look else 0,
-    )
-    try:
-        scrfd = ScrfdDetector(session, min_score=settings.candidate_score)
-    except UnsupportedModel as no_scrfd:
+    def faces(self, detection: DetectionConfig) -> tuple[FaceFinder | YoloFaceFinder, LoadedModel]:
+        file, session = self._open(self._config.faces)
+        settings = FinderSettings(
+            fine_side=detection.face_fine_side,
+            min_score=detection.face_min_score,
+            min_height=detection.face_min_height,
+            second_look_side=FinderSettings().second_look_side if detection.second_look else 0,
+        )
         try:
-            yolo = YoloDetector(session, size=detection.face_fine_side, min_score=detection.face_min_score)
-            return YoloFaceFinder(yolo, min_height=detection.face_min_height), LoadedModel(
-                "faces", file, yolo.head_kind
-            )
-        except UnsupportedModel as no_yolo:
-            raise UnsupportedModel(f"{file.name} finds no faces. Either {no_scrfd}. Or {no_yolo}") from no_yolo
-    return FaceFinder(scrfd, settings), LoadedModel("faces", file, "scrfd")
+            scrfd = ScrfdDetector(session, min_score=settings.candidate_score)
+        except UnsupportedModel as no_scrfd:
+            try:
+                yolo = YoloDetector(
+                    session,
+                    size=detection.face_fine_side,
+                    min_score=detection.face_min_score,
+                    proportions=PROPORTIONS,
+                )
+                finder = YoloFaceFinder(yolo, min_height=detection.face_min_height)
+            except UnsupportedModel as no_yolo:
+                raise UnsupportedModel(f"{file.name} finds no faces. Either {no_scrfd}. Or {no_yolo}") from no_yolo
+            return finder, LoadedModel("faces", file, yolo.head_kind, session.runtime)
+        return FaceFinder(scrfd, settings), LoadedModel("faces", file, "scrfd", session.runtime)
 
+    def embedding(self) -> tuple[Embedder, LoadedModel]:
+        file, session = self._open(self._config.embedding)
+        return Embedder(session, file), LoadedModel("embedding", file, "arcface", session.runtime)
 
-def _load_embedder(models: ModelsConfig) -> tuple[Embedder, LoadedModel]:
-    file, session = _open(models.embedding, models)
-    return Embedder(session, file), LoadedModel("embedding", file, "arcface")
+    def _open(self, name: str) -> tuple[ModelFile, Session]:
+        config = self._config
+        file = find_model(name, config.folder)
+        session = open_session(
+            file.path,
+            lanes=self._lanes,
+            runtime=config.runtime,
+            precision=config.precision,
+            providers=config.providers,
+        )
+        return file, session

@@ -89,15 +89,6 @@ def test_faces_landmarks_and_scores_are_scrfds_own(model: Path, pictures: Pictur
     assert compared > 60
 
 
-def test_a_batch_finds_what_single_pictures_show(model: Path, pictures: Pictures) -> None:
-    detector = ScrfdDetector(OnnxSession(model), min_score=MIN_SCORE)
-    batch = [decoded(getattr(pictures, name)) for name in NAMES]
-    for found, bgr in zip(detector.detect_batch(batch, (320, 320)), batch, strict=True):
-        alone = detector.detect(bgr, (320, 320))
-        assert found.boxes == pytest.approx(alone.boxes, abs=1e-2)
-        assert found.scores == pytest.approx(alone.scores, abs=1e-4)
-
-
 def test_the_central_face_is_the_one_that_scrfd_chooses(pictures: Pictures) -> None:
     theirs = reference_detector(find_model("scrfd_500m_bnkps").path)
     for name in NAMES:

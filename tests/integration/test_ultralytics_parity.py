@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.yolo import Detections, YoloDetector
+from runtime.lanes import Lanes
 from runtime.models import find_model, packaged_path
 from runtime.session import OnnxSession
 
@@ -49,7 +50,7 @@ def predict(ultralytics: Any) -> Predict:
 
 @pytest.fixture(scope="module")
 def detector() -> YoloDetector:
-    return YoloDetector(OnnxSession(find_model("yolo11n").path, threads=2), min_score=MIN_SCORE, iou=IOU)
+    return YoloDetector(OnnxSession(find_model("yolo11n").path, lanes=Lanes(1, 2)), min_score=MIN_SCORE, iou=IOU)
 
 
 def unmatched(found: Detections, reference: Detections) -> tuple[list[int], list[int]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from detector.letterbox import PADDING, fit
+
+STRIDES = range(32, 641, 32)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +28,7 @@ from detector.letterbox import PADDING, fit
 def test_an_open_input_is_padded_to_the_next_stride(
     picture: tuple[int, int], inner: tuple[int, int], outer: tuple[int, int], top: int, left: int
 ) -> None:
-    letterbox = fit(picture, (640, 640), stride=32)
+    letterbox = fit(picture, (640, 640), sides=STRIDES)
     assert (letterbox.inner, letterbox.outer) == (inner, outer)
     assert (letterbox.top, letterbox.left) == (top, left)
 
@@ -41,35 +45,35 @@ def test_a_fixed_input_need_not_be_square() -> None:
 
 
 def test_an_open_input_is_no_thinner_than_asked() -> None:
-    assert fit((1, 20000), (160, 160), stride=32, least=96).outer == (96, 160)
-    assert fit((160, 160), (160, 160), stride=32, least=96).outer == (160, 160)
+    assert fit((1, 20000), (160, 160), sides=range(96, 161, 32)).outer == (96, 160)
+    assert fit((160, 160), (160, 160), sides=range(96, 161, 32)).outer == (160, 160)
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (97, 31), (1, 20000), (4000, 20), (1, 1)])
-def test_the_blob_is_rgb_in_grey_padding(size: tuple[int, int]) -> None:
+def test_the_samples_are_rgb_in_grey_padding(size: tuple[int, int]) -> None:
     blue = np.zeros((*size, 3), np.uint8)
     blue[..., 0] = 255
-    letterbox = fit(size, (640, 640), stride=32)
-    blob = letterbox.blob(blue)
-    assert blob.dtype == np.float32
-    assert blob.flags.c_contiguous
-    assert blob.shape == (1, 3, *letterbox.outer)
+    letterbox = fit(size, (640, 640), sides=STRIDES)
+    samples = letterbox.pixels(blue)
+    assert samples.dtype == np.uint8
+    assert samples.flags.c_contiguous
+    assert samples.shape == (1, 3, *letterbox.outer)
     inside = np.zeros(letterbox.outer, bool)
     inside[letterbox.top :, letterbox.left :][: letterbox.inner[0], : letterbox.inner[1]] = True
-    assert (blob[0][:, inside] == np.array([0, 0, 1], np.float32)[:, None]).all()
-    assert (blob[0][:, ~inside] == np.float32(PADDING) / np.float32(255)).all()
+    assert (samples[0][:, inside] == np.array([0, 0, 255], np.uint8)[:, None]).all()
+    assert (samples[0][:, ~inside] == PADDING).all()
 
 
-def test_a_picture_is_not_changed_by_its_blob() -> None:
+def test_a_picture_is_not_changed_by_being_sampled() -> None:
     picture = np.full((64, 64, 3), 200, np.uint8)
-    fit((64, 64), (64, 64)).blob(picture)[:] = 0
+    fit((64, 64), (64, 64)).pixels(picture)[:] = 0
     assert (picture == 200).all()
 
 
-@pytest.mark.parametrize("stride", [None, 32])
+@pytest.mark.parametrize("sides", [None, STRIDES, (384, 640)])
 @pytest.mark.parametrize("size", [(720, 1280), (333, 517), (97, 31), (1, 20000), (4000, 20), (1, 1)])
-def test_what_is_found_is_mapped_back_to_where_it_was(size: tuple[int, int], stride: int | None) -> None:
-    letterbox = fit(size, (640, 640), stride=stride)
+def test_what_is_found_is_mapped_back_to_where_it_was(size: tuple[int, int], sides: Sequence[int] | None) -> None:
+    letterbox = fit(size, (640, 640), sides=sides)
     height, width = size
     corners = np.array([[0.25, 0.25], [0.5, 0.75], [1, 1]], np.float32) * np.array([width, height], np.float32)
     found = corners * letterbox.scale + np.array([letterbox.left, letterbox.top], np.float32)
@@ -80,7 +84,7 @@ def test_what_is_found_is_mapped_back_to_where_it_was(size: tuple[int, int], str
 
 
 def test_boxes_are_clipped_to_the_picture_and_points_are_not() -> None:
-    letterbox = fit((100, 200), (640, 640), stride=32)
+    letterbox = fit((100, 200), (640, 640), sides=STRIDES)
     outside = np.array([[-50, -50, 900, 900]], np.float32)
     assert letterbox.boxes_to_picture(outside).tolist() == [[0, 0, 200, 100]]
     assert (letterbox.points_to_picture(outside.reshape(2, 2))[0] < 0).all()

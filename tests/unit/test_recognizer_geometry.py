@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recognizer.alignment import CROP_SIZE, TEMPLATE, align, similarity_transform
 from recognizer.choice import FaceNotFound, SeveralFaces, central, largest, nearest, only
 from recognizer.faces import Faces
-from recognizer.finder import CELL, FaceFinder, FinderSettings, _frame
+from recognizer.finder import CELL, FaceFinder, FinderSettings, frames
 from recognizer.persons import faces_of_persons, head_region
 from recognizer.quality import head_pose, measure
 from recognizer.scrfd import ScrfdDetector, suppress
@@ -146,12 +146,20 @@ def test_joined_faces_are_by_falling_score() -> None:
     assert joined.boxes[:, 0].tolist() == [2, 0, 4]
 
 
-@given(st.integers(1, 20_000), st.integers(1, 20_000), st.floats(32, 4096))
-def test_a_frame_is_of_whole_cells_and_not_a_cell_too_large(width: int, height: int, longest: float) -> None:
-    picture = np.broadcast_to(np.zeros((), np.uint8), (height, width, 3))
-    columns, rows = _frame(picture, longest)
-    assert columns % CELL == rows % CELL == 0
-    assert longest - 0.01 <= max(columns, rows) < longest + CELL
+@given(st.integers(64, 4096))
+def test_frames_are_few_of_whole_cells_and_hold_any_picture_of_the_side(fine_side: int) -> None:
+    found = frames(fine_side)
+    assert len(found) <= 10
+    assert all(side % CELL == 0 for frame in found for side in frame)
+    assert any(width == height and fine_side <= width < fine_side + CELL for width, height in found)
+
+
+@pytest.mark.parametrize("fine_side", [64, 800])
+def test_a_picture_of_any_shape_is_looked_at_in_a_frame_that_holds_it(fine_side: int) -> None:
+    settings = FinderSettings(fine_side=fine_side)
+    finder = FaceFinder(ScrfdDetector(OnnxSession(find_model("scrfd_500m_bnkps").path)), settings)
+    for shape in ((700, 800, 3), (800, 450, 3), (3, 900, 3), (33, 20, 3), (2000, 2000, 3)):
+        assert not len(finder.find(np.zeros(shape, np.uint8), np.array([[0, 0, shape[1], shape[0]]], np.float32)))
 
 
 def test_the_candidate_score_is_what_context_lifts_to_the_least() -> None:

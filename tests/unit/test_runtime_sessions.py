@@ -1,0 +1,134 @@
+"""Sessions: the same model on both runtimes, shapes, and the cores that they share."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from runtime.lanes import Lanes, usable_cores
+from runtime.models import UnsupportedModel, find_model
+from runtime.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
+from runtime.session import Normalization, OnnxSession
+from runtime.sessions import open_session
+
+PIXELS = Normalization(127.5, 127.5)
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Path:
+    return find_model("w600k_mbf").path
+
+
+@pytest.fixture(scope="module")
+def crops() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (2, 3, 112, 112), np.uint8)
+
+
+def test_normalization_is_what_it_says() -> None:
+    samples = np.array([[0, 255]], np.uint8)
+    assert Normalization(127.5, 127.5)(samples).tolist() == [[-1, 1]]
+    assert Normalization(0.0, 255.0)(samples).tolist() == [[0, 1]]
+
+
+def test_both_runtimes_describe_a_model_alike() -> None:
+    for name in ("yolo11n", "scrfd_500m_bnkps", "w600k_mbf"):
+        path = find_model(name).path
+        onnx, openvino = OnnxSession(path), OpenVinoSession(path)
+        assert openvino.input == onnx.input
+        assert [spec.name for spec in openvino.outputs] == [spec.name for spec in onnx.outputs]
+        assert openvino.metadata == onnx.metadata
+
+
+def test_float32_is_the_same_on_both_runtimes(recognizer: Path, crops: NDArray[np.uint8]) -> None:
+    onnx = OnnxSession(recognizer).normalizing(PIXELS)
+    openvino = OpenVinoSession(recognizer, precision="fp32").normalizing(PIXELS)
+    assert openvino.runtime == "openvino fp32"
+    (expected,), (found,) = onnx.run(crops), openvino.run(crops)
+    assert np.abs(found - expected).max() <= 2e-4 * np.abs(expected).max()
+
+
+def test_bf16_is_used_where_the_processor_has_it() -> None:
+    runtime = OpenVinoSession(find_model("scrfd_500m_bnkps").path, precision="bf16").runtime
+    assert runtime == ("openvino bf16" if computes_bf16() else "openvino fp32")
+
+
+def test_a_session_that_normalizes_leaves_the_one_it_came_from_as_it_was(
+    recognizer: Path, crops: NDArray[np.uint8]
+) -> None:
+    for session in (OnnxSession(recognizer), OpenVinoSession(recognizer, precision="fp32")):
+        before = session.run(crops)[0]
+        after = session.normalizing(PIXELS).run(crops)[0]
+        assert not np.allclose(before, after)
+        assert np.array_equal(session.run(crops)[0], before)
+
+
+def test_a_session_keeps_no_more_graphs_than_it_may_and_answers_any_shape() -> None:
+    session = OpenVinoSession(find_model("scrfd_500m_bnkps").path, precision="fp32")
+    shapes = [(32, 32 * columns) for columns in range(1, MAX_SHAPES + 3)]
+    for height, width in [*shapes, *shapes[:2]]:
+        scores = session.run(np.zeros((1, 3, height, width), np.uint8))[0]
+        assert scores.shape == (1, height * width // 64 * 2, 1)
+    assert len(session._graphs) == MAX_SHAPES
+
+
+def test_sessions_that_share_a_lane_wait_for_each_other(recognizer: Path, crops: NDArray[np.uint8]) -> None:
+    lanes = Lanes(count=1, threads=1)
+    sessions = OnnxSession(recognizer, lanes=lanes), OpenVinoSession(recognizer, lanes=lanes, precision="fp32")
+    done: list[int] = []
+    with lanes:
+        threads = [
+            threading.Thread(target=lambda session=session: done.append(len(session.run(crops))))
+            for session in sessions
+        ]
+        for thread in threads:
+            thread.start()
+        assert not done
+    for thread in threads:
+        thread.join()
+    assert done == [1, 1]
+
+
+def test_many_threads_get_their_own_answers(recognizer: Path) -> None:
+    crops = np.random.default_rng(1).integers(0, 256, (8, 1, 3, 112, 112), np.uint8)
+    session = OpenVinoSession(recognizer, lanes=Lanes(2, 1), precision="fp32").normalizing(PIXELS)
+    expected = [session.run(crop)[0] for crop in crops]
+    found: dict[int, NDArray[np.float32]] = {}
+
+    def ask(number: int) -> None:
+        found[number] = session.run(crops[number])[0]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(crops))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(found[number], expected[number]) for number in range(len(crops)))
+
+
+def test_a_file_that_is_no_model_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"nothing")
+    for runtime in ("openvino", "onnxruntime"):
+        with pytest.raises(UnsupportedModel, match=r"model\.onnx"):
+            open_session(path, lanes=Lanes(1, 1), runtime=runtime)
+
+
+def test_execution_providers_of_ones_own_mean_onnx_runtime(recognizer: Path) -> None:
+    lanes = Lanes(1, 1)
+    with pytest.raises(UnsupportedModel, match="CUDAExecutionProvider"):
+        open_session(recognizer, lanes=lanes, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
+    session = open_session(recognizer, lanes=lanes, runtime="onnxruntime")
+    assert session.runtime == "onnxruntime CPU fp32"
+
+
+@pytest.mark.parametrize(("preset", "lanes"), [("latency", Lanes(1, 4)), ("throughput", Lanes(4, 1))])
+def test_a_preset_divides_the_cores(preset: str, lanes: Lanes) -> None:
+    assert Lanes.of("latency" if preset == "latency" else "throughput", 4) == lanes
+
+
+def test_there_is_at_least_one_core() -> None:
+    assert usable_cores() >= 1
