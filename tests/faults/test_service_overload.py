@@ -121,10 +121,30 @@ async def test_one_request_more_than_may_wait_is_refused_with_when_to_come_again
         results = await asyncio.gather(*calls, return_exceptions=True)
         errors = [each for each in results if isinstance(each, ResourceExhausted)]
         assert len(errors) == 2
-        assert all((error.reason, error.retry_after) == ("QUEUE_FULL", 1.0) for error in errors)
+        assert all((error.reason, error.retry_after) == ("QUEUE_FULL", 0.05) for error in errors)
         assert sum(isinstance(each, pb.DetectResponse) for each in results) == 3
         assert refused
         await at.detect(pictures.street)
+
+
+async def test_a_request_that_would_not_be_answered_in_time_is_refused_at_once(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    async with running(tmp_path, max_queue=32) as at:
+        with pytest.raises(DeadlineExceeded):
+            await at.detect(pictures.street, 1.0)
+        at.engine.gate.set()
+        await at.detect(pictures.street)
+        at.engine.gate.clear()
+        at.engine.reached.clear()
+        running_on = asyncio.ensure_future(at.detect(pictures.street))
+        await asyncio.to_thread(at.engine.reached.wait, 60)
+        with pytest.raises(ResourceExhausted) as caught:
+            await at.detect(pictures.street, 1.0)
+        assert caught.value.reason == "DEADLINE_TOO_SHORT"
+        assert caught.value.retry_after is not None
+        at.engine.gate.set()
+        await running_on
 
 
 async def test_a_batch_waits_for_room_where_a_single_request_is_refused(tmp_path: Path, pictures: Pictures) -> None:
