@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import cv2
@@ -14,11 +15,15 @@ from facet.v1.server_service_pb2_grpc import ServerServiceServicer
 from service.config import Config, dump
 from service.convert import timestamp
 from service.engine import Engine
+from service.latencies import Latency, Percentiles
 from service.recognition import Context
+from service.stopwatch import STAGES
+from service.telemetry import Telemetry
+from service.workers import Workers
 
 _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verification")
 """Of the configuration, those that bear on the answers."""
-_LIBRARIES = ("grpcio", "insightface", "numpy", "onnxruntime", "protobuf")
+_LIBRARIES = ("grpcio", "insightface", "numpy", "onnxruntime", "openvino", "protobuf")
 
 
 def version() -> str:
@@ -27,10 +32,19 @@ def version() -> str:
 
 
 class ServerServicer(ServerServiceServicer):
-    """Answers what is running."""
+    """Answers what is running, and how fast it is.
 
-    def __init__(self, config: Config, engine: Engine) -> None:
-        self._response = pb.GetServerInfoResponse(
+    Args:
+        config: of the server.
+        engine: the models.
+        workers: where they run.
+        telemetry: who knows how long requests take.
+    """
+
+    def __init__(self, config: Config, engine: Engine, workers: Workers, telemetry: Telemetry) -> None:
+        self._workers = workers
+        self._telemetry = telemetry
+        self._constant = pb.GetServerInfoResponse(
             version=version(),
             start_time=timestamp(datetime.now(UTC)),
             models=[
@@ -42,6 +56,7 @@ class ServerServicer(ServerServiceServicer):
                     license=model.file.license,
                     source=model.file.source,
                     head=model.head,
+                    runtime=model.runtime,
                 )
                 for model in engine.models
             ],
@@ -61,7 +76,7 @@ class ServerServicer(ServerServiceServicer):
                 "opencv": cv2.__version__,
                 "machine": platform.machine(),
             }
-            | {name: importlib.metadata.version(name) for name in _LIBRARIES},
+            | _versions(),
             class_names=engine.class_names,
             face_min_score=engine.face_min_score,
             object_min_score=engine.object_min_score,
@@ -70,12 +85,43 @@ class ServerServicer(ServerServiceServicer):
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         """See the proto."""
-        return self._response
+        response = pb.GetServerInfoResponse()
+        response.CopyFrom(self._constant)
+        stages, methods = self._telemetry.stages.all(), self._telemetry.methods.all()
+        response.stage_latencies.extend(
+            pb.StageLatency(stage=stage, **_percentiles(stages[stage])) for stage in STAGES if stage in stages
+        )
+        response.method_latencies.extend(
+            pb.MethodLatency(method=method, **_percentiles(latency)) for method, latency in sorted(methods.items())
+        )
+        response.queue.waiting = sum(self._workers.waiting.values())
+        response.queue.max_waiting = self._workers.max_queue
+        response.queue.busy = self._workers.busy
+        response.queue.workers = self._workers.threads
+        return response
+
+
+def _percentiles(latency: Latency) -> dict[str, pb.Percentiles]:
+    return {"since_start": _milliseconds(latency.since_start), "last_minute": _milliseconds(latency.last_minute)}
+
+
+def _milliseconds(of: Percentiles) -> pb.Percentiles:
+    return pb.Percentiles(count=of.count, p50_ms=of.p50 * 1e3, p95_ms=of.p95 * 1e3, p99_ms=of.p99 * 1e3)
+
+
+def _versions() -> dict[str, str]:
+    """Of the libraries that are installed; OpenVINO is not everywhere."""
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _settings(config: Config) -> dict[str, str]:
     values = dump(config)
     chosen = {f"{section}.{name}": value for section in _SECTIONS for name, value in values[section].items()}
-    chosen["models.providers"] = values["models"]["providers"]
+    chosen |= {f"models.{name}": values["models"][name] for name in ("precision", "providers", "runtime")}
+    chosen["server.preset"] = values["server"]["preset"]
     chosen["gallery.default_threshold"] = values["gallery"]["default_threshold"]
     return {name: json.dumps(value) for name, value in sorted(chosen.items())}

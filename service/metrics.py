@@ -1,0 +1,119 @@
+"""What Prometheus is told of requests."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Mapping
+
+from google.protobuf.message import Message
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import recognition_service_pb2 as pb
+from service.stopwatch import Stage
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FACES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 200)
+
+
+class Metrics:
+    """Counts requests. No label holds anything of a person.
+
+    Args:
+        models: the file that a stage runs, by stage.
+
+    Attributes:
+        registry: what is exported; further collectors may be added.
+    """
+
+    def __init__(self, models: Mapping[Stage, str]) -> None:
+        self.registry = CollectorRegistry()
+        self._models = models
+        self._stages: dict[tuple[str, Stage], Histogram] = {}
+        self._stage_seconds = Histogram(
+            "facet_stage_seconds",
+            "Time of a request in a stage; model is the file that the stage runs, if it runs one.",
+            ("method", "stage", "model"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._call_seconds = Histogram(
+            "facet_call_seconds",
+            "Time from a request's arrival to its answer: of unary calls, and of the items of batches.",
+            ("method", "code"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._streams = Counter("facet_streams", "Streams that have ended.", ("method", "code"), registry=self.registry)
+        self._refusals = Counter(
+            "facet_refusals", "Requests that were answered with an error.", ("method", "reason"), registry=self.registry
+        )
+        self._decisions = Counter(
+            "facet_decisions",
+            "Faces by what was decided of them: match, unknown or refused by a search, same or different by Verify.",
+            ("decision",),
+            registry=self.registry,
+        )
+        self._faces = Histogram(
+            "facet_faces_per_picture",
+            "Faces that AnalyzeFaces, Identify and IdentifyBatch answered of a picture.",
+            buckets=_FACES,
+            registry=self.registry,
+        )
+        self._embedded = Histogram(
+            "facet_embedding_batch_faces",
+            "Faces that the embedding model was given at once.",
+            buckets=_FACES[1:],
+            registry=self.registry,
+        )
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+
+    def request_ended(self, method: str, code: str, seconds: float, stages: Mapping[Stage, float]) -> None:
+        """Count a unary call, or an item of a batch, and the seconds it was in each stage."""
+        self._call_seconds.labels(method, code).observe(seconds)
+        for stage, taken in stages.items():
+            found = self._stages.get((method, stage))
+            if found is None:
+                found = self._stage_seconds.labels(method, stage, self._models.get(stage, ""))
+                self._stages[method, stage] = found
+            found.observe(taken)
+
+    def embedded(self, faces: int) -> None:
+        """Count a call of the embedding model."""
+        self._embedded.observe(faces)
+
+    def stream_ended(self, method: str, code: str) -> None:
+        """Count a stream."""
+        self._streams.labels(method, code).inc()
+
+    def refused(self, method: str, reason: str) -> None:
+        """Count an error, by the reason that the client was given."""
+        self._refusals.labels(method, reason).inc()
+
+    def answered(self, response: Message) -> None:
+        """Count what was found and decided."""
+        match response:
+            case pb.IdentifyResponse():
+                self._faces.observe(len(response.faces))
+                for decision, count in Tally(face.identification.decision for face in response.faces).items():
+                    self._decisions.labels(_named(decision)).inc(count)
+            case pb.AnalyzeFacesResponse():
+                self._faces.observe(len(response.faces))
+            case pb.VerifyResponse():
+                self._decisions.labels("same" if response.same else "different").inc()
+            case gallery_pb.SearchEmbeddingResponse():
+                self._decisions.labels(_named(response.identification.decision)).inc()
+            case pb.IdentifyBatchResponse() if response.HasField("identification"):
+                self.answered(response.identification)
+
+
+def _named(decision: pb.Decision.ValueType) -> str:
+    return pb.Decision.Name(decision).removeprefix("DECISION_").lower()

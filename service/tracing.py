@@ -1,0 +1,89 @@
+"""Traces of requests, for a collector that speaks OTLP over HTTP. Needs the extra ``tracing``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from typing import TYPE_CHECKING, Any
+
+from service.config import TracingConfig
+from service.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+_NANOSECONDS = 1_000_000_000
+_SEND_SECONDS = 3.0
+
+
+class TracingUnavailable(Exception):
+    """Traces are asked for, and what sends them is not installed."""
+
+
+class Tracing:
+    """Makes a span of every request, with a span below it for every passage through a stage.
+
+    Spans are sent in batches on a thread of their own; where nobody takes them, they are dropped. None holds a name,
+    an id of a person or a gallery, or a picture.
+
+    Args:
+        config: where they go, and how many.
+    """
+
+    def __init__(self, config: TracingConfig) -> None:
+        # Servers without traces do not load what only one with them needs.
+        try:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+            from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+            from opentelemetry.trace import SpanKind, Status, StatusCode
+            from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+        except ImportError as error:
+            raise TracingUnavailable(
+                "tracing.endpoint needs OpenTelemetry: install the extra, pip install 'facet[tracing]'"
+            ) from error
+        version = importlib.metadata.version("facet")
+        self._provider = TracerProvider(
+            sampler=ParentBasedTraceIdRatio(config.ratio),
+            resource=Resource.create({"service.name": "facet", "service.version": version}),
+        )
+        exporter = OTLPSpanExporter(endpoint=config.endpoint, timeout=_SEND_SECONDS)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("facet", version)
+        self._propagator = TraceContextTextMapPropagator()
+        self._kind = SpanKind.SERVER
+        self._failed = Status(StatusCode.ERROR)
+
+    def record(self, method: str, code: str, seconds: float, stopwatch: Stopwatch, parent: str) -> None:
+        """Make the spans of a request that has ended.
+
+        Args:
+            method: the method.
+            code: the name of the status code.
+            seconds: how long it took.
+            stopwatch: its stages.
+            parent: the W3C traceparent of the span that it is part of; empty for none.
+        """
+        from opentelemetry.trace import set_span_in_context
+
+        wall = time.time_ns() - round(time.monotonic() * _NANOSECONDS)
+        start = wall + round(stopwatch.start * _NANOSECONDS)
+        context: Context = self._propagator.extract({"traceparent": parent})
+        attributes: dict[str, Any] = {"rpc.system": "grpc", "rpc.method": method, "rpc.grpc.status_code": code}
+        span = self._tracer.start_span(method, context, self._kind, attributes, start_time=start)
+        if span.is_recording():
+            within = set_span_in_context(span)
+            for lap in stopwatch.laps():
+                stage = self._tracer.start_span(lap.stage, within, start_time=wall + round(lap.start * _NANOSECONDS))
+                if lap.batch:
+                    stage.set_attribute("facet.batch", lap.batch)
+                stage.end(wall + round(lap.end * _NANOSECONDS))
+            if code != "OK":
+                span.set_status(self._failed)
+        span.end(start + round(seconds * _NANOSECONDS))
+
+    def close(self) -> None:
+        """Send what is left, for a few seconds at the most."""
+        self._provider.shutdown()

@@ -1,0 +1,239 @@
+"""What a server tells of itself: Prometheus' metrics, the dashboard made for them, latencies and slow requests."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from facet import Client, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, picture
+from facet.requests import enroll_request
+from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import recognition_service_pb2 as pb
+from facet.v1 import server_service_pb2 as server_pb
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serve, Serving, Start
+
+ROOT = Path(__file__).resolve().parents[2]
+DASHBOARD = ROOT / "deploy" / "grafana" / "facet.json"
+
+PERSON, NAME = "Rumpelstilzchen-4711", "Hans im Glück"
+GALLERY = "guests"
+OF_SCRAPING = {"instance", "job", "le"}
+"""Labels that Prometheus adds, or that a histogram has."""
+
+
+@pytest.fixture(scope="module")
+def used(start: Start, tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Iterator[Serving]:
+    """A server that was asked for everything once, with success and without."""
+    serving = start(tmp_path_factory.mktemp("metrics"), "--metrics.port", "0", "--metrics.slow-ms", "0")
+    with Client(serving.address) as client:
+        client.create_gallery(GALLERY)
+        client.enroll(GALLERY, PERSON, pictures.yaoming, display_name=NAME)
+        assert client.identify(GALLERY, pictures.players).faces
+        assert client.verify((GALLERY, PERSON), pictures.yaoming).same
+        client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(pictures.six)))
+        client.recognition.Detect(pb.DetectRequest(picture=picture(pictures.street)))
+        with pytest.raises(NotFound):
+            client.identify("nowhere", pictures.yaoming)
+        with pytest.raises(InvalidArgument):
+            client.identify(GALLERY, b"no picture")
+        with pytest.raises(FailedPrecondition):
+            client.enroll(GALLERY, PERSON, pictures.players)
+        items = [
+            gallery_pb.EnrollBatchRequest(item_id="good", enrollment=enroll_request(GALLERY, PERSON, pictures.yaoming)),
+            gallery_pb.EnrollBatchRequest(item_id="bad", enrollment=enroll_request(GALLERY, PERSON, b"no picture")),
+        ]
+        assert len(list(client.galleries.EnrollBatch(iter(items)))) == 2
+        assert len(list(client.identify_batch(GALLERY, [("good", pictures.yaoming), ("bad", b"no picture")]))) == 2
+    try:
+        yield serving
+    finally:
+        serving.stop()
+
+
+def scrape(serving: Serving) -> str:
+    with urllib.request.urlopen(f"http://{serving.said['metrics_address']}/metrics", timeout=30) as response:
+        return str(response.read().decode())
+
+
+def families(serving: Serving) -> dict[str, Metric]:
+    return {family.name: family for family in text_string_to_metric_families(scrape(serving))}
+
+
+@pytest.fixture
+def values(used: Serving) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample by its name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families(used).values()
+        for sample in family.samples
+    }
+
+
+def of(values: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, **labels: str) -> float:
+    return values.get((name, frozenset(labels.items())), 0.0)
+
+
+def test_calls_are_counted_by_method_and_status_items_of_batches_like_calls(
+    values: dict[tuple[str, frozenset[tuple[str, str]]], float],
+) -> None:
+    for method, code, count in (
+        ("Identify", "OK", 1),
+        ("Identify", "NOT_FOUND", 1),
+        ("Identify", "INVALID_ARGUMENT", 1),
+        ("EnrollFace", "OK", 1),
+        ("EnrollFace", "FAILED_PRECONDITION", 1),
+        ("EnrollBatch", "OK", 1),
+        ("EnrollBatch", "INVALID_ARGUMENT", 1),
+        ("IdentifyBatch", "OK", 1),
+        ("IdentifyBatch", "INVALID_ARGUMENT", 1),
+    ):
+        assert of(values, "facet_call_seconds_count", method=method, code=code) == count, (method, code)
+    for method in ("EnrollBatch", "IdentifyBatch"):
+        assert of(values, "facet_streams_total", method=method, code="OK") == 1
+
+
+def test_stages_are_counted_by_method_with_the_model_that_they_run(
+    values: dict[tuple[str, frozenset[tuple[str, str]]], float],
+) -> None:
+    models = {"detect": "yolo11n.onnx", "faces": "scrfd_500m_bnkps.onnx", "embed": "w600k_mbf.onnx"}
+    for stage in ("queue", "decode", "detect", "faces", "align", "embed", "search"):
+        labels = {"method": "Identify", "stage": stage, "model": models.get(stage, "")}
+        assert of(values, "facet_stage_seconds_count", **labels) >= 1, stage
+    assert of(values, "facet_embedding_batch_faces_sum") > 20, "the players are embedded at once"
+
+
+def test_refusals_are_counted_by_the_reason_that_the_client_got(
+    values: dict[tuple[str, frozenset[tuple[str, str]]], float],
+) -> None:
+    for method, reason in (
+        ("Identify", "GALLERY_NOT_FOUND"),
+        ("Identify", "INVALID_PICTURE"),
+        ("EnrollFace", "SEVERAL_FACES"),
+        ("EnrollBatch", "INVALID_PICTURE"),
+    ):
+        assert of(values, "facet_refusals_total", method=method, reason=reason) == 1, (method, reason)
+
+
+def test_decisions_faces_queue_galleries_and_the_process_are_there(
+    values: dict[tuple[str, frozenset[tuple[str, str]]], float],
+) -> None:
+    assert of(values, "facet_decisions_total", decision="match") == 2
+    assert of(values, "facet_decisions_total", decision="unknown") > 20
+    assert of(values, "facet_decisions_total", decision="same") == 1
+    assert of(values, "facet_faces_per_picture_count") == 3
+    assert of(values, "facet_workers") >= 1
+    assert of(values, "facet_queue_max") == 32
+    assert {labels for name, labels in values if name == "facet_queue_waiting"} == {
+        frozenset({("priority", priority)}) for priority in ("live", "enrollment", "batch")
+    }
+    assert of(values, "facet_gallery_subjects", gallery=GALLERY) == 1
+    assert of(values, "facet_gallery_templates", gallery=GALLERY) == 1
+    assert of(values, "process_resident_memory_bytes") > 0
+
+
+def test_neither_the_metrics_nor_the_log_hold_a_person(used: Serving) -> None:
+    for text in (scrape(used), used.log.read_text("utf-8")):
+        assert GALLERY in scrape(used)
+        for secret in (PERSON, NAME, "Hans", json.dumps(NAME)):
+            assert secret.lower() not in text.lower()
+
+
+def test_the_server_says_how_long_stages_and_methods_take(used: Serving) -> None:
+    with Client(used.address) as client:
+        info = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
+        again = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
+    stages = {latency.stage: latency for latency in info.stage_latencies}
+    assert list(stages) == ["decode", "queue", "detect", "faces", "align", "embed", "search"]
+    for latency in stages.values():
+        assert 0 < latency.since_start.p50_ms <= latency.since_start.p95_ms <= latency.since_start.p99_ms
+        assert latency.last_minute.count <= latency.since_start.count
+    methods = {latency.method: latency.since_start.count for latency in info.method_latencies}
+    assert (methods["Identify"], methods["EnrollFace"], methods["EnrollBatch"]) == (1, 1, 1), "those answered OK"
+    assert (info.queue.waiting, info.queue.busy, info.queue.max_waiting) == (0, 0, 32)
+    assert info.queue.workers >= 1
+    asked = {latency.method: latency.since_start.count for latency in again.method_latencies}
+    assert asked["GetServerInfo"] == methods.get("GetServerInfo", 0) + 1
+    assert (again.version, again.start_time, again.models) == (info.version, info.start_time, info.models)
+
+
+def test_a_slow_request_is_a_warning_with_its_stages(used: Serving) -> None:
+    calls = [line for line in used.log_lines() if line["event"] == "call"]
+    (identified,) = (line for line in calls if line["method"] == "RecognitionService/Identify" and line["code"] == "OK")
+    assert identified["level"] == "warning"
+    stages = [identified[f"{stage}_ms"] for stage in ("queue", "decode", "detect", "faces", "align", "embed", "search")]
+    assert 0 < sum(stages) <= identified["ms"] + 0.1 * len(stages)
+    assert identified["request_id"]
+    (batch,) = (line for line in calls if line["method"] == "GalleryService/EnrollBatch")
+    assert batch["level"] == "info", "how long a stream is open says nothing"
+
+
+def test_every_query_of_the_dashboard_names_metrics_and_labels_that_are_exported(used: Serving) -> None:
+    exported: dict[str, set[str]] = {}
+    for family in families(used).values():
+        for sample in family.samples:
+            exported.setdefault(sample.name, set()).update(sample.labels)
+    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    queries += [variable["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
+    assert len(queries) > 30
+    for query in queries:
+        named = re.findall(r"\b(?:facet|process|python)_\w+", query)
+        assert named, query
+        assert not set(named) - exported.keys(), query
+        known = OF_SCRAPING.union(*(exported[name] for name in named))
+        selected = re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', query)
+        grouped = re.findall(r"\b(?:by|label_values)\s*\(([^()]*)\)", query)
+        labels = {label.strip() for group in grouped for label in group.split(",")}.difference(named)
+        assert not labels.union(selected) - known, query
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap_and_say_what_they_show() -> None:
+    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not places & cells, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        places |= cells
+        assert panel["type"] == "row" or panel["description"]
+    rows = [panel["title"] for panel in panels if panel["type"] == "row"]
+    assert rows == ["Traffic", "Latency", "Queue", "Refusals", "Decisions", "Galleries", "Process"]
+
+
+def test_every_metric_of_ours_is_documented_and_every_documented_one_is_exported(used: Serving) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    documented = set(re.findall(r"`(facet_\w+)`", text))
+    exported = {name for name in families(used) if name.startswith("facet_") and not name.endswith("_created")}
+    counters = {name for name, family in families(used).items() if family.type == "counter"}
+    assert documented == {f"{name}_total" if name in counters else name for name in exported}
+
+
+def test_a_call_without_the_token_is_a_refusal_too(serve: Serve) -> None:
+    serving = serve("--metrics.port", "0", "--models.objects", "none", "--server.token", "t")
+    with Client(serving.address) as client, pytest.raises(Unauthenticated):
+        client.create_gallery("g")
+    refusals = families(serving)["facet_refusals"].samples
+    counted = [sample.labels for sample in refusals if sample.name == "facet_refusals_total"]
+    assert counted == [{"method": "CreateGallery", "reason": "UNAUTHENTICATED"}]
+
+
+def test_without_a_port_no_metrics_are_served(server: Serving) -> None:
+    assert server.said["metrics_address"] == ""
+    assert not [line for line in server.log_lines() if line["event"] == "metrics"]

@@ -1,0 +1,69 @@
+"""scripts/status.py, as a person and a program use it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from facet import Client
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serve, Serving
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_a_server_that_serves_is_shown_with_its_latencies(
+    run_script: Run, server: Serving, client: Client, gallery: str, pictures: Pictures
+) -> None:
+    client.identify(gallery, pictures.yaoming)
+    shown = run_script("status.py", "--address", server.address)
+    assert shown.returncode == 0, shown.stderr
+    for expected in ("SERVING", "Facet", "workers busy", "since start", "last minute", "p99", "yolo11n.onnx", "embed"):
+        assert expected in shown.stdout
+    assert not shown.stderr
+
+
+def test_for_a_program_it_is_a_line_of_json(
+    run_script: Run, server: Serving, client: Client, gallery: str, pictures: Pictures
+) -> None:
+    client.identify(gallery, pictures.yaoming)
+    said = run_script("status.py", "--address", server.address, "--json")
+    assert said.returncode == 0, said.stderr
+    status = json.loads(said.stdout)
+    assert (status["health"], status["address"]) == ("SERVING", server.address)
+    assert status["uptime_s"] >= 0
+    assert status["queue"].keys() == {"waiting", "max_waiting", "busy", "workers"}
+    assert {model["role"] for model in status["models"]} == {"objects", "faces", "embedding"}
+    detect = status["stages"]["detect"]["since_start"]
+    assert detect["count"] >= 1
+    assert detect["p50_ms"] <= detect["p95_ms"] <= detect["p99_ms"]
+    assert (
+        status["methods"]["Identify"]["last_minute"]["count"] <= status["methods"]["Identify"]["since_start"]["count"]
+    )
+
+
+def test_a_server_that_is_not_there_is_told_and_a_failure(run_script: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    shown = run_script("status.py", "--address", address)
+    assert shown.returncode == 1
+    assert "UNREACHABLE" in shown.stdout
+    said = run_script("status.py", "--address", address, "--json")
+    assert said.returncode == 1
+    assert json.loads(said.stdout)["health"] == "UNREACHABLE"
+
+
+def test_without_the_token_it_says_what_is_missing(run_script: Run, serve: Serve) -> None:
+    serving = serve("--server.token", "t", "--models.objects", "none")
+    shown = run_script("status.py", "--address", serving.address)
+    assert shown.returncode == 1
+    assert "--token" in shown.stdout
+    assert run_script("status.py", "--address", serving.address, "--token", "t").returncode == 0
+
+
+def test_an_interval_must_not_be_negative(run_script: Run) -> None:
+    assert run_script("status.py", "--watch", "-1").returncode == 2

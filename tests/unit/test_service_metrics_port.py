@@ -1,0 +1,116 @@
+"""The port of the metrics, and the figures that are read when it is asked."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from gallery.galleries import Galleries
+from gallery.records import Enrollment
+from gallery.sqlite_store import SqliteStore
+from service.gauges import MOST_GALLERIES, GallerySizes, Gauges
+from service.metrics_port import MetricsPort
+from service.workers import Workers
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    Counter("seen", "Things.", registry=registry).inc()
+    return registry
+
+
+@pytest.fixture
+def galleries(tmp_path: Path) -> Iterator[Galleries]:
+    store = SqliteStore(tmp_path / "facet.sqlite3")
+    galleries = Galleries(store, contract="c", dimension=4, max_templates_per_subject=10)
+    yield galleries
+    galleries.close()
+
+
+def read(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=SECONDS) as response:
+        return str(response.read().decode())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]", "localhost"])
+def test_metrics_are_read_over_http_until_the_port_is_closed(registry: CollectorRegistry, host: str) -> None:
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    port = MetricsPort(registry, host, 0)
+    assert "seen_total 1.0" in read(port.address)
+    port.close()
+    with pytest.raises(OSError, match="refused"):
+        read(port.address)
+
+
+def test_a_port_that_is_taken_is_an_error(registry: CollectorRegistry) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
+        MetricsPort(registry, "127.0.0.1", other.getsockname()[1])
+
+
+def test_who_connects_and_says_nothing_keeps_nobody_waiting(registry: CollectorRegistry) -> None:
+    port = MetricsPort(registry, "127.0.0.1", 0)
+    host, _, number = port.address.rpartition(":")
+    silent = [socket.create_connection((host, int(number))) for _ in range(20)]
+    assert "seen_total" in read(port.address)
+    for each in silent:
+        each.close()
+    port.close()
+
+
+def test_a_gallery_has_its_size_and_only_the_largest_have(galleries: Galleries) -> None:
+    for number in range(MOST_GALLERIES + 5):
+        galleries.create_gallery(f"g{number:03}", display_name="", threshold=0.5)
+    enrollment = Enrollment(
+        embedding=np.eye(4, dtype=np.float32)[0], contract="c", picture_sha256="0" * 64, box=(0, 0, 9, 9), quality=1.0
+    )
+    galleries.enroll("g104", "s", enrollment)
+    sizes = GallerySizes(galleries)
+    found = sizes.largest()
+    sizes.close()
+    assert len(found) == MOST_GALLERIES
+    assert (found[0].gallery_id, found[0].template_count, found[0].subject_count) == ("g104", 1, 1)
+
+
+def test_a_store_that_cannot_be_asked_has_no_sizes_instead_of_old_ones(galleries: Galleries) -> None:
+    now = 0.0
+    galleries.create_gallery("g", display_name="", threshold=0.5)
+    sizes = GallerySizes(galleries, lambda: now)
+    assert [gallery.gallery_id for gallery in sizes.largest()] == ["g"]
+    galleries.close()
+    assert [gallery.gallery_id for gallery in sizes.largest()] == ["g"], "asked a moment ago"
+    now = 60.0
+    assert not sizes.largest()
+    sizes.close()
+
+
+def test_a_store_that_does_not_answer_holds_up_no_figure(galleries: Galleries) -> None:
+    answering = threading.Event()
+
+    class Slow(Galleries):
+        def __init__(self) -> None:
+            """Without a store."""
+
+        def list_galleries(self, *, page_size: int, page_token: str = "") -> object:  # type: ignore[override]
+            assert answering.wait(SECONDS)
+            return galleries.list_galleries(page_size=page_size, page_token=page_token)
+
+    workers = Workers(threads=2, max_queue=7)
+    registry = CollectorRegistry()
+    gauges = Gauges(workers, lambda: 3, Slow())
+    registry.register(gauges)
+    figures = {sample.name: sample.value for metric in gauges.collect() for sample in metric.samples}
+    assert (figures["facet_workers"], figures["facet_queue_max"], figures["facet_open_calls"]) == (2, 7, 3)
+    answering.set()
+    gauges.close()
+    workers.close()
