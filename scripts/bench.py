@@ -6,8 +6,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,26 +15,20 @@ import typer
 from rich.table import Table
 
 from facet import Client, FacetError
-from facet.v1.recognition_service_pb2 import IdentifyResponse
-from gallery.galleries import Galleries
-from gallery.records import Enrollment
-from gallery.sqlite_store import SqliteStore
 from runtime.models import ModelError, packaged_path
 from scripts import console
 from scripts.bench_calibration import calibration
+from scripts.bench_drift import drift
+from scripts.bench_engine import GALLERY, SUBJECT, LocalIdentify, defaults, in_process
 from scripts.bench_gallery import gallery
 from scripts.bench_milvus import milvus
 from scripts.bench_ranking import ranking
+from scripts.bench_roof import roof
+from scripts.bench_serving import serving
 from scripts.console import AsJson
 from scripts.local_server import local_server
-from service.config import Config, GalleryConfig
-from service.engine import Encoded, Engine
-from service.recognition import identify
-from service.workers import Work
 
 R = TypeVar("R")
-
-GALLERY, SUBJECT = "bench", "yao-ming"
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 
@@ -107,7 +100,7 @@ def wire(
             tempfile.TemporaryDirectory(prefix="facet-") as folder,
             local_server() as address,
             Client(address) as client,
-            _in_process(_defaults(Path(folder) / "facet.sqlite3"), portrait) as engine,
+            in_process(defaults(Path(folder) / "facet.sqlite3"), portrait) as engine,
         ):
             client.create_gallery(GALLERY)
             client.enroll(GALLERY, SUBJECT, portrait)
@@ -118,59 +111,6 @@ def wire(
         console.print_json(asdict(measured))
     else:
         _print(measured)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalIdentify:
-    """Identify without a server: the same function that the server calls on a worker."""
-
-    engine: Engine
-    galleries: Galleries
-
-    def __call__(self, data: bytes) -> IdentifyResponse:
-        """Say whose the faces of an encoded picture are."""
-        return identify(self.engine, self.galleries, Encoded(data), Work(), gallery_id=GALLERY)
-
-    def enroll(self, data: bytes, threshold: float) -> None:
-        """Make the gallery, and enrol the only face of a picture."""
-        work = Work()
-        (portrait,) = self.engine.portraits(self.engine.look(Encoded(data), work), None, work)
-        x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
-        self.galleries.create_gallery(GALLERY, display_name="", threshold=threshold)
-        enrollment = Enrollment(
-            embedding=self.engine.embed([portrait], work, as_template=True)[0],
-            contract=self.engine.contract,
-            picture_sha256=Encoded(data).sha256(),
-            box=(x1, y1, x2, y2),
-            quality=portrait.quality.value,
-            display_name="",
-            request_id="",
-            request_digest="",
-            accept_lookalike=False,
-        )
-        self.galleries.enroll(GALLERY, SUBJECT, enrollment)
-
-
-def _defaults(database: Path) -> Config:
-    """The settings of a local server: the defaults, whatever the environment says."""
-    return Config.model_construct(gallery=GalleryConfig(database=database))
-
-
-@contextmanager
-def _in_process(config: Config, portrait: bytes) -> Iterator[LocalIdentify]:
-    engine = Engine(config)
-    galleries = Galleries(
-        SqliteStore(config.gallery.database),
-        contract=engine.contract,
-        dimension=engine.dimension,
-        max_templates_per_subject=config.enrollment.max_templates_per_subject,
-    )
-    try:
-        local = LocalIdentify(engine, galleries)
-        local.enroll(portrait, config.gallery.default_threshold)
-        yield local
-    finally:
-        galleries.close()
 
 
 def _measure(client: Client, local: LocalIdentify, picture: Path, rounds: int) -> Wire:
@@ -232,9 +172,12 @@ def _print(measured: Wire) -> None:
 
 
 app.command()(calibration)
+app.command()(drift)
 app.command()(gallery)
 app.command()(milvus)
 app.command()(ranking)
+app.command()(roof)
+app.command()(serving)
 
 if __name__ == "__main__":
     sys.exit(app())

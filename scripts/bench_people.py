@@ -30,11 +30,11 @@ def name_of(row: int) -> str:
     return f"subject-{row:09d}"
 
 
-def fill(store: Store, vectors: NDArray[np.float32]) -> float:
+def fill(store: Store, vectors: NDArray[np.float32], contract: str = CONTRACT) -> float:
     """Import a gallery of these templates, shape ``(n, dimension)``; templates a second."""
     now = datetime.now(UTC)
     begun = time.perf_counter()
-    filling = store.begin_import(Gallery(GALLERY, "", 0.34, 1, CONTRACT, 0, 0, now, now, "etag"))
+    filling = store.begin_import(Gallery(GALLERY, "", 0.34, 1, contract, 0, 0, now, now, "etag"))
     with console.progress("Importing", len(vectors)) as bar:
         for start in range(0, len(vectors), _IMPORTED_AT_ONCE):
             filling.add(list(_lines(start, vectors[start : start + _IMPORTED_AT_ONCE], now)))

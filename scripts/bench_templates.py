@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from evaluation.protocol import Entry, read_protocol
 from recognizer import choice
 from recognizer.choice import FaceChoiceError
+from runtime.lanes import usable_cores
 from scripts import console
 from service.config import Config, ModelsConfig
 from service.engine import Encoded, Engine
-from service.workers import Work, usable_cores
+from service.workers import Work
 
 SEED = 0
 _DRAWN_AT_ONCE = 65_536

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import console
@@ -19,9 +20,29 @@ SERVE = Path(__file__).resolve().parent / "serve.py"
 STOP_SECONDS = 30
 
 
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A server that answers.
+
+    Attributes:
+        address: host and port.
+        pid: of its process.
+    """
+
+    address: str
+    pid: int
+
+
 @contextmanager
 def local_server(*flags: str) -> Iterator[str]:
-    """Start ``serve.py`` with these flags and give its address; it is stopped, and its database gone, in the end.
+    """As :func:`local_process`, where nothing but its address matters."""
+    with local_process(*flags) as server:
+        yield server.address
+
+
+@contextmanager
+def local_process(*flags: str) -> Iterator[LocalServer]:
+    """Start ``serve.py`` with these flags; it is stopped, and its database gone, in the end.
 
     It is stopped also where the script fails, or is told to end by Ctrl-C or SIGTERM. The settings are the flags and
     the defaults alone: neither the environment's FACET_ settings nor its token.
@@ -35,7 +56,7 @@ def local_server(*flags: str) -> Iterator[str]:
             command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
         ) as server:
             try:
-                yield _address(server)
+                yield LocalServer(_address(server), server.pid)
             finally:
                 _stop(server)
 

@@ -1,0 +1,83 @@
+"""Facet's engine in a process without a server, for benchmarks that compare it with one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from facet.v1.recognition_service_pb2 import IdentifyResponse
+from gallery.galleries import Galleries
+from gallery.records import Enrollment
+from gallery.sqlite_store import SqliteStore
+from service.config import Config, GalleryConfig, ModelsConfig, ServerConfig
+from service.engine import Encoded, Engine
+from service.recognition import identify
+from service.workers import Work
+
+GALLERY, SUBJECT = "bench", "yao-ming"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalIdentify:
+    """Identify without a server: the same function that the server calls on a worker."""
+
+    engine: Engine
+    galleries: Galleries
+
+    def __call__(self, data: bytes) -> IdentifyResponse:
+        """Say whose the faces of an encoded picture are."""
+        return identify(self.engine, self.galleries, Encoded(data), Work(), gallery_id=GALLERY)
+
+    def enroll(self, data: bytes) -> None:
+        """Enrol the only face of a picture."""
+        work = Work()
+        (portrait,) = self.engine.portraits(self.engine.look(Encoded(data), work), None, work)
+        x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
+        enrollment = Enrollment(
+            embedding=self.engine.embed([portrait], work, as_template=True)[0],
+            contract=self.engine.contract,
+            picture_sha256=Encoded(data).sha256(),
+            box=(x1, y1, x2, y2),
+            quality=portrait.quality.value,
+            display_name="",
+            request_id="",
+            request_digest="",
+            accept_lookalike=False,
+        )
+        self.galleries.enroll(GALLERY, SUBJECT, enrollment)
+
+
+def defaults(database: Path, *, objects: str | None = None, preset: str | None = None) -> Config:
+    """The settings of a local server: the defaults but for these, whatever the environment says."""
+    return Config.model_construct(
+        gallery=GalleryConfig(database=database),
+        models=ModelsConfig.model_validate({} if objects is None else {"objects": objects}),
+        server=ServerConfig.model_validate({} if preset is None else {"preset": preset}),
+    )
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[LocalIdentify]:
+    """The models and the galleries of a configuration."""
+    engine = Engine(config)
+    galleries = Galleries(
+        SqliteStore(config.gallery.database),
+        contract=engine.contract,
+        dimension=engine.dimension,
+        max_templates_per_subject=config.enrollment.max_templates_per_subject,
+    )
+    try:
+        yield LocalIdentify(engine, galleries)
+    finally:
+        galleries.close()
+
+
+@contextmanager
+def in_process(config: Config, portrait: bytes) -> Iterator[LocalIdentify]:
+    """The same with a gallery of one subject, the only face of a picture."""
+    with opened(config) as local:
+        local.galleries.create_gallery(GALLERY, display_name="", threshold=config.gallery.default_threshold)
+        local.enroll(portrait)
+        yield local

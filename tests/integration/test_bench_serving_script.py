@@ -1,0 +1,80 @@
+"""bench.py serving and bench.py roof, as a person or a program runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 600.0
+"""Seconds: it loads nine sets of models, on a machine that may be busy."""
+
+JUDGED = {
+    "faceanalysis_ms",
+    "faceanalysis_tuned_per_s",
+    "engine_ms",
+    "engine_no_objects_ms",
+    "grpc_ms",
+    "speedup",
+    "speedup_no_objects",
+    "throughput_ratio_tuned",
+    "wire_overhead_ms",
+    "max_goodput_per_s",
+    "p99_at_half_load_ms",
+    "goodput_at_double_load_ratio",
+    "rss_mb_start",
+    "rss_mb_after",
+}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Run:
+    """Run bench.py in an empty folder and no settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+
+    def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=PATIENCE, check=False
+        )
+
+    return start
+
+
+def test_serving_is_measured_beside_face_analysis_in_one_run(bench: Run) -> None:
+    done = bench("serving", "--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report.keys() >= JUDGED
+    assert all(report[name] > 0 for name in JUDGED - {"wire_overhead_ms"})
+    one, six, squad, frame = report["pictures"]
+    assert [each["faces_faceanalysis"] for each in (one, six, squad)] == [1, 6, 22]
+    assert [each["faces"] for each in (one, six, frame)] == [1, 6, 2]
+    for mode in ("objects", "no_objects"):
+        loads = report[mode]
+        assert loads["closed"].keys() == {one["picture"], frame["picture"]}
+        for point in (*loads["closed"][frame["picture"]].values(), *loads["open"].values()):
+            assert point["sent"] == point["answered"] + point["late"] + sum(point["refused"].values())
+    memory = report["memory"]
+    assert sum(memory["answers"].values()) == memory["requests"]
+    assert "OK" in memory["answers"]
+
+
+def test_the_arithmetic_of_each_model_is_told_beside_what_the_machine_can_compute(bench: Run) -> None:
+    done = bench("roof", "--seconds", "0.1", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["roof"]["numpy_fp32"] > 0
+    assert {stage["role"] for stage in report["stages"]} == {"objects", "faces", "embedding"}
+    yolo = next(stage for stage in report["stages"] if stage["input"] == [1, 3, 640, 640])
+    assert 6.4 < yolo["gflop"] < 6.6, "Ultralytics says 6.5"
+    assert len({stage["runtime"] for stage in report["stages"] if stage["serves"]}) == 1
+    assert all(stage["gflop"] > 0 and stage["alone_ms"] > 0 for stage in report["stages"])
