@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
 from contextlib import closing
 from typing import Any, Self
 
 import grpc
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from facet import channel, requests
+from facet.batches import Answer, IdentifyRequests, K
 from facet.calibrations import CalibrationRequests, Probe
 from facet.errors import FacetError, from_rpc_error
 from facet.requests import PictureSource
@@ -18,6 +20,7 @@ from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
+from facet.v1.server_service_pb2 import GetServerInfoRequest
 from facet.v1.server_service_pb2_grpc import ServerServiceStub
 
 
@@ -43,6 +46,7 @@ class AsyncClient:
         self.recognition = RecognitionServiceStub(self._channel)
         self.galleries = GalleryServiceStub(self._channel)
         self.server = ServerServiceStub(self._channel)
+        self.health = HealthStub(self._channel)
 
     async def create_gallery(self, gallery_id: str, **fields: Any) -> gallery_pb.Gallery:
         """Create a gallery; ``fields`` are further ones of CreateGalleryRequest."""
@@ -58,6 +62,29 @@ class AsyncClient:
     async def identify(self, gallery_id: str, picture: PictureSource, **fields: Any) -> recognition_pb.IdentifyResponse:
         """Say who is in a picture; ``fields`` are further ones of IdentifyRequest."""
         return await self.recognition.Identify(requests.identify_request(gallery_id, picture, **fields))
+
+    async def identify_batch(
+        self, gallery_id: str, items: Iterable[tuple[K, PictureSource]], **fields: Any
+    ) -> AsyncGenerator[tuple[K, Answer], None]:
+        """Say who is in many pictures; see :meth:`facet.Client.identify_batch`. They are read on a thread."""
+        info = await self.server.GetServerInfo(GetServerInfoRequest())
+        messages = IdentifyRequests(gallery_id, items, info.limits.max_message_bytes, **fields)
+
+        async def sent() -> AsyncIterator[recognition_pb.IdentifyBatchRequest]:
+            while (message := await asyncio.to_thread(next, messages, None)) is not None:
+                yield message
+
+        call = self.recognition.IdentifyBatch(sent())
+        try:
+            async for response in call:
+                yield messages.take(response)
+        except (FacetError, asyncio.CancelledError):
+            if messages.error is not None:
+                raise messages.error from None
+            raise
+        finally:
+            call.cancel()
+        messages.finish()
 
     async def verify(
         self, reference: PictureSource | tuple[str, str], probe: PictureSource, **fields: Any

@@ -11,8 +11,11 @@ ADDRESS_VARIABLE = "FACET_ADDRESS"
 TOKEN_VARIABLE = "FACET_TOKEN"  # noqa: S105 - the name of a variable, not a token
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT = 30.0
+_RECONNECT_MS = 5000
+"""A server that is back after it was away is found so soon, instead of after up to two minutes."""
 
-_READING = ("facet.v1.RecognitionService", "facet.v1.ServerService")
+_RECOGNITION = "facet.v1.RecognitionService"
+_READING = (_RECOGNITION, "facet.v1.ServerService")
 _GALLERIES = "facet.v1.GalleryService"
 _REPEATABLE = (
     "EnrollFace",
@@ -49,17 +52,20 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
     }
     retried = [{"service": service} for service in _READING]
     retried += [{"service": _GALLERIES, "method": method} for method in _REPEATABLE]
+    unlimited = [{"service": _GALLERIES, "method": method} for method in _STREAMS]
+    unlimited += [{"service": _RECOGNITION, "method": "IdentifyBatch"}]
     config = {
         "methodConfig": [
             {"name": retried, "timeout": deadline, "retryPolicy": retries},
             {"name": [{"service": _GALLERIES}], "timeout": deadline},
-            {"name": [{"service": _GALLERIES, "method": method} for method in _STREAMS]},
+            {"name": unlimited},
         ]
     }
     return (
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         ("grpc.enable_retries", 1),
+        ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
         ("grpc.service_config", json.dumps(config)),
     )
 

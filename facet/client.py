@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any, Self
 
 import grpc
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from facet import channel, requests
+from facet.batches import Answer, IdentifyRequests, K
 from facet.calibrations import CalibrationRequests, Probe
 from facet.errors import FacetError, from_rpc_error
 from facet.requests import PictureSource
@@ -17,6 +19,7 @@ from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
+from facet.v1.server_service_pb2 import GetServerInfoRequest
 from facet.v1.server_service_pb2_grpc import ServerServiceStub
 
 
@@ -33,6 +36,7 @@ class Client:
         recognition: the stub of RecognitionService.
         galleries: the stub of GalleryService.
         server: the stub of ServerService.
+        health: the stub of grpc.health.v1.Health, which needs no token.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Client:
         self.recognition = RecognitionServiceStub(watched)
         self.galleries = GalleryServiceStub(watched)
         self.server = ServerServiceStub(watched)
+        self.health = HealthStub(watched)
 
     def create_gallery(self, gallery_id: str, **fields: Any) -> gallery_pb.Gallery:
         """Create a gallery; ``fields`` are further ones of CreateGalleryRequest."""
@@ -69,6 +74,35 @@ class Client:
     def identify(self, gallery_id: str, picture: PictureSource, **fields: Any) -> recognition_pb.IdentifyResponse:
         """Say who is in a picture; ``fields`` are further ones of IdentifyRequest."""
         return self.recognition.Identify(requests.identify_request(gallery_id, picture, **fields))
+
+    def identify_batch(
+        self, gallery_id: str, items: Iterable[tuple[K, PictureSource]], **fields: Any
+    ) -> Generator[tuple[K, Answer], None, None]:
+        """Say who is in many pictures, each as it is answered, in any order.
+
+        Args:
+            gallery_id: the gallery.
+            items: what to call each picture, which its answer comes with, and the picture. Both sides work on a few at
+                a time: pictures are read as the server has room, and only while the answers are read.
+            fields: further ones of IdentifyRequest, for every picture.
+
+        Returns:
+            For every picture its answer, or the error it failed with, which may be a file's: CANNOT_READ or
+            FILE_TOO_LARGE. An error that is raised ends the batch; what has no answer then was not answered.
+        """
+        most = self.server.GetServerInfo(GetServerInfoRequest()).limits.max_message_bytes
+        messages = IdentifyRequests(gallery_id, items, most, **fields)
+        call = self.recognition.IdentifyBatch(messages)
+        try:
+            for response in call:
+                yield messages.take(response)
+        except FacetError:
+            if messages.error is not None:
+                raise messages.error from None
+            raise
+        finally:
+            call.cancel()
+        messages.finish()
 
     def verify(
         self, reference: PictureSource | tuple[str, str], probe: PictureSource, **fields: Any

@@ -12,7 +12,17 @@ from typing import Annotated, Any, NoReturn
 import grpc
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from facet import Client, FacetError
 from facet.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
@@ -45,18 +55,38 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
 
 
+class _Speed(ProgressColumn):
+    """Steps a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} {self._unit}/s" if speed else "")
+
+
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Progress]:
-    """A progress bar on standard error, where a terminal looks on; ``advance(progress.task_ids[0])`` moves it."""
+def progress(description: str, total: int, *, done: int = 0, unit: str = "") -> Iterator[Progress]:
+    """A progress bar on standard error, where a terminal looks on; ``advance(progress.task_ids[0])`` moves it.
+
+    Args:
+        description: beside the bar.
+        total: how many steps there are.
+        done: how many of them were done before.
+        unit: what a step is, in the plural; given, their number a second is shown.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *((_Speed(unit),) if unit else ()),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        bar.add_task(description, total=total)
+        bar.add_task(description, total=total, completed=done)
         yield bar
 
 

@@ -16,9 +16,9 @@ from gallery.errors import StorageError
 from runtime.models import ModelError
 from service import logs
 from service.config import Config, ConfigError, dump, load
-from service.engine import Engine
 from service.server import BindError, Server
 from service.server_info import version
+from service.tracing import TracingUnavailable
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -49,22 +49,24 @@ async def _serve(config: Config, *, as_json: bool) -> int:
     try:
         server = Server(config)
         address = await server.start()
-    except (ModelError, StorageError, BindError, OSError) as error:
+    except (ModelError, StorageError, BindError, TracingUnavailable, OSError) as error:
         print(f"serve.py: {error}", file=sys.stderr)
         return FAILED
-    _announce(config, server.engine, address, as_json=as_json)
+    _announce(config, server, address, as_json=as_json)
     await told_to_stop.wait()
     await server.stop()
     return DONE
 
 
-def _announce(config: Config, engine: Engine, address: str, *, as_json: bool) -> None:
+def _announce(config: Config, server: Server, address: str, *, as_json: bool) -> None:
     """Say what is running, on standard output; a program reads the first line of --json."""
+    engine = server.engine
     models = [
         {
             "role": model.role,
             "name": model.file.path.name,
             "head": model.head,
+            "runtime": model.runtime,
             "sha256": model.file.sha256,
             "license": model.file.license,
             "source": model.file.source,
@@ -72,8 +74,9 @@ def _announce(config: Config, engine: Engine, address: str, *, as_json: bool) ->
         for model in engine.models
     ]
     if as_json:
-        said = {"address": address, "version": version(), "contract": engine.contract, "models": models}
-        print(json.dumps(said | {"configuration": dump(config)}), flush=True)
+        said = {"address": address, "metrics_address": server.metrics_address, "version": version()}
+        more = {"contract": engine.contract, "models": models, "configuration": dump(config)}
+        print(json.dumps(said | more), flush=True)
         return
     console = Console()
     settings = Table(title="configuration", show_header=False, title_justify="left")
@@ -81,10 +84,16 @@ def _announce(config: Config, engine: Engine, address: str, *, as_json: bool) ->
         for name, value in values.items():
             settings.add_row(f"{section}.{name}", str(value))
     console.print(settings)
-    loaded = Table("role", "file", "head", "SHA-256", "licence of the weights", title="models", title_justify="left")
+    loaded = Table(
+        "role", "file", "head", "runs on", "SHA-256", "licence of the weights", title="models", title_justify="left"
+    )
     for model in models:
-        loaded.add_row(model["role"], model["name"], model["head"], model["sha256"][:12], model["license"])
+        loaded.add_row(
+            *(model[name] for name in ("role", "name", "head", "runtime")), model["sha256"][:12], model["license"]
+        )
     console.print(loaded)
+    if server.metrics_address:
+        console.print(f"metrics for Prometheus on http://{server.metrics_address}/metrics", highlight=False)
     console.print(f"Facet {version()} serves on [b]{address}[/b]; stop it with Ctrl-C or SIGTERM", highlight=False)
     sys.stdout.flush()
 

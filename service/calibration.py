@@ -18,7 +18,7 @@ from gallery.galleries import Galleries
 from gallery.records import Gallery
 from recognizer.quality import QualityLimits
 from runtime.pictures import PictureError
-from service import convert, validate
+from service import convert, telemetry, validate
 from service.engine import Engine
 from service.enrollment import need_fit
 from service.errors import Blamed, CalibrationUnderWay, blaming, reason_of
@@ -123,9 +123,11 @@ class Calibrations:
         # A few at a time: who sends faster is not read from.
         room = asyncio.Semaphore(2 * self._workers.threads)
 
-        async def one(number: int, task: Callable[[], _Searched], work: Work) -> None:
+        async def one(number: int, request: pb.CalibrateGalleryRequest) -> None:
             try:
-                found[number] = await self._workers.run(work, task, patient=True)
+                with telemetry.item():
+                    work = begin()
+                    found[number] = await self._workers.run(work, self._task(request, gallery, work), patient=True)
             finally:
                 room.release()
 
@@ -138,8 +140,7 @@ class Calibrations:
                     if number == MAX_PROBES:
                         raise InvalidField("probe", f"is one of more than {MAX_PROBES}")
                     await room.acquire()
-                    work = begin()
-                    tasks.create_task(one(number, self._task(request, gallery, work), work))
+                    tasks.create_task(one(number, request))
                     number += 1
         except ExceptionGroup as group:
             raise group.exceptions[0] from None

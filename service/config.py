@@ -21,6 +21,9 @@ from pydantic_settings import (
 from facet.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from recognizer.finder import FinderSettings
 from recognizer.quality import QualityLimits
+from runtime.lanes import Preset
+from runtime.session import CPU_PROVIDER, Precision
+from runtime.sessions import RuntimeName
 
 ENV_PREFIX = "FACET_"
 NONE = "none"
@@ -58,18 +61,22 @@ class ServerConfig(_Section):
     """PEM file of the certificate chain; needs tls_key."""
     tls_key: Path | None = None
     """PEM file of the private key; needs tls_certificate."""
+    preset: Preset = "latency"
+    """latency: all cores on one inference after the other, so that a single request is answered soonest. throughput:
+    one core for each of as many inferences side by side, for batches and many cameras. docs/performance.md has both in
+    figures."""
     workers: int = Field(0, ge=0, le=256)
     """Requests worked on side by side, each on one thread; 0 is one for every core this process may use."""
     max_queue: int = Field(32, ge=0, le=4096)
-    """Requests that may wait for a worker; one more is refused."""
+    """Requests that may wait for a worker; one more is refused, unless it is served before some of them."""
     max_message_bytes: int = Field(16 * 2**20, ge=2**16, le=2**30)
     """Bytes of a request."""
     max_concurrent_calls: int = Field(64, ge=1)
-    """Calls open at the same time; one more is refused. Each may hold a message of max_message_bytes, an EnrollBatch
-    twice as many as there are workers."""
+    """Calls open at the same time; one more is refused. Each may hold a message of max_message_bytes, an EnrollBatch or
+    IdentifyBatch twice as many as there are workers, and one."""
     stall_seconds: float = Field(60.0, gt=0)
-    """How long an export waits for its client to take the next piece, and an import or a calibration for it to send
-    one."""
+    """How long a stream waits for its client: to take the next piece or answer, or to send the next piece or item
+    while nothing else is under way on it."""
     drain_seconds: float = Field(20.0, ge=0)
     """After SIGTERM, how long accepted calls may take to finish."""
 
@@ -104,8 +111,15 @@ class ModelsConfig(_Section):
     """InsightFace recogniser. Another one is another embedding contract: galleries made before are refused."""
     folder: Path | None = None
     """Folder of models, as scripts/fetch_models.py writes it."""
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
-    """ONNX Runtime execution providers, in order of preference."""
+    runtime: RuntimeName = "auto"
+    """What runs the models: openvino or onnxruntime. auto is OpenVINO on x86 processors, where it is faster, and ONNX
+    Runtime elsewhere and where providers says more than the default."""
+    precision: Precision = "bf16"
+    """Of OpenVINO. bf16 where the processor computes in it, but for the first and last layers; fp32 otherwise. How far
+    they are apart is measured by scripts/bench.py drift."""
+    providers: tuple[str, ...] = (CPU_PROVIDER,)
+    """ONNX Runtime execution providers, in order of preference, such as CUDAExecutionProvider or
+    CoreMLExecutionProvider; they come with other builds of onnxruntime."""
 
 
 class PicturesConfig(_Section):
@@ -230,6 +244,37 @@ class LogConfig(_Section):
     """Lines for people or for programs."""
 
 
+class MetricsConfig(_Section):
+    """What the server tells of how fast it is; see docs/operations.md."""
+
+    port: int | None = Field(None, ge=0, le=65535)
+    """Serve Prometheus' metrics over HTTP on this port; 0 lets the system choose. Without it they are not served."""
+    host: str = "127.0.0.1"
+    """Address to serve them on. Whoever reaches it may read them, the ids of galleries among them: there is no token,
+    and no TLS."""
+    slow_ms: float = Field(1000.0, ge=0)
+    """A request that takes this long or longer has its line in the log as a warning, with its stages; milliseconds."""
+
+
+class TracingConfig(_Section):
+    """Where traces of requests go. Needs the extra tracing; see docs/operations.md."""
+
+    endpoint: str = ""
+    """OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty for nowhere."""
+    ratio: float = Field(1.0, ge=0, le=1)
+    """Share of the requests that are traced, of those that belong to no trace of the client's; one of these is traced
+    where the client's is."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _an_address(cls, endpoint: str) -> str:
+        if "@" in endpoint:
+            raise ValueError("must not hold a password, which would be printed: set OTEL_EXPORTER_OTLP_HEADERS")
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return endpoint
+
+
 class Config(BaseSettings):
     """The whole configuration."""
 
@@ -255,6 +300,8 @@ class Config(BaseSettings):
     verification: VerificationConfig = VerificationConfig()
     gallery: GalleryConfig = GalleryConfig()
     log: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    tracing: TracingConfig = TracingConfig()
 
     @classmethod
     def settings_customise_sources(

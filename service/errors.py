@@ -21,7 +21,7 @@ from service.enrollment import Unfit
 from service.spool import FileTooLarge
 from service.transfer import TooManyTransfers
 from service.validate import InvalidField
-from service.workers import QueueFull, RequestExpired
+from service.workers import DeadlineTooShort, QueueFull, RequestExpired
 
 DOMAIN = "facet.v1"
 RETRY_SECONDS = 1
@@ -36,7 +36,7 @@ class ShuttingDown(Exception):
 
 
 class TransferStalled(Exception):
-    """The client of an export takes nothing, or that of an import sends nothing."""
+    """The client of a stream takes nothing, or sends nothing, while it is waited for."""
 
 
 class CalibrationUnderWay(Exception):
@@ -96,6 +96,12 @@ def reason_of(error: BaseException) -> str:
     """The stable reason that a client gets to see for an error; INTERNAL for one that nobody foresaw."""
     failure = _failure_of(error)
     return failure.reason if failure else "INTERNAL"
+
+
+def outcome_of(error: BaseException) -> tuple[str, str]:
+    """The name of the status code, and the reason, that a client gets to see for an error."""
+    failure = _failure_of(error)
+    return (failure.code.name, failure.reason) if failure else (grpc.StatusCode.INTERNAL.name, "INTERNAL")
 
 
 def internal(request_id: str) -> Status:
@@ -190,9 +196,12 @@ def _of_gallery(error: BaseException, to_blame: str) -> _Failure | None:
 def _of_server(error: BaseException) -> _Failure | None:
     """What the server has no room, no time or no part for, or does not understand."""
     match error:
-        case QueueFull():
+        case QueueFull(retry_seconds=seconds):
             message = "as many requests wait as may; try again a little later"
-            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", message, _retry())
+            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", message, _retry(seconds))
+        case DeadlineTooShort(retry_seconds=seconds):
+            message = "what waits ahead would not be done in time for the deadline; try again a little later"
+            return _Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "DEADLINE_TOO_SHORT", message, _retry(seconds))
         case ShuttingDown():
             message = "the server is going down; try again a little later"
             return _Failure(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", message, _retry())
@@ -227,8 +236,10 @@ def _bad_request(path: str, description: str) -> tuple[Message, ...]:
     return (error_details_pb2.BadRequest(field_violations=[violation]),)
 
 
-def _retry() -> tuple[Message, ...]:
-    return (error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)),)
+def _retry(seconds: float = RETRY_SECONDS) -> tuple[Message, ...]:
+    delay = Duration()
+    delay.FromMilliseconds(round(seconds * 1e3))
+    return (error_details_pb2.RetryInfo(retry_delay=delay),)
 
 
 def _resource(error: gallery.GalleryError) -> tuple[Message, ...]:

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 import numpy as np
-import structlog
-import uuid_utils
-from google.rpc.status_pb2 import Status
 
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from gallery.galleries import Galleries
-from gallery.names import MAX_ID
 from gallery.records import Enrollment, Gallery
 from service import convert, validate
+from service.batches import Batches, outcome
 from service.calibration import Calibrations
 from service.config import EnrollmentConfig
 from service.engine import Engine
 from service.enrollment import need_fit
-from service.errors import blaming, internal, to_status
+from service.errors import blaming
 from service.recognition import Context, begin, look, only_face
 from service.transfer import Transfers
-from service.workers import Work, Workers
+from service.workers import Priority, Work, Workers
 
 MAX_VALUES = 4096
 """More than any recogniser's embedding has."""
-
-_log = structlog.get_logger("facet.galleries")
 
 
 class GalleryServicer(GalleryServiceServicer):
@@ -44,6 +39,7 @@ class GalleryServicer(GalleryServiceServicer):
         galleries: who is known.
         transfers: how they are exported and imported.
         calibrations: how their thresholds are chosen.
+        batches: how enrolments come in a stream.
         config: what a face must be like to be enrolled, and what is kept of it.
         default_threshold: of galleries that are created without one.
     """
@@ -55,6 +51,7 @@ class GalleryServicer(GalleryServiceServicer):
         galleries: Galleries,
         transfers: Transfers,
         calibrations: Calibrations,
+        batches: Batches,
         config: EnrollmentConfig,
         default_threshold: float,
     ) -> None:
@@ -63,6 +60,7 @@ class GalleryServicer(GalleryServiceServicer):
         self._galleries = galleries
         self._transfers = transfers
         self._calibrations = calibrations
+        self._batches = batches
         self._config = config
         self._default_threshold = default_threshold
 
@@ -122,39 +120,21 @@ class GalleryServicer(GalleryServiceServicer):
 
     async def EnrollFace(self, request: pb.EnrollFaceRequest, context: Context) -> pb.EnrollFaceResponse:
         """See the proto."""
-        return await self._enroll(request, begin(context))
+        return await self._enroll(request, begin(context, "EnrollFace", Priority.ENROLLMENT))
 
-    async def EnrollBatch(
+    def EnrollBatch(
         self, requests: AsyncIterator[pb.EnrollBatchRequest], context: Context
-    ) -> AsyncIterator[pb.EnrollBatchResponse]:
+    ) -> AsyncGenerator[pb.EnrollBatchResponse, None]:
         """See the proto."""
-        answered: asyncio.Queue[pb.EnrollBatchResponse | None] = asyncio.Queue()
-        # An item keeps its place until its answer is sent: who does not read is not read from.
-        room = asyncio.Semaphore(2 * self._workers.threads)
 
-        async def one(item: pb.EnrollBatchRequest) -> None:
-            await answered.put(await self._enroll_item(item, begin(context)))
+        async def one(item: pb.EnrollBatchRequest) -> pb.EnrollBatchResponse:
+            work = begin(context, "EnrollBatch", Priority.BATCH)
+            item_id, status, enrolled = await outcome(
+                item.item_id, partial(self._enroll, item.enrollment, work, patient=True)
+            )
+            return pb.EnrollBatchResponse(item_id=item_id, status=status, enrollment=enrolled)
 
-        async def read() -> None:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    async for item in requests:
-                        await room.acquire()
-                        tasks.create_task(one(item))
-            finally:
-                await answered.put(None)
-
-        reading = asyncio.create_task(read())
-        try:
-            while (response := await answered.get()) is not None:
-                yield response
-                room.release()
-            await reading
-        except ExceptionGroup as group:  # of the task group: its items fail by themselves, so this is the stream's own
-            raise group.exceptions[0] from None
-        finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+        return self._batches.answers(requests, one)
 
     async def GetSubject(self, request: pb.GetSubjectRequest, context: Context) -> pb.GetSubjectResponse:
         """See the proto."""
@@ -215,7 +195,7 @@ class GalleryServicer(GalleryServiceServicer):
         contract = validate.contract(request.embedding.contract, "embedding.contract")
         validate.at_most(request.embedding.values, MAX_VALUES, "embedding.values")
         probe = np.array(request.embedding.values, np.float32)
-        work = begin(context)
+        work = begin(context, "SearchEmbedding")
 
         def task() -> pb.SearchEmbeddingResponse:
             with work.stopwatch.stage("search"), blaming("embedding.values"):
@@ -240,30 +220,18 @@ class GalleryServicer(GalleryServiceServicer):
         self, requests: AsyncIterator[pb.ImportGalleryRequest], context: Context
     ) -> pb.ImportGalleryResponse:
         """See the proto."""
-        gallery = await self._transfers.import_gallery(requests, begin(context))
+        gallery = await self._transfers.import_gallery(requests, begin(context, "ImportGallery", Priority.BATCH))
         return pb.ImportGalleryResponse(gallery=self._gallery(gallery))
 
     async def CalibrateGallery(
         self, requests: AsyncIterator[pb.CalibrateGalleryRequest], context: Context
     ) -> pb.CalibrateGalleryResponse:
         """See the proto."""
-        return await self._calibrations.calibrate(requests, partial(begin, context))
+        new_work = partial(begin, context, "CalibrateGallery", Priority.BATCH)
+        return await self._calibrations.calibrate(requests, new_work)
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
         return convert.gallery(gallery, self._galleries.calibration_of(gallery))
-
-    async def _enroll_item(self, item: pb.EnrollBatchRequest, work: Work) -> pb.EnrollBatchResponse:
-        try:
-            item_id = validate.caller_id(item.item_id, "item_id")
-            enrolled = await self._enroll(item.enrollment, work, patient=True)
-        except Exception as error:  # one item that fails does not end the stream
-            status = to_status(error)
-            if status is None:
-                request_id = str(uuid_utils.uuid7())
-                _log.exception("item failed", request_id=request_id)
-                status = internal(request_id)
-            return pb.EnrollBatchResponse(item_id=item.item_id[:MAX_ID], status=status)
-        return pb.EnrollBatchResponse(item_id=item_id, status=Status(), enrollment=enrolled)
 
     async def _enroll(
         self, request: pb.EnrollFaceRequest, work: Work, *, patient: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, NoReturn, TypeAlias
@@ -17,9 +16,12 @@ from google.rpc.status_pb2 import Status
 from pydantic import SecretStr
 
 from service.errors import ShuttingDown, TransferStalled, Unauthenticated, UnreadableMessage, internal, to_status
+from service.telemetry import Telemetry
 
 _CHECK, _WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 _STATUS_KEY = "grpc-status-details-bin"
+_FAREWELL_SECONDS = 1.0
+"""For a client who has stood still for long enough, to take its status."""
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 _log = structlog.get_logger("facet.call")
@@ -29,20 +31,31 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Authenticates calls, turns errors into statuses, and logs one line a call.
+    """Authenticates calls, turns errors into statuses, has calls observed, and logs one line a call.
 
     Args:
         token: the bearer token that calls must bring; ``None`` lets everybody in.
-        stall_seconds: how long a stream one way may stand still.
+        stall_seconds: how long a client may leave an answer of a stream untaken, or an upload without its next part.
+        telemetry: who observes them.
+        slow_seconds: from then on a request's line in the log is a warning, and tells its stages.
     """
 
-    def __init__(self, token: SecretStr | None, stall_seconds: float) -> None:
+    def __init__(
+        self, token: SecretStr | None, stall_seconds: float, telemetry: Telemetry, slow_seconds: float
+    ) -> None:
         self._stall_seconds = stall_seconds
         self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
         self._handlers: dict[str, _Handler] = {}
+        self._telemetry = telemetry
+        self._slow_seconds = slow_seconds
         self._open_calls = 0
         self._draining = False
         self._idle = asyncio.Event()
+
+    @property
+    def open_calls(self) -> int:
+        """Calls that are open, watched health left out."""
+        return self._open_calls
 
     async def drain(self, seconds: float) -> None:
         """Refuse calls from now on, and wait until those that are open have ended, at most so long."""
@@ -87,9 +100,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _unary(self, behaviour: Any, method: str) -> Any:
         async def call(request: Any, context: _Context) -> Any:
             async def answer() -> Any:
-                return await behaviour(_readable(request), context)
+                response = await behaviour(_readable(request), context)
+                self._telemetry.answered(response)
+                return response
 
-            return await self._watched(answer, context, method)
+            return await self._watched(answer, context, method, is_stream=False)
 
         return call
 
@@ -98,10 +113,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             readable = (_readable(request) async for request in requests)
 
             async def answer() -> None:
-                async for response in handler.stream_stream(readable, context):
-                    await context.write(response)
+                async with aclosing(handler.stream_stream(readable, context)) as responses:
+                    async for response in responses:
+                        async with self._unless_stalled():
+                            await context.write(response)
+                        self._telemetry.answered(response)
 
-            await self._watched(answer, context, method)
+            await self._watched(answer, context, method, is_stream=True)
 
         return grpc.stream_stream_rpc_method_handler(
             call,
@@ -122,7 +140,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async def answer() -> Any:
                 return await handler.stream_unary(timely(requests), context)
 
-            return await self._watched(answer, context, method)
+            return await self._watched(answer, context, method, is_stream=True)
 
         return grpc.stream_unary_rpc_method_handler(
             call,
@@ -138,7 +156,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         async with self._unless_stalled():
                             await context.write(response)
 
-            await self._watched(answer, context, method)
+            await self._watched(answer, context, method, is_stream=True)
 
         return grpc.unary_stream_rpc_method_handler(
             call,
@@ -154,34 +172,48 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except TimeoutError:
             raise TransferStalled from None
 
-    async def _watched(self, answer: Callable[[], Awaitable[Any]], context: _Context, method: str) -> Any:
+    async def _watched(
+        self, answer: Callable[[], Awaitable[Any]], context: _Context, method: str, *, is_stream: bool
+    ) -> Any:
         """Run a call; whatever it raises ends it with a status that a client may see."""
-        start = time.monotonic()
+        observed = self._telemetry.observe(
+            method.rpartition("/")[2], is_stream=is_stream, parent=_traceparent(context.invocation_metadata())
+        )
         request_id = str(uuid_utils.uuid7())
         log = _log.bind(method=method.removeprefix("/facet.v1."), request_id=request_id)
-        code = "OK"
         self._open_calls += 1
         try:
             self._admit(context)
             return await answer()
         except asyncio.CancelledError:
-            code = "CANCELLED"
+            observed.cancelled()
             raise
         except Exception as error:
             if context.done():  # the client is gone, and what failed is to answer it
-                code = "CANCELLED"
+                observed.cancelled()
                 return None
+            observed.failed(error)
             status = to_status(error)
             if status is None:
                 log.exception("call failed")
                 status = internal(request_id)
-            code = _CODES[status.code].name
-            await _abort(context, status)
+            # A status follows what was written, so that a client who reads nothing does not take it either: then the
+            # call ends without one.
+            patience = _FAREWELL_SECONDS if isinstance(error, TransferStalled) else self._stall_seconds
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await _abort(context, status)
         finally:
             self._open_calls -= 1
             if self._draining and not self._open_calls:
                 self._idle.set()
-            log.info("call", code=code, ms=round((time.monotonic() - start) * 1e3, 1))
+            seconds = observed.ended()
+            said = {"code": observed.code, "ms": round(seconds * 1e3, 1)}
+            if is_stream or seconds < self._slow_seconds:
+                log.info("call", **said)
+            else:
+                stages = {f"{stage}_ms": round(taken * 1e3, 1) for stage, taken in observed.stopwatch.seconds().items()}
+                log.warning("call", **said, **stages)
 
     def _admit(self, context: _Context) -> None:
         self._authenticate(context)
@@ -198,6 +230,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         given = [value for key, value in metadata or () if key == "authorization"]
         said = given[0] if len(given) == 1 else b""
         return hmac.compare_digest(said.encode() if isinstance(said, str) else said, self._expected)
+
+
+def _traceparent(metadata: Any) -> str:
+    return next((value for key, value in metadata or () if key == "traceparent"), "")
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:

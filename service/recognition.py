@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import partial
 from itertools import compress
 from typing import Any, TypeAlias
@@ -18,12 +18,13 @@ from gallery.ranking import refuse
 from recognizer import choice
 from recognizer.faces import Faces
 from recognizer.quality import QualityLimits
-from service import convert, validate
+from service import convert, telemetry, validate
+from service.batches import Batches, outcome
 from service.engine import Engine, Portrait, Scene, Source
 from service.enrollment import shortfall
 from service.errors import blaming
 from service.validate import InvalidField
-from service.workers import Work, Workers
+from service.workers import Priority, Work, Workers
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Choice = Callable[[Faces, tuple[int, ...]], int]
@@ -38,6 +39,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         engine: the models.
         workers: where they run.
         galleries: who is known.
+        batches: how pictures come in a stream.
         limits: what a face must be like to be identified.
         threshold: decides whether two pictures show one person, where the request does not say.
     """
@@ -47,12 +49,14 @@ class RecognitionServicer(RecognitionServiceServicer):
         engine: Engine,
         workers: Workers,
         galleries: Galleries,
+        batches: Batches,
         limits: QualityLimits,
         threshold: float,
     ) -> None:
         self._engine = engine
         self._workers = workers
         self._galleries = galleries
+        self._batches = batches
         self._limits = limits
         self._threshold = threshold
 
@@ -63,7 +67,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         if request.HasField("min_score"):  # the detector answers what is above, the wire says at least
             least = float(np.nextafter(np.float32(validate.min_score(request.min_score)), np.float32(0)))
         wanted = self._class_ids(request.class_names)
-        work = begin(context)
+        work = begin(context, "Detect")
 
         def task() -> pb.DetectResponse:
             with blaming("picture"):
@@ -82,7 +86,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         source = convert.source(request.picture)
         least = validate.min_score(request.min_score) if request.HasField("min_score") else None
         chosen = convert.face_choice(request.face, "face")
-        work = begin(context)
+        work = begin(context, "AnalyzeFaces")
 
         def task() -> pb.AnalyzeFacesResponse:
             scene, portraits = look(self._engine, source, chosen, work, "picture", face_min_score=least)
@@ -104,7 +108,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:
         """See the proto."""
-        work = begin(context)
+        work = begin(context, "Verify")
         probe = convert.source(request.probe_picture, "probe_picture")
         probe_choice = convert.face_choice(request.probe_face, "probe_face") or only_face
         kind = request.WhichOneof("reference")
@@ -123,12 +127,28 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     async def Identify(self, request: pb.IdentifyRequest, context: Context) -> pb.IdentifyResponse:
         """See the proto."""
+        return await self._identify(request, begin(context, "Identify"))
+
+    def IdentifyBatch(
+        self, requests: AsyncIterator[pb.IdentifyBatchRequest], context: Context
+    ) -> AsyncGenerator[pb.IdentifyBatchResponse, None]:
+        """See the proto."""
+
+        async def one(item: pb.IdentifyBatchRequest) -> pb.IdentifyBatchResponse:
+            work = begin(context, "IdentifyBatch", Priority.BATCH)
+            item_id, status, answer = await outcome(
+                item.item_id, partial(self._identify, item.identification, work, patient=True)
+            )
+            return pb.IdentifyBatchResponse(item_id=item_id, status=status, identification=answer)
+
+        return self._batches.answers(requests, one)
+
+    async def _identify(self, request: pb.IdentifyRequest, work: Work, *, patient: bool = False) -> pb.IdentifyResponse:
         gallery_id = validate.gallery_id(request.gallery_id)
         source = convert.source(request.picture)
         chosen = convert.face_choice(request.face, "face")
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
-        work = begin(context)
 
         def task() -> pb.IdentifyResponse:
             self._galleries.need_searchable(gallery_id)
@@ -145,7 +165,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                 include_objects=request.include_objects,
             )
 
-        response = await self._workers.run(work, task)
+        response = await self._workers.run(work, task, patient=patient)
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
 
@@ -230,10 +250,11 @@ def identify(
     )
 
 
-def begin(context: Context) -> Work:
-    """A request's work, with the deadline that its client set."""
+def begin(context: Context, kind: str, priority: Priority = Priority.LIVE) -> Work:
+    """A request's work, or an item's of a stream, with the deadline that its client set."""
     remaining = context.time_remaining()
-    return Work(deadline=None if remaining is None else time.monotonic() + remaining)
+    deadline = None if remaining is None else time.monotonic() + remaining
+    return Work(telemetry.stopwatch(), deadline, kind, priority)
 
 
 def look(

@@ -15,16 +15,22 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
+from runtime.lanes import usable_cores
+from service.batches import Batches
 from service.calibration import Calibrations
 from service.config import Config, ServerConfig
 from service.engine import Engine
 from service.galleries import GalleryServicer
+from service.gauges import Gauges
 from service.interceptor import CallInterceptor
+from service.metrics_port import MetricsPort
 from service.recognition import RecognitionServicer
 from service.server_info import ServerServicer
 from service.stores import open_store
+from service.telemetry import Telemetry
+from service.tracing import Tracing
 from service.transfer import Transfers
-from service.workers import Workers, usable_cores
+from service.workers import Workers
 
 _log = structlog.get_logger("facet.server")
 
@@ -47,6 +53,7 @@ class Server:
     Raises:
         ModelError: a model is missing, damaged or of another kind.
         StorageError: the database cannot be opened, or Milvus does not answer.
+        TracingUnavailable: traces are asked for, and what sends them is not installed.
     """
 
     def __init__(self, config: Config) -> None:
@@ -59,9 +66,21 @@ class Server:
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
         )
         self._health = health.aio.HealthServicer()
-        self._calls = CallInterceptor(config.server.token, config.server.stall_seconds)
+        self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
+        self._telemetry = Telemetry(self.engine.models, self._tracing)
+        self._calls = CallInterceptor(
+            config.server.token, config.server.stall_seconds, self._telemetry, config.metrics.slow_ms / 1e3
+        )
         self._server: grpc.aio.Server | None = None
         self._workers: Workers | None = None
+        self._batches: Batches | None = None
+        self._gauges: Gauges | None = None
+        self._metrics: MetricsPort | None = None
+
+    @property
+    def metrics_address(self) -> str:
+        """Where Prometheus reads the metrics, with the port that was chosen; empty for nowhere."""
+        return self._metrics.address if self._metrics else ""
 
     async def start(self) -> str:
         """Start listening; the address, with the port that was chosen.
@@ -82,8 +101,11 @@ class Server:
             ],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
         )
-        self._add_services(self._server, self._workers)
+        # Twice as many as there are workers, so that the next item is there when a worker is free.
+        self._batches = Batches(places=2 * self._workers.threads, stall_seconds=config.stall_seconds)
+        self._add_services(self._server, self._workers, self._batches)
         host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
+        self._open_metrics(self._workers)
         try:
             port = _listen(self._server, f"{host}:{config.port}", config)
         except RuntimeError as error:
@@ -96,20 +118,35 @@ class Server:
 
     async def stop(self) -> None:
         """Say that it is going, finish what was accepted, and close the database."""
-        if self._server is not None and self._workers is not None:
+        if self._server is not None and self._workers is not None and self._batches is not None:
             await self._health.enter_graceful_shutdown()
             _log.info("draining", seconds=self._config.server.drain_seconds)
+            self._batches.drain()
             await self._calls.drain(self._config.server.drain_seconds)
             # What is open now is watched health, which never ends, and answers on their way out.
             await self._server.stop(_FLUSH_SECONDS)
             await asyncio.to_thread(self._workers.close)
-        await asyncio.to_thread(self._galleries.close)
+        for part in (self._metrics, self._gauges, self._galleries, self._tracing):
+            if part is not None:
+                await asyncio.to_thread(part.close)
         _log.info("stopped")
 
-    def _add_services(self, server: grpc.aio.Server, workers: Workers) -> None:
+    def _open_metrics(self, workers: Workers) -> None:
+        config = self._config.metrics
+        if config.port is None:
+            return
+        self._gauges = Gauges(workers, lambda: self._calls.open_calls, self._galleries)
+        self._telemetry.metrics.registry.register(self._gauges)
+        try:
+            self._metrics = MetricsPort(self._telemetry.metrics.registry, config.host, config.port)
+        except OSError as error:
+            raise BindError(f"cannot serve metrics on {config.host}:{config.port}: {error}") from error
+        _log.info("metrics", address=self._metrics.address)
+
+    def _add_services(self, server: grpc.aio.Server, workers: Workers, batches: Batches) -> None:
         config, engine, galleries = self._config, self.engine, self._galleries
         recognition = RecognitionServicer(
-            engine, workers, galleries, config.identification.limits(), config.verification.threshold
+            engine, workers, galleries, batches, config.identification.limits(), config.verification.threshold
         )
         add_RecognitionServiceServicer_to_server(recognition, server)
         transfers = Transfers(
@@ -121,9 +158,11 @@ class Server:
         limits, at_once = config.identification.limits(), config.gallery.max_transfers
         calibrations = Calibrations(engine, workers, galleries, limits, at_once=at_once)
         threshold = config.gallery.default_threshold
-        gallery = GalleryServicer(engine, workers, galleries, transfers, calibrations, config.enrollment, threshold)
+        gallery = GalleryServicer(
+            engine, workers, galleries, transfers, calibrations, batches, config.enrollment, threshold
+        )
         add_GalleryServiceServicer_to_server(gallery, server)
-        add_ServerServiceServicer_to_server(ServerServicer(config, engine), server)
+        add_ServerServiceServicer_to_server(ServerServicer(config, engine, workers, self._telemetry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

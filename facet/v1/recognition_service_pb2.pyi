@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -478,6 +479,68 @@ class IdentifyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IdentifyResponse: _TypeAlias = IdentifyResponse  # noqa: Y015
+
+@_typing.final
+class IdentifyBatchRequest(_message.Message):
+    """One item of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    IDENTIFICATION_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The caller's id of the item, at most 128 printable characters; echoed."""
+    @_builtins.property
+    def identification(self) -> Global___IdentifyRequest:
+        """Who is asked for."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        identification: Global___IdentifyRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identification", b"identification"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identification", b"identification", "item_id", b"item_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyBatchRequest: _TypeAlias = IdentifyBatchRequest  # noqa: Y015
+
+@_typing.final
+class IdentifyBatchResponse(_message.Message):
+    """Who is in the picture of one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    IDENTIFICATION_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item; of an item_id that is too long, its first 128 characters."""
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """Code 0 where it was answered; otherwise what Identify would have failed with, details included."""
+
+    @_builtins.property
+    def identification(self) -> Global___IdentifyResponse:
+        """The answer; unset where status is not OK."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        status: _status_pb2.Status | None = ...,
+        identification: Global___IdentifyResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identification", b"identification", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identification", b"identification", "item_id", b"item_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyBatchResponse: _TypeAlias = IdentifyBatchResponse  # noqa: Y015
 
 @_typing.final
 class IdentifiedFace(_message.Message):

@@ -32,7 +32,8 @@ class RecognitionServiceStub:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
     of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
     bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
+    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+    (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
     DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
     (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -66,6 +67,11 @@ class RecognitionServiceStub:
                 request_serializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyResponse.FromString,
                 _registered_method=True)
+        self.IdentifyBatch = channel.stream_stream(
+                '/facet.v1.RecognitionService/IdentifyBatch',
+                request_serializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyBatchRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyBatchResponse.FromString,
+                _registered_method=True)
 
 
 class RecognitionServiceServicer:
@@ -75,7 +81,8 @@ class RecognitionServiceServicer:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
     of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
     bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
+    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+    (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
     DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
     (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -128,6 +135,19 @@ class RecognitionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IdentifyBatch(self, request_iterator, context):
+        """Says who is in many pictures. Every request is answered once, with its item_id, as it finishes, in any order; one
+        that fails does not end the stream. The server reads on only as it has room, and works on what is live first, so
+        a sender is slowed, not refused. Limits: those of Identify for each item; any number of items; an item keeps its
+        place until its answer is taken, so who does not read is not read from; who neither sends nor reads for
+        server.stall_seconds while the server waits for it is cut off.
+        Errors: those of Identify, as the status of the item; those of the service end the stream, and
+        DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecognitionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -151,6 +171,11 @@ def add_RecognitionServiceServicer_to_server(servicer, server):
                     request_deserializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyRequest.FromString,
                     response_serializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyResponse.SerializeToString,
             ),
+            'IdentifyBatch': grpc.stream_stream_rpc_method_handler(
+                    servicer.IdentifyBatch,
+                    request_deserializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyBatchRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyBatchResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'facet.v1.RecognitionService', rpc_method_handlers)
@@ -166,7 +191,8 @@ class RecognitionService:
     INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
     of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
     bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
+    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+    (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
     DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
     (DEADLINE_EXCEEDED).
     UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -272,6 +298,33 @@ class RecognitionService:
             '/facet.v1.RecognitionService/Identify',
             facet_dot_v1_dot_recognition__service__pb2.IdentifyRequest.SerializeToString,
             facet_dot_v1_dot_recognition__service__pb2.IdentifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IdentifyBatch(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/facet.v1.RecognitionService/IdentifyBatch',
+            facet_dot_v1_dot_recognition__service__pb2.IdentifyBatchRequest.SerializeToString,
+            facet_dot_v1_dot_recognition__service__pb2.IdentifyBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

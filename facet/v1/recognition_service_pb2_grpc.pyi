@@ -33,7 +33,8 @@ class RecognitionServiceStub:
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
                          of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
                          bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
+      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+                         (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
       DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
                          (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -74,6 +75,15 @@ class RecognitionServiceStub:
       FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
                           there is none (FACE_NOT_FOUND).
     """
+    IdentifyBatch: _grpc.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyBatchRequest, _recognition_service_pb2.IdentifyBatchResponse]
+    """Says who is in many pictures. Every request is answered once, with its item_id, as it finishes, in any order; one
+    that fails does not end the stream. The server reads on only as it has room, and works on what is live first, so
+    a sender is slowed, not refused. Limits: those of Identify for each item; any number of items; an item keeps its
+    place until its answer is taken, so who does not read is not read from; who neither sends nor reads for
+    server.stall_seconds while the server waits for it is cut off.
+    Errors: those of Identify, as the status of the item; those of the service end the stream, and
+      DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+    """
 
 @_typing.type_check_only
 class RecognitionServiceAsyncStub(RecognitionServiceStub):
@@ -83,7 +93,8 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
                          of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
                          bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
+      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+                         (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
       DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
                          (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -121,6 +132,15 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
       FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
                           there is none (FACE_NOT_FOUND).
     """
+    IdentifyBatch: _aio.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyBatchRequest, _recognition_service_pb2.IdentifyBatchResponse]  # type: ignore[assignment]
+    """Says who is in many pictures. Every request is answered once, with its item_id, as it finishes, in any order; one
+    that fails does not end the stream. The server reads on only as it has room, and works on what is live first, so
+    a sender is slowed, not refused. Limits: those of Identify for each item; any number of items; an item keeps its
+    place until its answer is taken, so who does not read is not read from; who neither sends nor reads for
+    server.stall_seconds while the server waits for it is cut off.
+    Errors: those of Identify, as the status of the item; those of the service end the stream, and
+      DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+    """
 
 class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Pictures in, objects, faces and people out.
@@ -129,7 +149,8 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
       INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
                          of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
                          bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or the message is over the limit.
+      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
+                         (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
       DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
                          (DEADLINE_EXCEEDED).
       UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
@@ -188,6 +209,21 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
           FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
                               there is none (FACE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def IdentifyBatch(
+        self,
+        request_iterator: _MaybeAsyncIterator[_recognition_service_pb2.IdentifyBatchRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_recognition_service_pb2.IdentifyBatchResponse], _abc.AsyncIterator[_recognition_service_pb2.IdentifyBatchResponse]]:
+        """Says who is in many pictures. Every request is answered once, with its item_id, as it finishes, in any order; one
+        that fails does not end the stream. The server reads on only as it has room, and works on what is live first, so
+        a sender is slowed, not refused. Limits: those of Identify for each item; any number of items; an item keeps its
+        place until its answer is taken, so who does not read is not read from; who neither sends nor reads for
+        server.stall_seconds while the server waits for it is cut off.
+        Errors: those of Identify, as the status of the item; those of the service end the stream, and
+          DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
         """
 
 def add_RecognitionServiceServicer_to_server(servicer: RecognitionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

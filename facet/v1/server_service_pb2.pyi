@@ -95,6 +95,9 @@ class GetServerInfoResponse(_message.Message):
     OBJECT_MIN_SCORE_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     VERIFICATION_THRESHOLD_FIELD_NUMBER: _builtins.int
+    STAGE_LATENCIES_FIELD_NUMBER: _builtins.int
+    METHOD_LATENCIES_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Facet's version."""
     contract: _builtins.str
@@ -135,6 +138,20 @@ class GetServerInfoResponse(_message.Message):
         "detection.face_min_score"; each value as JSON.
         """
 
+    @_builtins.property
+    def stage_latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageLatency]:
+        """How long each stage of requests takes, in the order in which a request goes through them; those that no request has
+        gone through yet are left out. Of a request that goes through a stage twice the sum counts once.
+        """
+
+    @_builtins.property
+    def method_latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___MethodLatency]:
+        """How long whole requests take that are answered OK, by method; an item of a batch counts as a request."""
+
+    @_builtins.property
+    def queue(self) -> Global___QueueState:
+        """The queue in front of the models."""
+
     def __init__(
         self,
         *,
@@ -151,14 +168,153 @@ class GetServerInfoResponse(_message.Message):
         object_min_score: _builtins.float = ...,
         settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         verification_threshold: _builtins.float = ...,
+        stage_latencies: _abc.Iterable[Global___StageLatency] | None = ...,
+        method_latencies: _abc.Iterable[Global___MethodLatency] | None = ...,
+        queue: Global___QueueState | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "face_min_score", b"face_min_score", "limits", b"limits", "models", b"models", "object_min_score", b"object_min_score", "runtime", b"runtime", "settings", b"settings", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
+
+@_typing.final
+class StageLatency(_message.Message):
+    """How long a stage of requests takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    SINCE_START_FIELD_NUMBER: _builtins.int
+    LAST_MINUTE_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """The stage, named as in Timings without "_ms": "decode", "queue", "detect", "faces", "align", "embed", "search"."""
+    @_builtins.property
+    def since_start(self) -> Global___Percentiles:
+        """Of all requests since the server started."""
+
+    @_builtins.property
+    def last_minute(self) -> Global___Percentiles:
+        """Of those that ended in the last minute."""
+
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        since_start: Global___Percentiles | None = ...,
+        last_minute: Global___Percentiles | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_minute", b"last_minute", "since_start", b"since_start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_minute", b"last_minute", "since_start", b"since_start", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageLatency: _TypeAlias = StageLatency  # noqa: Y015
+
+@_typing.final
+class MethodLatency(_message.Message):
+    """How long whole requests take, from when their message has arrived until it is answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    SINCE_START_FIELD_NUMBER: _builtins.int
+    LAST_MINUTE_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """The method, without its service: "Identify"."""
+    @_builtins.property
+    def since_start(self) -> Global___Percentiles:
+        """Of all requests since the server started."""
+
+    @_builtins.property
+    def last_minute(self) -> Global___Percentiles:
+        """Of those that ended in the last minute."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        since_start: Global___Percentiles | None = ...,
+        last_minute: Global___Percentiles | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_minute", b"last_minute", "since_start", b"since_start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_minute", b"last_minute", "method", b"method", "since_start", b"since_start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MethodLatency: _TypeAlias = MethodLatency  # noqa: Y015
+
+@_typing.final
+class Percentiles(_message.Message):
+    """Percentiles of durations; each is off by 1 % of itself at the most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    P50_MS_FIELD_NUMBER: _builtins.int
+    P95_MS_FIELD_NUMBER: _builtins.int
+    P99_MS_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Durations that were counted; where it is 0, so are the others."""
+    p50_ms: _builtins.float
+    """Half took no longer, milliseconds."""
+    p95_ms: _builtins.float
+    """95 % took no longer, milliseconds."""
+    p99_ms: _builtins.float
+    """99 % took no longer, milliseconds."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        p50_ms: _builtins.float = ...,
+        p95_ms: _builtins.float = ...,
+        p99_ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "p50_ms", b"p50_ms", "p95_ms", b"p95_ms", "p99_ms", b"p99_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Percentiles: _TypeAlias = Percentiles  # noqa: Y015
+
+@_typing.final
+class QueueState(_message.Message):
+    """The queue in front of the models, as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAITING_FIELD_NUMBER: _builtins.int
+    MAX_WAITING_FIELD_NUMBER: _builtins.int
+    BUSY_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
+    waiting: _builtins.int
+    """Requests that wait for a worker, items of batches included."""
+    max_waiting: _builtins.int
+    """Requests that may wait, items of batches left out; one more is refused."""
+    busy: _builtins.int
+    """Workers that work."""
+    workers: _builtins.int
+    """Workers there are."""
+    def __init__(
+        self,
+        *,
+        waiting: _builtins.int = ...,
+        max_waiting: _builtins.int = ...,
+        busy: _builtins.int = ...,
+        workers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "max_waiting", b"max_waiting", "waiting", b"waiting", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueState: _TypeAlias = QueueState  # noqa: Y015
 
 @_typing.final
 class ModelInfo(_message.Message):
@@ -173,6 +329,7 @@ class ModelInfo(_message.Message):
     LICENSE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """What it does: "objects", "faces", "embedding"."""
     name: _builtins.str
@@ -187,6 +344,8 @@ class ModelInfo(_message.Message):
     """Where the file comes from."""
     head: _builtins.str
     """What kind of head it has, where that was to be recognised."""
+    runtime: _builtins.str
+    """What runs it, and in which precision: "openvino bf16", "onnxruntime CPU fp32", ..."""
     def __init__(
         self,
         *,
@@ -197,10 +356,11 @@ class ModelInfo(_message.Message):
         license: _builtins.str = ...,
         source: _builtins.str = ...,
         head: _builtins.str = ...,
+        runtime: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "license", b"license", "name", b"name", "role", b"role", "sha256", b"sha256", "size", b"size", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "license", b"license", "name", b"name", "role", b"role", "runtime", b"runtime", "sha256", b"sha256", "size", b"size", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

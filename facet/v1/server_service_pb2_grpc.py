@@ -59,8 +59,8 @@ class ServerServiceServicer:
     """
 
     def GetServerInfo(self, request, context):
-        """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
-        no limits of its own.
+        """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
+        server is now. Waits for no model; no limits of its own.
         Errors: those of the service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

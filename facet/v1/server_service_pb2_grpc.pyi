@@ -41,8 +41,8 @@ class ServerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServerServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]
-    """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
-    no limits of its own.
+    """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
+    server is now. Waits for no model; no limits of its own.
     Errors: those of the service.
     """
 
@@ -59,8 +59,8 @@ class ServerServiceAsyncStub(ServerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
-    """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
-    no limits of its own.
+    """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
+    server is now. Waits for no model; no limits of its own.
     Errors: those of the service.
     """
 
@@ -80,8 +80,8 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_service_pb2.GetServerInfoResponse, _abc.Awaitable[_server_service_pb2.GetServerInfoResponse]]:
-        """Answers version, models with their digests and licences, embedding contract, limits and runtime. Costs nothing;
-        no limits of its own.
+        """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
+        server is now. Waits for no model; no limits of its own.
         Errors: those of the service.
         """
 

@@ -189,7 +189,18 @@ def test_people_are_still_known_after_a_restart(serve: Serve, pictures: Pictures
 
 def test_the_public_names_are_all_there_and_no_others() -> None:
     public = {name for name in vars(facet) if not name.startswith("_")}
-    modules = {"aio", "calibrations", "channel", "client", "errors", "messages", "requests", "transfers", "v1"}
+    modules = {
+        "aio",
+        "batches",
+        "calibrations",
+        "channel",
+        "client",
+        "errors",
+        "messages",
+        "requests",
+        "transfers",
+        "v1",
+    }
     assert public - modules == set(facet.__all__)
     assert sorted(facet.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)) == facet.__all__
     exceptions = {

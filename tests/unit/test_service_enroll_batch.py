@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from facet.v1 import gallery_service_pb2 as pb
+from service.batches import Batches
 from service.config import EnrollmentConfig
 from service.galleries import GalleryServicer
 from service.workers import Workers
@@ -22,9 +23,9 @@ class Call:
 
 
 async def test_a_client_that_does_not_read_is_not_read_from() -> None:
-    workers = Workers(threads=1, max_queue=1)
+    workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
     # items without a gallery are refused before models or galleries are asked
-    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, EnrollmentConfig(), 0.3)
+    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig(), 0.3)
     sent = 0
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
@@ -45,8 +46,8 @@ async def test_a_client_that_does_not_read_is_not_read_from() -> None:
 
 
 async def test_an_item_id_that_is_refused_is_not_echoed_at_length() -> None:
-    workers = Workers(threads=1, max_queue=1)
-    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, EnrollmentConfig(), 0.3)
+    workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
+    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig(), 0.3)
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
         yield pb.EnrollBatchRequest(item_id="x" * 1_000_000)

@@ -1,0 +1,120 @@
+"""The run of a batch: through one stream, and through another where it breaks, until every picture has its row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from facet import Client, FacetError
+from facet.batches import Answer
+from scripts import console
+from scripts.batch_output import Output
+from scripts.batch_rows import Row, Tally, answered, failed, printable
+from scripts.batch_sources import Remaining
+from scripts.identify import OF_EVERY_PICTURE
+from scripts.interruption import Interruption
+
+_FINAL = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+"""What a stream ends with where another one would end the same."""
+_PASSING = frozenset({grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE})
+"""What a picture fails with where another time it may not; so does what comes with when to try again."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a run asks for, and where its answers go.
+
+    Attributes:
+        gallery: the gallery to search.
+        fields: further ones of IdentifyRequest.
+        query: the same for the rows.
+        output: where the rows go.
+        wait_seconds: how long to try where no server answers.
+    """
+
+    gallery: str
+    fields: dict[str, Any]
+    query: Row
+    output: Output
+    wait_seconds: float
+
+
+def run(
+    client: Client, batch: Batch, remaining: Remaining, tally: Tally, advance: Callable[[], None], told: Interruption
+) -> None:
+    """Answer all that remains.
+
+    Args:
+        client: of the server.
+        batch: what is asked for.
+        remaining: the pictures.
+        tally: counts the rows in.
+        advance: called after each.
+        told: whether to end.
+
+    Raises:
+        FacetError: the server refuses them all, or did not come back.
+        KeyboardInterrupt: the script was told to end.
+        OSError: the output cannot be written.
+    """
+    pauses = _pauses()
+    away_since: float | None = None
+    while True:
+        answers = client.identify_batch(batch.gallery, remaining.again(), **batch.fields)
+        try:
+            while (each := _next(answers, told)) is not None:
+                path, answer = each
+                row = _row(printable(path), answer, batch.query)
+                batch.output.add(row)
+                remaining.answered(path)
+                tally.count(row)
+                advance()
+                pauses, away_since = _pauses(), None
+        except FacetError as error:
+            if away_since is None:
+                away_since = time.monotonic()
+                console.err.print(f"{error.message or error.code.name}: trying again", soft_wrap=True)
+            if error.code in _FINAL or time.monotonic() - away_since > batch.wait_seconds:
+                raise
+            pause = max(next(pauses), error.retry_after or 0.0)
+        else:
+            return
+        finally:
+            answers.close()
+        with told.waiting():
+            time.sleep(pause)
+
+
+def _next(answers: Iterator[tuple[str, Answer]], told: Interruption) -> tuple[str, Answer] | None:
+    with told.waiting():
+        return next(answers, None)
+
+
+def _row(name: str, answer: Answer, query: Row) -> Row:
+    """The row of an answer; raises the answer where it says nothing of the picture."""
+    if not isinstance(answer, FacetError):
+        return answered(name, query, answer)
+    if answer.code in _PASSING or answer.retry_after is not None or answer.reason in OF_EVERY_PICTURE:
+        raise answer
+    return failed(name, query, answer)
+
+
+def _pauses() -> Iterator[float]:
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,0 +1,305 @@
+"""batch.py as its user runs it: over folders and lists, stopped, killed and begun again, its server restarted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pyarrow.dataset as ds
+import pytest
+
+from facet import Client
+from scripts.batch_output import Dataset, Lines, OutputError, open_output
+from scripts.batch_rows import SCHEMA
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serve, Serving
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0
+MANY = 60
+
+Batch = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Iterator[Batch]:
+    """Start batch.py; what still runs in the end is killed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts" / "batch.py"), *map(str, arguments), "--json"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def team(client: Client, gallery: str, pictures: Pictures) -> str:
+    """A gallery of one man."""
+    client.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
+    return gallery
+
+
+@pytest.fixture
+def photos(tmp_path: Path, pictures: Pictures) -> Path:
+    """Many pictures of him in two folders."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number in range(MANY):
+        (folder / ("more" if number % 2 else "") / f"{number:03}.jpg").write_bytes(pictures.yaoming)
+    return folder
+
+
+def finished(process: subprocess.Popen[str], given: str | None = None) -> tuple[int, dict[str, Any], str]:
+    """The exit code, the summary and the messages of a run."""
+    out, err = process.communicate(given, timeout=PATIENCE)
+    return process.returncode, json.loads(out) if out else {}, err
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    if out.suffix == ".jsonl":
+        return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    found: list[dict[str, Any]] = ds.dataset(out, format="parquet").to_table().to_pylist()
+    return found
+
+
+def lines_of(out: Path) -> int:
+    """How many rows were written so far, of those that are still lines."""
+    file = out / "_pending.jsonl" if out.suffix == ".parquet" else out
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def wait_for_rows(process: subprocess.Popen[str], out: Path, count: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while lines_of(out) < count and process.poll() is None:
+        assert time.monotonic() < end
+
+
+def expected(photos: Path) -> list[str]:
+    return sorted(str(path) for path in photos.rglob("*.jpg"))
+
+
+@pytest.mark.parametrize("name", ["found.jsonl", "found.parquet"])
+def test_every_picture_gets_a_row_and_a_bad_one_says_why(
+    batch: Batch, server: Serving, team: str, pictures: Pictures, tmp_path: Path, name: str
+) -> None:
+    files = {
+        "yao.jpg": pictures.yaoming,
+        "broken.jpg": pictures.yaoming[:500],
+        "squad.jpg": pictures.players,
+        "wall.png": cv2.imencode(".png", np.full((99, 99, 3), 200, np.uint8))[1].tobytes(),
+    }
+    folder, out = tmp_path / "photos", tmp_path / name
+    folder.mkdir()
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
+    (folder / "gone.jpg").symlink_to("nowhere")
+    (folder / "notes.txt").write_text("no picture")
+    code, summary, _ = finished(batch(folder, "--gallery", team, "--out", out, "--address", server.address))
+    assert code == 1
+    by_name = {Path(row["path"]).name: row for row in rows(out)}
+    assert by_name.keys() == {*files, "gone.jpg"}
+    assert {file: row["error"]["reason"] for file, row in by_name.items() if row["error"]} == {
+        "broken.jpg": "INVALID_PICTURE",
+        "gone.jpg": "CANNOT_READ",
+    }
+    (face,) = by_name["yao.jpg"]["faces"]
+    assert (face["decision"], face["subject_id"], face["display_name"]) == ("match", "yao", "Yao Ming")
+    assert face["similarity"] == face["candidates"][0]["similarity"] > 0.9
+    assert face["box"]["x1"] < face["landmarks"]["nose"]["x"] < face["box"]["x2"]
+    assert (by_name["wall.png"]["faces"], by_name["wall.png"]["width"]) == ([], 99)
+    squad = by_name["squad.jpg"]["faces"]
+    assert len(squad) > 20
+    assert all(each["subject_id"] is None for each in squad if each["decision"] != "match")
+    assert (summary["answered"], summary["failed"], summary["left"], summary["faces"]) == (3, 2, 0, len(squad) + 1)
+    assert all(row["query"]["gallery"] == team for row in by_name.values())
+
+
+def test_lists_and_folders_that_overlap_give_each_picture_once(
+    batch: Batch, server: Serving, team: str, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "found.jsonl"
+    names = "\n".join(["photos/000.jpg", "./photos/../photos/002.jpg", "", "photos/missing.jpg"])
+    (tmp_path / "list.txt").write_text(f"{photos / '004.jpg'}\n", "utf-8")
+    arguments = ("--list", "-", "--list", "list.txt", "photos/more", "--gallery", team, "--out", out)
+    code, summary, _ = finished(batch(*arguments, "--address", server.address), names)
+    assert (code, summary["errors"]) == (1, {"CANNOT_READ": 1})
+    even = [str(photos / name) for name in ("000.jpg", "002.jpg", "004.jpg", "missing.jpg")]
+    assert sorted(row["path"] for row in rows(out)) == sorted([*even, *expected(photos / "more")])
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("found.jsonl", signal.SIGINT),
+        ("found.jsonl", signal.SIGKILL),
+        ("found.parquet", signal.SIGTERM),
+        ("found.parquet", signal.SIGKILL),
+    ],
+)
+def test_a_run_that_is_stopped_or_killed_is_gone_on_with(
+    batch: Batch, server: Serving, team: str, photos: Path, tmp_path: Path, name: str, end: signal.Signals
+) -> None:
+    out = tmp_path / name
+    arguments = (photos, "--gallery", team, "--out", out, "--address", server.address)
+    first = batch(*arguments)
+    wait_for_rows(first, out, 5)
+    first.send_signal(end)
+    code, summary, messages = finished(first)
+    if end is signal.SIGKILL:
+        assert code == -signal.SIGKILL
+    else:
+        assert (code, summary["ended"]) == (1, "stopped")
+        assert "the same command goes on with the" in messages
+    code, summary, _ = finished(batch(*arguments))
+    assert (code, summary["left"], summary["pictures"]) == (0, 0, MANY)
+    assert summary["pictures_now"] < MANY
+    assert sorted(row["path"] for row in rows(out)) == expected(photos)
+    code, summary, _ = finished(batch(*arguments))
+    assert (code, summary["pictures_now"], summary["pictures"]) == (0, 0, MANY)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_that_is_restarted_in_the_middle_loses_nothing(
+    batch: Batch, serve: Serve, pictures: Pictures, photos: Path, tmp_path: Path, end: signal.Signals
+) -> None:
+    out, flags = tmp_path / "found.jsonl", ("--models.objects", "none")
+    serving = serve(*flags)
+    with Client(serving.address) as client:
+        client.create_gallery("g")
+        client.enroll("g", "yao", pictures.yaoming)
+    run = batch(photos, "--gallery", "g", "--out", out, "--address", serving.address)
+    wait_for_rows(run, out, 5)
+    serving.process.send_signal(end)
+    serving.process.wait(PATIENCE)
+    assert lines_of(out) < MANY
+    again = serve("--server.port", serving.address.rpartition(":")[2], *flags)
+    code, summary, messages = finished(run)
+    assert (code, summary["pictures"], summary["left"]) == (0, MANY, 0), messages
+    assert messages.count("trying again") == 1
+    assert sorted(row["path"] for row in rows(out)) == expected(photos)
+    again.stop()
+
+
+def test_a_server_that_does_not_come_back_is_told_and_what_was_answered_stays(
+    batch: Batch, serve: Serve, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "found.jsonl"
+    serving = serve("--models.objects", "none")
+    with Client(serving.address) as client:
+        client.create_gallery("g")
+    run = batch(photos, "--gallery", "g", "--out", out, "--address", serving.address, "--wait", 0)
+    wait_for_rows(run, out, 5)
+    serving.process.kill()
+    code, summary, messages = finished(run)
+    assert code == 1
+    assert summary["pictures"] == len(rows(out)) == MANY - summary["left"]
+    assert "the same command goes on with the" in messages
+
+
+def test_an_output_of_something_else_is_left_as_it_is(
+    batch: Batch, server: Serving, client: Client, team: str, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "found.jsonl"
+    arguments = (photos / "000.jpg", "--address", server.address, "--out", out)
+    assert finished(batch(*arguments, "--gallery", team))[0] == 0
+    before = out.read_bytes()
+    for other in (("--gallery", team, "--top-k", 1), ("--gallery", client.create_gallery("").gallery_id)):
+        code, _, message = finished(batch(*arguments, *other))
+        assert (code, out.read_bytes()) == (2, before)
+        assert f"{out} was made with gallery {team}" in message
+    for foreign in (b"hello", b'{"path": "x"}\n', b"a,b\n1,2\n"):
+        out.write_bytes(foreign)
+        code, _, message = finished(batch(*arguments, "--gallery", team))
+        assert (code, out.read_bytes()) == (2, foreign)
+        assert "is not of batch.py" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("nowhere",), 2, "cannot read nowhere"),
+        (("--list", "nowhere.txt"), 2, "cannot read nowhere.txt"),
+        ((), 2, "there are no pictures"),
+        (("photos", "--gallery", "no-such-gallery"), 1, "GALLERY_NOT_FOUND"),
+        (("photos", "--out", "no-such-folder/found.jsonl"), 1, "cannot write no-such-folder/found.jsonl"),
+    ],
+)
+def test_what_cannot_be_begun_says_why(
+    batch: Batch, server: Serving, team: str, photos: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    defaults = ("--gallery", team, "--out", "found.jsonl", "--address", server.address)
+    ended, _, message = finished(batch(*defaults, *arguments))
+    assert ended == code
+    assert said in message
+    assert not (photos.parent / "found.jsonl").exists()
+
+
+def row(path: str) -> dict[str, Any]:
+    query = {"gallery": "g", "face": "", "top_k": 5, "threshold": None}
+    return {"path": path, "query": query, "width": 1, "height": 1, "faces": [], "error": None}
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"path": "c", "que', json.dumps(row("c")).encode()])
+def test_a_line_that_was_torn_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    file = tmp_path / "found.jsonl"
+    lines = Lines(file)
+    lines.add(row("a"))
+    lines.add(row("b"))
+    lines.close()
+    with file.open("ab") as end:
+        end.write(torn)
+    lines = Lines(file)
+    lines.add(row("d"))
+    assert [each["path"] for each in lines.rows()] == ["a", "b", "d"]
+    lines.close()
+
+
+def test_rows_that_are_in_a_part_and_still_lines_count_once(tmp_path: Path) -> None:
+    folder = tmp_path / "found.parquet"
+    output = Dataset(folder)
+    output.add(row("a"))
+    output.close()
+    pending = Lines(folder / "_pending.jsonl")  # as a process leaves them that is killed after the part was written
+    pending.add(row("a"))
+    pending.close()
+    (folder / ".part-000002.parquet.partial").write_bytes(b"PAR1")
+    output = Dataset(folder)
+    output.add(row("b"))
+    assert [each["path"] for each in output.rows()] == ["a", "b"]
+    output.close()
+    assert [each["path"] for each in rows(folder)] == ["a", "b"]
+    assert sorted(path.name for path in folder.iterdir()) == ["part-000001.parquet", "part-000002.parquet"]
+    assert ds.dataset(folder).schema == SCHEMA
+
+
+@pytest.mark.parametrize("name", ["found.jsonl", "found.parquet"])
+def test_two_runs_do_not_write_to_one_output(tmp_path: Path, name: str) -> None:
+    output = open_output(tmp_path / name)
+    with pytest.raises(OutputError, match="another process"):
+        open_output(tmp_path / name)
+    output.close()
+    open_output(tmp_path / name).close()
