@@ -44,8 +44,8 @@ class Letterbox:
             np.float32,
         )
 
-    def pixels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The samples of the model's input, shape ``(1, 3, *outer)``, RGB, of a BGR picture."""
+    def lay(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture as the model is to see it, shape ``(*outer, 3)``."""
         height, width = self.inner
         if self.inner != self.picture:
             picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -56,7 +56,7 @@ class Letterbox:
                 cv2.copyMakeBorder(picture, self.top, bottom, self.left, right, cv2.BORDER_CONSTANT, value=grey),
                 np.uint8,
             )
-        return np.asarray(cv2.dnn.blobFromImage(picture, swapRB=True, ddepth=cv2.CV_8U), np.uint8)
+        return picture
 
     def boxes_to_picture(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map ``xyxy`` boxes, shape ``(n, 4)``, from input to picture pixels and clip them to the picture."""

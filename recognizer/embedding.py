@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from numpy.typing import NDArray
@@ -15,9 +14,9 @@ from runtime.models import ModelFile, UnsupportedModel
 from runtime.session import Normalization, Session
 
 PREPROCESSING = "insightface-arcface-bgr2rgb/1"
-BATCH = 4
-"""Faces embedded at once, where there are as many; what is left over is embedded one by one. More at once gain nothing,
-and every other number is another graph to compile and to keep."""
+BATCHES = (8, 4, 2, 1)
+"""How many faces are embedded at once: few numbers, as runtimes compile a graph for each. Eight at once take an eighth
+less time than one by one; more gain nothing."""
 
 
 class Embedder:
@@ -40,7 +39,7 @@ class Embedder:
                 f"{file.name}: expected a recogniser of one input (n, 3, {side}, {side}) and one output (n, d); "
                 f"found the input {session.input.shape} and the outputs {outputs}"
             )
-        self._batch = BATCH if session.input.shape[0] is None else 1
+        self._batches = BATCHES if session.input.shape[0] is None else (1,)
         described = ArcFaceONNX(str(file.path), session=_Described(session))
         self._session = session.normalizing(Normalization(described.input_mean, described.input_std))
         self.dimension = int(self._embed([np.zeros((side, side, 3), np.uint8)]).shape[1])
@@ -64,11 +63,13 @@ class Embedder:
         return _normalized(both[: len(crops)] + both[len(crops) :])
 
     def _embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        pixels = np.asarray(cv2.dnn.blobFromImages(list(crops), swapRB=True, ddepth=cv2.CV_8U), np.uint8)
-        whole = len(crops) - len(crops) % self._batch
-        batches = [pixels[i : i + self._batch] for i in range(0, whole, self._batch)]
-        batches += [pixels[i : i + 1] for i in range(whole, len(crops))]
-        return np.concatenate([self._session.run(batch)[0] for batch in batches])
+        pictures = np.stack(crops)
+        embedded, start = [], 0
+        while start < len(pictures):
+            count = next(count for count in self._batches if start + count <= len(pictures))
+            embedded.append(self._session.run(pictures[start : start + count])[0])
+            start += count
+        return np.concatenate(embedded)
 
 
 def embedding_contract(recognizer_sha256: str, dimension: int) -> str:

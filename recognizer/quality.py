@@ -63,7 +63,7 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
         crop: the aligned face, BGR ``(112, 112, 3)``.
     """
     size = float(np.min(box[2:] - box[:2]))
-    sharpness = _gradient_lost(np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[16:96, 16:96], np.uint8))
+    sharpness = _gradient_lost(np.asarray(cv2.cvtColor(crop[16:96, 16:96], cv2.COLOR_BGR2GRAY), np.uint8))
     yaw, pitch, roll = head_pose(landmarks)
     turn = max(abs(yaw), abs(pitch))
     value = min(_ramp(size, 12, 48), _ramp(sharpness, 0.1, 0.24), _ramp(turn, 75, 25))
@@ -95,7 +95,8 @@ def _gradient_lost(grey: NDArray[np.uint8]) -> float:
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
     blurred = cv2.GaussianBlur(smooth, (0, 0), 2.5)
     before, after = (
-        float(np.abs(np.diff(each, axis=0)).mean() + np.abs(np.diff(each, axis=1)).mean()) for each in (smooth, blurred)
+        cv2.norm(each[1:], each[:-1], cv2.NORM_L1) + cv2.norm(each[:, 1:], each[:, :-1], cv2.NORM_L1)
+        for each in (smooth, blurred)
     )
     return max(0.0, 1 - after / before) if before > 0 else 0.0
 

@@ -65,8 +65,7 @@ class ScrfdDetector:
         """
         canvas = np.zeros((frame[1], frame[0], 3), np.uint8)
         scale = _lay_into(canvas, picture, longest)
-        pixels = cv2.dnn.blobFromImage(canvas, swapRB=True, ddepth=cv2.CV_8U)
-        outputs = self._session.run(np.asarray(pixels, np.uint8))
+        outputs = self._session.run(canvas[None])
         if self._batched:
             outputs = [output[0] for output in outputs]
         return self._decode(outputs, frame, scale, self._min_score if min_score is None else min_score)

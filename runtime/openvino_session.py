@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.lanes import Lanes
 from runtime.models import UnsupportedModel
-from runtime.openvino_graph import keep_sensitive_exact, taking_pixels
+from runtime.openvino_graph import keep_sensitive_exact, taking_pictures
 from runtime.session import Normalization, Precision, TensorSpec
 
 MAX_SHAPES = 16
@@ -65,11 +65,11 @@ class OpenVinoSession:
         other._begin(normalization)
         return other
 
-    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the model once; see :meth:`runtime.session.Session.run`."""
-        graph = self._graph(pixels.shape)
+        graph = self._graph(pictures.shape)
         with self._lanes:
-            return graph.run(pixels)
+            return graph.run(pictures)
 
     def _begin(self, normalization: Normalization) -> None:
         self._normalization = normalization
@@ -100,7 +100,7 @@ class OpenVinoSession:
 
     def _compile(self, shape: tuple[int, ...]) -> _Graph:
         if self._prepared is None:
-            model = taking_pixels(self._read.clone(), self._normalization)
+            model = taking_pictures(self._read.clone(), self._normalization)
             self._prepared = keep_sensitive_exact(_CORE, model) if self.precision == "bf16" else model
         model = self._prepared.clone()
         model.reshape(list(shape))
@@ -119,11 +119,11 @@ class _Graph:
     def __init__(self, compiled: ov.CompiledModel, lanes: int) -> None:
         self._requests = [compiled.create_infer_request() for _ in range(lanes)]
 
-    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run it; called in a lane, for which there is a request."""
         request = self._requests.pop()
         try:
-            outputs = request.infer([np.ascontiguousarray(pixels)], share_inputs=True)
+            outputs = request.infer([np.ascontiguousarray(pictures)], share_inputs=True)
             return [np.asarray(outputs[index], np.float32) for index in range(len(outputs))]
         finally:
             self._requests.append(request)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
+import cv2
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -39,9 +40,9 @@ class Normalization:
     mean: float
     scale: float
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Samples as the model wants them, of the same shape."""
-        blob = pixels.astype(np.float32)
+    def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Samples as the model wants them: of BGR pictures ``(n, h, w, 3)`` the planes of RGB ``(n, 3, h, w)``."""
+        blob = np.asarray(cv2.dnn.blobFromImages(list(pictures), swapRB=True), np.float32)
         if self.mean:
             blob -= np.float32(self.mean)
         blob /= np.float32(self.scale)
@@ -49,7 +50,7 @@ class Normalization:
 
 
 class Session(Protocol):
-    """A loaded model of one input, a batch of pictures. Safe to run from several threads at once."""
+    """A loaded model of one input: the RGB planes ``(n, 3, h, w)`` of pictures. Safe to run from several threads."""
 
     @property
     def input(self) -> TensorSpec:
@@ -70,8 +71,8 @@ class Session(Protocol):
     def normalizing(self, normalization: Normalization) -> Self:
         """The same model for pictures that are to be normalised in this way; by default they are taken as they are."""
 
-    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run the model once on samples in the input's shape; the outputs in order."""
+    def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Run the model once on BGR pictures ``(n, h, w, 3)``; the outputs in order."""
 
 
 class OnnxSession:
@@ -124,9 +125,9 @@ class OnnxSession:
         other.__dict__ = {**self.__dict__, "_normalization": normalization}
         return other
 
-    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the model once; see :meth:`Session.run`."""
-        blob = self._normalization(pixels)
+        blob = self._normalization(pictures)
         with self._lanes:
             outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})
         return outputs

@@ -137,7 +137,7 @@ def _models() -> Iterator[tuple[str, str, Shape, Normalization]]:
     yield "faces", models.faces, (1, 3, 480, 800), scrfd.PIXELS
     yield "faces", models.faces, (1, 3, 256, 256), scrfd.PIXELS
     yield "embedding", models.embedding, (1, 3, side, side), _ARCFACE
-    yield "embedding", models.embedding, (embedding.BATCH, 3, side, side), _ARCFACE
+    yield "embedding", models.embedding, (embedding.BATCHES[0], 3, side, side), _ARCFACE
 
 
 def _timed(seconds: float, cores: int) -> Iterator[Timed]:
@@ -147,7 +147,7 @@ def _timed(seconds: float, cores: int) -> Iterator[Timed]:
         for role, name, shape, normalization in wanted:
             file = find_model(name)
             counted = count(file.path, shape)
-            pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+            pixels = np.random.default_rng(0).integers(0, 256, (shape[0], *shape[2:], 3), np.uint8)
             for opened in openers:
                 alone = opened(file.path, lanes=Lanes.of("latency", cores)).normalizing(normalization)
                 alone_ms = median_ms(partial(alone.run, pixels), seconds)

@@ -205,7 +205,7 @@ def compare(original: Any, session: OnnxSession, detector: YoloDetector) -> Diff
     random = np.random.default_rng(0)
     differences = []
     for height, width in sizes:
-        pixels = random.integers(0, 256, (1, 3, height, width), np.uint8)
+        pixels = random.integers(0, 256, (1, height, width, 3), np.uint8)
         with torch.inference_mode():
             reference = original(torch.from_numpy(PIXELS(pixels)))[0].numpy()[0]
         outputs = session.normalizing(PIXELS).run(pixels)

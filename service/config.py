@@ -134,6 +134,9 @@ class DetectionConfig(_Section):
 
     object_size: int = Field(640, ge=32, le=4096)
     """Longer side that a picture is scaled to for the object detector, pixels."""
+    person_max_enlargement: float = Field(1.25, ge=1)
+    """Where objects are not asked for, they are looked for because persons guide the search for faces. A picture that
+    object_size would enlarge by more than this is then scaled to three quarters or half of object_size."""
     object_min_score: float = Field(0.25, gt=0, lt=1)
     """Objects below this score are not answered."""
     max_faces: int = Field(200, ge=1, le=10_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from detector.yolo import Detections, YoloDetector
 from recognizer.alignment import CROP_SIZE, align
-from recognizer.embedding import BATCH, Embedder
+from recognizer.embedding import BATCHES, Embedder
 from recognizer.faces import Faces
 from recognizer.finder import FaceFinder, FinderSettings
 from recognizer.persons import faces_of_persons
@@ -161,8 +162,15 @@ class Engine:
         work.check()
         return picture
 
-    def detect(self, picture: NDArray[np.uint8], work: Work, *, min_score: float | None = None) -> Detections:
-        """Find objects, those above the server's own least score or another one.
+    def detect(
+        self,
+        picture: NDArray[np.uint8],
+        work: Work,
+        *,
+        min_score: float | None = None,
+        max_enlargement: float = math.inf,
+    ) -> Detections:
+        """Find objects, those above the server's own least score or another one; see :meth:`YoloDetector.detect`.
 
         Raises:
             NoObjectDetector: there is none.
@@ -170,11 +178,13 @@ class Engine:
         if self._objects is None:
             raise NoObjectDetector("this server runs without an object detector (models.objects)")
         with work.stopwatch.stage("detect"):
-            objects = self._objects.detect(picture, min_score=min_score)
+            objects = self._objects.detect(picture, min_score=min_score, max_enlargement=max_enlargement)
         work.check()
         return objects
 
-    def look(self, source: Source, work: Work, *, face_min_score: float | None = None) -> Scene:
+    def look(
+        self, source: Source, work: Work, *, face_min_score: float | None = None, objects_wanted: bool = False
+    ) -> Scene:
         """Find the objects and the faces of a picture.
 
         Args:
@@ -182,13 +192,19 @@ class Engine:
             work: the request.
             face_min_score: faces below are not answered; the server's own where ``None``. A lower one adds faces and
                 changes none.
+            objects_wanted: whether the objects are asked for. Otherwise they only guide the search for faces, and small
+                ones in small pictures may be missed (``detection.person_max_enlargement``).
         """
         picture = self.decode(source, work)
         least = self.face_min_score if face_min_score is None else face_min_score
         found = _NO_OBJECTS
         if self._objects:
-            faintest = min(least, self.object_min_score) if self._finder is None else None
-            found = self.detect(picture, work, min_score=faintest)
+            if self._finder is None:
+                found = self.detect(picture, work, min_score=min(least, self.object_min_score))
+            elif objects_wanted:
+                found = self.detect(picture, work)
+            else:
+                found = self.detect(picture, work, max_enlargement=self._detection.person_max_enlargement)
         objects = found.above(self.object_min_score)
         is_person = np.flatnonzero(objects.class_ids == self._person_id)
         with work.stopwatch.stage("faces"):
@@ -210,7 +226,7 @@ class Engine:
                 self._objects.detect(picture)
             if self._finder is not None:
                 self._finder.find(picture, _NO_OBJECTS.boxes)
-        self._embedder.embed([np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)] * BATCH)
+        self._embedder.embed([np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)] * sum(BATCHES))
 
     def portraits(self, scene: Scene, chosen: Callable[[Faces], int] | None, work: Work) -> list[Portrait]:
         """Align and measure the faces of a scene, or the one that ``chosen`` points at."""
@@ -253,7 +269,10 @@ class _Models:
             return None, None
         file, session = self._open(self._config.objects)
         detector = YoloDetector(
-            session, size=detection.object_size, min_score=detection.object_min_score, proportions=PROPORTIONS
+            session,
+            size=detection.object_size,
+            min_score=detection.object_min_score,
+            proportions=PROPORTIONS,
         )
         return detector, LoadedModel("objects", file, detector.head_kind, session.runtime)
 

@@ -89,7 +89,10 @@ class RecognitionServicer(RecognitionServiceServicer):
         work = begin(context, "AnalyzeFaces")
 
         def task() -> pb.AnalyzeFacesResponse:
-            scene, portraits = look(self._engine, source, chosen, work, "picture", face_min_score=least)
+            wanted = request.include_objects
+            scene, portraits = look(
+                self._engine, source, chosen, work, "picture", face_min_score=least, objects_wanted=wanted
+            )
             faces = [pb.AnalyzedFace(face=convert.face(portrait)) for portrait in portraits]
             if request.include_embeddings:
                 embeddings = self._engine.embed(portraits, work, as_template=request.embed_as_templates)
@@ -98,7 +101,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                     face.embedding.contract = self._engine.contract
             return pb.AnalyzeFacesResponse(
                 faces=faces,
-                objects=convert.scene_objects(scene, self._engine.class_names, wanted=request.include_objects),
+                objects=convert.scene_objects(scene, self._engine.class_names, wanted=wanted),
                 picture_size=convert.picture_size(scene.picture),
             )
 
@@ -230,7 +233,7 @@ def identify(
     include_objects: bool = False,
 ) -> pb.IdentifyResponse:
     """Say who is in a picture: what Identify does on a worker's thread. The timings are the caller's to fill in."""
-    scene, portraits = look(engine, source, chosen, work, "picture")
+    scene, portraits = look(engine, source, chosen, work, "picture", objects_wanted=include_objects)
     fit = [shortfall(portrait.quality, limits) is None for portrait in portraits]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
     answers = [refused] * len(portraits)
@@ -265,10 +268,11 @@ def look(
     field: str,
     *,
     face_min_score: float | None = None,
+    objects_wanted: bool = False,
 ) -> tuple[Scene, list[Portrait]]:
     """Find the faces of a picture, all or the chosen one; ``field`` is blamed for a picture without it."""
     with blaming(field):
-        scene = engine.look(source, work, face_min_score=face_min_score)
+        scene = engine.look(source, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
         pick = None if chosen is None else partial(_pick, chosen, scene)
         return scene, engine.portraits(scene, pick, work)
 

@@ -50,24 +50,17 @@ def test_an_open_input_is_no_thinner_than_asked() -> None:
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (97, 31), (1, 20000), (4000, 20), (1, 1)])
-def test_the_samples_are_rgb_in_grey_padding(size: tuple[int, int]) -> None:
+def test_the_picture_lies_in_grey_padding(size: tuple[int, int]) -> None:
     blue = np.zeros((*size, 3), np.uint8)
     blue[..., 0] = 255
     letterbox = fit(size, (640, 640), sides=STRIDES)
-    samples = letterbox.pixels(blue)
-    assert samples.dtype == np.uint8
-    assert samples.flags.c_contiguous
-    assert samples.shape == (1, 3, *letterbox.outer)
+    laid = letterbox.lay(blue)
+    assert laid.dtype == np.uint8
+    assert laid.shape == (*letterbox.outer, 3)
     inside = np.zeros(letterbox.outer, bool)
     inside[letterbox.top :, letterbox.left :][: letterbox.inner[0], : letterbox.inner[1]] = True
-    assert (samples[0][:, inside] == np.array([0, 0, 255], np.uint8)[:, None]).all()
-    assert (samples[0][:, ~inside] == PADDING).all()
-
-
-def test_a_picture_is_not_changed_by_being_sampled() -> None:
-    picture = np.full((64, 64, 3), 200, np.uint8)
-    fit((64, 64), (64, 64)).pixels(picture)[:] = 0
-    assert (picture == 200).all()
+    assert (laid[inside] == (255, 0, 0)).all()
+    assert (laid[~inside] == PADDING).all()
 
 
 @pytest.mark.parametrize("sides", [None, STRIDES, (384, 640)])

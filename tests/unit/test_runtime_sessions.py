@@ -25,13 +25,13 @@ def recognizer() -> Path:
 
 @pytest.fixture(scope="module")
 def crops() -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (2, 3, 112, 112), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), np.uint8)
 
 
-def test_normalization_is_what_it_says() -> None:
-    samples = np.array([[0, 255]], np.uint8)
-    assert Normalization(127.5, 127.5)(samples).tolist() == [[-1, 1]]
-    assert Normalization(0.0, 255.0)(samples).tolist() == [[0, 1]]
+def test_normalization_gives_planes_of_red_green_and_blue() -> None:
+    picture = np.array([[[[255, 51, 0]]]], np.uint8)  # one pixel: blue, green, red
+    assert Normalization(127.5, 127.5)(picture).ravel().tolist() == pytest.approx([-1, -0.6, 1])
+    assert Normalization(0.0, 255.0)(picture).shape == (1, 3, 1, 1)
 
 
 def test_both_runtimes_describe_a_model_alike() -> None:
@@ -70,7 +70,7 @@ def test_a_session_keeps_no_more_graphs_than_it_may_and_answers_any_shape() -> N
     session = OpenVinoSession(find_model("scrfd_500m_bnkps").path, precision="fp32")
     shapes = [(32, 32 * columns) for columns in range(1, MAX_SHAPES + 3)]
     for height, width in [*shapes, *shapes[:2]]:
-        scores = session.run(np.zeros((1, 3, height, width), np.uint8))[0]
+        scores = session.run(np.zeros((1, height, width, 3), np.uint8))[0]
         assert scores.shape == (1, height * width // 64 * 2, 1)
     assert len(session._graphs) == MAX_SHAPES
 
@@ -93,7 +93,7 @@ def test_sessions_that_share_a_lane_wait_for_each_other(recognizer: Path, crops:
 
 
 def test_many_threads_get_their_own_answers(recognizer: Path) -> None:
-    crops = np.random.default_rng(1).integers(0, 256, (8, 1, 3, 112, 112), np.uint8)
+    crops = np.random.default_rng(1).integers(0, 256, (8, 1, 112, 112, 3), np.uint8)
     session = OpenVinoSession(recognizer, lanes=Lanes(2, 1), precision="fp32").normalizing(PIXELS)
     expected = [session.run(crop)[0] for crop in crops]
     found: dict[int, NDArray[np.float32]] = {}
