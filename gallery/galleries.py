@@ -16,6 +16,7 @@ from gallery import calibrating
 from gallery.calibrating import Closest, Evidence
 from gallery.calibration import Chosen, standing
 from gallery.calibration_records import Standing
+from gallery.cores import leave_cores_to_callers
 from gallery.embeddings import normalized
 from gallery.enrolling import Enrolling, new_etag
 from gallery.errors import (
@@ -68,6 +69,7 @@ class Galleries:
     """
 
     def __init__(self, store: Store, *, contract: str, dimension: int, max_templates_per_subject: int) -> None:
+        leave_cores_to_callers()
         self._store = store
         self._contract = contract
         self._dimension = dimension

@@ -122,15 +122,12 @@ def compare_nearest(
 
 
 def _products(probes: NDArray[np.float32], vectors: Vectors) -> NDArray[np.float32]:
-    """The products of every probe with every vector.
-
-    One probe alone keeps clear of the threads of the matrix product, which wait for each other where searches meet.
-    """
-    if len(probes) > 1:
-        return probes @ vectors.T
+    """The products of every probe with every vector."""
     starts = range(0, max(1, len(vectors)), _WORTH_SHARING)
-    products = shared_out([partial(np.vecdot, vectors[start : start + _WORTH_SHARING], probes[0]) for start in starts])
-    return np.concatenate(products)[None]
+    blocks = [vectors[start : start + _WORTH_SHARING] for start in starts]
+    if len(probes) == 1:
+        return np.concatenate(shared_out([partial(np.vecdot, block, probes[0]) for block in blocks]))[None]
+    return np.concatenate(shared_out([partial(np.matmul, probes, block.T) for block in blocks]), axis=1)
 
 
 def _scan(segments: Sequence[Segment], probes: NDArray[np.float32]) -> list[_Near]:
