@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from math import hypot
 
 _GAIN, _DEVIATION_GAIN, _DEVIATIONS = 1 / 8, 1 / 4, 4
-_LEAST_MARGIN = 0.005
-"""Seconds; also room for the answer's way back."""
+_LEAST_MARGIN = 0.02
+"""Seconds: room for the way of the request and of its answer, which the server does not see."""
+_PACE = 0.05
+"""Share by which a machine's pace may change, which makes all that waits take longer alike."""
 _MEMORY_SECONDS = 10.0
 """What was not seen for so long is not known any more: a wrong estimate must not keep out what would correct it."""
 
@@ -29,7 +31,7 @@ class Cost:
     @property
     def most(self) -> float:
         """The seconds that it hardly ever takes longer than."""
-        return self.mean + max(_LEAST_MARGIN, _DEVIATIONS * self.deviation)
+        return self.mean + max(_LEAST_MARGIN, _PACE * self.mean, _DEVIATIONS * self.deviation)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
