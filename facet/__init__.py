@@ -32,6 +32,7 @@ from facet.errors import (
     from_status,
 )
 from facet.requests import CENTRAL, LARGEST, picture
+from facet.streams import stream_frame
 
 __all__ = [
     "CENTRAL",
@@ -53,4 +54,5 @@ __all__ = [
     "Unavailable",
     "from_status",
     "picture",
+    "stream_frame",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable
 from contextlib import closing
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import grpc
 from grpc_health.v1.health_pb2_grpc import HealthStub
@@ -22,6 +22,8 @@ from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from facet.v1.server_service_pb2_grpc import ServerServiceStub
+
+_T = TypeVar("_T")
 
 
 class AsyncClient:
@@ -85,6 +87,38 @@ class AsyncClient:
         finally:
             call.cancel()
         messages.finish()
+
+    async def identify_stream(
+        self,
+        settings: recognition_pb.StreamSettings,
+        frames: AsyncIterable[recognition_pb.StreamFrame] | Iterable[recognition_pb.StreamFrame],
+    ) -> AsyncGenerator[recognition_pb.IdentifyStreamResponse, None]:
+        """Say who is in front of a camera; see :meth:`facet.Client.identify_stream`.
+
+        Frames that are iterated without ``async`` are so on a thread.
+        """
+        failure: BaseException | None = None
+
+        async def sent() -> AsyncIterator[recognition_pb.IdentifyStreamRequest]:
+            nonlocal failure
+            try:
+                yield recognition_pb.IdentifyStreamRequest(settings=settings)
+                async for frame in frames if isinstance(frames, AsyncIterable) else _on_thread(frames):
+                    yield recognition_pb.IdentifyStreamRequest(frame=frame)
+            except Exception as error:
+                failure = error
+                raise
+
+        call = self.recognition.IdentifyStream(sent())
+        try:
+            async for response in call:
+                yield response
+        except (FacetError, asyncio.CancelledError):
+            if failure is not None:
+                raise failure from None
+            raise
+        finally:
+            call.cancel()
 
     async def verify(
         self, reference: PictureSource | tuple[str, str], probe: PictureSource, **fields: Any
@@ -162,6 +196,13 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+async def _on_thread(frames: Iterable[_T]) -> AsyncIterator[_T]:
+    """Iterate on threads, for what may wait."""
+    iterator = iter(frames)
+    while (frame := await asyncio.to_thread(next, iterator, None)) is not None:
+        yield frame
 
 
 class _Unary(grpc.aio.UnaryUnaryClientInterceptor):

@@ -53,7 +53,7 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
     retried = [{"service": service} for service in _READING]
     retried += [{"service": _GALLERIES, "method": method} for method in _REPEATABLE]
     unlimited = [{"service": _GALLERIES, "method": method} for method in _STREAMS]
-    unlimited += [{"service": _RECOGNITION, "method": "IdentifyBatch"}]
+    unlimited += [{"service": _RECOGNITION, "method": method} for method in ("IdentifyBatch", "IdentifyStream")]
     config = {
         "methodConfig": [
             {"name": retried, "timeout": deadline, "retryPolicy": retries},

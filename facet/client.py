@@ -14,6 +14,7 @@ from facet.batches import Answer, IdentifyRequests, K
 from facet.calibrations import CalibrationRequests, Probe
 from facet.errors import FacetError, from_rpc_error
 from facet.requests import PictureSource
+from facet.streams import StreamRequests
 from facet.transfers import FileSource, ImportRequests, Received
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
@@ -103,6 +104,30 @@ class Client:
         finally:
             call.cancel()
         messages.finish()
+
+    def identify_stream(
+        self, settings: recognition_pb.StreamSettings, frames: Iterable[recognition_pb.StreamFrame]
+    ) -> Generator[recognition_pb.IdentifyStreamResponse, None, None]:
+        """Say who is in front of a camera, frame after frame; see the proto's IdentifyStream.
+
+        Args:
+            settings: the gallery, and how people are followed.
+            frames: the frames, see :func:`facet.stream_frame`; iterated on a thread of its own, as there is room to
+                send them. A camera's should be made when they are asked for, so that none is old before it is sent.
+
+        Returns:
+            The answers. A frame that fails is answered with its status; an error that is raised ends the stream.
+        """
+        messages = StreamRequests(settings, frames)
+        call = self.recognition.IdentifyStream(messages)
+        try:
+            yield from call
+        except FacetError:
+            if messages.error is not None:
+                raise messages.error from None
+            raise
+        finally:
+            call.cancel()
 
     def verify(
         self, reference: PictureSource | tuple[str, str], probe: PictureSource, **fields: Any

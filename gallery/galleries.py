@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -440,6 +440,16 @@ class Galleries:
         """
         self._shelf.find(gallery_id).index_for(self._contract)
 
+    def revision(self, gallery_id: str) -> Hashable:
+        """Another value after every change that a search of the gallery may notice, at no cost.
+
+        Raises:
+            ContractMismatch: the gallery is of another contract than the server.
+        """
+        searchable = self._shelf.find(gallery_id)
+        searchable.index_for(self._contract)
+        return searchable.revision
+
     def threshold(self, gallery_id: str) -> float:
         """The threshold that the next search of a gallery applies, [-1, 1]."""
         return self._shelf.find(gallery_id).settings.threshold
@@ -539,7 +549,10 @@ class Galleries:
         with searchable.writing:
             if not self._shelf.holds(searchable):
                 raise GalleryNotFound(gallery_id)
-            yield searchable
+            try:
+                yield searchable
+            finally:
+                searchable.changes += 1
 
     @contextmanager
     def _erasing(self, gallery_id: str) -> Iterator[Searchable]:

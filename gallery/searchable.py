@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -67,6 +68,7 @@ class Searchable:
         index: its templates; ``None`` where the two contracts differ.
         good_until: when the store has to be asked again, by the monotonic clock; never, where only this process
             writes to it.
+        changes: how often somebody here has changed it.
         writing: held by whoever changes the gallery.
         refreshing: held by whoever asks the store again.
     """
@@ -78,8 +80,14 @@ class Searchable:
     settings: Settings
     index: Index | None
     good_until: float
+    changes: int = 0
     writing: threading.Lock = field(default_factory=threading.Lock)
     refreshing: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def revision(self) -> Hashable:
+        """Another value where a search may find something else; with other writers, as often as the store is asked."""
+        return self.create_time, self.changes, self.good_until
 
     def index_for(self, contract: str) -> Index:
         """The index, for embeddings of a contract.

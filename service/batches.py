@@ -12,7 +12,8 @@ from google.rpc.status_pb2 import Status
 
 from gallery.names import MAX_ID
 from service import telemetry, validate
-from service.errors import ShuttingDown, TransferStalled, internal, to_status
+from service.errors import TransferStalled, internal, to_status
+from service.intake import Intake
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -32,11 +33,11 @@ class Batches:
     def __init__(self, *, places: int, stall_seconds: float) -> None:
         self._places = places
         self._stall_seconds = stall_seconds
-        self._draining = asyncio.Event()
+        self._intake = Intake()
 
     def drain(self) -> None:
         """Take nothing more in: what was taken in is answered, then every stream ends."""
-        self._draining.set()
+        self._intake.close()
 
     async def answers(
         self, requests: AsyncIterator[_Request], answer: Callable[[_Request], Awaitable[_Response]]
@@ -55,7 +56,7 @@ class Batches:
             ShuttingDown: the server takes nothing more in.
         """
         under_way: set[asyncio.Future[Any]] = set()
-        coming: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._next(requests))}
+        coming: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._intake.next(requests))}
         failure: Exception | None = None
         try:
             while coming or under_way:
@@ -77,7 +78,7 @@ class Batches:
                         continue
                     if item is not None:
                         under_way.add(asyncio.ensure_future(_observed(answer, item)))
-                        coming.add(asyncio.ensure_future(self._next(requests)))
+                        coming.add(asyncio.ensure_future(self._intake.next(requests)))
                 for each in finished:
                     yield each.result()
                     under_way.remove(each)
@@ -87,24 +88,6 @@ class Batches:
             for each in under_way | coming:
                 each.cancel()
             await asyncio.gather(*under_way, *coming, return_exceptions=True)
-
-    async def _next(self, requests: AsyncIterator[_Request]) -> _Request | None:
-        """The next item; ``None`` where there is none any more.
-
-        Raises:
-            ShuttingDown: the server takes nothing more in.
-        """
-        item: asyncio.Future[_Request | None] = asyncio.ensure_future(anext(requests, None))
-        draining = asyncio.ensure_future(self._draining.wait())
-        try:
-            await asyncio.wait((item, draining), return_when=asyncio.FIRST_COMPLETED)
-            if self._draining.is_set():
-                raise ShuttingDown
-            return item.result()
-        finally:
-            for each in (item, draining):
-                each.cancel()
-            await asyncio.gather(item, draining, return_exceptions=True)
 
 
 async def _observed(answer: Callable[[_Request], Awaitable[_Response]], item: _Request) -> _Response:
@@ -120,10 +103,15 @@ async def outcome(item_id: str, answer: Callable[[], Awaitable[_Answer]]) -> tup
     try:
         return validate.caller_id(item_id, "item_id"), Status(), await answer()
     except Exception as error:
-        telemetry.failed(error)
-        status = to_status(error)
-        if status is None:
-            request_id = str(uuid_utils.uuid7())
-            _log.exception("item failed", request_id=request_id)
-            status = internal(request_id)
-        return item_id[:MAX_ID], status, None
+        return item_id[:MAX_ID], in_band(error), None
+
+
+def in_band(error: Exception) -> Status:
+    """The status of an item that is answered with an error, which is noted."""
+    telemetry.failed(error)
+    status = to_status(error)
+    if status is None:
+        request_id = str(uuid_utils.uuid7())
+        _log.error("item failed", request_id=request_id, exc_info=error)
+        status = internal(request_id)
+    return status

@@ -73,10 +73,10 @@ class ServerConfig(_Section):
     """Bytes of a request."""
     max_concurrent_calls: int = Field(64, ge=1)
     """Calls open at the same time; one more is refused. Each may hold a message of max_message_bytes, an EnrollBatch or
-    IdentifyBatch twice as many as there are workers, and one."""
+    IdentifyBatch twice as many as there are workers, and one; an IdentifyStream three."""
     stall_seconds: float = Field(60.0, gt=0)
-    """How long a stream waits for its client: to take the next piece or answer, or to send the next piece or item
-    while nothing else is under way on it."""
+    """How long a stream waits for its client: to take the next piece or answer, or to send the next piece, item
+    or frame while nothing else is under way on it."""
     drain_seconds: float = Field(20.0, ge=0)
     """After SIGTERM, how long accepted calls may take to finish."""
 

@@ -125,7 +125,7 @@ def picture_size(picture: NDArray[np.uint8]) -> pb.PictureSize:
 def objects(detections: Detections, class_names: tuple[str, ...]) -> list[pb.DetectedObject]:
     """Detected objects, in their order."""
     return [
-        pb.DetectedObject(class_name=class_names[class_id], class_id=class_id, score=score, box=_box(box))
+        pb.DetectedObject(class_name=class_names[class_id], class_id=class_id, score=score, box=box_message(box))
         for box, score, class_id in zip(
             detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True
         )
@@ -135,12 +135,9 @@ def objects(detections: Detections, class_names: tuple[str, ...]) -> list[pb.Det
 def face(portrait: Portrait) -> pb.DetectedFace:
     """A face that was found and measured."""
     quality = portrait.quality
-    points = [pb.Point(x=x, y=y) for x, y in portrait.faces.landmarks[0].tolist()]
     return pb.DetectedFace(
-        box=_box(portrait.faces.boxes[0].tolist()),
-        landmarks=pb.Landmarks(
-            left_eye=points[0], right_eye=points[1], nose=points[2], left_mouth=points[3], right_mouth=points[4]
-        ),
+        box=box_message(portrait.faces.boxes[0].tolist()),
+        landmarks=landmarks(portrait.faces.landmarks[0]),
         score=float(portrait.faces.scores[0]),
         quality=pb.Quality(
             value=quality.value,
@@ -243,7 +240,7 @@ def template(record: Template) -> gallery_pb.Template:
         gallery_id=record.gallery_id,
         subject_id=record.subject_id,
         picture_sha256=record.picture_sha256,
-        box=_box(record.box),
+        box=box_message(record.box),
         quality=record.quality,
         create_time=timestamp(record.create_time),
         face_model=record.face_model,
@@ -252,6 +249,15 @@ def template(record: Template) -> gallery_pb.Template:
     )
 
 
-def _box(corners: tuple[float, ...] | list[float]) -> pb.Box:
+def landmarks(points: NDArray[np.float32]) -> pb.Landmarks:
+    """The landmarks of a face, ``(5, 2)`` pixels."""
+    left_eye, right_eye, nose, left_mouth, right_mouth = (pb.Point(x=x, y=y) for x, y in points.tolist())
+    return pb.Landmarks(
+        left_eye=left_eye, right_eye=right_eye, nose=nose, left_mouth=left_mouth, right_mouth=right_mouth
+    )
+
+
+def box_message(corners: tuple[float, ...] | list[float]) -> pb.Box:
+    """A rectangle, xyxy pixels."""
     x1, y1, x2, y2 = corners
     return pb.Box(x1=x1, y1=y1, x2=x2, y2=y2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from recognizer.quality import Quality, measure
 from recognizer.scrfd import ScrfdDetector
 from recognizer.yolo_faces import YoloFaceFinder, faces_of
 from runtime.lanes import Lanes, usable_cores
+from runtime.memory import return_large_buffers
 from runtime.models import ModelFile, UnsupportedModel, find_model
 from runtime.pictures import decode
 from runtime.session import Session
@@ -132,6 +133,7 @@ class Engine:
 
     def __init__(self, config: Config) -> None:
         cv2.setNumThreads(1)
+        return_large_buffers()
         self._max_pixels = config.pictures.max_pixels
         self._detection = config.detection
         models = _Models(config.models, Lanes.of(config.server.preset, usable_cores()))
@@ -196,6 +198,17 @@ class Engine:
                 ones in small pictures may be missed (``detection.person_max_enlargement``).
         """
         picture = self.decode(source, work)
+        return self.find(picture, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
+
+    def find(
+        self,
+        picture: NDArray[np.uint8],
+        work: Work,
+        *,
+        face_min_score: float | None = None,
+        objects_wanted: bool = False,
+    ) -> Scene:
+        """Find the objects and the faces of a decoded picture; see :meth:`look`."""
         least = self.face_min_score if face_min_score is None else face_min_score
         found = _NO_OBJECTS
         if self._objects:
@@ -206,7 +219,7 @@ class Engine:
             else:
                 found = self.detect(picture, work, max_enlargement=self._detection.person_max_enlargement)
         objects = found.above(self.object_min_score)
-        is_person = np.flatnonzero(objects.class_ids == self._person_id)
+        is_person = self.persons(objects)
         with work.stopwatch.stage("faces"):
             if self._finder is None:
                 faces = faces_of(found, self.class_names, min_score=least, min_height=self._detection.face_min_height)
@@ -217,6 +230,10 @@ class Engine:
         persons = np.where(owners >= 0, np.append(is_person, -1)[owners], -1)
         work.check()
         return Scene(picture, objects, faces, persons)
+
+    def persons(self, objects: Detections) -> NDArray[np.intp]:
+        """Which of the objects are persons: their indices."""
+        return np.flatnonzero(objects.class_ids == self._person_id)
 
     def _warm_up(self) -> None:
         """Look at pictures of the usual sizes, so that the first requests do not wait for graphs to be compiled."""
@@ -248,8 +265,13 @@ class Engine:
             work: the request.
             as_template: embed for being compared with often, twice as slow and surer.
         """
+        return self.embed_crops([portrait.crop for portrait in portraits], work, as_template=as_template)
+
+    def embed_crops(
+        self, crops: Sequence[NDArray[np.uint8]], work: Work, *, as_template: bool = False
+    ) -> NDArray[np.float32]:
+        """Embed aligned faces, BGR ``(112, 112, 3)``; see :meth:`embed`."""
         work.check()
-        crops = [portrait.crop for portrait in portraits]
         with work.stopwatch.stage("embed", batch=len(crops)):
             return self._embedder.embed_mirrored(crops) if as_template else self._embedder.embed(crops)
 

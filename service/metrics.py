@@ -46,7 +46,7 @@ class Metrics:
         )
         self._call_seconds = Histogram(
             "facet_call_seconds",
-            "Time from a request's arrival to its answer: of unary calls, and of the items of batches.",
+            "Time from a request's arrival to its answer: of unary calls, items of batches, and frames of streams.",
             ("method", "code"),
             buckets=_SECONDS,
             registry=self.registry,
@@ -73,6 +73,21 @@ class Metrics:
             buckets=_FACES[1:],
             registry=self.registry,
         )
+        self._age = Histogram(
+            "facet_stream_age_seconds",
+            "Time from a frame's capture to its answer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._dropped = Counter(
+            "facet_stream_dropped_frames", "Frames that gave way to newer ones.", registry=self.registry
+        )
+        self._stream_embeddings = Counter(
+            "facet_stream_embeddings", "Faces that were embedded for streams.", registry=self.registry
+        )
+        self._events = Counter(
+            "facet_stream_events", "What happened to tracks of streams.", ("kind",), registry=self.registry
+        )
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
@@ -98,6 +113,10 @@ class Metrics:
         """Count an error, by the reason that the client was given."""
         self._refusals.labels(method, reason).inc()
 
+    def dropped(self, frames: int) -> None:
+        """Count frames of a stream that nobody looked at."""
+        self._dropped.inc(frames)
+
     def answered(self, response: Message) -> None:
         """Count what was found and decided."""
         match response:
@@ -113,6 +132,13 @@ class Metrics:
                 self._decisions.labels(_named(response.identification.decision)).inc()
             case pb.IdentifyBatchResponse() if response.HasField("identification"):
                 self.answered(response.identification)
+            case pb.IdentifyStreamResponse():
+                self._age.observe(response.age_ms / 1e3)
+                self._stream_embeddings.inc(response.embedded)
+                for event in response.events:
+                    self._events.labels(
+                        pb.TrackEventKind.Name(event.kind).removeprefix("TRACK_EVENT_KIND_").lower()
+                    ).inc()
 
 
 def _named(decision: pb.Decision.ValueType) -> str:

@@ -23,6 +23,7 @@ from service.batches import Batches, outcome
 from service.engine import Engine, Portrait, Scene, Source
 from service.enrollment import shortfall
 from service.errors import blaming
+from service.streams import Streams
 from service.validate import InvalidField
 from service.workers import Priority, Work, Workers
 
@@ -40,6 +41,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         workers: where they run.
         galleries: who is known.
         batches: how pictures come in a stream.
+        streams: how a camera's frames do.
         limits: what a face must be like to be identified.
         threshold: decides whether two pictures show one person, where the request does not say.
     """
@@ -50,6 +52,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         workers: Workers,
         galleries: Galleries,
         batches: Batches,
+        streams: Streams,
         limits: QualityLimits,
         threshold: float,
     ) -> None:
@@ -57,6 +60,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         self._workers = workers
         self._galleries = galleries
         self._batches = batches
+        self._streams = streams
         self._limits = limits
         self._threshold = threshold
 
@@ -145,6 +149,12 @@ class RecognitionServicer(RecognitionServiceServicer):
             return pb.IdentifyBatchResponse(item_id=item_id, status=status, identification=answer)
 
         return self._batches.answers(requests, one)
+
+    def IdentifyStream(
+        self, requests: AsyncIterator[pb.IdentifyStreamRequest], context: Context
+    ) -> AsyncGenerator[pb.IdentifyStreamResponse, None]:
+        """See the proto."""
+        return self._streams.answers(requests, partial(begin, context, "IdentifyStream"))
 
     async def _identify(self, request: pb.IdentifyRequest, work: Work, *, patient: bool = False) -> pb.IdentifyResponse:
         gallery_id = validate.gallery_id(request.gallery_id)

@@ -27,6 +27,7 @@ from service.metrics_port import MetricsPort
 from service.recognition import RecognitionServicer
 from service.server_info import ServerServicer
 from service.stores import open_store
+from service.streams import Streams
 from service.telemetry import Telemetry
 from service.tracing import Tracing
 from service.transfer import Transfers
@@ -74,6 +75,7 @@ class Server:
         self._server: grpc.aio.Server | None = None
         self._workers: Workers | None = None
         self._batches: Batches | None = None
+        self._streams: Streams | None = None
         self._gauges: Gauges | None = None
         self._metrics: MetricsPort | None = None
 
@@ -103,7 +105,14 @@ class Server:
         )
         # Twice as many as there are workers, so that the next item is there when a worker is free.
         self._batches = Batches(places=2 * self._workers.threads, stall_seconds=config.stall_seconds)
-        self._add_services(self._server, self._workers, self._batches)
+        self._streams = Streams(
+            self.engine,
+            self._workers,
+            self._galleries,
+            stall_seconds=config.stall_seconds,
+            default_threshold=self._config.gallery.default_threshold,
+        )
+        self._add_services(self._server, self._workers, self._batches, self._streams)
         host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
         self._open_metrics(self._workers)
         try:
@@ -118,10 +127,11 @@ class Server:
 
     async def stop(self) -> None:
         """Say that it is going, finish what was accepted, and close the database."""
-        if self._server is not None and self._workers is not None and self._batches is not None:
+        if self._server and self._workers and self._batches and self._streams:
             await self._health.enter_graceful_shutdown()
             _log.info("draining", seconds=self._config.server.drain_seconds)
             self._batches.drain()
+            self._streams.drain()
             await self._calls.drain(self._config.server.drain_seconds)
             # What is open now is watched health, which never ends, and answers on their way out.
             await self._server.stop(_FLUSH_SECONDS)
@@ -143,19 +153,19 @@ class Server:
             raise BindError(f"cannot serve metrics on {config.host}:{config.port}: {error}") from error
         _log.info("metrics", address=self._metrics.address)
 
-    def _add_services(self, server: grpc.aio.Server, workers: Workers, batches: Batches) -> None:
+    def _add_services(self, server: grpc.aio.Server, workers: Workers, batches: Batches, streams: Streams) -> None:
         config, engine, galleries = self._config, self.engine, self._galleries
+        limits, at_once = config.identification.limits(), config.gallery.max_transfers
         recognition = RecognitionServicer(
-            engine, workers, galleries, batches, config.identification.limits(), config.verification.threshold
+            engine, workers, galleries, batches, streams, limits, config.verification.threshold
         )
         add_RecognitionServiceServicer_to_server(recognition, server)
         transfers = Transfers(
             galleries,
             folder=config.gallery.database.resolve().parent,
             max_import_bytes=config.gallery.max_import_bytes,
-            at_once=config.gallery.max_transfers,
+            at_once=at_once,
         )
-        limits, at_once = config.identification.limits(), config.gallery.max_transfers
         calibrations = Calibrations(engine, workers, galleries, limits, at_once=at_once)
         threshold = config.gallery.default_threshold
         gallery = GalleryServicer(

@@ -147,6 +147,12 @@ def failed(error: Exception) -> None:
         observed.failed(error)
 
 
+def dropped(frames: int) -> None:
+    """Count frames that the stream that is being served has dropped."""
+    if (observed := _current.get()) is not None:
+        observed.telemetry.metrics.dropped(frames)
+
+
 def stopwatch() -> Stopwatch:
     """That of the request that is being served; a new one where nobody observes, or only the stream as a whole."""
     observed = _current.get()

@@ -12,6 +12,7 @@ from gallery.records import MAX_MEAN_OF_BEST
 
 if TYPE_CHECKING:
     from google.protobuf.field_mask_pb2 import FieldMask
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -19,11 +20,16 @@ MAX_TOP_K = 100
 DEFAULT_TOP_K = 5
 MAX_PATHS = 16
 MAX_CLASSES = 1000
+MAX_DETECTION_INTERVAL = 100
 MIN_FPIR = 1e-9
 """Of a calibration; the highest is :data:`gallery.calibration.MOST_PASSED`."""
 MAX_TEMPLATES = 1 << 40
 LEAST_SCORE = 0.001
 """Below it detectors answer every place that they look at."""
+
+
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""The years 1 to 9999, as google.protobuf.Timestamp has them."""
 
 
 class InvalidField(Exception):
@@ -97,6 +103,22 @@ def top_k(value: int | None) -> int:
     if not 1 <= value <= MAX_TOP_K:
         raise InvalidField("top_k", f"must be 1 to {MAX_TOP_K}, is {value}")
     return value
+
+
+def detection_interval(value: int | None, field: str) -> int:
+    """Objects and faces are looked for in every so manyth frame."""
+    if value is None:
+        return 1
+    if not 1 <= value <= MAX_DETECTION_INTERVAL:
+        raise InvalidField(field, f"must be 1 to {MAX_DETECTION_INTERVAL}, is {value}")
+    return value
+
+
+def moment(value: Timestamp, field: str) -> float:
+    """Seconds since 1970."""
+    if not _FIRST_SECOND <= value.seconds <= _LAST_SECOND or not 0 <= value.nanos < 1_000_000_000:
+        raise InvalidField(field, "must be of the years 1 to 9999, with 0 to 999999999 nanoseconds")
+    return value.seconds + value.nanos / 1e9
 
 
 def page_size(value: int) -> int:

@@ -162,6 +162,9 @@ class Workers:
         except asyncio.CancelledError:
             work.abandon()
             raise
+        finally:
+            # An error's traceback leads back to this frame: a circle that would hold the picture until it is collected.
+            del running
 
     def close(self) -> None:
         """Wait for what is running; what waits is dropped."""

@@ -23,48 +23,65 @@ _sym_db = _symbol_database.Default()
 
 
 from facet.v1 import types_pb2 as facet_dot_v1_dot_types__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"facet/v1/recognition_service.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x14\x66\x61\x63\x65t/v1/types.proto\x1a\x17google/rpc/status.proto\"n\n\rDetectRequest\x12\"\n\x07picture\x18\x01 \x01(\x0b\x32\x11.facet.v1.Picture\x12\x13\n\x0b\x63lass_names\x18\x02 \x03(\t\x12\x16\n\tmin_score\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x0c\n\n_min_score\"\x8c\x01\n\x0e\x44\x65tectResponse\x12)\n\x07objects\x18\x01 \x03(\x0b\x32\x18.facet.v1.DetectedObject\x12+\n\x0cpicture_size\x18\x02 \x01(\x0b\x32\x15.facet.v1.PictureSize\x12\"\n\x07timings\x18\x03 \x01(\x0b\x32\x11.facet.v1.Timings\"\xd4\x01\n\x13\x41nalyzeFacesRequest\x12\"\n\x07picture\x18\x01 \x01(\x0b\x32\x11.facet.v1.Picture\x12\x1a\n\x12include_embeddings\x18\x02 \x01(\x08\x12\x17\n\x0finclude_objects\x18\x03 \x01(\x08\x12\x16\n\tmin_score\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x1a\n\x12\x65mbed_as_templates\x18\x05 \x01(\x08\x12\"\n\x04\x66\x61\x63\x65\x18\x06 \x01(\x0b\x32\x14.facet.v1.FaceChoiceB\x0c\n\n_min_score\"\xb9\x01\n\x14\x41nalyzeFacesResponse\x12%\n\x05\x66\x61\x63\x65s\x18\x01 \x03(\x0b\x32\x16.facet.v1.AnalyzedFace\x12)\n\x07objects\x18\x02 \x03(\x0b\x32\x18.facet.v1.DetectedObject\x12+\n\x0cpicture_size\x18\x03 \x01(\x0b\x32\x15.facet.v1.PictureSize\x12\"\n\x07timings\x18\x04 \x01(\x0b\x32\x11.facet.v1.Timings\"\\\n\x0c\x41nalyzedFace\x12$\n\x04\x66\x61\x63\x65\x18\x01 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12&\n\tembedding\x18\x02 \x01(\x0b\x32\x13.facet.v1.Embedding\"\xad\x02\n\rVerifyRequest\x12.\n\x11reference_picture\x18\x01 \x01(\x0b\x32\x11.facet.v1.PictureH\x00\x12\x37\n\x11reference_subject\x18\x02 \x01(\x0b\x32\x1a.facet.v1.SubjectReferenceH\x00\x12,\n\x0ereference_face\x18\x03 \x01(\x0b\x32\x14.facet.v1.FaceChoice\x12(\n\rprobe_picture\x18\x04 \x01(\x0b\x32\x11.facet.v1.Picture\x12(\n\nprobe_face\x18\x05 \x01(\x0b\x32\x14.facet.v1.FaceChoice\x12\x16\n\tthreshold\x18\x06 \x01(\x02H\x01\x88\x01\x01\x42\x0b\n\treferenceB\x0c\n\n_threshold\":\n\x10SubjectReference\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\"\xc5\x01\n\x0eVerifyResponse\x12\x0c\n\x04same\x18\x01 \x01(\x08\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\x12\x11\n\tthreshold\x18\x03 \x01(\x02\x12.\n\x0ereference_face\x18\x04 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12*\n\nprobe_face\x18\x05 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12\"\n\x07timings\x18\x06 \x01(\x0b\x32\x11.facet.v1.Timings\"\xca\x01\n\x0fIdentifyRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\"\n\x07picture\x18\x02 \x01(\x0b\x32\x11.facet.v1.Picture\x12\"\n\x04\x66\x61\x63\x65\x18\x03 \x01(\x0b\x32\x14.facet.v1.FaceChoice\x12\x12\n\x05top_k\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x17\n\x0finclude_objects\x18\x06 \x01(\x08\x42\x08\n\x06_top_kB\x0c\n\n_threshold\"\xb7\x01\n\x10IdentifyResponse\x12\'\n\x05\x66\x61\x63\x65s\x18\x01 \x03(\x0b\x32\x18.facet.v1.IdentifiedFace\x12)\n\x07objects\x18\x02 \x03(\x0b\x32\x18.facet.v1.DetectedObject\x12+\n\x0cpicture_size\x18\x03 \x01(\x0b\x32\x15.facet.v1.PictureSize\x12\"\n\x07timings\x18\x04 \x01(\x0b\x32\x11.facet.v1.Timings\"Z\n\x14IdentifyBatchRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x31\n\x0eidentification\x18\x02 \x01(\x0b\x32\x19.facet.v1.IdentifyRequest\"\x80\x01\n\x15IdentifyBatchResponse\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x32\n\x0eidentification\x18\x03 \x01(\x0b\x32\x1a.facet.v1.IdentifyResponse\"h\n\x0eIdentifiedFace\x12$\n\x04\x66\x61\x63\x65\x18\x01 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12\x30\n\x0eidentification\x18\x02 \x01(\x0b\x32\x18.facet.v1.Identification\"\x99\x02\n\x0eIdentification\x12$\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x12.facet.v1.Decision\x12\'\n\ncandidates\x18\x02 \x03(\x0b\x32\x13.facet.v1.Candidate\x12\x11\n\tthreshold\x18\x03 \x01(\x02\x12\x13\n\x06margin\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x1a\n\x12templates_compared\x18\x05 \x01(\x04\x12/\n\x0b\x63\x61libration\x18\x06 \x01(\x0e\x32\x1a.facet.v1.CalibrationState\x12 \n\x13\x66\x61lse_positive_rate\x18\x07 \x01(\x02H\x01\x88\x01\x01\x42\t\n\x07_marginB\x16\n\x14_false_positive_rate\"^\n\tCandidate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x12\n\nsimilarity\x18\x03 \x01(\x02\x12\x13\n\x0btemplate_id\x18\x04 \x01(\t*d\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45\x43ISION_MATCH\x10\x01\x12\x14\n\x10\x44\x45\x43ISION_UNKNOWN\x10\x02\x12\x14\n\x10\x44\x45\x43ISION_REFUSED\x10\x03\x32\xf6\x02\n\x12RecognitionService\x12;\n\x06\x44\x65tect\x12\x17.facet.v1.DetectRequest\x1a\x18.facet.v1.DetectResponse\x12M\n\x0c\x41nalyzeFaces\x12\x1d.facet.v1.AnalyzeFacesRequest\x1a\x1e.facet.v1.AnalyzeFacesResponse\x12;\n\x06Verify\x12\x17.facet.v1.VerifyRequest\x1a\x18.facet.v1.VerifyResponse\x12\x41\n\x08Identify\x12\x19.facet.v1.IdentifyRequest\x1a\x1a.facet.v1.IdentifyResponse\x12T\n\rIdentifyBatch\x12\x1e.facet.v1.IdentifyBatchRequest\x1a\x1f.facet.v1.IdentifyBatchResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"facet/v1/recognition_service.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x14\x66\x61\x63\x65t/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"n\n\rDetectRequest\x12\"\n\x07picture\x18\x01 \x01(\x0b\x32\x11.facet.v1.Picture\x12\x13\n\x0b\x63lass_names\x18\x02 \x03(\t\x12\x16\n\tmin_score\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x0c\n\n_min_score\"\x8c\x01\n\x0e\x44\x65tectResponse\x12)\n\x07objects\x18\x01 \x03(\x0b\x32\x18.facet.v1.DetectedObject\x12+\n\x0cpicture_size\x18\x02 \x01(\x0b\x32\x15.facet.v1.PictureSize\x12\"\n\x07timings\x18\x03 \x01(\x0b\x32\x11.facet.v1.Timings\"\xd4\x01\n\x13\x41nalyzeFacesRequest\x12\"\n\x07picture\x18\x01 \x01(\x0b\x32\x11.facet.v1.Picture\x12\x1a\n\x12include_embeddings\x18\x02 \x01(\x08\x12\x17\n\x0finclude_objects\x18\x03 \x01(\x08\x12\x16\n\tmin_score\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x1a\n\x12\x65mbed_as_templates\x18\x05 \x01(\x08\x12\"\n\x04\x66\x61\x63\x65\x18\x06 \x01(\x0b\x32\x14.facet.v1.FaceChoiceB\x0c\n\n_min_score\"\xb9\x01\n\x14\x41nalyzeFacesResponse\x12%\n\x05\x66\x61\x63\x65s\x18\x01 \x03(\x0b\x32\x16.facet.v1.AnalyzedFace\x12)\n\x07objects\x18\x02 \x03(\x0b\x32\x18.facet.v1.DetectedObject\x12+\n\x0cpicture_size\x18\x03 \x01(\x0b\x32\x15.facet.v1.PictureSize\x12\"\n\x07timings\x18\x04 \x01(\x0b\x32\x11.facet.v1.Timings\"\\\n\x0c\x41nalyzedFace\x12$\n\x04\x66\x61\x63\x65\x18\x01 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12&\n\tembedding\x18\x02 \x01(\x0b\x32\x13.facet.v1.Embedding\"\xad\x02\n\rVerifyRequest\x12.\n\x11reference_picture\x18\x01 \x01(\x0b\x32\x11.facet.v1.PictureH\x00\x12\x37\n\x11reference_subject\x18\x02 \x01(\x0b\x32\x1a.facet.v1.SubjectReferenceH\x00\x12,\n\x0ereference_face\x18\x03 \x01(\x0b\x32\x14.facet.v1.FaceChoice\x12(\n\rprobe_picture\x18\x04 \x01(\x0b\x32\x11.facet.v1.Picture\x12(\n\nprobe_face\x18\x05 \x01(\x0b\x32\x14.facet.v1.FaceChoice\x12\x16\n\tthreshold\x18\x06 \x01(\x02H\x01\x88\x01\x01\x42\x0b\n\treferenceB\x0c\n\n_threshold\":\n\x10SubjectReference\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\"\xc5\x01\n\x0eVerifyResponse\x12\x0c\n\x04same\x18\x01 \x01(\x08\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\x12\x11\n\tthreshold\x18\x03 \x01(\x02\x12.\n\x0ereference_face\x18\x04 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12*\n\nprobe_face\x18\x05 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12\"\n\x07timings\x18\x06 \x01(\x0b\x32\x11.facet.v1.Timings\"\xca\x01\n\x0fIdentifyRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\"\n\x07picture\x18\x02 \x01(\x0b\x32\x11.facet.v1.Picture\x12\"\n\x04\x66\x61\x63\x65\x18\x03 \x01(\x0b\x32\x14.facet.v1.FaceChoice\x12\x12\n\x05top_k\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x17\n\x0finclude_objects\x18\x06 \x01(\x08\x42\x08\n\x06_top_kB\x0c\n\n_threshold\"\xb7\x01\n\x10IdentifyResponse\x12\'\n\x05\x66\x61\x63\x65s\x18\x01 \x03(\x0b\x32\x18.facet.v1.IdentifiedFace\x12)\n\x07objects\x18\x02 \x03(\x0b\x32\x18.facet.v1.DetectedObject\x12+\n\x0cpicture_size\x18\x03 \x01(\x0b\x32\x15.facet.v1.PictureSize\x12\"\n\x07timings\x18\x04 \x01(\x0b\x32\x11.facet.v1.Timings\"Z\n\x14IdentifyBatchRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x31\n\x0eidentification\x18\x02 \x01(\x0b\x32\x19.facet.v1.IdentifyRequest\"\x80\x01\n\x15IdentifyBatchResponse\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x32\n\x0eidentification\x18\x03 \x01(\x0b\x32\x1a.facet.v1.IdentifyResponse\"h\n\x0eIdentifiedFace\x12$\n\x04\x66\x61\x63\x65\x18\x01 \x01(\x0b\x32\x16.facet.v1.DetectedFace\x12\x30\n\x0eidentification\x18\x02 \x01(\x0b\x32\x18.facet.v1.Identification\"\x99\x02\n\x0eIdentification\x12$\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x12.facet.v1.Decision\x12\'\n\ncandidates\x18\x02 \x03(\x0b\x32\x13.facet.v1.Candidate\x12\x11\n\tthreshold\x18\x03 \x01(\x02\x12\x13\n\x06margin\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x1a\n\x12templates_compared\x18\x05 \x01(\x04\x12/\n\x0b\x63\x61libration\x18\x06 \x01(\x0e\x32\x1a.facet.v1.CalibrationState\x12 \n\x13\x66\x61lse_positive_rate\x18\x07 \x01(\x02H\x01\x88\x01\x01\x42\t\n\x07_marginB\x16\n\x14_false_positive_rate\"^\n\tCandidate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x12\n\nsimilarity\x18\x03 \x01(\x02\x12\x13\n\x0btemplate_id\x18\x04 \x01(\t\"u\n\x15IdentifyStreamRequest\x12,\n\x08settings\x18\x01 \x01(\x0b\x32\x18.facet.v1.StreamSettingsH\x00\x12&\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x15.facet.v1.StreamFrameH\x00\x42\x06\n\x04part\"\xbd\x01\n\x0eStreamSettings\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x12\n\ngallery_id\x18\x02 \x01(\t\x12\x16\n\tthreshold\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x10\n\x08lossless\x18\x04 \x01(\x08\x12\x1f\n\x12\x64\x65tection_interval\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\x17\n\x0finclude_objects\x18\x06 \x01(\x08\x42\x0c\n\n_thresholdB\x15\n\x13_detection_interval\"u\n\x0bStreamFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\x30\n\x0c\x63\x61pture_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07picture\x18\x03 \x01(\x0b\x32\x11.facet.v1.Picture\"\xd6\x02\n\x16IdentifyStreamResponse\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0e\n\x06\x61ge_ms\x18\x03 \x01(\x01\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x10\n\x08\x64\x65tected\x18\x05 \x01(\x08\x12\x1f\n\x06tracks\x18\x06 \x03(\x0b\x32\x0f.facet.v1.Track\x12$\n\x06\x65vents\x18\x07 \x03(\x0b\x32\x14.facet.v1.TrackEvent\x12+\n\x0cpicture_size\x18\x08 \x01(\x0b\x32\x15.facet.v1.PictureSize\x12\"\n\x07timings\x18\t \x01(\x0b\x32\x11.facet.v1.Timings\x12)\n\x07objects\x18\n \x03(\x0b\x32\x18.facet.v1.DetectedObject\x12\x10\n\x08\x65mbedded\x18\x0b \x01(\r\"\xde\x02\n\x05Track\x12\x10\n\x08track_id\x18\x01 \x01(\x04\x12\x1f\n\x08\x66\x61\x63\x65_box\x18\x02 \x01(\x0b\x32\r.facet.v1.Box\x12!\n\nperson_box\x18\x03 \x01(\x0b\x32\r.facet.v1.Box\x12&\n\tlandmarks\x18\x04 \x01(\x0b\x32\x13.facet.v1.Landmarks\x12)\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0e\x32\x17.facet.v1.TrackDecision\x12\x12\n\nsubject_id\x18\x06 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x07 \x01(\t\x12\x17\n\nsimilarity\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\x0e\x64\x65\x63ided_for_ms\x18\t \x01(\x01\x12\x16\n\x0etracked_for_ms\x18\n \x01(\x01\x12\x19\n\x0c\x66\x61\x63\x65_quality\x18\x0b \x01(\x02H\x01\x88\x01\x01\x42\r\n\x0b_similarityB\x0f\n\r_face_quality\"\xdf\x01\n\nTrackEvent\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.facet.v1.TrackEventKind\x12\x10\n\x08track_id\x18\x02 \x01(\x04\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x1b\n\x13previous_subject_id\x18\x05 \x01(\t\x12\x17\n\nsimilarity\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_similarity*d\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45\x43ISION_MATCH\x10\x01\x12\x14\n\x10\x44\x45\x43ISION_UNKNOWN\x10\x02\x12\x14\n\x10\x44\x45\x43ISION_REFUSED\x10\x03*\x88\x01\n\rTrackDecision\x12\x1e\n\x1aTRACK_DECISION_UNSPECIFIED\x10\x00\x12\x1c\n\x18TRACK_DECISION_UNDECIDED\x10\x01\x12\x1d\n\x19TRACK_DECISION_IDENTIFIED\x10\x02\x12\x1a\n\x16TRACK_DECISION_UNKNOWN\x10\x03*\xab\x01\n\x0eTrackEventKind\x12 \n\x1cTRACK_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19TRACK_EVENT_KIND_APPEARED\x10\x01\x12\x1f\n\x1bTRACK_EVENT_KIND_IDENTIFIED\x10\x02\x12\x1c\n\x18TRACK_EVENT_KIND_CHANGED\x10\x03\x12\x19\n\x15TRACK_EVENT_KIND_LEFT\x10\x04\x32\xcf\x03\n\x12RecognitionService\x12;\n\x06\x44\x65tect\x12\x17.facet.v1.DetectRequest\x1a\x18.facet.v1.DetectResponse\x12M\n\x0c\x41nalyzeFaces\x12\x1d.facet.v1.AnalyzeFacesRequest\x1a\x1e.facet.v1.AnalyzeFacesResponse\x12;\n\x06Verify\x12\x17.facet.v1.VerifyRequest\x1a\x18.facet.v1.VerifyResponse\x12\x41\n\x08Identify\x12\x19.facet.v1.IdentifyRequest\x1a\x1a.facet.v1.IdentifyResponse\x12T\n\rIdentifyBatch\x12\x1e.facet.v1.IdentifyBatchRequest\x1a\x1f.facet.v1.IdentifyBatchResponse(\x01\x30\x01\x12W\n\x0eIdentifyStream\x12\x1f.facet.v1.IdentifyStreamRequest\x1a .facet.v1.IdentifyStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facet.v1.recognition_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISION']._serialized_start=2511
-  _globals['_DECISION']._serialized_end=2611
-  _globals['_DETECTREQUEST']._serialized_start=95
-  _globals['_DETECTREQUEST']._serialized_end=205
-  _globals['_DETECTRESPONSE']._serialized_start=208
-  _globals['_DETECTRESPONSE']._serialized_end=348
-  _globals['_ANALYZEFACESREQUEST']._serialized_start=351
-  _globals['_ANALYZEFACESREQUEST']._serialized_end=563
-  _globals['_ANALYZEFACESRESPONSE']._serialized_start=566
-  _globals['_ANALYZEFACESRESPONSE']._serialized_end=751
-  _globals['_ANALYZEDFACE']._serialized_start=753
-  _globals['_ANALYZEDFACE']._serialized_end=845
-  _globals['_VERIFYREQUEST']._serialized_start=848
-  _globals['_VERIFYREQUEST']._serialized_end=1149
-  _globals['_SUBJECTREFERENCE']._serialized_start=1151
-  _globals['_SUBJECTREFERENCE']._serialized_end=1209
-  _globals['_VERIFYRESPONSE']._serialized_start=1212
-  _globals['_VERIFYRESPONSE']._serialized_end=1409
-  _globals['_IDENTIFYREQUEST']._serialized_start=1412
-  _globals['_IDENTIFYREQUEST']._serialized_end=1614
-  _globals['_IDENTIFYRESPONSE']._serialized_start=1617
-  _globals['_IDENTIFYRESPONSE']._serialized_end=1800
-  _globals['_IDENTIFYBATCHREQUEST']._serialized_start=1802
-  _globals['_IDENTIFYBATCHREQUEST']._serialized_end=1892
-  _globals['_IDENTIFYBATCHRESPONSE']._serialized_start=1895
-  _globals['_IDENTIFYBATCHRESPONSE']._serialized_end=2023
-  _globals['_IDENTIFIEDFACE']._serialized_start=2025
-  _globals['_IDENTIFIEDFACE']._serialized_end=2129
-  _globals['_IDENTIFICATION']._serialized_start=2132
-  _globals['_IDENTIFICATION']._serialized_end=2413
-  _globals['_CANDIDATE']._serialized_start=2415
-  _globals['_CANDIDATE']._serialized_end=2509
-  _globals['_RECOGNITIONSERVICE']._serialized_start=2614
-  _globals['_RECOGNITIONSERVICE']._serialized_end=2988
+  _globals['_DECISION']._serialized_start=3898
+  _globals['_DECISION']._serialized_end=3998
+  _globals['_TRACKDECISION']._serialized_start=4001
+  _globals['_TRACKDECISION']._serialized_end=4137
+  _globals['_TRACKEVENTKIND']._serialized_start=4140
+  _globals['_TRACKEVENTKIND']._serialized_end=4311
+  _globals['_DETECTREQUEST']._serialized_start=128
+  _globals['_DETECTREQUEST']._serialized_end=238
+  _globals['_DETECTRESPONSE']._serialized_start=241
+  _globals['_DETECTRESPONSE']._serialized_end=381
+  _globals['_ANALYZEFACESREQUEST']._serialized_start=384
+  _globals['_ANALYZEFACESREQUEST']._serialized_end=596
+  _globals['_ANALYZEFACESRESPONSE']._serialized_start=599
+  _globals['_ANALYZEFACESRESPONSE']._serialized_end=784
+  _globals['_ANALYZEDFACE']._serialized_start=786
+  _globals['_ANALYZEDFACE']._serialized_end=878
+  _globals['_VERIFYREQUEST']._serialized_start=881
+  _globals['_VERIFYREQUEST']._serialized_end=1182
+  _globals['_SUBJECTREFERENCE']._serialized_start=1184
+  _globals['_SUBJECTREFERENCE']._serialized_end=1242
+  _globals['_VERIFYRESPONSE']._serialized_start=1245
+  _globals['_VERIFYRESPONSE']._serialized_end=1442
+  _globals['_IDENTIFYREQUEST']._serialized_start=1445
+  _globals['_IDENTIFYREQUEST']._serialized_end=1647
+  _globals['_IDENTIFYRESPONSE']._serialized_start=1650
+  _globals['_IDENTIFYRESPONSE']._serialized_end=1833
+  _globals['_IDENTIFYBATCHREQUEST']._serialized_start=1835
+  _globals['_IDENTIFYBATCHREQUEST']._serialized_end=1925
+  _globals['_IDENTIFYBATCHRESPONSE']._serialized_start=1928
+  _globals['_IDENTIFYBATCHRESPONSE']._serialized_end=2056
+  _globals['_IDENTIFIEDFACE']._serialized_start=2058
+  _globals['_IDENTIFIEDFACE']._serialized_end=2162
+  _globals['_IDENTIFICATION']._serialized_start=2165
+  _globals['_IDENTIFICATION']._serialized_end=2446
+  _globals['_CANDIDATE']._serialized_start=2448
+  _globals['_CANDIDATE']._serialized_end=2542
+  _globals['_IDENTIFYSTREAMREQUEST']._serialized_start=2544
+  _globals['_IDENTIFYSTREAMREQUEST']._serialized_end=2661
+  _globals['_STREAMSETTINGS']._serialized_start=2664
+  _globals['_STREAMSETTINGS']._serialized_end=2853
+  _globals['_STREAMFRAME']._serialized_start=2855
+  _globals['_STREAMFRAME']._serialized_end=2972
+  _globals['_IDENTIFYSTREAMRESPONSE']._serialized_start=2975
+  _globals['_IDENTIFYSTREAMRESPONSE']._serialized_end=3317
+  _globals['_TRACK']._serialized_start=3320
+  _globals['_TRACK']._serialized_end=3670
+  _globals['_TRACKEVENT']._serialized_start=3673
+  _globals['_TRACKEVENT']._serialized_end=3896
+  _globals['_RECOGNITIONSERVICE']._serialized_start=4314
+  _globals['_RECOGNITIONSERVICE']._serialized_end=4777
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from facet.v1 import types_pb2 as _types_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -48,6 +49,66 @@ DECISION_UNKNOWN: Decision.ValueType  # 2
 DECISION_REFUSED: Decision.ValueType  # 3
 """The face is too poor to say whose it is: nothing was compared. See the server's settings "identification"."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+class _TrackDecision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrackDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrackDecision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRACK_DECISION_UNSPECIFIED: _TrackDecision.ValueType  # 0
+    """Never answered."""
+    TRACK_DECISION_UNDECIDED: _TrackDecision.ValueType  # 1
+    """Not enough was seen yet."""
+    TRACK_DECISION_IDENTIFIED: _TrackDecision.ValueType  # 2
+    """It is the subject."""
+    TRACK_DECISION_UNKNOWN: _TrackDecision.ValueType  # 3
+    """Enough was seen, and it is nobody of the gallery."""
+
+class TrackDecision(_TrackDecision, metaclass=_TrackDecisionEnumTypeWrapper):
+    """What is known of who a track is."""
+
+TRACK_DECISION_UNSPECIFIED: TrackDecision.ValueType  # 0
+"""Never answered."""
+TRACK_DECISION_UNDECIDED: TrackDecision.ValueType  # 1
+"""Not enough was seen yet."""
+TRACK_DECISION_IDENTIFIED: TrackDecision.ValueType  # 2
+"""It is the subject."""
+TRACK_DECISION_UNKNOWN: TrackDecision.ValueType  # 3
+"""Enough was seen, and it is nobody of the gallery."""
+Global___TrackDecision: _TypeAlias = TrackDecision  # noqa: Y015
+
+class _TrackEventKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrackEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrackEventKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRACK_EVENT_KIND_UNSPECIFIED: _TrackEventKind.ValueType  # 0
+    """Never answered."""
+    TRACK_EVENT_KIND_APPEARED: _TrackEventKind.ValueType  # 1
+    """It is new."""
+    TRACK_EVENT_KIND_IDENTIFIED: _TrackEventKind.ValueType  # 2
+    """It has got a name."""
+    TRACK_EVENT_KIND_CHANGED: _TrackEventKind.ValueType  # 3
+    """It has got another name instead, or has none any more."""
+    TRACK_EVENT_KIND_LEFT: _TrackEventKind.ValueType  # 4
+    """It was not seen for long enough (1.5 s), or turned out to be the person of an older track."""
+
+class TrackEventKind(_TrackEventKind, metaclass=_TrackEventKindEnumTypeWrapper):
+    """What may happen to a track."""
+
+TRACK_EVENT_KIND_UNSPECIFIED: TrackEventKind.ValueType  # 0
+"""Never answered."""
+TRACK_EVENT_KIND_APPEARED: TrackEventKind.ValueType  # 1
+"""It is new."""
+TRACK_EVENT_KIND_IDENTIFIED: TrackEventKind.ValueType  # 2
+"""It has got a name."""
+TRACK_EVENT_KIND_CHANGED: TrackEventKind.ValueType  # 3
+"""It has got another name instead, or has none any more."""
+TRACK_EVENT_KIND_LEFT: TrackEventKind.ValueType  # 4
+"""It was not seen for long enough (1.5 s), or turned out to be the person of an older track."""
+Global___TrackEventKind: _TypeAlias = TrackEventKind  # noqa: Y015
 
 @_typing.final
 class DetectRequest(_message.Message):
@@ -671,3 +732,326 @@ class Candidate(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
+
+@_typing.final
+class IdentifyStreamRequest(_message.Message):
+    """The settings of a stream, or one of its frames."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def settings(self) -> Global___StreamSettings:
+        """The settings: the first message, and only that."""
+
+    @_builtins.property
+    def frame(self) -> Global___StreamFrame:
+        """A frame."""
+
+    def __init__(
+        self,
+        *,
+        settings: Global___StreamSettings | None = ...,
+        frame: Global___StreamFrame | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "part", b"part", "settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "part", b"part", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["settings", "frame"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___IdentifyStreamRequest: _TypeAlias = IdentifyStreamRequest  # noqa: Y015
+
+@_typing.final
+class StreamSettings(_message.Message):
+    """How a stream is followed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMERA_FIELD_NUMBER: _builtins.int
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    LOSSLESS_FIELD_NUMBER: _builtins.int
+    DETECTION_INTERVAL_FIELD_NUMBER: _builtins.int
+    INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
+    camera: _builtins.str
+    """The camera's name, for the server's log; at most 128 printable characters, may be empty."""
+    gallery_id: _builtins.str
+    """The gallery to search."""
+    threshold: _builtins.float
+    """Decide by this threshold, [-1, 1]. Unset: the gallery's, where it was calibrated or somebody chose its threshold.
+    Where it has the server's default: 0.22 + 0.05 * log10(subjects), if that is lower, because a stream decides by
+    several frames, and in a small gallery there are few to be mistaken for.
+    """
+    lossless: _builtins.bool
+    """Whether every frame is looked at, in order, as for a file. Otherwise the newest counts, as for a camera."""
+    detection_interval: _builtins.int
+    """Faces and persons are looked for in every so manyth frame that is looked at, 1 to 100; in between tracks move on by
+    their motion, and nobody is new or identified. Unset: 1.
+    """
+    include_objects: _builtins.bool
+    """Whether to answer the objects that were found on the way."""
+    def __init__(
+        self,
+        *,
+        camera: _builtins.str = ...,
+        gallery_id: _builtins.str = ...,
+        threshold: _builtins.float | None = ...,
+        lossless: _builtins.bool = ...,
+        detection_interval: _builtins.int | None = ...,
+        include_objects: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "detection_interval", b"detection_interval", "threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "camera", b"camera", "detection_interval", b"detection_interval", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "lossless", b"lossless", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__detection_interval: _TypeAlias = _typing.Literal["detection_interval"]  # noqa: Y015
+    _WhichOneofArgType__detection_interval: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__detection_interval) -> _WhichOneofReturnType__detection_interval | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+
+Global___StreamSettings: _TypeAlias = StreamSettings  # noqa: Y015
+
+@_typing.final
+class StreamFrame(_message.Message):
+    """A frame of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_ID_FIELD_NUMBER: _builtins.int
+    CAPTURE_TIME_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    frame_id: _builtins.int
+    """The client's id of the frame, echoed; higher than all before in the stream. Ids may be left out."""
+    @_builtins.property
+    def capture_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was captured, by whatever clock, for instance a file's own; only differences count. Unset: when it arrived."""
+
+    @_builtins.property
+    def picture(self) -> _types_pb2.Picture:
+        """The frame. It may be of another size than the one before."""
+
+    def __init__(
+        self,
+        *,
+        frame_id: _builtins.int = ...,
+        capture_time: _timestamp_pb2.Timestamp | None = ...,
+        picture: _types_pb2.Picture | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capture_time", b"capture_time", "picture", b"picture"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capture_time", b"capture_time", "frame_id", b"frame_id", "picture", b"picture"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamFrame: _TypeAlias = StreamFrame  # noqa: Y015
+
+@_typing.final
+class IdentifyStreamResponse(_message.Message):
+    """Who is in a frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    AGE_MS_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    DETECTED_FIELD_NUMBER: _builtins.int
+    TRACKS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    PICTURE_SIZE_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    EMBEDDED_FIELD_NUMBER: _builtins.int
+    frame_id: _builtins.int
+    """The frame."""
+    age_ms: _builtins.float
+    """From the frame's capture to this answer, in milliseconds. Clocks need not agree: the quickest frame of the last
+    minute is taken to have arrived as it was captured. Without a capture_time, from its arrival.
+    """
+    dropped: _builtins.int
+    """Frames that were dropped so far, because a newer one came before they were looked at. 0 with lossless."""
+    detected: _builtins.bool
+    """Whether faces and persons were looked for in this frame; otherwise tracks are where they are expected."""
+    embedded: _builtins.int
+    """How many faces were embedded for this frame."""
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """Code 0 where all went well; otherwise what is wrong, details included."""
+
+    @_builtins.property
+    def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
+        """Who is in the frame, by rising track_id."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrackEvent]:
+        """What has happened since the answer before, in that order."""
+
+    @_builtins.property
+    def picture_size(self) -> _types_pb2.PictureSize:
+        """The size of the upright frame; unset where it was not looked at."""
+
+    @_builtins.property
+    def timings(self) -> _types_pb2.Timings:
+        """What it cost. Waiting counts from when the stream's turn was asked for, which may be before the frame came."""
+
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.DetectedObject]:
+        """Where include_objects was set, and the frame was looked at for them (detected): the objects, by falling score."""
+
+    def __init__(
+        self,
+        *,
+        frame_id: _builtins.int = ...,
+        status: _status_pb2.Status | None = ...,
+        age_ms: _builtins.float = ...,
+        dropped: _builtins.int = ...,
+        detected: _builtins.bool = ...,
+        tracks: _abc.Iterable[Global___Track] | None = ...,
+        events: _abc.Iterable[Global___TrackEvent] | None = ...,
+        picture_size: _types_pb2.PictureSize | None = ...,
+        timings: _types_pb2.Timings | None = ...,
+        objects: _abc.Iterable[_types_pb2.DetectedObject] | None = ...,
+        embedded: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["picture_size", b"picture_size", "status", b"status", "timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "detected", b"detected", "dropped", b"dropped", "embedded", b"embedded", "events", b"events", "frame_id", b"frame_id", "objects", b"objects", "picture_size", b"picture_size", "status", b"status", "timings", b"timings", "tracks", b"tracks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyStreamResponse: _TypeAlias = IdentifyStreamResponse  # noqa: Y015
+
+@_typing.final
+class Track(_message.Message):
+    """Somebody in a frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    FACE_BOX_FIELD_NUMBER: _builtins.int
+    PERSON_BOX_FIELD_NUMBER: _builtins.int
+    LANDMARKS_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    DECIDED_FOR_MS_FIELD_NUMBER: _builtins.int
+    TRACKED_FOR_MS_FIELD_NUMBER: _builtins.int
+    FACE_QUALITY_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.int
+    """Counted from 1 in a stream, in the order in which people appear; never used again."""
+    decision: Global___TrackDecision.ValueType
+    """What is known of who it is."""
+    subject_id: _builtins.str
+    """Who it is; empty unless identified."""
+    display_name: _builtins.str
+    """That subject's name for people; may be empty."""
+    similarity: _builtins.float
+    """Cosine of the mean over the track's best faces and the subject, or while it has no name the best subject, [-1, 1].
+    Unset where nothing was compared, or there was nobody to compare with.
+    """
+    decided_for_ms: _builtins.float
+    """For how long that has been decided, in milliseconds of capture time; 0 while undecided."""
+    tracked_for_ms: _builtins.float
+    """Since when it was first seen, the same."""
+    face_quality: _builtins.float
+    """How fit the face is for recognition, [0, 1], see Quality.value; unset without a face, or where it was not measured."""
+    @_builtins.property
+    def face_box(self) -> _types_pb2.Box:
+        """The face. Unset where it is not seen now."""
+
+    @_builtins.property
+    def person_box(self) -> _types_pb2.Box:
+        """The person. Unset where only the face is seen."""
+
+    @_builtins.property
+    def landmarks(self) -> _types_pb2.Landmarks:
+        """The face's landmarks; unset without a face."""
+
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.int = ...,
+        face_box: _types_pb2.Box | None = ...,
+        person_box: _types_pb2.Box | None = ...,
+        landmarks: _types_pb2.Landmarks | None = ...,
+        decision: Global___TrackDecision.ValueType = ...,
+        subject_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        similarity: _builtins.float | None = ...,
+        decided_for_ms: _builtins.float = ...,
+        tracked_for_ms: _builtins.float = ...,
+        face_quality: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_face_quality", b"_face_quality", "_similarity", b"_similarity", "face_box", b"face_box", "face_quality", b"face_quality", "landmarks", b"landmarks", "person_box", b"person_box", "similarity", b"similarity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_face_quality", b"_face_quality", "_similarity", b"_similarity", "decided_for_ms", b"decided_for_ms", "decision", b"decision", "display_name", b"display_name", "face_box", b"face_box", "face_quality", b"face_quality", "landmarks", b"landmarks", "person_box", b"person_box", "similarity", b"similarity", "subject_id", b"subject_id", "track_id", b"track_id", "tracked_for_ms", b"tracked_for_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__face_quality: _TypeAlias = _typing.Literal["face_quality"]  # noqa: Y015
+    _WhichOneofArgType__face_quality: _TypeAlias = _typing.Literal["_face_quality", b"_face_quality"]  # noqa: Y015
+    _WhichOneofReturnType__similarity: _TypeAlias = _typing.Literal["similarity"]  # noqa: Y015
+    _WhichOneofArgType__similarity: _TypeAlias = _typing.Literal["_similarity", b"_similarity"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__face_quality) -> _WhichOneofReturnType__face_quality | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__similarity) -> _WhichOneofReturnType__similarity | None: ...
+
+Global___Track: _TypeAlias = Track  # noqa: Y015
+
+@_typing.final
+class TrackEvent(_message.Message):
+    """Something that happened to a track."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    kind: Global___TrackEventKind.ValueType
+    """What."""
+    track_id: _builtins.int
+    """To whom."""
+    subject_id: _builtins.str
+    """Who it is from now on, with LEFT who it was; empty where that is not known."""
+    display_name: _builtins.str
+    """That subject's name for people; may be empty."""
+    previous_subject_id: _builtins.str
+    """With CHANGED: who it was until now."""
+    similarity: _builtins.float
+    """Cosine to the subject, [-1, 1]; unset without one."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """Capture time of the frame that showed it."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___TrackEventKind.ValueType = ...,
+        track_id: _builtins.int = ...,
+        subject_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        previous_subject_id: _builtins.str = ...,
+        similarity: _builtins.float | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_similarity", b"_similarity", "similarity", b"similarity", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity", b"_similarity", "display_name", b"display_name", "kind", b"kind", "previous_subject_id", b"previous_subject_id", "similarity", b"similarity", "subject_id", b"subject_id", "time", b"time", "track_id", b"track_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__similarity: _TypeAlias = _typing.Literal["similarity"]  # noqa: Y015
+    _WhichOneofArgType__similarity: _TypeAlias = _typing.Literal["_similarity", b"_similarity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__similarity) -> _WhichOneofReturnType__similarity | None: ...
+
+Global___TrackEvent: _TypeAlias = TrackEvent  # noqa: Y015

@@ -84,6 +84,41 @@ class RecognitionServiceStub:
     Errors: those of Identify, as the status of the item; those of the service end the stream, and
       DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
     """
+    IdentifyStream: _grpc.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyStreamRequest, _recognition_service_pb2.IdentifyStreamResponse]
+    """Says who is in front of a camera now, and who came and left. The first message has the settings, all others a
+    frame each. People are followed from frame to frame, and who they are is decided over several frames: an answer
+    has the tracks in a frame, and what has happened since the answer before.
+
+    Without lossless, the newest frame counts: one frame at most waits, and a newer one takes its place; answers say
+    how many were dropped so. With lossless, every frame is looked at, in order, and the sender is slowed as the
+    server has room. Streams take turns, a frame each; cameras come before files (lossless).
+
+    What becomes of bad input:
+      a picture that is empty, broken, too large or of an unknown kind: the frame is answered with that as its status
+        and without tracks; the stream goes on, and what happened meanwhile is told by the next answer.
+      a frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not looked at;
+        without lossless, it takes no other frame's place, and is dropped where one waits.
+      a capture_time that is not later than the one before: as good as no time has passed. One that is much later (more
+        than 1.5 s): everybody is looked for afresh, and known again by their faces.
+      frames of another size than before: everybody is looked for afresh, and known again by their faces.
+      a subject that is deleted: its name is gone from the next frame that is looked at on (CHANGED). An enrolment, or
+        another threshold, takes effect as soon.
+      a gallery that is deleted: names are gone the same way. Frames are answered with tracks, and GALLERY_NOT_FOUND
+        as their status, until there is a gallery of that id again.
+      a client that sends nothing for server.stall_seconds while no frame is under way, or leaves an answer untaken for
+        so long: cut off with TRANSFER_STALLED. While answers are not taken, frames are dropped (without lossless), or
+        not read (with lossless).
+      a message without settings where they belong, with settings again, or with neither: the stream ends with
+        INVALID_FIELD.
+      the server goes down: the frame that is worked on is answered, then the stream ends with SHUTTING_DOWN. The
+        client connects again; tracks are counted from 1 again.
+    Limits: one picture a message, at most limits.max_message_bytes and limits.max_pixels; any number of frames.
+    Errors: of a frame, those of a picture and of its frame_id and capture_time, and GALLERY_NOT_FOUND, as its status;
+    those of the service end the stream, and
+      NOT_FOUND           the gallery does not exist as the stream begins (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION it is of another contract (CONTRACT_MISMATCH).
+      DEADLINE_EXCEEDED   nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+    """
 
 @_typing.type_check_only
 class RecognitionServiceAsyncStub(RecognitionServiceStub):
@@ -140,6 +175,41 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     server.stall_seconds while the server waits for it is cut off.
     Errors: those of Identify, as the status of the item; those of the service end the stream, and
       DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+    """
+    IdentifyStream: _aio.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyStreamRequest, _recognition_service_pb2.IdentifyStreamResponse]  # type: ignore[assignment]
+    """Says who is in front of a camera now, and who came and left. The first message has the settings, all others a
+    frame each. People are followed from frame to frame, and who they are is decided over several frames: an answer
+    has the tracks in a frame, and what has happened since the answer before.
+
+    Without lossless, the newest frame counts: one frame at most waits, and a newer one takes its place; answers say
+    how many were dropped so. With lossless, every frame is looked at, in order, and the sender is slowed as the
+    server has room. Streams take turns, a frame each; cameras come before files (lossless).
+
+    What becomes of bad input:
+      a picture that is empty, broken, too large or of an unknown kind: the frame is answered with that as its status
+        and without tracks; the stream goes on, and what happened meanwhile is told by the next answer.
+      a frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not looked at;
+        without lossless, it takes no other frame's place, and is dropped where one waits.
+      a capture_time that is not later than the one before: as good as no time has passed. One that is much later (more
+        than 1.5 s): everybody is looked for afresh, and known again by their faces.
+      frames of another size than before: everybody is looked for afresh, and known again by their faces.
+      a subject that is deleted: its name is gone from the next frame that is looked at on (CHANGED). An enrolment, or
+        another threshold, takes effect as soon.
+      a gallery that is deleted: names are gone the same way. Frames are answered with tracks, and GALLERY_NOT_FOUND
+        as their status, until there is a gallery of that id again.
+      a client that sends nothing for server.stall_seconds while no frame is under way, or leaves an answer untaken for
+        so long: cut off with TRANSFER_STALLED. While answers are not taken, frames are dropped (without lossless), or
+        not read (with lossless).
+      a message without settings where they belong, with settings again, or with neither: the stream ends with
+        INVALID_FIELD.
+      the server goes down: the frame that is worked on is answered, then the stream ends with SHUTTING_DOWN. The
+        client connects again; tracks are counted from 1 again.
+    Limits: one picture a message, at most limits.max_message_bytes and limits.max_pixels; any number of frames.
+    Errors: of a frame, those of a picture and of its frame_id and capture_time, and GALLERY_NOT_FOUND, as its status;
+    those of the service end the stream, and
+      NOT_FOUND           the gallery does not exist as the stream begins (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION it is of another contract (CONTRACT_MISMATCH).
+      DEADLINE_EXCEEDED   nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
     """
 
 class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -224,6 +294,47 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         server.stall_seconds while the server waits for it is cut off.
         Errors: those of Identify, as the status of the item; those of the service end the stream, and
           DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def IdentifyStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_recognition_service_pb2.IdentifyStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_recognition_service_pb2.IdentifyStreamResponse], _abc.AsyncIterator[_recognition_service_pb2.IdentifyStreamResponse]]:
+        """Says who is in front of a camera now, and who came and left. The first message has the settings, all others a
+        frame each. People are followed from frame to frame, and who they are is decided over several frames: an answer
+        has the tracks in a frame, and what has happened since the answer before.
+
+        Without lossless, the newest frame counts: one frame at most waits, and a newer one takes its place; answers say
+        how many were dropped so. With lossless, every frame is looked at, in order, and the sender is slowed as the
+        server has room. Streams take turns, a frame each; cameras come before files (lossless).
+
+        What becomes of bad input:
+          a picture that is empty, broken, too large or of an unknown kind: the frame is answered with that as its status
+            and without tracks; the stream goes on, and what happened meanwhile is told by the next answer.
+          a frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not looked at;
+            without lossless, it takes no other frame's place, and is dropped where one waits.
+          a capture_time that is not later than the one before: as good as no time has passed. One that is much later (more
+            than 1.5 s): everybody is looked for afresh, and known again by their faces.
+          frames of another size than before: everybody is looked for afresh, and known again by their faces.
+          a subject that is deleted: its name is gone from the next frame that is looked at on (CHANGED). An enrolment, or
+            another threshold, takes effect as soon.
+          a gallery that is deleted: names are gone the same way. Frames are answered with tracks, and GALLERY_NOT_FOUND
+            as their status, until there is a gallery of that id again.
+          a client that sends nothing for server.stall_seconds while no frame is under way, or leaves an answer untaken for
+            so long: cut off with TRANSFER_STALLED. While answers are not taken, frames are dropped (without lossless), or
+            not read (with lossless).
+          a message without settings where they belong, with settings again, or with neither: the stream ends with
+            INVALID_FIELD.
+          the server goes down: the frame that is worked on is answered, then the stream ends with SHUTTING_DOWN. The
+            client connects again; tracks are counted from 1 again.
+        Limits: one picture a message, at most limits.max_message_bytes and limits.max_pixels; any number of frames.
+        Errors: of a frame, those of a picture and of its frame_id and capture_time, and GALLERY_NOT_FOUND, as its status;
+        those of the service end the stream, and
+          NOT_FOUND           the gallery does not exist as the stream begins (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION it is of another contract (CONTRACT_MISMATCH).
+          DEADLINE_EXCEEDED   nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
         """
 
 def add_RecognitionServiceServicer_to_server(servicer: RecognitionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -198,6 +198,7 @@ def test_the_public_names_are_all_there_and_no_others() -> None:
         "errors",
         "messages",
         "requests",
+        "streams",
         "transfers",
         "v1",
     }

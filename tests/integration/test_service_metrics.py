@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from facet import Client, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, picture
+from facet import Client, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, picture, stream_frame
 from facet.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
@@ -54,6 +54,9 @@ def used(start: Start, tmp_path_factory: pytest.TempPathFactory, pictures: Pictu
         ]
         assert len(list(client.galleries.EnrollBatch(iter(items)))) == 2
         assert len(list(client.identify_batch(GALLERY, [("good", pictures.yaoming), ("bad", b"no picture")]))) == 2
+        frames = [stream_frame(1, pictures.yaoming, 0.0), stream_frame(2, pictures.yaoming[:300], 0.1)]
+        settings = pb.StreamSettings(camera="hall", gallery_id=GALLERY, lossless=True)
+        assert len(list(client.identify_stream(settings, frames))) == 2
     try:
         yield serving
     finally:
@@ -96,10 +99,15 @@ def test_calls_are_counted_by_method_and_status_items_of_batches_like_calls(
         ("EnrollBatch", "INVALID_ARGUMENT", 1),
         ("IdentifyBatch", "OK", 1),
         ("IdentifyBatch", "INVALID_ARGUMENT", 1),
+        ("IdentifyStream", "OK", 1),
+        ("IdentifyStream", "INVALID_ARGUMENT", 1),
     ):
         assert of(values, "facet_call_seconds_count", method=method, code=code) == count, (method, code)
-    for method in ("EnrollBatch", "IdentifyBatch"):
+    for method in ("EnrollBatch", "IdentifyBatch", "IdentifyStream"):
         assert of(values, "facet_streams_total", method=method, code="OK") == 1
+    assert of(values, "facet_stream_age_seconds_count") == 2
+    assert of(values, "facet_stream_embeddings_total") == 1
+    assert of(values, "facet_stream_events_total", kind="appeared") == 1
 
 
 def test_stages_are_counted_by_method_with_the_model_that_they_run(
@@ -214,7 +222,7 @@ def test_the_panels_of_the_dashboard_do_not_overlap_and_say_what_they_show() -> 
         places |= cells
         assert panel["type"] == "row" or panel["description"]
     rows = [panel["title"] for panel in panels if panel["type"] == "row"]
-    assert rows == ["Traffic", "Latency", "Queue", "Refusals", "Decisions", "Galleries", "Process"]
+    assert rows == ["Traffic", "Latency", "Queue", "Refusals", "Decisions", "Cameras", "Galleries", "Process"]
 
 
 def test_every_metric_of_ours_is_documented_and_every_documented_one_is_exported(used: Serving) -> None:

@@ -613,3 +613,33 @@ def test_a_gallery_counts_what_is_its_own(galleries: Galleries) -> None:
 def test_every_error_is_a_gallery_error_and_says_what_is_wrong(galleries: Galleries) -> None:
     with pytest.raises(GalleryError, match="there is no gallery 'no'"):
         galleries.get_gallery("no")
+
+
+def test_every_change_of_a_gallery_makes_another_revision_and_nothing_else_does(
+    galleries: Galleries, tmp_path: Path
+) -> None:
+    galleries.create_gallery("other", display_name="", threshold=0.5)
+    seen = [galleries.revision("g")]
+
+    def change(what: Callable[[], object]) -> None:
+        what()
+        assert galleries.revision("g") == galleries.revision("g")
+        seen.append(galleries.revision("g"))
+
+    change(lambda: galleries.enroll("g", "anna", face(axis(0))))
+    change(lambda: galleries.update_subject("g", "anna", display_name="Anna"))
+    change(lambda: galleries.update_gallery("g", threshold=0.6))
+    (template,) = galleries.list_templates("g", "anna", page_size=9).items
+    change(lambda: galleries.delete_template("g", "anna", template.template_id))
+    change(lambda: galleries.delete_subject("g", "anna"))
+    galleries.search("g", axis(0)[None], top_k=1)
+    galleries.enroll("other", "bert", face(axis(1)))
+    assert galleries.revision("g") == seen[-1]
+    galleries.delete_gallery("g")
+    with pytest.raises(GalleryNotFound):
+        galleries.revision("g")
+    change(lambda: galleries.create_gallery("g", display_name="", threshold=0.5))
+    assert len(set(seen)) == len(seen)
+    galleries.close()
+    with pytest.raises(ContractMismatch):
+        opened(tmp_path / "facet.db", contract="another").revision("g")

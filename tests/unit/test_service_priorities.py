@@ -33,7 +33,7 @@ async def test_one_picture_is_live_an_enrolment_stands_back_and_a_batch_further(
     workers, gate = Workers(threads=1, max_queue=8), threading.Event()
     batches = Batches(places=2, stall_seconds=60)
     limits = QualityLimits(min_size=0.0, min_sharpness=0.0, max_turn=90.0)
-    recognition = RecognitionServicer(NONE, workers, NONE, batches, limits, 0.3)
+    recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, limits, 0.3)
     galleries = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig(), 0.3)
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not looked at before its turn")

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -144,6 +144,28 @@ async def test_work_that_is_cancelled_while_it_waits_is_let_go_of_at_once(worker
     gate.set()
     await first
     assert held is None
+
+
+async def test_work_that_fails_lets_go_of_what_it_held_without_the_garbage_collector(workers: Workers) -> None:
+    class Picture:
+        pass
+
+    seen: list[weakref.ref[Picture]] = []
+
+    def task() -> None:
+        picture = Picture()
+        seen.append(weakref.ref(picture))
+        raise ValueError
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(ValueError):
+            await workers.run(Work(), task)
+        await workers.run(Work(), lambda: None)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_thread_is_taken_until_its_task_has_ended_whoever_has_gone(workers: Workers) -> None:

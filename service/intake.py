@@ -1,0 +1,41 @@
+"""What a stream's client sends, for as long as the server takes something in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+from service.errors import ShuttingDown
+
+_Request = TypeVar("_Request")
+
+
+class Intake:
+    """The way in of all streams of a kind."""
+
+    def __init__(self) -> None:
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """Take nothing more in."""
+        self._closed.set()
+
+    async def next(self, requests: AsyncIterator[_Request]) -> _Request | None:
+        """The next message of a stream; ``None`` where there is none any more.
+
+        Raises:
+            ShuttingDown: the server takes nothing more in.
+        """
+        item: asyncio.Future[Any] = asyncio.ensure_future(anext(requests, None))
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait((item, closed), return_when=asyncio.FIRST_COMPLETED)
+            if self._closed.is_set():
+                raise ShuttingDown
+            message: _Request | None = item.result()
+            return message
+        finally:
+            for each in (item, closed):
+                each.cancel()
+            await asyncio.gather(item, closed, return_exceptions=True)

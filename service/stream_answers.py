@@ -1,0 +1,64 @@
+"""Tracks and events as messages."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from facet.v1 import recognition_service_pb2 as pb
+from service import convert
+from tracker.decision import Decision
+from tracker.records import EventKind, Track, TrackEvent
+
+_DECISIONS = {
+    Decision.UNDECIDED: pb.TRACK_DECISION_UNDECIDED,
+    Decision.IDENTIFIED: pb.TRACK_DECISION_IDENTIFIED,
+    Decision.UNKNOWN: pb.TRACK_DECISION_UNKNOWN,
+}
+_KINDS = {
+    EventKind.APPEARED: pb.TRACK_EVENT_KIND_APPEARED,
+    EventKind.IDENTIFIED: pb.TRACK_EVENT_KIND_IDENTIFIED,
+    EventKind.CHANGED: pb.TRACK_EVENT_KIND_CHANGED,
+    EventKind.LEFT: pb.TRACK_EVENT_KIND_LEFT,
+}
+
+
+def track(found: Track) -> pb.Track:
+    """Somebody in a frame."""
+    verdict = found.verdict
+    return pb.Track(
+        track_id=found.track_id,
+        face_box=None if found.face_box is None else convert.box_message(found.face_box.tolist()),
+        person_box=None if found.person_box is None else convert.box_message(found.person_box.tolist()),
+        landmarks=None if found.landmarks is None else convert.landmarks(found.landmarks),
+        decision=_DECISIONS[verdict.decision],
+        subject_id=verdict.subject_id,
+        display_name=verdict.display_name,
+        similarity=_similarity(verdict.similarity),
+        decided_for_ms=found.decided_for * 1e3,
+        tracked_for_ms=found.tracked_for * 1e3,
+        face_quality=found.quality,
+    )
+
+
+def event(happened: TrackEvent) -> pb.TrackEvent:
+    """Something that happened."""
+    return pb.TrackEvent(
+        kind=_KINDS[happened.kind],
+        track_id=happened.track_id,
+        subject_id=happened.subject_id,
+        display_name=happened.display_name,
+        previous_subject_id=happened.previous_subject_id,
+        similarity=_similarity(happened.similarity),
+        time=_moment(happened.time),
+    )
+
+
+def _similarity(value: float) -> float | None:
+    """The tracker says -1 where there is none."""
+    return None if value <= -1 else value
+
+
+def _moment(seconds: float) -> Timestamp:
+    message = Timestamp()
+    message.FromMicroseconds(round(seconds * 1e6))
+    return message

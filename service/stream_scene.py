@@ -1,0 +1,58 @@
+"""One stream's frames, one after the other, to answers; on workers' threads."""
+
+from __future__ import annotations
+
+from facet.v1 import recognition_service_pb2 as pb
+from service import convert, stream_answers
+from service.engine import Engine
+from service.errors import blaming
+from service.stream_senses import StreamSenses
+from service.stream_slot import Frame
+from service.workers import Work
+from tracker.records import SceneSettings
+from tracker.scene import Scene
+
+
+class StreamScene:
+    """Follows the people in front of a stream's camera.
+
+    Args:
+        engine: the models.
+        senses: what the scene sees with.
+        settings: how it is followed.
+        objects_wanted: whether objects are answered.
+    """
+
+    def __init__(self, engine: Engine, senses: StreamSenses, settings: SceneSettings, *, objects_wanted: bool) -> None:
+        self._engine = engine
+        self._senses = senses
+        self._scene = Scene(settings)
+        self._objects_wanted = objects_wanted
+
+    def answer(self, frame: Frame, work: Work) -> tuple[pb.IdentifyStreamResponse, Exception | None]:
+        """Who is in a frame, and what is wrong nevertheless; one frame at a time.
+
+        Raises:
+            InvalidField: something of the frame is not as it must be.
+            Blamed: its picture is not.
+            RequestExpired: nobody waits for it any more.
+            StorageError: whether somebody is still enrolled cannot be told now; the next answer tells what is not told.
+        """
+        if frame.error is not None:
+            raise frame.error
+        source = convert.source(frame.message.picture, "frame.picture")
+        with blaming("frame.picture"):
+            picture = self._engine.decode(source, work)
+        self._senses.begin(work)
+        step = self._scene.step(picture, frame.time, self._senses)
+        seen = self._senses.seen
+        objects = self._objects_wanted and seen is not None
+        response = pb.IdentifyStreamResponse(
+            detected=step.detected,
+            tracks=map(stream_answers.track, step.tracks),
+            events=map(stream_answers.event, step.events),
+            picture_size=convert.picture_size(picture),
+            objects=convert.scene_objects(seen, self._engine.class_names, wanted=True) if objects and seen else (),
+            embedded=step.embedded,
+        )
+        return response, self._senses.gone

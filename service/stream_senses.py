@@ -1,0 +1,120 @@
+"""What a stream's scene sees with: the models of the server, and a gallery that may change, or go, at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.errors import ContractMismatch, GalleryNotFound, SubjectNotFound
+from gallery.galleries import Galleries
+from gallery.records import Identification
+from service.engine import Engine, Scene
+from service.stream_threshold import stream_threshold
+from service.workers import Work
+from tracker.decision import Match
+from tracker.records import Sight
+
+_BEST_AND_NEXT = 2
+
+
+class StreamSenses:
+    """See :class:`tracker.records.Senses`. Used for one frame at a time.
+
+    Args:
+        engine: the models.
+        galleries: who is known.
+        gallery_id: where.
+        threshold: decides; ``None`` for :func:`service.stream_threshold.stream_threshold`.
+        default_threshold: of galleries of which nobody says one.
+        objects_wanted: whether objects are answered.
+
+    Attributes:
+        seen: what was found in the frame; ``None`` where nothing was looked for.
+        gone: why nobody can be named now: the gallery is not there, or is another server's.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        galleries: Galleries,
+        gallery_id: str,
+        *,
+        threshold: float | None,
+        default_threshold: float,
+        objects_wanted: bool,
+    ) -> None:
+        self._engine = engine
+        self._galleries = galleries
+        self._gallery_id = gallery_id
+        self._threshold = threshold
+        self._default_threshold = default_threshold
+        self._objects_wanted = objects_wanted
+        self._work = Work()
+        self._applied: tuple[Hashable, float] | None = None
+        self.seen: Scene | None = None
+        self.gone: GalleryNotFound | ContractMismatch | None = None
+
+    def begin(self, work: Work) -> None:
+        """Another frame comes, on behalf of this work."""
+        self._work, self.seen, self.gone = work, None, None
+
+    def look(self, picture: NDArray[np.uint8]) -> Sight:
+        """See :class:`tracker.records.Senses`."""
+        self.seen = self._engine.find(picture, self._work, objects_wanted=self._objects_wanted)
+        objects = self.seen.objects
+        persons = self._engine.persons(objects)
+        return Sight(self.seen.faces, objects.boxes[persons], objects.scores[persons])
+
+    def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """See :class:`tracker.records.Senses`."""
+        return self._engine.embed_crops(crops, self._work)
+
+    def search(self, embeddings: NDArray[np.float32]) -> Sequence[Match | None]:
+        """See :class:`tracker.records.Senses`; nobody is found in a gallery that is gone."""
+        with self._work.stopwatch.stage("search"):
+            try:
+                found = self._galleries.search(
+                    self._gallery_id, embeddings, top_k=_BEST_AND_NEXT, threshold=self._threshold_now()
+                )
+            except (GalleryNotFound, ContractMismatch) as error:
+                self.gone = error
+                return [None] * len(embeddings)
+        return [_match(each) for each in found]
+
+    def revision(self) -> Hashable:
+        """See :class:`tracker.records.Senses`; ``None`` where the gallery is gone."""
+        try:
+            return self._galleries.revision(self._gallery_id)
+        except (GalleryNotFound, ContractMismatch) as error:
+            self.gone = error
+            return None
+
+    def known(self, subject_ids: Collection[str]) -> Collection[str]:
+        """See :class:`tracker.records.Senses`."""
+        return [subject_id for subject_id in subject_ids if self._is_known(subject_id)]
+
+    def _is_known(self, subject_id: str) -> bool:
+        try:
+            self._galleries.get_subject(self._gallery_id, subject_id)
+        except (GalleryNotFound, SubjectNotFound):
+            return False
+        return True
+
+    def _threshold_now(self) -> float:
+        if self._threshold is not None:
+            return self._threshold
+        revision = self._galleries.revision(self._gallery_id)
+        if self._applied is None or self._applied[0] != revision:
+            gallery = self._galleries.get_gallery(self._gallery_id)
+            self._applied = revision, stream_threshold(gallery, self._default_threshold)
+        return self._applied[1]
+
+
+def _match(found: Identification) -> Match | None:
+    if not found.candidates:
+        return None
+    best, *others = found.candidates
+    runner_up = others[0].similarity if others else -1.0
+    return Match(best.subject_id, best.display_name, best.similarity, found.threshold, runner_up)

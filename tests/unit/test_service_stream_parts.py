@@ -1,0 +1,171 @@
+"""The parts of a stream without models: where a frame waits, how late it is, from when on somebody is somebody."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facet import stream_frame
+from facet.v1 import recognition_service_pb2 as pb
+from gallery.records import Gallery
+from service import telemetry, validate
+from service.metrics import Metrics
+from service.stream_clock import StreamClock
+from service.stream_slot import Frame, Slot
+from service.stream_threshold import stream_threshold
+from service.telemetry import Telemetry
+from service.validate import InvalidField
+from service.workers import Work, Workers
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+GALLERY = Gallery("g", "", float(np.float32(0.34)), 1, "c", 0, 0, NOW, NOW, "e")
+
+
+def frame(number: int, error: Exception | None = None) -> Frame:
+    return Frame(pb.StreamFrame(frame_id=number), 0.0, 0.0, error)
+
+
+async def test_a_newer_frame_takes_the_place_of_one_that_waits() -> None:
+    slot = Slot(lossless=False)
+    for number in range(5):
+        await slot.put(frame(number))
+    assert await slot.wait()
+    assert (slot.take().message.frame_id, slot.dropped) == (4, 4)
+    slot.close()
+    assert not await slot.wait()
+
+
+async def test_a_frame_of_no_use_takes_no_other_frames_place() -> None:
+    slot, error = Slot(lossless=False), ValueError()
+    for each in (frame(7), frame(3, error)):
+        await slot.put(each)
+    assert (slot.take().message.frame_id, slot.dropped) == (7, 1)
+    for each in (frame(3, error), frame(2, error), frame(8)):
+        await slot.put(each)
+    assert (slot.take().message.frame_id, slot.dropped) == (8, 3)
+
+
+async def test_without_loss_a_frame_waits_for_room_and_what_waits_is_there_after_the_end() -> None:
+    slot = Slot(lossless=True)
+
+    async def fill() -> None:
+        for number in range(20):
+            await slot.put(frame(number))
+        slot.close()
+
+    filling = asyncio.ensure_future(fill())
+    taken = []
+    while await slot.wait():
+        taken.append((await asyncio.to_thread(slot.take)).message.frame_id)
+    await filling
+    assert (taken, slot.dropped) == (list(range(20)), 0)
+
+
+@given(
+    st.floats(-1e9, 1e9),
+    st.lists(st.tuples(st.floats(0, 5), st.floats(0, 2)), min_size=1, max_size=50),
+)
+def test_lateness_is_what_a_frame_took_longer_than_the_quickest_of_late_whatever_the_clocks_say(
+    apart: float, frames: list[tuple[float, float]]
+) -> None:
+    clock, arrival, took = StreamClock(), 0.0, []
+    for pause, way in frames:
+        arrival += pause
+        took.append((arrival, way))
+        lateness = clock.lateness(arrival - way + apart, arrival)
+        assert lateness >= 0
+        recent = [each for at, each in took if at > arrival - 30]
+        longest = [each for at, each in took if at > arrival - 65]
+        assert way - min(recent) - 1e-5 <= lateness <= way - min(longest) + 1e-5
+
+
+def test_a_clock_that_is_set_is_believed_again_after_a_minute() -> None:
+    clock = StreamClock()
+    assert clock.lateness(100.0, 0.0) == 0
+    assert clock.lateness(91.0, 1.0) == pytest.approx(10)
+    for second in range(2, 62):
+        late = clock.lateness(90.0 + second, float(second))
+    assert late == pytest.approx(0)
+
+
+def test_a_small_gallery_of_the_default_threshold_needs_less_the_smaller_it_is() -> None:
+    thresholds = [
+        stream_threshold(replace(GALLERY, subject_count=count), 0.34) for count in (0, 1, 10, 100, 1000, 10**4, 10**6)
+    ]
+    assert thresholds[:4] == pytest.approx([0.22, 0.22, 0.27, 0.32])
+    assert thresholds[4:] == [GALLERY.threshold] * 3
+
+
+def test_a_threshold_that_somebody_chose_or_that_was_calibrated_is_kept() -> None:
+    assert stream_threshold(replace(GALLERY, threshold=0.5), 0.34) == 0.5
+    assert stream_threshold(replace(GALLERY, threshold=0.1), 0.34) == 0.1
+    calibrated = replace(GALLERY, calibration=cast("Any", object()))
+    assert stream_threshold(calibrated, 0.34) == GALLERY.threshold
+    assert stream_threshold(replace(GALLERY, threshold=float(np.float32(0.1))), 0.1) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [Timestamp(nanos=-1), Timestamp(nanos=10**9), Timestamp(seconds=2**60), Timestamp(seconds=-(2**60))]
+)
+def test_a_moment_is_of_the_years_that_there_are(wrong: Timestamp) -> None:
+    with pytest.raises(InvalidField):
+        validate.moment(wrong, "t")
+    assert validate.moment(Timestamp(seconds=-3, nanos=500_000_000), "t") == -2.5
+
+
+def test_a_frame_has_the_time_of_any_clock_or_of_none() -> None:
+    assert not stream_frame(1, b"x").HasField("capture_time")
+    assert validate.moment(stream_frame(1, b"x", 12.345678).capture_time, "t") == pytest.approx(12.345678, abs=1e-9)
+    assert stream_frame(1, b"x", NOW).capture_time.ToDatetime(UTC) == NOW
+
+
+async def test_streams_are_counted_with_their_age_drops_embeddings_and_events() -> None:
+    observing = Telemetry(())
+    observing.observe("IdentifyStream", is_stream=True)
+    telemetry.dropped(3)
+    appeared, left = (pb.TrackEvent(kind=kind) for kind in (pb.TRACK_EVENT_KIND_APPEARED, pb.TRACK_EVENT_KIND_LEFT))
+    metrics: Metrics = observing.metrics
+    metrics.answered(pb.IdentifyStreamResponse(age_ms=40, embedded=2, events=[appeared, appeared]))
+    metrics.answered(pb.IdentifyStreamResponse(age_ms=60, events=[left]))
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"facet_stream_{name}", labels)
+
+    assert value("dropped_frames_total") == 3
+    assert value("embeddings_total") == 2
+    assert value("age_seconds_sum") == pytest.approx(0.1)
+    assert value("age_seconds_count") == 2
+    assert (value("events_total", kind="appeared"), value("events_total", kind="left")) == (2, 1)
+
+
+async def test_streams_take_turns_a_frame_each_beside_single_requests() -> None:
+    workers, gate, order = Workers(threads=1, max_queue=8), threading.Event(), ""
+
+    def note(name: str) -> None:
+        nonlocal order
+        order += name
+
+    async def stream(name: str) -> None:
+        for _ in range(4):
+            await workers.run(Work(kind="IdentifyStream"), lambda: note(name), patient=True)
+
+    busy = asyncio.ensure_future(workers.run(Work(), gate.wait))
+    await asyncio.sleep(0)
+    single = (workers.run(Work(kind="Identify"), lambda: note("-")) for _ in range(2))
+    under_way = asyncio.gather(*map(stream, "abc"), *single)
+    while sum(workers.waiting.values()) < 5:  # noqa: ASYNC110 - each takes its turns of the loop to get there
+        await asyncio.sleep(0)
+    gate.set()
+    await under_way
+    await busy
+    workers.close()
+    assert order == "abc--" + "abc" * 3
