@@ -17,21 +17,10 @@ from scripts.batch_rows import Row, Tally, answered, failed, printable
 from scripts.batch_sources import Remaining
 from scripts.identify import OF_EVERY_PICTURE
 from scripts.interruption import Interruption
+from scripts.patience import FINAL, pauses
 
-_FINAL = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.NOT_FOUND,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.UNIMPLEMENTED,
-    }
-)
-"""What a stream ends with where another one would end the same."""
 _PASSING = frozenset({grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE})
 """What a picture fails with where another time it may not; so does what comes with when to try again."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +60,7 @@ def run(
         KeyboardInterrupt: the script was told to end.
         OSError: the output cannot be written.
     """
-    pauses = _pauses()
+    waits = pauses()
     away_since: float | None = None
     while True:
         answers = client.identify_batch(batch.gallery, remaining.again(), **batch.fields)
@@ -83,14 +72,14 @@ def run(
                 remaining.answered(path)
                 tally.count(row)
                 advance()
-                pauses, away_since = _pauses(), None
+                waits, away_since = pauses(), None
         except FacetError as error:
             if away_since is None:
                 away_since = time.monotonic()
                 console.err.print(f"{error.message or error.code.name}: trying again", soft_wrap=True)
-            if error.code in _FINAL or time.monotonic() - away_since > batch.wait_seconds:
+            if error.code in FINAL or time.monotonic() - away_since > batch.wait_seconds:
                 raise
-            pause = max(next(pauses), error.retry_after or 0.0)
+            pause = max(next(waits), error.retry_after or 0.0)
         else:
             return
         finally:
@@ -111,10 +100,3 @@ def _row(name: str, answer: Answer, query: Row) -> Row:
     if answer.code in _PASSING or answer.retry_after is not None or answer.reason in OF_EVERY_PICTURE:
         raise answer
     return failed(name, query, answer)
-
-
-def _pauses() -> Iterator[float]:
-    pause = _FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -25,6 +25,7 @@ from scripts.bench_milvus import milvus
 from scripts.bench_ranking import ranking
 from scripts.bench_roof import roof
 from scripts.bench_serving import serving
+from scripts.bench_stream import stream
 from scripts.console import AsJson
 from scripts.local_server import local_server
 
@@ -178,6 +179,7 @@ app.command()(milvus)
 app.command()(ranking)
 app.command()(roof)
 app.command()(serving)
+app.command()(stream)
 
 if __name__ == "__main__":
     sys.exit(app())

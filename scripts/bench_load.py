@@ -106,10 +106,10 @@ def summary(ended: Sequence[Ended], seconds: float) -> Point:
         answered=len(good),
         late=sum(each.outcome == LATE for each in ended),
         refused=dict(sorted(refused.items())),
-        p50_ms=_percentile(waits, 50),
-        p95_ms=_percentile(waits, 95),
-        p99_ms=_percentile(waits, 99),
-        lag_p99_ms=_percentile(lags, 99) or 0.0,
+        p50_ms=percentile(waits, 50),
+        p95_ms=percentile(waits, 95),
+        p99_ms=percentile(waits, 99),
+        lag_p99_ms=percentile(lags, 99) or 0.0,
     )
 
 
@@ -198,6 +198,6 @@ async def _outcome(call: Awaitable[object]) -> str:
     return ""
 
 
-def _percentile(values: NDArray[np.float64], percent: int) -> float | None:
+def percentile(values: NDArray[np.float64], percent: int) -> float | None:
     """By the nearest rank above: of few values the highest percentile is the largest."""
     return round(float(np.percentile(values, percent, method="higher")), 2) if len(values) else None

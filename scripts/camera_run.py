@@ -1,0 +1,80 @@
+"""A camera's frames through one stream, and through another where it breaks, until there are no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from facet import Client, FacetError
+from facet.v1 import recognition_service_pb2 as pb
+from scripts.camera_outbox import Outbox
+from scripts.camera_source import Frame
+from scripts.interruption import Interruption
+from scripts.patience import FINAL, pauses
+
+_STALLED = "TRANSFER_STALLED"
+
+Took = Callable[[int, pb.IdentifyStreamResponse, Frame | None], bool]
+"""Told the number of the stream, an answer, and the frame that it is about, unless that was given up; whether to
+go on."""
+
+
+def run(
+    client: Client,
+    settings: pb.StreamSettings,
+    outbox: Outbox,
+    took: Took,
+    say: Callable[[str], None],
+    wait_seconds: float | None,
+    told: Interruption,
+) -> None:
+    """Send frames, and take their answers, until there are no more frames or nobody wants answers.
+
+    Args:
+        client: of the server.
+        settings: of every stream.
+        outbox: has the frames.
+        took: takes the answers.
+        say: told for people that the server went away, and came back.
+        wait_seconds: for how long to try where no server answers; ``None`` for ever.
+        told: whether to end.
+
+    Raises:
+        FacetError: the server refuses the stream, or did not come back.
+        SourceError: the source did not come back.
+        KeyboardInterrupt: the script was told to end.
+    """
+    waits = pauses()
+    away_since: float | None = None
+    connection, pause = 0, 0.0
+    while True:
+        with told.waiting():
+            if not outbox.wait():
+                return
+            time.sleep(pause)
+        connection += 1
+        pause = next(waits)
+        answers = client.identify_stream(settings, outbox.again())
+        try:
+            while True:
+                with told.waiting():
+                    answer = next(answers, None)
+                if answer is None:
+                    break
+                if away_since is not None:
+                    say("the server is back")
+                waits, away_since = pauses(), None
+                if not took(connection, answer, outbox.answered(answer.frame_id)):
+                    return
+        except FacetError as error:
+            if error.code in FINAL:
+                raise
+            if error.reason != _STALLED:  # else the source was away, which has been told
+                if away_since is None:
+                    away_since = time.monotonic()
+                    say(f"{error.message or error.code.name}: trying again")
+                if wait_seconds is not None and time.monotonic() - away_since > wait_seconds:
+                    raise
+                pause = max(pause, error.retry_after or 0.0)
+        finally:
+            answers.close()
