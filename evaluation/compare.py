@@ -13,10 +13,14 @@ from evaluation.outcomes import resamplable
 
 Verdict = Literal["better", "worse", "lost", "within chance", "same", "not told"]
 
-_LOWER_IS_BETTER = re.compile(r"eer|far|frr|fpir|fnir|fnir@.*|false_positives_per_image|failure_to_.*|.*_ms")
+_LOWER_IS_BETTER = re.compile(
+    r"eer|far|frr|fpir|fnir|fnir@.*|false_positives_per_image|failure_to_.*|.*_ms|.*seconds_to_identify"
+    r"|false_name.*|strangers_named|id_switches"
+)
 _MAIN = re.compile(
     r"accuracy|auc|eer|tar@.*|far|frr|deployed_accuracy|precision|recall.*|f1|rank_\d+|fnir.*|fpir|ap50|ap50_95"
     r"|false_positives_per_image|p\d+_ms|mean_ms|calls_per_second"
+    r"|identified.*|.*seconds_to_identify|named_share|false_names_per_minute|strangers_named|id_switches"
 )
 
 

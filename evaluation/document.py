@@ -14,7 +14,7 @@ Report: TypeAlias = dict[str, Any]
 """Plain values by name, ready for JSON."""
 _GONE = "UNAVAILABLE"
 
-Kind: TypeAlias = Literal["detection", "verification", "identification", "latency"]
+Kind: TypeAlias = Literal["detection", "verification", "identification", "latency", "tracks"]
 
 
 def document(

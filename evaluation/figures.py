@@ -69,6 +69,24 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     return centre - half, centre + half
 
 
+def rate(count: int, exposure: float) -> Figure:
+    """Events by unit of exposure, with Byar's interval of a Poisson count (Rothman & Boice 1979).
+
+    Where there are none it is the rule of three. Events are taken to be independent.
+
+    Args:
+        count: how many there were.
+        exposure: during which, such as minutes; above 0.
+    """
+    if not count:
+        return Figure(0.0, 0.0, _RULE_OF_THREE / exposure)
+    low, high = (
+        at * (1 - 1 / (9 * at) + sign * _Z / (3 * float(np.sqrt(at)))) ** 3
+        for at, sign in ((count, -1), (count + 1, 1))
+    )
+    return Figure(count / exposure, max(0.0, low) / exposure, high / exposure)
+
+
 class Identities:
     """Who items are of, to be drawn again and again: people vary more than the pictures of one.
 

@@ -19,6 +19,7 @@ _TITLES = {
     "verification": "Verification",
     "identification": "Identification",
     "latency": "Latency",
+    "tracks": "Tracks",
 }
 _FRAME = ("kind", "partial", "done", "of", "stopped_at", "reason", "curves", "tables", "mistakes", "refused", "items")
 _NO_FIGURES = frozenset((*_FRAME, "provenance", "times"))

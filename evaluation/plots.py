@@ -36,6 +36,13 @@ _STYLE: Any = {
 }
 _COLOURS = ("#1f5fa8", "#c2521d", "#2e7d4f", "#7a4fa3", "#8a6d1a", "#4a4a4a")
 _DEPLOYED = "#b00020"
+_BANDS = {
+    "visible": (0.02, 0.3, "#6b6b6b", 1.0),
+    "hidden": (0.02, 0.3, "#6b6b6b", 0.3),
+    "named": (-0.32, 0.3, "#2e7d4f", 1.0),
+    "false": (-0.32, 0.3, _DEPLOYED, 1.0),
+}
+"""Of a timeline: where in a row each kind is, its height, colour and opacity."""
 _SIZE = (5.2, 3.6)
 _IF_INDEPENDENT = "fpir_if_independent"
 _ID = re.compile(r' id="([^"]+)"')
@@ -60,6 +67,8 @@ class Plot:
 def plots(report: Report) -> Iterator[Plot]:
     """The plots of a document, in the order in which they are best read."""
     curves: Mapping[str, Any] = report["curves"]
+    if "timeline" in curves:
+        yield _timeline(curves["timeline"])
     if "roc" in curves:
         yield _roc(report, curves["roc"])
     if "det" in curves:
@@ -76,6 +85,27 @@ def plots(report: Report) -> Iterator[Plot]:
     for name, curve in curves.items():
         if "series" in curve:
             yield _series(name, curve)
+
+
+def _timeline(curve: Mapping[str, Any]) -> Plot:
+    rows = curve["rows"]
+
+    def draw(axes: Axes) -> None:
+        for place, row in enumerate(reversed(rows)):
+            for kind, (low, height, colour, alpha) in _BANDS.items():
+                spans = [(start, end - start) for start, end in row.get(kind, ())]
+                axes.broken_barh(spans, (place + low, height), facecolors=colour, alpha=alpha, lw=0)
+        axes.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)], parse_math=False)
+        axes.set_xlim(0, curve["end"])
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.set_xlabel("seconds")
+        axes.grid(visible=False, axis="y")
+
+    reading = (
+        "Upper band, grey: when the labels have somebody's face, pale where it is hidden. Lower band: when somebody "
+        "had that name, green where it was right, red where it was false. Green should lie below all of the dark grey."
+    )
+    return Plot("Who was there, and who was named", reading, _svg(draw))
 
 
 def _roc(report: Report, curve: Mapping[str, Any]) -> Plot:

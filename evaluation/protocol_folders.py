@@ -37,6 +37,25 @@ def read_folders(gallery: Path, probes: Path) -> Protocol:
     enrolled, looked_for = gallery.resolve(), probes.resolve()
     if enrolled.is_relative_to(looked_for) or looked_for.is_relative_to(enrolled):
         raise LabelError(probes, None, f"the probes and the gallery {gallery} lie in each other")
+    entries = read_gallery(gallery)
+    subjects = {entry.subject for entry in entries}
+    looked: list[Entry] = []
+    for path in _visible(probes):
+        subject = _normal(path.name) if path.is_dir() else _called_after(path, subjects)
+        pictures = _pictures(path) if path.is_dir() else [path]
+        role: Role = "mated" if subject in subjects else "nonmated"
+        looked += [Entry(role, subject, _name("probes", picture, probes), picture) for picture in pictures]
+    if not looked:
+        raise LabelError(probes, None, "there are no pictures in it")
+    return Protocol(entries, tuple(looked))
+
+
+def read_gallery(gallery: Path) -> tuple[Entry, ...]:
+    """The pictures to be enrolled of a folder with a folder a subject, in the order of their paths.
+
+    Raises:
+        LabelError: as :func:`read_folders`.
+    """
     entries: list[Entry] = []
     for path in _visible(gallery):
         if not path.is_dir():
@@ -45,17 +64,9 @@ def read_folders(gallery: Path, probes: Path) -> Protocol:
         entries += [
             Entry("gallery", subject, _name("gallery", picture, gallery), picture) for picture in _pictures(path)
         ]
-    subjects = {entry.subject for entry in entries}
-    looked: list[Entry] = []
-    for path in _visible(probes):
-        subject = _normal(path.name) if path.is_dir() else _called_after(path, subjects)
-        pictures = _pictures(path) if path.is_dir() else [path]
-        role: Role = "mated" if subject in subjects else "nonmated"
-        looked += [Entry(role, subject, _name("probes", picture, probes), picture) for picture in pictures]
-    for folder, found in ((gallery, entries), (probes, looked)):
-        if not found:
-            raise LabelError(folder, None, "there are no pictures in it")
-    return Protocol(tuple(entries), tuple(looked))
+    if not entries:
+        raise LabelError(gallery, None, "there are no pictures in it")
+    return tuple(entries)
 
 
 def _called_after(path: Path, subjects: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""How well a server finds and recognises faces, measured on labelled pictures."""
+"""How well a server finds and recognises faces, measured on labelled pictures and clips."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from scripts.evaluate_compare import compare
 from scripts.evaluate_detection import detection
 from scripts.evaluate_identification import identification
 from scripts.evaluate_latency import latency
+from scripts.evaluate_pan import pan
+from scripts.evaluate_tracks import tracks
 from scripts.evaluate_verification import verification
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
@@ -29,7 +31,7 @@ def main() -> None:
     """
 
 
-for command in (detection, verification, identification, latency, compare):
+for command in (detection, verification, identification, latency, tracks, compare, pan):
     app.command()(command)
 
 

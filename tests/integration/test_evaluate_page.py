@@ -85,14 +85,29 @@ PARTS: dict[str, dict[str, Any]] = {
         "curves": {"waiting_call": {"x": RATES * 100, "y": RATES, "label": "the call"}},
         "tables": {"stages": [{"stage": "decode", "p50_ms": 1.0}]},
     },
+    "tracks": {
+        "figures": {"named_share": Figure(0.9375, None, None, "of one person alone"), "id_switches": 3},
+        "curves": {
+            "timeline": {
+                "end": 9.0,
+                "rows": [
+                    {"name": HOSTILE, "visible": [[0, 2]], "hidden": [[2, 3]], "named": [[0.5, 3]], "false": []},
+                    {"name": "$a$ b$", "visible": [], "hidden": [], "named": [], "false": [[4, 5.5]]},
+                    {"name": "strangers", "visible": [[3, 9]]},
+                ],
+            }
+        },
+        "tables": {"presences": [{"subject": HOSTILE, "identified_after": 0.5}], "false_names": []},
+    },
 }
 SHOWN = {
     "verification": ("0.9983", "0.9961 to 0.9993", "too few impostors: 3000", "Partial:", "&lt;script&gt;.png"),
     "identification": ("0.9900", "0.0050 to 0.0200", "Error against the size of the gallery"),
     "detection": ("0.8880", "Precision and recall", "Score sweep"),
     "latency": ("12.5", "How long calls take", "decode"),
+    "tracks": ("0.9375", "of one person alone", "Who was there, and who was named", "$a$ b$", "strangers"),
 }
-PLOTS = {"verification": 3, "identification": 3, "detection": 2, "latency": 1}
+PLOTS = {"verification": 3, "identification": 3, "detection": 2, "latency": 1, "tracks": 1}
 
 
 class Silent(SimpleHTTPRequestHandler):

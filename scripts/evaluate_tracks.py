@@ -1,0 +1,202 @@
+"""The command tracks of evaluate.py: who is there now, over the frames of a labelled clip."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from evaluation.document import Report, document
+from evaluation.protocol import Entry
+from evaluation.protocol_folders import read_gallery
+from evaluation.provenance import data_set, provenance
+from evaluation.track_labels import Span, of_enrolled, read_track_labels, within_clip
+from evaluation.tracks import SeenFrame, judge
+from evaluation.tracks_report import SOON, TracksReport
+from evaluation.tracks_run import TracksRun, run_tracks
+from evaluation.video import Clip, read_clip
+from facet import AsyncClient
+from scripts import console, evaluating
+from scripts.console import AsJson, RootCertificates, Token
+from scripts.evaluating import Advance, ReportFolder, Require, Row, Seed, ServerAddress, shown
+
+_MOST_FALSE = 20
+
+
+def tracks(
+    video: Annotated[Path, typer.Option(help="The clip: any file that OpenCV decodes.", show_default=False)],
+    labels: Annotated[
+        Path,
+        typer.Option(
+            help="CSV with the columns start, end (seconds), subject (empty: a stranger), and if you like face "
+            "(visible, hidden), presence, x1, y1, x2, y2; see docs/evaluation.md.",
+            show_default=False,
+        ),
+    ],
+    gallery: Annotated[
+        Path, typer.Option(help="A folder with a folder of pictures a subject, to be enrolled.", show_default=False)
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Enrol this subject of the gallery, and no other that is not named so; the others count as strangers. "
+            "May be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=-1, max=1, help="Decide by this similarity. Default: the stream's own.", show_default=False),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=1000, help="Send so many frames a second. Default: all.", show_default=False),
+    ] = None,
+    detection_interval: Annotated[
+        int, typer.Option(min=1, max=100, help="Look for faces in every so manyth frame.")
+    ] = 1,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=10, help="How exact the labels are, seconds: a name so near is not false.")
+    ] = 0.1,
+    address: ServerAddress = None,
+    token: Token = "",
+    root_certificates: RootCertificates = None,
+    seed: Seed = 0,
+    report: ReportFolder = None,
+    require: Require = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who is there now? A labelled clip through IdentifyStream, every frame in order.
+
+    How long it takes until somebody who comes is named, what part of the time the name is right, and who is called by
+    a name that is not theirs. The gallery is made for the purpose and deleted afterwards.
+    """
+    out = evaluating.output(as_json, report, require)
+    entries = evaluating.labels(lambda: read_gallery(gallery))
+    chosen = _chosen(entries, only, gallery)
+    spans, clip = evaluating.labels(lambda: _labelled(labels, video, fps, entries, chosen))
+    pictures = {entry.image: entry.path for entry in chosen}
+    data = evaluating.labels(lambda: data_set(labels, {**pictures, f"video/{video.name}": video}))
+
+    async def measure(client: AsyncClient, advance: Advance) -> TracksRun:
+        return await run_tracks(
+            client, chosen, clip, threshold=threshold, detection_interval=detection_interval, advance=advance
+        )
+
+    target = evaluating.Target(address, token, root_certificates)
+    steps = len(chosen) + len(clip.times)
+    done = evaluating.labels(lambda: evaluating.measured(target, "Following", steps, measure))
+    run = done.run
+    end = clip.end if len(run.frames) == len(clip.times) else clip.times[len(run.frames)]
+    reached = [span for span in spans if span.start < end]
+    built = TracksReport(
+        judge(reached, run.frames, end, tolerance), run.frames, reached, not_enrolled=run.not_enrolled, seed=seed
+    )
+    flags: dict[str, Any] = {
+        "threshold": threshold,
+        "fps": fps,
+        "detection_interval": detection_interval,
+        "tolerance": tolerance,
+        "only": only or [],
+    }
+    evaluating.finish(
+        document(
+            "tracks",
+            built.figures(),
+            stopped=run.stopped,
+            curves=built.curves(),
+            tables=built.tables(),
+            refused=[*_refused(run.refused), *_failed(run.frames)],
+            items=built.items(),
+            provenance=provenance(done.info, data=data | {"pictures": len(chosen)}, configuration=flags, seed=seed),
+            times=done.times,
+        ),
+        out,
+        pictures,
+        _show,
+        problems=evaluating.left_behind(run.left_behind),
+    )
+
+
+def _chosen(entries: Sequence[Entry], only: Sequence[str] | None, gallery: Path) -> list[Entry]:
+    """The pictures to enrol; exits with a usage error where --only names somebody who has none."""
+    names = {unicodedata.normalize("NFC", name) for name in only or ()}
+    if unknown := sorted(names - {entry.subject for entry in entries}):
+        console.fail(f"--only: {gallery} has no folder {', '.join(unknown)}", console.USAGE)
+    return [entry for entry in entries if not names or entry.subject in names]
+
+
+def _labelled(
+    labels: Path, video: Path, fps: float | None, entries: Sequence[Entry], chosen: Sequence[Entry]
+) -> tuple[list[Span], Clip]:
+    spans = read_track_labels(labels)
+    clip = read_clip(video, fps)
+    within_clip(labels, spans, clip.end)
+    known, enrolled = ({entry.subject for entry in each} for each in (entries, chosen))
+    return of_enrolled(labels, spans, known, enrolled), clip
+
+
+def _refused(refused: dict[str, str]) -> Iterator[dict[str, str]]:
+    for image, reason in refused.items():
+        yield {"image": image, "reason": reason}
+
+
+def _failed(frames: Sequence[SeenFrame]) -> Iterator[dict[str, str]]:
+    for frame in frames:
+        if frame.failure:
+            yield {"image": f"the frame at {frame.time:.3f} s", "reason": frame.failure}
+
+
+def _show(report: Report) -> None:
+    evaluating.print_figures("Tracks", _rows(report))
+    table = Table(
+        *("subject", "presence", "from", "visible", "named after", "named", "seen", "id switches"),
+        title="Presences, seconds and shares",
+        title_justify="left",
+    )
+    for row in report["items"]:
+        seconds = [shown(row[name], 2) for name in ("start", "visible_seconds", "identified_after")]
+        shares = [shown(row[name], 3) for name in ("named_share", "seen_share")]
+        table.add_row(row["subject"], row["presence"], *seconds, *shares, str(row["id_switches"]))
+    console.out.print(table)
+    false_names = report["tables"]["false_names"]
+    if false_names:
+        _print_false_names(false_names)
+
+
+def _rows(report: Report) -> Iterator[Row]:
+    of = f"of {report['presences']} presences of {report['subjects']} subjects"
+    within = f"identified_within_{SOON:g}s"
+    for name, meaning in (
+        ("identified", f"{of} that were named at all"),
+        (within, f"that were named within {SOON:g} s of their start"),
+        ("median_seconds_to_identify", "from the start of a presence until it was named"),
+        ("worst_seconds_to_identify", "of the presence that took longest"),
+        ("named_share", f"of {report['presence_seconds']:.2f} s with a visible face, rightly named"),
+        ("seen_share", "of the same, with a face found there at all"),
+        ("false_names_per_minute", f"{report['false_names']} false names, {report['false_name_seconds']:.2f} s"),
+        ("strangers_named", f"of {report['strangers']} spans with a stranger, with a false name"),
+    ):
+        yield name, shown(report[name], 3), _with_note(meaning, report[name])
+    yield "id_switches", str(report["id_switches"]), "times that another track took over a name within a presence"
+    yield "embeddings_per_frame", shown(report["embeddings_per_frame"], 3), "faces embedded, by frame"
+    yield "frames", str(report["frames"]), f"{report['clip_seconds']:.2f} s; {report['failed_frames']} failed"
+    yield "seconds", str(report["times"]["seconds"]), "for all of it"
+
+
+def _with_note(meaning: str, figure: dict[str, Any]) -> str:
+    return f"{meaning} ({figure['note']})" if figure.get("note") else meaning
+
+
+def _print_false_names(false_names: Sequence[Report]) -> None:
+    table = Table("name", "track", "from", "to", "seconds", title="False names", title_justify="left")
+    for row in false_names[:_MOST_FALSE]:
+        times = [shown(row[name], 2) for name in ("start", "end", "seconds")]
+        table.add_row(row["subject"], str(row["track"]), *times)
+    console.out.print(table)
+    if len(false_names) > _MOST_FALSE:
+        console.out.print(f"{len(false_names) - _MOST_FALSE} more are in the JSON")

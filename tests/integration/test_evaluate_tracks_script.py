@@ -1,0 +1,82 @@
+"""evaluate.py pan and tracks, as a person or a program runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from facet.v1.gallery_service_pb2 import ListGalleriesRequest
+
+if TYPE_CHECKING:
+    from facet import Client
+    from tests.conftest import Serving
+
+
+RATE = 15
+"""Frames a second: few, and near enough to each other to be followed."""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(run_script: Run) -> Run:
+    return partial(run_script, "evaluate.py")
+
+
+@pytest.fixture
+def clip(run: Run, tmp_path: Path) -> Path:
+    done = run("pan", tmp_path / "pan", "--fps", RATE, "--pace", 180, "--json")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "pan"
+
+
+def measured(clip: Path) -> tuple[object, ...]:
+    return "tracks", "--video", clip / "clip.mp4", "--labels", clip / "labels.csv", "--gallery", clip / "people"
+
+
+def test_a_man_is_named_while_his_face_is_in_the_picture_and_nobody_else_is(
+    run: Run, clip: Path, server: Serving, client: Client, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    require = ("--require", "named_share>=0.8", "--require", "false_names<=0", "--threshold", 0.34)
+    done = run(*measured(clip), "--address", server.address, "--json", "--report", out, *require)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["kind"] == "tracks"
+    assert (report["presences"], report["subjects"], report["strangers"]) == (3, 1, 1)
+    assert report["identified_within_1s"]["value"] == 1.0
+    assert report["worst_seconds_to_identify"]["value"] <= 1.0
+    assert report["strangers_named"]["value"] == 0.0
+    assert report["frames"] == round(report["clip_seconds"] * RATE)
+    assert [item["presence"] for item in report["items"]] == ["there", "and back", "after a cut"]
+    assert {row["name"] for row in report["curves"]["timeline"]["rows"]} == {"yao-ming", "strangers"}
+    assert json.loads((out / "report.json").read_text("utf-8")) == report
+    assert "Who was there, and who was named" in (out / "report.html").read_text("utf-8")
+    listed = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    assert not [each.gallery_id for each in listed if each.gallery_id.startswith("evaluation-")]
+
+
+def test_labels_that_are_wrong_are_told_with_their_line_before_anything_is_measured(run: Run, clip: Path) -> None:
+    (clip / "labels.csv").write_text("start,end,subject\n0,1,yao-ming\n1,0,yao-ming\n", "utf-8")
+    done = run(*measured(clip), "--address", "127.0.0.1:1")
+    assert done.returncode == 1
+    assert "labels.csv, line 3: start is 1 and end 0" in done.stderr
+
+
+def test_a_clip_that_is_no_video_is_told(run: Run, clip: Path) -> None:
+    (clip / "clip.mp4").write_bytes(b"no video")
+    done = run(*measured(clip), "--address", "127.0.0.1:1")
+    assert done.returncode == 1
+    assert "clip.mp4: is no video that can be decoded" in done.stderr
+
+
+def test_somebody_whom_the_gallery_does_not_have_cannot_be_chosen(run: Run, clip: Path) -> None:
+    done = run(*measured(clip), "--only", "nobody", "--address", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert "has no folder nobody" in done.stderr
