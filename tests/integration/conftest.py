@@ -22,7 +22,7 @@ from gallery.parquet_format import schema
 from scripts.milvus_server import MilvusServer
 
 if TYPE_CHECKING:
-    from tests.conftest import Exported
+    from tests.conftest import Exported, Pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +56,38 @@ def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
         )
 
     return start
+
+
+@pytest.fixture
+def start_script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a script with --json, as a program does, in an empty folder and no settings; in the end it is killed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments), "--json"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def team(client: Client, gallery: str, pictures: Pictures) -> str:
+    """A gallery of one man."""
+    client.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
+    return gallery
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,35 +31,9 @@ Batch = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def batch(tmp_path: Path) -> Iterator[Batch]:
-    """Start batch.py; what still runs in the end is killed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / "batch.py"), *map(str, arguments), "--json"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def team(client: Client, gallery: str, pictures: Pictures) -> str:
-    """A gallery of one man."""
-    client.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
-    return gallery
+def batch(start_script: Callable[..., subprocess.Popen[str]]) -> Batch:
+    """Start batch.py."""
+    return partial(start_script, "batch.py")
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,34 +32,9 @@ Camera = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def camera(tmp_path: Path) -> Iterator[Camera]:
-    """Start camera.py; what still runs in the end is killed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / "camera.py"), *map(str, arguments), "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def team(client: Client, gallery: str, pictures: Pictures) -> str:
-    """A gallery of one man."""
-    client.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
-    return gallery
+def camera(start_script: Callable[..., subprocess.Popen[str]]) -> Camera:
+    """Start camera.py."""
+    return partial(start_script, "camera.py")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from facet import Client
-    from tests.conftest import Pictures, Serving
+    from tests.conftest import Serving
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,12 +35,6 @@ def run(server: Serving, tmp_path: Path) -> Run:
         )
 
     return start
-
-
-@pytest.fixture
-def team(client: Client, gallery: str, pictures: Pictures) -> str:
-    client.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
-    return gallery
 
 
 def test_a_gallery_goes_into_a_file_and_out_of_it(run: Run, client: Client, team: str, tmp_path: Path) -> None:

@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
 
-@pytest.fixture
-def team(client: Client, gallery: str, pictures: Pictures) -> str:
-    """A gallery of one man."""
-    client.enroll(gallery, "yao", pictures.yaoming)
-    return gallery
-
-
 def reasons(answers: dict[str, Answer]) -> dict[str, str]:
     return {key: answer.reason for key, answer in answers.items() if isinstance(answer, FacetError)}
 
