@@ -98,9 +98,11 @@ class AsyncClient:
         Frames that are iterated without ``async`` are so on a thread.
         """
         failure: BaseException | None = None
+        sender: asyncio.Task[Any] | None = None
 
         async def sent() -> AsyncIterator[recognition_pb.IdentifyStreamRequest]:
-            nonlocal failure
+            nonlocal failure, sender
+            sender = asyncio.current_task()
             try:
                 yield recognition_pb.IdentifyStreamRequest(settings=settings)
                 async for frame in frames if isinstance(frames, AsyncIterable) else _on_thread(frames):
@@ -119,6 +121,8 @@ class AsyncClient:
             raise
         finally:
             call.cancel()
+            if sender is not None:
+                sender.cancel()  # one whose call has ended by itself would still take the next frame
 
     async def verify(
         self, reference: PictureSource | tuple[str, str], probe: PictureSource, **fields: Any

@@ -13,6 +13,8 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT = 30.0
 _RECONNECT_MS = 5000
 """A server that is back after it was away is found so soon, instead of after up to two minutes."""
+_KEEPALIVE_MS = 20_000
+"""A server that is silent is asked so often whether it is there, and half of that is waited for its answer."""
 
 _RECOGNITION = "facet.v1.RecognitionService"
 _READING = (_RECOGNITION, "facet.v1.ServerService")
@@ -66,6 +68,8 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.enable_retries", 1),
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),
         ("grpc.service_config", json.dumps(config)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Self
 
 Preset = Literal["latency", "throughput"]
@@ -43,11 +44,19 @@ class Lanes:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use, by its affinity and its cgroup (version 2)."""
+    """How many cores this process may use, by its affinity and its cgroup."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return cores if quota is None else max(1, min(cores, round(quota)))
+
+
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Cores that the cgroup allows, version 2 or 1; ``None`` where it does not say."""
     try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123 - a kernel file
-            quota, period = file.read().split()
-        return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores
+        if (root / "cpu.max").is_file():
+            quota, period = (root / "cpu.max").read_text("ascii").split()
+        else:
+            quota, period = ((root / f"cpu/cpu.cfs_{name}_us").read_text("ascii") for name in ("quota", "period"))
+        return int(quota) / int(period) if quota != "max" and int(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None

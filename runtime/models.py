@@ -112,6 +112,11 @@ def packaged_names() -> tuple[str, ...]:
     return tuple(_PACKAGED)
 
 
+def is_packaged(file: ModelFile) -> bool:
+    """Whether it is a model that comes with the installation, by whatever name it was found."""
+    return any(file.sha256 == packaged.origin.sha256 for packaged in _PACKAGED.values())
+
+
 def packaged_path(distribution: str, file: str) -> Path:
     """Where a file of an installed distribution is, without importing any of its code.
 

@@ -110,17 +110,18 @@ def _widen_groups(model: ov.Model) -> None:
         wide = opset1.group_convolution(
             node.input_value(0),
             opset1.constant(new.reshape(groups // joined, GROUP_WIDTH, GROUP_WIDTH, *kernel)),
-            *(node.get_attributes()[name] for name in ("strides", "pads_begin", "pads_end", "dilations")),
+            *(node.get_attributes()[name] for name in ("strides", "pads_begin", "pads_end", "dilations", "auto_pad")),
         )
         wide.set_friendly_name(node.get_friendly_name() + _WIDENED)
         _redirect(node, wide)
 
 
 def _constant_behind(node: Any) -> NDArray[np.float32] | None:
-    """The numbers of a constant, also of one that is brought into another shape; ``None`` where there is none."""
+    """The numbers of a float32 constant, also of one that is given another shape; ``None`` where there is none."""
     if node.get_type_name() == "Reshape":
         node = node.input_value(0).get_node()
-    return np.asarray(node.data, np.float32) if node.get_type_name() == "Constant" else None
+    is_float32 = node.get_type_name() == "Constant" and node.get_element_type() == ov.Type.f32
+    return np.asarray(node.data, np.float32) if is_float32 else None
 
 
 def _fold_into_first_weights(model: ov.Model, scale: float) -> bool:

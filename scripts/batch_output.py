@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ PART_BYTES = 64 << 20
 
 _NEEDED = ("path", "query", "faces.list.element.decision", "error")
 _FIELDS = frozenset(SCHEMA.names)
+_PART = re.compile(r"part-\d{6}\.parquet")
 _START = b'{"path": '
 
 
@@ -178,7 +180,7 @@ class Dataset:
                 is_ours = pq.read_schema(part).equals(SCHEMA)
             except pa.ArrowInvalid:
                 is_ours = False
-            if not is_ours:
+            if not is_ours or not _PART.fullmatch(part.name):
                 raise OutputError(f"{part} is not of batch.py")
         return parts
 

@@ -163,7 +163,7 @@ def _serving_runtime() -> str:
     models = ModelsConfig()
     path = find_model(models.embedding).path
     return open_session(
-        path, lanes=Lanes(1, 1), runtime=models.runtime, precision=models.precision, providers=models.providers
+        path, lanes=Lanes(1, 1), runtime=models.runtime, precision="bf16", providers=models.providers
     ).runtime
 
 

@@ -92,7 +92,7 @@ def main(
     with console.connect(address, token, root_certificates) as client, told.watched():
         client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))
         settings = pb.StreamSettings(
-            camera="".join(filter(str.isprintable, name or found.name))[:_LONGEST_NAME],
+            camera="".join(filter(str.isprintable, name or found.name))[:_LONGEST_NAME].strip(),
             gallery_id=gallery,
             threshold=threshold,
             lossless=lossless,

@@ -65,9 +65,12 @@ class Video:
             if stands > longest:
                 self._zero += (stands - longest) / self._fps
                 stands = longest
+            if stands < 0:
+                self._zero += stands / self._fps
+                stands = 0
             for _ in range(stands):
                 self._write(self._last)
-            self._place += max(0, stands)
+            self._place += stands
         self._last = picture
 
     def close(self) -> None:

@@ -121,13 +121,16 @@ def parse(text: str) -> Source:
     except ValueError:
         raise SourceError("that is no address") from None
     if address.scheme.lower() in SCHEMES and address.hostname:
-        return Source(f"{address.hostname}{address.path}", text, is_address=True)
+        # Some cameras want name and password in the path, and an unquoted slash in a password ends the host's part.
+        shown = "" if set(address.path) & set("=&@;") else address.path
+        return Source(f"{address.hostname}{shown}", text, is_address=True)
     path = Path(text)
     if path.is_file():
         return Source(path.name, text, is_file=True)
     if path.is_char_device():
         return Source(path.name, text)
-    raise SourceError(f"there is no file {text}, and it is no webcam's number, rtsp:// or http:// address")
+    named = "of that name" if {"@", ":"} & set(text) else text
+    raise SourceError(f"there is no file {named}, and it is no webcam's number, rtsp:// or http:// address")
 
 
 class Reader:

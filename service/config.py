@@ -22,7 +22,7 @@ from facet.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from recognizer.finder import FinderSettings
 from recognizer.quality import QualityLimits
 from runtime.lanes import Preset
-from runtime.session import CPU_PROVIDER, Precision
+from runtime.session import CPU_PROVIDER
 from runtime.sessions import RuntimeName
 
 ENV_PREFIX = "FACET_"
@@ -114,9 +114,9 @@ class ModelsConfig(_Section):
     runtime: RuntimeName = "auto"
     """What runs the models: openvino or onnxruntime. auto is OpenVINO on x86 processors, where it is faster, and ONNX
     Runtime elsewhere and where providers says more than the default."""
-    precision: Precision = "bf16"
-    """Of OpenVINO. bf16 where the processor computes in it, but for the first and last layers; fp32 otherwise. How far
-    they are apart is measured by scripts/bench.py drift."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Of OpenVINO. bf16 where the processor computes in it, but for the first and last layers; fp32 otherwise. auto is
+    bf16 for the packaged models, of which scripts/bench.py drift tells how far that is from fp32; fp32 for others."""
     providers: tuple[str, ...] = (CPU_PROVIDER,)
     """ONNX Runtime execution providers, in order of preference, such as CUDAExecutionProvider or
     CoreMLExecutionProvider; they come with other builds of onnxruntime."""

@@ -23,9 +23,9 @@ from recognizer.scrfd import ScrfdDetector
 from recognizer.yolo_faces import YoloFaceFinder, faces_of
 from runtime.lanes import Lanes, usable_cores
 from runtime.memory import return_large_buffers
-from runtime.models import ModelFile, UnsupportedModel, find_model
+from runtime.models import ModelFile, UnsupportedModel, find_model, is_packaged
 from runtime.pictures import decode
-from runtime.session import Session
+from runtime.session import Precision, Session
 from runtime.sessions import open_session
 from service.config import NONE, Config, DetectionConfig, ModelsConfig
 from service.workers import Work
@@ -333,7 +333,14 @@ class _Models:
             file.path,
             lanes=self._lanes,
             runtime=config.runtime,
-            precision=config.precision,
+            precision=_precision(config, file),
             providers=config.providers,
         )
         return file, session
+
+
+def _precision(config: ModelsConfig, file: ModelFile) -> Precision:
+    """What to compute a model in: bf16 only where its drift was measured, unless somebody says so."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if is_packaged(file) else "fp32"

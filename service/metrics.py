@@ -69,7 +69,7 @@ class Metrics:
         )
         self._embedded = Histogram(
             "facet_embedding_batch_faces",
-            "Faces that the embedding model was given at once.",
+            "Faces that were embedded for a request at once.",
             buckets=_FACES[1:],
             registry=self.registry,
         )

@@ -100,6 +100,8 @@ class Server:
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
+                # Clients ask every 20 seconds whether anybody is there, also while a long call has nothing to say.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
         )

@@ -93,6 +93,8 @@ class StreamSenses:
 
     def known(self, subject_ids: Collection[str]) -> Collection[str]:
         """See :class:`tracker.records.Senses`."""
+        if self.gone is not None:
+            return []
         return [subject_id for subject_id in subject_ids if self._is_known(subject_id)]
 
     def _is_known(self, subject_id: str) -> bool:

@@ -118,6 +118,9 @@ class Workers:
         self._costs = Costs(clock)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
         self._line: WaitingLine[_Turn] = WaitingLine()
+        # As much of batches as keeps the threads busy: more in the line would grow older than its handicap together,
+        # and then go before everybody else.
+        self._batch = asyncio.Semaphore(2 * threads)
         self._taken: set[_Turn] = set()
 
     @property
@@ -127,7 +130,7 @@ class Workers:
 
     @property
     def waiting(self) -> Mapping[Priority, int]:
-        """How many wait for a thread, by priority; the patient ones too."""
+        """How many wait for a thread, by priority; of batches, what is in the line."""
         counts = Counter(turn.work.priority for turn in self._line)
         return {priority: counts[priority] for priority in Priority}
 
@@ -140,7 +143,8 @@ class Workers:
         Args:
             work: the request; abandoned when the caller's coroutine is cancelled.
             task: called on a worker's thread; should call ``work.check()`` between its stages.
-            patient: wait beside the queue, however long it is, instead of being refused.
+            patient: wait beside the queue, however long it is, instead of being refused. Of batches twice as many
+                as there are threads are in the line, the others wait for a place in it, the first first.
 
         Raises:
             QueueFull: as many wait ahead of it as may, and the caller is not patient.
@@ -148,6 +152,16 @@ class Workers:
                 patient.
             RequestExpired: the deadline passed before the task was begun or between its stages.
         """
+        if work.priority is not Priority.BATCH:
+            return await self._run(work, task, patient=patient)
+        with work.stopwatch.stage("queue"):
+            await self._batch.acquire()
+        try:
+            return await self._run(work, task, patient=patient)
+        finally:
+            self._batch.release()
+
+    async def _run(self, work: Work, task: Callable[[], T], *, patient: bool) -> T:
         with work.stopwatch.stage("queue"):
             turn = await self._turn(work, patient)
         try:

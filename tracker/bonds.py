@@ -53,9 +53,11 @@ class Bonds:
         self._begin = begin
         self._one_person = one_person
         self.everybody: list[Presence] = []
+        self._looked = -np.inf
 
     def tie(self, look: Look, time: float) -> None:
         """Show everybody what is seen of them, and begin those who are new."""
+        looked_before, self._looked = self._looked, time
         for presence in self.everybody:
             presence.hide()
         owners = faces_of_persons(look.faces, look.bodies)
@@ -66,7 +68,7 @@ class Bonds:
             body = int(look.body_ids[owners[index]]) if owners[index] >= 0 else NOTHING
             presence = self._with_face(int(look.face_ids[index]), body, shown, time)
             box, landmarks = look.faces.boxes[index], look.faces.landmarks[index]
-            presence.show_face(int(look.face_ids[index]), box, landmarks, time)
+            presence.show_face(int(look.face_ids[index]), box, landmarks, time, looked_before)
             presence.score = max(presence.score, float(look.faces.scores[index]))
         for index in np.flatnonzero(look.body_ids != NOTHING):
             presence = self._with_body(int(look.body_ids[index]), time)
@@ -80,7 +82,7 @@ class Bonds:
         if other.face_box is not None and other.landmarks is not None:
             lasting.show_face(other.face, other.face_box, other.landmarks, other.face_seen)
             lasting.quality = other.quality
-        if lasting.body_box is None and other.body != NOTHING:
+        if other.body != NOTHING and lasting.body_seen < other.body_seen:
             lasting.body, lasting.body_box, lasting.body_seen = other.body, other.body_box, other.body_seen
         if lasting.verdict.decision is Decision.UNDECIDED:
             lasting.verdict = other.verdict

@@ -74,10 +74,17 @@ class Presence:
         """Whether anything of it is seen or expected now."""
         return self.face_box is not None or self.body_box is not None
 
-    def show_face(self, key: int, box: NDArray[np.float32], landmarks: NDArray[np.float32], time: float) -> None:
-        """Its face is seen."""
+    def show_face(
+        self,
+        key: int,
+        box: NDArray[np.float32],
+        landmarks: NDArray[np.float32],
+        time: float,
+        looked_before: float = np.inf,
+    ) -> None:
+        """Its face is seen; who was seen at the look before was not away, however long ago that was."""
         if np.isfinite(self.face_seen):
-            was_away = key != self.face or time - self.face_seen > _AWAY
+            was_away = key != self.face or (time - self.face_seen > _AWAY and self.face_seen < looked_before)
             self.unverified = self.unverified or was_away or _has_leapt(self.face_place, box)
         self.face, self.face_seen = key, time
         self.face_box = self.face_place = box

@@ -56,7 +56,7 @@ class SceneSettings:
 
     Attributes:
         detection_interval: every so many frames faces and persons are looked for; between them boxes move on by
-            their motion. At least 1.
+            their motion. At least 1. Where frames are so few that half of ``patience`` would go by, in every frame.
         patience: seconds after which somebody who is not seen has left.
         coast: seconds for which a person who is not seen is still answered, where expected.
         new_score: what a face or person must score to be followed; fainter ones only continue, [0, 1].

@@ -45,6 +45,7 @@ class Scene:
         self._clock = 0.0
         self._captured: float | None = None
         self._until_look = 0
+        self._looked = -math.inf
         self._revision: Hashable = None
 
     def step(self, picture: NDArray[np.uint8], time: float, senses: Senses) -> Step:
@@ -63,16 +64,19 @@ class Scene:
         elapsed = self._tick(time)
         if self._cuts.is_cut(picture) or elapsed > self._settings.patience:
             self._begin_anew()
-        self._revise(senses)
-        detected, embedded = self._until_look <= 0, 0
-        if detected:
-            embedded = self._look(picture, senses)
-            self._until_look = self._settings.detection_interval
-            self._forget_mistakes()
-        else:
-            self._move_on()
+        self._revise(senses, time)
+        overdue = self._clock - self._looked > self._settings.patience / 2
+        detected, embedded = self._until_look <= 0 or overdue, 0
+        try:
+            if detected:
+                embedded = self._look(picture, senses)
+                self._looked, self._until_look = self._clock, self._settings.detection_interval
+                self._forget_mistakes()
+            else:
+                self._move_on()
+        finally:
+            self._part()
         self._until_look -= 1
-        self._part()
         self._story.note(self._everybody, time)
         return Step(self._tracks(), self._story.events(), detected, embedded)
 
@@ -109,7 +113,7 @@ class Scene:
         self._faces, self._bodies = self._trackers()
         self._until_look = 0
 
-    def _revise(self, senses: Senses) -> None:
+    def _revise(self, senses: Senses, time: float) -> None:
         """Where somebody was enrolled or forgotten, decide again about everybody."""
         revision = senses.revision()
         if revision == self._revision:
@@ -121,6 +125,7 @@ class Scene:
                 presence.verdict, presence.pause = Verdict(), self._settings.pause
         self._decide(self._everybody, senses)
         self._revision = revision
+        self._story.note(self._everybody, time)
 
     def _look(self, picture: NDArray[np.uint8], senses: Senses) -> int:
         sight = senses.look(picture)

@@ -790,7 +790,7 @@ class StreamSettings(_message.Message):
     """Whether every frame is looked at, in order, as for a file. Otherwise the newest counts, as for a camera."""
     detection_interval: _builtins.int
     """Faces and persons are looked for in every so manyth frame that is looked at, 1 to 100; in between tracks move on by
-    their motion, and nobody is new or identified. Unset: 1.
+    their motion, and nobody is new or identified. At the latest after 0.75 seconds they are looked for. Unset: 1.
     """
     include_objects: _builtins.bool
     """Whether to answer the objects that were found on the way."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.lanes import Lanes, usable_cores
+from runtime.lanes import Lanes, _cgroup_quota, usable_cores
 from runtime.models import UnsupportedModel, find_model
 from runtime.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
 from runtime.session import Normalization, OnnxSession
@@ -128,6 +128,25 @@ def test_execution_providers_of_ones_own_mean_onnx_runtime(recognizer: Path) -> 
 @pytest.mark.parametrize(("preset", "lanes"), [("latency", Lanes(1, 4)), ("throughput", Lanes(4, 1))])
 def test_a_preset_divides_the_cores(preset: str, lanes: Lanes) -> None:
     assert Lanes.of("latency" if preset == "latency" else "throughput", 4) == lanes
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_the_cores_of_a_cgroup_are_read_of_either_version(
+    tmp_path: Path, files: dict[str, str], cores: float | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _cgroup_quota(tmp_path) == cores
 
 
 def test_there_is_at_least_one_core() -> None:

@@ -146,6 +146,21 @@ async def test_work_that_is_cancelled_while_it_waits_is_let_go_of_at_once(worker
     assert held is None
 
 
+async def test_of_many_items_of_batches_a_few_are_in_the_line_and_all_are_done(workers: Workers) -> None:
+    gate = threading.Event()
+    held = asyncio.ensure_future(workers.run(Work(), gate.wait))
+    await asyncio.sleep(0)
+    work = [Work(kind="IdentifyBatch", priority=Priority.BATCH) for _ in range(50)]
+    batch = [asyncio.ensure_future(workers.run(each, lambda: 7, patient=True)) for each in work]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    waiting = workers.waiting[Priority.BATCH]
+    gate.set()
+    assert await held
+    assert waiting == 2 * workers.threads
+    assert await asyncio.gather(*batch) == [7] * 50
+
+
 async def test_work_that_fails_lets_go_of_what_it_held_without_the_garbage_collector(workers: Workers) -> None:
     class Picture:
         pass

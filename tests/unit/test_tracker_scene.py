@@ -206,6 +206,28 @@ def test_who_turns_away_keeps_the_name_while_the_body_is_seen() -> None:
     assert len(film.story) == 2
 
 
+@pytest.mark.parametrize(("interval", "rate"), [(10, 5), (100, 15), (1, 1.2)])
+def test_looks_that_would_be_too_far_apart_are_made_sooner_and_cost_no_more_embeddings(
+    interval: int, rate: float
+) -> None:
+    film = Film("anne", settings=SceneSettings(detection_interval=interval))
+    embedded = 0
+    for number in range(60):
+        film.time = number / rate
+        embedded += film.show(Person("anne", 100)).embedded
+    assert film.story == [(APPEARED, 1, ""), (IDENTIFIED, 1, "anne")]
+    assert embedded < 30
+
+
+def test_who_is_forgotten_while_out_of_sight_leaves_without_a_name() -> None:
+    film = Film("anne", "ben")
+    film.keep(Person("anne", 100), seconds=1)
+    film.keep(seconds=1)
+    film.world.enrolled.discard("anne")
+    film.keep(seconds=2)
+    assert film.story[-2:] == [(CHANGED, 1, ""), (LEFT, 1, "")]
+
+
 def test_a_short_occlusion_changes_nothing() -> None:
     film = Film("anne")
     film.keep(Person("anne", 100), seconds=1)
