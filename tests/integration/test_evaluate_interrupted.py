@@ -129,7 +129,7 @@ def command(kind: str, images: Path) -> tuple[object, ...]:
 
 
 def galleries_left(client: Client) -> list[str]:
-    listed = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    listed = client.galleries.ListGalleries(ListGalleriesRequest(page_size=1000)).galleries
     return [each.gallery_id for each in listed if each.gallery_id.startswith(("evaluation-", "latency-"))]
 
 
