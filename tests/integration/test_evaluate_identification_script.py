@@ -59,7 +59,7 @@ def value(report: dict[str, Any], name: str) -> float | None:
 
 
 def galleries_left(client: Client) -> list[str]:
-    listed = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    listed = client.galleries.ListGalleries(ListGalleriesRequest(page_size=1000)).galleries
     return [each.gallery_id for each in listed if each.gallery_id.startswith("evaluation-")]
 
 

@@ -58,7 +58,7 @@ def test_a_man_is_named_while_his_face_is_in_the_picture_and_nobody_else_is(
     assert {row["name"] for row in report["curves"]["timeline"]["rows"]} == {"yao-ming", "strangers"}
     assert json.loads((out / "report.json").read_text("utf-8")) == report
     assert "Who was there, and who was named" in (out / "report.html").read_text("utf-8")
-    listed = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    listed = client.galleries.ListGalleries(ListGalleriesRequest(page_size=1000)).galleries
     assert not [each.gallery_id for each in listed if each.gallery_id.startswith("evaluation-")]
 
 

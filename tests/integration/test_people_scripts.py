@@ -134,7 +134,7 @@ def test_a_dry_run_keeps_nothing_not_even_the_gallery(run: Run, client: Client, 
     listed = run("enroll.py", "list", "--gallery", gallery)
     assert listed.returncode == 1
     assert "GALLERY_NOT_FOUND" in listed.stderr
-    left = client.galleries.ListGalleries(ListGalleriesRequest()).galleries
+    left = client.galleries.ListGalleries(ListGalleriesRequest(page_size=1000)).galleries
     assert not [each.gallery_id for each in left if each.gallery_id.startswith("dry-run-")]
 
 
