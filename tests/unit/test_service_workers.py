@@ -7,7 +7,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from service.workers import DeadlineTooShort, Priority, QueueFull, RequestExpired, Work, Workers
+
+PATIENCE = 30.0
+"""Seconds after which what should have happened has not."""
 
 
 class Clock:
@@ -28,6 +31,18 @@ class Clock:
 
     def pass_seconds(self, seconds: float) -> None:
         self.now += seconds
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop turn until something is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - what is waited for takes turns of the loop, not time
+            await asyncio.sleep(0)
+
+
+def in_line(workers: Workers) -> int:
+    """How many wait for a thread."""
+    return sum(workers.waiting.values())
 
 
 class Held:
@@ -50,14 +65,17 @@ class Held:
 
     async def hold(self, kind: str = "") -> None:
         """Take a thread."""
+        busy = self.workers.busy
         self._sent.append(asyncio.ensure_future(self.workers.run(Work(kind=kind), self._gate.wait)))
-        await asyncio.sleep(0)
+        await until(lambda: self.workers.busy > busy)
 
     async def send(self, name: str, work: Work, *, patient: bool = False) -> None:
-        """Have a request wait."""
+        """Have a request wait: in the line, or where as much of batches as may is in it, for a place there."""
+        before, workers = in_line(self.workers), self.workers
+        is_batch, most = work.priority is Priority.BATCH, 2 * workers.threads
         sent = asyncio.ensure_future(self.workers.run(work, lambda: self.served.append(name), patient=patient))
         self._sent.append(sent)
-        await asyncio.sleep(0)
+        await until(lambda: in_line(workers) > before or (is_batch and workers.waiting[Priority.BATCH] == most))
 
     async def refusal(self, work: Work) -> QueueFull | DeadlineTooShort:
         """Why a request is refused at once."""
@@ -104,7 +122,7 @@ async def workers() -> AsyncIterator[Workers]:
 async def test_no_more_than_may_wait_are_let_in(workers: Workers) -> None:
     gate = threading.Event()
     held = [asyncio.ensure_future(workers.run(Work(), gate.wait, patient=each)) for each in (False, True, False)]
-    await asyncio.sleep(0)
+    await until(lambda: in_line(workers) == 2)
     with pytest.raises(QueueFull):
         await workers.run(Work(), gate.wait)
     gate.set()
@@ -116,7 +134,7 @@ async def test_work_that_is_cancelled_while_it_waits_is_not_begun(workers: Worke
     gate, begun = threading.Event(), []
     first = asyncio.ensure_future(workers.run(Work(), gate.wait))
     second = asyncio.ensure_future(workers.run(Work(), lambda: begun.append(2)))
-    await asyncio.sleep(0)
+    await until(lambda: in_line(workers) == 1)
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
@@ -135,7 +153,7 @@ async def test_work_that_is_cancelled_while_it_waits_is_let_go_of_at_once(worker
     first = asyncio.ensure_future(workers.run(Work(), gate.wait))
     second = asyncio.ensure_future(workers.run(Work(), partial(id, picture)))
     del picture
-    await asyncio.sleep(0)
+    await until(lambda: in_line(workers) == 1)
     second.cancel()
     await asyncio.wait([second])
     del second
@@ -149,14 +167,15 @@ async def test_work_that_is_cancelled_while_it_waits_is_let_go_of_at_once(worker
 async def test_of_many_items_of_batches_a_few_are_in_the_line_and_all_are_done(workers: Workers) -> None:
     gate = threading.Event()
     held = asyncio.ensure_future(workers.run(Work(), gate.wait))
-    await asyncio.sleep(0)
+    await until(lambda: workers.busy == 1)
     work = [Work(kind="IdentifyBatch", priority=Priority.BATCH) for _ in range(50)]
     batch = [asyncio.ensure_future(workers.run(each, lambda: 7, patient=True)) for each in work]
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await until(lambda: in_line(workers) == 2 * workers.threads)
+    live = asyncio.ensure_future(workers.run(Work(), lambda: 8))
+    await until(lambda: workers.waiting[Priority.LIVE] == 1)  # by now all of the batch have asked
     waiting = workers.waiting[Priority.BATCH]
     gate.set()
-    assert await held
+    assert (await held, await live) == (True, 8)
     assert waiting == 2 * workers.threads
     assert await asyncio.gather(*batch) == [7] * 50
 
@@ -196,7 +215,7 @@ async def test_a_thread_is_taken_until_its_task_has_ended_whoever_has_gone(worke
     with pytest.raises(asyncio.CancelledError):
         await running
     waiting = asyncio.ensure_future(workers.run(Work(), lambda: 7))
-    await asyncio.sleep(0)
+    await until(lambda: in_line(workers) == 1)
     with pytest.raises(QueueFull):
         await workers.run(Work(), lambda: 8)
     gate.set()
@@ -228,7 +247,7 @@ async def test_work_under_way_learns_at_its_next_check_that_nobody_waits(workers
 async def test_a_thread_that_is_given_to_who_is_cancelled_just_then_is_passed_on(held: Held) -> None:
     await held.hold()
     cancelled = [asyncio.ensure_future(held.workers.run(Work(), lambda: None)) for _ in range(2)]
-    await asyncio.sleep(0)
+    await until(lambda: in_line(held.workers) == 2)
     letting_go = asyncio.ensure_future(held.let_go())
     while held.workers.waiting[Priority.LIVE] == 2:  # noqa: ASYNC110 - until the turn of the loop in which it is given
         await asyncio.sleep(0)
