@@ -125,7 +125,13 @@ def as_plain(status: Status, address: str) -> dict[str, Any]:
         "version": info.version,
         "uptime_s": round(status.uptime, 1),
         "models": [
-            {"role": model.role, "name": model.name, "head": model.head, "sha256": model.sha256}
+            {
+                "role": model.role,
+                "name": model.name,
+                "head": model.head,
+                "runtime": model.runtime,
+                "sha256": model.sha256,
+            }
             for model in info.models
         ],
         "runtime": dict(info.runtime),
@@ -146,9 +152,9 @@ def shown(status: Status, address: str) -> RenderableType:
     if (info := status.info) is None:
         return Group(title, status.problem)
     title.append(f"  Facet {info.version}, up {duration(status.uptime)}")
-    models = Table("role", "file", "head", "SHA-256")
+    models = Table("role", "file", "head", "runs on", "SHA-256")
     for model in info.models:
-        models.add_row(model.role, model.name, model.head, model.sha256[:12])
+        models.add_row(model.role, model.name, model.head, model.runtime, model.sha256[:12])
     runtime = ", ".join(f"{name} {version}" for name, version in sorted(info.runtime.items()))
     queue = info.queue
     now = f"{queue.busy} of {queue.workers} workers busy, {queue.waiting} requests waiting"
