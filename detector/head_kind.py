@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.heads import DFL_BINS, EndToEndHead, GridHead, Head, RawMapsHead
 from detector.metadata import ExportMetadata
-from runtime.models import UnsupportedModel
+from facet.runtime.models import UnsupportedModel
 
 _TASKS = ("detect", "pose")
 

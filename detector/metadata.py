@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.models import UnsupportedModel
+from facet.runtime.models import UnsupportedModel
 
 DEFAULT_STRIDE = 32
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.head_kind import recognize_head
 from detector.heads import Candidates, EndToEndHead
 from detector.letterbox import Letterbox, fit
 from detector.metadata import read_metadata
 from detector.nms import suppress
-from detector.recognition import recognize_head
-from runtime.models import UnsupportedModel
-from runtime.session import Normalization, Session
+from facet.runtime.models import UnsupportedModel
+from facet.runtime.session import Normalization, Session
 
 FACE_CLASS = "face"
 FACE_LANDMARKS = 5
@@ -63,7 +63,7 @@ class Detections:
 
 
 class YoloDetector:
-    """A YOLO model of any kind that :func:`~detector.recognition.recognize_head` knows.
+    """A YOLO model of any kind that :func:`~detector.head_kind.recognize_head` knows.
 
     It answers what Ultralytics' ``predict`` does with the same file. Safe to use from several threads at once
     as its session is. The model is run once at start, to see that it works and what it answers.

@@ -13,9 +13,8 @@ The requests and responses are the messages of :mod:`facet.v1`, where every fiel
 not on the clients are on their stubs: ``client.galleries.ListSubjects(...)``. Both raise :class:`FacetError`.
 """
 
-from facet.aio import AsyncClient
-from facet.client import Client
-from facet.errors import (
+from facet.client.aio import AsyncClient
+from facet.client.errors import (
     Aborted,
     AlreadyExists,
     Cancelled,
@@ -31,8 +30,9 @@ from facet.errors import (
     Unavailable,
     from_status,
 )
-from facet.requests import CENTRAL, LARGEST, picture
-from facet.streams import stream_frame
+from facet.client.requests import CENTRAL, LARGEST, picture
+from facet.client.streams import stream_frame
+from facet.client.sync import Client
 
 __all__ = [
     "CENTRAL",

@@ -11,10 +11,10 @@ import uuid_utils
 from numpy.typing import NDArray
 
 from gallery.errors import LooksLikeAnotherSubject, RequestIdReused, TooManyTemplates
-from gallery.index import Index
-from gallery.records import Box, EmbeddedTemplates, Enrolled, Enrollment, Subject, Template
-from gallery.searchable import Searchable
-from gallery.store import Request, Store
+from gallery.index.base import Index
+from gallery.records.records import Box, EmbeddedTemplates, Enrolled, Enrollment, Subject, Template
+from gallery.registry import Searchable
+from gallery.stores.base import Request, Store
 
 SAME_FACE_IOU = 0.5
 """Two boxes in one picture that overlap this much (IoU) are of one face."""

@@ -12,13 +12,12 @@ import numpy as np
 import uuid_utils
 from numpy.typing import NDArray
 
-from gallery import calibrating
-from gallery.calibrating import Closest, Evidence
-from gallery.calibration import Chosen, standing
-from gallery.calibration_records import Standing
+from gallery.calibration import searches as calibrating
+from gallery.calibration.searches import Closest, Evidence
+from gallery.calibration.thresholds import Chosen, standing
 from gallery.cores import leave_cores_to_callers
 from gallery.embeddings import normalized
-from gallery.enrolling import Enrolling, new_etag
+from gallery.enrollment import Enrolling, new_etag
 from gallery.errors import (
     ContractMismatch,
     EtagMismatch,
@@ -29,12 +28,13 @@ from gallery.errors import (
 )
 from gallery.pages import last_id, page_of
 from gallery.ranking import decide
-from gallery.records import Enrolled, Enrollment, Gallery, Identification, Page, Subject, Template
-from gallery.searchable import Searchable, Settings, Shelf
-from gallery.store import Store
+from gallery.records.calibrations import Standing
+from gallery.records.records import Enrolled, Enrollment, Gallery, Identification, Page, Subject, Template
+from gallery.registry import Searchable, Settings, Shelf
+from gallery.stores.base import Store
 
 if TYPE_CHECKING:
-    from gallery.transfer import Piece
+    from gallery.transfer.transfer import Piece
 
 _GALLERIES = ("galleries",)
 
@@ -158,7 +158,7 @@ class Galleries:
     def search_strangers(
         self, gallery: Gallery, probes: NDArray[np.float32], subject_ids: Sequence[str]
     ) -> list[Closest]:
-        """Search for people among the others: see :func:`gallery.calibrating.closest`.
+        """Search for people among the others: see :func:`gallery.calibration.searches.closest`.
 
         Args:
             gallery: what :meth:`begin_calibration` answered; its ``mean_of_best`` is used to the end.
@@ -177,7 +177,7 @@ class Galleries:
         )
 
     def search_itself(self, gallery: Gallery, cohort_id: str, *, check: Callable[[], None]) -> Evidence:
-        """Search for a gallery's own people among the others: see :func:`gallery.calibrating.among_others`.
+        """Search for a gallery's own people among the others: see :func:`gallery.calibration.searches.among_others`.
 
         Args:
             gallery: what :meth:`begin_calibration` answered; its ``mean_of_best`` is used to the end.
@@ -215,7 +215,7 @@ class Galleries:
         Args:
             gallery: what :meth:`begin_calibration` answered, before the searches.
             evidence: the searches.
-            target_fpir: see :func:`gallery.calibrating.conclude`.
+            target_fpir: see :func:`gallery.calibration.searches.conclude`.
             for_templates: the same.
             without_suspects: the same.
             etag: where it is set it must be the current one.
@@ -226,7 +226,7 @@ class Galleries:
             GalleryNotFound: the gallery was deleted meanwhile.
             EtagMismatch: ``etag`` is not the current one, or ``mean_of_best`` was changed meanwhile, so that the
                 searches are of other similarities.
-            TooFewSearches: see :func:`gallery.calibrating.conclude`.
+            TooFewSearches: see :func:`gallery.calibration.searches.conclude`.
         """
         now = datetime.now(UTC)
         calibration, chosen = calibrating.conclude(
@@ -285,7 +285,7 @@ class Galleries:
         """Make a face a template of a subject, which is created where it does not exist.
 
         The same face is enrolled once: where a template of the subject was taken from the same picture, from
-        a box that overlaps by :data:`gallery.enrolling.SAME_FACE_IOU`, that template is answered. Another
+        a box that overlaps by :data:`gallery.enrollment.SAME_FACE_IOU`, that template is answered. Another
         face of that picture is another template. A request id that was answered before is answered with the
         same template again, for as long as that template lives.
 
@@ -473,9 +473,9 @@ class Galleries:
         return similarity
 
     def export_gallery(self, gallery_id: str) -> Iterator[Piece]:
-        """Export a gallery, of whatever contract, as a file in pieces; see :func:`gallery.transfer.pieces_of`."""
+        """Export a gallery, of whatever contract, as a file in pieces; see :func:`gallery.transfer.transfer.pieces_of`."""
         # Arrow costs a quarter of a second and 50 MB, which servers that never export or import save.
-        from gallery import transfer
+        from gallery.transfer import transfer
 
         gallery = self._store.gallery(gallery_id)
         first = self._store.embedded_templates(gallery_id, after="", limit=1)
@@ -498,7 +498,7 @@ class Galleries:
             ContractMismatch: it is of another contract than the server.
             GalleryExists: the id is taken.
         """
-        from gallery import transfer
+        from gallery.transfer import transfer
 
         reader = transfer.Reader(file)
         gallery = transfer.imported(reader.manifest, gallery_id)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from gallery.errors import InvalidPageToken
-from gallery.records import Page
+from gallery.records.records import Page
 
 T = TypeVar("T")
 

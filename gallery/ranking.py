@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.records import Candidate, Decision, Identification
+from gallery.records.records import Candidate, Decision, Identification
 
 _TEMPLATES_PER_SUBJECT = 4
 """How many templates a subject is first taken to have; and by what a search that meets more is widened."""
@@ -51,7 +51,7 @@ def rank(templates: Iterable[Candidate], *, subjects: int, mean_of_best: int = 1
         templates: of every subject at least the best ``mean_of_best``, or all that it has.
         subjects: how many are wanted.
         mean_of_best: a subject's similarity is the mean over so many of its templates; see
-            :class:`gallery.records.Gallery`.
+            :class:`gallery.records.records.Gallery`.
     """
     of_subject: dict[str, list[Candidate]] = {}
     for template in templates:

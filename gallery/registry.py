@@ -9,13 +9,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gallery.calibration import OF_OTHER_SIMILARITIES, false_positive_rate, standing
-from gallery.calibration_records import Calibration
+from gallery.calibration.thresholds import OF_OTHER_SIMILARITIES, false_positive_rate, standing
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageUnavailable
-from gallery.index import Index
-from gallery.memory_index import MemoryIndex
-from gallery.records import Gallery, Identification
-from gallery.store import Store
+from gallery.index.base import Index
+from gallery.index.memory_index import MemoryIndex
+from gallery.records.calibrations import Calibration
+from gallery.records.records import Gallery, Identification
+from gallery.stores.base import Store
 
 REFRESHED_SECONDS = 1.0
 """How long what a store that other processes write to said of a gallery is taken to hold."""
@@ -26,7 +26,7 @@ _LOADED_AT_ONCE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a search does with similarities; see :class:`gallery.records.Gallery` for the attributes."""
+    """What a search does with similarities; see :class:`gallery.records.records.Gallery` for the attributes."""
 
     threshold: float
     mean_of_best: int

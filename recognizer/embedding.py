@@ -9,9 +9,9 @@ import numpy as np
 from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from numpy.typing import NDArray
 
+from facet.runtime.models import ModelFile, UnsupportedModel
+from facet.runtime.session import Normalization, Session
 from recognizer import alignment
-from runtime.models import ModelFile, UnsupportedModel
-from runtime.session import Normalization, Session
 
 PREPROCESSING = "insightface-arcface-bgr2rgb/1"
 BATCHES = (8, 4, 2, 1)

@@ -13,6 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import Detections, YoloDetector
+from facet.runtime.lanes import Lanes, usable_cores
+from facet.runtime.memory import return_large_buffers
+from facet.runtime.models import ModelFile, UnsupportedModel, find_model, is_packaged
+from facet.runtime.pictures import decode
+from facet.runtime.session import Precision, Session
+from facet.runtime.sessions import open_session
+from facet.server.config import NONE, Config, DetectionConfig, ModelsConfig
+from facet.server.scheduling.workers import Work
 from recognizer.alignment import CROP_SIZE, align
 from recognizer.embedding import BATCHES, Embedder
 from recognizer.faces import Faces
@@ -21,14 +29,6 @@ from recognizer.persons import faces_of_persons
 from recognizer.quality import Quality, measure
 from recognizer.scrfd import ScrfdDetector
 from recognizer.yolo_faces import YoloFaceFinder, faces_of
-from runtime.lanes import Lanes, usable_cores
-from runtime.memory import return_large_buffers
-from runtime.models import ModelFile, UnsupportedModel, find_model, is_packaged
-from runtime.pictures import decode
-from runtime.session import Precision, Session
-from runtime.sessions import open_session
-from service.config import NONE, Config, DetectionConfig, ModelsConfig
-from service.workers import Work
 
 PERSON_CLASS = "person"
 PROPORTIONS = (0.6, 0.7, 0.75, 0.85, 1.0)
@@ -45,7 +45,7 @@ class Source(Protocol):
     """A picture as it came: encoded or raw."""
 
     def decode(self, max_pixels: int) -> NDArray[np.uint8]:
-        """The upright BGR picture ``(h, w, 3)``; raises :class:`runtime.pictures.PictureError`."""
+        """The upright BGR picture ``(h, w, 3)``; raises :class:`facet.runtime.pictures.PictureError`."""
 
     def sha256(self) -> str:
         """Hexadecimal digest of the bytes as they came."""
@@ -158,7 +158,7 @@ class Engine:
         self._warm_up()
 
     def decode(self, source: Source, work: Work) -> NDArray[np.uint8]:
-        """Decode a picture: upright BGR ``(h, w, 3)``; raises :class:`runtime.pictures.PictureError`."""
+        """Decode a picture: upright BGR ``(h, w, 3)``; raises :class:`facet.runtime.pictures.PictureError`."""
         with work.stopwatch.stage("decode"):
             picture = source.decode(self._max_pixels)
         work.check()

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.models import UnsupportedModel
+from facet.runtime.session import Normalization, Session
 from recognizer.faces import Faces
-from runtime.models import UnsupportedModel
-from runtime.session import Normalization, Session
 
 STRIDES = (8, 16, 32)
 ANCHORS_PER_CELL = 2

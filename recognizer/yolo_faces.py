@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import FACE_CLASS, Detections, YoloDetector
+from facet.runtime.models import UnsupportedModel
 from recognizer.faces import Faces
-from runtime.models import UnsupportedModel
 
 
 def faces_of(

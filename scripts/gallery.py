@@ -17,4 +17,4 @@ if __name__ == "gallery":
     importlib.import_module(__name__)
 
 if __name__ == "__main__":
-    importlib.import_module("scripts.gallery_commands").app()
+    importlib.import_module("facet.cli.gallery.maintenance").app()

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from scripts import console
-from scripts.console import AsJson
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"

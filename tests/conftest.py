@@ -20,8 +20,8 @@ import pytest
 from hypothesis import settings
 
 from facet import Client
-from gallery.parquet_format import ContentsDigest
-from runtime.models import packaged_path
+from facet.runtime.models import packaged_path
+from gallery.transfer.parquet_format import ContentsDigest
 
 settings.register_profile("facet", deadline=None)  # how long a machine takes says nothing of the code
 settings.load_profile("facet")

@@ -13,7 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scripts.batch_rows import SCHEMA, Row
+from facet.batch.rows import SCHEMA, Row
 
 PART_ROWS = 10_000
 PART_BYTES = 64 << 20

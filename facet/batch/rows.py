@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from facet import FacetError
+from facet.cli.shared.rendering import as_dict
 from facet.v1.recognition_service_pb2 import IdentifyResponse
-from scripts.rendering import as_dict
 
 Row = dict[str, Any]
 

@@ -10,14 +10,14 @@ from typing import Any
 import grpc
 
 from facet import Client, FacetError
-from facet.batches import Answer
-from scripts import console
-from scripts.batch_output import Output
-from scripts.batch_rows import Row, Tally, answered, failed, printable
-from scripts.batch_sources import Remaining
-from scripts.identify import OF_EVERY_PICTURE
-from scripts.interruption import Interruption
-from scripts.patience import FINAL, pauses
+from facet.batch.output import Output
+from facet.batch.rows import Row, Tally, answered, failed, printable
+from facet.batch.sources import Remaining
+from facet.cli.identify import OF_EVERY_PICTURE
+from facet.cli.shared import console
+from facet.cli.shared.interruption import Interruption
+from facet.cli.shared.retry import FINAL, pauses
+from facet.client.batches import Answer
 
 _PASSING = frozenset({grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE})
 """What a picture fails with where another time it may not; so does what comes with when to try again."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from scripts import console
-from scripts.batch_rows import printable
-from scripts.pictures import PICTURE_SUFFIXES
+from facet.batch.rows import printable
+from facet.cli.shared import console
+from facet.cli.shared.pictures import PICTURE_SUFFIXES
 
 
 def find(sources: Iterable[Path], lists: Iterable[Path]) -> dict[str, str]:

@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from detector.yolo import Detections, YoloDetector
-from evaluation.detection import iou_matrix
+from facet.benchmarks.serving.pictures import samples, thinned
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.cli.shared.pictures import find_pictures
+from facet.evaluation.detection.matching import iou_matrix
+from facet.runtime.lanes import Lanes, usable_cores
+from facet.runtime.models import ModelError, ModelFile, find_model
+from facet.runtime.pictures import PictureError, decode
+from facet.runtime.session import OnnxSession, Precision, Session
+from facet.runtime.sessions import open_session
 from recognizer.alignment import align
 from recognizer.embedding import Embedder
 from recognizer.finder import FaceFinder
+from recognizer.pipeline import PROPORTIONS
 from recognizer.scrfd import ScrfdDetector
-from runtime.lanes import Lanes, usable_cores
-from runtime.models import ModelError, ModelFile, find_model
-from runtime.pictures import PictureError, decode
-from runtime.session import OnnxSession, Precision, Session
-from runtime.sessions import open_session
-from scripts import console
-from scripts.bench_pictures import samples, thinned
-from scripts.console import AsJson
-from scripts.pictures import find_pictures
-from service.engine import PROPORTIONS
 
 MAX_PIXELS = 50_000_000
 SAME_IOU = 0.7

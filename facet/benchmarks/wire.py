@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,19 +14,19 @@ import typer
 from rich.table import Table
 
 from facet import Client, FacetError
-from runtime.models import ModelError, packaged_path
-from scripts import console
-from scripts.bench_calibration import calibration
-from scripts.bench_drift import drift
-from scripts.bench_engine import GALLERY, SUBJECT, LocalIdentify, defaults, in_process
-from scripts.bench_gallery import gallery
-from scripts.bench_milvus import milvus
-from scripts.bench_ranking import ranking
-from scripts.bench_roof import roof
-from scripts.bench_serving import serving
-from scripts.bench_stream import stream
-from scripts.console import AsJson
-from scripts.local_server import local_server
+from facet.benchmarks.drift import drift
+from facet.benchmarks.galleries.calibration import calibration
+from facet.benchmarks.galleries.gallery import gallery
+from facet.benchmarks.galleries.milvus import milvus
+from facet.benchmarks.galleries.ranking import ranking
+from facet.benchmarks.roofline.roofline import roof
+from facet.benchmarks.serving.in_process import GALLERY, SUBJECT, LocalIdentify, defaults, in_process
+from facet.benchmarks.serving.serving import serving
+from facet.benchmarks.streams.stream import stream
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.cli.shared.local_server import local_server
+from facet.runtime.models import ModelError, packaged_path
 
 R = TypeVar("R")
 
@@ -180,6 +179,3 @@ app.command()(ranking)
 app.command()(roof)
 app.command()(serving)
 app.command()(stream)
-
-if __name__ == "__main__":
-    sys.exit(app())

@@ -7,12 +7,12 @@ import time
 from rich.live import Live
 
 from facet import from_status
+from facet.camera.output import Outputs, event_line, event_row
+from facet.camera.source import Frame
+from facet.camera.stream_statistics import Tally
+from facet.cli.shared import console
+from facet.cli.shared.drawing import draw_tracks
 from facet.v1 import recognition_service_pb2 as pb
-from scripts import console
-from scripts.camera_output import Outputs, event_line, event_row
-from scripts.camera_source import Frame
-from scripts.camera_tally import Tally
-from scripts.drawing import draw_tracks
 
 _REFRESH_SECONDS = 0.25
 
@@ -42,7 +42,7 @@ class Answers:
         self._problem = ""
 
     def __call__(self, connection: int, answer: pb.IdentifyStreamResponse, frame: Frame | None) -> bool:
-        """Take one; see :data:`scripts.camera_run.Took`."""
+        """Take one; see :data:`facet.camera.run.Took`."""
         self.tally.count(connection, answer, frame)
         self._tell_problem(answer)
         for event in answer.events:

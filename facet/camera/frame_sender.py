@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 
 from facet import stream_frame
+from facet.camera.source import Frame, SourceError
 from facet.v1 import recognition_service_pb2 as pb
-from scripts.camera_source import Frame, SourceError
 
 _UNDER_WAY = 32
 """Frames that are kept until their answers come, at the most."""

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.camera.stream_statistics import EVENTS, named
 from facet.v1 import recognition_service_pb2 as pb
-from scripts.camera_tally import EVENTS, named
 
 _LONGEST_STILL = 2.0
 """Seconds for which a picture stands where no further one comes; a longer gap is as short as this in the video."""

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 from facet import Client, FacetError
+from facet.camera.frame_sender import Outbox
+from facet.camera.source import Frame
+from facet.cli.shared.interruption import Interruption
+from facet.cli.shared.retry import FINAL, pauses
 from facet.v1 import recognition_service_pb2 as pb
-from scripts.camera_outbox import Outbox
-from scripts.camera_source import Frame
-from scripts.interruption import Interruption
-from scripts.patience import FINAL, pauses
 
 _STALLED = "TRANSFER_STALLED"
 

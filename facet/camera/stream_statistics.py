@@ -11,9 +11,9 @@ from typing import Any
 from rich.text import Text
 
 from facet import from_status
+from facet.camera.source import Frame
+from facet.server.observability.latencies import Latencies, Percentiles
 from facet.v1 import recognition_service_pb2 as pb
-from scripts.camera_source import Frame
-from service.latencies import Latencies, Percentiles
 
 EVENTS = {
     pb.TRACK_EVENT_KIND_APPEARED: "appeared",

@@ -12,14 +12,15 @@ import typer
 from rich.table import Table
 
 from facet import FacetError
+from facet.batch import sources as batch_sources
+from facet.batch.output import Output, OutputError, open_output
+from facet.batch.rows import DECISIONS, Row, Tally
+from facet.batch.run import Batch, run
+from facet.batch.sources import Remaining
+from facet.cli.people.enroll import WORDS
+from facet.cli.shared import choices, console
+from facet.cli.shared.interruption import Interruption
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
-from scripts import batch_sources, choices, console
-from scripts.batch_output import Output, OutputError, open_output
-from scripts.batch_rows import DECISIONS, Row, Tally
-from scripts.batch_run import Batch, run
-from scripts.batch_sources import Remaining
-from scripts.enroll import WORDS
-from scripts.interruption import Interruption
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -150,7 +151,3 @@ def _show(summary: dict[str, Any]) -> None:
     table.add_row("this time", f"{summary['pictures_now']} pictures in {summary['seconds']} s")
     table.add_row("pictures/s", str(summary["pictures_per_s"]))
     console.out.print(table)
-
-
-if __name__ == "__main__":
-    app()

@@ -11,12 +11,12 @@ import typer
 from rich.table import Table
 
 from facet import Client
+from facet.cli.shared import choices, console, strangers
+from facet.cli.shared.local_server import interrupted_by_sigterm
+from facet.cli.shared.pictures import Unsendable, most_bytes
+from facet.cli.shared.rendering import as_dict, interval, percent
 from facet.v1 import gallery_service_pb2 as pb
-from gallery.calibration import MOST_PASSED, OUTGROWN, at_size
-from scripts import choices, console, strangers
-from scripts.local_server import interrupted_by_sigterm
-from scripts.pictures import Unsendable, most_bytes
-from scripts.rendering import as_dict, interval, percent
+from gallery.calibration.thresholds import MOST_PASSED, OUTGROWN, at_size
 
 SOURCES = {
     pb.CALIBRATION_SOURCE_PROBES: "pictures",
@@ -208,7 +208,3 @@ def _of_thousand(share: float, chosen: pb.Calibration, templates: int) -> str:
 
 def _now(dry_run: bool) -> str:
     return "would be set" if dry_run else "now"
-
-
-if __name__ == "__main__":
-    app()

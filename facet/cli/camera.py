@@ -12,15 +12,16 @@ from rich.live import Live
 from rich.table import Table
 
 from facet import FacetError
+from facet.camera import source as camera_source
+from facet.camera.answers import Answers
+from facet.camera.frame_sender import Outbox
+from facet.camera.output import OutputError, opened
+from facet.camera.run import run
+from facet.camera.source import Reader, Source, SourceError, Wanted
+from facet.cli.shared import console
+from facet.cli.shared.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
-from scripts import camera_source, console
-from scripts.camera_answers import Answers
-from scripts.camera_outbox import Outbox
-from scripts.camera_output import OutputError, opened
-from scripts.camera_run import run
-from scripts.camera_source import Reader, Source, SourceError, Wanted
-from scripts.interruption import Interruption
 
 _LIVE_FPS = 10.0
 _LONGEST_NAME = 128
@@ -195,7 +196,3 @@ def _show(summary: dict[str, Any]) -> None:
         said = f"{person['frames']} frames, from {person['first_seconds']} s to {person['last_seconds']} s"
         table.add_row(person["display_name"], said)
     console.out.print(table)
-
-
-if __name__ == "__main__":
-    app()

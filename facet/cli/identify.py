@@ -9,15 +9,15 @@ import cv2
 import grpc
 import typer
 
-from evaluation.calls import patiently_blocking, reason_of
 from facet import Client, FacetError
-from facet.requests import identify_request
+from facet.cli.shared import choices, console
+from facet.cli.shared.drawing import draw_faces
+from facet.cli.shared.pictures import Unsendable, find_pictures, most_bytes, read
+from facet.cli.shared.rendering import as_dict, faces_table
+from facet.client.requests import identify_request
+from facet.evaluation.calls import patiently_blocking, reason_of
+from facet.runtime.pictures import decode
 from facet.v1 import recognition_service_pb2 as pb
-from runtime.pictures import decode
-from scripts import choices, console
-from scripts.drawing import draw_faces
-from scripts.pictures import Unsendable, find_pictures, most_bytes, read
-from scripts.rendering import as_dict, faces_table
 
 OF_EVERY_PICTURE = frozenset({"GALLERY_NOT_FOUND", "CONTRACT_MISMATCH"})
 """Reasons after which no other picture can be answered either."""
@@ -114,7 +114,3 @@ def _draw(data: bytes, response: pb.IdentifyResponse, target: Path) -> None:
         target.write_bytes(cv2.imencode(".jpg", draw_faces(picture, list(response.faces)))[1].tobytes())
     except OSError as error:
         console.fail(f"cannot write {target}: {error.strerror}")
-
-
-if __name__ == "__main__":
-    app()

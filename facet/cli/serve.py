@@ -12,13 +12,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from facet.runtime.models import ModelError
+from facet.server import logging as logs
+from facet.server.app import BindError, Server
+from facet.server.config import Config, ConfigError, dump, load
+from facet.server.observability.tracing import TracingUnavailable
+from facet.server.services.server_info import version
 from gallery.errors import StorageError
-from runtime.models import ModelError
-from service import logs
-from service.config import Config, ConfigError, dump, load
-from service.server import BindError, Server
-from service.server_info import version
-from service.tracing import TracingUnavailable
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -108,6 +108,7 @@ from flags; the later wins. docs/configuration.md explains them all.
   --config FILE   TOML file of settings
   --json          say what is running as one line of JSON
 """
+
 
 if __name__ == "__main__":
     sys.exit(main())

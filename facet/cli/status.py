@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from facet import Client, FacetError, Unavailable
+from facet.cli.shared import console
 from facet.v1 import server_service_pb2 as pb
-from scripts import console
 
 SERVING = "SERVING"
 NOT_SERVING = "NOT_SERVING"
@@ -212,7 +212,3 @@ def _plain(latency: pb.StageLatency | pb.MethodLatency) -> dict[str, Any]:
         }
         for period, of in (("since_start", latency.since_start), ("last_minute", latency.last_minute))
     }
-
-
-if __name__ == "__main__":
-    app()

@@ -13,9 +13,9 @@ from google.protobuf import any_pb2
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from facet.errors import DataLoss, FacetError, InvalidArgument, from_status
-from facet.messages import Messages
-from facet.requests import PictureSource, picture
+from facet.client.errors import DataLoss, FacetError, InvalidArgument, from_status
+from facet.client.messages import Messages
+from facet.client.requests import PictureSource, picture
 from facet.v1 import recognition_service_pb2 as pb
 
 K = TypeVar("K")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
-from facet.messages import Messages
-from facet.requests import PictureSource, picture
+from facet.client.messages import Messages
+from facet.client.requests import PictureSource, picture
 from facet.v1 import gallery_service_pb2 as pb
 
 Probe = tuple[str, PictureSource] | pb.CalibrationProbe

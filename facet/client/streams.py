@@ -7,8 +7,8 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from facet.messages import Messages
-from facet.requests import PictureSource, picture
+from facet.client.messages import Messages
+from facet.client.requests import PictureSource, picture
 from facet.v1 import recognition_service_pb2 as pb
 
 

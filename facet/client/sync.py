@@ -9,13 +9,13 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from facet import channel, requests
-from facet.batches import Answer, IdentifyRequests, K
-from facet.calibrations import CalibrationRequests, Probe
-from facet.errors import FacetError, from_rpc_error
-from facet.requests import PictureSource
-from facet.streams import StreamRequests
-from facet.transfers import FileSource, ImportRequests, Received
+from facet.client import channel, requests
+from facet.client.batches import Answer, IdentifyRequests, K
+from facet.client.calibrations import CalibrationRequests, Probe
+from facet.client.errors import FacetError, from_rpc_error
+from facet.client.requests import PictureSource
+from facet.client.streams import StreamRequests
+from facet.client.transfers import FileSource, ImportRequests, Received
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 import grpc
 from google.rpc.status_pb2 import Status
 
-from facet.errors import DataLoss
-from facet.messages import Messages
+from facet.client.errors import DataLoss
+from facet.client.messages import Messages
 from facet.v1 import gallery_service_pb2 as pb
 
 FileSource = str | PathLike[str] | BinaryIO | Iterable[bytes]

@@ -12,10 +12,10 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from runtime.lanes import Lanes
-from runtime.models import UnsupportedModel
-from runtime.openvino_graph import keep_sensitive_exact, taking_pictures
-from runtime.session import Normalization, Precision, TensorSpec
+from facet.runtime.lanes import Lanes
+from facet.runtime.models import UnsupportedModel
+from facet.runtime.openvino_graph import keep_sensitive_exact, taking_pictures
+from facet.runtime.session import Normalization, Precision, TensorSpec
 
 MAX_SHAPES = 16
 """Compiled graphs that a session keeps, one for each shape of input; the one unused for longest goes first."""
@@ -33,7 +33,7 @@ class OpenVinoSession:
         path: an ONNX file.
         lanes: the cores that all sessions share; by default one core for this session alone.
         precision: ``"bf16"`` computes in it where the processor can, but for what is sensitive (see
-            :mod:`runtime.openvino_graph`), and otherwise as ``"fp32"``.
+            :mod:`facet.runtime.openvino_graph`), and otherwise as ``"fp32"``.
 
     Raises:
         UnsupportedModel: the file is no ONNX model that OpenVINO can load, or has several inputs.
@@ -59,14 +59,14 @@ class OpenVinoSession:
         return f"openvino {self.precision}"
 
     def normalizing(self, normalization: Normalization) -> OpenVinoSession:
-        """See :meth:`runtime.session.Session.normalizing`; it becomes part of the graph."""
+        """See :meth:`facet.runtime.session.Session.normalizing`; it becomes part of the graph."""
         other = object.__new__(OpenVinoSession)
         other.__dict__ = dict(self.__dict__)
         other._begin(normalization)
         return other
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run the model once; see :meth:`runtime.session.Session.run`."""
+        """Run the model once; see :meth:`facet.runtime.session.Session.run`."""
         graph = self._graph(pictures.shape)
         with self._lanes:
             return graph.run(pictures)

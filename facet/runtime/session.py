@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from runtime.lanes import Lanes
-from runtime.models import UnsupportedModel
+from facet.runtime.lanes import Lanes
+from facet.runtime.models import UnsupportedModel
 
 CPU_PROVIDER = "CPUExecutionProvider"
 

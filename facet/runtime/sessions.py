@@ -7,9 +7,9 @@ import platform
 from pathlib import Path
 from typing import Literal
 
-from runtime.lanes import Lanes
-from runtime.models import UnsupportedModel
-from runtime.session import CPU_PROVIDER, OnnxSession, Precision, Session
+from facet.runtime.lanes import Lanes
+from facet.runtime.models import UnsupportedModel
+from facet.runtime.session import CPU_PROVIDER, OnnxSession, Precision, Session
 
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
 
@@ -42,7 +42,7 @@ def open_session(
     if runtime == "onnxruntime":
         return OnnxSession(path, lanes=lanes, providers=providers)
     try:
-        from runtime.openvino_session import OpenVinoSession
+        from facet.runtime.openvino_session import OpenVinoSession
     except ImportError as error:
         raise UnsupportedModel(f"{path.name}: the runtime openvino is not installed here: {error}") from error
     return OpenVinoSession(path, lanes=lanes, precision=precision)

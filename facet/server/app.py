@@ -10,28 +10,28 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from facet.runtime.lanes import usable_cores
+from facet.server.access.interceptor import CallInterceptor
+from facet.server.config import Config, ServerConfig
+from facet.server.observability.gauges import Gauges
+from facet.server.observability.metrics_port import MetricsPort
+from facet.server.observability.telemetry import Telemetry
+from facet.server.observability.tracing import Tracing
+from facet.server.scheduling.workers import Workers
+from facet.server.services.calibration import Calibrations
+from facet.server.services.galleries import GalleryServicer
+from facet.server.services.recognition import RecognitionServicer
+from facet.server.services.server_info import ServerServicer
+from facet.server.services.transfer import Transfers
+from facet.server.stores import open_store
+from facet.server.streaming.batches import Batches
+from facet.server.streaming.streams import Streams
 from facet.v1 import gallery_service_pb2, recognition_service_pb2, server_service_pb2
 from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_server
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
-from runtime.lanes import usable_cores
-from service.batches import Batches
-from service.calibration import Calibrations
-from service.config import Config, ServerConfig
-from service.engine import Engine
-from service.galleries import GalleryServicer
-from service.gauges import Gauges
-from service.interceptor import CallInterceptor
-from service.metrics_port import MetricsPort
-from service.recognition import RecognitionServicer
-from service.server_info import ServerServicer
-from service.stores import open_store
-from service.streams import Streams
-from service.telemetry import Telemetry
-from service.tracing import Tracing
-from service.transfer import Transfers
-from service.workers import Workers
+from recognizer.pipeline import Engine
 
 _log = structlog.get_logger("facet.server")
 

@@ -18,12 +18,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from facet.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
+from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
+from facet.runtime.lanes import Preset
+from facet.runtime.session import CPU_PROVIDER
+from facet.runtime.sessions import RuntimeName
 from recognizer.finder import FinderSettings
 from recognizer.quality import QualityLimits
-from runtime.lanes import Preset
-from runtime.session import CPU_PROVIDER
-from runtime.sessions import RuntimeName
 
 ENV_PREFIX = "FACET_"
 NONE = "none"

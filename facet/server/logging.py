@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from service.config import LogConfig
+from facet.server.config import LogConfig
 
 
 def configure(config: LogConfig) -> None:

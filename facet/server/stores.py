@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gallery.sqlite_store import SqliteStore
-from gallery.store import Store
-from service.config import GalleryConfig
+from facet.server.config import GalleryConfig
+from gallery.stores.base import Store
+from gallery.stores.sqlite.store import SqliteStore
 
 
 def open_store(config: GalleryConfig) -> Store:
@@ -16,7 +16,7 @@ def open_store(config: GalleryConfig) -> Store:
     if not config.milvus_uri:
         return SqliteStore(config.database, check=config.check_at_start)
     # Servers without a Milvus do not load what only one with it needs.
-    from gallery.milvus_store import MilvusStore
+    from gallery.stores.milvus.store import MilvusStore
 
     return MilvusStore(
         config.milvus_uri,

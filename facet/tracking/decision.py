@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from tracker.evidence import Evidence
+from facet.tracking.embedding_aggregate import Evidence
 
 
 class Decision(Enum):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tracker.decision import Verdict
-from tracker.presence import Presence
-from tracker.records import EventKind, TrackEvent
+from facet.tracking.decision import Verdict
+from facet.tracking.records import EventKind, TrackEvent
+from facet.tracking.track_state import Presence
 
 
 class Story:

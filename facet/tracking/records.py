@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.tracking.decision import DecisionSettings, Match, Verdict
+from facet.tracking.embedding_aggregate import EvidenceSettings
+from facet.tracking.reidentification import ReunionSettings
 from recognizer.faces import Faces
-from tracker.decision import DecisionSettings, Match, Verdict
-from tracker.evidence import EvidenceSettings
-from tracker.reunion import ReunionSettings
 
 
 @dataclass(frozen=True, slots=True)

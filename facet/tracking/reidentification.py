@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.evidence import EvidenceSettings, similarity
-from tracker.presence import Presence
+from facet.tracking.embedding_aggregate import EvidenceSettings, similarity
+from facet.tracking.track_state import Presence
 
 
 @dataclass(frozen=True, slots=True)

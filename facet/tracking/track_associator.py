@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.tracking.decision import Decision
+from facet.tracking.embedding_aggregate import similarity
+from facet.tracking.track_state import NOTHING, Presence
 from recognizer.faces import Faces
 from recognizer.persons import faces_of_persons
-from tracker.decision import Decision
-from tracker.evidence import similarity
-from tracker.presence import NOTHING, Presence
 
 _MAX_GROWTH = 1.6
 """Of a face's sides from one look to the next."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.decision import Verdict
-from tracker.evidence import Evidence
+from facet.tracking.decision import Verdict
+from facet.tracking.embedding_aggregate import Evidence
 
 NOTHING = -1
 """The id of a face or body that there is none of."""

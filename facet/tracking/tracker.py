@@ -8,20 +8,20 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.tracking.association import ByteTracker, Tracker
+from facet.tracking.decision import Decision, Match, Verdict, decide
+from facet.tracking.embedding_aggregate import Evidence, Sample
+from facet.tracking.events import Story
+from facet.tracking.records import SceneSettings, Senses, Step, Track
+from facet.tracking.reidentification import known_again
+from facet.tracking.shot_detection import CutDetector
+from facet.tracking.track_associator import Bonds, Look
+from facet.tracking.track_state import NOTHING, Presence
 from recognizer.alignment import align
 from recognizer.quality import measure
-from tracker.association import ByteTracker, Tracker
-from tracker.bonds import Bonds, Look
-from tracker.cuts import CutDetector
-from tracker.decision import Decision, Match, Verdict, decide
-from tracker.evidence import Evidence, Sample
-from tracker.presence import NOTHING, Presence
-from tracker.records import SceneSettings, Senses, Step, Track
-from tracker.reunion import known_again
-from tracker.story import Story
 
 _FACE_MARGIN = 0.25
-"""See :class:`tracker.association.ByteTracker`."""
+"""See :class:`facet.tracking.association.ByteTracker`."""
 _INSTANT = 1e-6
 """Seconds: no two frames are at the same time."""
 

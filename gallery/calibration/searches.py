@@ -11,7 +11,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration import (
+from gallery.calibration.thresholds import (
     MIN_PEOPLE,
     MIN_SEARCHES,
     MOST_PASSED,
@@ -22,11 +22,11 @@ from gallery.calibration import (
     choose,
     searches_needed,
 )
-from gallery.calibration_records import Calibration, CalibrationSource
 from gallery.errors import StorageUnavailable, TooFewSearches
-from gallery.index import Index
-from gallery.records import EmbeddedTemplates, Gallery
-from gallery.store import Store
+from gallery.index.base import Index
+from gallery.records.calibrations import Calibration, CalibrationSource
+from gallery.records.records import EmbeddedTemplates, Gallery
+from gallery.stores.base import Store
 
 MOST_TEMPLATES = 20_000
 """Templates of a gallery that are searched for, at the most: as many searches tell an FPIR of one in ten thousand."""
@@ -43,7 +43,7 @@ class Closest:
     Attributes:
         subject_id: whom it was for.
         other_id: the best other subject; empty where there is none.
-        similarity: of the two, float32 in [-1, 1]; :data:`gallery.calibration.NOBODY` where there is none.
+        similarity: of the two, float32 in [-1, 1]; :data:`gallery.calibration.thresholds.NOBODY` where there is none.
         templates: how many templates were compared.
     """
 
@@ -158,12 +158,12 @@ def conclude(
     without_suspects: bool,
     at: datetime,
 ) -> tuple[Calibration, Chosen]:
-    """Choose a gallery's threshold; see :func:`gallery.calibration.choose`.
+    """Choose a gallery's threshold; see :func:`gallery.calibration.thresholds.choose`.
 
     Args:
         gallery: as it was before the searches.
         evidence: the searches. Where a gallery was searched for its own people, suspects do not count.
-        target_fpir: above 0, at most :data:`gallery.calibration.MOST_PASSED`.
+        target_fpir: above 0, at most :data:`gallery.calibration.thresholds.MOST_PASSED`.
         for_templates: the size that the threshold is for; the gallery's own where it is less.
         without_suspects: suspects do not count.
         at: now.

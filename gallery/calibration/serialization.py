@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from gallery import names
-from gallery.calibration_records import MAX_CURVE_POINTS, Calibration, CalibrationSource, CurvePoint
+from gallery.records.calibrations import MAX_CURVE_POINTS, Calibration, CalibrationSource, CurvePoint
 
 MAX_TEXT = 1 << 14
 """Bytes of a calibration as text, at the most."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import tail
-from gallery.calibration_records import (
+from gallery.calibration import impostor_tail as tail
+from gallery.calibration.impostor_tail import Tail
+from gallery.records.calibrations import (
     MAX_CURVE_POINTS,
     Calibration,
     CalibrationState,
@@ -19,7 +20,6 @@ from gallery.calibration_records import (
     StaleReason,
     Standing,
 )
-from gallery.tail import Tail
 
 MIN_SEARCHES = 100
 MIN_PEOPLE = 50
@@ -81,7 +81,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A threshold and what it does; see :class:`gallery.calibration_records.Calibration` for the attributes.
+    """A threshold and what it does; see :class:`gallery.records.calibrations.Calibration` for the attributes.
 
     Attributes:
         searches: how many were counted.

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.records import Candidate, EmbeddedTemplates
+from gallery.records.records import Candidate, EmbeddedTemplates
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Index(Protocol):
         Args:
             probes: shape ``(n, dimension)``, of unit length.
             subjects: how many to rank, at least 1.
-            mean_of_best: see :class:`gallery.records.Gallery`.
+            mean_of_best: see :class:`gallery.records.records.Gallery`.
             at_least: subjects of a lower similarity are not wanted, and may be missing.
             thorough: the runners-up matter as much as the best subject.
         """

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.index import Ranked
+from gallery.index.base import Ranked
+from gallery.index.candidate_search import Scored, all_places, by_segment, compare_all, compare_nearest
+from gallery.index.segment import DEAD, Segment, ids_array
+from gallery.index.subject_table import Roster
 from gallery.ranking import rank, shortlist
-from gallery.records import Candidate, EmbeddedTemplates
-from gallery.retrieval import Scored, all_places, by_segment, compare_all, compare_nearest
-from gallery.roster import Roster
-from gallery.segment import DEAD, Segment, ids_array
+from gallery.records.records import Candidate, EmbeddedTemplates
 
 PLAIN_ROWS = 16_384
 """Up to so many templates are compared whole, which takes as long as the sketches of some more: docs/performance.md."""
@@ -40,7 +40,7 @@ class _Snapshot:
 
 
 class MemoryIndex:
-    """The templates of a gallery in the memory of this process; see :class:`gallery.index.Index`.
+    """The templates of a gallery in the memory of this process; see :class:`gallery.index.base.Index`.
 
     A search takes what is there when it begins, without a lock. A removed template's row is zeroed in place, and once
     more than a quarter of a segment is dead its living rows move to new arrays.
@@ -48,7 +48,7 @@ class MemoryIndex:
     Up to :data:`PLAIN_ROWS` templates are kept as float32 and compared whole, and two of the same values are equally
     similar to a probe wherever they are. From there on they are kept in 16 bits a value with a sketch beside it, and
     the best subject is found for certain but for about one probe in a thousand: see
-    :func:`gallery.retrieval.compare_nearest`. The mean that sketches are made around is estimated again in the
+    :func:`compare_nearest`. The mean that sketches are made around is estimated again in the
     background whenever as many templates have come into a segment as it was estimated from.
 
     Args:
@@ -72,34 +72,34 @@ class MemoryIndex:
         return sum(segment.nbytes for segment in self._snapshot.segments)
 
     def reserve(self, templates: int = 1) -> None:
-        """See :meth:`gallery.index.Index.reserve`; for at most :data:`SEGMENT_ROWS`."""
+        """See :meth:`gallery.index.base.Index.reserve`; for at most :data:`SEGMENT_ROWS`."""
         with self._changing:
             self._reserve(templates)
 
     def add(self, templates: EmbeddedTemplates) -> None:
-        """See :meth:`gallery.index.Index.add`."""
+        """See :meth:`gallery.index.base.Index.add`."""
         with self._changing:
             for start in range(0, len(templates), PLAIN_ROWS):
                 self._add(templates[start : start + PLAIN_ROWS])
         self._estimate_again()
 
     def rename(self, subject_id: str, display_name: str) -> None:
-        """See :meth:`gallery.index.Index.rename`."""
+        """See :meth:`gallery.index.base.Index.rename`."""
         self._snapshot.roster.rename(subject_id, display_name)
 
     def remove_template(self, subject_id: str, template_id: str) -> None:
-        """See :meth:`gallery.index.Index.remove_template`."""
+        """See :meth:`gallery.index.base.Index.remove_template`."""
         (wanted,) = ids_array((template_id,))
         with self._changing:
             self._remove(subject_id, lambda segment, rows: rows[segment.template_ids[rows] == wanted])
 
     def remove_subject(self, subject_id: str) -> None:
-        """See :meth:`gallery.index.Index.remove_subject`."""
+        """See :meth:`gallery.index.base.Index.remove_subject`."""
         with self._changing:
             self._remove(subject_id, lambda _, rows: rows)
 
     def clear(self) -> None:
-        """See :meth:`gallery.index.Index.clear`."""
+        """See :meth:`gallery.index.base.Index.clear`."""
         with self._changing:
             for segment in self._snapshot.segments:
                 segment.killed(np.arange(segment.count))
@@ -114,7 +114,7 @@ class MemoryIndex:
         at_least: float = -1.0,
         thorough: bool = False,
     ) -> tuple[Ranked, ...]:
-        """See :meth:`gallery.index.Index.search`."""
+        """See :meth:`gallery.index.base.Index.search`."""
         now = self._snapshot
         subjects = min(subjects, now.roster.living)
         # The roster may count who is about to come.
@@ -129,7 +129,7 @@ class MemoryIndex:
         )
 
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:
-        """See :meth:`gallery.index.Index.similarity`."""
+        """See :meth:`gallery.index.base.Index.similarity`."""
         now = self._snapshot
         code = now.roster.code(subject_id)
         if code is None:

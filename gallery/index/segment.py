@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.sketch import sketch
+from gallery.index.binary_codes import sketch
 
 DEAD = -1
 """The code of a row whose template was removed."""

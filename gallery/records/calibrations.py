@@ -68,7 +68,7 @@ class Calibration:
         templates: how many templates a search compared.
         for_templates: for how many the threshold was chosen.
         contract: the embedding contract.
-        mean_of_best: see :class:`gallery.records.Gallery`.
+        mean_of_best: see :class:`gallery.records.records.Gallery`.
         create_time: UTC, to the microsecond.
         curve: rising in similarity, falling in share, at ``templates`` templates; at most :data:`MAX_CURVE_POINTS`.
     """

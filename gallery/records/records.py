@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration_records import Calibration, CalibrationState
+from gallery.records.calibrations import Calibration, CalibrationState
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration_records import Calibration
-from gallery.index import Index
-from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
+from gallery.index.base import Index
+from gallery.records.calibrations import Calibration
+from gallery.records.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gallery import calibration_json, names
-from gallery.calibration_json import InvalidCalibration
-from gallery.calibration_records import Calibration
+from gallery import names
+from gallery.calibration import serialization as calibration_json
+from gallery.calibration.serialization import InvalidCalibration
 from gallery.errors import InvalidImport
-from gallery.records import MAX_MEAN_OF_BEST
+from gallery.records.calibrations import Calibration
+from gallery.records.records import MAX_MEAN_OF_BEST
 
 FORMAT = "facet-gallery"
 VERSION = 1
@@ -32,14 +33,14 @@ class Manifest:
         dimension: how many values its embeddings have.
         gallery_id: the gallery's id.
         display_name: its name for people.
-        threshold: see :class:`gallery.records.Gallery`.
-        mean_of_best: see :class:`gallery.records.Gallery`.
+        threshold: see :class:`gallery.records.records.Gallery`.
+        mean_of_best: see :class:`gallery.records.records.Gallery`.
         export_time: when the export was begun, ISO 8601 in UTC.
         lines: how many lines the file has.
         subjects: how many subjects are in them.
         templates: how many templates are in them.
-        contents_sha256: hexadecimal digest of all values; see :class:`gallery.parquet_format.ContentsDigest`.
-        calibration: see :class:`gallery.records.Gallery`; files that were made before there were any have none.
+        contents_sha256: hexadecimal digest of all values; see :class:`gallery.transfer.parquet_format.ContentsDigest`.
+        calibration: see :class:`gallery.records.records.Gallery`; files that were made before there were any have none.
     """
 
     contract: str

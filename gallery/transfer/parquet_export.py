@@ -9,10 +9,10 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gallery.manifest import Manifest, to_json
-from gallery.parquet_format import MANIFEST_DIGEST_KEY, MANIFEST_KEY, ContentsDigest, schema
-from gallery.parquet_records import batch_of
-from gallery.records import StoredFace
+from gallery.records.records import StoredFace
+from gallery.transfer.manifest import Manifest, to_json
+from gallery.transfer.parquet_format import MANIFEST_DIGEST_KEY, MANIFEST_KEY, ContentsDigest, schema
+from gallery.transfer.parquet_records import batch_of
 
 _REPEATING = ["subject_id", "display_name", "picture_sha256", "face_model", "embedding_model"]
 _INCOMPRESSIBLE = ("embedding.list.element", "crop")
@@ -50,7 +50,7 @@ class Writer:
         """Write a row group of lines that follow those before; what came of it.
 
         Args:
-            faces: at least one, at most :data:`gallery.parquet_format.MAX_GROUP_LINES`.
+            faces: at least one, at most :data:`gallery.transfer.parquet_format.MAX_GROUP_LINES`.
         """
         batch = batch_of(faces, self._manifest.dimension)
         self._digest.update(batch)

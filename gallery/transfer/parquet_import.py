@@ -1,4 +1,4 @@
-"""An exported gallery read back: the file as a whole is verified here, its lines by :mod:`gallery.parquet_lines`."""
+"""An exported gallery read back: the file as a whole is verified here, its lines by :mod:`parquet_lines`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gallery.errors import InvalidImport
-from gallery.manifest import MAX_BYTES, Manifest, from_json
-from gallery.parquet_format import (
+from gallery.transfer.manifest import MAX_BYTES, Manifest, from_json
+from gallery.transfer.parquet_format import (
     MANIFEST_DIGEST_KEY,
     MANIFEST_KEY,
     MAX_CROP_BYTES,
@@ -24,8 +24,8 @@ from gallery.parquet_format import (
     ContentsDigest,
     schema,
 )
-from gallery.parquet_lines import Lines, LinesChecker
-from gallery.parquet_pages import RowGroup, row_groups
+from gallery.transfer.parquet_lines import Lines, LinesChecker
+from gallery.transfer.parquet_pages import RowGroup, row_groups
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8

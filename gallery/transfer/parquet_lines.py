@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gallery import names
 from gallery.embeddings import of_unit_length
 from gallery.errors import InvalidImport
-from gallery.parquet_format import OF_A_TEMPLATE, PNG_SIGNATURE
+from gallery.transfer.parquet_format import OF_A_TEMPLATE, PNG_SIGNATURE
 
 _SHA256 = "^[0-9a-f]{64}$"
 _SHA256_OR_NONE = "^([0-9a-f]{64})?$"
@@ -66,7 +66,7 @@ class LinesChecker:
         """Check the lines that follow those before.
 
         Args:
-            batch: at least one line, with the columns of :func:`gallery.parquet_format.schema`.
+            batch: at least one line, with the columns of :func:`gallery.transfer.parquet_format.schema`.
 
         Raises:
             InvalidImport: with the first line whose field is bad, for the first field that has such a line.

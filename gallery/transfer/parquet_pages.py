@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from gallery.errors import InvalidImport
-from gallery.thrift_compact import INTEGER_32, INTEGER_64, LIST, STRUCT, TEXT, Compact, Fields, Path
+from gallery.transfer.thrift_compact import INTEGER_32, INTEGER_64, LIST, STRUCT, TEXT, Compact, Fields, Path
 
 _MAX_HEADER_BYTES = 1 << 15
 _TAIL_BYTES = 8

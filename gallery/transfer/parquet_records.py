@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from gallery.parquet_format import schema
-from gallery.parquet_lines import Lines
-from gallery.records import EmbeddedTemplates, StoredFace, Subject, Template
+from gallery.records.records import EmbeddedTemplates, StoredFace, Subject, Template
+from gallery.transfer.parquet_format import schema
+from gallery.transfer.parquet_lines import Lines
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from gallery.enrolling import new_etag
+from gallery.enrollment import new_etag
 from gallery.errors import GalleryNotFound
-from gallery.index import Index
-from gallery.manifest import Manifest
-from gallery.parquet_export import Writer
-from gallery.parquet_format import GROUP_LINES
-from gallery.parquet_import import Reader
-from gallery.parquet_records import embedded_of, faces_of
-from gallery.records import Gallery, StoredFace
-from gallery.store import Import, Store
+from gallery.index.base import Index
+from gallery.records.records import Gallery, StoredFace
+from gallery.stores.base import Import, Store
+from gallery.transfer.manifest import Manifest
+from gallery.transfer.parquet_export import Writer
+from gallery.transfer.parquet_format import GROUP_LINES
+from gallery.transfer.parquet_import import Reader
+from gallery.transfer.parquet_records import embedded_of, faces_of
 
 __all__ = ["Piece", "Reader", "fill", "imported", "pieces_of", "verify"]
 

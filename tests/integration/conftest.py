@@ -17,9 +17,9 @@ import pyarrow as pa
 import pytest
 
 from facet import Client
+from facet.benchmarks.galleries.milvus_server import MilvusServer
 from facet.v1.server_service_pb2 import GetServerInfoRequest
-from gallery.parquet_format import schema
-from scripts.milvus_server import MilvusServer
+from gallery.transfer.parquet_format import schema
 
 if TYPE_CHECKING:
     from tests.conftest import Exported, Pictures

@@ -13,16 +13,16 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from evaluation.figures import wilson
-from evaluation.labels import LabelError
-from gallery.calibrating import closest
-from gallery.calibration import Chosen, Searches, choose, searches_needed
-from gallery.memory_index import MemoryIndex
-from gallery.records import EmbeddedTemplates
-from runtime.models import ModelError
-from runtime.pictures import PictureError
-from scripts import console
-from scripts.bench_templates import SEED, Faces, embed
+from facet.benchmarks.galleries.templates import SEED, Faces, embed
+from facet.cli.shared import console
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.figures import wilson
+from facet.runtime.models import ModelError
+from facet.runtime.pictures import PictureError
+from gallery.calibration.searches import closest
+from gallery.calibration.thresholds import Chosen, Searches, choose, searches_needed
+from gallery.index.memory_index import MemoryIndex
+from gallery.records.records import EmbeddedTemplates
 
 Vectors: TypeAlias = NDArray[np.float32]
 

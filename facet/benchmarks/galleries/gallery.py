@@ -18,19 +18,28 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from evaluation.labels import LabelError
+from facet.benchmarks.galleries.people import (
+    BATCH,
+    CONTRACT,
+    GALLERY,
+    enrollment_of,
+    fill,
+    milliseconds,
+    name_of,
+    percentile,
+)
+from facet.benchmarks.galleries.templates import SEED, Faces, embed, planted
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.evaluation.datasets.labels import LabelError
+from facet.runtime.models import ModelError
+from facet.runtime.pictures import PictureError
+from facet.server.config import GalleryConfig
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
-from gallery.sqlite_store import SqliteStore
-from runtime.models import ModelError
-from runtime.pictures import PictureError
-from scripts import console
-from scripts.bench_people import BATCH, CONTRACT, GALLERY, enrollment_of, fill, milliseconds, name_of, percentile
-from scripts.bench_templates import SEED, Faces, embed, planted
-from scripts.console import AsJson
-from service.config import GalleryConfig
+from gallery.stores.sqlite.store import SqliteStore
 
-_LFW = Path(__file__).resolve().parents[2] / "shared" / "data" / "lfw"
+_LFW = Path(__file__).resolve().parents[4] / "shared" / "data" / "lfw"
 _TEMPLATES_OF_A_SUBJECT = 100
 _CHANGES = 200
 _TURN = 10

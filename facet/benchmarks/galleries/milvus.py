@@ -17,22 +17,31 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from evaluation.labels import LabelError
+from facet.benchmarks.galleries.milvus_server import MilvusServer
+from facet.benchmarks.galleries.people import (
+    BATCH,
+    CONTRACT,
+    GALLERY,
+    enrollment_of,
+    fill,
+    milliseconds,
+    name_of,
+    percentile,
+)
+from facet.benchmarks.galleries.templates import SEED, Faces, embed, planted
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.evaluation.datasets.labels import LabelError
+from facet.runtime.models import ModelError
+from facet.runtime.pictures import PictureError
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
-from gallery.milvus_schema import IndexType
-from gallery.milvus_store import MilvusStore
-from runtime.models import ModelError
-from runtime.pictures import PictureError
-from scripts import console
-from scripts.bench_people import BATCH, CONTRACT, GALLERY, enrollment_of, fill, milliseconds, name_of, percentile
-from scripts.bench_templates import SEED, Faces, embed, planted
-from scripts.console import AsJson
-from scripts.milvus_server import MilvusServer
+from gallery.stores.milvus.schema import IndexType
+from gallery.stores.milvus.store import MilvusStore
 
 LEVELS = ("Strong", "Session", "Bounded", "Eventually")
 
-_LFW = Path(__file__).resolve().parents[2] / "shared" / "data" / "lfw"
+_LFW = Path(__file__).resolve().parents[4] / "shared" / "data" / "lfw"
 _ENROLMENTS = 40
 _SEEN = "bench_seen"
 _GIVE_UP_SECONDS = 30.0

@@ -11,9 +11,9 @@ import numpy as np
 import uuid_utils
 from numpy.typing import NDArray
 
-from gallery.records import Box, Enrollment, Gallery, StoredFace, Subject, Template
-from gallery.store import Store
-from scripts import console
+from facet.cli.shared import console
+from gallery.records.records import Box, Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.stores.base import Store
 
 T = TypeVar("T")
 

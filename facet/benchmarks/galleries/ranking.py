@@ -13,17 +13,17 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from evaluation.figures import CONFIDENCE, Identities, Weights
-from evaluation.identification import AtFpir
-from evaluation.labels import LabelError
-from evaluation.protocol import read_protocol
-from runtime.models import ModelError
-from runtime.pictures import PictureError
-from scripts import console
-from scripts.bench_templates import SEED, EmbeddedFace, embedded
-from scripts.console import AsJson
-from service.config import Config, ModelsConfig
-from service.engine import Engine
+from facet.benchmarks.galleries.templates import SEED, EmbeddedFace, embedded
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.protocol import read_protocol
+from facet.evaluation.figures import CONFIDENCE, Identities, Weights
+from facet.evaluation.identification.figures import AtFpir
+from facet.runtime.models import ModelError
+from facet.runtime.pictures import PictureError
+from facet.server.config import Config, ModelsConfig
+from recognizer.pipeline import Engine
 
 FPIR = 0.01
 LEAST_NONMATED = round(2 / FPIR)
@@ -31,7 +31,7 @@ LEAST_NONMATED = round(2 / FPIR)
 LEAST_SUBJECTS = 20
 """Enrolled people, and mated probes, that it must have for models to learn from."""
 PLAIN = "similarity"
-_LFW = Path(__file__).resolve().parents[2] / "shared" / "data" / "lfw"
+_LFW = Path(__file__).resolve().parents[4] / "shared" / "data" / "lfw"
 
 Scorer: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From features, shape ``(n, 5)``, to scores ``(n,)``, the higher the surer."""

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.protocol import Entry, read_protocol
+from facet.cli.shared import console
+from facet.evaluation.datasets.protocol import Entry, read_protocol
+from facet.runtime.lanes import usable_cores
+from facet.server.config import Config, ModelsConfig
+from facet.server.scheduling.workers import Work
 from recognizer import choice
 from recognizer.choice import FaceChoiceError
-from runtime.lanes import usable_cores
-from scripts import console
-from service.config import Config, ModelsConfig
-from service.engine import Encoded, Engine
-from service.workers import Work
+from recognizer.pipeline import Encoded, Engine
 
 SEED = 0
 _DRAWN_AT_ONCE = 65_536

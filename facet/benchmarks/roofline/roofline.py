@@ -13,17 +13,17 @@ import typer
 from rich.table import Table
 
 from detector import yolo
-from evaluation.provenance import processor
+from facet.benchmarks.roofline.flops import Arithmetic, Shape, count
+from facet.benchmarks.roofline.machine import BF16, FP32, Roof, measure, median_ms, per_second
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.evaluation.report.provenance import processor
+from facet.runtime.lanes import Lanes, usable_cores
+from facet.runtime.models import ModelError, find_model
+from facet.runtime.session import Normalization, Session
+from facet.runtime.sessions import open_session
+from facet.server.config import ModelsConfig
 from recognizer import alignment, embedding, scrfd
-from runtime.lanes import Lanes, usable_cores
-from runtime.models import ModelError, find_model
-from runtime.session import Normalization, Session
-from runtime.sessions import open_session
-from scripts import console
-from scripts.bench_flops import Arithmetic, Shape, count
-from scripts.bench_machine import BF16, FP32, Roof, measure, median_ms, per_second
-from scripts.console import AsJson
-from service.config import ModelsConfig
 
 _ARCFACE = Normalization(mean=127.5, scale=127.5)
 _WIDTH = {FP32: 4, BF16: 2}
@@ -172,7 +172,7 @@ def _openers() -> Iterator[Callable[..., Session]]:
     yield partial(open_session, runtime="onnxruntime")
     if importlib.util.find_spec("openvino") is None:
         return
-    from runtime.openvino_session import computes_bf16
+    from facet.runtime.openvino_session import computes_bf16
 
     yield partial(open_session, runtime="openvino", precision="fp32")
     if computes_bf16():

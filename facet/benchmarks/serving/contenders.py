@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from scripts.bench_engine import defaults, opened
+from facet.benchmarks.serving.in_process import defaults, opened
 
 Identify = Callable[[bytes], int]
 

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
+from facet.server.scheduling.workers import Work
+from facet.server.services.recognition import identify
 from facet.v1.recognition_service_pb2 import IdentifyResponse
 from gallery.galleries import Galleries
-from gallery.records import Enrollment
-from gallery.sqlite_store import SqliteStore
-from service.config import Config, GalleryConfig, ModelsConfig, ServerConfig
-from service.engine import Encoded, Engine
-from service.recognition import identify
-from service.workers import Work
+from gallery.records.records import Enrollment
+from gallery.stores.sqlite.store import SqliteStore
+from recognizer.pipeline import Encoded, Engine
 
 GALLERY, SUBJECT = "bench", "yao-ming"
 

@@ -14,8 +14,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from runtime.models import find_model
-from service.config import ModelsConfig
+from facet.runtime.models import find_model
+from facet.server.config import ModelsConfig
 
 _FRAME = (640, 640)
 _MODULES = ["detection", "recognition"]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet import AsyncClient, DeadlineExceeded, FacetError
-from facet.requests import identify_request
+from facet.client.requests import identify_request
 from facet.v1.recognition_service_pb2 import IdentifyRequest
 
 Arrivals = Literal["even", "poisson"]

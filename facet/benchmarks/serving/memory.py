@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facet import AsyncClient, FacetError, picture
-from facet.requests import identify_request, verify_request
+from facet.benchmarks.serving.pictures import Sample
+from facet.cli.shared import console
+from facet.cli.shared.local_server import LocalServer
+from facet.client.requests import identify_request, verify_request
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, DetectRequest
-from scripts import console
-from scripts.bench_pictures import Sample
-from scripts.local_server import LocalServer
 
 OK = "OK"
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.models import packaged_path
-from scripts.pictures import find_pictures
+from facet.cli.shared.pictures import find_pictures
+from facet.runtime.models import packaged_path
 
 FRAME_SIZE = (1280, 720)
 _STREET_TOP = 50

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scripts import console
-from scripts.bench_load import Arrivals, LoadProcess, Point
-from scripts.bench_pictures import Sample
+from facet.benchmarks.serving.load import Arrivals, LoadProcess, Point
+from facet.benchmarks.serving.pictures import Sample
+from facet.cli.shared import console
 
 CLIENTS = (1, 2, 4, 8)
 FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)

@@ -22,27 +22,28 @@ import typer
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from evaluation.provenance import processor
 from facet import Client, FacetError
+from facet.benchmarks.galleries.people import fill
+from facet.benchmarks.serving import memory as bench_memory
+from facet.benchmarks.serving.contenders import Contender, FacetEngine
+from facet.benchmarks.serving.in_process import GALLERY, SUBJECT, defaults, opened
+from facet.benchmarks.serving.insightface_baseline import Neighbour, link_pack
+from facet.benchmarks.serving.load import LoadProcess
+from facet.benchmarks.serving.memory import Memory
+from facet.benchmarks.serving.pictures import Samples, mixed, samples
+from facet.benchmarks.serving.saturation import DOUBLE, HALF, Plan, Saturation, saturate
+from facet.benchmarks.serving.speed import Compared, Sides, Throughput, compare, geometric_mean, throughput
+from facet.benchmarks.serving.tables import show
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.cli.shared.local_server import LocalServer, local_process
+from facet.evaluation.report.provenance import processor
+from facet.runtime.lanes import usable_cores
+from facet.runtime.models import ModelError
+from facet.server.config import NONE
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from gallery.errors import GalleryError
-from gallery.sqlite_store import SqliteStore
-from runtime.lanes import usable_cores
-from runtime.models import ModelError
-from scripts import bench_memory, console
-from scripts.bench_contenders import Contender, FacetEngine
-from scripts.bench_engine import GALLERY, SUBJECT, defaults, opened
-from scripts.bench_load import LoadProcess
-from scripts.bench_memory import Memory
-from scripts.bench_neighbour import Neighbour, link_pack
-from scripts.bench_people import fill
-from scripts.bench_pictures import Samples, mixed, samples
-from scripts.bench_saturation import DOUBLE, HALF, Plan, Saturation, saturate
-from scripts.bench_serving_tables import show
-from scripts.bench_speed import Compared, Sides, Throughput, compare, geometric_mean, throughput
-from scripts.console import AsJson
-from scripts.local_server import LocalServer, local_process
-from service.config import NONE
+from gallery.stores.sqlite.store import SqliteStore
 
 STRANGERS = 1000
 """Templates of the gallery beside the one of the portrait."""

@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from facet import Client
-from runtime.lanes import usable_cores
-from scripts import console
-from scripts.bench_contenders import Contender, Recipe, Timed
-from scripts.bench_engine import GALLERY
-from scripts.bench_load import LoadProcess
-from scripts.bench_pictures import Sample
+from facet.benchmarks.serving.contenders import Contender, Recipe, Timed
+from facet.benchmarks.serving.in_process import GALLERY
+from facet.benchmarks.serving.load import LoadProcess
+from facet.benchmarks.serving.pictures import Sample
+from facet.cli.shared import console
+from facet.runtime.lanes import usable_cores
 
 CLIENTS = 4
 """Of the server, where it is compared with the tuned neighbour."""

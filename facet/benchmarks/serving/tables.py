@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from scripts import console
-from scripts.bench_load import Point
-from scripts.bench_speed import CLIENTS
+from facet.benchmarks.serving.load import Point
+from facet.benchmarks.serving.speed import CLIENTS
+from facet.cli.shared import console
 
 if TYPE_CHECKING:
-    from scripts.bench_saturation import Saturation
-    from scripts.bench_serving import Serving
+    from facet.benchmarks.serving.saturation import Saturation
+    from facet.benchmarks.serving.serving import Serving
 
 
 def show(measured: Serving) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.bench_pictures import FRAME_SIZE, decoded, samples
+from facet.benchmarks.serving.pictures import FRAME_SIZE, decoded, samples
 
 _QUALITY = 85
 _SWAY = 12

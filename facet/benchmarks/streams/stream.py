@@ -18,15 +18,15 @@ import typer
 from rich.table import Table
 
 from facet import AsyncClient, Client, FacetError, FailedPrecondition, from_status, picture, stream_frame
+from facet.benchmarks.serving.load import percentile
+from facet.benchmarks.serving.pictures import FRAME_SIZE, samples
+from facet.benchmarks.streams.scenes import filmed, size_of, street
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.cli.shared.local_server import local_server
+from facet.runtime.models import ModelError
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import FaceChoice
-from runtime.models import ModelError
-from scripts import console
-from scripts.bench_load import percentile
-from scripts.bench_pictures import FRAME_SIZE, samples
-from scripts.bench_scenes import filmed, size_of, street
-from scripts.console import AsJson
-from scripts.local_server import local_server
 
 GALLERY = "bench"
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
-from scripts.evaluate_compare import compare
-from scripts.evaluate_detection import detection
-from scripts.evaluate_identification import identification
-from scripts.evaluate_latency import latency
-from scripts.evaluate_pan import pan
-from scripts.evaluate_tracks import tracks
-from scripts.evaluate_verification import verification
+from facet.cli.evaluate.compare import compare
+from facet.cli.evaluate.detection import detection
+from facet.cli.evaluate.identification import identification
+from facet.cli.evaluate.latency import latency
+from facet.cli.evaluate.pan import pan
+from facet.cli.evaluate.tracks import tracks
+from facet.cli.evaluate.verification import verification
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 
@@ -33,7 +31,3 @@ def main() -> None:
 
 for command in (detection, verification, identification, latency, tracks, compare, pan):
     app.command()(command)
-
-
-if __name__ == "__main__":
-    sys.exit(app())

@@ -10,12 +10,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.compare import Incomparable
-from evaluation.compare import compare as compared
-from evaluation.document import Report
-from scripts import console
-from scripts.console import AsJson
-from scripts.evaluating import REPORT_JSON, shown
+from facet.cli.evaluate.shared import REPORT_JSON, shown
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.evaluation.report.compare import Incomparable
+from facet.evaluation.report.compare import compare as compared
+from facet.evaluation.report.document import Report
 
 _COLOURS = {"better": "green", "worse": "red", "lost": "red"}
 _FAILING = {"worse": "worse beyond chance", "lost": "without a value in B"}

@@ -11,20 +11,22 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from evaluation import average_precision, detection_set
-from evaluation import detection_report as told
-from evaluation.calls import Answers
-from evaluation.detection_figures import BANDS
-from evaluation.detection_run import AskedPicture, run_detection
-from evaluation.detection_set import Format, Task
-from evaluation.document import Report, document
-from evaluation.labelled import LabelledSet
-from evaluation.provenance import data_set, provenance
 from facet import AsyncClient
+from facet.cli.evaluate import shared as evaluating
+from facet.cli.evaluate.shared import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson, RootCertificates, Token
+from facet.evaluation.calls import Answers
+from facet.evaluation.datasets import detection_set
+from facet.evaluation.datasets.detection_set import Format, Task
+from facet.evaluation.datasets.labelled import LabelledSet
+from facet.evaluation.detection import average_precision
+from facet.evaluation.detection import report as told
+from facet.evaluation.detection.figures import BANDS
+from facet.evaluation.detection.run import AskedPicture, run_detection
+from facet.evaluation.report.document import Report, document
+from facet.evaluation.report.provenance import data_set, provenance
 from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
-from scripts import console, evaluating
-from scripts.console import AsJson, RootCertificates, Token
-from scripts.evaluating import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
 
 IOUS: dict[Task, float] = {"faces": 0.4, "objects": 0.5}
 """The least overlap of a match, unless said."""

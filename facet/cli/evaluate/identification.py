@@ -9,17 +9,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from evaluation.document import Report, document
-from evaluation.identification_report import FPIRS, IdentificationReport
-from evaluation.identification_run import IdentificationRun, run_identification
-from evaluation.protocol import Protocol, read_protocol
-from evaluation.protocol_folders import read_folders
-from evaluation.provenance import data_set, provenance
-from evaluation.subgalleries import TARGET
 from facet import AsyncClient
-from scripts import console, evaluating
-from scripts.console import AsJson, RootCertificates, Token
-from scripts.evaluating import Advance, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import shared as evaluating
+from facet.cli.evaluate.shared import Advance, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson, RootCertificates, Token
+from facet.evaluation.datasets.protocol import Protocol, read_protocol
+from facet.evaluation.datasets.protocol_folders import read_folders
+from facet.evaluation.identification.report import FPIRS, IdentificationReport
+from facet.evaluation.identification.run import IdentificationRun, run_identification
+from facet.evaluation.identification.subgalleries import TARGET
+from facet.evaluation.report.document import Report, document
+from facet.evaluation.report.provenance import data_set, provenance
 
 
 def identification(

@@ -10,16 +10,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from evaluation.document import Report, document
-from evaluation.labels import LabelError, need_folder
-from evaluation.latency import PERCENTILES, curves, latency_report, stages_table
-from evaluation.latency_run import LatencyRun, run_latency
-from evaluation.provenance import data_set, provenance
 from facet import AsyncClient
-from scripts import console, evaluating
-from scripts.console import AsJson, RootCertificates, Token
-from scripts.evaluating import Advance, Images, ReportFolder, Require, Row, ServerAddress, shown
-from scripts.pictures import find_pictures
+from facet.cli.evaluate import shared as evaluating
+from facet.cli.evaluate.shared import Advance, Images, ReportFolder, Require, Row, ServerAddress, shown
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson, RootCertificates, Token
+from facet.cli.shared.pictures import find_pictures
+from facet.evaluation.datasets.labels import LabelError, need_folder
+from facet.evaluation.latency.report import PERCENTILES, curves, latency_report, stages_table
+from facet.evaluation.latency.run import LatencyRun, run_latency
+from facet.evaluation.report.document import Report, document
+from facet.evaluation.report.provenance import data_set, provenance
 
 _DIGITS = 1
 

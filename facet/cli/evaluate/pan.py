@@ -16,11 +16,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from runtime.models import packaged_path
-from runtime.pictures import decode
-from scripts import console
-from scripts.console import AsJson
-from scripts.demo import FOLDER, PACKAGE
+from facet.cli.demo import FOLDER, PACKAGE
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson
+from facet.runtime.models import packaged_path
+from facet.runtime.pictures import decode
 
 SUBJECT = "yao-ming"
 

@@ -17,14 +17,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.document import Report, ending, uncounted
-from evaluation.gate import Requirement, requirement
-from evaluation.html import render
-from evaluation.labels import LabelError
 from facet import AsyncClient, FacetError
+from facet.cli.shared import console
+from facet.cli.shared.local_server import interrupted_by_sigterm, local_server
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.report.document import Report, ending, uncounted
+from facet.evaluation.report.gate import Requirement, requirement
+from facet.evaluation.report.html import render
 from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
-from scripts import console
-from scripts.local_server import interrupted_by_sigterm, local_server
 
 R = TypeVar("R")
 Row = tuple[str, str, str]
@@ -158,7 +158,7 @@ def finish(
     """Write, print and judge a document; exits with code 1 where something failed.
 
     Args:
-        document: see :func:`evaluation.document.document`.
+        document: see :func:`facet.evaluation.report.document.document`.
         out: where to.
         pictures: the files of its pictures by their names, for those that the report shows.
         show: prints it for eyes.

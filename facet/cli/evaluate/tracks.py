@@ -10,19 +10,20 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from evaluation.document import Report, document
-from evaluation.protocol import Entry
-from evaluation.protocol_folders import read_gallery
-from evaluation.provenance import data_set, provenance
-from evaluation.track_labels import Span, of_enrolled, read_track_labels, within_clip
-from evaluation.tracks import SeenFrame, judge
-from evaluation.tracks_report import SOON, TracksReport
-from evaluation.tracks_run import TracksRun, run_tracks
-from evaluation.video import Clip, read_clip
 from facet import AsyncClient
-from scripts import console, evaluating
-from scripts.console import AsJson, RootCertificates, Token
-from scripts.evaluating import Advance, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import shared as evaluating
+from facet.cli.evaluate.shared import Advance, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson, RootCertificates, Token
+from facet.evaluation.datasets.protocol import Entry
+from facet.evaluation.datasets.protocol_folders import read_gallery
+from facet.evaluation.datasets.track_labels import Span, of_enrolled, read_track_labels, within_clip
+from facet.evaluation.datasets.video import Clip, read_clip
+from facet.evaluation.report.document import Report, document
+from facet.evaluation.report.provenance import data_set, provenance
+from facet.evaluation.tracks.figures import SeenFrame, judge
+from facet.evaluation.tracks.report import SOON, TracksReport
+from facet.evaluation.tracks.run import TracksRun, run_tracks
 
 _MOST_FALSE = 20
 

@@ -10,16 +10,17 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from evaluation import verification_report as told
-from evaluation.document import Report, document
-from evaluation.pairs import read_pairs
-from evaluation.provenance import data_set, provenance
-from evaluation.verification import FARS, at_far
-from evaluation.verification_run import TOLERANCE, VerificationRun, looks, run_verification
 from facet import AsyncClient
-from scripts import console, evaluating
-from scripts.console import AsJson, RootCertificates, Token
-from scripts.evaluating import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import shared as evaluating
+from facet.cli.evaluate.shared import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.shared import console
+from facet.cli.shared.console import AsJson, RootCertificates, Token
+from facet.evaluation.datasets.pairs import read_pairs
+from facet.evaluation.report.document import Report, document
+from facet.evaluation.report.provenance import data_set, provenance
+from facet.evaluation.verification import report as told
+from facet.evaluation.verification.figures import FARS, at_far
+from facet.evaluation.verification.run import TOLERANCE, VerificationRun, looks, run_verification
 
 
 def verification(

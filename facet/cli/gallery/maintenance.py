@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gallery import sqlite_copies, sqlite_verify
+from facet.cli.gallery import transfer as gallery_transfer
+from facet.cli.shared import console
 from gallery.errors import StorageError
-from gallery.sqlite_verify import Verification
-from scripts import console, gallery_transfer
+from gallery.stores.sqlite import copies as sqlite_copies
+from gallery.stores.sqlite import verify as sqlite_verify
+from gallery.stores.sqlite.verify import Verification
 
 app = typer.Typer(
     add_completion=False,

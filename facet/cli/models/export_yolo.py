@@ -19,11 +19,11 @@ from rich.table import Table
 
 from detector.heads import Candidates
 from detector.metadata import read_metadata
-from detector.recognition import recognize_head
+from detector.head_kind import recognize_head
 from detector.yolo import PIXELS, YoloDetector
-from runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of
-from runtime.session import OnnxSession
-from scripts import console
+from facet.runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of
+from facet.runtime.session import OnnxSession
+from facet.cli.shared import console
 
 INSTALL = "the export needs Ultralytics, which is not installed: pip install -e '.[export]'"
 TASKS = ("detect", "pose")
@@ -313,7 +313,3 @@ def _apart(
 def _first_line(error: Exception) -> str:
     """What went wrong, without the advice that libraries write below it."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-if __name__ == "__main__":
-    app()

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from recognizer.embedding import Embedder
 from recognizer.scrfd import ScrfdDetector
-from runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
-from runtime.session import OnnxSession
-from scripts import console
-from scripts.export_yolo import ExportFailed, export_model
+from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
+from facet.runtime.session import OnnxSession
+from facet.cli.shared import console
+from facet.cli.models.export_yolo import ExportFailed, export_model
 
 PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "raccoon_l", "raccoon_m", "raccoon_s")
 
@@ -143,7 +143,3 @@ def _fetch_checkpoint(name: str, out: Path) -> dict[str, ModelOrigin]:
     """Let Ultralytics download a checkpoint, and export it."""
     export = export_model(name, out / f"{Path(name).stem}.onnx", size=640, dynamic=True)
     return {Path(export.path).name: ModelOrigin(export.sha256, export.license, f"Ultralytics' checkpoint {name}")}
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -16,12 +16,12 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from facet import AlreadyExists, Client, FacetError, NotFound, from_status, picture
+from facet.cli.shared import choices, console, sources
+from facet.cli.shared.local_server import interrupted_by_sigterm
+from facet.cli.shared.pictures import Unsendable, most_bytes
+from facet.cli.shared.pictures import read as read_picture
+from facet.cli.shared.rendering import as_dict, threshold_line
 from facet.v1 import gallery_service_pb2 as pb
-from scripts import choices, console, sources
-from scripts.local_server import interrupted_by_sigterm
-from scripts.pictures import Unsendable, most_bytes
-from scripts.pictures import read as read_picture
-from scripts.rendering import as_dict, threshold_line
 
 WORDS = {
     "FACE_NOT_FOUND": "no face",
@@ -340,7 +340,3 @@ def _templates(client: Client, gallery: str, subject: str) -> Iterator[pb.Templa
 
 def _when(moment: Any) -> str:
     return f"{moment.ToDatetime():%Y-%m-%d %H:%M:%S}"
-
-
-if __name__ == "__main__":
-    app()

@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 from facet import Client, FacetError
-from facet.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
+from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
 
 DONE, FAILED, USAGE = 0, 1, 2
 

@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import console
+from facet.cli.shared import console
 
-SERVE = Path(__file__).resolve().parent / "serve.py"
 STOP_SECONDS = 30
 
 
@@ -49,7 +48,7 @@ def local_process(*flags: str) -> Iterator[LocalServer]:
     """
     with interrupted_by_sigterm(), tempfile.TemporaryDirectory(prefix="facet-") as folder:
         settings = ["--server.port", "0", "--gallery.database", str(Path(folder) / "gallery.sqlite3")]
-        command = [sys.executable, str(SERVE), "--json", "--log.level", "warning", *settings, *flags]
+        command = [sys.executable, "-m", "facet.cli.serve", "--json", "--log.level", "warning", *settings, *flags]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
         # Of a session of its own: Ctrl-C is for the script, which still needs the server to clear up.
         with subprocess.Popen(

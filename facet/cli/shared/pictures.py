@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facet import Client
+from facet.cli.shared import console
 from facet.v1.server_service_pb2 import GetServerInfoRequest
-from scripts import console
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 

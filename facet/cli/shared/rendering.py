@@ -12,7 +12,7 @@ from rich.text import Text
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
-from gallery.calibration import at_size
+from gallery.calibration.thresholds import at_size
 
 STAGES = ("decode", "queue", "detect", "faces", "align", "embed", "search", "total")
 

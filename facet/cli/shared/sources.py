@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import console, pictures
+from facet.cli.shared import console, pictures
 
 COLUMNS = ("subject", "path")
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.labels import LabelError
-from evaluation.protocol import read_protocol
+from facet.cli.shared import console, pictures, sources
+from facet.cli.shared.pictures import Unsendable
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.protocol import read_protocol
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import types_pb2
-from scripts import console, pictures, sources
-from scripts.pictures import Unsendable
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def readable(strangers: Sequence[Stranger], most: int, *, skip_unreadable: bool)
 class Probes:
     """The probes of a calibration, read as they are sent.
 
-    Where a file cannot be sent any more :class:`scripts.pictures.Unsendable` ends the calibration, and nothing is
+    Where a file cannot be sent any more :class:`facet.cli.shared.pictures.Unsendable` ends the calibration, and nothing is
     changed.
 
     Args:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from evaluation.labels import LabelError, read_text
+from facet.evaluation.datasets.labels import LabelError, read_text
 
 _YAML = (".yaml", ".yml")
 _NAMES = re.compile(r"names\s*:\s*(?P<rest>.*)")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluation.labelled import LabelledPicture, labelled
-from evaluation.labels import MOST_PIXELS, LabelError, read_text
+from facet.evaluation.datasets.labelled import LabelledPicture, labelled
+from facet.evaluation.datasets.labels import MOST_PIXELS, LabelError, read_text
 
 _SECTIONS = ("images", "annotations", "categories")
 _SHOWN = 60

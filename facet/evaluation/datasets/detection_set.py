@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from evaluation.class_names import read_class_names
-from evaluation.coco import read_coco
-from evaluation.labelled import LabelledPicture, LabelledSet
-from evaluation.labels import LabelError, is_file, need_folder, need_labels
-from evaluation.wider import read_wider
-from evaluation.yolo import read_yolo
+from facet.evaluation.datasets.class_names import read_class_names
+from facet.evaluation.datasets.coco import read_coco
+from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet
+from facet.evaluation.datasets.labels import LabelError, is_file, need_folder, need_labels
+from facet.evaluation.datasets.wider import read_wider
+from facet.evaluation.datasets.yolo import read_yolo
 
 Format: TypeAlias = Literal["wider", "coco", "yolo"]
 Task: TypeAlias = Literal["faces", "objects"]
@@ -46,7 +46,7 @@ def read_set(labels: Path, format_: Format, images: Path, names: Path | None = N
         labels: a file, or for YOLO a folder.
         format_: what it is.
         images: the folder of the pictures.
-        names: for YOLO a file of class names; see :func:`evaluation.class_names.read_class_names`.
+        names: for YOLO a file of class names; see :func:`facet.evaluation.datasets.class_names.read_class_names`.
 
     Raises:
         LabelError: they are not what they should be, or none of their pictures is there.

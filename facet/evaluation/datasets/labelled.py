@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.labels import LabelError
+from facet.evaluation.datasets.labels import LabelError
 
 
 @dataclass(frozen=True, slots=True)

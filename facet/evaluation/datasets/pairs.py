@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.labels import LabelError, is_file, need_folder, need_picture, read_text
+from facet.evaluation.datasets.labels import LabelError, is_file, need_folder, need_picture, read_text
 
 FOLDS = 10
 """Of pairs whose file names none, as LFW has them."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-from evaluation.labels import LabelError, need_folder, need_picture, read_text
+from facet.evaluation.datasets.labels import LabelError, need_folder, need_picture, read_text
 
 Role = Literal["gallery", "mated", "nonmated"]
 

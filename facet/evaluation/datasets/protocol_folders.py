@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from evaluation.labels import LabelError, need_utf8
-from evaluation.protocol import Entry, Protocol, Role
+from facet.evaluation.datasets.labels import LabelError, need_utf8
+from facet.evaluation.datasets.protocol import Entry, Protocol, Role
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from evaluation.labels import MOST_PIXELS, LabelError, read_text
+from facet.evaluation.datasets.labels import MOST_PIXELS, LabelError, read_text
 
 Region: TypeAlias = tuple[float, float, float, float]
 """xyxy pixels of the upright frame."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.labels import LabelError, is_file
+from facet.evaluation.datasets.labels import LabelError, is_file
 
 _RATE = 25.0
 """Frames a second of a clip that does not say."""

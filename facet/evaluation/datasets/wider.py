@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evaluation.labelled import LabelledPicture, labelled
-from evaluation.labels import MOST_PIXELS, LabelError, read_text
+from facet.evaluation.datasets.labelled import LabelledPicture, labelled
+from facet.evaluation.datasets.labels import MOST_PIXELS, LabelError, read_text
 
 _VALUES = 10
 _INVALID = 7

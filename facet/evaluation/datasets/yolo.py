@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluation.labelled import LabelledPicture, LabelledSet, labelled
-from evaluation.labels import LabelError, need_utf8, read_text
-from runtime.pictures import PictureError, read_header
+from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet, labelled
+from facet.evaluation.datasets.labels import LabelError, need_utf8, read_text
+from facet.runtime.pictures import PictureError, read_header
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """Of files that are taken for pictures."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.detection import Detected
-from evaluation.figures import Figure, Weights, none, of_rounds, widened
-from evaluation.labelled import LabelledPicture
+from facet.evaluation.datasets.labelled import LabelledPicture
+from facet.evaluation.detection.matching import Detected
+from facet.evaluation.figures import Figure, Weights, none, of_rounds, widened
 
 ROUNDS = 200
 """Resamples for an interval; a round costs a pass over all detections."""

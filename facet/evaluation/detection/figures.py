@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.detection import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Judged
-from evaluation.detection_set import MIN_FACE_HEIGHT, Task
-from evaluation.figures import Figure, Identities, Weights, bootstrapped, unless_alone, widened
+from facet.evaluation.datasets.detection_set import MIN_FACE_HEIGHT, Task
+from facet.evaluation.detection.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Judged
+from facet.evaluation.figures import Figure, Identities, Weights, bootstrapped, unless_alone, widened
 
 Counts: TypeAlias = NDArray[np.int64]
 """Of each picture, shape ``(pictures,)``."""

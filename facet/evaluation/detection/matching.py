@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.labelled import LabelledPicture
+from facet.evaluation.datasets.labelled import LabelledPicture
 
 TRUE_POSITIVE: Final = 1
 FALSE_POSITIVE: Final = 0

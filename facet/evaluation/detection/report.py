@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import average_precision
-from evaluation.average_precision import AveragePrecision
-from evaluation.detection import FALSE_POSITIVE, Judged, judge
-from evaluation.detection_figures import BANDS, Resampled, outcome, sweep
-from evaluation.detection_run import AskedPicture
-from evaluation.detection_set import Task
-from evaluation.figures import Figure
+from facet.evaluation.datasets.detection_set import Task
+from facet.evaluation.detection import average_precision
+from facet.evaluation.detection.average_precision import AveragePrecision
+from facet.evaluation.detection.figures import BANDS, Resampled, outcome, sweep
+from facet.evaluation.detection.matching import FALSE_POSITIVE, Judged, judge
+from facet.evaluation.detection.run import AskedPicture
+from facet.evaluation.figures import Figure
 
 MOST: dict[Task, int] = {"faces": 1000, "objects": 100}
 """Detections of a class a picture that average precision looks at; of objects as in COCO."""
@@ -50,7 +50,7 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What :func:`evaluation.document.document` is made of."""
+    """What :func:`facet.evaluation.report.document.document` is made of."""
 
     figures: dict[str, Any]
     curves: dict[str, Any]
@@ -69,7 +69,7 @@ def evaluated(
     min_score: float,
     seed: int,
 ) -> Evaluated:
-    """Judge every picture; see :class:`Evaluated` and :func:`evaluation.detection.judge`."""
+    """Judge every picture; see :class:`Evaluated` and :func:`facet.evaluation.detection.matching.judge`."""
     judged = tuple(judge(each.labels, each.detected, iou=iou) for each in asked)
     return Evaluated(task, class_names, judged, iou, deployed, min_score, seed)
 

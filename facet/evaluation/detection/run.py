@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.calls import OF_ONE_ITEM, Answers, all_of, patiently, reason_of
-from evaluation.detection import Detected
-from evaluation.detection_set import Task
-from evaluation.labelled import LabelledPicture, LabelledSet
 from facet import AsyncClient, picture
+from facet.evaluation.calls import OF_ONE_ITEM, Answers, all_of, patiently, reason_of
+from facet.evaluation.datasets.detection_set import Task
+from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet
+from facet.evaluation.detection.matching import Detected
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, DetectRequest
 from facet.v1.types_pb2 import Box, Picture
 

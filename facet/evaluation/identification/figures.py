@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.figures import Statistic, Weights
+from facet.evaluation.figures import Statistic, Weights
 
 LOWEST_SIMILARITY = -1.0
 _NOBODY = -np.inf
@@ -108,7 +108,7 @@ class Outcomes:
 
     @classmethod
     def of_items(cls, items: Sequence[Mapping[str, Any]]) -> Outcomes:
-        """Of the items of a report, as :func:`evaluation.identification_report.items` tells them."""
+        """Of the items of a report, as :func:`facet.evaluation.identification.report.items` tells them."""
         similarities = [_NOBODY if item["similarity"] is None else item["similarity"] for item in items]
         return cls(
             subjects=tuple(item["subject"] for item in items),

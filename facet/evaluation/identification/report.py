@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import identification
-from evaluation.document import Report
-from evaluation.figures import Figure, Identities, Weights, bootstrapped, none, share, unless_alone, widened
-from evaluation.identification import Outcomes, Search
-from evaluation.identification_run import NO_FACE, TOO_POOR, IdentificationRun
-from evaluation.protocol import Protocol
-from evaluation.subgalleries import TARGET, by_gallery_size, by_templates
+from facet.evaluation.datasets.protocol import Protocol
+from facet.evaluation.figures import Figure, Identities, Weights, bootstrapped, none, share, unless_alone, widened
+from facet.evaluation.identification import figures as identification
+from facet.evaluation.identification.figures import Outcomes, Search
+from facet.evaluation.identification.run import NO_FACE, TOO_POOR, IdentificationRun
+from facet.evaluation.identification.subgalleries import TARGET, by_gallery_size, by_templates
+from facet.evaluation.report.document import Report
 
 FPIRS = (0.1, 0.01, 0.003)
 """The false-positive identification rates at which misses are told."""
@@ -117,7 +117,7 @@ class IdentificationReport:
         return [{"image": image, "reason": reason} for image, reason in failures if reason not in _OF_THE_FACE]
 
     def items(self) -> list[Report]:
-        """The outcome of every probe; :meth:`evaluation.identification.Outcomes.of_items` reads them."""
+        """The outcome of every probe; :meth:`facet.evaluation.identification.figures.Outcomes.of_items` reads them."""
         return [
             {
                 "image": search.image,

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-from evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
-from evaluation.identification import Candidate, Search
-from evaluation.protocol import Entry, Protocol
 from facet import CENTRAL, AsyncClient, FacetError
-from facet.requests import enroll_request
+from facet.client.requests import enroll_request
+from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
+from facet.evaluation.datasets.protocol import Entry, Protocol
+from facet.evaluation.identification.figures import Candidate, Search
 from facet.v1.gallery_service_pb2 import EnrollFaceResponse
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
 from facet.v1.server_service_pb2 import GetServerInfoRequest

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.document import Report
-from evaluation.figures import Figure, none
+from facet.evaluation.figures import Figure, none
+from facet.evaluation.report.document import Report
 
 PERCENTILES = (50, 95, 99)
 STAGES = ("queue", "decode", "detect", "faces", "align", "embed", "search", "total")

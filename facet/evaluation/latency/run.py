@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from uuid import uuid4
 
-from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
-from evaluation.latency import STAGES, Call
 from facet import AsyncClient
-from facet.requests import identify_request, picture
+from facet.client.requests import identify_request, picture
+from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
+from facet.evaluation.latency.report import STAGES, Call
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, AnalyzeFacesResponse, IdentifyResponse
 from facet.v1.types_pb2 import Picture
 

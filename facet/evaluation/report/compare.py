@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evaluation.document import Report, value_of
-from evaluation.figures import Figure, bootstrapped_together
-from evaluation.outcomes import resamplable
+from facet.evaluation.figures import Figure, bootstrapped_together
+from facet.evaluation.report.document import Report, value_of
+from facet.evaluation.report.outcomes import resamplable
 
 Verdict = Literal["better", "worse", "lost", "within chance", "same", "not told"]
 
@@ -55,7 +55,7 @@ def compare(a: Report, b: Report, *, different_sets: bool = False) -> Report:
     chance.
 
     Args:
-        a: what was, see :func:`evaluation.document.document`.
+        a: what was, see :func:`facet.evaluation.report.document.document`.
         b: what is.
         different_sets: compare figures of different sets too; then no interval can be told.
 

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from evaluation.calls import Stopped
-from evaluation.figures import Figure
+from facet.evaluation.calls import Stopped
+from facet.evaluation.figures import Figure
 
 Report: TypeAlias = dict[str, Any]
 """Plain values by name, ready for JSON."""
@@ -36,7 +36,7 @@ def document(
         kind: what was evaluated.
         figures: figures, counts and thresholds by the names that they are known by. A :class:`Figure` becomes
             ``{"value", "low", "high"}``; numpy's numbers become plain ones, a float32 with as many digits as it has.
-        provenance: see :func:`evaluation.provenance.provenance`.
+        provenance: see :func:`facet.evaluation.report.provenance.provenance`.
         times: when it ran and how long it took.
         stopped: where the server went away, and why: the document is then marked partial, its figures are of what was
             done.

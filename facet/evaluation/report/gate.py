@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.document import value_of
+from facet.evaluation.report.document import value_of
 
 _OPERATORS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 _FORM = re.compile(r"\s*(?P<name>[^<>\s]+)\s*(?P<operator><=|>=|<|>)\s*(?P<bound>[^<>\s]+)\s*")

@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from evaluation.document import Report, ending, uncounted
-from evaluation.glossary import meaning
-from evaluation.plots import plots
-from evaluation.thumbnails import thumbnail
+from facet.evaluation.report.document import Report, ending, uncounted
+from facet.evaluation.report.glossary import meaning
+from facet.evaluation.report.plots import plots
+from facet.evaluation.report.thumbnails import thumbnail
 
 _TEMPLATE = "report.html.jinja"
 _TITLES = {
@@ -58,7 +58,7 @@ def render(report: Report, pictures: Mapping[str, Path]) -> str:
     """The page of a document. The same document and pictures give the same page.
 
     Args:
-        report: see :func:`evaluation.document.document`.
+        report: see :func:`facet.evaluation.report.document.document`.
         pictures: the files of its pictures by the names that it has for them; those of mistakes that are not among
             them are told, but not shown.
 
@@ -67,7 +67,7 @@ def render(report: Report, pictures: Mapping[str, Path]) -> str:
     """
     import jinja2
 
-    text = resources.files("evaluation").joinpath(_TEMPLATE).read_text("utf-8")
+    text = resources.files("facet.evaluation.report").joinpath(_TEMPLATE).read_text("utf-8")
     template = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     ).from_string(text)

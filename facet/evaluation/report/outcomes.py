@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from evaluation.document import Report, value_of
-from evaluation.figures import Identities, Weights
-from evaluation.identification import Outcomes, statistics
-from evaluation.identification_report import FPIRS
-from evaluation.verification_report import rounds_of, scored_items
+from facet.evaluation.figures import Identities, Weights
+from facet.evaluation.identification.figures import Outcomes, statistics
+from facet.evaluation.identification.report import FPIRS
+from facet.evaluation.report.document import Report, value_of
+from facet.evaluation.verification.report import rounds_of, scored_items
 
 Values: TypeAlias = Mapping[str, float | None]
 

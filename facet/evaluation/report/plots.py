@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.document import Report, value_of
+from facet.evaluation.report.document import Report, value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluation.document import Report
-from evaluation.labels import LabelError, need_utf8
+from facet.evaluation.datasets.labels import LabelError, need_utf8
+from facet.evaluation.report.document import Report
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 _CPUINFO = Path("/proc/cpuinfo")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.pictures import PictureError, decode
+from facet.runtime.pictures import PictureError, decode
 
 SIDE = 150
 """Longer side, pixels; shown at this size, it is legible on paper too."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evaluation.track_labels import Presence, Region, Span, presences
+from facet.evaluation.datasets.track_labels import Presence, Region, Span, presences
 
 Box: TypeAlias = Region
 Interval: TypeAlias = tuple[float, float]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.document import Report
-from evaluation.figures import Figure, Identities, Weights, bootstrapped, none, rate, share, unless_alone, widened
-from evaluation.track_labels import Span
-from evaluation.tracks import JudgedClip, JudgedPresence, SeenFrame, median
+from facet.evaluation.datasets.track_labels import Span
+from facet.evaluation.figures import Figure, Identities, Weights, bootstrapped, none, rate, share, unless_alone, widened
+from facet.evaluation.report.document import Report
+from facet.evaluation.tracks.figures import JudgedClip, JudgedPresence, SeenFrame, median
 
 SOON = 1.0
 """Seconds within which somebody should be named."""

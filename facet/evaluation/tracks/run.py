@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import cv2
 
-from evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
-from evaluation.protocol import Entry
-from evaluation.tracks import SeenFrame, SeenTrack
-from evaluation.video import Clip
 from facet import CENTRAL, AsyncClient, FacetError
-from facet.errors import from_status
-from facet.requests import enroll_request
-from facet.streams import stream_frame
+from facet.client.errors import from_status
+from facet.client.requests import enroll_request
+from facet.client.streams import stream_frame
+from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
+from facet.evaluation.datasets.protocol import Entry
+from facet.evaluation.datasets.video import Clip
+from facet.evaluation.tracks.figures import SeenFrame, SeenTrack
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from facet.v1.types_pb2 import Box

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import figures, verification
-from evaluation.document import Report
-from evaluation.figures import Figure, Identities, Weights
-from evaluation.pairs import Pairs
-from evaluation.verification import FARS, Curve, Folds, Values, at_far, decided
-from evaluation.verification_run import FACE_NOT_FOUND, VerificationRun
+from facet.evaluation import figures
+from facet.evaluation.datasets.pairs import Pairs
+from facet.evaluation.figures import Figure, Identities, Weights
+from facet.evaluation.report.document import Report
+from facet.evaluation.verification import figures as verification
+from facet.evaluation.verification.figures import FARS, Curve, Folds, Values, at_far, decided
+from facet.evaluation.verification.run import FACE_NOT_FOUND, VerificationRun
 
 RULE_OF_30 = 30
 """An error rate told from fewer errors than these is off by more than 30 % at 90 % confidence (Doddington 1998)."""

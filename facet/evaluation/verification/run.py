@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
-from evaluation.pairs import Pairs
-from evaluation.verification import NO_FACE
 from facet import CENTRAL, AsyncClient, FacetError, picture
-from facet.requests import verify_request
+from facet.client.requests import verify_request
+from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
+from facet.evaluation.datasets.pairs import Pairs
+from facet.evaluation.verification.figures import NO_FACE
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest
 
 FACE_NOT_FOUND = "FACE_NOT_FOUND"

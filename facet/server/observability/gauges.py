@@ -13,10 +13,10 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from facet.server.scheduling.workers import Workers
 from gallery.errors import StorageError
 from gallery.galleries import Galleries
-from gallery.records import Gallery
-from service.workers import Workers
+from gallery.records.records import Gallery
 
 MOST_GALLERIES = 100
 """Galleries with a series of their own, the largest."""

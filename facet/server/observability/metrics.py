@@ -15,9 +15,9 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from facet.server.observability.stopwatch import Stage
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
-from service.stopwatch import Stage
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FACES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 200)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
-from service.engine import LoadedModel
-from service.errors import outcome_of
-from service.latencies import Latencies
-from service.metrics import Metrics
-from service.stopwatch import Stage, Stopwatch
-from service.tracing import Tracing
+from facet.server.observability.latencies import Latencies
+from facet.server.observability.metrics import Metrics
+from facet.server.observability.stopwatch import Stage, Stopwatch
+from facet.server.observability.tracing import Tracing
+from facet.server.wire.errors import outcome_of
+from recognizer.pipeline import LoadedModel
 
 OK, CANCELLED = "OK", "CANCELLED"
 

@@ -6,8 +6,8 @@ import importlib.metadata
 import time
 from typing import TYPE_CHECKING, Any
 
-from service.config import TracingConfig
-from service.stopwatch import Stopwatch
+from facet.server.config import TracingConfig
+from facet.server.observability.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

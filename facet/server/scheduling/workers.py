@@ -16,9 +16,9 @@ from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
-from service.costs import Cost, Costs, total
-from service.stopwatch import Stopwatch
-from service.waiting import WaitingLine
+from facet.server.observability.stopwatch import Stopwatch
+from facet.server.scheduling.aging_queue import WaitingLine
+from facet.server.scheduling.cost_model import Cost, Costs, total
 
 T = TypeVar("T")
 

@@ -10,22 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from facet.runtime.pictures import PictureError
+from facet.server.background import on_a_thread
+from facet.server.observability import telemetry
+from facet.server.scheduling.workers import Work, Workers
+from facet.server.services.recognition import look, only_face
+from facet.server.wire import convert, validate
+from facet.server.wire.errors import Blamed, CalibrationUnderWay, blaming, reason_of
+from facet.server.wire.validate import InvalidField
 from facet.v1 import gallery_service_pb2 as pb
-from gallery.calibrating import Closest, Evidence, nobody
-from gallery.calibration import MOST_PASSED
-from gallery.calibration_records import CalibrationSource
+from gallery.calibration.searches import Closest, Evidence, nobody
+from gallery.calibration.thresholds import MOST_PASSED
 from gallery.galleries import Galleries
-from gallery.records import Gallery
+from gallery.records.calibrations import CalibrationSource
+from gallery.records.records import Gallery
+from recognizer.fitness import need_fit
+from recognizer.pipeline import Engine
 from recognizer.quality import QualityLimits
-from runtime.pictures import PictureError
-from service import convert, telemetry, validate
-from service.engine import Engine
-from service.enrollment import need_fit
-from service.errors import Blamed, CalibrationUnderWay, blaming, reason_of
-from service.recognition import look, only_face
-from service.threads import on_a_thread
-from service.validate import InvalidField
-from service.workers import Work, Workers
 
 MAX_PROBES = 1_000_000
 MAX_SUSPECTS = 100

@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from facet.server.config import EnrollmentConfig
+from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.services.calibration import Calibrations
+from facet.server.services.recognition import Context, begin, look, only_face
+from facet.server.services.transfer import Transfers
+from facet.server.streaming.batches import Batches, outcome
+from facet.server.wire import convert, validate
+from facet.server.wire.errors import blaming
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from gallery.galleries import Galleries
-from gallery.records import Enrollment, Gallery
-from service import convert, validate
-from service.batches import Batches, outcome
-from service.calibration import Calibrations
-from service.config import EnrollmentConfig
-from service.engine import Engine
-from service.enrollment import need_fit
-from service.errors import blaming
-from service.recognition import Context, begin, look, only_face
-from service.transfer import Transfers
-from service.workers import Priority, Work, Workers
+from gallery.records.records import Enrollment, Gallery
+from recognizer.fitness import need_fit
+from recognizer.pipeline import Engine
 
 MAX_VALUES = 4096
 """More than any recogniser's embedding has."""

@@ -11,21 +11,22 @@ from typing import Any, TypeAlias
 import grpc
 import numpy as np
 
+from facet.server.observability import telemetry
+from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.streaming.batches import Batches, outcome
+from facet.server.streaming.streams import Streams
+from facet.server.wire import convert, validate
+from facet.server.wire.errors import blaming
+from facet.server.wire.validate import InvalidField
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
 from gallery.galleries import Galleries
 from gallery.ranking import refuse
 from recognizer import choice
 from recognizer.faces import Faces
+from recognizer.fitness import shortfall
+from recognizer.pipeline import Engine, Portrait, Scene, Source
 from recognizer.quality import QualityLimits
-from service import convert, telemetry, validate
-from service.batches import Batches, outcome
-from service.engine import Engine, Portrait, Scene, Source
-from service.enrollment import shortfall
-from service.errors import blaming
-from service.streams import Streams
-from service.validate import InvalidField
-from service.workers import Priority, Work, Workers
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Choice = Callable[[Faces, tuple[int, ...]], int]

@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 
 import cv2
 
+from facet.server.config import Config, dump
+from facet.server.observability.latencies import Latency, Percentiles
+from facet.server.observability.stopwatch import STAGES
+from facet.server.observability.telemetry import Telemetry
+from facet.server.scheduling.workers import Workers
+from facet.server.services.recognition import Context
+from facet.server.wire.convert import timestamp
 from facet.v1 import server_service_pb2 as pb
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer
-from service.config import Config, dump
-from service.convert import timestamp
-from service.engine import Engine
-from service.latencies import Latency, Percentiles
-from service.recognition import Context
-from service.stopwatch import STAGES
-from service.telemetry import Telemetry
-from service.workers import Workers
+from recognizer.pipeline import Engine
 
 _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verification")
 """Of the configuration, those that bear on the answers."""

@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facet.server.background import on_a_thread
+from facet.server.scheduling.workers import Work
+from facet.server.services.upload_file import Spool
+from facet.server.wire import validate
+from facet.server.wire.validate import InvalidField
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport
 from gallery.galleries import Galleries
-from gallery.records import Gallery
-from service import validate
-from service.spool import Spool
-from service.threads import on_a_thread
-from service.validate import InvalidField
-from service.workers import Work
+from gallery.records.records import Gallery
 
 if TYPE_CHECKING:
-    from gallery.transfer import Piece
+    from gallery.transfer.transfer import Piece
 
 
 class TooManyTransfers(Exception):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from facet.server.wire import convert
+from facet.tracking.decision import Decision
+from facet.tracking.records import EventKind, Track, TrackEvent
 from facet.v1 import recognition_service_pb2 as pb
-from service import convert
-from tracker.decision import Decision
-from tracker.records import EventKind, Track, TrackEvent
 
 _DECISIONS = {
     Decision.UNDECIDED: pb.TRACK_DECISION_UNDECIDED,

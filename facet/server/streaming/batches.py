@@ -10,10 +10,11 @@ import structlog
 import uuid_utils
 from google.rpc.status_pb2 import Status
 
+from facet.server.observability import telemetry
+from facet.server.streaming.intake import Intake
+from facet.server.wire import validate
+from facet.server.wire.errors import TransferStalled, internal, to_status
 from gallery.names import MAX_ID
-from service import telemetry, validate
-from service.errors import TransferStalled, internal, to_status
-from service.intake import Intake
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")

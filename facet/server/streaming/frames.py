@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from facet.server.scheduling.workers import Work
+from facet.server.streaming import answers as stream_answers
+from facet.server.streaming.latest_frame import Frame
+from facet.server.streaming.perception import StreamSenses
+from facet.server.wire import convert
+from facet.server.wire.errors import blaming
+from facet.tracking.records import SceneSettings
+from facet.tracking.tracker import Scene
 from facet.v1 import recognition_service_pb2 as pb
-from service import convert, stream_answers
-from service.engine import Engine
-from service.errors import blaming
-from service.stream_senses import StreamSenses
-from service.stream_slot import Frame
-from service.workers import Work
-from tracker.records import SceneSettings
-from tracker.scene import Scene
+from recognizer.pipeline import Engine
 
 
 class StreamScene:

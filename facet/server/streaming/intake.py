@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from service.errors import ShuttingDown
+from facet.server.wire.errors import ShuttingDown
 
 _Request = TypeVar("_Request")
 

@@ -7,26 +7,26 @@ from collections.abc import Collection, Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.server.scheduling.workers import Work
+from facet.server.streaming.threshold import stream_threshold
+from facet.tracking.decision import Match
+from facet.tracking.records import Sight
 from gallery.errors import ContractMismatch, GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.records import Identification
-from service.engine import Engine, Scene
-from service.stream_threshold import stream_threshold
-from service.workers import Work
-from tracker.decision import Match
-from tracker.records import Sight
+from gallery.records.records import Identification
+from recognizer.pipeline import Engine, Scene
 
 _BEST_AND_NEXT = 2
 
 
 class StreamSenses:
-    """See :class:`tracker.records.Senses`. Used for one frame at a time.
+    """See :class:`facet.tracking.records.Senses`. Used for one frame at a time.
 
     Args:
         engine: the models.
         galleries: who is known.
         gallery_id: where.
-        threshold: decides; ``None`` for :func:`service.stream_threshold.stream_threshold`.
+        threshold: decides; ``None`` for :func:`facet.server.streaming.threshold.stream_threshold`.
         default_threshold: of galleries of which nobody says one.
         objects_wanted: whether objects are answered.
 
@@ -61,18 +61,18 @@ class StreamSenses:
         self._work, self.seen, self.gone = work, None, None
 
     def look(self, picture: NDArray[np.uint8]) -> Sight:
-        """See :class:`tracker.records.Senses`."""
+        """See :class:`facet.tracking.records.Senses`."""
         self.seen = self._engine.find(picture, self._work, objects_wanted=self._objects_wanted)
         objects = self.seen.objects
         persons = self._engine.persons(objects)
         return Sight(self.seen.faces, objects.boxes[persons], objects.scores[persons])
 
     def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """See :class:`tracker.records.Senses`."""
+        """See :class:`facet.tracking.records.Senses`."""
         return self._engine.embed_crops(crops, self._work)
 
     def search(self, embeddings: NDArray[np.float32]) -> Sequence[Match | None]:
-        """See :class:`tracker.records.Senses`; nobody is found in a gallery that is gone."""
+        """See :class:`facet.tracking.records.Senses`; nobody is found in a gallery that is gone."""
         with self._work.stopwatch.stage("search"):
             try:
                 found = self._galleries.search(
@@ -84,7 +84,7 @@ class StreamSenses:
         return [_match(each) for each in found]
 
     def revision(self) -> Hashable:
-        """See :class:`tracker.records.Senses`; ``None`` where the gallery is gone."""
+        """See :class:`facet.tracking.records.Senses`; ``None`` where the gallery is gone."""
         try:
             return self._galleries.revision(self._gallery_id)
         except (GalleryNotFound, ContractMismatch) as error:
@@ -92,7 +92,7 @@ class StreamSenses:
             return None
 
     def known(self, subject_ids: Collection[str]) -> Collection[str]:
-        """See :class:`tracker.records.Senses`."""
+        """See :class:`facet.tracking.records.Senses`."""
         if self.gone is not None:
             return []
         return [subject_id for subject_id in subject_ids if self._is_known(subject_id)]

@@ -10,20 +10,21 @@ from typing import TypeVar
 
 import structlog
 
+from facet.server.observability import telemetry
+from facet.server.scheduling.workers import Priority, RequestExpired, Work, Workers
+from facet.server.streaming.batches import in_band
+from facet.server.streaming.clock import StreamClock
+from facet.server.streaming.frames import StreamScene
+from facet.server.streaming.intake import Intake
+from facet.server.streaming.latest_frame import Frame, Slot
+from facet.server.streaming.perception import StreamSenses
+from facet.server.wire import validate
+from facet.server.wire.errors import TransferStalled
+from facet.server.wire.validate import InvalidField
+from facet.tracking.records import SceneSettings
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.galleries import Galleries
-from service import telemetry, validate
-from service.batches import in_band
-from service.engine import Engine
-from service.errors import TransferStalled
-from service.intake import Intake
-from service.stream_clock import StreamClock
-from service.stream_scene import StreamScene
-from service.stream_senses import StreamSenses
-from service.stream_slot import Frame, Slot
-from service.validate import InvalidField
-from service.workers import Priority, RequestExpired, Work, Workers
-from tracker.records import SceneSettings
+from recognizer.pipeline import Engine
 
 _log = structlog.get_logger("facet.streams")
 

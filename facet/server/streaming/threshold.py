@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gallery.records import Gallery
+from gallery.records.records import Gallery
 
 _ALONE = 0.22
 """Enough in a gallery of one subject."""

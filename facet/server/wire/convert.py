@@ -13,17 +13,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
+from facet.runtime.pictures import from_raw
+from facet.server.wire import validate
+from facet.server.wire.validate import InvalidField
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2 as pb
-from gallery.calibration_records import Calibration, CalibrationSource, CalibrationState, StaleReason, Standing
-from gallery.records import Decision, Gallery, Identification, Subject, Template
+from gallery.records.calibrations import Calibration, CalibrationSource, CalibrationState, StaleReason, Standing
+from gallery.records.records import Decision, Gallery, Identification, Subject, Template
 from recognizer import choice
 from recognizer.faces import Faces
-from runtime.pictures import from_raw
-from service import validate
-from service.engine import Encoded, Portrait, Scene, Source
-from service.validate import InvalidField
+from recognizer.pipeline import Encoded, Portrait, Scene, Source
 
 _ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
     pb.PIXEL_FORMAT_BGR: "bgr",
@@ -63,11 +63,11 @@ class Raw:
     pixels: bytes
 
     def decode(self, max_pixels: int) -> NDArray[np.uint8]:
-        """See :class:`service.engine.Source`."""
+        """See :class:`recognizer.pipeline.Source`."""
         return from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
 
     def sha256(self) -> str:
-        """See :class:`service.engine.Source`; the size and order count as well."""
+        """See :class:`recognizer.pipeline.Source`; the size and order count as well."""
         digest = hashlib.sha256(f"{self.width}x{self.height} {self.order}\n".encode())
         digest.update(self.pixels)
         return digest.hexdigest()

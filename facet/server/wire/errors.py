@@ -13,15 +13,15 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge
+from facet.server.scheduling.workers import DeadlineTooShort, QueueFull, RequestExpired
+from facet.server.services.transfer import TooManyTransfers
+from facet.server.services.upload_file import FileTooLarge
+from facet.server.wire.validate import InvalidField
 from gallery import errors as gallery
 from recognizer.choice import FaceNotFound, SeveralFaces
-from runtime.pictures import InvalidPicture, PictureError, PictureTooLarge
-from service.engine import NoObjectDetector
-from service.enrollment import Unfit
-from service.spool import FileTooLarge
-from service.transfer import TooManyTransfers
-from service.validate import InvalidField
-from service.workers import DeadlineTooShort, QueueFull, RequestExpired
+from recognizer.fitness import Unfit
+from recognizer.pipeline import NoObjectDetector
 
 DOMAIN = "facet.v1"
 RETRY_SECONDS = 1

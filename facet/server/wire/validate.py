@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gallery import names
 from gallery.names import MAX_NAME
-from gallery.records import MAX_MEAN_OF_BEST
+from gallery.records.records import MAX_MEAN_OF_BEST
 
 if TYPE_CHECKING:
     from google.protobuf.field_mask_pb2 import FieldMask
@@ -22,7 +22,7 @@ MAX_PATHS = 16
 MAX_CLASSES = 1000
 MAX_DETECTION_INTERVAL = 100
 MIN_FPIR = 1e-9
-"""Of a calibration; the highest is :data:`gallery.calibration.MOST_PASSED`."""
+"""Of a calibration; the highest is :data:`gallery.calibration.thresholds.MOST_PASSED`."""
 MAX_TEMPLATES = 1 << 40
 LEAST_SCORE = 0.001
 """Below it detectors answer every place that they look at."""

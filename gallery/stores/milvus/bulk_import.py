@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from gallery.errors import StorageUnavailable
-from gallery.milvus_connection import Milvus
-from gallery.milvus_removal import Removal
-from gallery.milvus_rows import crop_row, new_gallery_key, subject_row, template_row
-from gallery.milvus_schema import Collections
-from gallery.records import Gallery, StoredFace
+from gallery.records.records import Gallery, StoredFace
+from gallery.stores.milvus.connection import Milvus
+from gallery.stores.milvus.removal import Removal
+from gallery.stores.milvus.rows import crop_row, new_gallery_key, subject_row, template_row
+from gallery.stores.milvus.schema import Collections
 
 _NOTED_EVERY_SECONDS = 60.0
 _CROPS_AT_ONCE = 200
@@ -18,7 +18,7 @@ _CROPS_AT_ONCE = 200
 
 
 class MilvusImport:
-    """A gallery that is being filled; see :class:`gallery.store.Import` for what it promises.
+    """A gallery that is being filled; see :class:`gallery.stores.base.Import` for what it promises.
 
     Its rows are under a key that no gallery has, so that nobody sees them, until :meth:`commit` writes the row of the
     gallery, last of all. What a process that died left is removed by any replica that starts, or deletes something,
@@ -52,7 +52,7 @@ class MilvusImport:
         self._is_over = False
 
     def add(self, faces: Sequence[StoredFace]) -> None:
-        """See :meth:`gallery.store.Import.add`. Where it raises, nothing but :meth:`abort` makes sense."""
+        """See :meth:`gallery.stores.base.Import.add`. Where it raises, nothing but :meth:`abort` makes sense."""
         self._need_unfinished()
         if time.monotonic() >= self._note_again:
             self._noted = self._removal.note(self._key, self._gallery.contract)
@@ -75,7 +75,7 @@ class MilvusImport:
             self._milvus.insert(self._collections.templates_made(self._gallery.contract, dimension), templates)
 
     def commit(self) -> Gallery:
-        """See :meth:`gallery.store.Import.commit`."""
+        """See :meth:`gallery.stores.base.Import.commit`."""
         self._need_unfinished()
         if not self._removal.is_noted(self._key, self._noted):
             raise StorageUnavailable("the import did nothing for an hour and was given up")
@@ -84,7 +84,7 @@ class MilvusImport:
         return gallery
 
     def abort(self) -> None:
-        """See :meth:`gallery.store.Import.abort`; nothing happens after :meth:`commit`, or the second time."""
+        """See :meth:`gallery.stores.base.Import.abort`; nothing happens after :meth:`commit`, or the second time."""
         if not self._is_over:
             self._is_over = True
             self._removal.discard(self._key, self._gallery.contract)

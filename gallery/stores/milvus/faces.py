@@ -7,19 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gallery.milvus_connection import Milvus, Row, quoted, quoted_all
-from gallery.milvus_places import Place
-from gallery.milvus_rows import (
-    SUBJECT_FIELDS,
-    TEMPLATE_FIELDS,
-    crop_of,
-    id_of,
-    row_id,
-    subject_of,
-    template_of,
-)
-from gallery.milvus_schema import VECTOR, Collections
-from gallery.records import EmbeddedTemplates, StoredFace, Subject
+from gallery.records.records import EmbeddedTemplates, StoredFace, Subject
+from gallery.stores.milvus.connection import Milvus, Row, quoted, quoted_all
+from gallery.stores.milvus.places import Place
+from gallery.stores.milvus.rows import SUBJECT_FIELDS, TEMPLATE_FIELDS, crop_of, id_of, row_id, subject_of, template_of
+from gallery.stores.milvus.schema import VECTOR, Collections
 
 _SUBJECTS_AT_ONCE = 200
 _CROPS_AT_ONCE = 200

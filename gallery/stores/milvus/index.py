@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.index import Ranked
-from gallery.milvus_connection import MOST_ROWS, Milvus, Row, quoted, quoted_all
-from gallery.milvus_faces import FaceReader
-from gallery.milvus_places import Place, Places
-from gallery.milvus_rows import id_of
-from gallery.milvus_schema import VECTOR, Collections, search_parameters
+from gallery.index.base import Ranked
 from gallery.ranking import rank
-from gallery.records import Candidate, EmbeddedTemplates
+from gallery.records.records import Candidate, EmbeddedTemplates
+from gallery.stores.milvus.connection import MOST_ROWS, Milvus, Row, quoted, quoted_all
+from gallery.stores.milvus.faces import FaceReader
+from gallery.stores.milvus.places import Place, Places
+from gallery.stores.milvus.rows import id_of
+from gallery.stores.milvus.schema import VECTOR, Collections, search_parameters
 
 _TEMPLATES_PER_SUBJECT = 8
 """How many templates a subject is first taken to have."""
@@ -26,7 +26,7 @@ _FIELDS = ("id", "subject")
 
 
 class MilvusIndex:
-    """An index that Milvus keeps; see :class:`gallery.index.Index`.
+    """An index that Milvus keeps; see :class:`gallery.index.base.Index`.
 
     Milvus answers the most similar templates, of all probes in one call. Where they are of too few subjects, because
     somebody has very many templates, it is asked again for those of other subjects: nobody is pushed out. With a flat
@@ -36,7 +36,7 @@ class MilvusIndex:
     many whose best templates are the most similar: where one is that much better than its best, it may be missed.
 
     The store has written a change before the index is told of it. ``templates_compared`` is as old as
-    :data:`gallery.milvus_places.RECENT_SECONDS` allows.
+    :data:`gallery.stores.milvus.places.RECENT_SECONDS` allows.
 
     Args:
         milvus: where it is.
@@ -68,7 +68,7 @@ class MilvusIndex:
         at_least: float = -1.0,  # noqa: ARG002 - all are found
         thorough: bool = False,  # noqa: ARG002 - always
     ) -> tuple[Ranked, ...]:
-        """See :meth:`gallery.index.Index.search`; what is not wanted is not missing, and all are thorough."""
+        """See :meth:`gallery.index.base.Index.search`; what is not wanted is not missing, and all are thorough."""
         place, templates = self._places.recent(self._gallery_id)
         if place.templates is None or not len(probes):
             return tuple(Ranked((), templates) for _ in probes)
@@ -84,7 +84,7 @@ class MilvusIndex:
         return tuple(Ranked(each, max(templates, len(each))) for each in ranked)
 
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:
-        """See :meth:`gallery.index.Index.similarity`."""
+        """See :meth:`gallery.index.base.Index.similarity`."""
         place, _ = self._places.recent(self._gallery_id)
         if place.templates is None:
             return None
@@ -92,22 +92,22 @@ class MilvusIndex:
         return next((each.similarity for each in rank(templates, subjects=1, mean_of_best=mean_of_best)), None)
 
     def reserve(self, templates: int = 1) -> None:
-        """See :meth:`gallery.index.Index.reserve`; the room is Milvus's."""
+        """See :meth:`gallery.index.base.Index.reserve`; the room is Milvus's."""
 
     def add(self, templates: EmbeddedTemplates) -> None:
-        """See :meth:`gallery.index.Index.add`."""
+        """See :meth:`gallery.index.base.Index.add`."""
 
     def rename(self, subject_id: str, display_name: str) -> None:
-        """See :meth:`gallery.index.Index.rename`."""
+        """See :meth:`gallery.index.base.Index.rename`."""
 
     def remove_template(self, subject_id: str, template_id: str) -> None:
-        """See :meth:`gallery.index.Index.remove_template`."""
+        """See :meth:`gallery.index.base.Index.remove_template`."""
 
     def remove_subject(self, subject_id: str) -> None:
-        """See :meth:`gallery.index.Index.remove_subject`."""
+        """See :meth:`gallery.index.base.Index.remove_subject`."""
 
     def clear(self) -> None:
-        """See :meth:`gallery.index.Index.clear`."""
+        """See :meth:`gallery.index.base.Index.clear`."""
 
     def _nearest(self, place: Place, probes: NDArray[np.float32], subjects: int) -> list[list[Candidate]]:
         """For each probe, templates among which the best ones of the best subjects are."""

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 
 from gallery.errors import GalleryNotFound
-from gallery.milvus_connection import Milvus, Row, quoted
-from gallery.milvus_rows import GALLERY_FIELDS
-from gallery.milvus_schema import Collections
+from gallery.stores.milvus.connection import Milvus, Row, quoted
+from gallery.stores.milvus.rows import GALLERY_FIELDS
+from gallery.stores.milvus.schema import Collections
 
 RECENT_SECONDS = 1.0
 """How old what a search knows of its gallery may be: where it is, and how many templates it has."""

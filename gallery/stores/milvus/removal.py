@@ -6,9 +6,9 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from gallery.milvus_connection import Milvus, Row, quoted, quoted_all
-from gallery.milvus_rows import microseconds, row_id
-from gallery.milvus_schema import Collections, fields_of, with_no_vector
+from gallery.stores.milvus.connection import Milvus, Row, quoted, quoted_all
+from gallery.stores.milvus.rows import microseconds, row_id
+from gallery.stores.milvus.schema import Collections, fields_of, with_no_vector
 
 ABANDONED = timedelta(hours=1)
 """A hidden gallery for which nobody did anything for so long is nobody's any more. Replicas' clocks must agree much

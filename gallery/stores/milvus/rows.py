@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import calibration_json
-from gallery.calibration_json import InvalidCalibration
-from gallery.calibration_records import Calibration
+from gallery.calibration import serialization as calibration_json
+from gallery.calibration.serialization import InvalidCalibration
 from gallery.errors import StorageUnavailable
-from gallery.milvus_connection import Row
-from gallery.milvus_schema import VECTOR, fields_of, with_no_vector
-from gallery.records import Gallery, Subject, Template
-from gallery.store import Request
+from gallery.records.calibrations import Calibration
+from gallery.records.records import Gallery, Subject, Template
+from gallery.stores.base import Request
+from gallery.stores.milvus.connection import Row
+from gallery.stores.milvus.schema import VECTOR, fields_of, with_no_vector
 
 GALLERY_FIELDS = fields_of("galleries")
 SUBJECT_FIELDS = fields_of("subjects")

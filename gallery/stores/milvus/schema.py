@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gallery.calibration_json import MAX_TEXT
+from gallery.calibration.serialization import MAX_TEXT
 from gallery.errors import SchemaTooNew, StorageUnavailable
-from gallery.milvus_connection import Milvus
 from gallery.names import MAX_ID, MAX_NAME
+from gallery.stores.milvus.connection import Milvus
 
 VERSION = 1
 """Of the schema."""

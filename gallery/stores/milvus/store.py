@@ -12,15 +12,17 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration_records import Calibration
 from gallery.errors import EtagMismatch, GalleryExists, GalleryNotEmpty, StorageBusy, SubjectNotFound, TemplateNotFound
-from gallery.milvus_connection import Milvus, Row, quoted
-from gallery.milvus_faces import FaceReader
-from gallery.milvus_import import MilvusImport
-from gallery.milvus_index import MilvusIndex
-from gallery.milvus_places import Place, Places
-from gallery.milvus_removal import Removal, remove_templates
-from gallery.milvus_rows import (
+from gallery.records.calibrations import Calibration
+from gallery.records.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
+from gallery.stores.base import Known, Request
+from gallery.stores.milvus.bulk_import import MilvusImport
+from gallery.stores.milvus.connection import Milvus, Row, quoted
+from gallery.stores.milvus.faces import FaceReader
+from gallery.stores.milvus.index import MilvusIndex
+from gallery.stores.milvus.places import Place, Places
+from gallery.stores.milvus.removal import Removal, remove_templates
+from gallery.stores.milvus.rows import (
     GALLERY_FIELDS,
     SUBJECT_FIELDS,
     TEMPLATE_FIELDS,
@@ -36,9 +38,7 @@ from gallery.milvus_rows import (
     template_of,
     template_row,
 )
-from gallery.milvus_schema import Collections, IndexType
-from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
-from gallery.store import Known, Request
+from gallery.stores.milvus.schema import Collections, IndexType
 
 REMAINS = timedelta(minutes=1)
 """Templates without a subject that are older than this are remains of an enrolment that died, or of one that met a
@@ -52,7 +52,7 @@ _THREADS = 16
 
 
 class MilvusStore:
-    """A store that any number of processes share; see :class:`gallery.store.Store` for what it promises.
+    """A store that any number of processes share; see :class:`gallery.stores.base.Store` for what it promises.
 
     Milvus has no transactions. What is promised here all the same, and what is not:
 
@@ -108,7 +108,7 @@ class MilvusStore:
         self._threads = ThreadPoolExecutor(_THREADS, "milvus")
 
     def create_gallery(self, gallery: Gallery) -> None:
-        """See :meth:`gallery.store.Store.create_gallery`.
+        """See :meth:`gallery.stores.base.Store.create_gallery`.
 
         Raises:
             StorageBusy: others create a gallery of this id again and again.
@@ -122,11 +122,11 @@ class MilvusStore:
             raise
 
     def gallery(self, gallery_id: str) -> Gallery:
-        """See :meth:`gallery.store.Store.gallery`."""
+        """See :meth:`gallery.stores.base.Store.gallery`."""
         return self._counted(self._places.find(gallery_id))
 
     def galleries(self, *, after: str, limit: int) -> list[Gallery]:
-        """See :meth:`gallery.store.Store.galleries`."""
+        """See :meth:`gallery.stores.base.Store.galleries`."""
         where = f"id > {quoted(after)}"
         rows = self._milvus.first(self._collections.galleries, where, GALLERY_FIELDS, limit=limit)
         return [self._counted(self._places.of(row)) for row in rows]
@@ -143,7 +143,7 @@ class MilvusStore:
         new_etag: str,
         at: datetime,
     ) -> Gallery:
-        """See :meth:`gallery.store.Store.update_gallery`."""
+        """See :meth:`gallery.stores.base.Store.update_gallery`."""
         place = self._places.find(gallery_id, strong=True)
         before = gallery_of(place.row, subjects=0, templates=0)
         _check_etag(gallery_id, "", expected=before.etag, found=etag)
@@ -160,7 +160,7 @@ class MilvusStore:
         return self._counted(self._places.find(gallery_id))
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
-        """See :meth:`gallery.store.Store.delete_gallery`. What was in it is removed by :meth:`scrub`."""
+        """See :meth:`gallery.stores.base.Store.delete_gallery`. What was in it is removed by :meth:`scrub`."""
         place = self._places.find(gallery_id, strong=True)
         _check_etag(gallery_id, "", expected=place.row["etag"], found=etag)
         subjects = self._places.subjects(place, strong=True)
@@ -172,19 +172,19 @@ class MilvusStore:
         self._places.changed(gallery_id)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
-        """See :meth:`gallery.store.Store.subject`."""
+        """See :meth:`gallery.stores.base.Store.subject`."""
         place = self._places.find(gallery_id)
         row = self._subject(place, gallery_id, subject_id)
         return subject_of(row, gallery_id, templates=len(self._templates(place, _of(subject_id), ())))
 
     def subjects(self, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
-        """See :meth:`gallery.store.Store.subjects`."""
+        """See :meth:`gallery.stores.base.Store.subjects`."""
         return self._faces.subjects(self._places.find(gallery_id), gallery_id, after=after, limit=limit)
 
     def rename_subject(
         self, gallery_id: str, subject_id: str, *, display_name: str, etag: str, new_etag: str, at: datetime
     ) -> Subject:
-        """See :meth:`gallery.store.Store.rename_subject`."""
+        """See :meth:`gallery.stores.base.Store.rename_subject`."""
         place = self._places.find(gallery_id, strong=True)
         before = subject_of(self._subject(place, gallery_id, subject_id, strong=True), gallery_id, templates=0)
         _check_etag(gallery_id, subject_id, expected=before.etag, found=etag)
@@ -194,7 +194,7 @@ class MilvusStore:
         return subject_of(now, gallery_id, templates=len(self._templates(place, _of(subject_id), ())))
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
-        """See :meth:`gallery.store.Store.delete_subject`."""
+        """See :meth:`gallery.stores.base.Store.delete_subject`."""
         place = self._places.find(gallery_id, strong=True)
         subject = self._subject(place, gallery_id, subject_id, strong=True)
         _check_etag(gallery_id, subject_id, expected=subject["etag"], found=etag)
@@ -206,7 +206,7 @@ class MilvusStore:
         return deleted
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
-        """See :meth:`gallery.store.Store.templates`."""
+        """See :meth:`gallery.stores.base.Store.templates`."""
         place = self._places.find(gallery_id)
         self._subject(place, gallery_id, subject_id)
         if place.templates is None:
@@ -217,18 +217,18 @@ class MilvusStore:
         return [template_of(row, gallery_id) for row in rows]
 
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> Sequence[Template]:
-        """See :meth:`gallery.store.Store.templates_of_picture`."""
+        """See :meth:`gallery.stores.base.Store.templates_of_picture`."""
         known = self.known(gallery_id, subject_id, picture_sha256=picture_sha256, request_id="")
         if known.subject is None:
             raise SubjectNotFound(gallery_id, subject_id)
         return known.templates_of_picture
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
-        """See :meth:`gallery.store.Store.template_of_request`."""
+        """See :meth:`gallery.stores.base.Store.template_of_request`."""
         return self.known(gallery_id, "", picture_sha256="", request_id=request_id).answered
 
     def known(self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str) -> Known:
-        """See :meth:`gallery.store.Store.known`."""
+        """See :meth:`gallery.stores.base.Store.known`."""
         place = self._places.find(gallery_id)
         key = row_id(place.key, subject_id)
         # Each waits for what was written before, so that they wait side by side.
@@ -260,7 +260,7 @@ class MilvusStore:
         request: Request | None,
         crop: bytes | None,
     ) -> None:
-        """See :meth:`gallery.store.Store.add_template`. A new subject that another replica just made keeps its row."""
+        """See :meth:`gallery.stores.base.Store.add_template`. A subject that another replica just made stays."""
         place = self._places.find(template.gallery_id)
         subject_rows = self._milvus.by_id(
             self._collections.subjects, [row_id(place.key, template.subject_id)], SUBJECT_FIELDS
@@ -278,13 +278,13 @@ class MilvusStore:
         self._places.changed(template.gallery_id)
 
     def add_request(self, template: Template, request: Request) -> None:
-        """See :meth:`gallery.store.Store.add_request`."""
+        """See :meth:`gallery.stores.base.Store.add_request`."""
         place = self._places.find(template.gallery_id)
         self._template(place, template.gallery_id, template.subject_id, template.template_id)
         self._milvus.put(self._collections.made("requests"), [request_row(template, place.key, request)])
 
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
-        """See :meth:`gallery.store.Store.delete_template`."""
+        """See :meth:`gallery.stores.base.Store.delete_template`."""
         place = self._places.find(gallery_id, strong=True)
         self._subject(place, gallery_id, subject_id, strong=True)
         collection, row = self._template(place, gallery_id, subject_id, template_id)
@@ -292,20 +292,20 @@ class MilvusStore:
         self._places.changed(gallery_id)
 
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
-        """See :meth:`gallery.store.Store.embedded_templates`; by template id."""
+        """See :meth:`gallery.stores.base.Store.embedded_templates`; by template id."""
         return self._faces.embedded_templates(self._places.find(gallery_id), after=after, limit=limit)
 
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
-        """See :meth:`gallery.store.Store.faces`."""
+        """See :meth:`gallery.stores.base.Store.faces`."""
         return self._faces.faces(self._places.find(gallery_id), gallery_id, after=after, limit=limit)
 
     def begin_import(self, gallery: Gallery) -> MilvusImport:
-        """See :meth:`gallery.store.Store.begin_import`."""
+        """See :meth:`gallery.stores.base.Store.begin_import`."""
         self._need_free_id(gallery.gallery_id)
         return MilvusImport(self._milvus, self._collections, self._removal, gallery, self._publish)
 
     def index(self, gallery: Gallery, *, dimension: int) -> MilvusIndex:
-        """See :meth:`gallery.store.Store.index`.
+        """See :meth:`gallery.stores.base.Store.index`.
 
         Raises:
             StorageUnavailable: the templates of this contract are of another dimension.
@@ -315,11 +315,11 @@ class MilvusStore:
         return MilvusIndex(self._milvus, self._collections, self._places, gallery.gallery_id, strong=self._strong)
 
     def scrub(self) -> None:
-        """See :meth:`gallery.store.Store.scrub`; Milvus erases later, as docs/scale.md says."""
+        """See :meth:`gallery.stores.base.Store.scrub`; Milvus erases later, as docs/scale.md says."""
         self._removal.run()
 
     def close(self) -> None:
-        """See :meth:`gallery.store.Store.close`."""
+        """See :meth:`gallery.stores.base.Store.close`."""
         self._threads.shutdown()
         self._milvus.close()
 

@@ -7,16 +7,16 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from gallery.errors import GalleryExists
-from gallery.records import Gallery, StoredFace
-from gallery.sqlite_database import SqliteDatabase
-from gallery.sqlite_inserts import count, face_rows, insert_gallery
-from gallery.sqlite_rows import find_gallery
+from gallery.records.records import Gallery, StoredFace
+from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.inserts import count, face_rows, insert_gallery
+from gallery.stores.sqlite.rows import find_gallery
 
 _WRITTEN_AT_ONCE = 500
 
 
 class SqliteImport:
-    """A gallery that is being filled; see :class:`gallery.store.Import` for what it promises.
+    """A gallery that is being filled; see :class:`gallery.stores.base.Import` for what it promises.
 
     Templates are committed some hundreds at a time, so that whoever enrols meanwhile does not wait for long. Until
     :meth:`commit` the gallery is hidden; what a process that died left hidden is removed by the next that opens the
@@ -42,7 +42,7 @@ class SqliteImport:
         self._is_over = False
 
     def add(self, faces: Sequence[StoredFace]) -> None:
-        """See :meth:`gallery.store.Import.add`. Where it raises, nothing but :meth:`abort` makes sense."""
+        """See :meth:`gallery.stores.base.Import.add`. Where it raises, nothing but :meth:`abort` makes sense."""
         self._need_unfinished()
         for start in range(0, len(faces), _WRITTEN_AT_ONCE):
             rows = face_rows(self._key, faces[start : start + _WRITTEN_AT_ONCE])
@@ -51,7 +51,7 @@ class SqliteImport:
                 count(connection, self._key, subjects=subjects, templates=len(rows.templates))
 
     def commit(self) -> Gallery:
-        """See :meth:`gallery.store.Import.commit`."""
+        """See :meth:`gallery.stores.base.Import.commit`."""
         self._need_unfinished()
         with self._database.writing() as connection:
             need_free_id(connection, self._gallery_id)
@@ -63,7 +63,7 @@ class SqliteImport:
         return gallery
 
     def abort(self) -> None:
-        """See :meth:`gallery.store.Import.abort`; nothing happens after :meth:`commit`, or the second time."""
+        """See :meth:`gallery.stores.base.Import.abort`; nothing happens after :meth:`commit`, or the second time."""
         if not self._is_over:
             self._is_over = True
             self._discard(self._key)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageUnavailable
-from gallery.sqlite_files import PAGE_SIZE, connect_to_read, damaged, owned, resolved, storage_errors
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import Verification, verify
+from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, damaged, owned, resolved, storage_errors
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import Verification, verify
 
 Progress = Callable[[int, int], None]
 """Told how many pages are done, and of how many."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageError, StorageUnavailable
-from gallery.sqlite_files import connect, connect_checkpointer, lock, resolved, storage_errors
+from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, resolved, storage_errors
 
 _HOUSEKEEPING_SECONDS = 0.3
 _RETRY_SECONDS = 0.02
@@ -29,7 +29,7 @@ class SqliteDatabase:
         check: read all of it first, and refuse one that is damaged.
 
     Raises:
-        StorageError: see :class:`gallery.sqlite_store.SqliteStore`.
+        StorageError: see :class:`gallery.stores.sqlite.store.SqliteStore`.
     """
 
     def __init__(self, path: Path, *, check: bool = False) -> None:

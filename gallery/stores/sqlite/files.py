@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
-from gallery.sqlite_schema import migrate, schema_version
+from gallery.stores.sqlite.schema import migrate, schema_version
 
 PAGE_SIZE = 16384
 """Of a new database, bytes. Seven templates of 512 values go on such a page; on one of 4096 it would be one."""

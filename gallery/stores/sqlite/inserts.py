@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gallery import calibration_json
-from gallery.records import Gallery, StoredFace, Subject
-from gallery.sqlite_rows import microseconds
-from gallery.store import Request
+from gallery.calibration import serialization as calibration_json
+from gallery.records.records import Gallery, StoredFace, Subject
+from gallery.stores.base import Request
+from gallery.stores.sqlite.rows import microseconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 
 from gallery.errors import StorageError
-from gallery.sqlite_database import SqliteDatabase
+from gallery.stores.sqlite.database import SqliteDatabase
 
 _REMOVED_AT_ONCE = 500
 

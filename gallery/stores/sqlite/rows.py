@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import calibration_json
-from gallery.calibration_json import InvalidCalibration
-from gallery.calibration_records import Calibration
+from gallery.calibration import serialization as calibration_json
+from gallery.calibration.serialization import InvalidCalibration
 from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
-from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
+from gallery.records.calibrations import Calibration
+from gallery.records.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
 
 _Row = tuple[Any, ...]
 

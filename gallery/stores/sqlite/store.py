@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery import calibration_json
-from gallery.calibration_records import Calibration
+from gallery.calibration import serialization as calibration_json
 from gallery.errors import (
     EtagMismatch,
     GalleryNotEmpty,
@@ -22,13 +21,15 @@ from gallery.errors import (
     SubjectNotFound,
     TemplateNotFound,
 )
-from gallery.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
-from gallery.sqlite_database import SqliteDatabase
-from gallery.sqlite_files import damaged
-from gallery.sqlite_import import SqliteImport, hide, need_free_id
-from gallery.sqlite_inserts import count, face_rows, insert_gallery, insert_request
-from gallery.sqlite_removal import Removal, hidden_galleries
-from gallery.sqlite_rows import (
+from gallery.records.calibrations import Calibration
+from gallery.records.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
+from gallery.stores.base import Known, Request
+from gallery.stores.sqlite.bulk_import import SqliteImport, hide, need_free_id
+from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.files import damaged
+from gallery.stores.sqlite.inserts import count, face_rows, insert_gallery, insert_request
+from gallery.stores.sqlite.removal import Removal, hidden_galleries
+from gallery.stores.sqlite.rows import (
     EMBEDDED,
     FACE,
     GALLERY,
@@ -47,11 +48,10 @@ from gallery.sqlite_rows import (
     template_key_of,
     template_of,
 )
-from gallery.store import Known, Request
 
 
 class SqliteStore:
-    """A store in one file, owned by one process; see :class:`gallery.store.Store` for what it promises.
+    """A store in one file, owned by one process; see :class:`gallery.stores.base.Store` for what it promises.
 
     Times are stored as microseconds since 1970 in UTC, embeddings as little-endian float32, crops in a table of their
     own. What a process that died left of imports and deletions is removed when the file is opened, a little later.
@@ -83,18 +83,18 @@ class SqliteStore:
         self._removal = Removal(self._database, left)
 
     def create_gallery(self, gallery: Gallery) -> None:
-        """See :meth:`gallery.store.Store.create_gallery`."""
+        """See :meth:`gallery.stores.base.Store.create_gallery`."""
         with self._writing() as connection:
             need_free_id(connection, gallery.gallery_id)
             insert_gallery(connection, gallery)
 
     def gallery(self, gallery_id: str) -> Gallery:
-        """See :meth:`gallery.store.Store.gallery`."""
+        """See :meth:`gallery.stores.base.Store.gallery`."""
         with self._reading() as connection:
             return find_gallery(connection, gallery_id)
 
     def galleries(self, *, after: str, limit: int) -> list[Gallery]:
-        """See :meth:`gallery.store.Store.galleries`."""
+        """See :meth:`gallery.stores.base.Store.galleries`."""
         with self._reading() as connection:
             rows = connection.execute(GALLERY + "AND gallery_id > ? ORDER BY gallery_id LIMIT ?", (after, limit))
             return [gallery_of(row) for row in rows]
@@ -111,7 +111,7 @@ class SqliteStore:
         new_etag: str,
         at: datetime,
     ) -> Gallery:
-        """See :meth:`gallery.store.Store.update_gallery`."""
+        """See :meth:`gallery.stores.base.Store.update_gallery`."""
         with self._writing() as connection:
             _check_etag(gallery_id, "", expected=find_gallery(connection, gallery_id).etag, found=etag)
             written = calibration_json.to_text(calibration) if calibration else None
@@ -124,7 +124,7 @@ class SqliteStore:
             return find_gallery(connection, gallery_id)
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
-        """See :meth:`gallery.store.Store.delete_gallery`. What was in it is removed by :meth:`scrub`."""
+        """See :meth:`gallery.stores.base.Store.delete_gallery`. What was in it is removed by :meth:`scrub`."""
         with self._writing(erases=True) as connection:
             gallery = find_gallery(connection, gallery_id)
             _check_etag(gallery_id, "", expected=gallery.etag, found=etag)
@@ -135,12 +135,12 @@ class SqliteStore:
         self._removal.put_down(key)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
-        """See :meth:`gallery.store.Store.subject`."""
+        """See :meth:`gallery.stores.base.Store.subject`."""
         with self._reading() as connection:
             return find_subject(connection, gallery_id, subject_id)
 
     def subjects(self, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
-        """See :meth:`gallery.store.Store.subjects`."""
+        """See :meth:`gallery.stores.base.Store.subjects`."""
         with self._reading() as connection:
             rows = connection.execute(
                 SUBJECT + "WHERE gallery_key = ? AND subject_id > ? ORDER BY subject_id LIMIT ?",
@@ -151,7 +151,7 @@ class SqliteStore:
     def rename_subject(
         self, gallery_id: str, subject_id: str, *, display_name: str, etag: str, new_etag: str, at: datetime
     ) -> Subject:
-        """See :meth:`gallery.store.Store.rename_subject`."""
+        """See :meth:`gallery.stores.base.Store.rename_subject`."""
         with self._writing(erases=True) as connection:
             subject = find_subject(connection, gallery_id, subject_id)
             _check_etag(gallery_id, subject_id, expected=subject.etag, found=etag)
@@ -167,7 +167,7 @@ class SqliteStore:
             return find_subject(connection, gallery_id, subject_id)
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
-        """See :meth:`gallery.store.Store.delete_subject`."""
+        """See :meth:`gallery.stores.base.Store.delete_subject`."""
         with self._writing(erases=True) as connection:
             subject = find_subject(connection, gallery_id, subject_id)
             _check_etag(gallery_id, subject_id, expected=subject.etag, found=etag)
@@ -177,7 +177,7 @@ class SqliteStore:
             return subject.template_count
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
-        """See :meth:`gallery.store.Store.templates`."""
+        """See :meth:`gallery.stores.base.Store.templates`."""
         with self._reading() as connection:
             rows = connection.execute(
                 TEMPLATE + "WHERE subject_key = ? AND template_id > ? ORDER BY template_id LIMIT ?",
@@ -186,7 +186,7 @@ class SqliteStore:
             return [template_of(row) for row in rows]
 
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> list[Template]:
-        """See :meth:`gallery.store.Store.templates_of_picture`."""
+        """See :meth:`gallery.stores.base.Store.templates_of_picture`."""
         with self._reading() as connection:
             rows = connection.execute(
                 TEMPLATE + "WHERE subject_key = ? AND picture_sha256 = ? ORDER BY template_id",
@@ -195,7 +195,7 @@ class SqliteStore:
             return [template_of(row) for row in rows]
 
     def known(self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str) -> Known:
-        """See :meth:`gallery.store.Store.known`."""
+        """See :meth:`gallery.stores.base.Store.known`."""
         try:
             subject = self.subject(gallery_id, subject_id)
         except SubjectNotFound:
@@ -207,7 +207,7 @@ class SqliteStore:
         )
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
-        """See :meth:`gallery.store.Store.template_of_request`."""
+        """See :meth:`gallery.stores.base.Store.template_of_request`."""
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT template_key, digest FROM requests WHERE gallery_key = ? AND request_id = ?",
@@ -228,7 +228,7 @@ class SqliteStore:
         request: Request | None,
         crop: bytes | None,
     ) -> None:
-        """See :meth:`gallery.store.Store.add_template`."""
+        """See :meth:`gallery.stores.base.Store.add_template`."""
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
             subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id)
@@ -238,13 +238,13 @@ class SqliteStore:
                 insert_request(connection, gallery_key, request, _key_of(connection, template))
 
     def add_request(self, template: Template, request: Request) -> None:
-        """See :meth:`gallery.store.Store.add_request`."""
+        """See :meth:`gallery.stores.base.Store.add_request`."""
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
             insert_request(connection, gallery_key, request, _key_of(connection, template))
 
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
-        """See :meth:`gallery.store.Store.delete_template`."""
+        """See :meth:`gallery.stores.base.Store.delete_template`."""
         with self._writing(erases=True) as connection:
             deleted = connection.execute(
                 "DELETE FROM templates WHERE subject_key = ? AND template_id = ?",
@@ -255,7 +255,7 @@ class SqliteStore:
             count(connection, gallery_key_of(connection, gallery_id), templates=-1)
 
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
-        """See :meth:`gallery.store.Store.embedded_templates`; in the order in which they were added."""
+        """See :meth:`gallery.stores.base.Store.embedded_templates`; in the order in which they were added."""
         with self._reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             after_key = self._key_after(connection, gallery_id, after)
@@ -267,7 +267,7 @@ class SqliteStore:
             return embedded_of(rows)
 
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
-        """See :meth:`gallery.store.Store.faces`."""
+        """See :meth:`gallery.stores.base.Store.faces`."""
         subject_id, template_id = after
         with self._reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
@@ -288,14 +288,14 @@ class SqliteStore:
             return faces_of(rows)
 
     def begin_import(self, gallery: Gallery) -> SqliteImport:
-        """See :meth:`gallery.store.Store.begin_import`."""
+        """See :meth:`gallery.stores.base.Store.begin_import`."""
         return SqliteImport(self._database, gallery, self._removal.put_down)
 
     def index(self, gallery: Gallery, *, dimension: int) -> None:
         """None: its one process keeps its own."""
 
     def scrub(self) -> None:
-        """See :meth:`gallery.store.Store.scrub`; takes long where this thread has deleted a large gallery.
+        """See :meth:`gallery.stores.base.Store.scrub`; takes long where this thread has deleted a large gallery.
 
         Of a gallery that another thread has deleted traces stay until that one's call is over.
 
@@ -306,7 +306,7 @@ class SqliteStore:
         self._database.empty_log(patience=self._patience)
 
     def close(self) -> None:
-        """See :meth:`gallery.store.Store.close`."""
+        """See :meth:`gallery.stores.base.Store.close`."""
         self._database.close()
 
     def _key_after(self, connection: sqlite3.Connection, gallery_id: str, after: str) -> int:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gallery import calibration_json
-from gallery.calibration_json import InvalidCalibration
+from gallery.calibration import serialization as calibration_json
+from gallery.calibration.serialization import InvalidCalibration
 from gallery.errors import SchemaTooNew, StorageError
-from gallery.sqlite_files import connect_to_read, integrity_problems
-from gallery.sqlite_rows import BadRow, embeddings_of, microseconds
-from gallery.sqlite_schema import schema_version
+from gallery.stores.sqlite.files import connect_to_read, integrity_problems
+from gallery.stores.sqlite.rows import BadRow, embeddings_of, microseconds
+from gallery.stores.sqlite.schema import schema_version
 
 _READ_AT_ONCE = 4096
 _OLDEST, _NEWEST = (microseconds(time.replace(tzinfo=UTC)) for time in (datetime.min, datetime.max))

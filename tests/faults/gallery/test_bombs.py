@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gallery.parquet_format import MANIFEST_DIGEST_KEY, MANIFEST_KEY, PNG_SIGNATURE, schema
+from gallery.transfer.parquet_format import MANIFEST_DIGEST_KEY, MANIFEST_KEY, PNG_SIGNATURE, schema
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DIMENSION = 8
 MANY = 4000
 SMALL_BYTES = 1 << 24

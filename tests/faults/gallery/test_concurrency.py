@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from gallery.errors import GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.records import Enrollment
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import verify
+from gallery.records.records import Enrollment
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 64
 WRITERS = 4

@@ -15,9 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from gallery.galleries import Galleries
-from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import verify
+from gallery.records.records import Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 64
 KILLS_OF_A_DATABASE = 20
@@ -25,7 +25,7 @@ NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
 # Forks a process that has imported all of this already, which takes milliseconds where a new one takes a second.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["gallery.galleries", "gallery.sqlite_store"])
+processes.set_forkserver_preload(["gallery.galleries", "gallery.stores.sqlite.store"])
 
 Said = tuple[str, int, str]
 

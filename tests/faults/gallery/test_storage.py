@@ -15,22 +15,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery.errors import (
-    GalleryNotFound,
-    StorageBusy,
-    StorageError,
-    StorageFull,
-    StorageUnavailable,
-    SubjectNotFound,
-)
+from gallery.errors import GalleryNotFound, StorageBusy, StorageError, StorageFull, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
-from gallery.sqlite_files import PAGE_SIZE
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import verify
+from gallery.records.records import Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 128
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 ENROLLER = """
 import sys

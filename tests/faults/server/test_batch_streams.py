@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from facet import Client, DeadlineExceeded, FacetError, Unavailable
-from facet.requests import enroll_request, identify_request
+from facet.client.requests import enroll_request, identify_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 

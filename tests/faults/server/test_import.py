@@ -19,13 +19,13 @@ from facet import Client, FacetError, NotFound
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from gallery.galleries import Galleries
-from gallery.records import Gallery, StoredFace, Subject, Template
-from gallery.sqlite_store import SqliteStore
+from gallery.records.records import Gallery, StoredFace, Subject, Template
+from gallery.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DIMENSION = 512
 MANY = 5000
 

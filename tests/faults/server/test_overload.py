@@ -18,13 +18,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
 from facet import AsyncClient, Client, DeadlineExceeded, ResourceExhausted, Unavailable, picture
-from facet.requests import enroll_request
+from facet.client.requests import enroll_request
+from facet.server.app import Server
+from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
+from facet.server.scheduling.workers import Work
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
-from service.config import Config, GalleryConfig, ModelsConfig, ServerConfig
-from service.engine import Engine, Source
-from service.server import Server
-from service.workers import Work
+from recognizer.pipeline import Engine, Source
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from facet import Client, FailedPrecondition, picture
+from facet.runtime.models import MANIFEST, find_model
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
-from gallery.sqlite_files import PAGE_SIZE
-from gallery.sqlite_store import SqliteStore
-from runtime.models import MANIFEST, find_model
+from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve

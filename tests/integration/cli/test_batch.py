@@ -17,13 +17,13 @@ import pyarrow.dataset as ds
 import pytest
 
 from facet import Client
-from scripts.batch_output import Dataset, Lines, OutputError, open_output
-from scripts.batch_rows import SCHEMA
+from facet.batch.output import Dataset, Lines, OutputError, open_output
+from facet.batch.rows import SCHEMA
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 120.0
 MANY = 60
 

@@ -14,14 +14,14 @@ import cv2
 import pytest
 
 from facet import Client, picture
+from facet.runtime.pictures import decode
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
-from runtime.pictures import decode
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PEOPLE = 300
 
 

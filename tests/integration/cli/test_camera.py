@@ -23,7 +23,7 @@ from facet import Client
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 120.0
 WIDTH, HEIGHT, FPS = 640, 360, 10
 SUMMARY = {"sent", "answered", "failed", "dropped", "fps", "age_p50_ms", "age_p95_ms", "events", "people", "ended"}

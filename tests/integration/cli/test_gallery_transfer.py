@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facet import Client
     from tests.conftest import Serving
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -19,15 +19,15 @@ import requests
 import typer
 from typer.testing import CliRunner
 
+from facet.cli.models import fetch_models
+from facet.runtime.models import packaged_path
 from facet.v1.gallery_service_pb2 import ListGalleriesRequest
-from runtime.models import packaged_path
-from scripts import fetch_models
 
 if TYPE_CHECKING:
     from facet import Client
     from tests.conftest import Pictures, Serving
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

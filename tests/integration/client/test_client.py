@@ -24,10 +24,10 @@ from facet import (
     NotFound,
     Unauthenticated,
     Unavailable,
-    errors,
     picture,
 )
-from facet.requests import enroll_request
+from facet.client import errors
+from facet.client.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb

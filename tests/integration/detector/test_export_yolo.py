@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.yolo import YoloDetector
-from runtime.models import find_model, packaged_path, sha256_of
-from runtime.session import OnnxSession
+from facet.runtime.models import find_model, packaged_path, sha256_of
+from facet.runtime.session import OnnxSession
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SIZE = 160
 
 
@@ -29,7 +29,7 @@ def picture() -> NDArray[np.uint8]:
 
 def export(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "scripts.export_yolo", *map(str, arguments)],
+        [sys.executable, "scripts/export_yolo.py", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -16,11 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.yolo import Detections, YoloDetector
-from runtime.lanes import Lanes
-from runtime.models import find_model, packaged_path
-from runtime.session import OnnxSession
+from facet.runtime.lanes import Lanes
+from facet.runtime.models import find_model, packaged_path
+from facet.runtime.session import OnnxSession
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 COCO = SHARED / "data" / "coco" / "images"
 MIN_SCORE = 0.25
 IOU = 0.7

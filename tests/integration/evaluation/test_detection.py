@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.detection_run import run_detection
-from evaluation.labelled import LabelledSet, labelled
 from facet import AsyncClient, picture
+from facet.evaluation.datasets.labelled import LabelledSet, labelled
+from facet.evaluation.detection.run import run_detection
 from facet.v1 import recognition_service_pb2 as pb
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.document import document
-from evaluation.identification_report import IdentificationReport
-from evaluation.identification_run import IdentificationRun, run_identification
-from evaluation.protocol import Protocol, read_protocol
 from facet import AsyncClient, Unavailable
+from facet.evaluation.datasets.protocol import Protocol, read_protocol
+from facet.evaluation.identification.report import IdentificationReport
+from facet.evaluation.identification.run import IdentificationRun, run_identification
+from facet.evaluation.report.document import document
 from facet.v1.gallery_service_pb2 import ListGalleriesRequest
 
 if TYPE_CHECKING:

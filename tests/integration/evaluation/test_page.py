@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.calls import Stopped
-from evaluation.document import Report, document
-from evaluation.figures import Figure, none
+from facet.evaluation.calls import Stopped
+from facet.evaluation.figures import Figure, none
+from facet.evaluation.report.document import Report, document
 
 pytest.importorskip("jinja2", reason="needs the extra evaluation: pip install -e '.[evaluation]'")
 pytest.importorskip("matplotlib", reason="needs the extra evaluation: pip install -e '.[evaluation]'")
 
-from evaluation.html import render
+from facet.evaluation.report.html import render
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (

@@ -14,16 +14,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery import milvus_removal, milvus_schema
+from facet.benchmarks.galleries.milvus_server import MilvusServer
 from gallery.errors import GalleryNotFound, SchemaTooNew, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.milvus_connection import MOST_ROWS
-from gallery.milvus_places import Place
-from gallery.milvus_rows import row_id, subject_row, template_row
-from gallery.milvus_store import REMAINS, MilvusStore
 from gallery.ranking import rank
-from gallery.records import Candidate, Enrollment, Gallery, StoredFace, Subject, Template
-from scripts.milvus_server import MilvusServer
+from gallery.records.records import Candidate, Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.stores.milvus import removal as milvus_removal
+from gallery.stores.milvus import schema as milvus_schema
+from gallery.stores.milvus.connection import MOST_ROWS
+from gallery.stores.milvus.places import Place
+from gallery.stores.milvus.rows import row_id, subject_row, template_row
+from gallery.stores.milvus.store import REMAINS, MilvusStore
 
 DIMENSION = 24
 CONTRACT = "contract"

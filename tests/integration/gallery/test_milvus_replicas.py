@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facet.benchmarks.galleries.milvus_server import MilvusServer
 from gallery.errors import GalleryExists, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.milvus_store import MilvusStore
-from gallery.records import Decision, Enrollment
-from scripts.milvus_server import MilvusServer
+from gallery.records.records import Decision, Enrollment
+from gallery.stores.milvus.store import MilvusStore
 
 DIMENSION = 32
 PREFIX = "replicas"

@@ -14,7 +14,6 @@ import pytest
 import uuid_utils
 from numpy.typing import NDArray
 
-from gallery.calibration_records import Calibration, CalibrationSource
 from gallery.errors import (
     EtagMismatch,
     GalleryExists,
@@ -24,10 +23,11 @@ from gallery.errors import (
     SubjectNotFound,
     TemplateNotFound,
 )
-from gallery.milvus_store import MilvusStore
-from gallery.records import Gallery, StoredFace, Subject, Template
-from gallery.sqlite_store import SqliteStore
-from gallery.store import Request, Store
+from gallery.records.calibrations import Calibration, CalibrationSource
+from gallery.records.records import Gallery, StoredFace, Subject, Template
+from gallery.stores.base import Request, Store
+from gallery.stores.milvus.store import MilvusStore
+from gallery.stores.sqlite.store import SqliteStore
 
 DIMENSION = 32
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

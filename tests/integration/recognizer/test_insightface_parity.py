@@ -19,13 +19,13 @@ from insightface.model_zoo.scrfd import SCRFD
 from insightface.utils import face_align
 from numpy.typing import NDArray
 
+from facet.runtime.models import ModelFile, find_model
+from facet.runtime.session import OnnxSession
 from recognizer import choice
 from recognizer.alignment import align
 from recognizer.embedding import Embedder
 from recognizer.faces import Faces
 from recognizer.scrfd import ScrfdDetector
-from runtime.models import ModelFile, find_model
-from runtime.session import OnnxSession
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures

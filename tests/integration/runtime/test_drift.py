@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from detector.yolo import YoloDetector
+from facet.runtime.lanes import Lanes
+from facet.runtime.models import find_model
+from facet.runtime.pictures import decode
+from facet.runtime.session import OnnxSession
+from facet.runtime.sessions import open_session
 from recognizer.alignment import align
 from recognizer.embedding import Embedder
 from recognizer.finder import FaceFinder
+from recognizer.pipeline import PROPORTIONS
 from recognizer.scrfd import ScrfdDetector
-from runtime.lanes import Lanes
-from runtime.models import find_model
-from runtime.pictures import decode
-from runtime.session import OnnxSession
-from runtime.sessions import open_session
-from service.engine import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

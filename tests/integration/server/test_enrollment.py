@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facet import CENTRAL, LARGEST, AlreadyExists, Cancelled, Client, FailedPrecondition, from_status, picture
-from facet.requests import enroll_request
+from facet.client.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from facet import AsyncClient, Client, FacetError, NotFound, from_status
-from facet.batches import Answer
-from facet.requests import PictureSource, identify_request
+from facet.client.batches import Answer
+from facet.client.requests import PictureSource, identify_request
 from facet.v1 import recognition_service_pb2 as pb
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from facet import Client, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, picture, stream_frame
-from facet.requests import enroll_request
+from facet.client.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
@@ -22,7 +22,7 @@ from facet.v1 import server_service_pb2 as server_pb
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving, Start
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD = ROOT / "deploy" / "grafana" / "facet.json"
 
 PERSON, NAME = "Rumpelstilzchen-4711", "Hans im Glück"

@@ -11,10 +11,10 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from facet import LARGEST, Client, InvalidArgument, picture
+from facet.runtime.pictures import decode
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
-from runtime.pictures import decode
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve

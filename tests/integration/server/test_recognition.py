@@ -14,11 +14,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from facet import CENTRAL, LARGEST, Client, FailedPrecondition, InvalidArgument, NotFound, picture
+from facet.runtime.models import packaged_names
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from facet.v1 import types_pb2
-from runtime.models import packaged_names
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving

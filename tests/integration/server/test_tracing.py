@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from facet import Client, NotFound
-from facet.requests import identify_request
+from facet.client.requests import identify_request
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve

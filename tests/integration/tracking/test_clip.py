@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facet.server.config import Config
+from facet.server.scheduling.workers import Work
+from facet.tracking.decision import Match
+from facet.tracking.records import EventKind, SceneSettings, Sight, Step
+from facet.tracking.tracker import Scene
 from recognizer.choice import largest
 from recognizer.faces import Faces
+from recognizer.pipeline import Encoded, Engine, Portrait
 from recognizer.quality import Quality
-from service.config import Config
-from service.engine import Encoded, Engine, Portrait
-from service.workers import Work
-from tracker.decision import Match
-from tracker.records import EventKind, SceneSettings, Sight, Step
-from tracker.scene import Scene
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures

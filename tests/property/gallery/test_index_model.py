@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from gallery import memory_index, retrieval
-from gallery.memory_index import MemoryIndex
-from gallery.records import EmbeddedTemplates
+from gallery.index import candidate_search as retrieval
+from gallery.index import memory_index
+from gallery.index.memory_index import MemoryIndex
+from gallery.records.records import EmbeddedTemplates
 
 DIMENSION = 24
 OFF = 4e-4

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from gallery.errors import LooksLikeAnotherSubject, SubjectNotFound, TooManyTemplates
 from gallery.galleries import Galleries
-from gallery.memory_index import MemoryIndex
-from gallery.records import Decision, EmbeddedTemplates, Enrollment
-from gallery.sqlite_store import SqliteStore
+from gallery.index.memory_index import MemoryIndex
+from gallery.records.records import Decision, EmbeddedTemplates, Enrollment
+from gallery.stores.sqlite.store import SqliteStore
 
 DIMENSION = 4
 THRESHOLD = 0.75

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from gallery import names
 from gallery.galleries import Galleries
-from gallery.parquet_format import PNG_SIGNATURE
-from gallery.records import Gallery, StoredFace, Subject, Template
-from gallery.sqlite_store import SqliteStore
+from gallery.records.records import Gallery, StoredFace, Subject, Template
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.transfer.parquet_format import PNG_SIGNATURE
 
 DIMENSION = 3
 CONTRACT = "c"

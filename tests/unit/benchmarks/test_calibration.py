@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scripts.bench_calibration import growth, measure
-from scripts.bench_templates import Faces
+from facet.benchmarks.galleries.calibration import growth, measure
+from facet.benchmarks.galleries.templates import Faces
 
 DIMENSION = 48
 
@@ -41,7 +41,7 @@ def test_more_is_missed_where_fewer_strangers_may_pass() -> None:
 
 
 def test_the_growth_of_a_part_to_the_whole_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.bench_calibration._PARTS", 5)
+    monkeypatch.setattr("facet.benchmarks.galleries.calibration._PARTS", 5)
     grown = growth(crowd(0.1))
     assert [(each.templates, each.target, each.parts) for each in grown] == [
         (size, target, 5) for size in (60, 150) for target in (0.1, 0.01)

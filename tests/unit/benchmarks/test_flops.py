@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from scripts.bench_flops import Arithmetic, count
+from facet.benchmarks.roofline.flops import Arithmetic, count
 
 
 def saved(path: Path, nodes: list[onnx.NodeProto], **weights: tuple[int, ...]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts.bench_load import LATE, Ended, schedule, summary
+from facet.benchmarks.serving.load import LATE, Ended, schedule, summary
 
 
 def answered(due: float, end: float, *, sent: float | None = None, outcome: str = "") -> Ended:

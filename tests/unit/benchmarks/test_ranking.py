@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.protocol import Entry, Role
-from scripts.bench_ranking import PLAIN, Ranking, Set, compare, similarities, smallness
-from scripts.bench_templates import EmbeddedFace
+from facet.benchmarks.galleries.ranking import PLAIN, Ranking, Set, compare, similarities, smallness
+from facet.benchmarks.galleries.templates import EmbeddedFace
+from facet.evaluation.datasets.protocol import Entry, Role
 
 pytest.importorskip("sklearn", reason="needs the package scikit-learn")
 

@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.bench_flops import Arithmetic
-from scripts.bench_load import Point
-from scripts.bench_machine import Roof
-from scripts.bench_memory import Memory, parts
-from scripts.bench_neighbour import nearest
-from scripts.bench_pictures import FRAME_SIZE, mixed, samples, thinned
-from scripts.bench_roof import Timed, stage_of
-from scripts.bench_saturation import Saturation
-from scripts.bench_serving import Serving
-from scripts.bench_speed import Compared, Throughput, geometric_mean
+from facet.benchmarks.roofline.flops import Arithmetic
+from facet.benchmarks.roofline.machine import Roof
+from facet.benchmarks.roofline.roofline import Timed, stage_of
+from facet.benchmarks.serving.insightface_baseline import nearest
+from facet.benchmarks.serving.load import Point
+from facet.benchmarks.serving.memory import Memory, parts
+from facet.benchmarks.serving.pictures import FRAME_SIZE, mixed, samples, thinned
+from facet.benchmarks.serving.saturation import Saturation
+from facet.benchmarks.serving.serving import Serving
+from facet.benchmarks.serving.speed import Compared, Throughput, geometric_mean
 
 
 def point(goodput: float, p99: float | None = 50.0) -> Point:

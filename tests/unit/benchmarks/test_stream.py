@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.bench_pictures import decoded
-from scripts.bench_scenes import filmed, size_of, street
-from scripts.bench_stream import Answered, Load, Seen, summary
+from facet.benchmarks.serving.pictures import decoded
+from facet.benchmarks.streams.scenes import filmed, size_of, street
+from facet.benchmarks.streams.stream import Answered, Load, Seen, summary
 
 
 def seen(*ages: float, sent: int, dropped: int = 0, error: str = "", ended: float = 1.0) -> Seen:

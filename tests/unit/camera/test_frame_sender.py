@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
+from facet.camera.frame_sender import Outbox
+from facet.camera.source import Frame, SourceError
 from facet.v1.recognition_service_pb2 import StreamFrame
-from scripts.camera_outbox import Outbox
-from scripts.camera_source import Frame, SourceError
 
 PATIENCE = 30.0
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
+from facet.camera.output import Events, OutputError, Video, Window, event_line, event_row
+from facet.camera.source import Frame
+from facet.camera.stream_statistics import Tally
+from facet.cli.shared.drawing import draw_tracks
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import Box
-from scripts.camera_output import Events, OutputError, Video, Window, event_line, event_row
-from scripts.camera_source import Frame
-from scripts.camera_tally import Tally
-from scripts.drawing import draw_tracks
 
 FPS = 10.0
 

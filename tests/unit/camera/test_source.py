@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.camera_source import Frame, Pace, Reader, SourceError, Wanted, parse
+from facet.camera.source import Frame, Pace, Reader, SourceError, Wanted, parse
 
 FPS, COUNT, WIDTH, HEIGHT = 20, 12, 64, 48
 PATIENCE = 30.0

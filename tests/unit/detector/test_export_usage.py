@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts.export_yolo import app
+from facet.cli.models.export_yolo import app
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from evaluation.calls import Stopped, all_of, patiently, patiently_blocking, reason_of
 from facet import FacetError, ResourceExhausted, Unavailable, from_status
+from facet.evaluation.calls import Stopped, all_of, patiently, patiently_blocking, reason_of
 
 
 def refusal(*, retry: bool) -> FacetError:

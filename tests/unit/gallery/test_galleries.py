@@ -31,10 +31,10 @@ from gallery.errors import (
     TooManyTemplates,
 )
 from gallery.galleries import Galleries
-from gallery.index import Ranked
-from gallery.memory_index import MemoryIndex
-from gallery.records import Decision, Enrollment
-from gallery.sqlite_store import SqliteStore
+from gallery.index.base import Ranked
+from gallery.index.memory_index import MemoryIndex
+from gallery.records.records import Decision, Enrollment
+from gallery.stores.sqlite.store import SqliteStore
 
 DIMENSION = 32
 CONTRACT = "contract-of-the-server"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gallery.ranking import decide, rank, shortlist
-from gallery.records import Candidate, Decision
+from gallery.records.records import Candidate, Decision
 
 
 def candidate(subject_id: str, similarity: float, template_id: str = "t") -> Candidate:

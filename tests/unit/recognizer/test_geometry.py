@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facet.runtime.models import find_model
+from facet.runtime.pictures import decode
+from facet.runtime.session import OnnxSession
 from recognizer.alignment import CROP_SIZE, TEMPLATE, align, similarity_transform
 from recognizer.choice import FaceNotFound, SeveralFaces, central, largest, nearest, only
 from recognizer.faces import Faces
@@ -18,9 +21,6 @@ from recognizer.finder import CELL, FaceFinder, FinderSettings, frames
 from recognizer.persons import faces_of_persons, head_region
 from recognizer.quality import head_pose, measure
 from recognizer.scrfd import ScrfdDetector, suppress
-from runtime.models import find_model
-from runtime.pictures import decode
-from runtime.session import OnnxSession
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures

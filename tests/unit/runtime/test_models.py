@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.models import (
+from facet.runtime.models import (
     MANIFEST,
     UNKNOWN,
     DigestMismatch,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from runtime.pictures import InvalidPicture, PictureTooLarge, decode, from_raw, read_header
+from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, from_raw, read_header
 
 ENOUGH = 1_000_000
 ORIENTATION = 0x0112

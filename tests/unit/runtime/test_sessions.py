@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.lanes import Lanes, _cgroup_quota, usable_cores
-from runtime.models import UnsupportedModel, find_model
-from runtime.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
-from runtime.session import Normalization, OnnxSession
-from runtime.sessions import open_session
+from facet.runtime.lanes import Lanes, _cgroup_quota, usable_cores
+from facet.runtime.models import UnsupportedModel, find_model
+from facet.runtime.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
+from facet.runtime.session import Normalization, OnnxSession
+from facet.runtime.sessions import open_session
 
 PIXELS = Normalization(127.5, 127.5)
 

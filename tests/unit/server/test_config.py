@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.config import Config, ConfigError, ServerConfig, dump, load
+from facet.server.config import Config, ConfigError, ServerConfig, dump, load
 
 
 @pytest.fixture(autouse=True)

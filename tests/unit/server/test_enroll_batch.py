@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+from facet.server.config import EnrollmentConfig
+from facet.server.scheduling.workers import Workers
+from facet.server.services.galleries import GalleryServicer
+from facet.server.streaming.batches import Batches
 from facet.v1 import gallery_service_pb2 as pb
-from service.batches import Batches
-from service.config import EnrollmentConfig
-from service.galleries import GalleryServicer
-from service.workers import Workers
 
 NONE = cast("Any", None)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from facet.server.config import Config, ConfigError, GalleryConfig, dump, load
+from facet.server.stores import open_store
 from gallery.errors import StorageUnavailable
-from gallery.sqlite_store import SqliteStore
-from service.config import Config, ConfigError, GalleryConfig, dump, load
-from service.stores import open_store
+from gallery.stores.sqlite.store import SqliteStore
 
 
 def test_galleries_are_in_sqlite_unless_a_milvus_is_named(tmp_path: Path) -> None:

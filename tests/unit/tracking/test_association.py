@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tracker.association import ByteTracker
+from facet.tracking.association import ByteTracker
 
 Boxes = NDArray[np.float32]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracker.decision import Decision, DecisionSettings, Match, Verdict, decide
-from tracker.evidence import Evidence, EvidenceSettings, Sample
+from facet.tracking.decision import Decision, DecisionSettings, Match, Verdict, decide
+from facet.tracking.embedding_aggregate import Evidence, EvidenceSettings, Sample
 
 SETTINGS = DecisionSettings(samples=3, sure=0.1, sure_lead=0.1, keep=0.06, change_lead=0.05, unknown_samples=5)
 ANNE = Verdict(Decision.IDENTIFIED, "anne", "Anne", 0.5, 1.0)

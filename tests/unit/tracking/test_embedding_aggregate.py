@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tracker.evidence import Evidence, EvidenceSettings, Sample, similarity
+from facet.tracking.embedding_aggregate import Evidence, EvidenceSettings, Sample, similarity
 
 
 def direction(*values: float) -> NDArray[np.float32]:

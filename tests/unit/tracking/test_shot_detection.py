@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tracker.cuts import CutDetector
+from facet.tracking.shot_detection import CutDetector
 
 Picture = NDArray[np.uint8]
 

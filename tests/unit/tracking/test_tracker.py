@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facet.tracking.decision import Decision, Match
+from facet.tracking.records import EventKind, SceneSettings, Sight, Step, Track, TrackEvent
+from facet.tracking.tracker import Scene
 from recognizer.faces import Faces
-from tracker.decision import Decision, Match
-from tracker.records import EventKind, SceneSettings, Sight, Step, Track, TrackEvent
-from tracker.scene import Scene
 
 NAMES = ("anne", "ben", "carl", "dora", "emil", "fay")
 COLOURS = dict(

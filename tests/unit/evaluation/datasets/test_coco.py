@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from evaluation.coco import read_coco
-from evaluation.labels import LabelError
+from facet.evaluation.datasets.coco import read_coco
+from facet.evaluation.datasets.labels import LabelError
 
 Content = dict[str, Any]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.detection_set import faces_of, guessed_format, guessed_task, objects_of, read_set
-from evaluation.labelled import LabelledSet, labelled
-from evaluation.labels import LabelError
+from facet.evaluation.datasets.detection_set import faces_of, guessed_format, guessed_task, objects_of, read_set
+from facet.evaluation.datasets.labelled import LabelledSet, labelled
+from facet.evaluation.datasets.labels import LabelError
 
 LABELS = Path("labels")
 BOX = (0.0, 0.0, 30.0, 30.0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.labels import LabelError
-from evaluation.pairs import Pairs, read_pairs
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.pairs import Pairs, read_pairs
 
 PICTURES = ("Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", "Bob/Bob_0001.jpg", "Bob/Bob_0003.jpg")
 ANN_1, ANN_2, BOB_1, BOB_3 = PICTURES

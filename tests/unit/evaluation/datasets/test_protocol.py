@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.labels import LabelError
-from evaluation.protocol import read_protocol
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.protocol import read_protocol
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.labels import LabelError
-from evaluation.protocol_folders import read_folders
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.protocol_folders import read_folders
 
 Tree = Callable[..., tuple[Path, Path]]
 

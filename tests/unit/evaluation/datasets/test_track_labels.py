@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.labels import LabelError
-from evaluation.track_labels import Span, of_enrolled, presences, read_track_labels, within_clip
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.track_labels import Span, of_enrolled, presences, read_track_labels, within_clip
 
-LABELS = Path(__file__).resolve().parents[2] / "evaluation" / "clips"
+LABELS = Path(__file__).resolve().parents[4] / "facet" / "evaluation" / "datasets" / "clips"
 
 
 def written(folder: Path, *lines: str) -> Path:

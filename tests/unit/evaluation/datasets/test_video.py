@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.labels import LabelError
-from evaluation.video import read_clip
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.video import read_clip
 
 RATE, COUNT = 10, 12
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.labels import LabelError
-from evaluation.wider import read_wider
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.wider import read_wider
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+SHARED = Path(__file__).resolve().parents[4].parent / "shared"
 OFFICIAL = SHARED / "data" / "wider" / "wider_face_val_bbx_gt.txt"
 
 NOTHING = "0 0 0 0 0 0 0 0 0 0"

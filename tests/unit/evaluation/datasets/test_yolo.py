@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.class_names import read_class_names
-from evaluation.labels import LabelError
-from evaluation.yolo import read_yolo
+from facet.evaluation.datasets.class_names import read_class_names
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.datasets.yolo import read_yolo
 
 NAMES = ("person", "dog")
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from evaluation import average_precision as ap
-from evaluation.detection import Detected
-from evaluation.figures import Identities, Weights
-from evaluation.labelled import LabelledPicture, labelled
+from facet.evaluation.datasets.labelled import LabelledPicture, labelled
+from facet.evaluation.detection import average_precision as ap
+from facet.evaluation.detection.matching import Detected
+from facet.evaluation.figures import Identities, Weights
 
 CLASSES = 3
 MOST = 100

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from evaluation.detection import Detected, Judged, judge
-from evaluation.detection_figures import BANDS, Resampled, outcome, sweep
-from evaluation.labelled import labelled
+from facet.evaluation.datasets.labelled import labelled
+from facet.evaluation.detection.figures import BANDS, Resampled, outcome, sweep
+from facet.evaluation.detection.matching import Detected, Judged, judge
 
 Box = tuple[float, float, float, float]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from evaluation.detection import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Detected, Judged, judge
-from evaluation.labelled import LabelledPicture, labelled
+from facet.evaluation.datasets.labelled import LabelledPicture, labelled
+from facet.evaluation.detection.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Detected, Judged, judge
 
 FACE = (0.0, 0.0, 40.0, 40.0)
 FAR = (500.0, 500.0, 540.0, 540.0)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.figures import Identities, bootstrapped
-from evaluation.identification import (
+from facet.evaluation.figures import Identities, bootstrapped
+from facet.evaluation.identification.figures import (
     LOWEST_SIMILARITY,
     Candidate,
     Outcomes,

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.document import plain
-from evaluation.identification import Candidate, Outcomes, Search, statistics
-from evaluation.identification_report import FPIRS, IdentificationReport
-from evaluation.identification_run import Enrolled, IdentificationRun
-from evaluation.protocol import Entry, Protocol, Role
+from facet.evaluation.datasets.protocol import Entry, Protocol, Role
+from facet.evaluation.identification.figures import Candidate, Outcomes, Search, statistics
+from facet.evaluation.identification.report import FPIRS, IdentificationReport
+from facet.evaluation.identification.run import Enrolled, IdentificationRun
+from facet.evaluation.report.document import plain
 
 THRESHOLD = float(np.float32(0.34))
 

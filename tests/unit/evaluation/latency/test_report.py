@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.latency import STAGES, Call, curves, latency_report, mean, percentile, stages_table
+from facet.evaluation.latency.report import STAGES, Call, curves, latency_report, mean, percentile, stages_table
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:

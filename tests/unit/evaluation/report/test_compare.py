@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.compare import Incomparable, compare
-from evaluation.document import Report, document
-from evaluation.figures import bootstrapped_together
-from evaluation.outcomes import resamplable
+from facet.evaluation.figures import bootstrapped_together
+from facet.evaluation.report.compare import Incomparable, compare
+from facet.evaluation.report.document import Report, document
+from facet.evaluation.report.outcomes import resamplable
 
 PEOPLE = 200
 

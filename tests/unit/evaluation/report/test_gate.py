@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from evaluation.calls import Stopped
-from evaluation.document import document, value_of
-from evaluation.figures import Figure, none
-from evaluation.gate import requirement
+from facet.evaluation.calls import Stopped
+from facet.evaluation.figures import Figure, none
+from facet.evaluation.report.document import document, value_of
+from facet.evaluation.report.gate import requirement
 
 DOCUMENT = document(
     "verification",

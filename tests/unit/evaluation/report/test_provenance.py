@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.labels import LabelError
-from evaluation.provenance import data_set, provenance
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.report.provenance import data_set, provenance
 from facet.v1.server_service_pb2 import GetServerInfoResponse, ModelInfo
 
 

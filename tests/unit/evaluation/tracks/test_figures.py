@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.track_labels import Span
-from evaluation.tracks import FalseName, JudgedClip, SeenFrame, SeenTrack, judge
-from evaluation.tracks_report import TracksReport
+from facet.evaluation.datasets.track_labels import Span
+from facet.evaluation.tracks.figures import FalseName, JudgedClip, SeenFrame, SeenTrack, judge
+from facet.evaluation.tracks.report import TracksReport
 
 LEFT, RIGHT = (0.0, 0.0, 50.0, 100.0), (50.0, 0.0, 100.0, 100.0)
 

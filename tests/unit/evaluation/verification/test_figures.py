@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_curve
 
-from evaluation.figures import Figure, Identities, bootstrapped_together, share
-from evaluation.pairs import Pairs
-from evaluation.verification import FARS, NO_FACE, Curve, Folds, Points, decided, measurable, thinned
-from evaluation.verification_report import verification_report
-from evaluation.verification_run import VerificationRun
+from facet.evaluation.datasets.pairs import Pairs
+from facet.evaluation.figures import Figure, Identities, bootstrapped_together, share
+from facet.evaluation.verification.figures import FARS, NO_FACE, Curve, Folds, Points, decided, measurable, thinned
+from facet.evaluation.verification.report import verification_report
+from facet.evaluation.verification.run import VerificationRun
 
 SEPARATION = 3.0
 """Between the means of genuine and impostor scores, both of standard deviation 1."""

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import genpareto, norm
 
-from gallery import tail
+from gallery.calibration import impostor_tail as tail
 
 COMPARED = 1871
 SPREAD = 0.07

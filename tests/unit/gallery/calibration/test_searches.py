@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery.calibrating import Closest, Evidence, nobody
-from gallery.calibration_records import CalibrationSource, CalibrationState, StaleReason
+from gallery.calibration.searches import Closest, Evidence, nobody
 from gallery.errors import EtagMismatch, GalleryNotFound, InvalidImport, StorageUnavailable, TooFewSearches
 from gallery.galleries import Galleries
-from gallery.manifest import from_json, to_json
-from gallery.memory_index import MemoryIndex
-from gallery.parquet_import import Reader
-from gallery.records import EmbeddedTemplates, Enrollment, Gallery
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import verify
+from gallery.index.memory_index import MemoryIndex
+from gallery.records.calibrations import CalibrationSource, CalibrationState, StaleReason
+from gallery.records.records import EmbeddedTemplates, Enrollment, Gallery
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import verify
+from gallery.transfer.manifest import from_json, to_json
+from gallery.transfer.parquet_import import Reader
 
 DIMENSION = 32
 PEOPLE = 300
@@ -112,7 +112,7 @@ def test_at_most_so_many_templates_are_searched_for_one_of_everybody_first(
 ) -> None:
     for number, embedding in enumerate(vectors(PEOPLE, 0)):
         enroll(galleries, "team", f"s{number:03}", near(embedding, number), "another")
-    monkeypatch.setattr("gallery.calibrating.MOST_TEMPLATES", PEOPLE + 10)
+    monkeypatch.setattr("gallery.calibration.searches.MOST_TEMPLATES", PEOPLE + 10)
     evidence = itself(galleries)
     assert len(evidence.closest) == PEOPLE + 10
     assert {each.subject_id for each in evidence.closest} == {f"s{number:03}" for number in range(PEOPLE)}
@@ -308,7 +308,7 @@ def test_enrolments_do_not_wait_for_the_searches(galleries: Galleries) -> None:
 def test_a_template_that_is_deleted_between_two_pages_does_not_end_the_search(
     galleries: Galleries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gallery.calibrating._READ_AT_ONCE", 100)
+    monkeypatch.setattr("gallery.calibration.searches._READ_AT_ONCE", 100)
     pages = 0
 
     def delete_once() -> None:

@@ -13,17 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from gallery import calibration_json
-from gallery.calibration import (
-    Searches,
-    at_size,
-    choose,
-    false_positive_rate,
-    searches_needed,
-    standing,
-)
-from gallery.calibration_json import InvalidCalibration
-from gallery.calibration_records import Calibration, CalibrationSource, CalibrationState, StaleReason
+from gallery.calibration import serialization as calibration_json
+from gallery.calibration.serialization import InvalidCalibration
+from gallery.calibration.thresholds import Searches, at_size, choose, false_positive_rate, searches_needed, standing
+from gallery.records.calibrations import Calibration, CalibrationSource, CalibrationState, StaleReason
 
 COMPARED = 1871
 SPREAD = 0.07

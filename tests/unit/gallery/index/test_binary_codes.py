@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gallery.sketch import hamming, most_agreeing, sketch
+from gallery.index.binary_codes import hamming, most_agreeing, sketch
 
 
 @pytest.mark.parametrize("dimension", [8, 20, 512])

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery import memory_index, retrieval
-from gallery.index import Ranked
-from gallery.memory_index import MemoryIndex
-from gallery.records import EmbeddedTemplates
-from gallery.retrieval import compare_all
+from gallery.index import candidate_search as retrieval
+from gallery.index import memory_index
+from gallery.index.base import Ranked
+from gallery.index.candidate_search import compare_all
+from gallery.index.memory_index import MemoryIndex
+from gallery.records.records import EmbeddedTemplates
 
 DIMENSION = 64
 SIMILARITY = 4e-4

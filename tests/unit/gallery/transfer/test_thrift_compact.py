@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gallery.thrift_compact import INTEGER_32, INTEGER_64, LIST, STRUCT, TEXT, Compact
+from gallery.transfer.thrift_compact import INTEGER_32, INTEGER_64, LIST, STRUCT, TEXT, Compact
 
 
 def test_a_struct_is_read_by_the_numbers_of_its_fields() -> None:

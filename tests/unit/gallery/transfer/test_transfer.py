@@ -20,10 +20,10 @@ import pytest
 
 from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
 from gallery.galleries import Galleries
-from gallery.manifest import MAX_BYTES
-from gallery.parquet_format import GROUP_LINES, MAX_CROP_BYTES, MAX_GROUP_LINES, PNG_SIGNATURE, schema
-from gallery.records import Gallery, StoredFace, Subject, Template
-from gallery.sqlite_store import SqliteStore
+from gallery.records.records import Gallery, StoredFace, Subject, Template
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.transfer.manifest import MAX_BYTES
+from gallery.transfer.parquet_format import GROUP_LINES, MAX_CROP_BYTES, MAX_GROUP_LINES, PNG_SIGNATURE, schema
 
 if TYPE_CHECKING:
     from tests.conftest import Exported

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.latencies import RELATIVE_ERROR, Latencies
+from facet.server.observability.latencies import RELATIVE_ERROR, Latencies
 
 DURATIONS = st.lists(st.floats(1e-6, 3600.0), min_size=1, max_size=300)
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from facet.server.observability.gauges import MOST_GALLERIES, GallerySizes, Gauges
+from facet.server.observability.metrics_port import MetricsPort
+from facet.server.scheduling.workers import Workers
 from gallery.galleries import Galleries
-from gallery.records import Enrollment
-from gallery.sqlite_store import SqliteStore
-from service.gauges import MOST_GALLERIES, GallerySizes, Gauges
-from service.metrics_port import MetricsPort
-from service.workers import Workers
+from gallery.records.records import Enrollment
+from gallery.stores.sqlite.store import SqliteStore
 
 SECONDS = 30.0
 

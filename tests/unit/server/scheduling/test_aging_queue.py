@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.waiting import WaitingLine
+from facet.server.scheduling.aging_queue import WaitingLine
 
 SECONDS = st.integers(0, 20).map(float)
 

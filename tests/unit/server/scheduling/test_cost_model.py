@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.costs import Cost, Costs, total
+from facet.server.scheduling.cost_model import Cost, Costs, total
 
 
 class Clock:

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from facet import picture
-from facet.requests import enroll_request
+from facet.client.requests import enroll_request
+from facet.server.config import EnrollmentConfig
+from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.services.galleries import GalleryServicer
+from facet.server.services.recognition import RecognitionServicer
+from facet.server.streaming.batches import Batches
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from recognizer.quality import QualityLimits
-from service.batches import Batches
-from service.config import EnrollmentConfig
-from service.galleries import GalleryServicer
-from service.recognition import RecognitionServicer
-from service.workers import Priority, Work, Workers
 
 NONE = cast("Any", None)
 IMAGE = picture(b"not looked at before its turn")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from service.workers import DeadlineTooShort, Priority, QueueFull, RequestExpired, Work, Workers
+from facet.server.scheduling.workers import DeadlineTooShort, Priority, QueueFull, RequestExpired, Work, Workers
 
 PATIENCE = 30.0
 """Seconds after which what should have happened has not."""

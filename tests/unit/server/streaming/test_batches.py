@@ -9,9 +9,9 @@ from contextlib import aclosing
 import pytest
 from google.rpc.code_pb2 import INTERNAL, INVALID_ARGUMENT, OK
 
-from service.batches import Batches, outcome
-from service.errors import ShuttingDown, TransferStalled
-from service.validate import InvalidField
+from facet.server.streaming.batches import Batches, outcome
+from facet.server.wire.errors import ShuttingDown, TransferStalled
+from facet.server.wire.validate import InvalidField
 
 PATIENCE = 60.0
 

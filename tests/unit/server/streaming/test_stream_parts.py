@@ -15,16 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facet import stream_frame
+from facet.server.observability import telemetry
+from facet.server.observability.metrics import Metrics
+from facet.server.observability.telemetry import Telemetry
+from facet.server.scheduling.workers import Work, Workers
+from facet.server.streaming.clock import StreamClock
+from facet.server.streaming.latest_frame import Frame, Slot
+from facet.server.streaming.threshold import stream_threshold
+from facet.server.wire import validate
+from facet.server.wire.validate import InvalidField
 from facet.v1 import recognition_service_pb2 as pb
-from gallery.records import Gallery
-from service import telemetry, validate
-from service.metrics import Metrics
-from service.stream_clock import StreamClock
-from service.stream_slot import Frame, Slot
-from service.stream_threshold import stream_threshold
-from service.telemetry import Telemetry
-from service.validate import InvalidField
-from service.workers import Work, Workers
+from gallery.records.records import Gallery
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 GALLERY = Gallery("g", "", float(np.float32(0.34)), 1, "c", 0, 0, NOW, NOW, "e")

@@ -9,11 +9,11 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from facet.runtime.pictures import InvalidPicture
+from facet.server.wire.errors import DOMAIN, Blamed, blaming, internal, to_status
 from gallery import errors as gallery_errors
-from runtime.pictures import InvalidPicture
-from service.errors import DOMAIN, Blamed, blaming, internal, to_status
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 REASON = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b|\bUNAUTHENTICATED\b|\bINTERNAL\b")
 
 
@@ -31,7 +31,9 @@ def documented() -> set[str]:
 
 def produced() -> set[str]:
     """The reasons that the service gives."""
-    source = "".join((ROOT / "service" / name).read_text("utf-8") for name in ("errors.py", "enrollment.py"))
+    source = "".join(
+        (ROOT / name).read_text("utf-8") for name in ("facet/server/wire/errors.py", "recognizer/fitness.py")
+    )
     table = re.findall(r"_Failure\(\s*[\w.]+,\s*\"([A-Z_]+)\"", source)
     unfit = re.findall(r"Unfit\(\s*\"([A-Z_]+)\"", source)
     return {*table, *unfit}

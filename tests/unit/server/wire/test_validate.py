@@ -9,9 +9,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facet.server.wire import validate
+from facet.server.wire.validate import InvalidField
 from gallery import names
-from service import validate
-from service.validate import InvalidField
 
 
 @given(st.text(max_size=200))

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from gallery.errors import SchemaTooNew, StorageBusy, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records import Decision, Enrollment
-from gallery.sqlite_copies import backup, compact, restore
-from gallery.sqlite_files import PAGE_SIZE
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import verify
+from gallery.records.records import Decision, Enrollment
+from gallery.stores.sqlite.copies import backup, compact, restore
+from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 64
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[5]
 
 
 def vector(number: int) -> NDArray[np.float32]:

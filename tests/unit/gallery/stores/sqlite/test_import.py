@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from gallery.errors import GalleryExists, GalleryNotFound, StorageUnavailable
-from gallery.records import Gallery, StoredFace, Subject, Template
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import verify
+from gallery.records.records import Gallery, StoredFace, Subject, Template
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 16
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)

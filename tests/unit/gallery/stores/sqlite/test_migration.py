@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from gallery.galleries import Galleries
-from gallery.records import Enrollment
-from gallery.sqlite_schema import APPLICATION_ID, MIGRATIONS
-from gallery.sqlite_store import SqliteStore
-from gallery.sqlite_verify import verify
+from gallery.records.records import Enrollment
+from gallery.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 32
 SECOND = 1_000_000
@@ -122,7 +122,7 @@ def test_a_migration_that_is_cut_off_leaves_version_1_as_it_was(
     version_1(path)
     broken = (MIGRATIONS[0], (*MIGRATIONS[1][:statement], "this is no SQL"), *MIGRATIONS[2:])
     with monkeypatch.context() as patched:
-        patched.setattr("gallery.sqlite_schema.MIGRATIONS", broken)
+        patched.setattr("gallery.stores.sqlite.schema.MIGRATIONS", broken)
         with pytest.raises(Exception, match="syntax error"):
             SqliteStore(path)
     found = verify(path)

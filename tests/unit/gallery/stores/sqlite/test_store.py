@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery import sqlite_removal
 from gallery.errors import GalleryNotFound, SchemaTooNew, StorageBusy, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records import Enrollment, Gallery, StoredFace, Subject, Template
-from gallery.sqlite_files import PAGE_SIZE
-from gallery.sqlite_removal import remove
-from gallery.sqlite_rows import gallery_key_of
-from gallery.sqlite_store import SqliteStore
+from gallery.records.records import Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.stores.sqlite import removal as sqlite_removal
+from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.removal import remove
+from gallery.stores.sqlite.rows import gallery_key_of
+from gallery.stores.sqlite.store import SqliteStore
 
 DIMENSION = 512
 

@@ -1,0 +1,1 @@
+"""A program that identifies everybody in many pictures."""

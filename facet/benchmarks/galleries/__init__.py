@@ -1,0 +1,1 @@
+"""Benchmarks of galleries, indexes, calibration and ranking."""

@@ -1,0 +1,1 @@
+"""A program that sends frames of a camera and shows who is there."""

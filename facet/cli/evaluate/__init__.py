@@ -1,0 +1,1 @@
+"""Commands that evaluate a server on labelled sets."""

@@ -1,0 +1,1 @@
+"""The client: what a program imports to talk to a Facet server."""

@@ -1,0 +1,1 @@
+"""Latency as a client sees it."""

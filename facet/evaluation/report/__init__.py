@@ -1,0 +1,1 @@
+"""Documents, pages, plots and comparisons of evaluations."""

@@ -1,0 +1,1 @@
+"""Metrics, latencies, traces: how the server does."""

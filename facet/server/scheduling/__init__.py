@@ -1,0 +1,1 @@
+"""Which request runs when, on which thread, and which is refused."""

@@ -1,0 +1,1 @@
+"""The gRPC services: what each RPC does."""

@@ -1,0 +1,1 @@
+"""Streams both ways: batches of pictures, and the frames of a camera."""

@@ -1,0 +1,1 @@
+"""Between the wire and the rooms below: messages, validation, statuses."""

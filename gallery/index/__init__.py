@@ -1,0 +1,1 @@
+"""What is searched: segments in memory, binary codes, candidate search."""

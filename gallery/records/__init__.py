@@ -1,0 +1,1 @@
+"""What is kept: galleries, subjects, templates, calibrations."""

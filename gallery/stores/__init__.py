@@ -1,0 +1,1 @@
+"""Where galleries are kept: the contract, and one folder a store."""

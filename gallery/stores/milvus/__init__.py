@@ -1,0 +1,1 @@
+"""Galleries in a Milvus that several servers share."""
