@@ -473,7 +473,7 @@ class Galleries:
         return similarity
 
     def export_gallery(self, gallery_id: str) -> Iterator[Piece]:
-        """Export a gallery, of whatever contract, as a file in pieces; see :func:`gallery.transfer.transfer.pieces_of`."""
+        """Export a gallery, of whatever contract, as a file in pieces; see :func:`pieces_of`."""
         # Arrow costs a quarter of a second and 50 MB, which servers that never export or import save.
         from gallery.transfer import transfer
 

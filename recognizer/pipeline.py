@@ -21,7 +21,8 @@ from facet.runtime.session import Precision, Session
 from facet.runtime.sessions import open_session
 from facet.server.config import NONE, Config, DetectionConfig, ModelsConfig
 from facet.server.scheduling.workers import Work
-from recognizer.alignment import CROP_SIZE, align
+from recognizer.alignment import CROP_SIZE
+from recognizer.alignment import align as align_crop
 from recognizer.embedding import BATCHES, Embedder
 from recognizer.faces import Faces
 from recognizer.finder import FaceFinder, FinderSettings
@@ -77,7 +78,7 @@ class LoadedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Analysis:
     """What was found in a picture.
 
     Attributes:
@@ -94,12 +95,12 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class AlignedFace:
     """One face, ready to be recognised.
 
     Attributes:
         faces: the face, as a list of one.
-        person: the index in the scene's objects of the person it belongs to, or -1.
+        person: the index in the analysis's objects of the person it belongs to, or -1.
         quality: how fit it is.
         crop: aligned, BGR ``(112, 112, 3)``.
     """
@@ -114,7 +115,7 @@ class Portrait:
         return cv2.imencode(".png", self.crop)[1].tobytes()
 
 
-class Engine:
+class FacePipeline:
     """All models of a server. Safe to use from several threads.
 
     Attributes:
@@ -184,9 +185,9 @@ class Engine:
         work.check()
         return objects
 
-    def look(
+    def analyze(
         self, source: Source, work: Work, *, face_min_score: float | None = None, objects_wanted: bool = False
-    ) -> Scene:
+    ) -> Analysis:
         """Find the objects and the faces of a picture.
 
         Args:
@@ -198,17 +199,17 @@ class Engine:
                 ones in small pictures may be missed (``detection.person_max_enlargement``).
         """
         picture = self.decode(source, work)
-        return self.find(picture, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
+        return self.analyze_picture(picture, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
 
-    def find(
+    def analyze_picture(
         self,
         picture: NDArray[np.uint8],
         work: Work,
         *,
         face_min_score: float | None = None,
         objects_wanted: bool = False,
-    ) -> Scene:
-        """Find the objects and the faces of a decoded picture; see :meth:`look`."""
+    ) -> Analysis:
+        """Find the objects and the faces of a decoded picture; see :meth:`analyze`."""
         least = self.face_min_score if face_min_score is None else face_min_score
         found = _NO_OBJECTS
         if self._objects:
@@ -229,7 +230,7 @@ class Engine:
             owners = faces_of_persons(faces, objects.boxes[is_person])
         persons = np.where(owners >= 0, np.append(is_person, -1)[owners], -1)
         work.check()
-        return Scene(picture, objects, faces, persons)
+        return Analysis(picture, objects, faces, persons)
 
     def persons(self, objects: Detections) -> NDArray[np.intp]:
         """Which of the objects are persons: their indices."""
@@ -245,27 +246,27 @@ class Engine:
                 self._finder.find(picture, _NO_OBJECTS.boxes)
         self._embedder.embed([np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)] * sum(BATCHES))
 
-    def portraits(self, scene: Scene, chosen: Callable[[Faces], int] | None, work: Work) -> list[Portrait]:
-        """Align and measure the faces of a scene, or the one that ``chosen`` points at."""
-        indices = range(len(scene.faces)) if chosen is None else [chosen(scene.faces)]
+    def align(self, analysis: Analysis, chosen: Callable[[Faces], int] | None, work: Work) -> list[AlignedFace]:
+        """Align and measure the faces of a analysis, or the one that ``chosen`` points at."""
+        indices = range(len(analysis.faces)) if chosen is None else [chosen(analysis.faces)]
         found = []
         with work.stopwatch.stage("align"):
             for index in indices:
-                faces = scene.faces.take([index])
-                crop = align(scene.picture, faces.landmarks[0])
+                faces = analysis.faces.take([index])
+                crop = align_crop(analysis.picture, faces.landmarks[0])
                 quality = measure(faces.boxes[0], faces.landmarks[0], crop)
-                found.append(Portrait(faces, int(scene.persons[index]), quality, crop))
+                found.append(AlignedFace(faces, int(analysis.persons[index]), quality, crop))
         return found
 
-    def embed(self, portraits: list[Portrait], work: Work, *, as_template: bool = False) -> NDArray[np.float32]:
+    def embed(self, aligned_faces: list[AlignedFace], work: Work, *, as_template: bool = False) -> NDArray[np.float32]:
         """Embed faces: float32 ``(n, dimension)``, L2-normalised.
 
         Args:
-            portraits: the faces.
+            aligned_faces: the faces.
             work: the request.
             as_template: embed for being compared with often, twice as slow and surer.
         """
-        return self.embed_crops([portrait.crop for portrait in portraits], work, as_template=as_template)
+        return self.embed_crops([aligned.crop for aligned in aligned_faces], work, as_template=as_template)
 
     def embed_crops(
         self, crops: Sequence[NDArray[np.uint8]], work: Work, *, as_template: bool = False

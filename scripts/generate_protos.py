@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
+from facet.terminal import console
+from facet.terminal.console import AsJson
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"

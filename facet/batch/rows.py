@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from facet import FacetError
-from facet.cli.shared.rendering import as_dict
+from facet.terminal.rendering import as_dict
 from facet.v1.recognition_service_pb2 import IdentifyResponse
 
 Row = dict[str, Any]

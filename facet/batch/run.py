@@ -13,11 +13,10 @@ from facet import Client, FacetError
 from facet.batch.output import Output
 from facet.batch.rows import Row, Tally, answered, failed, printable
 from facet.batch.sources import Remaining
-from facet.cli.identify import OF_EVERY_PICTURE
-from facet.cli.shared import console
-from facet.cli.shared.interruption import Interruption
-from facet.cli.shared.retry import FINAL, pauses
 from facet.client.batches import Answer
+from facet.client.retry import FINAL, GALLERY_UNUSABLE, pauses
+from facet.terminal import console
+from facet.terminal.interruption import Interruption
 
 _PASSING = frozenset({grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE})
 """What a picture fails with where another time it may not; so does what comes with when to try again."""
@@ -97,6 +96,6 @@ def _row(name: str, answer: Answer, query: Row) -> Row:
     """The row of an answer; raises the answer where it says nothing of the picture."""
     if not isinstance(answer, FacetError):
         return answered(name, query, answer)
-    if answer.code in _PASSING or answer.retry_after is not None or answer.reason in OF_EVERY_PICTURE:
+    if answer.code in _PASSING or answer.retry_after is not None or answer.reason in GALLERY_UNUSABLE:
         raise answer
     return failed(name, query, answer)

@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 
 from facet.batch.rows import printable
-from facet.cli.shared import console
-from facet.cli.shared.pictures import PICTURE_SUFFIXES
+from facet.terminal import console
+from facet.terminal.picture_files import PICTURE_SUFFIXES
 
 
 def find(sources: Iterable[Path], lists: Iterable[Path]) -> dict[str, str]:

@@ -15,15 +15,15 @@ from rich.table import Table
 
 from detector.yolo import Detections, YoloDetector
 from facet.benchmarks.serving.pictures import samples, thinned
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
-from facet.cli.shared.pictures import find_pictures
 from facet.evaluation.detection.matching import iou_matrix
 from facet.runtime.lanes import Lanes, usable_cores
 from facet.runtime.models import ModelError, ModelFile, find_model
 from facet.runtime.pictures import PictureError, decode
 from facet.runtime.session import OnnxSession, Precision, Session
 from facet.runtime.sessions import open_session
+from facet.terminal import console
+from facet.terminal.console import AsJson
+from facet.terminal.picture_files import find_pictures
 from recognizer.alignment import align
 from recognizer.embedding import Embedder
 from recognizer.finder import FaceFinder

@@ -23,10 +23,10 @@ from facet.benchmarks.roofline.roofline import roof
 from facet.benchmarks.serving.in_process import GALLERY, SUBJECT, LocalIdentify, defaults, in_process
 from facet.benchmarks.serving.serving import serving
 from facet.benchmarks.streams.stream import stream
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
 from facet.cli.shared.local_server import local_server
 from facet.runtime.models import ModelError, packaged_path
+from facet.terminal import console
+from facet.terminal.console import AsJson
 
 R = TypeVar("R")
 
@@ -100,11 +100,11 @@ def wire(
             tempfile.TemporaryDirectory(prefix="facet-") as folder,
             local_server() as address,
             Client(address) as client,
-            in_process(defaults(Path(folder) / "facet.sqlite3"), portrait) as engine,
+            in_process(defaults(Path(folder) / "facet.sqlite3"), portrait) as pipeline,
         ):
             client.create_gallery(GALLERY)
             client.enroll(GALLERY, SUBJECT, portrait)
-            measured = _measure(client, engine, picture, rounds)
+            measured = _measure(client, pipeline, picture, rounds)
     except (ModelError, FacetError, OSError) as error:
         console.fail(str(error))
     if as_json:
@@ -115,7 +115,7 @@ def wire(
 
 def _measure(client: Client, local: LocalIdentify, picture: Path, rounds: int) -> Wire:
     data = picture.read_bytes()
-    engine, over_grpc, server, outside, after_pause = [], [], [], [], []
+    pipeline, over_grpc, server, outside, after_pause = [], [], [], [], []
     faces = 0
     with console.progress("Identifying", rounds) as bar:
         for _ in range(rounds):
@@ -123,16 +123,16 @@ def _measure(client: Client, local: LocalIdentify, picture: Path, rounds: int) -
             engine_again, _ = _milliseconds(lambda: local(data))
             grpc_first, _ = _milliseconds(lambda: client.identify(GALLERY, data))
             grpc_again, answer = _milliseconds(lambda: client.identify(GALLERY, data))
-            engine.append(engine_again)
+            pipeline.append(engine_again)
             over_grpc.append(grpc_again)
             server.append(answer.timings.total_ms)
             outside.append(grpc_again - answer.timings.total_ms)
             after_pause.append(grpc_first - engine_first)
             faces = len(answer.faces)
             bar.advance(bar.task_ids[0])
-    overhead = [call - work for call, work in zip(over_grpc, engine, strict=True)]
+    overhead = [call - work for call, work in zip(over_grpc, pipeline, strict=True)]
     return Wire(
-        engine_ms=_median(engine),
+        engine_ms=_median(pipeline),
         grpc_ms=_median(over_grpc),
         wire_overhead_ms=_median(overhead),
         server_total_ms=_median(server),

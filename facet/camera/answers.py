@@ -10,8 +10,8 @@ from facet import from_status
 from facet.camera.output import Outputs, event_line, event_row
 from facet.camera.source import Frame
 from facet.camera.stream_statistics import Tally
-from facet.cli.shared import console
-from facet.cli.shared.drawing import draw_tracks
+from facet.terminal import console
+from facet.terminal.drawing import draw_tracks
 from facet.v1 import recognition_service_pb2 as pb
 
 _REFRESH_SECONDS = 0.25

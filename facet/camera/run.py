@@ -8,8 +8,8 @@ from collections.abc import Callable
 from facet import Client, FacetError
 from facet.camera.frame_sender import Outbox
 from facet.camera.source import Frame
-from facet.cli.shared.interruption import Interruption
-from facet.cli.shared.retry import FINAL, pauses
+from facet.client.retry import FINAL, pauses
+from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 
 _STALLED = "TRANSFER_STALLED"

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.cli.shared.retry import pauses
+from facet.client.retry import pauses
 
 # FFmpeg writes addresses with their passwords, and one line for each damaged picture, unless it is told not to.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -18,8 +18,9 @@ from facet.batch.rows import DECISIONS, Row, Tally
 from facet.batch.run import Batch, run
 from facet.batch.sources import Remaining
 from facet.cli.people.enroll import WORDS
-from facet.cli.shared import choices, console
-from facet.cli.shared.interruption import Interruption
+from facet.cli.shared import choices
+from facet.terminal import console
+from facet.terminal.interruption import Interruption
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)

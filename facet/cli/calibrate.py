@@ -11,10 +11,11 @@ import typer
 from rich.table import Table
 
 from facet import Client
-from facet.cli.shared import choices, console, strangers
+from facet.cli.shared import choices, strangers
 from facet.cli.shared.local_server import interrupted_by_sigterm
-from facet.cli.shared.pictures import Unsendable, most_bytes
-from facet.cli.shared.rendering import as_dict, interval, percent
+from facet.terminal import console
+from facet.terminal.picture_files import Unsendable, most_bytes
+from facet.terminal.rendering import as_dict, interval, percent
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.calibration.thresholds import MOST_PASSED, OUTGROWN, at_size
 

@@ -18,8 +18,8 @@ from facet.camera.frame_sender import Outbox
 from facet.camera.output import OutputError, opened
 from facet.camera.run import run
 from facet.camera.source import Reader, Source, SourceError, Wanted
-from facet.cli.shared import console
-from facet.cli.shared.interruption import Interruption
+from facet.terminal import console
+from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
 

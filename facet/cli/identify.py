@@ -10,19 +10,19 @@ import grpc
 import typer
 
 from facet import Client, FacetError
-from facet.cli.shared import choices, console
-from facet.cli.shared.drawing import draw_faces
-from facet.cli.shared.pictures import Unsendable, find_pictures, most_bytes, read
-from facet.cli.shared.rendering import as_dict, faces_table
+from facet.cli.shared import choices
 from facet.client.requests import identify_request
+from facet.client.retry import GALLERY_UNUSABLE
 from facet.evaluation.calls import patiently_blocking, reason_of
 from facet.runtime.pictures import decode
+from facet.terminal import console
+from facet.terminal.drawing import draw_faces
+from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, read
+from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
 
-OF_EVERY_PICTURE = frozenset({"GALLERY_NOT_FOUND", "CONTRACT_MISMATCH"})
-"""Reasons after which no other picture can be answered either."""
 SERVER_GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED})
-"""The same of status codes."""
+"""Status codes after which no other picture can be answered either."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -78,7 +78,7 @@ def main(
                 failures += 1
                 _say_failed(path, error.reason, error.message, as_json=as_json)
             except FacetError as error:
-                if error.code in SERVER_GONE or error.reason in OF_EVERY_PICTURE:
+                if error.code in SERVER_GONE or error.reason in GALLERY_UNUSABLE:
                     raise
                 failures += 1
                 _say_failed(path, reason_of(error), error.message, as_json=as_json)

@@ -60,7 +60,7 @@ async def _serve(config: Config, *, as_json: bool) -> int:
 
 def _announce(config: Config, server: Server, address: str, *, as_json: bool) -> None:
     """Say what is running, on standard output; a program reads the first line of --json."""
-    engine = server.engine
+    pipeline = server.pipeline
     models = [
         {
             "role": model.role,
@@ -71,11 +71,11 @@ def _announce(config: Config, server: Server, address: str, *, as_json: bool) ->
             "license": model.file.license,
             "source": model.file.source,
         }
-        for model in engine.models
+        for model in pipeline.models
     ]
     if as_json:
         said = {"address": address, "metrics_address": server.metrics_address, "version": version()}
-        more = {"contract": engine.contract, "models": models, "configuration": dump(config)}
+        more = {"contract": pipeline.contract, "models": models, "configuration": dump(config)}
         print(json.dumps(said | more), flush=True)
         return
     console = Console()

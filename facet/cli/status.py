@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facet import Client, FacetError, Unavailable
-from facet.cli.shared import console
+from facet.terminal import console
 from facet.v1 import server_service_pb2 as pb
 
 SERVING = "SERVING"

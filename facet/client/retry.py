@@ -17,6 +17,8 @@ FINAL = frozenset(
     }
 )
 """What a stream ends with where another one would end the same."""
+GALLERY_UNUSABLE = frozenset({"GALLERY_NOT_FOUND", "CONTRACT_MISMATCH"})
+"""Reasons after which no other picture can be answered in this gallery either."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 
 

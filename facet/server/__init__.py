@@ -1,1 +1,1 @@
-"""The gRPC server: configuration, the engine behind it, servicers, and what stands between them and a call."""
+"""The gRPC server: configuration, the pipeline behind it, servicers, and what stands between them and a call."""

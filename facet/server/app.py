@@ -31,7 +31,7 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
-from recognizer.pipeline import Engine
+from recognizer.pipeline import FacePipeline
 
 _log = structlog.get_logger("facet.server")
 
@@ -59,16 +59,16 @@ class Server:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self.engine = Engine(config)
+        self.pipeline = FacePipeline(config)
         self._galleries = Galleries(
             open_store(config.gallery),
-            contract=self.engine.contract,
-            dimension=self.engine.dimension,
+            contract=self.pipeline.contract,
+            dimension=self.pipeline.dimension,
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
         )
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
-        self._telemetry = Telemetry(self.engine.models, self._tracing)
+        self._telemetry = Telemetry(self.pipeline.models, self._tracing)
         self._calls = CallInterceptor(
             config.server.token, config.server.stall_seconds, self._telemetry, config.metrics.slow_ms / 1e3
         )
@@ -108,7 +108,7 @@ class Server:
         # Twice as many as there are workers, so that the next item is there when a worker is free.
         self._batches = Batches(places=2 * self._workers.threads, stall_seconds=config.stall_seconds)
         self._streams = Streams(
-            self.engine,
+            self.pipeline,
             self._workers,
             self._galleries,
             stall_seconds=config.stall_seconds,
@@ -156,10 +156,10 @@ class Server:
         _log.info("metrics", address=self._metrics.address)
 
     def _add_services(self, server: grpc.aio.Server, workers: Workers, batches: Batches, streams: Streams) -> None:
-        config, engine, galleries = self._config, self.engine, self._galleries
+        config, pipeline, galleries = self._config, self.pipeline, self._galleries
         limits, at_once = config.identification.limits(), config.gallery.max_transfers
         recognition = RecognitionServicer(
-            engine, workers, galleries, batches, streams, limits, config.verification.threshold
+            pipeline, workers, galleries, batches, streams, limits, config.verification.threshold
         )
         add_RecognitionServiceServicer_to_server(recognition, server)
         transfers = Transfers(
@@ -168,13 +168,13 @@ class Server:
             max_import_bytes=config.gallery.max_import_bytes,
             at_once=at_once,
         )
-        calibrations = Calibrations(engine, workers, galleries, limits, at_once=at_once)
+        calibrations = Calibrations(pipeline, workers, galleries, limits, at_once=at_once)
         threshold = config.gallery.default_threshold
         gallery = GalleryServicer(
-            engine, workers, galleries, transfers, calibrations, batches, config.enrollment, threshold
+            pipeline, workers, galleries, transfers, calibrations, batches, config.enrollment, threshold
         )
         add_GalleryServiceServicer_to_server(gallery, server)
-        add_ServerServiceServicer_to_server(ServerServicer(config, engine, workers, self._telemetry), server)
+        add_ServerServiceServicer_to_server(ServerServicer(config, pipeline, workers, self._telemetry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facet import Client
-from facet.cli.shared import console
+from facet.terminal import console
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})

@@ -98,7 +98,7 @@ def compare_nearest(
     """Compare probes with those templates whose sketches are near.
 
     The nearest few are rescored, then those within the distance at which a template as similar as the best one so far
-    would be (see :func:`gallery.index.binary_codes.reach`), as far as :data:`NEAREST_SHARE` goes; where these are more than
+    would be (see :func:`reach`), as far as :data:`NEAREST_SHARE` goes; where these are more than
     :data:`_MOST`, the ones whose sketches agree best with the probe's own values, which tell more than its sketch. So
     the best subject is missed with a probability of about one in a thousand where a probe is well above what
     strangers reach, and more often where it is not: docs/performance.md has figures. The runners-up are the best of

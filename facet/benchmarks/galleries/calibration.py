@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from facet.benchmarks.galleries.templates import SEED, Faces, embed
-from facet.cli.shared import console
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.figures import wilson
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
+from facet.terminal import console
 from gallery.calibration.searches import closest
 from gallery.calibration.thresholds import Chosen, Searches, choose, searches_needed
 from gallery.index.memory_index import MemoryIndex

@@ -29,12 +29,12 @@ from facet.benchmarks.galleries.people import (
     percentile,
 )
 from facet.benchmarks.galleries.templates import SEED, Faces, embed, planted
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.server.config import GalleryConfig
+from facet.terminal import console
+from facet.terminal.console import AsJson
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
 from gallery.stores.sqlite.store import SqliteStore

@@ -11,7 +11,7 @@ import numpy as np
 import uuid_utils
 from numpy.typing import NDArray
 
-from facet.cli.shared import console
+from facet.terminal import console
 from gallery.records.records import Box, Enrollment, Gallery, StoredFace, Subject, Template
 from gallery.stores.base import Store
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from facet.benchmarks.galleries.templates import SEED, EmbeddedFace, embedded
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import read_protocol
 from facet.evaluation.figures import CONFIDENCE, Identities, Weights
@@ -23,7 +21,9 @@ from facet.evaluation.identification.figures import AtFpir
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.server.config import Config, ModelsConfig
-from recognizer.pipeline import Engine
+from facet.terminal import console
+from facet.terminal.console import AsJson
+from recognizer.pipeline import FacePipeline
 
 FPIR = 0.01
 LEAST_NONMATED = round(2 / FPIR)
@@ -284,9 +284,9 @@ def _value(fnir: Callable[[Weights], float | None], weights: Weights) -> float:
 
 def _embed(protocol: Path, images: Path) -> Set:
     entries = read_protocol(protocol, images)
-    engine = Engine(Config.model_construct(models=ModelsConfig(objects="none")))
-    gallery = list(embedded(engine, entries.gallery, as_template=True))
-    probes = list(embedded(engine, entries.probes, as_template=False))
+    pipeline = FacePipeline(Config.model_construct(models=ModelsConfig(objects="none")))
+    gallery = list(embedded(pipeline, entries.gallery, as_template=True))
+    probes = list(embedded(pipeline, entries.probes, as_template=False))
     return similarities(gallery, probes)
 
 

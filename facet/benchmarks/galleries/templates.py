@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.cli.shared import console
 from facet.evaluation.datasets.protocol import Entry, read_protocol
 from facet.runtime.lanes import usable_cores
 from facet.server.config import Config, ModelsConfig
 from facet.server.scheduling.workers import Work
+from facet.terminal import console
 from recognizer import choice
 from recognizer.choice import FaceChoiceError
-from recognizer.pipeline import Encoded, Engine
+from recognizer.pipeline import Encoded, FacePipeline
 
 SEED = 0
 _DRAWN_AT_ONCE = 65_536
@@ -65,11 +65,11 @@ def embed(protocol: Path, images: Path) -> Faces:
         PictureError: a picture cannot be read.
     """
     entries = read_protocol(protocol, images)
-    engine = Engine(Config.model_construct(models=ModelsConfig(objects="none")))
+    pipeline = FacePipeline(Config.model_construct(models=ModelsConfig(objects="none")))
     gallery = list({entry.subject: entry for entry in entries.gallery}.values())
-    templates = list(embedded(engine, gallery, as_template=True))
+    templates = list(embedded(pipeline, gallery, as_template=True))
     known = {face.entry.subject: place for place, face in enumerate(templates)}
-    probes = list(embedded(engine, entries.probes, as_template=False))
+    probes = list(embedded(pipeline, entries.probes, as_template=False))
     mated = [face for face in probes if face.entry.role == "mated" and face.entry.subject in known]
     return Faces(
         templates=np.stack([face.embedding for face in templates]),
@@ -79,13 +79,13 @@ def embed(protocol: Path, images: Path) -> Faces:
     )
 
 
-def embedded(engine: Engine, entries: Sequence[Entry], *, as_template: bool) -> Iterator[EmbeddedFace]:
+def embedded(pipeline: FacePipeline, entries: Sequence[Entry], *, as_template: bool) -> Iterator[EmbeddedFace]:
     """Embed the central faces of pictures, in their order; those without a face are left out.
 
     Raises:
         PictureError: a picture cannot be read.
     """
-    one = partial(_central_face, engine, as_template=as_template)
+    one = partial(_central_face, pipeline, as_template=as_template)
     with (
         ThreadPoolExecutor(usable_cores()) as pool,
         console.progress("Embedding templates" if as_template else "Embedding probes", len(entries)) as bar,
@@ -113,12 +113,12 @@ def planted(faces: Faces, count: int) -> NDArray[np.float32]:
     return gallery
 
 
-def _central_face(engine: Engine, entry: Entry, *, as_template: bool) -> EmbeddedFace | None:
+def _central_face(pipeline: FacePipeline, entry: Entry, *, as_template: bool) -> EmbeddedFace | None:
     work = Work()
-    scene = engine.look(Encoded(entry.path.read_bytes()), work)
+    scene = pipeline.analyze(Encoded(entry.path.read_bytes()), work)
     try:
-        portraits = engine.portraits(scene, lambda faces: choice.central(faces, scene.picture.shape), work)
+        portraits = pipeline.align(scene, lambda faces: choice.central(faces, scene.picture.shape), work)
     except FaceChoiceError:
         return None
-    (embedding,) = engine.embed(portraits, work, as_template=as_template)
+    (embedding,) = pipeline.embed(portraits, work, as_template=as_template)
     return EmbeddedFace(entry, embedding, portraits[0].quality.value)

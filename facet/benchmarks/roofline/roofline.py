@@ -15,14 +15,14 @@ from rich.table import Table
 from detector import yolo
 from facet.benchmarks.roofline.flops import Arithmetic, Shape, count
 from facet.benchmarks.roofline.machine import BF16, FP32, Roof, measure, median_ms, per_second
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
 from facet.evaluation.report.provenance import processor
 from facet.runtime.lanes import Lanes, usable_cores
 from facet.runtime.models import ModelError, find_model
 from facet.runtime.session import Normalization, Session
 from facet.runtime.sessions import open_session
 from facet.server.config import ModelsConfig
+from facet.terminal import console
+from facet.terminal.console import AsJson
 from recognizer import alignment, embedding, scrfd
 
 _ARCFACE = Normalization(mean=127.5, scale=127.5)

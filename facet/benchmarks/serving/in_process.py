@@ -14,7 +14,7 @@ from facet.v1.recognition_service_pb2 import IdentifyResponse
 from gallery.galleries import Galleries
 from gallery.records.records import Enrollment
 from gallery.stores.sqlite.store import SqliteStore
-from recognizer.pipeline import Encoded, Engine
+from recognizer.pipeline import Encoded, FacePipeline
 
 GALLERY, SUBJECT = "bench", "yao-ming"
 
@@ -23,21 +23,21 @@ GALLERY, SUBJECT = "bench", "yao-ming"
 class LocalIdentify:
     """Identify without a server: the same function that the server calls on a worker."""
 
-    engine: Engine
+    pipeline: FacePipeline
     galleries: Galleries
 
     def __call__(self, data: bytes) -> IdentifyResponse:
         """Say whose the faces of an encoded picture are."""
-        return identify(self.engine, self.galleries, Encoded(data), Work(), gallery_id=GALLERY)
+        return identify(self.pipeline, self.galleries, Encoded(data), Work(), gallery_id=GALLERY)
 
     def enroll(self, data: bytes) -> None:
         """Enrol the only face of a picture."""
         work = Work()
-        (portrait,) = self.engine.portraits(self.engine.look(Encoded(data), work), None, work)
+        (portrait,) = self.pipeline.align(self.pipeline.analyze(Encoded(data), work), None, work)
         x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
         enrollment = Enrollment(
-            embedding=self.engine.embed([portrait], work, as_template=True)[0],
-            contract=self.engine.contract,
+            embedding=self.pipeline.embed([portrait], work, as_template=True)[0],
+            contract=self.pipeline.contract,
             picture_sha256=Encoded(data).sha256(),
             box=(x1, y1, x2, y2),
             quality=portrait.quality.value,
@@ -61,15 +61,15 @@ def defaults(database: Path, *, objects: str | None = None, preset: str | None =
 @contextmanager
 def opened(config: Config) -> Iterator[LocalIdentify]:
     """The models and the galleries of a configuration."""
-    engine = Engine(config)
+    pipeline = FacePipeline(config)
     galleries = Galleries(
         SqliteStore(config.gallery.database),
-        contract=engine.contract,
-        dimension=engine.dimension,
+        contract=pipeline.contract,
+        dimension=pipeline.dimension,
         max_templates_per_subject=config.enrollment.max_templates_per_subject,
     )
     try:
-        yield LocalIdentify(engine, galleries)
+        yield LocalIdentify(pipeline, galleries)
     finally:
         galleries.close()
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.cli.shared.pictures import find_pictures
 from facet.runtime.models import packaged_path
+from facet.terminal.picture_files import find_pictures
 
 FRAME_SIZE = (1280, 720)
 _STREET_TOP = 50

@@ -8,7 +8,7 @@ from typing import Any
 
 from facet.benchmarks.serving.load import Arrivals, LoadProcess, Point
 from facet.benchmarks.serving.pictures import Sample
-from facet.cli.shared import console
+from facet.terminal import console
 
 CLIENTS = (1, 2, 4, 8)
 FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)

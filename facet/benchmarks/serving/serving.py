@@ -34,13 +34,13 @@ from facet.benchmarks.serving.pictures import Samples, mixed, samples
 from facet.benchmarks.serving.saturation import DOUBLE, HALF, Plan, Saturation, saturate
 from facet.benchmarks.serving.speed import Compared, Sides, Throughput, compare, geometric_mean, throughput
 from facet.benchmarks.serving.tables import show
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
 from facet.cli.shared.local_server import LocalServer, local_process
 from facet.evaluation.report.provenance import processor
 from facet.runtime.lanes import usable_cores
 from facet.runtime.models import ModelError
 from facet.server.config import NONE
+from facet.terminal import console
+from facet.terminal.console import AsJson
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from gallery.errors import GalleryError
 from gallery.stores.sqlite.store import SqliteStore
@@ -186,7 +186,7 @@ def _prepare(pictures: Samples, folder: Path) -> _Prepared:
     (folder / "gallery").mkdir()
     database = folder / "gallery" / "facet.sqlite3"
     with opened(defaults(database, objects=NONE)) as local:
-        contract, dimension = local.engine.contract, local.engine.dimension
+        contract, dimension = local.pipeline.contract, local.pipeline.dimension
     vectors = np.random.default_rng(0).standard_normal((STRANGERS, dimension)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.save(prepared.strangers, vectors)

@@ -14,8 +14,8 @@ from facet.benchmarks.serving.contenders import Contender, Recipe, Timed
 from facet.benchmarks.serving.in_process import GALLERY
 from facet.benchmarks.serving.load import LoadProcess
 from facet.benchmarks.serving.pictures import Sample
-from facet.cli.shared import console
 from facet.runtime.lanes import usable_cores
+from facet.terminal import console
 
 CLIENTS = 4
 """Of the server, where it is compared with the tuned neighbour."""

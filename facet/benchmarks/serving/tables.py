@@ -9,7 +9,7 @@ from rich.table import Table
 
 from facet.benchmarks.serving.load import Point
 from facet.benchmarks.serving.speed import CLIENTS
-from facet.cli.shared import console
+from facet.terminal import console
 
 if TYPE_CHECKING:
     from facet.benchmarks.serving.saturation import Saturation

@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from facet.cli.evaluate.shared import REPORT_JSON, shown
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
 from facet.evaluation.report.compare import Incomparable
 from facet.evaluation.report.compare import compare as compared
 from facet.evaluation.report.document import Report
+from facet.terminal import console
+from facet.terminal.console import AsJson
 
 _COLOURS = {"better": "green", "worse": "red", "lost": "red"}
 _FAILING = {"worse": "worse beyond chance", "lost": "without a value in B"}

@@ -14,8 +14,6 @@ from rich.table import Table
 from facet import AsyncClient
 from facet.cli.evaluate import shared as evaluating
 from facet.cli.evaluate.shared import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson, RootCertificates, Token
 from facet.evaluation.calls import Answers
 from facet.evaluation.datasets import detection_set
 from facet.evaluation.datasets.detection_set import Format, Task
@@ -26,6 +24,8 @@ from facet.evaluation.detection.figures import BANDS
 from facet.evaluation.detection.run import AskedPicture, run_detection
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
+from facet.terminal import console
+from facet.terminal.console import AsJson, RootCertificates, Token
 from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 
 IOUS: dict[Task, float] = {"faces": 0.4, "objects": 0.5}

@@ -12,8 +12,6 @@ from rich.table import Table
 from facet import AsyncClient
 from facet.cli.evaluate import shared as evaluating
 from facet.cli.evaluate.shared import Advance, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson, RootCertificates, Token
 from facet.evaluation.datasets.protocol import Protocol, read_protocol
 from facet.evaluation.datasets.protocol_folders import read_folders
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
@@ -21,6 +19,8 @@ from facet.evaluation.identification.run import IdentificationRun, run_identific
 from facet.evaluation.identification.subgalleries import TARGET
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
+from facet.terminal import console
+from facet.terminal.console import AsJson, RootCertificates, Token
 
 
 def identification(

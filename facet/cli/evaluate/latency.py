@@ -13,14 +13,14 @@ from rich.table import Table
 from facet import AsyncClient
 from facet.cli.evaluate import shared as evaluating
 from facet.cli.evaluate.shared import Advance, Images, ReportFolder, Require, Row, ServerAddress, shown
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson, RootCertificates, Token
-from facet.cli.shared.pictures import find_pictures
 from facet.evaluation.datasets.labels import LabelError, need_folder
 from facet.evaluation.latency.report import PERCENTILES, curves, latency_report, stages_table
 from facet.evaluation.latency.run import LatencyRun, run_latency
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
+from facet.terminal import console
+from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.picture_files import find_pictures
 
 _DIGITS = 1
 

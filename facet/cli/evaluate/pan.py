@@ -17,10 +17,10 @@ import typer
 from numpy.typing import NDArray
 
 from facet.cli.demo import FOLDER, PACKAGE
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson
 from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
+from facet.terminal import console
+from facet.terminal.console import AsJson
 
 SUBJECT = "yao-ming"
 

@@ -13,8 +13,6 @@ from rich.table import Table
 from facet import AsyncClient
 from facet.cli.evaluate import shared as evaluating
 from facet.cli.evaluate.shared import Advance, ReportFolder, Require, Row, Seed, ServerAddress, shown
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson, RootCertificates, Token
 from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.protocol_folders import read_gallery
 from facet.evaluation.datasets.track_labels import Span, of_enrolled, read_track_labels, within_clip
@@ -24,6 +22,8 @@ from facet.evaluation.report.provenance import data_set, provenance
 from facet.evaluation.tracks.figures import SeenFrame, judge
 from facet.evaluation.tracks.report import SOON, TracksReport
 from facet.evaluation.tracks.run import TracksRun, run_tracks
+from facet.terminal import console
+from facet.terminal.console import AsJson, RootCertificates, Token
 
 _MOST_FALSE = 20
 

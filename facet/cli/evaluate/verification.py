@@ -13,14 +13,14 @@ from rich.table import Table
 from facet import AsyncClient
 from facet.cli.evaluate import shared as evaluating
 from facet.cli.evaluate.shared import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
-from facet.cli.shared import console
-from facet.cli.shared.console import AsJson, RootCertificates, Token
 from facet.evaluation.datasets.pairs import read_pairs
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.evaluation.verification import report as told
 from facet.evaluation.verification.figures import FARS, at_far
 from facet.evaluation.verification.run import TOLERANCE, VerificationRun, looks, run_verification
+from facet.terminal import console
+from facet.terminal.console import AsJson, RootCertificates, Token
 
 
 def verification(

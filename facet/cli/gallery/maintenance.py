@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from facet.cli.gallery import transfer as gallery_transfer
-from facet.cli.shared import console
+from facet.terminal import console
 from gallery.errors import StorageError
 from gallery.stores.sqlite import copies as sqlite_copies
 from gallery.stores.sqlite import verify as sqlite_verify

@@ -23,7 +23,7 @@ from detector.head_kind import recognize_head
 from detector.yolo import PIXELS, YoloDetector
 from facet.runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of
 from facet.runtime.session import OnnxSession
-from facet.cli.shared import console
+from facet.terminal import console
 
 INSTALL = "the export needs Ultralytics, which is not installed: pip install -e '.[export]'"
 TASKS = ("detect", "pose")

@@ -18,7 +18,7 @@ from recognizer.embedding import Embedder
 from recognizer.scrfd import ScrfdDetector
 from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
 from facet.runtime.session import OnnxSession
-from facet.cli.shared import console
+from facet.terminal import console
 from facet.cli.models.export_yolo import ExportFailed, export_model
 
 PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "raccoon_l", "raccoon_m", "raccoon_s")

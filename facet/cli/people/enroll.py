@@ -16,11 +16,12 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from facet import AlreadyExists, Client, FacetError, NotFound, from_status, picture
-from facet.cli.shared import choices, console, sources
+from facet.cli.shared import choices, sources
 from facet.cli.shared.local_server import interrupted_by_sigterm
-from facet.cli.shared.pictures import Unsendable, most_bytes
-from facet.cli.shared.pictures import read as read_picture
-from facet.cli.shared.rendering import as_dict, threshold_line
+from facet.terminal import console
+from facet.terminal.picture_files import Unsendable, most_bytes
+from facet.terminal.picture_files import read as read_picture
+from facet.terminal.rendering import as_dict, threshold_line
 from facet.v1 import gallery_service_pb2 as pb
 
 WORDS = {

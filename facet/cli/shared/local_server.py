@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.cli.shared import console
+from facet.terminal import console
 
 STOP_SECONDS = 30
 

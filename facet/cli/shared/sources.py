@@ -6,7 +6,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.cli.shared import console, pictures
+from facet.terminal import console
+from facet.terminal import picture_files as pictures
 
 COLUMNS = ("subject", "path")
 

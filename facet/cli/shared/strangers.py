@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.cli.shared import console, pictures, sources
-from facet.cli.shared.pictures import Unsendable
+from facet.cli.shared import sources
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import read_protocol
+from facet.terminal import console
+from facet.terminal import picture_files as pictures
+from facet.terminal.picture_files import Unsendable
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import types_pb2
 
@@ -74,7 +76,7 @@ def readable(strangers: Sequence[Stranger], most: int, *, skip_unreadable: bool)
 class Probes:
     """The probes of a calibration, read as they are sent.
 
-    Where a file cannot be sent any more :class:`facet.cli.shared.pictures.Unsendable` ends the calibration, and nothing is
+    Where a file cannot be sent any more :class:`Unsendable` ends the calibration, and nothing is
     changed.
 
     Args:

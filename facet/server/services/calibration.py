@@ -25,7 +25,7 @@ from gallery.galleries import Galleries
 from gallery.records.calibrations import CalibrationSource
 from gallery.records.records import Gallery
 from recognizer.fitness import need_fit
-from recognizer.pipeline import Engine
+from recognizer.pipeline import FacePipeline
 from recognizer.quality import QualityLimits
 
 MAX_PROBES = 1_000_000
@@ -62,7 +62,7 @@ class Calibrations:
     """Calibrates galleries, each by one caller at a time.
 
     Args:
-        engine: the models.
+        pipeline: the models.
         workers: where they run.
         galleries: which.
         limits: what a face must be like to be identified.
@@ -70,9 +70,9 @@ class Calibrations:
     """
 
     def __init__(
-        self, engine: Engine, workers: Workers, galleries: Galleries, limits: QualityLimits, *, at_once: int
+        self, pipeline: FacePipeline, workers: Workers, galleries: Galleries, limits: QualityLimits, *, at_once: int
     ) -> None:
-        self._engine = engine
+        self._pipeline = pipeline
         self._workers = workers
         self._galleries = galleries
         self._limits = limits
@@ -161,14 +161,14 @@ class Calibrations:
         def task() -> _Searched:
             sha256 = source.sha256()
             try:
-                _, (portrait,) = look(self._engine, source, chosen, work, "probe.picture")
+                _, (aligned,) = look(self._pipeline, source, chosen, work, "probe.picture")
                 with blaming("probe.picture"):
-                    need_fit(portrait.quality, self._limits)
+                    need_fit(aligned.quality, self._limits)
             except Blamed as error:
                 # Somebody without a face is one who is taken for nobody; a broken file is no visitor.
                 is_search = not isinstance(error.__cause__, PictureError)
                 return _Searched(nobody(subject_id) if is_search else None, sha256, reason_of(error))
-            probe = self._engine.embed([portrait], work)
+            probe = self._pipeline.embed([aligned], work)
             work.check()
             (closest,) = self._galleries.search_strangers(gallery, probe, [subject_id])
             return _Searched(closest, sha256)

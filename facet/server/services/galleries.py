@@ -24,7 +24,7 @@ from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from gallery.galleries import Galleries
 from gallery.records.records import Enrollment, Gallery
 from recognizer.fitness import need_fit
-from recognizer.pipeline import Engine
+from recognizer.pipeline import FacePipeline
 
 MAX_VALUES = 4096
 """More than any recogniser's embedding has."""
@@ -34,7 +34,7 @@ class GalleryServicer(GalleryServiceServicer):
     """Answers gallery calls.
 
     Args:
-        engine: the models.
+        pipeline: the models.
         workers: where they run.
         galleries: who is known.
         transfers: how they are exported and imported.
@@ -46,7 +46,7 @@ class GalleryServicer(GalleryServiceServicer):
 
     def __init__(
         self,
-        engine: Engine,
+        pipeline: FacePipeline,
         workers: Workers,
         galleries: Galleries,
         transfers: Transfers,
@@ -55,7 +55,7 @@ class GalleryServicer(GalleryServiceServicer):
         config: EnrollmentConfig,
         default_threshold: float,
     ) -> None:
-        self._engine = engine
+        self._pipeline = pipeline
         self._workers = workers
         self._galleries = galleries
         self._transfers = transfers
@@ -245,26 +245,26 @@ class GalleryServicer(GalleryServiceServicer):
 
         def task() -> tuple[Enrollment, pb.EnrollFaceResponse]:
             self._galleries.need_searchable(gallery_id)
-            _, (portrait,) = look(self._engine, source, chosen, work, "picture")
+            _, (aligned,) = look(self._pipeline, source, chosen, work, "picture")
             if not request.accept_low_quality:
                 with blaming("picture"):
-                    need_fit(portrait.quality, self._config.limits())
-            x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
+                    need_fit(aligned.quality, self._config.limits())
+            x1, y1, x2, y2 = aligned.faces.boxes[0].tolist()
             enrollment = Enrollment(
-                embedding=self._engine.embed([portrait], work, as_template=True)[0],
-                contract=self._engine.contract,
+                embedding=self._pipeline.embed([aligned], work, as_template=True)[0],
+                contract=self._pipeline.contract,
                 picture_sha256=source.sha256(),
                 box=(x1, y1, x2, y2),
-                quality=portrait.quality.value,
+                quality=aligned.quality.value,
                 display_name=display_name,
                 request_id=request_id,
                 request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
                 accept_lookalike=request.accept_lookalike,
-                face_model=self._engine.face_model,
-                embedding_model=self._engine.embedding_model,
-                crop=portrait.png() if self._config.keep_crops else None,
+                face_model=self._pipeline.face_model,
+                embedding_model=self._pipeline.embedding_model,
+                crop=aligned.png() if self._config.keep_crops else None,
             )
-            return enrollment, pb.EnrollFaceResponse(face=convert.face(portrait))
+            return enrollment, pb.EnrollFaceResponse(face=convert.face(aligned))
 
         enrollment, response = await self._workers.run(work, task, patient=patient)
         with work.stopwatch.stage("search"):

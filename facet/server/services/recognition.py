@@ -25,7 +25,7 @@ from gallery.ranking import refuse
 from recognizer import choice
 from recognizer.faces import Faces
 from recognizer.fitness import shortfall
-from recognizer.pipeline import Engine, Portrait, Scene, Source
+from recognizer.pipeline import AlignedFace, Analysis, FacePipeline, Source
 from recognizer.quality import QualityLimits
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -38,7 +38,7 @@ class RecognitionServicer(RecognitionServiceServicer):
     """Answers recognition calls.
 
     Args:
-        engine: the models.
+        pipeline: the models.
         workers: where they run.
         galleries: who is known.
         batches: how pictures come in a stream.
@@ -49,7 +49,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     def __init__(
         self,
-        engine: Engine,
+        pipeline: FacePipeline,
         workers: Workers,
         galleries: Galleries,
         batches: Batches,
@@ -57,7 +57,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         limits: QualityLimits,
         threshold: float,
     ) -> None:
-        self._engine = engine
+        self._pipeline = pipeline
         self._workers = workers
         self._galleries = galleries
         self._batches = batches
@@ -76,10 +76,10 @@ class RecognitionServicer(RecognitionServiceServicer):
 
         def task() -> pb.DetectResponse:
             with blaming("picture"):
-                picture = self._engine.decode(source, work)
-            found = self._engine.detect(picture, work, min_score=least)
+                picture = self._pipeline.decode(source, work)
+            found = self._pipeline.detect(picture, work, min_score=least)
             keep = np.flatnonzero(np.isin(found.class_ids, wanted))
-            objects = convert.objects(found, self._engine.class_names)
+            objects = convert.objects(found, self._pipeline.class_names)
             return pb.DetectResponse(objects=[objects[i] for i in keep], picture_size=convert.picture_size(picture))
 
         response = await self._workers.run(work, task)
@@ -95,19 +95,19 @@ class RecognitionServicer(RecognitionServiceServicer):
 
         def task() -> pb.AnalyzeFacesResponse:
             wanted = request.include_objects
-            scene, portraits = look(
-                self._engine, source, chosen, work, "picture", face_min_score=least, objects_wanted=wanted
+            analysis, aligned_faces = look(
+                self._pipeline, source, chosen, work, "picture", face_min_score=least, objects_wanted=wanted
             )
-            faces = [pb.AnalyzedFace(face=convert.face(portrait)) for portrait in portraits]
+            faces = [pb.AnalyzedFace(face=convert.face(aligned)) for aligned in aligned_faces]
             if request.include_embeddings:
-                embeddings = self._engine.embed(portraits, work, as_template=request.embed_as_templates)
+                embeddings = self._pipeline.embed(aligned_faces, work, as_template=request.embed_as_templates)
                 for face, embedding in zip(faces, embeddings, strict=True):
                     face.embedding.values.extend(embedding.tolist())
-                    face.embedding.contract = self._engine.contract
+                    face.embedding.contract = self._pipeline.contract
             return pb.AnalyzeFacesResponse(
                 faces=faces,
-                objects=convert.scene_objects(scene, self._engine.class_names, wanted=wanted),
-                picture_size=convert.picture_size(scene.picture),
+                objects=convert.analysis_objects(analysis, self._pipeline.class_names, wanted=wanted),
+                picture_size=convert.picture_size(analysis.picture),
             )
 
         response = await self._workers.run(work, task)
@@ -167,7 +167,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         def task() -> pb.IdentifyResponse:
             self._galleries.need_searchable(gallery_id)
             return identify(
-                self._engine,
+                self._pipeline,
                 self._galleries,
                 source,
                 work,
@@ -190,10 +190,10 @@ class RecognitionServicer(RecognitionServiceServicer):
         reference_choice = convert.face_choice(request.reference_face, "reference_face") or only_face
 
         def task() -> pb.VerifyResponse:
-            one = look(self._engine, reference, reference_choice, work, "reference_picture")[1]
-            other = look(self._engine, probe, probe_choice, work, "probe_picture")[1]
-            known = self._engine.embed(one, work, as_template=True)[0]
-            asked = self._engine.embed(other, work)[0]
+            one = look(self._pipeline, reference, reference_choice, work, "reference_picture")[1]
+            other = look(self._pipeline, probe, probe_choice, work, "probe_picture")[1]
+            known = self._pipeline.embed(one, work, as_template=True)[0]
+            asked = self._pipeline.embed(other, work)[0]
             return pb.VerifyResponse(
                 similarity=float(np.clip(known @ asked, -1, 1)),
                 threshold=request.threshold if request.HasField("threshold") else self._threshold,
@@ -213,17 +213,19 @@ class RecognitionServicer(RecognitionServiceServicer):
         def task() -> pb.VerifyResponse:
             threshold = request.threshold if request.HasField("threshold") else self._galleries.threshold(gallery_id)
             self._galleries.need_searchable(gallery_id)
-            _, portraits = look(self._engine, probe, probe_choice, work, "probe_picture")
-            asked = self._engine.embed(portraits, work)[0]
+            _, aligned_faces = look(self._pipeline, probe, probe_choice, work, "probe_picture")
+            asked = self._pipeline.embed(aligned_faces, work)[0]
             with work.stopwatch.stage("search"):
                 similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, asked)
-            return pb.VerifyResponse(similarity=similarity, threshold=threshold, probe_face=convert.face(portraits[0]))
+            return pb.VerifyResponse(
+                similarity=similarity, threshold=threshold, probe_face=convert.face(aligned_faces[0])
+            )
 
         return task
 
     def _class_ids(self, names: Sequence[str]) -> list[int]:
         validate.at_most(names, validate.MAX_CLASSES, "class_names")
-        known = self._engine.class_names
+        known = self._pipeline.class_names
         wanted = frozenset(names)
         if unknown := sorted(wanted.difference(known)):
             raise InvalidField("class_names", f"no such class: {', '.join(unknown)[:200]}")
@@ -231,7 +233,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
 
 def identify(
-    engine: Engine,
+    pipeline: FacePipeline,
     galleries: Galleries,
     source: Source,
     work: Work,
@@ -244,23 +246,23 @@ def identify(
     include_objects: bool = False,
 ) -> pb.IdentifyResponse:
     """Say who is in a picture: what Identify does on a worker's thread. The timings are the caller's to fill in."""
-    scene, portraits = look(engine, source, chosen, work, "picture", objects_wanted=include_objects)
-    fit = [shortfall(portrait.quality, limits) is None for portrait in portraits]
+    analysis, aligned_faces = look(pipeline, source, chosen, work, "picture", objects_wanted=include_objects)
+    fit = [shortfall(aligned.quality, limits) is None for aligned in aligned_faces]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
-    answers = [refused] * len(portraits)
+    answers = [refused] * len(aligned_faces)
     if any(fit):
-        probes = engine.embed(list(compress(portraits, fit)), work)
+        probes = pipeline.embed(list(compress(aligned_faces, fit)), work)
         work.check()
         with work.stopwatch.stage("search"):
             found = iter(galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold))
         answers = [next(found) if is_fit else refused for is_fit in fit]
     return pb.IdentifyResponse(
         faces=[
-            pb.IdentifiedFace(face=convert.face(portrait), identification=convert.identification(whose))
-            for portrait, whose in zip(portraits, answers, strict=True)
+            pb.IdentifiedFace(face=convert.face(aligned), identification=convert.identification(whose))
+            for aligned, whose in zip(aligned_faces, answers, strict=True)
         ],
-        objects=convert.scene_objects(scene, engine.class_names, wanted=include_objects),
-        picture_size=convert.picture_size(scene.picture),
+        objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
+        picture_size=convert.picture_size(analysis.picture),
     )
 
 
@@ -272,7 +274,7 @@ def begin(context: Context, kind: str, priority: Priority = Priority.LIVE) -> Wo
 
 
 def look(
-    engine: Engine,
+    pipeline: FacePipeline,
     source: Source,
     chosen: Choice | None,
     work: Work,
@@ -280,16 +282,16 @@ def look(
     *,
     face_min_score: float | None = None,
     objects_wanted: bool = False,
-) -> tuple[Scene, list[Portrait]]:
+) -> tuple[Analysis, list[AlignedFace]]:
     """Find the faces of a picture, all or the chosen one; ``field`` is blamed for a picture without it."""
     with blaming(field):
-        scene = engine.look(source, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
-        pick = None if chosen is None else partial(_pick, chosen, scene)
-        return scene, engine.portraits(scene, pick, work)
+        analysis = pipeline.analyze(source, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
+        pick = None if chosen is None else partial(_pick, chosen, analysis)
+        return analysis, pipeline.align(analysis, pick, work)
 
 
-def _pick(chosen: Choice, scene: Scene, faces: Faces) -> int:
-    return chosen(faces, scene.picture.shape)
+def _pick(chosen: Choice, analysis: Analysis, faces: Faces) -> int:
+    return chosen(faces, analysis.picture.shape)
 
 
 def only_face(faces: Faces, _shape: tuple[int, ...]) -> int:

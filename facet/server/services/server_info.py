@@ -19,7 +19,7 @@ from facet.server.services.recognition import Context
 from facet.server.wire.convert import timestamp
 from facet.v1 import server_service_pb2 as pb
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer
-from recognizer.pipeline import Engine
+from recognizer.pipeline import FacePipeline
 
 _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verification")
 """Of the configuration, those that bear on the answers."""
@@ -36,12 +36,12 @@ class ServerServicer(ServerServiceServicer):
 
     Args:
         config: of the server.
-        engine: the models.
+        pipeline: the models.
         workers: where they run.
         telemetry: who knows how long requests take.
     """
 
-    def __init__(self, config: Config, engine: Engine, workers: Workers, telemetry: Telemetry) -> None:
+    def __init__(self, config: Config, pipeline: FacePipeline, workers: Workers, telemetry: Telemetry) -> None:
         self._workers = workers
         self._telemetry = telemetry
         self._constant = pb.GetServerInfoResponse(
@@ -58,10 +58,10 @@ class ServerServicer(ServerServiceServicer):
                     head=model.head,
                     runtime=model.runtime,
                 )
-                for model in engine.models
+                for model in pipeline.models
             ],
-            contract=engine.contract,
-            embedding_dimension=engine.dimension,
+            contract=pipeline.contract,
+            embedding_dimension=pipeline.dimension,
             default_threshold=config.gallery.default_threshold,
             verification_threshold=config.verification.threshold,
             limits=pb.Limits(
@@ -77,9 +77,9 @@ class ServerServicer(ServerServiceServicer):
                 "machine": platform.machine(),
             }
             | _versions(),
-            class_names=engine.class_names,
-            face_min_score=engine.face_min_score,
-            object_min_score=engine.object_min_score,
+            class_names=pipeline.class_names,
+            face_min_score=pipeline.face_min_score,
+            object_min_score=pipeline.object_min_score,
             settings=_settings(config),
         )
 

@@ -11,21 +11,23 @@ from facet.server.wire.errors import blaming
 from facet.tracking.records import SceneSettings
 from facet.tracking.tracker import Scene
 from facet.v1 import recognition_service_pb2 as pb
-from recognizer.pipeline import Engine
+from recognizer.pipeline import FacePipeline
 
 
 class StreamScene:
     """Follows the people in front of a stream's camera.
 
     Args:
-        engine: the models.
+        pipeline: the models.
         senses: what the scene sees with.
         settings: how it is followed.
         objects_wanted: whether objects are answered.
     """
 
-    def __init__(self, engine: Engine, senses: StreamSenses, settings: SceneSettings, *, objects_wanted: bool) -> None:
-        self._engine = engine
+    def __init__(
+        self, pipeline: FacePipeline, senses: StreamSenses, settings: SceneSettings, *, objects_wanted: bool
+    ) -> None:
+        self._pipeline = pipeline
         self._senses = senses
         self._scene = Scene(settings)
         self._objects_wanted = objects_wanted
@@ -43,7 +45,7 @@ class StreamScene:
             raise frame.error
         source = convert.source(frame.message.picture, "frame.picture")
         with blaming("frame.picture"):
-            picture = self._engine.decode(source, work)
+            picture = self._pipeline.decode(source, work)
         self._senses.begin(work)
         step = self._scene.step(picture, frame.time, self._senses)
         seen = self._senses.seen
@@ -53,7 +55,7 @@ class StreamScene:
             tracks=map(stream_answers.track, step.tracks),
             events=map(stream_answers.event, step.events),
             picture_size=convert.picture_size(picture),
-            objects=convert.scene_objects(seen, self._engine.class_names, wanted=True) if objects and seen else (),
+            objects=convert.analysis_objects(seen, self._pipeline.class_names, wanted=True) if objects and seen else (),
             embedded=step.embedded,
         )
         return response, self._senses.gone

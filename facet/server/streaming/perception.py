@@ -14,7 +14,7 @@ from facet.tracking.records import Sight
 from gallery.errors import ContractMismatch, GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
 from gallery.records.records import Identification
-from recognizer.pipeline import Engine, Scene
+from recognizer.pipeline import Analysis, FacePipeline
 
 _BEST_AND_NEXT = 2
 
@@ -23,7 +23,7 @@ class StreamSenses:
     """See :class:`facet.tracking.records.Senses`. Used for one frame at a time.
 
     Args:
-        engine: the models.
+        pipeline: the models.
         galleries: who is known.
         gallery_id: where.
         threshold: decides; ``None`` for :func:`facet.server.streaming.threshold.stream_threshold`.
@@ -37,7 +37,7 @@ class StreamSenses:
 
     def __init__(
         self,
-        engine: Engine,
+        pipeline: FacePipeline,
         galleries: Galleries,
         gallery_id: str,
         *,
@@ -45,7 +45,7 @@ class StreamSenses:
         default_threshold: float,
         objects_wanted: bool,
     ) -> None:
-        self._engine = engine
+        self._pipeline = pipeline
         self._galleries = galleries
         self._gallery_id = gallery_id
         self._threshold = threshold
@@ -53,7 +53,7 @@ class StreamSenses:
         self._objects_wanted = objects_wanted
         self._work = Work()
         self._applied: tuple[Hashable, float] | None = None
-        self.seen: Scene | None = None
+        self.seen: Analysis | None = None
         self.gone: GalleryNotFound | ContractMismatch | None = None
 
     def begin(self, work: Work) -> None:
@@ -62,14 +62,14 @@ class StreamSenses:
 
     def look(self, picture: NDArray[np.uint8]) -> Sight:
         """See :class:`facet.tracking.records.Senses`."""
-        self.seen = self._engine.find(picture, self._work, objects_wanted=self._objects_wanted)
+        self.seen = self._pipeline.analyze_picture(picture, self._work, objects_wanted=self._objects_wanted)
         objects = self.seen.objects
-        persons = self._engine.persons(objects)
+        persons = self._pipeline.persons(objects)
         return Sight(self.seen.faces, objects.boxes[persons], objects.scores[persons])
 
     def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """See :class:`facet.tracking.records.Senses`."""
-        return self._engine.embed_crops(crops, self._work)
+        return self._pipeline.embed_crops(crops, self._work)
 
     def search(self, embeddings: NDArray[np.float32]) -> Sequence[Match | None]:
         """See :class:`facet.tracking.records.Senses`; nobody is found in a gallery that is gone."""

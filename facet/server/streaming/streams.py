@@ -24,7 +24,7 @@ from facet.server.wire.validate import InvalidField
 from facet.tracking.records import SceneSettings
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.galleries import Galleries
-from recognizer.pipeline import Engine
+from recognizer.pipeline import FacePipeline
 
 _log = structlog.get_logger("facet.streams")
 
@@ -40,7 +40,7 @@ class Streams:
     A stream has one frame at most in the workers' line, and joins at its end: so streams take turns, a frame each.
 
     Args:
-        engine: the models.
+        pipeline: the models.
         workers: where they run.
         galleries: who is known.
         stall_seconds: how long a stream on which nothing is under way waits for its client's next frame.
@@ -49,14 +49,14 @@ class Streams:
 
     def __init__(
         self,
-        engine: Engine,
+        pipeline: FacePipeline,
         workers: Workers,
         galleries: Galleries,
         *,
         stall_seconds: float,
         default_threshold: float,
     ) -> None:
-        self._engine = engine
+        self._pipeline = pipeline
         self._workers = workers
         self._galleries = galleries
         self._stall_seconds = stall_seconds
@@ -122,7 +122,7 @@ class Streams:
 
     def _scene(self, settings: pb.StreamSettings) -> StreamScene:
         senses = StreamSenses(
-            self._engine,
+            self._pipeline,
             self._galleries,
             settings.gallery_id,
             threshold=settings.threshold if settings.HasField("threshold") else None,
@@ -130,7 +130,7 @@ class Streams:
             objects_wanted=settings.include_objects,
         )
         followed = SceneSettings(detection_interval=settings.detection_interval)
-        return StreamScene(self._engine, senses, followed, objects_wanted=settings.include_objects)
+        return StreamScene(self._pipeline, senses, followed, objects_wanted=settings.include_objects)
 
     async def _read(self, requests: _Requests, slot: Slot) -> None:
         """Put frames where they wait; raises what the client's side of the stream ends with."""

@@ -23,7 +23,7 @@ from gallery.records.calibrations import Calibration, CalibrationSource, Calibra
 from gallery.records.records import Decision, Gallery, Identification, Subject, Template
 from recognizer import choice
 from recognizer.faces import Faces
-from recognizer.pipeline import Encoded, Portrait, Scene, Source
+from recognizer.pipeline import AlignedFace, Analysis, Encoded, Source
 
 _ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
     pb.PIXEL_FORMAT_BGR: "bgr",
@@ -132,13 +132,13 @@ def objects(detections: Detections, class_names: tuple[str, ...]) -> list[pb.Det
     ]
 
 
-def face(portrait: Portrait) -> pb.DetectedFace:
+def face(aligned: AlignedFace) -> pb.DetectedFace:
     """A face that was found and measured."""
-    quality = portrait.quality
+    quality = aligned.quality
     return pb.DetectedFace(
-        box=box_message(portrait.faces.boxes[0].tolist()),
-        landmarks=landmarks(portrait.faces.landmarks[0]),
-        score=float(portrait.faces.scores[0]),
+        box=box_message(aligned.faces.boxes[0].tolist()),
+        landmarks=landmarks(aligned.faces.landmarks[0]),
+        score=float(aligned.faces.scores[0]),
         quality=pb.Quality(
             value=quality.value,
             size=quality.size,
@@ -147,13 +147,13 @@ def face(portrait: Portrait) -> pb.DetectedFace:
             pitch=quality.pitch,
             roll=quality.roll,
         ),
-        person=portrait.person if portrait.person >= 0 else None,
+        person=aligned.person if aligned.person >= 0 else None,
     )
 
 
-def scene_objects(scene: Scene, class_names: tuple[str, ...], *, wanted: bool) -> list[pb.DetectedObject]:
-    """The objects of a scene, where they are wanted."""
-    return objects(scene.objects, class_names) if wanted else []
+def analysis_objects(analysis: Analysis, class_names: tuple[str, ...], *, wanted: bool) -> list[pb.DetectedObject]:
+    """The objects of a analysis, where they are wanted."""
+    return objects(analysis.objects, class_names) if wanted else []
 
 
 def identification(found: Identification) -> recognition_pb.Identification:

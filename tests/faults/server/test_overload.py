@@ -24,14 +24,14 @@ from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfi
 from facet.server.scheduling.workers import Work
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
-from recognizer.pipeline import Engine, Source
+from recognizer.pipeline import FacePipeline, Source
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
 
 
-class GatedEngine(Engine):
-    """The engine, counting the pictures that it begins, each of which waits at a gate first."""
+class GatedPipeline(FacePipeline):
+    """The pipeline, counting the pictures that it begins, each of which waits at a gate first."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -49,7 +49,7 @@ class GatedEngine(Engine):
 @dataclass(frozen=True, slots=True)
 class Running:
     server: Server
-    engine: GatedEngine
+    pipeline: GatedPipeline
     client: AsyncClient
     address: str
 
@@ -68,13 +68,13 @@ async def running(folder: Path, *, max_queue: int, drain_seconds: float = 60) ->
     )
     threads = cv2.getNumThreads()
     server = Server(config)
-    server.engine = engine = GatedEngine(config)
+    server.pipeline = pipeline = GatedPipeline(config)
     address = await server.start()
     try:
         async with AsyncClient(address) as client:
-            yield Running(server, engine, client, address)
+            yield Running(server, pipeline, client, address)
     finally:
-        engine.gate.set()
+        pipeline.gate.set()
         await server.stop()
         cv2.setNumThreads(threads)
 
@@ -84,19 +84,19 @@ async def test_a_request_whose_deadline_passed_in_the_queue_costs_no_inference(
 ) -> None:
     async with running(tmp_path, max_queue=32) as at:
         first = asyncio.ensure_future(at.detect(pictures.street))
-        await asyncio.to_thread(at.engine.reached.wait, 60)
+        await asyncio.to_thread(at.pipeline.reached.wait, 60)
         late = await asyncio.gather(*(at.detect(pictures.street, 0.05) for _ in range(16)), return_exceptions=True)
         assert all(isinstance(error, DeadlineExceeded) for error in late)
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         await first
         await at.detect(pictures.street)
-        assert at.engine.begun == 2
+        assert at.pipeline.begun == 2
 
 
 async def test_a_request_that_its_client_cancelled_costs_no_inference(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=32) as at:
         first = asyncio.ensure_future(at.detect(pictures.street))
-        await asyncio.to_thread(at.engine.reached.wait, 60)
+        await asyncio.to_thread(at.pipeline.reached.wait, 60)
         given_up = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(8)]
         # A call that is answered shows that those sent before it have arrived.
         await at.client.create_gallery("arrived")
@@ -105,10 +105,10 @@ async def test_a_request_that_its_client_cancelled_costs_no_inference(tmp_path: 
         ended = await asyncio.gather(*given_up, return_exceptions=True)
         assert all(isinstance(each, asyncio.CancelledError) for each in ended)
         await at.client.create_gallery("cancelled")
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         await first
         await at.detect(pictures.street)
-        assert at.engine.begun == 2
+        assert at.pipeline.begun == 2
 
 
 async def test_one_request_more_than_may_wait_is_refused_with_when_to_come_again(
@@ -117,7 +117,7 @@ async def test_one_request_more_than_may_wait_is_refused_with_when_to_come_again
     async with running(tmp_path, max_queue=2) as at:
         calls = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(5)]
         refused, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         results = await asyncio.gather(*calls, return_exceptions=True)
         errors = [each for each in results if isinstance(each, ResourceExhausted)]
         assert len(errors) == 2
@@ -133,24 +133,24 @@ async def test_a_request_that_would_not_be_answered_in_time_is_refused_at_once(
     async with running(tmp_path, max_queue=32) as at:
         with pytest.raises(DeadlineExceeded):
             await at.detect(pictures.street, 1.0)
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         await at.detect(pictures.street)
-        at.engine.gate.clear()
-        at.engine.reached.clear()
+        at.pipeline.gate.clear()
+        at.pipeline.reached.clear()
         running_on = asyncio.ensure_future(at.detect(pictures.street))
-        await asyncio.to_thread(at.engine.reached.wait, 60)
+        await asyncio.to_thread(at.pipeline.reached.wait, 60)
         with pytest.raises(ResourceExhausted) as caught:
             await at.detect(pictures.street, 1.0)
         assert caught.value.reason == "DEADLINE_TOO_SHORT"
         assert caught.value.retry_after is not None
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         await running_on
 
 
 async def test_a_batch_waits_for_room_where_a_single_request_is_refused(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=0) as at:
         await at.client.create_gallery("g")
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         items = [
             gallery_pb.EnrollBatchRequest(item_id=str(i), enrollment=enroll_request("g", "yao", pictures.yaoming))
             for i in range(6)
@@ -167,7 +167,7 @@ async def test_a_server_that_goes_down_finishes_what_it_began_and_begins_nothing
         watching = health.Watch(health_pb2.HealthCheckRequest())
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
         accepted = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(3)]
-        await asyncio.to_thread(at.engine.reached.wait, 60)
+        await asyncio.to_thread(at.pipeline.reached.wait, 60)
         await at.client.create_gallery("arrived")
         stopping = asyncio.ensure_future(at.server.stop())
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -178,21 +178,21 @@ async def test_a_server_that_goes_down_finishes_what_it_began_and_begins_nothing
             await at.detect(pictures.street)
         assert (caught.value.reason, caught.value.retry_after) == ("SHUTTING_DOWN", 1.0)
         assert not stopping.done()
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         answers = await asyncio.gather(*accepted)
         assert all(answer.objects for answer in answers)
         await stopping
-        assert at.engine.begun == 3
+        assert at.pipeline.begun == 3
 
 
 async def test_a_server_waits_only_so_long_for_what_it_began(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=4, drain_seconds=0.05) as at:
         call = asyncio.ensure_future(at.detect(pictures.street))
-        await asyncio.to_thread(at.engine.reached.wait, 60)
+        await asyncio.to_thread(at.pipeline.reached.wait, 60)
         stopping = asyncio.ensure_future(at.server.stop())
         with pytest.raises(Unavailable):
             await call
-        at.engine.gate.set()
+        at.pipeline.gate.set()
         await stopping
 
 

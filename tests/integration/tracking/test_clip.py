@@ -19,7 +19,7 @@ from facet.tracking.records import EventKind, SceneSettings, Sight, Step
 from facet.tracking.tracker import Scene
 from recognizer.choice import largest
 from recognizer.faces import Faces
-from recognizer.pipeline import Encoded, Engine, Portrait
+from recognizer.pipeline import AlignedFace, Encoded, FacePipeline
 from recognizer.quality import Quality
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Raw:
 class Eyes:
     """Senses of an engine and a few enrolled faces; a frame that was seen before is not looked at again."""
 
-    engine: Engine
+    pipeline: FacePipeline
     enrolled: dict[str, NDArray[np.float32]]
     threshold: float = 0.45
     seen: dict[bytes, Sight] = field(default_factory=dict)
@@ -60,14 +60,14 @@ class Eyes:
     def look(self, picture: Picture) -> Sight:
         key = picture.tobytes()
         if key not in self.seen:
-            scene = self.engine.look(Raw(picture), Work())
-            persons = scene.objects.class_ids == self.engine.class_names.index("person")
+            scene = self.pipeline.analyze(Raw(picture), Work())
+            persons = scene.objects.class_ids == self.pipeline.class_names.index("person")
             self.seen[key] = Sight(scene.faces, scene.objects.boxes[persons], scene.objects.scores[persons])
         return self.seen[key]
 
     def embed(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
-        portraits = [Portrait(Faces.none(), -1, Quality(1, 100, 1, 0, 0, 0), crop) for crop in crops]
-        return self.engine.embed(portraits, Work())
+        portraits = [AlignedFace(Faces.none(), -1, Quality(1, 100, 1, 0, 0, 0), crop) for crop in crops]
+        return self.pipeline.embed(portraits, Work())
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         found: list[Match | None] = []
@@ -90,15 +90,15 @@ def players(pictures: Pictures) -> Picture:
 
 @pytest.fixture(scope="module")
 def eyes(players: Picture) -> Eyes:
-    engine = Engine(Config())
-    scene = engine.look(Raw(players), Work())
-    portraits = engine.portraits(scene, None, Work())
+    pipeline = FacePipeline(Config())
+    scene = pipeline.analyze(Raw(players), Work())
+    portraits = pipeline.align(scene, None, Work())
     enrolled = {}
     for name, place in (("left", LEFT_PLAYER), ("right", RIGHT_PLAYER)):
         centres = (scene.faces.boxes[:, :2] + scene.faces.boxes[:, 2:]) / 2
         nearest = int(np.argmin(np.abs(centres - np.array(place)).sum(1)))
-        enrolled[name] = engine.embed([portraits[nearest]], Work(), as_template=True)[0]
-    return Eyes(engine, enrolled)
+        enrolled[name] = pipeline.embed([portraits[nearest]], Work(), as_template=True)[0]
+    return Eyes(pipeline, enrolled)
 
 
 @pytest.fixture(scope="module")
@@ -156,10 +156,10 @@ def test_a_steady_scene_of_two_faces_costs_few_embeddings(players: Picture, eyes
 
 def test_one_enrolled_picture_names_a_man_seen_small_and_in_profile_and_nobody_else(shared: Path, eyes: Eyes) -> None:
     """At the threshold that a gallery of one or two subjects affords: docs/evaluation.md, error against size."""
-    scene = eyes.engine.look(Encoded((shared / "data/people/train/alex_lacamoire/img1.jpg").read_bytes()), Work())
-    portraits = eyes.engine.portraits(scene, largest, Work())
-    alex = eyes.engine.embed(portraits, Work(), as_template=True)[0]
-    watching = Eyes(eyes.engine, {"alex": alex, "left": eyes.enrolled["left"]}, threshold=0.2)
+    scene = eyes.pipeline.analyze(Encoded((shared / "data/people/train/alex_lacamoire/img1.jpg").read_bytes()), Work())
+    portraits = eyes.pipeline.align(scene, largest, Work())
+    alex = eyes.pipeline.embed(portraits, Work(), as_template=True)[0]
+    watching = Eyes(eyes.pipeline, {"alex": alex, "left": eyes.enrolled["left"]}, threshold=0.2)
     clip = cv2.VideoCapture(str(shared / "data/video/hamilton.mp4"))
     frames = [clip.read()[1] for _ in range(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)))]
     steps = replay([np.asarray(frame, np.uint8) for frame in frames[:150:2]], watching)

@@ -14,7 +14,7 @@ import pytest
 from facet.camera.output import Events, OutputError, Video, Window, event_line, event_row
 from facet.camera.source import Frame
 from facet.camera.stream_statistics import Tally
-from facet.cli.shared.drawing import draw_tracks
+from facet.terminal.drawing import draw_tracks
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import Box
 
