@@ -82,6 +82,26 @@ class GetServerInfoResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OpenStreamsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VERSION_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
@@ -98,6 +118,8 @@ class GetServerInfoResponse(_message.Message):
     STAGE_LATENCIES_FIELD_NUMBER: _builtins.int
     METHOD_LATENCIES_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    OPEN_STREAMS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Facet's version."""
     contract: _builtins.str
@@ -152,6 +174,18 @@ class GetServerInfoResponse(_message.Message):
     def queue(self) -> Global___QueueState:
         """The queue in front of the models."""
 
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorCount]:
+        """Requests and streams that ended with an error, by code and reason; errors that have not occurred are left out.
+        Calls that the client cancelled are not counted.
+        """
+
+    @_builtins.property
+    def open_streams(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Streams that are open now, by method without its service: "IdentifyStream", "IdentifyBatch", ...; methods without
+        an open stream are left out.
+        """
+
     def __init__(
         self,
         *,
@@ -171,14 +205,50 @@ class GetServerInfoResponse(_message.Message):
         stage_latencies: _abc.Iterable[Global___StageLatency] | None = ...,
         method_latencies: _abc.Iterable[Global___MethodLatency] | None = ...,
         queue: Global___QueueState | None = ...,
+        errors: _abc.Iterable[Global___ErrorCount] | None = ...,
+        open_streams: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
+
+@_typing.final
+class ErrorCount(_message.Message):
+    """How often requests ended with one kind of error. Items of batches and frames of streams count as requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SINCE_START_FIELD_NUMBER: _builtins.int
+    LAST_MINUTE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The name of the status code: "INVALID_ARGUMENT"."""
+    reason: _builtins.str
+    """The reason in ErrorInfo: "INVALID_PICTURE"."""
+    since_start: _builtins.int
+    """Since the server started."""
+    last_minute: _builtins.int
+    """In the last 55 to 60 seconds."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        since_start: _builtins.int = ...,
+        last_minute: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "last_minute", b"last_minute", "reason", b"reason", "since_start", b"since_start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorCount: _TypeAlias = ErrorCount  # noqa: Y015
 
 @_typing.final
 class StageLatency(_message.Message):

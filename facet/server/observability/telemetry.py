@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -76,6 +77,8 @@ class Telemetry:
         metrics: what Prometheus reads.
         stages: how long requests were in each stage.
         methods: how long requests took that were answered OK, by method.
+        errors: how long requests and streams took that ended with an error, by code and reason.
+        open_streams: the number of open streams, by method.
     """
 
     def __init__(self, models: tuple[LoadedModel, ...], tracing: Tracing | None = None) -> None:
@@ -86,11 +89,14 @@ class Telemetry:
         self.metrics = Metrics(by_stage)
         self.stages: Latencies[Stage] = Latencies()
         self.methods: Latencies[str] = Latencies()
+        self.errors: Latencies[tuple[str, str]] = Latencies()
+        self.open_streams: Counter[str] = Counter()
         self._tracing = tracing
 
     def observe(self, method: str, *, is_stream: bool, parent: str = "") -> Observed:
         """Begin to observe a call; what its task does from now on belongs to it."""
         observed = Observed(self, method, is_stream, parent)
+        self.open_streams[method] += is_stream
         _current.set(observed)
         return observed
 
@@ -99,7 +105,9 @@ class Telemetry:
         seconds = time.monotonic() - observed.stopwatch.start
         if observed.reason:
             self.metrics.refused(observed.method, observed.reason)
+            self.errors.observe({(observed.code, observed.reason): seconds})
         if observed.is_stream:
+            self.open_streams[observed.method] -= 1
             self.metrics.stream_ended(observed.method, observed.code)
         else:
             stages = observed.stopwatch.seconds()

@@ -94,6 +94,16 @@ class ServerServicer(ServerServiceServicer):
         response.method_latencies.extend(
             pb.MethodLatency(method=method, **_percentiles(latency)) for method, latency in sorted(methods.items())
         )
+        response.errors.extend(
+            pb.ErrorCount(
+                code=code,
+                reason=reason,
+                since_start=latency.since_start.count,
+                last_minute=latency.last_minute.count,
+            )
+            for (code, reason), latency in sorted(self._telemetry.errors.all().items())
+        )
+        response.open_streams.update(+self._telemetry.open_streams)
         response.queue.waiting = sum(self._workers.waiting.values())
         response.queue.max_waiting = self._workers.max_queue
         response.queue.busy = self._workers.busy

@@ -79,6 +79,18 @@ async def test_an_item_that_fails_is_counted_with_the_status_that_its_client_get
     assert value(registry, "facet_refusals_total", method="EnrollBatch", reason="GALLERY_NOT_FOUND") == 1
     assert value(registry, "facet_refusals_total", method="EnrollBatch", reason="DEADLINE_EXCEEDED") == 1
     assert not observing.methods.all(), "latencies are of what was answered"
+    counts = {key: latency.since_start.count for key, latency in observing.errors.all().items()}
+    assert counts == {("NOT_FOUND", "GALLERY_NOT_FOUND"): 1, ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"): 1}
+
+
+async def test_a_stream_is_open_until_it_ends() -> None:
+    observing = Telemetry(())
+    streams = [observing.observe("IdentifyStream", is_stream=True) for _ in range(2)]
+    observing.observe("Identify", is_stream=False)
+    assert +observing.open_streams == {"IdentifyStream": 2}
+    for stream in streams:
+        stream.ended()
+    assert not +observing.open_streams
 
 
 async def test_without_a_server_nothing_is_observed() -> None:
