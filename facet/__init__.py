@@ -13,26 +13,33 @@ The requests and responses are the messages of :mod:`facet.v1`, where every fiel
 not on the clients are on their stubs: ``client.galleries.ListSubjects(...)``. Both raise :class:`FacetError`.
 """
 
-from facet.client.aio import AsyncClient
-from facet.client.errors import (
-    Aborted,
-    AlreadyExists,
-    Cancelled,
-    DataLoss,
-    DeadlineExceeded,
-    FacetError,
-    FailedPrecondition,
-    InternalError,
-    InvalidArgument,
-    NotFound,
-    ResourceExhausted,
-    Unauthenticated,
-    Unavailable,
-    from_status,
-)
-from facet.client.requests import CENTRAL, LARGEST, picture
-from facet.client.streams import stream_frame
-from facet.client.sync import Client
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facet.client import (
+        CENTRAL,
+        LARGEST,
+        Aborted,
+        AlreadyExists,
+        AsyncClient,
+        Cancelled,
+        Client,
+        DataLoss,
+        DeadlineExceeded,
+        FacetError,
+        FailedPrecondition,
+        InternalError,
+        InvalidArgument,
+        NotFound,
+        ResourceExhausted,
+        Unauthenticated,
+        Unavailable,
+        from_status,
+        picture,
+        stream_frame,
+    )
 
 __all__ = [
     "CENTRAL",
@@ -56,3 +63,17 @@ __all__ = [
     "picture",
     "stream_frame",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the client when one of its names is first used.
+
+    The command ``facet`` imports this package as well. It starts without gRPC, and on an old Python it can still say
+    what is wrong.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from facet import client
+
+    value = globals()[name] = getattr(client, name)
+    return value
