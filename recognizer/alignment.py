@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from insightface.utils.face_align import arcface_dst
 from numpy.typing import NDArray
 
 CROP_SIZE = 112
 VERSION = "arcface-112-umeyama-bilinear/1"
 """Part of the embedding contract: changes when the same face would give another crop."""
 
-TEMPLATE: NDArray[np.float32] = np.asarray(arcface_dst, np.float32)
+TEMPLATE: NDArray[np.float32] = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+"""Where the five landmarks lie in a crop: ``arcface_dst`` of InsightFace's ``utils/face_align.py``."""
 
 
 def similarity_transform(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

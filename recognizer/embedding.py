@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from numpy.typing import NDArray
 
 from facet.runtime.models import ModelFile, UnsupportedModel
+from facet.runtime.onnx_nodes import node_names
 from facet.runtime.session import Normalization, Session
 from recognizer import alignment
 
@@ -24,8 +25,7 @@ class Embedder:
 
     Args:
         session: input ``(n or 1, 3, 112, 112)``, one output ``(n, d)``.
-        file: the model file behind the session; InsightFace's class reads from its graph whether it normalises by
-            itself.
+        file: the model file behind the session; its graph shows whether the model normalises its input itself.
 
     Raises:
         UnsupportedModel: the session is no such model.
@@ -40,8 +40,7 @@ class Embedder:
                 f"found the input {session.input.shape} and the outputs {outputs}"
             )
         self._batches = BATCHES if session.input.shape[0] is None else (1,)
-        described = ArcFaceONNX(str(file.path), session=_Described(session))
-        self._session = session.normalizing(Normalization(described.input_mean, described.input_std))
+        self._session = session.normalizing(input_normalization(file.path))
         self.dimension = int(self._embed([np.zeros((side, side, 3), np.uint8)]).shape[1])
         self.contract = embedding_contract(file.sha256, self.dimension)
 
@@ -72,6 +71,18 @@ class Embedder:
         return np.concatenate(embedded)
 
 
+def input_normalization(path: Path) -> Normalization:
+    """What an InsightFace recogniser wants done to its input, by InsightFace's own rule (``ArcFaceONNX``).
+
+    Models that come from MXNet subtract and multiply in their first nodes and want the samples as they are. All others
+    want them in [-1, 1].
+    """
+    first = node_names(path)[:8]
+    subtracts = any(name.startswith(("Sub", "_minus")) for name in first)
+    multiplies = any(name.startswith(("Mul", "_mul")) for name in first)
+    return Normalization(0.0, 1.0) if subtracts and multiplies else Normalization(127.5, 127.5)
+
+
 def embedding_contract(recognizer_sha256: str, dimension: int) -> str:
     """Hexadecimal SHA-256 of all that must be the same for two embeddings to be compared."""
     parts = (recognizer_sha256, alignment.VERSION, PREPROCESSING, str(dimension))
@@ -80,11 +91,3 @@ def embedding_contract(recognizer_sha256: str, dimension: int) -> str:
 
 def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
-
-
-class _Described:
-    """A session as InsightFace's class looks at one that it is given."""
-
-    def __init__(self, session: Session) -> None:
-        self.get_inputs = lambda: [session.input]
-        self.get_outputs = lambda: list(session.outputs)

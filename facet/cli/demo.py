@@ -34,7 +34,7 @@ def main(
     """
     portrait = packaged_path(PACKAGE, f"{FOLDER}/yaoming.jpg")
     squad = packaged_path(PACKAGE, f"{FOLDER}/players.jpg")
-    other = packaged_path("insightface", "insightface/data/images/t1.jpg")
+    other = packaged_path(PACKAGE, f"{FOLDER}/gdp.jpg")
     with local_server() as address, console.connect(address, "") as client:
         response = _enroll_and_identify(client, portrait, other, squad)
     target = out / squad.name

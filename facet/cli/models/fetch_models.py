@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Annotated
 
 import requests
 import typer
-from insightface.utils.storage import ensure_available
 from rich.table import Table
 
 from recognizer.embedding import Embedder
@@ -22,6 +20,10 @@ from facet.terminal import console
 from facet.cli.models.export_yolo import ExportFailed, export_model
 
 PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "raccoon_l", "raccoon_m", "raccoon_s")
+
+RELEASE = "https://github.com/deepinsight/insightface/releases/download/model-zoo"
+SILENCE = 60.0
+"""Seconds without a byte after which a download fails."""
 
 KNOWN = {
     "det_10g.onnx": "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
@@ -46,7 +48,7 @@ def main(
     out: Annotated[Path, typer.Option(help="The folder of models; the server's models.folder.")] = Path("models"),
     as_json: console.AsJson = False,
 ) -> None:
-    r"""Fetch upstream models: InsightFace's packs by its own downloader, Ultralytics' by export.
+    r"""Fetch upstream models: InsightFace's packs from its releases, Ultralytics' checkpoints by export.
 
     Digests are checked and recorded in models.json. Checkpoints need the extra \[export]. It stops at the first that
     cannot be fetched; what was fetched before stays, and is told.
@@ -63,12 +65,15 @@ def main(
     for name in names:
         try:
             fetched |= _fetch_checkpoint(name, out) if name.endswith(".pt") else _fetch_pack(name, out)
+        except requests.HTTPError as error:
+            failure = f"cannot fetch {name}: {error}"
+            break
         except (requests.RequestException, ConnectionError) as error:
             failure = f"cannot fetch {name}, the network does not reach it ({type(error).__name__})"
             if not fetched:
                 failure += "; nothing changed"
             break
-        except (ModelError, ExportFailed, OSError, RuntimeError) as error:
+        except (ModelError, ExportFailed, OSError, RuntimeError, zipfile.BadZipFile) as error:
             failure = f"cannot fetch {name}: {error}"
             break
         done += 1
@@ -97,9 +102,24 @@ def _report(fetched: dict[str, ModelOrigin], not_fetched: list[str], out: Path, 
 def _fetch_pack(name: str, out: Path) -> dict[str, ModelOrigin]:
     """Download an InsightFace pack and keep the face detector and the recogniser of it."""
     with tempfile.TemporaryDirectory(prefix="facet-fetch-") as folder:
-        with contextlib.redirect_stdout(io.StringIO()):  # InsightFace's downloader talks
-            pack = Path(ensure_available("models", name, root=folder))
-        return install(sorted(pack.rglob("*.onnx")), out, f"InsightFace's pack {name}")
+        return install(download_pack(name, Path(folder)), out, f"InsightFace's pack {name}")
+
+
+def download_pack(name: str, folder: Path) -> list[Path]:
+    """Download an InsightFace pack into a folder; the model files in it.
+
+    Raises:
+        requests.RequestException: the network does not reach it.
+        zipfile.BadZipFile: what arrived is not a pack.
+    """
+    archive = folder / f"{name}.zip"
+    with requests.get(f"{RELEASE}/{name}.zip", stream=True, timeout=SILENCE) as response, archive.open("wb") as file:
+        response.raise_for_status()
+        for chunk in response.iter_content(1 << 20):
+            file.write(chunk)
+    with zipfile.ZipFile(archive) as pack:
+        pack.extractall(folder / name)  # zipfile keeps members inside the folder
+    return sorted((folder / name).rglob("*.onnx"))
 
 
 def install(files: list[Path], out: Path, source: str) -> dict[str, ModelOrigin]:

@@ -23,7 +23,7 @@ from recognizer.pipeline import FacePipeline
 
 _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verification")
 """Of the configuration, those that bear on the answers."""
-_LIBRARIES = ("grpcio", "insightface", "numpy", "onnxruntime", "openvino", "protobuf")
+_LIBRARIES = ("grpcio", "numpy", "onnxruntime", "openvino", "protobuf")
 
 
 def version() -> str:

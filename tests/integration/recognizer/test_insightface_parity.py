@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from insightface.model_zoo.arcface_onnx import ArcFaceONNX
@@ -23,7 +24,7 @@ from facet.runtime.models import ModelFile, find_model
 from facet.runtime.session import OnnxSession
 from recognizer import choice
 from recognizer.alignment import align
-from recognizer.embedding import Embedder
+from recognizer.embedding import Embedder, input_normalization
 from recognizer.faces import Faces
 from recognizer.scrfd import ScrfdDetector
 
@@ -124,3 +125,24 @@ def test_embeddings_are_arcfaces_own(pictures: Pictures, embedding_model: ModelF
         reference /= np.linalg.norm(reference, axis=1, keepdims=True)
         assert (embeddings * reference).sum(1).min() >= COSINE, name
         assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "names", [("Sub", "Mul", "Conv"), ("_minusscalar0", "_mulscalar0"), ("Sub_0",), ("Conv_0", "Mul")]
+)
+def test_input_normalization_is_arcfaces_own(names: tuple[str, ...], tmp_path: Path) -> None:
+    shape: list[str | int | None] = ["n", 3, 112, 112]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("x", "y")]
+    steps = ["x", *(f"step{i}" for i in range(1, len(names))), "y"]
+    nodes = [onnx.helper.make_node("Relu", [steps[i]], [steps[i + 1]], name=name) for i, name in enumerate(names)]
+    path = tmp_path / "recogniser.onnx"
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(
+        onnx.helper.make_model(
+            onnx.helper.make_graph(nodes, "g", values[:1], values[1:]), opset_imports=opset, ir_version=8
+        ),
+        path,
+    )
+    expected = ArcFaceONNX(str(path))
+    normalization = input_normalization(path)
+    assert (normalization.mean, normalization.scale) == (expected.input_mean, expected.input_std)
