@@ -27,7 +27,7 @@ from facet.terminal.picture_files import find_pictures
 from recognizer.alignment import align
 from recognizer.embedding import Embedder
 from recognizer.finder import FaceFinder
-from recognizer.pipeline import PROPORTIONS
+from recognizer.models import PROPORTIONS
 from recognizer.scrfd import ScrfdDetector
 
 MAX_PIXELS = 50_000_000

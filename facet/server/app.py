@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from facet.runtime.lanes import usable_cores
 from facet.server.access.interceptor import CallInterceptor
 from facet.server.config import Config, ServerConfig
+from facet.server.models import load_pipeline
 from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.telemetry import Telemetry
@@ -51,15 +52,19 @@ class BindError(Exception):
 class Server:
     """A Facet server in this process.
 
+    Args:
+        config: the configuration.
+        pipeline: the models; by default those of the configuration are loaded.
+
     Raises:
         ModelError: a model is missing, damaged or of another kind.
         StorageError: the database cannot be opened, or Milvus does not answer.
         TracingUnavailable: traces are asked for, and what sends them is not installed.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, pipeline: FacePipeline | None = None) -> None:
         self._config = config
-        self.pipeline = FacePipeline(config)
+        self.pipeline = pipeline or load_pipeline(config)
         self._galleries = Galleries(
             open_store(config.gallery),
             contract=self.pipeline.contract,

@@ -20,10 +20,11 @@ from facet.evaluation.figures import CONFIDENCE, Identities, Weights
 from facet.evaluation.identification.figures import AtFpir
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
-from facet.server.config import Config, ModelsConfig
 from facet.terminal import console
 from facet.terminal.console import AsJson
+from recognizer.models import load_models
 from recognizer.pipeline import FacePipeline
+from recognizer.settings import ModelSettings
 
 FPIR = 0.01
 LEAST_NONMATED = round(2 / FPIR)
@@ -284,7 +285,7 @@ def _value(fnir: Callable[[Weights], float | None], weights: Weights) -> float:
 
 def _embed(protocol: Path, images: Path) -> Set:
     entries = read_protocol(protocol, images)
-    pipeline = FacePipeline(Config.model_construct(models=ModelsConfig(objects="none")))
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None)))
     gallery = list(embedded(pipeline, entries.gallery, as_template=True))
     probes = list(embedded(pipeline, entries.probes, as_template=False))
     return similarities(gallery, probes)

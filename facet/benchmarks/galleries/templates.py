@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from facet.evaluation.datasets.protocol import Entry, read_protocol
 from facet.runtime.lanes import usable_cores
-from facet.server.config import Config, ModelsConfig
-from facet.server.scheduling.workers import Work
 from facet.terminal import console
 from recognizer import choice
 from recognizer.choice import FaceChoiceError
+from recognizer.models import load_models
 from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.settings import ModelSettings
 
 SEED = 0
 _DRAWN_AT_ONCE = 65_536
@@ -65,7 +65,7 @@ def embed(protocol: Path, images: Path) -> Faces:
         PictureError: a picture cannot be read.
     """
     entries = read_protocol(protocol, images)
-    pipeline = FacePipeline(Config.model_construct(models=ModelsConfig(objects="none")))
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None)))
     gallery = list({entry.subject: entry for entry in entries.gallery}.values())
     templates = list(embedded(pipeline, gallery, as_template=True))
     known = {face.entry.subject: place for place, face in enumerate(templates)}
@@ -114,11 +114,10 @@ def planted(faces: Faces, count: int) -> NDArray[np.float32]:
 
 
 def _central_face(pipeline: FacePipeline, entry: Entry, *, as_template: bool) -> EmbeddedFace | None:
-    work = Work()
-    scene = pipeline.analyze(Encoded(entry.path.read_bytes()), work)
+    analysis = pipeline.analyze(Encoded(entry.path.read_bytes()))
     try:
-        portraits = pipeline.align(scene, lambda faces: choice.central(faces, scene.picture.shape), work)
+        (face,) = pipeline.align(analysis, lambda faces: choice.central(faces, analysis.picture.shape))
     except FaceChoiceError:
         return None
-    (embedding,) = pipeline.embed(portraits, work, as_template=as_template)
-    return EmbeddedFace(entry, embedding, portraits[0].quality.value)
+    (embedding,) = pipeline.embed([face], as_template=as_template)
+    return EmbeddedFace(entry, embedding, face.quality.value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
+from facet.server.models import load_pipeline
 from facet.server.scheduling.workers import Work
 from facet.server.services.recognition import identify
 from facet.v1.recognition_service_pb2 import IdentifyResponse
@@ -32,15 +33,14 @@ class LocalIdentify:
 
     def enroll(self, data: bytes) -> None:
         """Enrol the only face of a picture."""
-        work = Work()
-        (portrait,) = self.pipeline.align(self.pipeline.analyze(Encoded(data), work), None, work)
-        x1, y1, x2, y2 = portrait.faces.boxes[0].tolist()
+        (face,) = self.pipeline.align(self.pipeline.analyze(Encoded(data)))
+        x1, y1, x2, y2 = face.faces.boxes[0].tolist()
         enrollment = Enrollment(
-            embedding=self.pipeline.embed([portrait], work, as_template=True)[0],
+            embedding=self.pipeline.embed([face], as_template=True)[0],
             contract=self.pipeline.contract,
             picture_sha256=Encoded(data).sha256(),
             box=(x1, y1, x2, y2),
-            quality=portrait.quality.value,
+            quality=face.quality.value,
             display_name="",
             request_id="",
             request_digest="",
@@ -61,7 +61,7 @@ def defaults(database: Path, *, objects: str | None = None, preset: str | None =
 @contextmanager
 def opened(config: Config) -> Iterator[LocalIdentify]:
     """The models and the galleries of a configuration."""
-    pipeline = FacePipeline(config)
+    pipeline = load_pipeline(config)
     galleries = Galleries(
         SqliteStore(config.gallery.database),
         contract=pipeline.contract,

@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
-from facet.server.observability.stopwatch import Stopwatch
+from facet.server.observability.stopwatch import Stage, Stopwatch
 from facet.server.scheduling.aging_queue import WaitingLine
 from facet.server.scheduling.cost_model import Cost, Costs, total
 
@@ -81,6 +82,10 @@ class Work:
     def abandon(self) -> None:
         """Nobody waits for it any more."""
         self._abandoned.set()
+
+    def stage(self, name: Stage, *, batch: int = 0) -> AbstractContextManager[None]:
+        """Time a stage; with :meth:`check` this makes it a :class:`recognizer.progress.Progress`."""
+        return self.stopwatch.stage(name, batch=batch)
 
     def check(self) -> None:
         """Stop here if nobody waits for it any more; called between stages.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import grpc
 import numpy as np
 import pytest
@@ -21,10 +20,13 @@ from facet import AsyncClient, Client, DeadlineExceeded, ResourceExhausted, Unav
 from facet.client.requests import enroll_request
 from facet.server.app import Server
 from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
-from facet.server.scheduling.workers import Work
+from facet.server.models import model_settings, pipeline_settings
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
+from recognizer.models import PipelineModels, load_models
 from recognizer.pipeline import FacePipeline, Source
+from recognizer.progress import NO_PROGRESS, Progress
+from recognizer.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
@@ -33,17 +35,17 @@ if TYPE_CHECKING:
 class GatedPipeline(FacePipeline):
     """The pipeline, counting the pictures that it begins, each of which waits at a gate first."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
+    def __init__(self, models: PipelineModels, settings: PipelineSettings) -> None:
+        super().__init__(models, settings)
         self.begun = 0
         self.reached = threading.Event()
         self.gate = threading.Event()
 
-    def decode(self, source: Source, work: Work) -> NDArray[np.uint8]:
+    def decode(self, source: Source, progress: Progress = NO_PROGRESS) -> NDArray[np.uint8]:
         self.begun += 1
         self.reached.set()
         assert self.gate.wait(60)
-        return super().decode(source, work)
+        return super().decode(source, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,9 @@ async def running(folder: Path, *, max_queue: int, drain_seconds: float = 60) ->
         gallery=GalleryConfig(database=folder / "facet.sqlite3"),
         models=ModelsConfig(faces="scrfd_500m_bnkps"),
     )
-    threads = cv2.getNumThreads()
-    server = Server(config)
-    server.pipeline = pipeline = GatedPipeline(config)
+    settings = pipeline_settings(config)
+    pipeline = GatedPipeline(load_models(model_settings(config), settings), settings)
+    server = Server(config, pipeline)
     address = await server.start()
     try:
         async with AsyncClient(address) as client:
@@ -76,7 +78,6 @@ async def running(folder: Path, *, max_queue: int, drain_seconds: float = 60) ->
     finally:
         pipeline.gate.set()
         await server.stop()
-        cv2.setNumThreads(threads)
 
 
 async def test_a_request_whose_deadline_passed_in_the_queue_costs_no_inference(

@@ -16,7 +16,7 @@ from facet.runtime.sessions import open_session
 from recognizer.alignment import align
 from recognizer.embedding import Embedder
 from recognizer.finder import FaceFinder
-from recognizer.pipeline import PROPORTIONS
+from recognizer.models import PROPORTIONS
 from recognizer.scrfd import ScrfdDetector
 
 if TYPE_CHECKING:

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.server.config import Config
-from facet.server.scheduling.workers import Work
 from facet.tracking.decision import Match
 from facet.tracking.records import EventKind, SceneSettings, Sight, Step
 from facet.tracking.tracker import Scene
 from recognizer.choice import largest
 from recognizer.faces import Faces
+from recognizer.models import load_models
 from recognizer.pipeline import AlignedFace, Encoded, FacePipeline
 from recognizer.quality import Quality
 
@@ -60,14 +59,14 @@ class Eyes:
     def look(self, picture: Picture) -> Sight:
         key = picture.tobytes()
         if key not in self.seen:
-            scene = self.pipeline.analyze(Raw(picture), Work())
+            scene = self.pipeline.analyze(Raw(picture))
             persons = scene.objects.class_ids == self.pipeline.class_names.index("person")
             self.seen[key] = Sight(scene.faces, scene.objects.boxes[persons], scene.objects.scores[persons])
         return self.seen[key]
 
     def embed(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
         portraits = [AlignedFace(Faces.none(), -1, Quality(1, 100, 1, 0, 0, 0), crop) for crop in crops]
-        return self.pipeline.embed(portraits, Work())
+        return self.pipeline.embed(portraits)
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         found: list[Match | None] = []
@@ -90,14 +89,14 @@ def players(pictures: Pictures) -> Picture:
 
 @pytest.fixture(scope="module")
 def eyes(players: Picture) -> Eyes:
-    pipeline = FacePipeline(Config())
-    scene = pipeline.analyze(Raw(players), Work())
-    portraits = pipeline.align(scene, None, Work())
+    pipeline = FacePipeline(load_models())
+    scene = pipeline.analyze(Raw(players))
+    portraits = pipeline.align(scene)
     enrolled = {}
     for name, place in (("left", LEFT_PLAYER), ("right", RIGHT_PLAYER)):
         centres = (scene.faces.boxes[:, :2] + scene.faces.boxes[:, 2:]) / 2
         nearest = int(np.argmin(np.abs(centres - np.array(place)).sum(1)))
-        enrolled[name] = pipeline.embed([portraits[nearest]], Work(), as_template=True)[0]
+        enrolled[name] = pipeline.embed([portraits[nearest]], as_template=True)[0]
     return Eyes(pipeline, enrolled)
 
 
@@ -156,9 +155,9 @@ def test_a_steady_scene_of_two_faces_costs_few_embeddings(players: Picture, eyes
 
 def test_one_enrolled_picture_names_a_man_seen_small_and_in_profile_and_nobody_else(shared: Path, eyes: Eyes) -> None:
     """At the threshold that a gallery of one or two subjects affords: docs/evaluation.md, error against size."""
-    scene = eyes.pipeline.analyze(Encoded((shared / "data/people/train/alex_lacamoire/img1.jpg").read_bytes()), Work())
-    portraits = eyes.pipeline.align(scene, largest, Work())
-    alex = eyes.pipeline.embed(portraits, Work(), as_template=True)[0]
+    scene = eyes.pipeline.analyze(Encoded((shared / "data/people/train/alex_lacamoire/img1.jpg").read_bytes()))
+    portraits = eyes.pipeline.align(scene, largest)
+    alex = eyes.pipeline.embed(portraits, as_template=True)[0]
     watching = Eyes(eyes.pipeline, {"alex": alex, "left": eyes.enrolled["left"]}, threshold=0.2)
     clip = cv2.VideoCapture(str(shared / "data/video/hamilton.mp4"))
     frames = [clip.read()[1] for _ in range(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)))]

@@ -1,0 +1,59 @@
+"""Builds the pipeline that the configuration asks for."""
+
+from __future__ import annotations
+
+import cv2
+
+from facet.runtime.memory import return_large_buffers
+from facet.server.config import NONE, Config
+from recognizer.finder import FinderSettings
+from recognizer.models import load_models
+from recognizer.pipeline import FacePipeline
+from recognizer.settings import ModelSettings, PipelineSettings
+
+
+def load_pipeline(config: Config) -> FacePipeline:
+    """Load the models and warm them up.
+
+    Raises:
+        ModelError: a model is missing, damaged or unsupported.
+    """
+    cv2.setNumThreads(1)
+    return_large_buffers()
+    settings = pipeline_settings(config)
+    pipeline = FacePipeline(load_models(model_settings(config), settings), settings)
+    pipeline.warm_up()
+    return pipeline
+
+
+def model_settings(config: Config) -> ModelSettings:
+    """Which models to load, and how to run them."""
+    models = config.models
+    return ModelSettings(
+        objects=None if models.objects == NONE else models.objects,
+        faces=models.faces,
+        embedding=models.embedding,
+        folder=models.folder,
+        runtime=models.runtime,
+        precision=models.precision,
+        providers=models.providers,
+        preset=config.server.preset,
+    )
+
+
+def pipeline_settings(config: Config) -> PipelineSettings:
+    """How to detect objects and faces."""
+    detection = config.detection
+    return PipelineSettings(
+        max_pixels=config.pictures.max_pixels,
+        max_faces=detection.max_faces,
+        object_size=detection.object_size,
+        object_min_score=detection.object_min_score,
+        person_max_enlargement=detection.person_max_enlargement,
+        finder=FinderSettings(
+            fine_side=detection.face_fine_side,
+            min_score=detection.face_min_score,
+            min_height=detection.face_min_height,
+            second_look_side=FinderSettings().second_look_side if detection.second_look else 0,
+        ),
+    )

@@ -1,0 +1,124 @@
+"""Loads the models of the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detector.yolo import YoloDetector
+from facet.runtime.lanes import Lanes, usable_cores
+from facet.runtime.models import ModelFile, UnsupportedModel, find_model, is_packaged
+from facet.runtime.session import Precision, Session
+from facet.runtime.sessions import open_session
+from recognizer.embedding import Embedder
+from recognizer.finder import FaceFinder
+from recognizer.scrfd import ScrfdDetector
+from recognizer.settings import ModelSettings, PipelineSettings
+from recognizer.yolo_faces import YoloFaceFinder
+
+PROPORTIONS = (0.6, 0.7, 0.75, 0.85, 1.0)
+"""Shorter to longer side of the object detector's inputs: 16:9, 3:2, 4:3 and those between."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """Describes a loaded model.
+
+    Attributes:
+        role: "objects", "faces" or "embedding".
+        file: the model file.
+        head: kind of output, such as "yolo-v8", "scrfd" or "arcface".
+        runtime: inference engine and precision, such as "openvino bf16".
+    """
+
+    role: str
+    file: ModelFile
+    head: str
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineModels:
+    """The models of a pipeline.
+
+    Attributes:
+        objects: the object detector, if there is one.
+        faces: the face finder; ``None`` if ``objects`` also detects faces with landmarks.
+        embedder: the recognition model.
+        loaded: describes each of them.
+    """
+
+    objects: YoloDetector | None
+    faces: FaceFinder | YoloFaceFinder | None
+    embedder: Embedder
+    loaded: tuple[LoadedModel, ...] = ()
+
+
+def load_models(models: ModelSettings | None = None, settings: PipelineSettings | None = None) -> PipelineModels:
+    """Load the models; they share all cores this process may use.
+
+    Args:
+        models: which models; the packaged ones by default.
+        settings: sizes and minimum scores that the detectors need; give the pipeline the same.
+
+    Raises:
+        ModelError: a model is missing, damaged or unsupported.
+    """
+    models, settings = models or ModelSettings(), settings or PipelineSettings()
+    lanes = Lanes.of(models.preset, usable_cores())
+    loaded = []
+    objects = None
+    if models.objects is not None:
+        objects, description = _load_objects(models.objects, models, settings, lanes)
+        loaded.append(description)
+    faces = None
+    if objects is None or not objects.has_face_landmarks:
+        faces, description = _load_faces(models, settings, lanes)
+        loaded.append(description)
+    file, session = _open(models.embedding, models, lanes)
+    loaded.append(LoadedModel("embedding", file, "arcface", session.runtime))
+    return PipelineModels(objects, faces, Embedder(session, file), tuple(loaded))
+
+
+def _load_objects(
+    name: str, models: ModelSettings, settings: PipelineSettings, lanes: Lanes
+) -> tuple[YoloDetector, LoadedModel]:
+    file, session = _open(name, models, lanes)
+    detector = YoloDetector(
+        session, size=settings.object_size, min_score=settings.object_min_score, proportions=PROPORTIONS
+    )
+    return detector, LoadedModel("objects", file, detector.head_kind, session.runtime)
+
+
+def _load_faces(
+    models: ModelSettings, settings: PipelineSettings, lanes: Lanes
+) -> tuple[FaceFinder | YoloFaceFinder, LoadedModel]:
+    file, session = _open(models.faces, models, lanes)
+    finder = settings.finder
+    try:
+        scrfd = ScrfdDetector(session, min_score=finder.candidate_score)
+    except UnsupportedModel as not_scrfd:
+        try:
+            yolo = YoloDetector(session, size=finder.fine_side, min_score=finder.min_score, proportions=PROPORTIONS)
+            yolo_finder = YoloFaceFinder(yolo, min_height=finder.min_height)
+        except UnsupportedModel as not_yolo:
+            raise UnsupportedModel(f"{file.name} finds no faces. Either {not_scrfd}. Or {not_yolo}") from not_yolo
+        return yolo_finder, LoadedModel("faces", file, yolo.head_kind, session.runtime)
+    return FaceFinder(scrfd, finder), LoadedModel("faces", file, "scrfd", session.runtime)
+
+
+def _open(name: str, models: ModelSettings, lanes: Lanes) -> tuple[ModelFile, Session]:
+    file = find_model(name, models.folder)
+    session = open_session(
+        file.path,
+        lanes=lanes,
+        runtime=models.runtime,
+        precision=_precision(models, file),
+        providers=models.providers,
+    )
+    return file, session
+
+
+def _precision(models: ModelSettings, file: ModelFile) -> Precision:
+    if models.precision != "auto":
+        return models.precision
+    return "bf16" if is_packaged(file) else "fp32"

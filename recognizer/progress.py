@@ -1,0 +1,39 @@
+"""Lets a caller time the stages of a pipeline, and stop it between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal, Protocol
+
+Stage = Literal["decode", "detect", "faces", "align", "embed"]
+
+
+class Progress(Protocol):
+    """Follows one picture through :class:`recognizer.pipeline.FacePipeline`."""
+
+    def stage(self, name: Stage, *, batch: int = 0) -> AbstractContextManager[None]:
+        """Enter a stage; the context lasts as long as the stage.
+
+        Args:
+            name: the stage.
+            batch: number of inputs the model gets at once; 0 if the stage does not count them.
+        """
+
+    def check(self) -> None:
+        """Raise any exception to stop here; called between stages."""
+
+
+class NoProgress:
+    """Times nothing and never stops."""
+
+    @contextmanager
+    def stage(self, name: Stage, *, batch: int = 0) -> Iterator[None]:  # noqa: ARG002 - the protocol's signature
+        """Do nothing; see :meth:`Progress.stage`."""
+        yield
+
+    def check(self) -> None:
+        """Do nothing; see :meth:`Progress.check`."""
+
+
+NO_PROGRESS = NoProgress()
