@@ -1,43 +1,64 @@
-"""The names of the nodes in an ONNX file, without the package onnx.
+"""Reads the names of the nodes in an ONNX file, without the packages onnx and protobuf.
 
-ONNX Runtime does not show the graph of a model that it loads, and the package onnx is heavy for one list of names. So
-this declares the three fields of ``onnx.proto`` that lead to the names. Protobuf skips all others.
+ONNX Runtime does not show the graph of a model that it loads, and the package onnx is heavy for one list of names. This
+module walks the protobuf wire format (https://protobuf.dev/programming-guides/encoding/) and skips all other fields.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
+_MODEL_GRAPH, _GRAPH_NODE, _NODE_NAME = 7, 1, 3
+"""Field numbers of ``onnx.proto``."""
 
-_PACKAGE = "facet.onnx"
+_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
+"""Wire types."""
 
 
 def node_names(path: Path) -> list[str]:
-    """The names of the graph's nodes, in the order of the file.
+    """The names of the graph's nodes, in the order of the file; empty for a node without a name.
 
     Raises:
-        google.protobuf.message.DecodeError: the file is not an ONNX model.
+        ValueError: the file is not an ONNX model.
     """
-    return [node.name for node in _model_class().FromString(path.read_bytes()).graph.node]
+    model = memoryview(path.read_bytes())
+    return [
+        next((bytes(name).decode() for name in _fields(node, _NODE_NAME)), "")
+        for graph in _fields(model, _MODEL_GRAPH)
+        for node in _fields(graph, _GRAPH_NODE)
+    ]
 
 
-def _model_class() -> Any:
-    text, message = FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_MESSAGE
-    one, many = FieldDescriptorProto.LABEL_OPTIONAL, FieldDescriptorProto.LABEL_REPEATED
-    node = FieldDescriptorProto(name="name", number=3, type=text, label=one)
-    graph = FieldDescriptorProto(name="node", number=1, type=message, type_name=f".{_PACKAGE}.Node", label=many)
-    model = FieldDescriptorProto(name="graph", number=7, type=message, type_name=f".{_PACKAGE}.Graph", label=one)
-    messages = {"Node": node, "Graph": graph, "Model": model}
-    pool = DescriptorPool()
-    pool.Add(
-        FileDescriptorProto(
-            name="facet/onnx.proto",
-            package=_PACKAGE,
-            message_type=[DescriptorProto(name=name, field=[field]) for name, field in messages.items()],
-        )
-    )
-    return GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Model"))
+def _fields(message: memoryview, wanted: int) -> Iterator[memoryview]:
+    """The length-delimited fields of a message that have a number."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _VARINT:
+            _, end = _varint(message, position)
+        elif wire_type == _LENGTH_DELIMITED:
+            length, position = _varint(message, position)
+            end = position + length
+        elif wire_type in (_FIXED64, _FIXED32):
+            end = position + (8 if wire_type == _FIXED64 else 4)
+        else:
+            raise ValueError(f"not an ONNX model: wire type {wire_type} at byte {position}")
+        if end > len(message):
+            raise ValueError("not an ONNX model: a field reaches past the end")
+        if number == wanted and wire_type == _LENGTH_DELIMITED:
+            yield message[position:end]
+        position = end
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    """A variable-length integer, and the position behind it."""
+    value = shift = 0
+    while position < len(message) and shift < 64:
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+    raise ValueError("not an ONNX model: a number is cut off")
