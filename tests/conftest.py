@@ -60,7 +60,7 @@ class Serving:
         return [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
 
     def resident_bytes(self) -> int:
-        """The most memory that the process has had resident."""
+        """Peak resident memory of the process so far. How much an idle server needs depends on the processor."""
         status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
         return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
 
