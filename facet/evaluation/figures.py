@@ -1,4 +1,4 @@
-"""Figures with intervals: where the truth may well lie, for all that chance did in drawing these pictures."""
+"""Figures with 95 % intervals, which account for the chance in choosing these people and pictures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ CONFIDENCE = 0.95
 ROUNDS = 1000
 """Resamples of a bootstrap."""
 
-_ALONE = "of one person or picture alone there is no interval"
+_ALONE = "one person or picture alone has no interval"
 
 _Z = 1.959963984540054
-"""Of the normal distribution, :data:`CONFIDENCE` lies within so many standard deviations."""
+""":data:`CONFIDENCE` of a normal distribution lies within this many standard deviations."""
 _RULE_OF_THREE = 3.0
 _EXACT = 1e-12
-"""By which a share that is 0 or 1 may be off, for its rounding."""
+"""Rounding tolerance for a share of 0 or 1."""
 
 Weights: TypeAlias = NDArray[np.int64]
 """How often each item counts, shape ``(n,)``."""
 Statistic: TypeAlias = Callable[[Weights], float | None]
-"""A figure of weighted items; ``None`` where they do not yield it."""
+"""Computes a figure from weighted items; ``None`` if they do not define it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Figure:
     """A measured value and its 95 % interval.
 
     Attributes:
-        value: what was measured; ``None`` where the set does not yield it.
-        low: the interval's lower end; ``None`` where there is no value, or one person or picture alone.
-        high: its upper end.
-        note: what the reader has to know, such as why there is no value; may be empty.
+        value: the measured value; ``None`` if the set does not define it.
+        low: lower end of the interval; ``None`` without a value, or for one person or picture alone.
+        high: upper end.
+        note: what the reader must know, such as why there is no value; may be empty.
     """
 
     value: float | None
@@ -44,20 +44,20 @@ class Figure:
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As reports have it; the note only where there is one."""
+        """The figure as reports contain it; without an empty note."""
         return {"value": self.value, "low": self.low, "high": self.high} | ({"note": self.note} if self.note else {})
 
 
 def none(note: str) -> Figure:
-    """A figure that the set does not yield, and why."""
+    """A figure that the set does not define, with the reason."""
     return Figure(None, None, None, note)
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval of a share of independent trials (1927); the rule of three where none or all hit.
+    """Wilson's score interval (1927) of a share of independent trials; the rule of three if none or all hit.
 
     Args:
-        hits: of the trials.
+        hits: successful trials.
         trials: at least 1.
     """
     if hits in (0, trials):
@@ -70,13 +70,13 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
 
 
 def rate(count: int, exposure: float) -> Figure:
-    """Events by unit of exposure, with Byar's interval of a Poisson count (Rothman & Boice 1979).
+    """Events per unit of exposure, with Byar's interval of a Poisson count (Rothman & Boice 1979).
 
-    Where there are none it is the rule of three. Events are taken to be independent.
+    Without events the interval is the rule of three. Assumes independent events.
 
     Args:
-        count: how many there were.
-        exposure: during which, such as minutes; above 0.
+        count: number of events.
+        exposure: in any unit, such as minutes; above 0.
     """
     if not count:
         return Figure(0.0, 0.0, _RULE_OF_THREE / exposure)
@@ -88,19 +88,17 @@ def rate(count: int, exposure: float) -> Figure:
 
 
 class Identities:
-    """Who items are of, to be drawn again and again: people vary more than the pictures of one.
+    """Resamples identities instead of items, because people vary more than the pictures of one person.
 
-    Of one identity alone nothing is drawn: it would always be the same.
-
-    Each round draws as many identities as there are, with replacement, by a generator of a fixed seed; an item counts
-    as often as its identity was drawn. An item of two identities, such as a pair of pictures, counts as often as the
-    product of both says, or as the one, where both are the same (the subsets bootstrap of Bolle et al. 2004). The same
-    seed and the same identities give the same rounds, so that differences of two runs can be taken round by round.
+    Each round draws as many identities as there are, with replacement. An item counts as often as its identity was
+    drawn. An item of two identities, such as a pair of pictures, counts as the product of both, or as one if both are
+    the same (the subsets bootstrap, Bolle et al. 2004). The same seed and the same identities give the same rounds, so
+    two runs can be compared round by round. A single identity is not resampled.
 
     Args:
-        names: all identities; their order does not matter.
-        seed: of the generator.
-        rounds: how many.
+        names: all identities, in any order.
+        seed: seed of the random generator.
+        rounds: number of resamples.
     """
 
     def __init__(self, names: Sequence[Hashable], *, seed: int, rounds: int = ROUNDS) -> None:
@@ -115,11 +113,11 @@ class Identities:
         return len(self._places)
 
     def weights(self, of: Sequence[Hashable], and_of: Sequence[Hashable] | None = None) -> Iterator[Weights]:
-        """Round by round how often items count.
+        """Yield the weights of the items, round by round.
 
         Args:
             of: the identity of each item.
-            and_of: the other one of each, where items are pairs.
+            and_of: the second identity of each item, if items are pairs.
         """
         first = np.array([self._places[name] for name in of], np.intp)
         if and_of is None:
@@ -135,9 +133,9 @@ def bootstrapped(statistic: Statistic, items: int, rounds: Iterator[Weights]) ->
     """A figure with its percentile interval (Efron 1979).
 
     Args:
-        statistic: the figure.
-        items: how many there are.
-        rounds: resampled weights of the items. Rounds that do not yield the figure are left out.
+        statistic: computes the figure.
+        items: number of items.
+        rounds: resampled weights of the items. Rounds that do not define the figure are skipped.
     """
     value = statistic(np.ones(items, np.int64))
     if value is None:
@@ -146,19 +144,19 @@ def bootstrapped(statistic: Statistic, items: int, rounds: Iterator[Weights]) ->
 
 
 def of_rounds(value: float, values: Sequence[float]) -> Figure:
-    """A figure with the percentile interval of what it was in the rounds of a bootstrap."""
+    """A figure with the percentile interval of its values in the rounds of a bootstrap."""
     return Figure(value, *_percentiles(values)) if len(values) else Figure(value, None, None, _ALONE)
 
 
 def bootstrapped_together(
     statistics: Callable[[Weights], Mapping[str, float | None]], items: int, rounds: Iterable[Weights]
 ) -> dict[str, Figure]:
-    """Several figures with their percentile intervals, where one pass over the items gives them all.
+    """Several figures with their percentile intervals, computed together in one pass over the items.
 
     Args:
-        statistics: the figures by name, always of the same names; ``None`` where the items do not yield one.
-        items: how many there are.
-        rounds: resampled weights of the items. Rounds that do not yield a figure are left out for it.
+        statistics: computes the figures by name, always the same names; ``None`` for one the items do not define.
+        items: number of items.
+        rounds: resampled weights of the items. Rounds that do not define a figure are skipped for that figure.
     """
     values = statistics(np.ones(items, np.int64))
     drawn: dict[str, list[float]] = {name: [] for name in values}
@@ -178,10 +176,10 @@ def _percentiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def widened(figure: Figure, identities: int) -> Figure:
-    """A bootstrapped share that is 0 or 1, with the rule of three over so many identities for its other end.
+    """Widen a bootstrapped share of 0 or 1 by the rule of three over this many identities.
 
-    There a bootstrap has little or nothing to vary, and would say that the truth is known. Where it rests on one
-    identity it has no interval at all.
+    A bootstrap has nothing to vary there and would report certainty. A share that rests on one identity has no
+    interval.
     """
     figure = unless_alone(figure, identities)
     if figure.value is None or figure.low is None or figure.high is None or _EXACT < figure.value < 1 - _EXACT:
@@ -191,22 +189,21 @@ def widened(figure: Figure, identities: int) -> Figure:
 
 
 def unless_alone(figure: Figure, identities: int) -> Figure:
-    """A figure without its interval, where it rests on one identity."""
+    """Remove the interval of a figure that rests on one identity."""
     if identities > 1 or figure.value is None:
         return figure
     return Figure(figure.value, None, None, figure.note or _ALONE)
 
 
 def share(hits: NDArray[np.bool_], of: Sequence[Hashable], identities: Identities) -> Figure:
-    """The share of items that hit: Wilson's interval where every item is of an identity of its own, else bootstrapped.
+    """The share of items that hit, with Wilson's interval if every item has its own identity, else a bootstrap.
 
-    Where none or all hit a bootstrap has nothing to vary; the rule of three over the identities says how far off the
-    truth may be.
+    If none or all hit, a bootstrap has nothing to vary, and the rule of three over the identities applies.
 
     Args:
-        hits: of each item, shape ``(n,)``.
-        of: the identity of each.
-        identities: all there are, or more.
+        hits: whether each item hit, shape ``(n,)``.
+        of: the identity of each item.
+        identities: all identities, possibly more than these.
     """
     if not len(hits):
         return none("no such items")

@@ -1,4 +1,4 @@
-"""Names of classes as YOLO training sets come with them: a data.yaml, or a list of a name a line."""
+"""Class names as YOLO training sets have them: a data.yaml, or a text file with one name per line."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ITEM = re.compile(
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """Read the names of classes, in the order of their numbers.
+    """Read class names, ordered by class number.
 
-    Of YAML only what such files hold is understood: below ``names:`` a list or a mapping from numbers that count from
-    0, in brackets or a line each.
+    Understands the subset of YAML that such files use: below ``names:`` a list, or a mapping from numbers that start
+    at 0, in brackets or one entry per line.
 
     Raises:
-        LabelError: there are no names, or they cannot be understood: the message says where.
+        LabelError: there are no names, or they are malformed; the message says where.
     """
     text = read_text(path)
     if path.suffix.lower() in _YAML:
@@ -48,7 +48,7 @@ def _yaml_names(path: Path, lines: list[str]) -> Iterator[str]:
 
 
 def _items(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """The entries below ``names:``, each with the number of its line."""
+    """The entries below ``names:``, each with its line number."""
     found = _NAMES.fullmatch(lines[start].rstrip())
     rest = _uncommented(found["rest"]) if found else ""
     if rest[:1] in ("[", "{"):

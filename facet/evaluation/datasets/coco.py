@@ -15,13 +15,13 @@ _SHOWN = 60
 
 
 def read_coco(path: Path) -> tuple[list[LabelledPicture], tuple[str, ...]]:
-    """Read labels: the pictures in the order of the file, and the names of the categories by rising id.
+    """Read the pictures in the order of the file, and the names of the categories by rising id.
 
-    Pictures go by their ``file_name``. An annotation that ``iscrowd`` stands for a region of many objects and is
-    ignored. An ``area`` is that of the object's outline, and decides whether it is small or large.
+    ``file_name`` identifies a picture. An ``iscrowd`` annotation is a region of many objects and is ignored. ``area``
+    is the area of the object's outline and decides whether the object is small, medium or large.
 
     Raises:
-        LabelError: the file is not JSON, lacks a section, or an entry is not what it should be: the message says which.
+        LabelError: the file is not JSON, lacks a section, or has a malformed entry; the message says which.
     """
     try:
         content = json.loads(read_text(path))
@@ -100,7 +100,7 @@ def _text(path: Path, where: str, entry: dict[str, Any], name: str) -> str:
 
 
 def _check(path: Path, where: str, entry: dict[str, Any]) -> None:
-    """See that box, area and flag of an annotation are such."""
+    """Check the box, area and crowd flag of an annotation."""
     box, area, crowd = entry.get("bbox"), entry.get("area", 0), entry.get("iscrowd", 0)
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_pixels, box)) or min(box[2:]) < 0:
         raise LabelError(path, None, f"{where}: bbox must be [x, y, width, height] in pixels, is {_told(box)}")

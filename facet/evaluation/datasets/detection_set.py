@@ -1,4 +1,4 @@
-"""A labelled set for detection, whatever its format: read, and cut to what is to be judged."""
+"""Read a labelled set for detection in any format, and restrict it to what is judged."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Task: TypeAlias = Literal["faces", "objects"]
 
 FACE = "face"
 MIN_FACE_HEIGHT = 20.0
-"""Labelled faces lower than this are ignored, pixels."""
+"""Labelled faces below this height are ignored, pixels."""
 
 
 def guessed_format(labels: Path) -> Format:
-    """The format of labels by their kind: a folder, JSON or text.
+    """Guess the format from the kind of path: a folder, JSON or text.
 
     Raises:
-        LabelError: it is another file, or there is none.
+        LabelError: the path does not exist, or is another kind of file.
     """
     if labels.is_dir():
         return "yolo"
@@ -36,20 +36,20 @@ def guessed_format(labels: Path) -> Format:
         case ".txt":
             return "wider"
     need_labels(labels)
-    raise LabelError(labels, None, "is of a format that its name does not tell: say it with --format")
+    raise LabelError(labels, None, "has a name that does not tell its format: pass --format")
 
 
 def read_set(labels: Path, format_: Format, images: Path, names: Path | None = None) -> LabelledSet:
-    """Read labels, and see which of their pictures are there.
+    """Read labels, and check which of their pictures exist.
 
     Args:
         labels: a file, or for YOLO a folder.
-        format_: what it is.
+        format_: the format.
         images: the folder of the pictures.
         names: for YOLO a file of class names; see :func:`facet.evaluation.datasets.class_names.read_class_names`.
 
     Raises:
-        LabelError: they are not what they should be, or none of their pictures is there.
+        LabelError: the labels are malformed, or none of their pictures exists.
     """
     need_labels(labels)
     need_folder(images)
@@ -74,15 +74,15 @@ def _there(pictures: Sequence[LabelledPicture], class_names: tuple[str, ...], im
 
 
 def guessed_task(labelled: LabelledSet) -> Task:
-    """Faces where the labels know no other class."""
+    """Faces if the labels have no other class."""
     return "faces" if [name.lower() for name in labelled.class_names or ()] == [FACE] else "objects"
 
 
 def faces_of(labelled: LabelledSet, labels: Path) -> LabelledSet:
-    """The faces of a set, those lower than :data:`MIN_FACE_HEIGHT` ignored.
+    """Restrict a set to faces, and ignore those below :data:`MIN_FACE_HEIGHT`.
 
     Raises:
-        LabelError: the labels know no class "face".
+        LabelError: the labels have no class "face".
     """
     named = [name for name in labelled.class_names or () if name.lower() == FACE]
     if not named:
@@ -97,16 +97,16 @@ def faces_of(labelled: LabelledSet, labels: Path) -> LabelledSet:
 
 
 def objects_of(labelled: LabelledSet, labels: Path, classes: Sequence[str], known: Sequence[str]) -> LabelledSet:
-    """The objects of a set, all or of some classes.
+    """Restrict a set to some classes of objects.
 
     Args:
         labelled: the set.
         labels: its file.
-        classes: only these, where there are any.
-        known: the classes that the server finds.
+        classes: the classes to keep; empty for all.
+        known: the classes that the server detects.
 
     Raises:
-        LabelError: the labels have no object of a class that is asked for, or the server does not know one.
+        LabelError: the labels have no object of a requested class, or the server does not detect one.
     """
     chosen = labelled.restricted(classes, labels) if classes else labelled
     names = chosen.class_names or ()

@@ -1,4 +1,4 @@
-"""Pictures in which people marked objects: one record for all formats of labels."""
+"""Labelled pictures: the same records for all label formats."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from facet.evaluation.datasets.labels import LabelError
 
 @dataclass(frozen=True, slots=True)
 class LabelledPicture:
-    """A picture and the objects that people marked in it.
+    """A picture and its labelled objects.
 
     Attributes:
-        image: the picture's path as the labels name it, relative to the folder of the pictures.
-        boxes: xyxy pixels of the upright picture, float64 ``(n, 4)``; some may have no area.
-        classes: of each, into :attr:`LabelledSet.class_names`, intp ``(n,)``.
-        ignored: not to be judged by: nobody is asked to find them, and what is found there counts neither way,
-            bool ``(n,)``.
-        crowds: of the ignored, those that stand for a region of many objects, bool ``(n,)``: a detection lies on it
-            by the share of the detection that is inside, not by intersection over union.
-        areas: square pixels, of the box, or of the outline where the labels say so, float64 ``(n,)``.
+        image: path of the picture as in the labels, relative to the folder of the pictures.
+        boxes: xyxy pixels of the upright picture, float64 ``(n, 4)``; a box may have no area.
+        classes: indices into :attr:`LabelledSet.class_names`, intp ``(n,)``.
+        ignored: objects that are not judged, bool ``(n,)``: a miss is no error, and a detection on one counts neither
+            way.
+        crowds: ignored objects that stand for a region of many objects, bool ``(n,)``. A detection matches a crowd by
+            the share of the detection inside it, not by IoU.
+        areas: square pixels of the box, or of the outline if the labels have one, float64 ``(n,)``.
     """
 
     image: str
@@ -36,11 +36,11 @@ class LabelledPicture:
 
     @property
     def heights(self) -> NDArray[np.float64]:
-        """Of the boxes, pixels, ``(n,)``."""
+        """Heights of the boxes, pixels, ``(n,)``."""
         return self.boxes[:, 3] - self.boxes[:, 1]
 
     def take(self, chosen: NDArray[np.bool_]) -> LabelledPicture:
-        """Only the chosen objects."""
+        """The same picture with only the chosen objects."""
         return LabelledPicture(
             self.image,
             self.boxes[chosen],
@@ -53,14 +53,14 @@ class LabelledPicture:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSet:
-    """Labels of pictures.
+    """A labelled set of pictures.
 
     Attributes:
-        pictures: all that are listed, in the order of the labels; those that the labels do not list too, where they
-            judge a whole folder.
-        class_names: of all objects; ``None`` where the labels number their classes and nothing names them.
-        missing: of them those that the folder does not have, by name.
-        unlabelled: how many pictures have no labels of their own: no objects, then.
+        pictures: all listed pictures, in the order of the labels; formats that label a whole folder also include the
+            unlisted ones.
+        class_names: names of all classes; ``None`` if the labels only number them.
+        missing: listed pictures that the folder does not contain.
+        unlabelled: number of pictures without labels, which have no objects.
     """
 
     pictures: tuple[LabelledPicture, ...]
@@ -69,15 +69,15 @@ class LabelledSet:
     unlabelled: int = 0
 
     def there(self) -> LabelledSet:
-        """Only the pictures that the folder has; the missing ones remain named."""
+        """The set with only the pictures that exist; :attr:`missing` stays."""
         missing = set(self.missing)
         return replace(self, pictures=tuple(each for each in self.pictures if each.image not in missing))
 
     def named(self, class_names: Sequence[str], labels: Path) -> LabelledSet:
-        """The same with names for its classes, unless it has them.
+        """The set with names for its classes, unless it already has them.
 
         Raises:
-            LabelError: a class is beyond them.
+            LabelError: a class number has no name.
         """
         if self.class_names is not None:
             return self
@@ -88,10 +88,10 @@ class LabelledSet:
         return replace(self, class_names=tuple(class_names))
 
     def restricted(self, names: Sequence[str], labels: Path) -> LabelledSet:
-        """Only the objects of these classes, in this order.
+        """The set with only the objects of these classes, in this order.
 
         Raises:
-            LabelError: a name is none of the labels' classes, or no object is of it.
+            LabelError: the labels do not have one of the classes, or no object of it.
         """
         known = self.class_names or ()
         if unknown := [name for name in names if name not in known]:
@@ -110,7 +110,7 @@ class LabelledSet:
         return restricted
 
     def empty_classes(self) -> list[str]:
-        """The classes without an object to judge by."""
+        """Classes without an object that is judged."""
         names = self.class_names or ()
         counts = sum(
             (np.bincount(each.classes[~each.ignored], minlength=len(names)) for each in self.pictures),
@@ -128,7 +128,7 @@ def labelled(
     crowds: Iterable[bool] | None = None,
     areas: Iterable[float | None] | None = None,
 ) -> LabelledPicture:
-    """A record of plain values; nothing is ignored unless said, a crowd always; an area unsaid is the box's."""
+    """Build a record from plain values. Crowds are always ignored; a missing area is that of the box."""
     corners = np.array(list(boxes), np.float64).reshape(-1, 4)
     none = np.zeros(len(corners), np.bool_)
     of_crowds = none if crowds is None else np.array(list(crowds), np.bool_)

@@ -1,15 +1,15 @@
-"""What readers of labels have in common."""
+"""Checks and errors that all readers of labels share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 MOST_PIXELS = 1e9
-"""Coordinates beyond it are of no picture."""
+"""Larger coordinates belong to no picture."""
 
 
 class LabelError(Exception):
-    """A file of labels cannot be used; the message names the file, and the line where one is to blame."""
+    """A label file cannot be used; the message names the file and, if known, the line."""
 
     def __init__(self, path: Path, line: int | None, problem: str) -> None:
         where = str(path) if line is None else f"{path}, line {line}"
@@ -17,10 +17,10 @@ class LabelError(Exception):
 
 
 def read_text(path: Path) -> str:
-    """The text of a file of labels, a byte order mark dropped.
+    """Read the text of a label file, without a byte order mark.
 
     Raises:
-        LabelError: it cannot be read, or is not UTF-8.
+        LabelError: the file is unreadable or not UTF-8.
     """
     try:
         return path.read_text("utf-8-sig")
@@ -31,10 +31,10 @@ def read_text(path: Path) -> str:
 
 
 def need_folder(path: Path) -> None:
-    """Make sure that a folder of pictures is there.
+    """Check that a folder of pictures exists.
 
     Raises:
-        LabelError: it is not, or is no folder.
+        LabelError: it does not exist or is not a folder.
     """
     if not _exists(path):
         raise LabelError(path, None, "there is no such folder")
@@ -43,20 +43,20 @@ def need_folder(path: Path) -> None:
 
 
 def need_labels(path: Path) -> None:
-    """Make sure that there are labels, in a file or in a folder.
+    """Check that a label file or folder exists.
 
     Raises:
-        LabelError: there are none.
+        LabelError: it does not.
     """
     if not _exists(path):
         raise LabelError(path, None, "there is no such file or folder")
 
 
 def need_utf8(path: Path) -> None:
-    """Make sure that the name of a file is text, as reports and requests have to name it.
+    """Check that a file name is UTF-8, because reports and requests contain it.
 
     Raises:
-        LabelError: it is not UTF-8.
+        LabelError: it is not.
     """
     try:
         str(path).encode("utf-8")
@@ -65,7 +65,7 @@ def need_utf8(path: Path) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; a name that no file can have is of none."""
+    """Whether this file exists; false for names that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -73,10 +73,10 @@ def is_file(path: Path) -> bool:
 
 
 def need_picture(path: Path, line: int | None, picture: Path) -> None:
-    """Make sure that a picture is there and can be read, before anything is measured.
+    """Check that a picture exists and is readable, before anything is measured.
 
     Raises:
-        LabelError: it is not; the message names the file of labels and the line.
+        LabelError: it is not; the message names the label file and the line.
     """
     try:
         with picture.open("rb"):

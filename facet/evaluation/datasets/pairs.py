@@ -1,4 +1,4 @@
-"""Pairs of pictures, and whether both show one person: CSV files, and the text format of LFW."""
+"""Mated and nonmated pairs of pictures: CSV files, and the text format of LFW."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facet.evaluation.datasets.labels import LabelError, is_file, need_folder, need_picture, read_text
 
 FOLDS = 10
-"""Of pairs whose file names none, as LFW has them."""
+"""Number of folds if the file does not name any, as in LFW."""
 
 _COLUMNS = ("image_a", "image_b", "same")
 _SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -32,14 +32,14 @@ class Pairs:
     """Labelled pairs, in the order of their file.
 
     Attributes:
-        images: the distinct pictures, as the file names them, in the order of their first use.
-        subjects: who each picture is of.
-        identified_by: what told: columns of the file, the pictures' folders, or the pairs themselves, where pictures
-            that a chain of pairs says to be of one person are of one.
-        a: of each pair the first picture, a position in ``images``, shape ``(n,)``. It is the reference.
-        b: the second one, the probe.
-        same: whether both are of one person.
-        folds: which fold each pair belongs to, 0 and up.
+        images: the distinct pictures, as in the file, in the order of first use.
+        subjects: the person in each picture.
+        identified_by: where the subjects come from: columns of the file, the folders of the pictures, or the pairs
+            themselves, in which case pictures connected by a chain of mated pairs are one person.
+        a: first picture of each pair, the reference: index into ``images``, shape ``(n,)``.
+        b: second picture of each pair, the probe.
+        same: whether the pair is mated.
+        folds: fold of each pair, from 0.
     """
 
     images: tuple[str, ...]
@@ -56,7 +56,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One pair as its file has it; subjects and fold are empty where the file does not say."""
+    """One pair as in its file; subjects and fold are empty if the file does not have them."""
 
     number: int
     image_a: str
@@ -70,21 +70,21 @@ class _Line:
 def read_pairs(path: Path, images: Path) -> Pairs:
     """Read pairs.
 
-    A CSV file has the columns image_a, image_b and same (1 or 0), and may have fold, or subject_a and subject_b. In
-    LFW's format (Huang et al. 2007) the first line is the number of folds and of pairs of each kind in a fold, or the
-    latter alone; ``name n1 n2`` are two pictures of one person, ``name1 n1 name2 n2`` are of two.
+    A CSV file has the columns image_a, image_b and same (1 or 0), and optionally fold, or subject_a and subject_b. In
+    LFW's format (Huang et al. 2007) the first line has the number of folds and the number of pairs of each kind per
+    fold, or only the latter; ``name n1 n2`` is a mated pair, ``name1 n1 name2 n2`` a nonmated one.
 
-    Where the file names no subjects, a picture's folder does; where folders contradict the pairs, pictures are of one
-    person if pairs say so. Where it names no folds there are ten, each a stretch of the same pairs and one of the
-    others.
+    Without subjects in the file, the folder of a picture names its subject; if folders contradict the pairs, mated
+    pairs connect pictures of one person. Without folds there are ten, each with a run of the mated and a run of the
+    nonmated pairs.
 
     Args:
         path: the file.
-        images: the folder that its pictures are relative to.
+        images: the folder of the pictures.
 
     Raises:
-        LabelError: the file cannot be read or is of neither format, a column or field is missing or wrong, a picture
-            is not there, a subject contradicts a pair, or there are no pairs of one of the kinds.
+        LabelError: the file is unreadable or has neither format, a column or field is missing or wrong, a picture does
+            not exist, a subject contradicts a pair, or one of the two kinds of pairs is missing.
     """
     text = read_text(path)
     need_folder(images)
@@ -163,7 +163,7 @@ def _subjects(
     b: NDArray[np.intp],
     same: NDArray[np.bool_],
 ) -> tuple[tuple[str, ...], IdentitySource]:
-    """Who each picture is of, and what told."""
+    """The subject of each picture, and where that comes from."""
     named: dict[str, str] = {}
     for line in lines:
         if not line.subject_a:
@@ -183,7 +183,7 @@ def _subjects(
 
 
 def _chained(images: tuple[str, ...], a: NDArray[np.intp], b: NDArray[np.intp]) -> tuple[str, ...]:
-    """For each picture the first one of those that pairs of one person connect it with."""
+    """Union-find over mated pairs: each picture's subject is the first picture of its component."""
     heads = list(range(len(images)))
 
     def head(at: int) -> int:

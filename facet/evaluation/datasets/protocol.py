@@ -1,4 +1,4 @@
-"""Open-set identification protocols: who is enrolled from which picture, and who is looked for in which."""
+"""Open-set identification protocols: which pictures are enrolled, and which are probes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Entry:
     """One line of a protocol.
 
     Attributes:
-        role: "gallery" is enrolled; "mated" is a probe whose subject is enrolled; "nonmated" is one whose isn't.
-        subject: who the central face of the picture is.
-        image: the picture's path as the protocol names it.
-        path: where the picture is.
+        role: "gallery" is enrolled; "mated" is a probe of an enrolled subject; "nonmated" is a probe of anybody else.
+        subject: the person of the picture's central face.
+        image: path of the picture as in the protocol.
+        path: path of the file.
     """
 
     role: Role
@@ -40,15 +40,15 @@ class Protocol:
     """A labelled set for open-set identification, in the order of its file.
 
     Attributes:
-        gallery: what is enrolled; a subject may have several entries.
-        probes: what is looked for, mated and non-mated.
+        gallery: pictures to enrol; a subject may have several.
+        probes: mated and nonmated probes.
     """
 
     gallery: tuple[Entry, ...]
     probes: tuple[Entry, ...]
 
     def at_most(self, templates: int | None) -> Protocol:
-        """With the first so many pictures of each subject to enrol; all of them where ``None``."""
+        """The protocol with at most this many gallery pictures per subject; ``None`` for all."""
         if templates is None:
             return self
         seen: Counter[str] = Counter()
@@ -61,15 +61,15 @@ class Protocol:
 
 
 def read_protocol(path: Path, images: Path) -> Protocol:
-    """Read a protocol: a CSV file with the columns role, subject and image, others being ignored.
+    """Read a CSV file with the columns role, subject and image; other columns are ignored.
 
     Args:
         path: the file.
-        images: the folder that the column image is relative to.
+        images: the folder of the pictures.
 
     Raises:
-        LabelError: a column is missing, a role is unknown, a field is empty, a picture cannot be read, nobody or
-            nothing is to be enrolled or looked for, or a subject is among the wrong probes: the message says where.
+        LabelError: a column is missing, a role is unknown, a field is empty, a picture is unreadable, the gallery or
+            the probes are empty, or the role of a probe contradicts the gallery; the message says where.
     """
     rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
     need_folder(images)
@@ -101,7 +101,7 @@ def _entry(path: Path, line: int, row: dict[str, str | None], images: Path) -> E
             raise LabelError(path, line, f"{name} is empty")
     picture = images / image
     need_picture(path, line, picture)
-    # The server compares ids after this normalisation, and answers them so.
+    # The server normalises ids in the same way.
     return Entry(role, unicodedata.normalize("NFC", subject), image, picture)
 
 

@@ -1,4 +1,4 @@
-"""Open-set identification protocols by folders: a folder a subject, to be enrolled and to be looked for."""
+"""Open-set identification protocols as folders: one folder per subject, for the gallery and for the probes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _NUMBER = re.compile(r"[ _.-]*\d+$")
 
 
 def read_folders(gallery: Path, probes: Path) -> Protocol:
-    """Read a protocol that folders tell.
+    """Read a protocol from two folders.
 
-    ``gallery/NAME/...`` are pictures of the subject NAME, to be enrolled in the order of their paths.
-    ``probes/NAME/...`` are pictures to look for: mated where the gallery has a folder NAME, non-mated where it has
-    none. A picture that lies in ``probes`` itself is of the subject that it is called after, by its whole name or by
-    what stands before a number: ``obama.jpg``, ``obama1.jpg`` and ``obama_0001.jpg`` of ``gallery/obama``. One that is
-    called after nobody in the gallery is refused, for its name does not tell whether it is a stranger: it belongs in a
-    folder. So is one that is called after two. Hidden files are passed over; any other file that is no picture is
-    refused. Pictures are called ``gallery/NAME/...`` and ``probes/...``, wherever the folders are.
+    ``gallery/NAME/...`` are pictures of the subject NAME, enrolled in the order of their paths. ``probes/NAME/...`` are
+    probes: mated if the gallery has a folder NAME, otherwise nonmated. A picture directly in ``probes`` belongs to the
+    subject it is named after, by its whole name or by the part before a number: ``obama.jpg``, ``obama1.jpg`` and
+    ``obama_0001.jpg`` belong to ``gallery/obama``. A picture named after nobody in the gallery is refused, because a
+    file name cannot say that somebody is a stranger: it belongs into a folder. A picture named after two subjects is
+    refused, too. Hidden files are skipped; other files that are not pictures are refused. Pictures are called
+    ``gallery/NAME/...`` and ``probes/...``, wherever the folders are.
 
     Args:
-        gallery: the folder of those to be enrolled.
+        gallery: the folder of the gallery.
         probes: the folder of the probes.
 
     Raises:
-        LabelError: a folder has no picture, a picture's subject is not told, a file is none or has a name that is not
-            UTF-8, or one of the two folders lies in the other: the message names the path.
+        LabelError: a folder has no picture, a picture has no clear subject, a file is not a picture or has a name that
+            is not UTF-8, or one of the two folders contains the other; the message names the path.
     """
     enrolled, looked_for = gallery.resolve(), probes.resolve()
     if enrolled.is_relative_to(looked_for) or looked_for.is_relative_to(enrolled):
@@ -51,10 +51,10 @@ def read_folders(gallery: Path, probes: Path) -> Protocol:
 
 
 def read_gallery(gallery: Path) -> tuple[Entry, ...]:
-    """The pictures to be enrolled of a folder with a folder a subject, in the order of their paths.
+    """Read the gallery pictures of a folder with one folder per subject, in the order of their paths.
 
     Raises:
-        LabelError: as :func:`read_folders`.
+        LabelError: see :func:`read_folders`.
     """
     entries: list[Entry] = []
     for path in _visible(gallery):
@@ -81,7 +81,7 @@ def _called_after(path: Path, subjects: set[str]) -> str:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, in the order of their paths."""
+    """All pictures in a folder and its subfolders, in the order of their paths."""
     found = list(_below(folder))
     if not found:
         raise LabelError(folder, None, "there are no pictures in it")

@@ -1,4 +1,4 @@
-"""Labels of a clip: whose face is to be seen, from when to when, and where."""
+"""Labels of a clip: whose face is visible, when, and where."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ _CORNERS = ("x1", "y1", "x2", "y2")
 _FACES = {"": False, "visible": False, "hidden": True}
 _COMMENT = "#"
 _SLACK = 0.05
-"""Seconds that labels may go on after the last frame, for rounding."""
+"""Seconds by which labels may extend beyond the last frame, for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A line of the labels: somebody is in the picture.
+    """One line of the labels: a person is in the picture.
 
     Attributes:
-        start: seconds from the clip's start.
-        end: the same; the first moment that is no longer part of it.
-        subject: who it is; empty for a stranger.
-        hidden: the face is not to be seen, so that nobody is asked to name it, though it is not wrong.
-        presence: spans of one subject with the same word here are one presence; where it is empty the span is one of
-            its own.
-        region: where the middle of the face is, all the while; ``None`` for anywhere.
-        line: of the file.
+        start: seconds from the start of the clip.
+        end: seconds from the start of the clip, exclusive.
+        subject: the person; empty for a stranger.
+        hidden: the face is not visible: a missing name is no error, and the right name is none either.
+        presence: spans of one subject with the same word are one presence; an empty one makes the span its own.
+        region: contains the centre of the face throughout; ``None`` for anywhere.
+        line: line number in the file.
     """
 
     start: float
@@ -48,18 +47,18 @@ class Span:
     line: int = 0
 
     def holds(self, time: float, tolerance: float = 0.0) -> bool:
-        """Whether a moment is part of it, or no further from it than the tolerance, in seconds."""
+        """Whether a time lies in the span, extended by the tolerance on both sides; seconds."""
         return self.start - tolerance <= time < self.end + tolerance
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Somebody comes, is to be named, and goes.
+    """One visit of a subject, from appearing to leaving.
 
     Attributes:
-        subject: who.
-        name: what the labels call it; may be empty.
-        spans: by rising start; the first one in which the face is visible is when the subject is there to be named.
+        subject: the person.
+        name: the word in the labels; may be empty.
+        spans: by rising start. The presence starts with the first span whose face is visible.
     """
 
     subject: str
@@ -68,26 +67,26 @@ class Presence:
 
     @property
     def start(self) -> float:
-        """Since when the face is visible, seconds."""
+        """When the face is first visible, seconds."""
         return next(span.start for span in self.spans if not span.hidden)
 
     @property
     def end(self) -> float:
-        """When the subject is gone, seconds."""
+        """When the subject leaves, seconds."""
         return max(span.end for span in self.spans)
 
 
 def read_track_labels(path: Path) -> tuple[Span, ...]:
-    """Read labels: a CSV file with the columns start, end, subject, others being optional or ignored.
+    """Read a CSV file with the columns start, end and subject; other columns are optional or ignored.
 
-    ``start`` and ``end`` are seconds. ``subject`` is whose face is visible; empty for a stranger's. ``face`` is
-    "visible" (or empty) or "hidden": the subject is in the picture, turned away or covered. ``presence`` is a word that
-    ties lines of one subject together. ``x1,y1,x2,y2`` are pixels that the middle of the face lies within. Lines that
-    begin with # are comments.
+    ``start`` and ``end`` are seconds. ``subject`` is the person whose face is visible; empty for a stranger. ``face``
+    is "visible" (or empty) or "hidden": the subject is in the picture, turned away or covered. ``presence`` is a word
+    that groups lines of one subject. ``x1,y1,x2,y2`` is a rectangle in pixels that contains the centre of the face.
+    Lines that start with # are comments.
 
     Raises:
-        LabelError: a column is missing, a field is not what it should be, two lines of one subject overlap, or there
-            are none: the message says where.
+        LabelError: a column is missing, a field is malformed, two lines of one subject overlap, or there are no lines;
+            the message says where.
     """
     lines = ("" if line.startswith(_COMMENT) else line for line in io.StringIO(read_text(path), newline=""))
     rows = csv.reader(lines)
@@ -116,10 +115,10 @@ def read_track_labels(path: Path) -> tuple[Span, ...]:
 
 
 def within_clip(path: Path, spans: Iterable[Span], end: float) -> None:
-    """Make sure that no label is of a moment after the clip's end, in seconds.
+    """Check that no label extends beyond the end of the clip, in seconds.
 
     Raises:
-        LabelError: one is; they are of another clip.
+        LabelError: one does; the labels belong to another clip.
     """
     for span in spans:
         if span.end > end + _SLACK:
@@ -127,16 +126,16 @@ def within_clip(path: Path, spans: Iterable[Span], end: float) -> None:
 
 
 def of_enrolled(path: Path, spans: Iterable[Span], known: Collection[str], enrolled: Collection[str]) -> list[Span]:
-    """The labels as they are for a gallery: who is not enrolled is a stranger.
+    """The labels from the gallery's point of view: subjects who are not enrolled become strangers.
 
     Args:
-        path: the file of the labels.
+        path: the label file.
         spans: its lines.
-        known: subjects that there are pictures of.
-        enrolled: those of them who are to be enrolled.
+        known: subjects with pictures.
+        enrolled: the known subjects who are enrolled.
 
     Raises:
-        LabelError: a subject is not known, so that its name may be misspelt.
+        LabelError: a subject is unknown, so its name may be misspelt.
     """
     found = []
     for span in spans:
@@ -150,7 +149,7 @@ def of_enrolled(path: Path, spans: Iterable[Span], known: Collection[str], enrol
 
 
 def presences(spans: Iterable[Span]) -> tuple[Presence, ...]:
-    """The presences of all subjects by their starts; hidden spans alone are none."""
+    """The presences of all subjects by rising start; a presence needs a span with a visible face."""
     tied: dict[tuple[str, str], list[Span]] = {}
     for span in spans:
         if span.subject:
@@ -170,7 +169,7 @@ def _span(path: Path, line: int, fields: Mapping[str, str]) -> Span:
     face = fields.get("face", "")
     if face not in _FACES:
         raise LabelError(path, line, f"face is {face!r}; it must be visible, hidden or empty")
-    # The server compares ids after this normalisation, and answers them so.
+    # The server normalises ids in the same way.
     subject = unicodedata.normalize("NFC", fields.get("subject", ""))
     if _FACES[face] and not subject:
         raise LabelError(path, line, "is of a stranger whose face is hidden: that says nothing, leave it out")
@@ -197,7 +196,7 @@ def _number(path: Path, line: int, name: str, text: str) -> float:
 
 
 def _need_one_place(path: Path, spans: Sequence[Span]) -> None:
-    """Nobody is in two places at a time."""
+    """Check that the spans of one subject do not overlap."""
     last: dict[str, Span] = {}
     for span in sorted(spans, key=lambda each: each.start):
         before = last.get(span.subject)

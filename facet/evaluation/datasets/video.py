@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from facet.evaluation.datasets.labels import LabelError, is_file
 
 _RATE = 25.0
-"""Frames a second of a clip that does not say."""
+"""Frames per second of a clip that does not state its rate."""
 _EARLY = 1e-3
-"""Seconds by which a frame may be before its turn, for rounding."""
+"""Rounding tolerance when frames are sampled, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The frames of a video file that are looked at.
+    """The sampled frames of a video file.
 
     Attributes:
         path: the file.
-        places: of the frames, counted from 0 in the file, rising.
-        times: of the same, seconds from the first frame of the file.
-        end: when the last frame is over, seconds.
+        places: indices of the frames in the file, from 0, rising.
+        times: their times, seconds from the first frame of the file.
+        end: end of the last frame, seconds.
         size: width and height, pixels.
     """
 
@@ -38,10 +38,10 @@ class Clip:
     size: tuple[int, int]
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """Decode them, one after another: BGR uint8 ``(h, w, 3)``.
+        """Decode the frames one by one: BGR uint8 ``(h, w, 3)``.
 
         Raises:
-            LabelError: the file has changed, or cannot be read any more.
+            LabelError: the file has changed or is no longer readable.
         """
         file = cv2.VideoCapture(str(self.path))
         try:
@@ -60,14 +60,14 @@ class Clip:
 
 
 def read_clip(path: Path, fps: float | None = None) -> Clip:
-    """See which frames a video file has.
+    """List the frames of a video file.
 
     Args:
         path: the file.
-        fps: take only so many a second, each time the first that is due; ``None`` for all.
+        fps: sample this many frames per second; ``None`` for all frames.
 
     Raises:
-        LabelError: there is no such file, or it is no video that OpenCV can decode.
+        LabelError: the file does not exist, or OpenCV cannot decode it.
     """
     if not is_file(path):
         raise LabelError(path, None, "there is no such file")

@@ -1,4 +1,4 @@
-"""Labels in the text format of WIDER FACE (Yang et al., CVPR 2016): a picture's path, a count, a line per face."""
+"""Labels in the text format of WIDER FACE (Yang et al., CVPR 2016): path of a picture, count, one line per face."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _INVALID = 7
 def read_wider(path: Path) -> list[LabelledPicture]:
     """Read labels in the official format, in the order of the file.
 
-    A face is ``x y w h blur expression illumination invalid occlusion pose``; one flagged invalid is ignored. A count
-    of 0 is followed by one line of zeros, as in the official files, or by none.
+    A face is ``x y w h blur expression illumination invalid occlusion pose``; invalid faces are ignored. A count of 0
+    is followed by one line of zeros, as in the official files, or by none.
 
     Raises:
-        LabelError: a line is not what it should be, or a picture is listed twice: the message says where.
+        LabelError: a line is malformed, or a picture is listed twice; the message says where.
     """
     lines = read_text(path).splitlines()
     while lines and not lines[-1].strip():
@@ -56,7 +56,7 @@ def _face(path: Path, lines: list[str], at: int) -> list[int]:
 
 
 def _numbers(line: str) -> list[int] | None:
-    """The whole numbers of a line; ``None`` where something else is in it."""
+    """The integers of a line; ``None`` if it contains anything else."""
     try:
         return [int(value) for value in line.split()] or None
     except ValueError:

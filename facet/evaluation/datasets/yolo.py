@@ -1,4 +1,4 @@
-"""Labels in the text format of YOLO: a folder with a file a picture, in it a line per object."""
+"""Labels in the text format of YOLO: a folder with one file per picture and one line per object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facet.evaluation.datasets.labels import LabelError, need_utf8, read_text
 from facet.runtime.pictures import PictureError, read_header
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
-"""Of files that are taken for pictures."""
+"""Suffixes of picture files."""
 
 _NOT_LABELS = "classes.txt"
 _MOST_CLASSES = 1_000_000
@@ -21,21 +21,20 @@ _TRANSPOSED = 5
 
 
 def read_yolo(labels: Path, images: Path, class_names: Sequence[str] | None = None) -> LabelledSet:
-    """Read labels: ``class cx cy w h``, the numbers relative to the upright picture.
+    """Read lines ``class cx cy w h``, relative to the upright picture.
 
-    The pictures are all in the folder, by name; the file of ``a/b.jpg`` is ``a/b.txt``. A picture without a file has
-    no objects; a file without a picture stands for one that is missing. As a picture that cannot be read, or is
-    missing, is judged by no server, it counts with all its objects as missed; they are placed as if it were of 640 by
-    640 pixels.
+    All pictures of the folder count, ordered by name; the labels of ``a/b.jpg`` are in ``a/b.txt``. A picture without
+    a label file has no objects. A label file without a picture stands for a missing picture. All objects of a missing
+    or unreadable picture count as missed; their boxes assume a picture of 640 by 640 pixels.
 
     Args:
-        labels: the folder of the labels. A file ``classes.txt`` in it is none.
+        labels: the folder of the labels. ``classes.txt`` is not read.
         images: the folder of the pictures.
-        class_names: in the order of the classes' numbers; ``None`` where the server's are to be taken.
+        class_names: ordered by class number; ``None`` to use the server's.
 
     Raises:
-        LabelError: a file cannot be read or has a name that is not UTF-8, a line is not what it should be, or a class
-            has no name: the message says where. Or two pictures have the same file of labels.
+        LabelError: a file is unreadable, has a name that is not UTF-8, or has a malformed line or an unnamed class; or
+            two pictures share a label file. The message says where.
     """
     pictures: dict[Path, Path] = {}
     for each in sorted(images.rglob("*")):
@@ -94,7 +93,7 @@ def _labelled(name: Path, rows: Sequence[tuple[int, list[float]]], images: Path)
 
 
 def _size(picture: Path) -> tuple[int, int]:
-    """Width and height of the upright picture."""
+    """Width and height of the upright picture, pixels."""
     try:
         data = picture.read_bytes()
     except OSError as error:
