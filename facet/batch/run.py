@@ -7,18 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
-
 from facet import Client, FacetError
 from facet.batch.output import Output
 from facet.batch.rows import Row, Tally, answered, failed, printable
 from facet.batch.sources import Remaining
 from facet.client.batches import Answer
-from facet.client.retry import FINAL, GALLERY_UNUSABLE, pauses
+from facet.client.errors import StatusCode
+from facet.client.retry import FINAL, GALLERY_UNUSABLE, Retry
 from facet.terminal import console
 from facet.terminal.interruption import Interruption
 
-_PASSING = frozenset({grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE})
+_PASSING = frozenset({StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE})
 """What a picture fails with where another time it may not; so does what comes with when to try again."""
 
 
@@ -59,8 +58,7 @@ def run(
         KeyboardInterrupt: the script was told to end.
         OSError: the output cannot be written.
     """
-    waits = pauses()
-    away_since: float | None = None
+    retry = Retry(batch.wait_seconds)
     while True:
         answers = client.identify_batch(batch.gallery, remaining.again(), **batch.fields)
         try:
@@ -71,14 +69,12 @@ def run(
                 remaining.answered(path)
                 tally.count(row)
                 advance()
-                waits, away_since = pauses(), None
+                retry.succeeded()
         except FacetError as error:
-            if away_since is None:
-                away_since = time.monotonic()
+            if not retry.failing:
                 console.err.print(f"{error.message or error.code.name}: trying again", soft_wrap=True)
-            if error.code in FINAL or time.monotonic() - away_since > batch.wait_seconds:
+            if error.code in FINAL or (pause := retry.failed(error.retry_after)) is None:
                 raise
-            pause = max(next(waits), error.retry_after or 0.0)
         else:
             return
         finally:

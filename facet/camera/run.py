@@ -8,7 +8,7 @@ from collections.abc import Callable
 from facet import Client, FacetError
 from facet.camera.frame_sender import Outbox
 from facet.camera.source import Frame
-from facet.client.retry import FINAL, pauses
+from facet.client.retry import FINAL, FIRST_PAUSE, Retry
 from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 
@@ -44,8 +44,7 @@ def run(
         SourceError: the source did not come back.
         KeyboardInterrupt: the script was told to end.
     """
-    waits = pauses()
-    away_since: float | None = None
+    retry = Retry(wait_seconds)
     connection, pause = 0, 0.0
     while True:
         with told.waiting():
@@ -53,7 +52,7 @@ def run(
                 return
             time.sleep(pause)
         connection += 1
-        pause = next(waits)
+        pause = FIRST_PAUSE
         answers = client.identify_stream(settings, outbox.again())
         try:
             while True:
@@ -61,20 +60,19 @@ def run(
                     answer = next(answers, None)
                 if answer is None:
                     break
-                if away_since is not None:
+                if retry.failing:
                     say("the server is back")
-                waits, away_since = pauses(), None
+                retry.succeeded()
                 if not took(connection, answer, outbox.answered(answer.frame_id)):
                     return
         except FacetError as error:
             if error.code in FINAL:
                 raise
             if error.reason != _STALLED:  # else the source was away, which has been told
-                if away_since is None:
-                    away_since = time.monotonic()
+                if not retry.failing:
                     say(f"{error.message or error.code.name}: trying again")
-                if wait_seconds is not None and time.monotonic() - away_since > wait_seconds:
+                if (again := retry.failed(error.retry_after)) is None:
                     raise
-                pause = max(pause, error.retry_after or 0.0)
+                pause = again
         finally:
             answers.close()

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.client.retry import pauses
+from facet.client.retry import Retry
 
 # FFmpeg writes addresses with their passwords, and one line for each damaged picture, unless it is told not to.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -211,23 +211,21 @@ class Reader:
 
     def _follow(self, put: Callable[[Frame], None], say: Callable[[str], None]) -> None:
         """Hand on the frames of a live source, which is opened again where it goes away."""
-        waits, away_since = pauses(), None
+        retry = Retry(self._wait)
         while True:
             pace = Pace(self._wanted.fps)
             while not self._closed.is_set() and self._capture.grab():
-                if away_since is not None:
+                if retry.failing:
                     say(f"{self._source.name} is back")
-                    waits, away_since = pauses(), None
+                    retry.succeeded()
                 if pace.due(time.monotonic()):
                     self._hand_on(put, time.time())
             self._capture.release()
-            if away_since is None:
-                away_since = time.monotonic()
-                if not self._closed.is_set():
-                    say(f"{self._source.name} is away: trying again")
-            if self._wait is not None and time.monotonic() - away_since > self._wait:
+            if not retry.failing and not self._closed.is_set():
+                say(f"{self._source.name} is away: trying again")
+            if (pause := retry.failed()) is None:
                 raise SourceError(f"{self._source.name} did not come back")
-            if self._closed.wait(next(waits)):
+            if self._closed.wait(pause):
                 return
             with suppress(SourceError):
                 self._capture = _opened(self._source)

@@ -12,8 +12,8 @@ import typer
 from facet import Client, FacetError
 from facet.cli.shared import choices
 from facet.client.requests import identify_request
-from facet.client.retry import GALLERY_UNUSABLE
-from facet.evaluation.calls import patiently_blocking, reason_of
+from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
+from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import decode
 from facet.terminal import console
 from facet.terminal.drawing import draw_faces
@@ -94,7 +94,7 @@ def main(
 
 
 def _identify(client: Client, request: pb.IdentifyRequest) -> pb.IdentifyResponse:
-    return patiently_blocking(lambda: client.recognition.Identify(request))
+    return retry_while_busy(lambda: client.recognition.Identify(request))
 
 
 def _say_failed(path: Path, reason: str, message: str, *, as_json: bool) -> None:

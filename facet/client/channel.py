@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from facet.client.retry import service_config
+
 ADDRESS_VARIABLE = "FACET_ADDRESS"
 TOKEN_VARIABLE = "FACET_TOKEN"  # noqa: S105 - the name of a variable, not a token
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -45,24 +47,12 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
     Only what can be done twice is retried: everything that reads, and enrolment, which enrols a picture once.
     """
     deadline = f"{timeout:.6f}s"
-    retries = {
-        "maxAttempts": 4,
-        "initialBackoff": "0.2s",
-        "maxBackoff": "2s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    retried = [{"service": service} for service in _READING]
-    retried += [{"service": _GALLERIES, "method": method} for method in _REPEATABLE]
+    repeatable = [*((service, "") for service in _READING), *((_GALLERIES, method) for method in _REPEATABLE)]
+    config = service_config(repeatable)
+    config["methodConfig"][0]["timeout"] = deadline
     unlimited = [{"service": _GALLERIES, "method": method} for method in _STREAMS]
     unlimited += [{"service": _RECOGNITION, "method": method} for method in ("IdentifyBatch", "IdentifyStream")]
-    config = {
-        "methodConfig": [
-            {"name": retried, "timeout": deadline, "retryPolicy": retries},
-            {"name": [{"service": _GALLERIES}], "timeout": deadline},
-            {"name": unlimited},
-        ]
-    }
+    config["methodConfig"] += [{"name": [{"service": _GALLERIES}], "timeout": deadline}, {"name": unlimited}]
     return (
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),

@@ -25,6 +25,9 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+StatusCode = grpc.StatusCode
+"""The status codes of gRPC, for programs that need nothing else of it."""
+
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 

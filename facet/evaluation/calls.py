@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -23,7 +22,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 IN_FLIGHT = 4
-_ATTEMPTS = 60
 
 OF_ONE_ITEM = (InvalidArgument, FailedPrecondition, ResourceExhausted, DeadlineExceeded, InternalError, OSError)
 """Errors that say something of one item, a picture that cannot be read among them; after any other the rest cannot be
@@ -107,37 +105,6 @@ async def all_of(
         index, error = min(lost, key=lambda each: each[0])
         stopped = Stopped(name(items[index]), len(answers), len(items), reason_of(error))
     return Answers(dict(sorted(answers.items())), stopped)
-
-
-async def patiently(call: Callable[[], Awaitable[R]]) -> R:
-    """Make a call, again where the server was busy with others: being busy says nothing of how well it recognises.
-
-    Raises:
-        FacetError: it failed for another reason, or the server is busy all the time.
-    """
-    for _ in range(_ATTEMPTS):
-        try:
-            return await call()
-        except ResourceExhausted as error:
-            await asyncio.sleep(_pause(error))
-    return await call()
-
-
-def patiently_blocking(call: Callable[[], R]) -> R:
-    """As :func:`patiently`, for a program that waits for each answer."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return call()
-        except ResourceExhausted as error:
-            time.sleep(_pause(error))
-    return call()
-
-
-def _pause(error: ResourceExhausted) -> float:
-    """Seconds until the server may have room; raises the error where it is about the request and waiting is vain."""
-    if error.retry_after is None:
-        raise error
-    return error.retry_after
 
 
 async def deleted(client: AsyncClient, gallery_id: str) -> bool:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import grpc
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -26,6 +25,7 @@ from rich.text import Text
 
 from facet import Client, FacetError
 from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
+from facet.client.errors import StatusCode
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -110,8 +110,8 @@ def connect(address: str, token: str, root_certificates: Path | None = None) -> 
 
 def explained(error: FacetError, address: str) -> str:
     """One line for a person: what failed, and what to do about it."""
-    if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
+    if error.code is StatusCode.UNAVAILABLE and not error.reason:
         return f"no server answers at {address}: start one with scripts/serve.py, or name another with --address"
-    if error.code is grpc.StatusCode.UNAUTHENTICATED:
+    if error.code is StatusCode.UNAUTHENTICATED:
         return f"the server at {address} wants a token: set --token or {TOKEN_VARIABLE}"
     return f"{error.reason or error.code.name}: {error.message}"

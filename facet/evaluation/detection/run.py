@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from facet import AsyncClient, picture
-from facet.evaluation.calls import OF_ONE_ITEM, Answers, all_of, patiently, reason_of
+from facet.client.retry import retry_while_busy_async
+from facet.evaluation.calls import OF_ONE_ITEM, Answers, all_of, reason_of
 from facet.evaluation.datasets.detection_set import Task
 from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet
 from facet.evaluation.detection.matching import Detected
@@ -62,12 +63,12 @@ async def run_detection(
 
     async def faces(source: Picture) -> list[tuple[float, ...]]:
         request = AnalyzeFacesRequest(picture=source, min_score=min_score)
-        answer = await patiently(lambda: client.recognition.AnalyzeFaces(request))
+        answer = await retry_while_busy_async(lambda: client.recognition.AnalyzeFaces(request))
         return [_row(each.face.box, each.face.score, 0) for each in answer.faces]
 
     async def objects(source: Picture) -> list[tuple[float, ...]]:
         request = DetectRequest(picture=source, class_names=places, min_score=min_score)
-        answer = await patiently(lambda: client.recognition.Detect(request))
+        answer = await retry_while_busy_async(lambda: client.recognition.Detect(request))
         return [_row(each.box, each.score, places[each.class_name]) for each in answer.objects]
 
     find = faces if task == "faces" else objects

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from facet import CENTRAL, AsyncClient, FacetError
 from facet.client.requests import enroll_request
-from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
+from facet.client.retry import retry_while_busy_async
+from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, reason_of
 from facet.evaluation.datasets.protocol import Entry, Protocol
 from facet.evaluation.identification.figures import Candidate, Search
 from facet.v1.gallery_service_pb2 import EnrollFaceResponse
@@ -139,7 +140,7 @@ async def _enroll(
     async def enroll(entry: Entry) -> EnrollFaceResponse | str:
         try:
             request = enroll_request(gallery_id, entry.subject, entry.path, face=CENTRAL, **accept)
-            return await patiently(lambda: client.galleries.EnrollFace(request))
+            return await retry_while_busy_async(lambda: client.galleries.EnrollFace(request))
         except OF_ONE_ITEM as error:
             return reason_of(error)
         finally:
@@ -187,7 +188,9 @@ async def _search_all(
 async def _search(client: AsyncClient, gallery_id: str, probe: Entry, images: Mapping[str, str]) -> Search:
     mated = probe.role == "mated"
     try:
-        answer = await patiently(lambda: client.identify(gallery_id, probe.path, face=CENTRAL, top_k=CANDIDATES))
+        answer = await retry_while_busy_async(
+            lambda: client.identify(gallery_id, probe.path, face=CENTRAL, top_k=CANDIDATES)
+        )
     except OF_ONE_ITEM as error:
         return Search(probe.image, probe.subject, mated, failure=reason_of(error))
     whose = answer.faces[0].identification

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from facet import AsyncClient
 from facet.client.requests import identify_request, picture
-from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
+from facet.client.retry import retry_while_busy_async
+from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, deleted, reason_of
 from facet.evaluation.latency.report import STAGES, Call
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, AnalyzeFacesResponse, IdentifyResponse
 from facet.v1.types_pb2 import Picture
@@ -85,7 +86,7 @@ async def run_latency(
     async def timed(name: str) -> Call | str:
         start = time.monotonic()
         try:
-            answer = await patiently(lambda: call(name))
+            answer = await retry_while_busy_async(lambda: call(name))
         except OF_ONE_ITEM as error:
             return reason_of(error)
         taken = (time.monotonic() - start) * 1000

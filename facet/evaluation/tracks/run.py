@@ -11,8 +11,9 @@ import cv2
 from facet import CENTRAL, AsyncClient, FacetError
 from facet.client.errors import from_status
 from facet.client.requests import enroll_request
+from facet.client.retry import retry_while_busy_async
 from facet.client.streams import stream_frame
-from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, patiently, reason_of
+from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, reason_of
 from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.video import Clip
 from facet.evaluation.tracks.figures import SeenFrame, SeenTrack
@@ -115,7 +116,7 @@ async def _enroll(
             request = enroll_request(
                 gallery_id, entry.subject, entry.path, face=CENTRAL, accept_low_quality=True, accept_lookalike=True
             )
-            await patiently(lambda: client.galleries.EnrollFace(request))
+            await retry_while_busy_async(lambda: client.galleries.EnrollFace(request))
         except OF_ONE_ITEM as error:
             return reason_of(error)
         finally:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from facet import CENTRAL, AsyncClient, FacetError, picture
 from facet.client.requests import verify_request
-from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, patiently, reason_of
+from facet.client.retry import retry_while_busy_async
+from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, reason_of
 from facet.evaluation.datasets.pairs import Pairs
 from facet.evaluation.verification.figures import NO_FACE
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest
@@ -86,7 +87,7 @@ async def run_verification(
                 include_embeddings=True,
                 embed_as_templates=look.as_template,
             )
-            answer = await patiently(lambda: client.recognition.AnalyzeFaces(request))
+            answer = await retry_while_busy_async(lambda: client.recognition.AnalyzeFaces(request))
         except OF_ONE_ITEM as error:
             return reason_of(error)
         finally:
@@ -171,7 +172,7 @@ async def _verify(client: AsyncClient, pairs: Pairs, images: Path, pair: int) ->
     reference, probe = (images / pairs.images[at[pair]] for at in (pairs.a, pairs.b))
     request = verify_request(reference, probe, reference_face=CENTRAL, probe_face=CENTRAL)
     try:
-        answer = await patiently(lambda: client.recognition.Verify(request))
+        answer = await retry_while_busy_async(lambda: client.recognition.Verify(request))
     except OF_ONE_ITEM:
         return None
     return answer.similarity
