@@ -17,8 +17,8 @@ from facet.batch.output import Output, OutputError, open_output
 from facet.batch.rows import DECISIONS, Row, Tally
 from facet.batch.run import Batch, run
 from facet.batch.sources import Remaining
-from facet.cli.people.enroll import WORDS
 from facet.cli.shared import choices
+from facet.cli.shared.reasons import in_words
 from facet.terminal import console
 from facet.terminal.interruption import Interruption
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
@@ -143,7 +143,7 @@ def _show(summary: dict[str, Any]) -> None:
     table = Table("", "", title=summary["out"], title_justify="left", show_header=False)
     table.add_row("pictures answered", str(summary["answered"]))
     for reason, count in summary["errors"].items():
-        table.add_row(f"failed: {WORDS.get(reason, reason)}", str(count))
+        table.add_row(f"failed: {in_words(reason)}", str(count))
     if summary["left"]:
         table.add_row("left", str(summary["left"]))
     table.add_row("faces", str(summary["faces"]))

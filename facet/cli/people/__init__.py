@@ -1,1 +1,1 @@
-"""Commands that enrol and manage people."""
+"""Commands that enrol, list, show, rename and forget people."""

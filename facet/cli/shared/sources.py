@@ -1,71 +1,71 @@
-"""What is to be enrolled: folders of people, manifests, single pictures."""
+"""What to enrol: folders of people, manifests, single pictures."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 
+from facet.cli.shared import people_folder
+from facet.cli.shared.people_folder import AmbiguousFolder, PersonPicture
 from facet.terminal import console
-from facet.terminal import picture_files as pictures
+from facet.terminal.picture_files import PICTURE_SUFFIXES, find_pictures
 
 COLUMNS = ("subject", "path")
+_NAMED = 3
+"""Names of ignored files in a message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A picture and whose it is.
+def read(sources: list[Path], subject_id: str, display_name: str) -> list[PersonPicture]:
+    """Find all pictures of the sources; exits with a usage error if a source is not understood.
 
-    Attributes:
-        path: the picture's file.
-        subject_id: the subject.
-        display_name: the subject's name for people; may be empty.
-    """
-
-    path: Path
-    subject_id: str
-    display_name: str
-
-
-def read(sources: list[Path], subject_id: str, display_name: str) -> list[Item]:
-    """All pictures of the sources; exits with a usage error where one is not understood.
+    Files in folders that are not pictures are ignored, and named on standard error.
 
     Args:
-        sources: folders with a folder a person, ``.csv`` manifests, or pictures (which need ``subject_id``).
-        subject_id: whose the pictures are; empty where the sources say.
-        display_name: that subject's name.
+        sources: folders of people (see :func:`facet.cli.shared.people_folder.read`), ``.csv`` manifests, or pictures,
+            which need ``subject_id``.
+        subject_id: the person in all pictures; empty if the sources say.
+        display_name: that person's name.
     """
-    items: list[Item] = []
+    found: list[PersonPicture] = []
     for source in sources:
         if subject_id:
-            items += [Item(path, subject_id, display_name) for path in pictures.find_pictures([source])]
+            found += [PersonPicture(path, subject_id, display_name) for path in find_pictures([source])]
         elif source.suffix.lower() == ".csv" and source.is_file():
-            items += _manifest(source)
+            found += _manifest(source)
         elif source.is_dir():
-            items += _people(source)
+            found += _people(source)
         elif source.is_file():
-            console.fail(f"{source} is a single picture: say whose with --subject", console.USAGE)
+            console.fail(
+                f"{source} is a single picture: name the person with --subject, or give its folder", console.USAGE
+            )
         else:
             console.fail(f"there is no file or folder {source}", console.USAGE)
-    if not items:
+    _tell_ignored(sources)
+    if not found:
         console.fail("there are no pictures in " + ", ".join(map(str, sources)), console.USAGE)
-    return items
+    return found
 
 
-def _people(folder: Path) -> list[Item]:
-    """``folder/NAME/picture``: the name of the folder is the subject's id and, unless it is told, its name."""
-    if loose := sorted(path for path in folder.iterdir() if path.suffix.lower() in pictures.PICTURE_SUFFIXES):
-        console.fail(
-            f"{loose[0]} lies in no person's folder: expected {folder.name}/NAME/picture.jpg, "
-            "or --subject for a folder of one person",
-            console.USAGE,
-        )
-    people = sorted(path for path in folder.iterdir() if path.is_dir())
-    return [Item(path, person.name, person.name) for person in people for path in pictures.find_pictures([person])]
+def _people(folder: Path) -> list[PersonPicture]:
+    try:
+        return people_folder.read(folder)
+    except AmbiguousFolder as error:
+        console.fail(str(error), console.USAGE)
+    except OSError as error:
+        console.fail(f"cannot read {folder}: {error.strerror}", console.USAGE)
 
 
-def _manifest(manifest: Path) -> list[Item]:
-    """A CSV file with the columns subject, path (from the file's own folder) and, if you like, display_name."""
+def _tell_ignored(sources: list[Path]) -> None:
+    ignored = [path for source in sources if source.is_dir() for path in people_folder.ignored_files(source)]
+    if ignored:
+        names = ", ".join(path.name for path in ignored[:_NAMED])
+        more = f" and {len(ignored) - _NAMED} more" if len(ignored) > _NAMED else ""
+        kinds = ", ".join(sorted(PICTURE_SUFFIXES))
+        console.err.print(f"ignored, as only {kinds} are pictures: {names}{more}", soft_wrap=True)
+
+
+def _manifest(manifest: Path) -> list[PersonPicture]:
+    """Read a CSV file with the columns subject, path (relative to the file's folder) and, optionally, display_name."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -80,8 +80,8 @@ def _manifest(manifest: Path) -> list[Item]:
         console.fail(f"cannot read {manifest}: {error}", console.USAGE)
 
 
-def _row(manifest: Path, line: int, row: dict[str, str | None]) -> Item:
+def _row(manifest: Path, line: int, row: dict[str, str | None]) -> PersonPicture:
     subject_id, path = (row["subject"] or "").strip(), (row["path"] or "").strip()
     if not subject_id or not path:
         console.fail(f"{manifest}, line {line}: subject and path must not be empty", console.USAGE)
-    return Item(manifest.parent / path, subject_id, (row.get("display_name") or "").strip())
+    return PersonPicture(manifest.parent / path, subject_id, (row.get("display_name") or "").strip())

@@ -1,0 +1,40 @@
+"""The command group ``facet people``."""
+
+from __future__ import annotations
+
+import typer
+
+from facet.cli.people.forget import forget, forget_template
+from facet.cli.people.listing import list_people
+from facet.cli.people.rename import rename
+from facet.cli.people.show import show
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this group to a program."""
+    app.command("list")(list_people)
+    app.command("show")(show)
+    app.command("rename")(rename)
+    app.command("forget")(forget)
+    app.command("forget-template")(forget_template)
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="""List, show, rename and forget the people of a gallery.
+
+[b]Examples[/b]
+
+  facet people list --gallery team
+  facet people show yao --gallery team --pictures people/
+  facet people rename yao "Yao Ming" --gallery team
+  facet people forget yao --gallery team
+
+With [b]--json[/b] every command prints JSON for programs.
+
+Exit code: 0 success, 1 something failed or was not found, 2 bad usage.""",
+)
+add_commands(app)

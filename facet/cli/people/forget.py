@@ -1,0 +1,83 @@
+"""``facet people forget`` and ``facet people forget-template``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from facet import NotFound
+from facet.cli.people.options import Gallery, SubjectId
+from facet.terminal import console
+from facet.v1 import gallery_service_pb2 as pb
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+def forget(
+    subjects: Annotated[list[str], typer.Argument(help="The subjects' ids.", show_default=False)],
+    gallery: Gallery = "default",
+    yes: Yes = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Forget people: delete their names and all their templates. This cannot be undone."""
+    _confirm(f"Forget {', '.join(subjects)} in {gallery}?", yes=yes)
+    forgotten: dict[str, int] = {}
+    with console.connect(address, token, root_certificates) as client:
+        for subject in subjects:
+            try:
+                request = pb.DeleteSubjectRequest(gallery_id=gallery, subject_id=subject)
+                forgotten[subject] = client.galleries.DeleteSubject(request).templates_deleted
+            except NotFound as error:
+                console.err.print(error.message)
+    if as_json:
+        console.print_json({"forgotten": forgotten})
+    else:
+        for subject, templates in forgotten.items():
+            console.out.print(f"forgot {subject} and {templates} templates")
+    raise typer.Exit(console.DONE if len(forgotten) == len(subjects) else console.FAILED)
+
+
+def forget_template(
+    subject: SubjectId,
+    templates: Annotated[
+        list[str], typer.Argument(help="The templates' ids; the command show lists them.", show_default=False)
+    ],
+    gallery: Gallery = "default",
+    yes: Yes = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Delete single templates of a person. The person stays, even without templates. This cannot be undone."""
+    _confirm(f"Delete {len(templates)} template(s) of {subject} in {gallery}?", yes=yes)
+    forgotten: list[str] = []
+    with console.connect(address, token, root_certificates) as client:
+        for template in templates:
+            try:
+                client.galleries.DeleteTemplate(
+                    pb.DeleteTemplateRequest(gallery_id=gallery, subject_id=subject, template_id=template)
+                )
+                forgotten.append(template)
+            except NotFound as error:
+                console.err.print(error.message)
+    if as_json:
+        console.print_json({"subject": subject, "forgotten": forgotten})
+    else:
+        for template in forgotten:
+            console.out.print(f"deleted template {template} of {subject}")
+    raise typer.Exit(console.DONE if len(forgotten) == len(templates) else console.FAILED)
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    """Ask on the terminal; exits with a usage error if there is none, and with 1 if the answer is no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        console.fail("this cannot be undone: confirm it with --yes", console.USAGE)
+    typer.confirm(f"{question} This cannot be undone", abort=True, err=True)

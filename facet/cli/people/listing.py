@@ -1,0 +1,36 @@
+"""``facet people list``."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from facet.cli.people.options import Gallery, utc
+from facet.terminal import console
+from facet.terminal.rendering import as_dict, threshold_line
+from facet.v1 import gallery_service_pb2 as pb
+
+
+def list_people(
+    gallery: Gallery = "default",
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """List the people of a gallery."""
+    with console.connect(address, token, root_certificates) as client:
+        found = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
+        subjects = list(client.subjects(gallery))
+    if as_json:
+        summary = {
+            "gallery": gallery,
+            "threshold": found.threshold,
+            "calibration_state": as_dict(found)["calibration_state"],
+        }
+        console.print_json(summary | {"subjects": [as_dict(subject) for subject in subjects]})
+        return
+    table = Table("subject", "name", "templates", "enrolled (UTC)", title=f"{gallery}: {len(subjects)} people")
+    for subject in subjects:
+        table.add_row(subject.subject_id, subject.display_name, str(subject.template_count), utc(subject.create_time))
+    console.out.print(table)
+    console.out.print(threshold_line(found))

@@ -1,0 +1,22 @@
+"""The reasons of errors about pictures, in words for people."""
+
+from __future__ import annotations
+
+_WORDS = {
+    "FACE_NOT_FOUND": "no face",
+    "SEVERAL_FACES": "several faces",
+    "FACE_TOO_SMALL": "too small",
+    "FACE_TOO_BLURRED": "too blurred",
+    "FACE_TOO_TURNED": "too turned",
+    "LOOKS_LIKE_ANOTHER_SUBJECT": "looks like another person in the gallery",
+    "TOO_MANY_TEMPLATES": "the person has the maximum number of templates",
+    "INVALID_PICTURE": "not a readable picture",
+    "PICTURE_TOO_LARGE": "too many pixels",
+    "CANNOT_READ": "the file cannot be read",
+    "FILE_TOO_LARGE": "the file exceeds the server's size limit",
+}
+
+
+def in_words(reason: str) -> str:
+    """Describe a reason; an unknown one is returned as it is."""
+    return _WORDS.get(reason, reason)

@@ -1,0 +1,75 @@
+"""Run the scripts as a person or a program does, and a folder of people to run them on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serving
+
+ROOT = Path(__file__).resolve().parents[3]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(server: Serving, tmp_path: Path) -> Run:
+    """Run a script against the server, in an empty folder and without a terminal."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    environment["FACET_ADDRESS"] = server.address
+
+    def start(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        )
+
+    return start
+
+
+@pytest.fixture
+def new_gallery() -> str:
+    """The id of a gallery that does not exist yet."""
+    return f"g{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def people(tmp_path: Path, pictures: Pictures) -> Path:
+    """A folder of people: one good picture, and one for each reason to reject a picture."""
+    folder = tmp_path / "people"
+    portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
+    assert portrait is not None
+    files = {
+        "Yao Ming/portrait.jpg": pictures.yaoming,
+        "Yao Ming/small.png": _png(cv2.resize(portrait, None, fx=0.22, fy=0.22, interpolation=cv2.INTER_AREA)),
+        "Yao Ming/blurred.png": _png(cv2.GaussianBlur(portrait, (0, 0), 7)),
+        "Crowd/squad.jpg": pictures.players,
+        "Nobody/wall.png": _png(np.full((240, 320, 3), 200, np.uint8)),
+        "Broken/truncated.jpg": pictures.yaoming[: len(pictures.yaoming) // 2],
+    }
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def _png(picture: Any) -> bytes:
+    return cv2.imencode(".png", picture)[1].tobytes()

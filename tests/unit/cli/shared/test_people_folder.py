@@ -1,0 +1,72 @@
+"""Whose pictures a folder of people holds, by the names of its folders and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facet.cli.shared import people_folder
+from facet.cli.shared.people_folder import AmbiguousFolder
+
+
+def people_in(folder: Path, *files: str) -> dict[str, list[str]]:
+    """Make the files, and list those of each subject."""
+    for file in files:
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found: dict[str, list[str]] = {}
+    for each in people_folder.read(folder):
+        found.setdefault(each.subject_id, []).append(each.path.relative_to(folder).as_posix())
+    return found
+
+
+def test_a_file_is_named_after_the_person_with_an_optional_number(tmp_path: Path) -> None:
+    files = ["Ann.jpg", "Ann_1.jpg", "Ann 2.jpg", "ann-03.jpeg", "Ann (4).png", "Ann_2024-05-01.webp", "Bob.JPG"]
+    found = people_in(tmp_path, *files)
+    assert found.keys() == {"Ann", "Bob"}
+    assert sorted(found["Ann"]) == sorted(files[:-1])
+
+
+@pytest.mark.parametrize("name", ["Anne-Marie", "Zoë", "姚明", "R2-D2", "E1234", "Ann Lee", "J. R. R. Tolkien"])
+def test_a_name_is_kept_as_it_is(tmp_path: Path, name: str) -> None:
+    assert people_in(tmp_path, f"{name}.jpg", f"{name}_2.jpg").keys() == {name}
+
+
+def test_underscores_are_blanks_in_the_display_name(tmp_path: Path) -> None:
+    people_in(tmp_path, "Ann_Lee_0001.jpg", "Bob_Ray/1.jpg", "Bob Ray.jpg")
+    names = {each.subject_id: each.display_name for each in people_folder.read(tmp_path)}
+    assert names == {"Ann_Lee": "Ann Lee", "Bob_Ray": "Bob_Ray"}
+
+
+def test_sub_folders_and_files_can_be_mixed(tmp_path: Path) -> None:
+    found = people_in(tmp_path, "Ann/1.jpg", "Ann/more/2.jpg", "ann_3.jpg", "Bob.jpg")
+    assert found == {"Ann": ["Ann/1.jpg", "Ann/more/2.jpg", "ann_3.jpg"], "Bob": ["Bob.jpg"]}
+
+
+def test_hidden_and_other_files_are_skipped(tmp_path: Path) -> None:
+    assert people_in(tmp_path, "Ann.jpg", "._Ann.jpg", ".DS_Store", "notes.txt", "Bob/photo.heic") == {
+        "Ann": ["Ann.jpg"]
+    }
+    assert [path.name for path in people_folder.ignored_files(tmp_path)] == ["photo.heic", "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["1", "0001", "_2", "IMG_0001", "DSC 17", "image-3", "2024-05-01"])
+def test_a_file_that_names_nobody_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AmbiguousFolder, match=r"does not say who it shows.*--subject"):
+        people_in(tmp_path, f"{name}.jpg", "Ann.jpg")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(("obama.jpg", "obama2.jpg"), id="a number without a separator"),
+        pytest.param(("Obama/1.jpg", "obama2.jpg"), id="the same beside a folder"),
+        pytest.param(("Ann 2/1.jpg", "Ann 2.jpg"), id="a folder with the number in its name"),
+        pytest.param(("Ann/1.jpg", "ann/1.jpg", "ANN.jpg"), id="folders that differ only in case"),
+    ],
+)
+def test_a_file_that_may_show_either_of_two_people_is_refused(tmp_path: Path, files: tuple[str, ...]) -> None:
+    with pytest.raises(AmbiguousFolder, match="ambiguous"):
+        people_in(tmp_path, *files)
