@@ -34,7 +34,7 @@ def main(
 ) -> None:
     r"""Generate the Python code of the wire format, after lint and the breaking-change check.
 
-    Needs the extra [b]dev[/b]: [i]pip install -e '.\[dev]'[/i].
+    Needs the extra [b]dev[/b]: [i]scripts/install dev[/i].
 
     With [b]--json[/b]: [i]changed[/i] are the files that were not as they are generated (with [b]--check[/b] they
     still are not), [i]up_to_date[/i] is whether there were none.
@@ -107,7 +107,7 @@ def _protoc(*arguments: str) -> None:
 
 
 def _tool(name: str) -> str:
-    """A program that pip installed beside this Python."""
+    """A program in the environment of this Python."""
     return str(Path(sys.executable).parent / name)
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from facet import __version__
 from facet.runtime.models import ModelError
 from facet.server import logging as logs
 from facet.server.app import BindError, Server
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
-from facet.server.services.server_info import version
 from gallery.errors import StorageError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -74,7 +74,7 @@ def _announce(config: Config, server: Server, address: str, *, as_json: bool) ->
         for model in pipeline.models
     ]
     if as_json:
-        said = {"address": address, "metrics_address": server.metrics_address, "version": version()}
+        said = {"address": address, "metrics_address": server.metrics_address, "version": __version__}
         more = {"contract": pipeline.contract, "models": models, "configuration": dump(config)}
         print(json.dumps(said | more), flush=True)
         return
@@ -94,7 +94,7 @@ def _announce(config: Config, server: Server, address: str, *, as_json: bool) ->
     console.print(loaded)
     if server.metrics_address:
         console.print(f"metrics for Prometheus on http://{server.metrics_address}/metrics", highlight=False)
-    console.print(f"Facet {version()} serves on [b]{address}[/b]; stop it with Ctrl-C or SIGTERM", highlight=False)
+    console.print(f"Facet {__version__} serves on [b]{address}[/b]; stop it with Ctrl-C or SIGTERM", highlight=False)
     sys.stdout.flush()
 
 

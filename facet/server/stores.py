@@ -1,21 +1,27 @@
-"""Which store the configuration asks for."""
+"""The store that the configuration names."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from facet.runtime.extras import install_command
 from facet.server.config import GalleryConfig
+from gallery.errors import StorageUnavailable
 from gallery.stores.base import Store
 from gallery.stores.sqlite.store import SqliteStore
 
 
 def open_store(config: GalleryConfig) -> Store:
-    """Open the store of galleries: SQLite, or a Milvus where one is named.
+    """Open the store of galleries: SQLite, or Milvus if the configuration names one.
 
     Raises:
-        StorageError: it cannot be opened, or pymilvus is missing.
+        StorageError: the store cannot be opened, or pymilvus is missing.
     """
     if not config.milvus_uri:
         return SqliteStore(config.database, check=config.check_at_start)
-    # Servers without a Milvus do not load what only one with it needs.
+    if find_spec("pymilvus") is None:
+        raise StorageUnavailable(f"galleries in Milvus need pymilvus: {install_command('milvus')}")
+    # Only servers with a Milvus load its client.
     from gallery.stores.milvus.store import MilvusStore
 
     return MilvusStore(

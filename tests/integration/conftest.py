@@ -39,7 +39,7 @@ def ultralytics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         environment.setenv("YOLO_CONFIG_DIR", str(tmp_path_factory.mktemp("ultralytics")))
         if not os.environ.get("REQUIRE_EXPORT"):
             for name in ("onnx", "ultralytics"):
-                pytest.importorskip(name, reason="needs the extra export: pip install -e '.[export]'")
+                pytest.importorskip(name, reason="needs Ultralytics: scripts/install export")
         importlib.import_module("onnx")
         yield importlib.import_module("ultralytics")
 

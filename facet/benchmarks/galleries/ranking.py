@@ -18,6 +18,7 @@ from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import read_protocol
 from facet.evaluation.figures import CONFIDENCE, Identities, Weights
 from facet.evaluation.identification.figures import AtFpir
+from facet.runtime.extras import install_command
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.terminal import console
@@ -114,7 +115,7 @@ def ranking(
     A set needs 200 non-mated probes, and 20 people who are enrolled and have mated ones.
     """
     if importlib.util.find_spec("sklearn") is None:
-        console.fail("the models need scikit-learn: pip install scikit-learn")
+        console.fail(f"the models need scikit-learn: {install_command('benchmarks')}")
     try:
         faces = _embed(protocol, images)
         if too_small := smallness(faces):

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import onnx
 import onnxruntime as ort
+
+if TYPE_CHECKING:
+    import onnx
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -42,6 +44,8 @@ def count(path: Path, shape: Shape) -> Arithmetic:
     The model is run once on zeros, which tells the shapes of all layers, also where they are computed in the graph.
     Layers in the branches of control flow are not counted.
     """
+    import onnx
+
     model = onnx.load(path)
     counted = [node for node in model.graph.node if node.op_type in COUNTED]
     shapes = _shapes(model, counted, shape)
@@ -57,6 +61,8 @@ def _shapes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], shape: Shap
     (source,) = (value.name for value in model.graph.input if value.name not in known)
     known[source] = shape
     wanted = {name for node in nodes for name in (*node.input[:2], node.output[0])} - known.keys()
+    import onnx
+
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(wanted))
     options = ort.SessionOptions()

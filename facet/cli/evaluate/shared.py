@@ -23,6 +23,7 @@ from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.report.document import Report, ending, uncounted
 from facet.evaluation.report.gate import Requirement, requirement
 from facet.evaluation.report.html import render
+from facet.runtime.extras import install_command
 from facet.terminal import console
 from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 
@@ -204,7 +205,7 @@ def shown(figure: Any, digits: int = 4) -> str:
 def _need_plotting() -> None:
     """A report needs the extra; say so before anything is measured."""
     if missing := [name for name in ("jinja2", "matplotlib") if not find_spec(name)]:
-        console.fail(f"--report needs {' and '.join(missing)}: pip install 'facet[evaluation]'", console.USAGE)
+        console.fail(f"--report needs {' and '.join(missing)}: {install_command('evaluation')}", console.USAGE)
 
 
 def _problems(document: Report, requirements: Iterable[Requirement]) -> Iterable[str]:

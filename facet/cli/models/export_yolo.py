@@ -21,11 +21,11 @@ from detector.heads import Candidates
 from detector.metadata import read_metadata
 from detector.head_kind import recognize_head
 from detector.yolo import PIXELS, YoloDetector
+from facet.runtime.extras import install_command
 from facet.runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of
 from facet.runtime.session import OnnxSession
 from facet.terminal import console
 
-INSTALL = "the export needs Ultralytics, which is not installed: pip install -e '.[export]'"
 TASKS = ("detect", "pose")
 CHECKPOINTS = (".pt",)
 DESCRIPTIONS = (".yaml", ".yml")
@@ -118,7 +118,7 @@ def main(
     service's own face detector.
 
     The export is compared with the original on the same inputs before it is written; digest, licence (AGPL-3.0) and
-    source go into models.json beside it. Needs the extra [b]export[/b]: [i]pip install -e '.\[export]'[/i].
+    source go into models.json beside it. Needs Ultralytics: [i]scripts/install export[/i].
 
     [b]Examples[/b]
 
@@ -245,7 +245,8 @@ def _import_ultralytics(*, offline: bool) -> Any:
         import onnx  # noqa: F401  # Ultralytics looks for it only when half of the work is done
         import ultralytics
     except ImportError as error:
-        raise ExportFailed(INSTALL) from error
+        command = install_command("export")
+        raise ExportFailed(f"the export needs Ultralytics, which is not installed: {command}") from error
     return ultralytics
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from typing import TYPE_CHECKING, Any
 
+from facet import __version__
+from facet.runtime.extras import install_command
 from facet.server.config import TracingConfig
 from facet.server.observability.stopwatch import Stopwatch
 
@@ -41,17 +42,15 @@ class Tracing:
             from opentelemetry.trace import SpanKind, Status, StatusCode
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
         except ImportError as error:
-            raise TracingUnavailable(
-                "tracing.endpoint needs OpenTelemetry: install the extra, pip install 'facet[tracing]'"
-            ) from error
-        version = importlib.metadata.version("facet")
+            command = install_command("tracing")
+            raise TracingUnavailable(f"tracing.endpoint needs OpenTelemetry: {command}") from error
         self._provider = TracerProvider(
             sampler=ParentBasedTraceIdRatio(config.ratio),
-            resource=Resource.create({"service.name": "facet", "service.version": version}),
+            resource=Resource.create({"service.name": "facet", "service.version": __version__}),
         )
         exporter = OTLPSpanExporter(endpoint=config.endpoint, timeout=_SEND_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("facet", version)
+        self._tracer = self._provider.get_tracer("facet", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._kind = SpanKind.SERVER
         self._failed = Status(StatusCode.ERROR)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import cv2
 
+from facet import __version__
 from facet.server.config import Config, dump
 from facet.server.observability.latencies import Latency, Percentiles
 from facet.server.observability.stopwatch import STAGES
@@ -26,11 +27,6 @@ _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verificat
 _LIBRARIES = ("grpcio", "numpy", "onnxruntime", "openvino", "protobuf")
 
 
-def version() -> str:
-    """Facet's version."""
-    return importlib.metadata.version("facet")
-
-
 class ServerServicer(ServerServiceServicer):
     """Answers what is running, and how fast it is.
 
@@ -45,7 +41,7 @@ class ServerServicer(ServerServiceServicer):
         self._workers = workers
         self._telemetry = telemetry
         self._constant = pb.GetServerInfoResponse(
-            version=version(),
+            version=__version__,
             start_time=timestamp(datetime.now(UTC)),
             models=[
                 pb.ModelInfo(

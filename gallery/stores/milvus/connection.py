@@ -268,7 +268,7 @@ def _pymilvus() -> Any:
     try:
         module = importlib.import_module("pymilvus")
     except ModuleNotFoundError as error:
-        raise StorageUnavailable("galleries in Milvus need pymilvus: pip install 'facet[milvus]'") from error
+        raise StorageUnavailable("galleries in Milvus need the package pymilvus") from error
     # It writes a stack to standard error for every failure, which is raised as well.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     return module

@@ -21,8 +21,8 @@ from facet.evaluation.calls import Stopped
 from facet.evaluation.figures import Figure, none
 from facet.evaluation.report.document import Report, document
 
-pytest.importorskip("jinja2", reason="needs the extra evaluation: pip install -e '.[evaluation]'")
-pytest.importorskip("matplotlib", reason="needs the extra evaluation: pip install -e '.[evaluation]'")
+pytest.importorskip("jinja2", reason="needs the extra evaluation: scripts/install evaluation")
+pytest.importorskip("matplotlib", reason="needs the extra evaluation: scripts/install evaluation")
 
 from facet.evaluation.report.html import render
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from facet.runtime.extras import install_command
 from facet.server.config import Config, ConfigError, GalleryConfig, dump, load
 from facet.server.stores import open_store
 from gallery.errors import StorageUnavailable
@@ -30,7 +32,7 @@ def test_galleries_are_in_the_milvus_that_is_named(tmp_path: Path) -> None:
 
 def test_a_server_without_pymilvus_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    with pytest.raises(StorageUnavailable, match=r"pip install 'facet\[milvus\]'"):
+    with pytest.raises(StorageUnavailable, match=re.escape(install_command("milvus"))):
         open_store(GalleryConfig(milvus_uri="http://127.0.0.1:9"))
 
 

@@ -85,7 +85,7 @@ def test_values_are_those_of_pycocotools(seed: int, most: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_values_are_those_of_another_evaluator(seed: int) -> None:
-    faster = pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval: pip install -e '.[dev]'")
+    faster = pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval: scripts/install dev")
     labels, found = random_set(seed)
     result = ap.average_precision(labels, found, CLASSES, most=MOST, rounds=[])
     marked, answered = ap.as_coco(labels, found, CLASSES)
