@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facet import __version__
 from facet.evaluation.datasets.labels import LabelError, need_utf8
 from facet.evaluation.report.document import Report
 from facet.v1.server_service_pb2 import GetServerInfoResponse
@@ -80,7 +81,7 @@ def processor() -> str:
 
 def _software() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"facet": importlib.metadata.version("facet"), "python": platform.python_version(), **versions}
+    return {"facet": __version__, "python": platform.python_version(), **versions}
 
 
 def _sha256(file: Path) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import importlib.metadata
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +12,7 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from facet import __version__
 from facet.server.scheduling.workers import Workers
 from gallery.errors import StorageError
 from gallery.galleries import Galleries
@@ -45,7 +45,7 @@ class Gauges(Collector):
     def collect(self) -> Iterable[Metric]:
         """The metrics."""
         workers = self._workers
-        yield InfoMetricFamily("facet", "What is running.", {"version": importlib.metadata.version("facet")})
+        yield InfoMetricFamily("facet", "What is running.", {"version": __version__})
         waiting = GaugeMetricFamily("facet_queue_waiting", "Requests that wait for a worker.", labels=["priority"])
         for priority, count in workers.waiting.items():
             waiting.add_metric([priority.name.lower()], count)
