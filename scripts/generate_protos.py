@@ -1,4 +1,4 @@
-"""Generate facet/v1 from proto/, lint the protos, and hold them to the wire format that was released."""
+"""Generate facet/v1 from proto/, lint the protos, and compare them with the released wire format."""
 
 from __future__ import annotations
 
@@ -24,33 +24,30 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command()
 def main(
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 1 where the committed code is not up to date.")
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if the committed code is out of date.")
     ] = False,
     release: Annotated[
         bool,
-        typer.Option("--release", help="Also make today's protos the wire format that later ones must not break."),
+        typer.Option("--release", help="Also make these protos the released wire format, which later ones must keep."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    r"""Generate the Python code of the wire format, after lint and the breaking-change check.
+    r"""Generate the Python code of the wire format, after lint and the check for breaking changes.
 
     Needs the extra [b]dev[/b]: [i]scripts/install dev[/i].
 
-    With [b]--json[/b]: [i]changed[/i] are the files that were not as they are generated (with [b]--check[/b] they
-    still are not), [i]up_to_date[/i] is whether there were none.
+    With [b]--json[/b], [i]changed[/i] lists the files that differed from the generated code (with [b]--check[/b] they
+    still do), and [i]up_to_date[/i] is true if there were none.
 
-    Exit code: 0 done, 1 lint or the breaking-change check complains, or --check found changes, 2 bad usage.
+    Exit code: 0 done, 1 lint or the breaking-change check failed, or --check found changes, 2 bad usage.
     """
+    complaints = buf("lint", PROTO)
+    if BASELINE.exists():
+        complaints += buf("breaking", PROTO, "--against", BASELINE)
+    if complaints:
+        console.fail(complaints.rstrip())
     with tempfile.TemporaryDirectory() as folder:
-        image = Path(folder) / "facet.binpb"
-        generated = Path(folder) / "generated"
-        generated.mkdir()
-        compile_image(image)
-        complaints = buf("lint", image, "--config", PROTO / "buf.yaml", "--exclude-path", "google")
-        if BASELINE.exists():
-            complaints += buf("breaking", image, "--against", BASELINE, "--config", PROTO / "buf.yaml")
-        if complaints:
-            console.fail(complaints.rstrip())
+        generated = Path(folder)
         generate(generated)
         stale = differences(generated)
         if as_json:
@@ -63,51 +60,46 @@ def main(
                 target.write_bytes((generated / name).read_bytes())
             else:
                 target.unlink()
-        if release:
-            BASELINE.write_bytes(image.read_bytes())
+    if release:
+        compile_image(BASELINE)
     console.err.print(f"facet/v1: {', '.join(stale) if stale else 'up to date'}")
 
 
 def compile_image(out: Path) -> None:
-    """Write the descriptors of every proto, the imported ones included, as Buf reads them."""
-    _protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={out}")
+    """Write the descriptors of all protos with their comments, imported files included."""
+    if complaints := buf("build", PROTO, "--as-file-descriptor-set", "--output", out):
+        console.fail(complaints.rstrip())
 
 
 def generate(out: Path) -> None:
-    """Write messages, stubs and their types below ``out``."""
-    _protoc(f"--python_out={out}", f"--grpc_python_out={out}", f"--mypy_out={out}", f"--mypy_grpc_out={out}")
+    """Write messages, stubs and their types to ``out``."""
+    wellknown = distribution("grpcio-tools").locate_file("grpc_tools/_proto")
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{wellknown}"]
+    command += [f"--plugin={name}={_tool(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    command += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    command += sorted(path.relative_to(PROTO).as_posix() for path in PROTO.glob("facet/**/*.proto"))
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode:
+        console.fail(result.stderr.rstrip())
 
 
 def differences(generated: Path) -> list[str]:
-    """The files, relative to the root, in which the committed code differs from the generated."""
+    """The files, relative to the root, in which the committed code differs from the generated code."""
     fresh = {path.relative_to(generated).as_posix(): path.read_bytes() for path in generated.rglob("*_pb2*")}
     committed = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("facet/v1/*_pb2*")}
     return sorted(name for name in fresh.keys() | committed.keys() if fresh.get(name) != committed.get(name))
 
 
 def buf(command: str, *arguments: str | Path) -> str:
-    """Run Buf; what it complains of, empty where it does not."""
+    """Run Buf and return its complaints, empty if there are none."""
     result = subprocess.run(
         [_tool("buf"), command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return result.stdout + result.stderr if result.returncode else ""
 
 
-def _protoc(*arguments: str) -> None:
-    wellknown = distribution("grpcio-tools").locate_file("grpc_tools/_proto")
-    google = Path(str(distribution("googleapis-common-protos").locate_file("google/rpc"))).parent.parent
-    sources = sorted(path.relative_to(PROTO).as_posix() for path in PROTO.rglob("*.proto"))
-    plugins = [f"--plugin={name}={_tool(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{wellknown}", f"-I{google}"]
-    result = subprocess.run(
-        [*command, *plugins, *arguments, *sources], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if result.returncode:
-        console.fail(result.stderr.rstrip())
-
-
 def _tool(name: str) -> str:
-    """A program in the environment of this Python."""
+    """The path of a program in the environment of this Python."""
     return str(Path(sys.executable).parent / name)
 
 
