@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a gallery, drawn as a tree; each carries the ids that it is about.
+"""Errors of the gallery. Each carries a kind, a stable reason, and the ids of what it is about.
 
 GalleryError
     GalleryNotFound
@@ -25,13 +25,47 @@ GalleryError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+Kind = Literal["invalid", "not_found", "exists", "precondition", "conflict", "exhausted", "unavailable"]
+
 
 class GalleryError(Exception):
-    """Something is wrong with a gallery, with what is asked of it, or with where it is kept."""
+    """A gallery operation failed.
+
+    Attributes:
+        kind: the category of failure, independent of any protocol.
+        reason: stable identifier of the failure.
+        request_field: the field of the request at fault; empty if only the caller knows its name, ``None`` if the error
+            is not about one field.
+        gallery_id: the gallery concerned, or empty.
+        subject_id: the subject concerned, or empty.
+        template_id: the template concerned, or empty.
+    """
+
+    kind: ClassVar[Kind]
+    reason: ClassVar[str]
+    request_field: str | None = None
+    gallery_id: str = ""
+    subject_id: str = ""
+    template_id: str = ""
+
+    @property
+    def public_message(self) -> str:
+        """The message for a remote caller, without paths of this machine."""
+        return str(self)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Further facts for programs, by name."""
+        return {}
 
 
 class GalleryNotFound(GalleryError):
-    """There is no such gallery."""
+    """The gallery does not exist."""
+
+    kind, reason = "not_found", "GALLERY_NOT_FOUND"
 
     def __init__(self, gallery_id: str) -> None:
         super().__init__(f"there is no gallery {gallery_id!r}")
@@ -41,22 +75,28 @@ class GalleryNotFound(GalleryError):
 class GalleryExists(GalleryError):
     """The gallery's id is taken."""
 
+    kind, reason = "exists", "GALLERY_EXISTS"
+
     def __init__(self, gallery_id: str) -> None:
-        super().__init__(f"there is a gallery {gallery_id!r} already")
+        super().__init__(f"gallery {gallery_id!r} already exists")
         self.gallery_id = gallery_id
 
 
 class GalleryNotEmpty(GalleryError):
-    """The gallery holds subjects, and its deletion was not forced."""
+    """The gallery still has subjects, and its deletion was not forced."""
+
+    kind, reason = "precondition", "GALLERY_NOT_EMPTY"
 
     def __init__(self, gallery_id: str, subject_count: int) -> None:
-        super().__init__(f"gallery {gallery_id!r} holds {subject_count} subjects")
+        super().__init__(f"gallery {gallery_id!r} holds {subject_count} subjects; force deletes them too")
         self.gallery_id = gallery_id
         self.subject_count = subject_count
 
 
 class SubjectNotFound(GalleryError):
     """The gallery has no such subject."""
+
+    kind, reason = "not_found", "SUBJECT_NOT_FOUND"
 
     def __init__(self, gallery_id: str, subject_id: str) -> None:
         super().__init__(f"gallery {gallery_id!r} has no subject {subject_id!r}")
@@ -67,6 +107,8 @@ class SubjectNotFound(GalleryError):
 class SubjectWithoutTemplates(GalleryError):
     """The subject has no template to compare with."""
 
+    kind, reason = "precondition", "SUBJECT_WITHOUT_TEMPLATES"
+
     def __init__(self, gallery_id: str, subject_id: str) -> None:
         super().__init__(f"subject {subject_id!r} of gallery {gallery_id!r} has no template")
         self.gallery_id = gallery_id
@@ -76,6 +118,8 @@ class SubjectWithoutTemplates(GalleryError):
 class TemplateNotFound(GalleryError):
     """The subject has no such template."""
 
+    kind, reason = "not_found", "TEMPLATE_NOT_FOUND"
+
     def __init__(self, gallery_id: str, subject_id: str, template_id: str) -> None:
         super().__init__(f"subject {subject_id!r} of gallery {gallery_id!r} has no template {template_id!r}")
         self.gallery_id = gallery_id
@@ -84,7 +128,9 @@ class TemplateNotFound(GalleryError):
 
 
 class TooManyTemplates(GalleryError):
-    """The subject has as many templates as are allowed."""
+    """The subject already has the maximum number of templates."""
+
+    kind, reason = "precondition", "TOO_MANY_TEMPLATES"
 
     def __init__(self, gallery_id: str, subject_id: str, limit: int) -> None:
         super().__init__(f"subject {subject_id!r} of gallery {gallery_id!r} has {limit} templates, the most allowed")
@@ -92,16 +138,23 @@ class TooManyTemplates(GalleryError):
         self.subject_id = subject_id
         self.limit = limit
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The limit."""
+        return {"limit": str(self.limit)}
+
 
 class LooksLikeAnotherSubject(GalleryError):
     """The face to enrol would be identified as another subject of the gallery.
 
     Attributes:
         gallery_id: the gallery.
-        subject_id: the other subject, which it resembles most.
+        subject_id: the other subject, the one most similar to the face.
         similarity: cosine to that subject's best template, [-1, 1].
-        threshold: the gallery's, which the similarity reaches.
+        threshold: the gallery's threshold, which the similarity reaches.
     """
+
+    kind, reason = "precondition", "LOOKS_LIKE_ANOTHER_SUBJECT"
 
     def __init__(self, gallery_id: str, subject_id: str, similarity: float, threshold: float) -> None:
         super().__init__(
@@ -113,43 +166,67 @@ class LooksLikeAnotherSubject(GalleryError):
         self.similarity = similarity
         self.threshold = threshold
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The other subject, the similarity and the threshold."""
+        return {
+            "subject_id": self.subject_id,
+            "similarity": f"{self.similarity:.4f}",
+            "threshold": f"{self.threshold:.4f}",
+        }
+
 
 class ContractMismatch(GalleryError):
-    """An embedding, or the server's model, is of another contract than the gallery."""
+    """An embedding, or the server's model, has another embedding contract than the gallery."""
+
+    kind, reason = "precondition", "CONTRACT_MISMATCH"
 
     def __init__(self, gallery_id: str, expected: str, found: str) -> None:
-        super().__init__(f"gallery {gallery_id!r} is of contract {expected!r}, not of {found!r}")
+        super().__init__(f"gallery {gallery_id!r} has the contract {expected!r}, not {found!r}")
         self.gallery_id = gallery_id
         self.expected = expected
         self.found = found
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Both contracts."""
+        return {"expected": self.expected, "found": self.found}
+
 
 class InvalidEmbedding(GalleryError):
-    """An embedding is of another dimension, not finite, or without a length."""
+    """An embedding has the wrong dimension, a value that is not finite, or length zero."""
+
+    kind, reason = "invalid", "INVALID_FIELD"
+    request_field = ""
 
 
 class RequestIdReused(GalleryError):
-    """The request id stands for another request of this gallery already."""
+    """The request id already belongs to a different request on this gallery."""
+
+    kind, reason = "exists", "REQUEST_ID_REUSED"
+    request_field = "request_id"
 
     def __init__(self, gallery_id: str, request_id: str) -> None:
-        super().__init__(f"request id {request_id!r} was used for something else in gallery {gallery_id!r}")
+        super().__init__(f"request id {request_id!r} was used for a different request on gallery {gallery_id!r}")
         self.gallery_id = gallery_id
         self.request_id = request_id
 
 
 class EtagMismatch(GalleryError):
-    """The etag is not the current one: somebody changed the thing in between.
+    """The etag is out of date: the gallery or subject was changed in the meantime.
 
     Attributes:
         gallery_id: the gallery.
-        subject_id: the subject; empty where the gallery itself was meant.
+        subject_id: the subject; empty if the gallery itself has changed.
         expected: the current etag.
-        found: the one that was sent.
+        found: the etag that was sent.
     """
+
+    kind, reason = "conflict", "ETAG_MISMATCH"
 
     def __init__(self, gallery_id: str, subject_id: str, *, expected: str, found: str) -> None:
         what = f"subject {subject_id!r} of gallery {gallery_id!r}" if subject_id else f"gallery {gallery_id!r}"
-        super().__init__(f"{what} has the etag {expected!r} by now, not {found!r}")
+        super().__init__(f"{what} now has the etag {expected!r}, not {found!r}")
         self.gallery_id = gallery_id
         self.subject_id = subject_id
         self.expected = expected
@@ -157,28 +234,40 @@ class EtagMismatch(GalleryError):
 
 
 class InvalidPageToken(GalleryError):
-    """The page token is none, or one of another list."""
+    """The page token is malformed or belongs to another list."""
+
+    kind, reason = "invalid", "INVALID_PAGE_TOKEN"
+    request_field = "page_token"
 
     def __init__(self) -> None:
         super().__init__("the page token is not one of this list")
 
 
 class InvalidImport(GalleryError):
-    """A file is not an export of a gallery, or is damaged, or a line of it is not as it must be.
+    """A file is not an exported gallery, is damaged, or has an invalid line.
 
     Attributes:
-        line: the line to blame, from 1; 0 where it is the file as a whole.
-        field: the line's column, or the manifest's field; empty where it is neither.
-        reason: what is wrong.
+        line: the line at fault, from 1; 0 for the file as a whole.
+        field: the column of that line, or the field of the manifest; empty for neither.
+        problem: what is wrong.
     """
 
-    def __init__(self, reason: str, *, line: int = 0, field: str = "") -> None:
+    kind, reason = "invalid", "INVALID_IMPORT"
+    request_field = "chunk"
+
+    def __init__(self, problem: str, *, line: int = 0, field: str = "") -> None:
         where = [f"line {line}"] if line else []
         where += [field] if field else []
-        super().__init__(f"{', '.join(where)}: {reason}" if where else reason)
+        super().__init__(f"{', '.join(where)}: {problem}" if where else problem)
         self.line = line
         self.field = field
-        self.reason = reason
+        self.problem = problem
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The line and the field, if known."""
+        where = {"line": str(self.line)} if self.line else {}
+        return where | ({"field": self.field} if self.field else {})
 
 
 class TooFewSearches(GalleryError):
@@ -186,11 +275,13 @@ class TooFewSearches(GalleryError):
 
     Attributes:
         gallery_id: the gallery.
-        found: how many searches compared a face with somebody.
-        needed: how many it takes.
-        people: of how many people they are.
-        people_needed: of how many it takes.
+        found: searches that compared a face with at least one subject.
+        needed: searches that the target requires.
+        people: distinct people searched for.
+        people_needed: distinct people that the target requires.
     """
+
+    kind, reason = "precondition", "TOO_FEW_SEARCHES"
 
     def __init__(self, gallery_id: str, found: int, needed: int, *, people: int, people_needed: int) -> None:
         super().__init__(
@@ -203,17 +294,43 @@ class TooFewSearches(GalleryError):
         self.people = people
         self.people_needed = people_needed
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The four counts."""
+        counts = {
+            "found": self.found,
+            "needed": self.needed,
+            "people": self.people,
+            "people_needed": self.people_needed,
+        }
+        return {name: str(count) for name, count in counts.items()}
+
 
 class StorageError(GalleryError):
-    """Where the galleries are kept fails."""
+    """The storage behind the galleries failed. Its message may name paths, so remote callers get another one."""
+
+    kind: ClassVar[Kind] = "unavailable"
+    reason = "STORAGE_UNAVAILABLE"
+
+    @property
+    def public_message(self) -> str:
+        """See :class:`GalleryError`."""
+        return "the database cannot be used now"
 
 
 class StorageFull(StorageError):
-    """There is no room on the disk."""
+    """The disk is full."""
+
+    kind, reason = "exhausted", "STORAGE_FULL"
+
+    @property
+    def public_message(self) -> str:
+        """See :class:`GalleryError`."""
+        return "there is no room for the database"
 
 
 class StorageUnavailable(StorageError):
-    """The database cannot be read or written, or is damaged, or is none of ours."""
+    """The database cannot be read or written, is damaged, or is not a Facet database."""
 
 
 class StorageBusy(StorageError):
@@ -221,7 +338,7 @@ class StorageBusy(StorageError):
 
 
 class SchemaTooNew(StorageError):
-    """The database was written by a newer version than this one."""
+    """The database was written by a newer version of Facet."""
 
     def __init__(self, path: str, found: int, supported: int) -> None:
         super().__init__(f"{path} has schema version {found}; this version knows up to {supported}")

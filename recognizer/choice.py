@@ -5,27 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.errors import FaceNotFound, SeveralFaces
 from recognizer.faces import Faces
 
 MIN_IOU = 0.3
-
-
-class FaceChoiceError(Exception):
-    """The faces of a picture do not answer which one is meant."""
-
-
-class FaceNotFound(FaceChoiceError):
-    """There is no such face in the picture."""
-
-
-class SeveralFaces(FaceChoiceError):
-    """The picture shows several faces, and nothing says which is meant."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(
-            f"the picture shows {count} faces; say which is meant: the central one, the largest, or by a box"
-        )
-        self.count = count
 
 
 def only(faces: Faces) -> int:

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
+from recognizer.errors import FaceTooBlurred, FaceTooSmall, FaceTooTurned, Unfit
 from recognizer.quality import Quality, QualityLimits
-
-
-class Unfit(Exception):
-    """A face is too poor to be enrolled without being insisted upon.
-
-    Attributes:
-        reason: FACE_TOO_SMALL, FACE_TOO_BLURRED or FACE_TOO_TURNED.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def need_fit(quality: Quality, limits: QualityLimits) -> None:
@@ -30,18 +19,15 @@ def need_fit(quality: Quality, limits: QualityLimits) -> None:
 def shortfall(quality: Quality, limits: QualityLimits) -> Unfit | None:
     """In what a face falls short of the limits; ``None`` where it does not."""
     if quality.size < limits.min_size:
-        return Unfit(
-            "FACE_TOO_SMALL",
+        return FaceTooSmall(
             f"the face is {quality.size:.0f} pixels on its shorter side, the least is {limits.min_size:.0f}",
         )
     if quality.sharpness < limits.min_sharpness:
-        return Unfit(
-            "FACE_TOO_BLURRED",
+        return FaceTooBlurred(
             f"the face has a sharpness of {quality.sharpness:.2f}, the least is {limits.min_sharpness:.2f}",
         )
     if max(abs(quality.yaw), abs(quality.pitch)) > limits.max_turn:
-        return Unfit(
-            "FACE_TOO_TURNED",
+        return FaceTooTurned(
             f"the face is turned by {quality.yaw:.0f} degrees to the side and {quality.pitch:.0f} up, "
             f"the most is {limits.max_turn:.0f}",
         )

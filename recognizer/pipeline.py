@@ -17,6 +17,7 @@ from facet.runtime.pictures import decode
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
 from recognizer.embedding import BATCHES
+from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
 from recognizer.persons import faces_of_persons
@@ -29,10 +30,6 @@ PERSON_CLASS = "person"
 
 _WARM_UP_SIZES = ((720, 1280), (480, 640))
 _NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), None, None)
-
-
-class NoObjectDetector(Exception):
-    """The pipeline has no object detector."""
 
 
 class Source(Protocol):

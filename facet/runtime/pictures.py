@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -34,15 +35,34 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 class PictureError(Exception):
-    """A picture cannot be used."""
+    """A picture cannot be used.
+
+    Attributes:
+        kind: the category of failure, independent of any protocol.
+        reason: stable identifier of the failure.
+        request_field: the field of the request that holds the picture; empty until the caller names it.
+    """
+
+    kind: ClassVar[Literal["invalid"]] = "invalid"
+    reason: ClassVar[str]
+    request_field: str | None = ""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Further facts for programs, by name."""
+        return {}
 
 
 class InvalidPicture(PictureError):
-    """Not a picture, a broken one, or one of an unknown kind."""
+    """The data is not a picture, is damaged, or has an unsupported format."""
+
+    reason = "INVALID_PICTURE"
 
 
 class PictureTooLarge(PictureError):
-    """More pixels than are allowed."""
+    """The picture has more pixels than allowed."""
+
+    reason = "PICTURE_TOO_LARGE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from facet.evaluation.datasets.protocol import Entry, read_protocol
 from facet.runtime.lanes import usable_cores
 from facet.terminal import console
 from recognizer import choice
-from recognizer.choice import FaceChoiceError
+from recognizer.errors import FaceNotFound, SeveralFaces
 from recognizer.models import load_models
 from recognizer.pipeline import Encoded, FacePipeline
 from recognizer.settings import ModelSettings
@@ -117,7 +117,7 @@ def _central_face(pipeline: FacePipeline, entry: Entry, *, as_template: bool) ->
     analysis = pipeline.analyze(Encoded(entry.path.read_bytes()))
     try:
         (face,) = pipeline.align(analysis, lambda faces: choice.central(faces, analysis.picture.shape))
-    except FaceChoiceError:
+    except (FaceNotFound, SeveralFaces):
         return None
     (embedding,) = pipeline.embed([face], as_template=as_template)
     return EmbeddedFace(entry, embedding, face.quality.value)

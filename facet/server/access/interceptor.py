@@ -15,15 +15,9 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from pydantic import SecretStr
 
+from facet.server.errors import ShuttingDown, TransferStalled, Unauthenticated, UnreadableMessage
 from facet.server.observability.telemetry import Telemetry
-from facet.server.wire.errors import (
-    ShuttingDown,
-    TransferStalled,
-    Unauthenticated,
-    UnreadableMessage,
-    internal,
-    to_status,
-)
+from facet.server.wire.errors import internal, to_status
 
 _CHECK, _WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 _STATUS_KEY = "grpc-status-details-bin"

@@ -17,6 +17,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
+from facet.server.errors import DeadlineTooShort, QueueFull, RequestExpired
 from facet.server.observability.stopwatch import Stage, Stopwatch
 from facet.server.scheduling.aging_queue import WaitingLine
 from facet.server.scheduling.cost_model import Cost, Costs, total
@@ -36,30 +37,6 @@ class Priority(Enum):
     """Somebody waits, and may wait a little longer."""
     BATCH = 2.0
     """One of many."""
-
-
-class Refused(Exception):
-    """There is no room for a request now.
-
-    Attributes:
-        retry_seconds: when another attempt makes sense, as far as one can tell.
-    """
-
-    def __init__(self, retry_seconds: float) -> None:
-        super().__init__(retry_seconds)
-        self.retry_seconds = retry_seconds
-
-
-class QueueFull(Refused):
-    """As many requests wait ahead as may; there is work for as long as the attribute says."""
-
-
-class DeadlineTooShort(Refused):
-    """What waits ahead leaves too little of the time until the deadline; the attribute says how much too little."""
-
-
-class RequestExpired(Exception):
-    """The deadline has passed, or the caller went away."""
 
 
 @dataclass(slots=True)

@@ -12,18 +12,19 @@ from functools import partial
 
 from facet.runtime.pictures import PictureError
 from facet.server.background import on_a_thread
+from facet.server.errors import CalibrationUnderWay, InvalidField
 from facet.server.observability import telemetry
 from facet.server.scheduling.workers import Work, Workers
 from facet.server.services.recognition import look, only_face
 from facet.server.wire import convert, validate
-from facet.server.wire.errors import Blamed, CalibrationUnderWay, blaming, reason_of
-from facet.server.wire.validate import InvalidField
+from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.calibration.searches import Closest, Evidence, nobody
 from gallery.calibration.thresholds import MOST_PASSED
 from gallery.galleries import Galleries
 from gallery.records.calibrations import CalibrationSource
 from gallery.records.records import Gallery
+from recognizer.errors import RecognizerError
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
 from recognizer.quality import QualityLimits
@@ -162,12 +163,12 @@ class Calibrations:
             sha256 = source.sha256()
             try:
                 _, (aligned,) = look(self._pipeline, source, chosen, work, "probe.picture")
-                with blaming("probe.picture"):
+                with field_at_fault("probe.picture"):
                     need_fit(aligned.quality, self._limits)
-            except Blamed as error:
-                # Somebody without a face is one who is taken for nobody; a broken file is no visitor.
-                is_search = not isinstance(error.__cause__, PictureError)
-                return _Searched(nobody(subject_id) if is_search else None, sha256, reason_of(error))
+            except PictureError as error:
+                return _Searched(None, sha256, error.reason)
+            except RecognizerError as error:  # a person whose face is not found is a search that matches nobody
+                return _Searched(nobody(subject_id), sha256, error.reason)
             probe = self._pipeline.embed([aligned], work)
             work.check()
             (closest,) = self._galleries.search_strangers(gallery, probe, [subject_id])
@@ -207,7 +208,7 @@ class Calibrations:
     @contextmanager
     def _alone(self, gallery_id: str) -> Iterator[None]:
         if gallery_id in self._under_way or len(self._under_way) >= self._at_once:
-            raise CalibrationUnderWay(gallery_id)
+            raise CalibrationUnderWay
         self._under_way.add(gallery_id)
         try:
             yield

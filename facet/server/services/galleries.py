@@ -18,7 +18,7 @@ from facet.server.services.recognition import Context, begin, look, only_face
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, validate
-from facet.server.wire.errors import blaming
+from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from gallery.galleries import Galleries
@@ -198,7 +198,7 @@ class GalleryServicer(GalleryServiceServicer):
         work = begin(context, "SearchEmbedding")
 
         def task() -> pb.SearchEmbeddingResponse:
-            with work.stopwatch.stage("search"), blaming("embedding.values"):
+            with work.stopwatch.stage("search"), field_at_fault("embedding.values"):
                 found = self._galleries.search(
                     gallery_id, probe[None], top_k=top_k, threshold=threshold, contract=contract
                 )
@@ -247,7 +247,7 @@ class GalleryServicer(GalleryServiceServicer):
             self._galleries.need_searchable(gallery_id)
             _, (aligned,) = look(self._pipeline, source, chosen, work, "picture")
             if not request.accept_low_quality:
-                with blaming("picture"):
+                with field_at_fault("picture"):
                     need_fit(aligned.quality, self._config.limits())
             x1, y1, x2, y2 = aligned.faces.boxes[0].tolist()
             enrollment = Enrollment(

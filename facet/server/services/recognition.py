@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 import grpc
 import numpy as np
 
+from facet.server.errors import InvalidField
 from facet.server.observability import telemetry
 from facet.server.scheduling.workers import Priority, Work, Workers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.streaming.streams import Streams
 from facet.server.wire import convert, validate
-from facet.server.wire.errors import blaming
-from facet.server.wire.validate import InvalidField
+from facet.server.wire.errors import field_at_fault
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
 from gallery.galleries import Galleries
@@ -75,7 +75,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         work = begin(context, "Detect")
 
         def task() -> pb.DetectResponse:
-            with blaming("picture"):
+            with field_at_fault("picture"):
                 picture = self._pipeline.decode(source, work)
             found = self._pipeline.detect(picture, work, min_score=least)
             keep = np.flatnonzero(np.isin(found.class_ids, wanted))
@@ -284,7 +284,7 @@ def look(
     objects_wanted: bool = False,
 ) -> tuple[Analysis, list[AlignedFace]]:
     """Find the faces of a picture, all or the chosen one; ``field`` is blamed for a picture without it."""
-    with blaming(field):
+    with field_at_fault(field):
         analysis = pipeline.analyze(source, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
         pick = None if chosen is None else partial(_pick, chosen, analysis)
         return analysis, pipeline.align(analysis, pick, work)

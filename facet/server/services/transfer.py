@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facet.server.background import on_a_thread
+from facet.server.errors import InvalidField, TooManyTransfers
 from facet.server.scheduling.workers import Work
 from facet.server.services.upload_file import Spool
 from facet.server.wire import validate
-from facet.server.wire.validate import InvalidField
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport
 from gallery.galleries import Galleries
@@ -21,10 +21,6 @@ from gallery.records.records import Gallery
 
 if TYPE_CHECKING:
     from gallery.transfer.transfer import Piece
-
-
-class TooManyTransfers(Exception):
-    """As many exports, or imports, as may are under way."""
 
 
 class Transfers:

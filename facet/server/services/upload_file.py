@@ -8,16 +8,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from facet.server.errors import FileTooLarge
 from gallery.errors import InvalidImport, StorageError, StorageFull, StorageUnavailable
 
 SPARED_BYTES = 64 * 2**20
 """Free space that is left to the database, so that enrolments go on."""
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class FileTooLarge(Exception):
-    """More bytes came than may."""
 
 
 class Spool:

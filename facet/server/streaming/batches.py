@@ -10,10 +10,11 @@ import structlog
 import uuid_utils
 from google.rpc.status_pb2 import Status
 
+from facet.server.errors import TransferStalled
 from facet.server.observability import telemetry
 from facet.server.streaming.intake import Intake
 from facet.server.wire import validate
-from facet.server.wire.errors import TransferStalled, internal, to_status
+from facet.server.wire.errors import internal, to_status
 from gallery.names import MAX_ID
 
 _Request = TypeVar("_Request")

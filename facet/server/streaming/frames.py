@@ -7,7 +7,7 @@ from facet.server.streaming import answers as stream_answers
 from facet.server.streaming.latest_frame import Frame
 from facet.server.streaming.perception import StreamSenses
 from facet.server.wire import convert
-from facet.server.wire.errors import blaming
+from facet.server.wire.errors import field_at_fault
 from facet.tracking.records import SceneSettings
 from facet.tracking.tracker import Scene
 from facet.v1 import recognition_service_pb2 as pb
@@ -37,14 +37,14 @@ class StreamScene:
 
         Raises:
             InvalidField: something of the frame is not as it must be.
-            Blamed: its picture is not.
+            PictureError: its picture is not.
             RequestExpired: nobody waits for it any more.
             StorageError: whether somebody is still enrolled cannot be told now; the next answer tells what is not told.
         """
         if frame.error is not None:
             raise frame.error
         source = convert.source(frame.message.picture, "frame.picture")
-        with blaming("frame.picture"):
+        with field_at_fault("frame.picture"):
             picture = self._pipeline.decode(source, work)
         self._senses.begin(work)
         step = self._scene.step(picture, frame.time, self._senses)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from facet.server.wire.errors import ShuttingDown
+from facet.server.errors import ShuttingDown
 
 _Request = TypeVar("_Request")
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import structlog
 
+from facet.server.errors import InvalidField, RequestExpired, TransferStalled
 from facet.server.observability import telemetry
-from facet.server.scheduling.workers import Priority, RequestExpired, Work, Workers
+from facet.server.scheduling.workers import Priority, Work, Workers
 from facet.server.streaming.batches import in_band
 from facet.server.streaming.clock import StreamClock
 from facet.server.streaming.frames import StreamScene
@@ -19,8 +20,6 @@ from facet.server.streaming.intake import Intake
 from facet.server.streaming.latest_frame import Frame, Slot
 from facet.server.streaming.perception import StreamSenses
 from facet.server.wire import validate
-from facet.server.wire.errors import TransferStalled
-from facet.server.wire.validate import InvalidField
 from facet.tracking.records import SceneSettings
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.galleries import Galleries

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from detector.yolo import Detections
 from facet.runtime.pictures import from_raw
+from facet.server.errors import InvalidField
 from facet.server.wire import validate
-from facet.server.wire.validate import InvalidField
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2 as pb

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
 
+from facet.server.errors import InvalidField
 from gallery import names
 from gallery.names import MAX_NAME
 from gallery.records.records import MAX_MEAN_OF_BEST
@@ -30,19 +31,6 @@ LEAST_SCORE = 0.001
 
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 """The years 1 to 9999, as google.protobuf.Timestamp has them."""
-
-
-class InvalidField(Exception):
-    """A field of a request is missing or out of range.
-
-    Attributes:
-        field: its path in the request.
-    """
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
 
 
 def gallery_id(value: str, field: str = "gallery_id") -> str:

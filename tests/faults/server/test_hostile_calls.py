@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facet import AsyncClient, Client, InvalidArgument, picture
+from facet.runtime.pictures import decode
 from facet.v1 import recognition_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def test_pictures_at_the_size_limit_block_no_other_client_and_use_bounded_memory
 
 def enlarged(data: bytes, factor: int) -> NDArray[np.uint8]:
     """A picture with its sides multiplied, as raw pixels."""
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return np.asarray(cv2.resize(decoded, None, fx=factor, fy=factor), np.uint8)
+    pixels = decode(data, max_pixels=LIMIT)
+    return np.asarray(pixels.repeat(factor, 0).repeat(factor, 1))
 
 
 def encoded(width: int, height: int) -> bytes:

@@ -35,7 +35,7 @@ from contextlib import closing
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from gallery.errors import InvalidImport, StorageFull, StorageUnavailable
-from facet.server.services.upload_file import SPARED_BYTES, FileTooLarge, Spool
+from facet.server.services.upload_file import SPARED_BYTES, Spool
 disk, piece = Path(sys.argv[1]), bytes(1 << 20)
 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SPARED_BYTES + (8 << 20)}", "none", disk], check=True)
 try:

@@ -15,7 +15,8 @@ from facet.runtime.models import find_model
 from facet.runtime.pictures import decode
 from facet.runtime.session import OnnxSession
 from recognizer.alignment import CROP_SIZE, TEMPLATE, align, similarity_transform
-from recognizer.choice import FaceNotFound, SeveralFaces, central, largest, nearest, only
+from recognizer.choice import central, largest, nearest, only
+from recognizer.errors import FaceNotFound, SeveralFaces
 from recognizer.faces import Faces
 from recognizer.finder import CELL, FaceFinder, FinderSettings, frames
 from recognizer.persons import faces_of_persons, head_region

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from recognizer import choice
+from recognizer.errors import NoObjectDetector
 from recognizer.models import load_models
-from recognizer.pipeline import Encoded, FacePipeline, NoObjectDetector
+from recognizer.pipeline import Encoded, FacePipeline
 from recognizer.progress import Stage
 from recognizer.settings import ModelSettings, PipelineSettings
 

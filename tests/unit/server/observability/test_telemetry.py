@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from facet.server.errors import RequestExpired
 from facet.server.observability import telemetry
 from facet.server.observability.metrics import Metrics
 from facet.server.observability.stopwatch import Stopwatch
 from facet.server.observability.telemetry import Telemetry
-from facet.server.scheduling.workers import RequestExpired
 from facet.server.streaming.batches import outcome
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from facet.server.scheduling.workers import DeadlineTooShort, Priority, QueueFull, RequestExpired, Work, Workers
+from facet.server.errors import DeadlineTooShort, QueueFull, RequestExpired
+from facet.server.scheduling.workers import Priority, Work, Workers
 
 PATIENCE = 30.0
 """Seconds after which what should have happened has not."""

@@ -9,9 +9,8 @@ from contextlib import aclosing
 import pytest
 from google.rpc.code_pb2 import INTERNAL, INVALID_ARGUMENT, OK
 
+from facet.server.errors import InvalidField, ShuttingDown, TransferStalled
 from facet.server.streaming.batches import Batches, outcome
-from facet.server.wire.errors import ShuttingDown, TransferStalled
-from facet.server.wire.validate import InvalidField
 
 PATIENCE = 60.0
 

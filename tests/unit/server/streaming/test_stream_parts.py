@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facet import stream_frame
+from facet.server.errors import InvalidField
 from facet.server.observability import telemetry
 from facet.server.observability.metrics import Metrics
 from facet.server.observability.telemetry import Telemetry
@@ -23,7 +24,6 @@ from facet.server.streaming.clock import StreamClock
 from facet.server.streaming.latest_frame import Frame, Slot
 from facet.server.streaming.threshold import stream_threshold
 from facet.server.wire import validate
-from facet.server.wire.validate import InvalidField
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.records.records import Gallery
 

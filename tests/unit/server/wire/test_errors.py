@@ -1,101 +1,226 @@
-"""The table of errors, held against the proto, which promises it to clients."""
+"""Every error class with the status that a client receives, also compared with the reasons that the protos promise."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from facet.runtime.pictures import InvalidPicture
-from facet.server.wire.errors import DOMAIN, Blamed, blaming, internal, to_status
-from gallery import errors as gallery_errors
+from facet.runtime import pictures
+from facet.server import errors as server
+from facet.server.wire.errors import DOMAIN, ROOTS, field_at_fault, internal, outcome_of, to_status
+from gallery import errors as gallery
+from recognizer import errors as recognizer
 
-ROOT = Path(__file__).resolve().parents[4]
+Detail = TypeVar("Detail", bound=Message)
+
+PROTOS = Path(__file__).resolve().parents[4] / "proto" / "facet" / "v1"
 REASON = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b|\bUNAUTHENTICATED\b|\bINTERNAL\b")
 
+TABLE: tuple[tuple[Exception, str, str], ...] = (
+    (pictures.InvalidPicture("broken"), "INVALID_ARGUMENT", "INVALID_PICTURE"),
+    (pictures.PictureTooLarge("huge"), "INVALID_ARGUMENT", "PICTURE_TOO_LARGE"),
+    (recognizer.FaceNotFound("none"), "FAILED_PRECONDITION", "FACE_NOT_FOUND"),
+    (recognizer.SeveralFaces(2), "FAILED_PRECONDITION", "SEVERAL_FACES"),
+    (recognizer.FaceTooSmall("small"), "FAILED_PRECONDITION", "FACE_TOO_SMALL"),
+    (recognizer.FaceTooBlurred("blurred"), "FAILED_PRECONDITION", "FACE_TOO_BLURRED"),
+    (recognizer.FaceTooTurned("turned"), "FAILED_PRECONDITION", "FACE_TOO_TURNED"),
+    (recognizer.NoObjectDetector("none"), "FAILED_PRECONDITION", "NO_OBJECT_DETECTOR"),
+    (gallery.GalleryNotFound("g"), "NOT_FOUND", "GALLERY_NOT_FOUND"),
+    (gallery.GalleryExists("g"), "ALREADY_EXISTS", "GALLERY_EXISTS"),
+    (gallery.GalleryNotEmpty("g", 1), "FAILED_PRECONDITION", "GALLERY_NOT_EMPTY"),
+    (gallery.SubjectNotFound("g", "s"), "NOT_FOUND", "SUBJECT_NOT_FOUND"),
+    (gallery.SubjectWithoutTemplates("g", "s"), "FAILED_PRECONDITION", "SUBJECT_WITHOUT_TEMPLATES"),
+    (gallery.TemplateNotFound("g", "s", "t"), "NOT_FOUND", "TEMPLATE_NOT_FOUND"),
+    (gallery.TooManyTemplates("g", "s", 3), "FAILED_PRECONDITION", "TOO_MANY_TEMPLATES"),
+    (gallery.LooksLikeAnotherSubject("g", "s", 0.5, 0.4), "FAILED_PRECONDITION", "LOOKS_LIKE_ANOTHER_SUBJECT"),
+    (gallery.ContractMismatch("g", "a", "b"), "FAILED_PRECONDITION", "CONTRACT_MISMATCH"),
+    (gallery.InvalidEmbedding("zero"), "INVALID_ARGUMENT", "INVALID_FIELD"),
+    (gallery.RequestIdReused("g", "r"), "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
+    (gallery.EtagMismatch("g", "s", expected="a", found="b"), "ABORTED", "ETAG_MISMATCH"),
+    (gallery.InvalidPageToken(), "INVALID_ARGUMENT", "INVALID_PAGE_TOKEN"),
+    (gallery.InvalidImport("wrong", line=7, field="quality"), "INVALID_ARGUMENT", "INVALID_IMPORT"),
+    (gallery.TooFewSearches("g", 1, 2, people=3, people_needed=4), "FAILED_PRECONDITION", "TOO_FEW_SEARCHES"),
+    (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
+    (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
+    (gallery.StorageBusy("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
+    (gallery.SchemaTooNew("/srv/facet.sqlite3", 9, 8), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
+    (server.Unauthenticated(), "UNAUTHENTICATED", "UNAUTHENTICATED"),
+    (server.UnreadableMessage(), "INVALID_ARGUMENT", "INVALID_MESSAGE"),
+    (server.InvalidField("top_k", "must be 1 to 100"), "INVALID_ARGUMENT", "INVALID_FIELD"),
+    (server.FileTooLarge("large"), "RESOURCE_EXHAUSTED", "IMPORT_TOO_LARGE"),
+    (server.QueueFull(0.25), "RESOURCE_EXHAUSTED", "QUEUE_FULL"),
+    (server.DeadlineTooShort(0.25), "RESOURCE_EXHAUSTED", "DEADLINE_TOO_SHORT"),
+    (server.TooManyTransfers(), "RESOURCE_EXHAUSTED", "TOO_MANY_TRANSFERS"),
+    (server.CalibrationUnderWay(), "RESOURCE_EXHAUSTED", "CALIBRATION_UNDER_WAY"),
+    (server.RequestExpired(), "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
+    (server.TransferStalled(), "DEADLINE_EXCEEDED", "TRANSFER_STALLED"),
+    (server.ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
+)
+ABSTRACT = {*ROOTS, recognizer.Unfit, gallery.StorageError, server.AdmissionRefused}
+"""Base classes that are never raised."""
 
-def documented() -> set[str]:
-    """The reasons that comments of the protos name, in parentheses behind their status."""
-    found: set[str] = set()
-    for path in (ROOT / "proto" / "facet" / "v1").glob("*_service.proto"):
+
+def subclasses(root: type[Exception]) -> Iterator[type[Exception]]:
+    yield root
+    for each in root.__subclasses__():
+        yield from subclasses(each)
+
+
+def status_of(error: Exception) -> Status:
+    status = to_status(error)
+    assert status is not None
+    return status
+
+
+def unpacked(error: Exception, detail: Detail) -> Detail:
+    """The only detail beside ErrorInfo, which must have this type."""
+    _, packed = status_of(error).details
+    assert packed.Unpack(detail)
+    return detail
+
+
+def info(status: Status) -> ErrorInfo:
+    found = ErrorInfo()
+    assert status.details[0].Unpack(found)
+    assert found.domain == DOMAIN
+    return found
+
+
+def test_the_table_lists_every_error_class() -> None:
+    known = {each for root in ROOTS for each in subclasses(root)} - ABSTRACT
+    assert {type(error) for error, _, _ in TABLE} == known
+
+
+@pytest.mark.parametrize(("error", "code", "reason"), TABLE, ids=lambda value: type(value).__name__)
+def test_an_error_has_its_code_and_reason(error: Exception, code: str, reason: str) -> None:
+    status = status_of(error)
+    assert Code.Name(status.code) == code
+    assert info(status).reason == reason
+    assert status.message
+    assert outcome_of(error) == (code, reason)
+
+
+def test_reasons_are_those_of_the_protos() -> None:
+    documented: set[str] = set()
+    for path in PROTOS.glob("*_service.proto"):
         lines = (line.strip() for line in path.read_text("utf-8").splitlines())
         comments = " ".join(line.removeprefix("//").strip() for line in lines if line.startswith("//"))
         for inside in re.findall(r"\(([^()]*)\)", comments):
             if REASON.match(inside):
-                found |= set(REASON.findall(inside))
-    return found
+                documented |= set(REASON.findall(inside))
+    assert {reason for _, _, reason in TABLE} | {"INTERNAL"} == documented
 
 
-def produced() -> set[str]:
-    """The reasons that the service gives."""
-    source = "".join(
-        (ROOT / name).read_text("utf-8") for name in ("facet/server/wire/errors.py", "recognizer/fitness.py")
-    )
-    table = re.findall(r"_Failure\(\s*[\w.]+,\s*\"([A-Z_]+)\"", source)
-    unfit = re.findall(r"Unfit\(\s*\"([A-Z_]+)\"", source)
-    return {*table, *unfit}
+@pytest.mark.parametrize(
+    ("error", "field", "description"),
+    [
+        (server.InvalidField("top_k", "must be 1 to 100"), "top_k", "must be 1 to 100"),
+        (gallery.RequestIdReused("g", "r"), "request_id", "request id 'r' was used"),
+        (gallery.InvalidPageToken(), "page_token", "not one of this list"),
+        (gallery.InvalidImport("wrong", line=7, field="quality"), "chunk", "line 7, quality: wrong"),
+        (server.FileTooLarge("large"), "chunk", "large"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_bad_field_is_named(error: Exception, field: str, description: str) -> None:
+    (violation,) = unpacked(error, BadRequest()).field_violations
+    assert violation.field == field
+    assert description in violation.description
 
 
-def test_every_reason_that_is_given_is_documented_and_the_other_way_round() -> None:
-    assert len(produced()) > 20
-    assert produced() == documented()
-
-
-def test_every_error_of_a_gallery_has_a_status() -> None:
-    known = [
-        gallery_errors.GalleryNotFound("g"),
-        gallery_errors.GalleryExists("g"),
-        gallery_errors.GalleryNotEmpty("g", 1),
-        gallery_errors.SubjectNotFound("g", "s"),
-        gallery_errors.SubjectWithoutTemplates("g", "s"),
-        gallery_errors.TemplateNotFound("g", "s", "t"),
-        gallery_errors.TooManyTemplates("g", "s", 1),
-        gallery_errors.LooksLikeAnotherSubject("g", "s", 0.5, 0.4),
-        gallery_errors.ContractMismatch("g", "a", "b"),
-        gallery_errors.InvalidEmbedding("x"),
-        gallery_errors.RequestIdReused("g", "r"),
-        gallery_errors.InvalidPageToken(),
-        gallery_errors.InvalidImport("x", line=7, field="quality"),
-        gallery_errors.EtagMismatch("g", "s", expected="a", found="b"),
-    ]
-    for error in known:
-        status = to_status(error)
-        assert status is not None, error
-        assert reason(status)
-
-
-def reason(status: Status) -> str:
-    info = ErrorInfo()
-    assert status.details[0].Unpack(info)
-    assert info.domain == DOMAIN
-    return str(info.reason)
-
-
-def test_the_field_to_blame_is_named() -> None:
-    with pytest.raises(Blamed) as caught, blaming("probe_picture"):
-        raise InvalidPicture("broken")
-    status = to_status(caught.value)
-    assert status is not None
-    bad = BadRequest()
-    assert status.details[1].Unpack(bad)
+@pytest.mark.parametrize(
+    "error",
+    [
+        pictures.InvalidPicture("x"),
+        recognizer.FaceNotFound("x"),
+        recognizer.FaceTooSmall("x"),
+        gallery.InvalidEmbedding("x"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_caller_names_the_field_of_a_picture_or_face(error: Exception) -> None:
+    with pytest.raises(type(error)), field_at_fault("outer"), field_at_fault("probe_picture"):
+        raise error
+    bad = unpacked(error, BadRequest())
     assert bad.field_violations[0].field == "probe_picture"
 
 
-def test_what_nobody_foresaw_says_nothing_but_where_to_look() -> None:
-    assert to_status(ValueError("a secret")) is None
+def test_an_error_that_is_about_no_field_keeps_its_details() -> None:
+    error = gallery.GalleryNotFound("g")
+    with pytest.raises(gallery.GalleryNotFound), field_at_fault("picture"):
+        raise error
+    unpacked(error, ResourceInfo())
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "name"),
+    [
+        (gallery.GalleryNotFound("g"), "facet.v1.Gallery", "galleries/g"),
+        (gallery.SubjectNotFound("g", "s"), "facet.v1.Subject", "galleries/g/subjects/s"),
+        (gallery.TemplateNotFound("g", "s", "t"), "facet.v1.Template", "galleries/g/subjects/s/templates/t"),
+        (gallery.EtagMismatch("g", "", expected="a", found="b"), "facet.v1.Gallery", "galleries/g"),
+    ],
+)
+def test_the_innermost_resource_is_named(error: Exception, kind: str, name: str) -> None:
+    found = unpacked(error, ResourceInfo())
+    assert (found.resource_type, found.resource_name) == (kind, name)
+
+
+@pytest.mark.parametrize(
+    ("error", "milliseconds"),
+    [
+        (server.QueueFull(0.25), 250),
+        (server.DeadlineTooShort(1.5), 1500),
+        (server.TooManyTransfers(), 1000),
+        (server.CalibrationUnderWay(), 1000),
+        (server.ShuttingDown(), 1000),
+    ],
+)
+def test_a_refusal_that_passes_says_when_to_retry(error: Exception, milliseconds: int) -> None:
+    found = unpacked(error, RetryInfo())
+    assert found.retry_delay.ToMilliseconds() == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("error", "metadata"),
+    [
+        (recognizer.SeveralFaces(2), {"faces": "2"}),
+        (gallery.TooManyTemplates("g", "s", 3), {"limit": "3"}),
+        (
+            gallery.LooksLikeAnotherSubject("g", "s", 0.5, 0.4),
+            {"subject_id": "s", "similarity": "0.5000", "threshold": "0.4000"},
+        ),
+        (gallery.ContractMismatch("g", "a", "b"), {"expected": "a", "found": "b"}),
+        (gallery.InvalidImport("wrong"), {}),
+        (gallery.InvalidImport("wrong", line=7, field="quality"), {"line": "7", "field": "quality"}),
+        (
+            gallery.TooFewSearches("g", 1, 2, people=3, people_needed=4),
+            {"found": "1", "needed": "2", "people": "3", "people_needed": "4"},
+        ),
+    ],
+)
+def test_metadata_holds_the_evidence(error: Exception, metadata: Mapping[str, str]) -> None:
+    assert dict(info(status_of(error)).metadata) == metadata
+
+
+def test_an_unexpected_error_reveals_only_where_to_look() -> None:
+    secret = ValueError("a secret")
+    assert to_status(secret) is None
+    assert outcome_of(secret) == ("INTERNAL", "INTERNAL")
     status = internal("id-7")
-    assert reason(status) == "INTERNAL"
+    assert info(status).reason == "INTERNAL"
+    assert dict(info(status).metadata) == {"request_id": "id-7"}
     assert "id-7" in status.message
 
 
-def test_no_path_of_the_server_reaches_a_client() -> None:
-    for error in (
-        gallery_errors.StorageFull("no room for /srv/facet.sqlite3"),
-        gallery_errors.StorageUnavailable("/srv/facet.sqlite3"),
-    ):
-        status = to_status(error)
-        assert status is not None
-        assert "/srv" not in str(status)
+@pytest.mark.parametrize("error", [error for error, _, _ in TABLE if isinstance(error, gallery.StorageError)])
+def test_no_path_of_the_server_reaches_a_client(error: Exception) -> None:
+    assert "/srv" not in str(status_of(error))

@@ -9,8 +9,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facet.server.errors import InvalidField
 from facet.server.wire import validate
-from facet.server.wire.validate import InvalidField
 from gallery import names
 
 
@@ -44,5 +44,5 @@ def test_an_empty_caller_id_is_none() -> None:
 
 
 def test_a_list_over_its_length_is_refused_before_it_is_looked_at() -> None:
-    with pytest.raises(validate.InvalidField, match="at most 16 entries, has 1000000"):
+    with pytest.raises(InvalidField, match="at most 16 entries, has 1000000"):
         validate.update_mask(FieldMask(paths=["threshold"] * 1_000_000), frozenset({"threshold"}))

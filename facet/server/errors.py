@@ -1,0 +1,152 @@
+"""Errors of the server itself. Each carries a kind and a stable reason; :mod:`facet.server.wire.errors` maps them.
+
+ServerError
+    Unauthenticated
+    UnreadableMessage
+    InvalidField
+    FileTooLarge
+    AdmissionRefused
+        QueueFull
+        DeadlineTooShort
+    TooManyTransfers
+    CalibrationUnderWay
+    RequestExpired
+    TransferStalled
+    ShuttingDown
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+Kind = Literal["unauthenticated", "invalid", "exhausted", "expired", "unavailable"]
+
+_RETRY_SECONDS = 1.0
+
+
+class ServerError(Exception):
+    """The server cannot serve a request.
+
+    Attributes:
+        kind: the category of failure, independent of any protocol.
+        reason: stable identifier of the failure.
+        message: the message of an error that is raised without one.
+        request_field: the field of the request at fault, or ``None``.
+        retry_seconds: delay after which a retry makes sense, or ``None``.
+    """
+
+    kind: ClassVar[Kind]
+    reason: ClassVar[str]
+    message: ClassVar[str] = ""
+    request_field: str | None = None
+    retry_seconds: float | None = None
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.message)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Further facts for programs, by name."""
+        return {}
+
+
+class Unauthenticated(ServerError):
+    """The call has no token or the wrong one."""
+
+    kind, reason = "unauthenticated", "UNAUTHENTICATED"
+    message = "the call needs the metadata authorization: Bearer TOKEN"
+
+
+class UnreadableMessage(ServerError):
+    """The bytes of a request do not parse as the method's message."""
+
+    kind, reason = "invalid", "INVALID_MESSAGE"
+    message = "the request is not the message that the method takes"
+
+
+class InvalidField(ServerError):
+    """A field of a request is missing or out of range.
+
+    Attributes:
+        request_field: its path in the request.
+        problem: what is wrong with it.
+    """
+
+    kind, reason = "invalid", "INVALID_FIELD"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.request_field = field
+        self.problem = problem
+
+
+class FileTooLarge(ServerError):
+    """An uploaded file exceeds the size limit."""
+
+    kind, reason = "exhausted", "IMPORT_TOO_LARGE"
+    request_field = "chunk"
+
+
+class AdmissionRefused(ServerError):
+    """The queue has no place for a request now.
+
+    Attributes:
+        retry_seconds: estimated delay after which there is a place.
+    """
+
+    def __init__(self, retry_seconds: float) -> None:
+        super().__init__()
+        self.retry_seconds = retry_seconds
+
+
+class QueueFull(AdmissionRefused):
+    """The maximum number of requests is already queued ahead."""
+
+    kind, reason = "exhausted", "QUEUE_FULL"
+    message = "the queue is full; try again a little later"
+
+
+class DeadlineTooShort(AdmissionRefused):
+    """The work queued ahead leaves too little time before the deadline; ``retry_seconds`` is the missing time."""
+
+    kind, reason = "exhausted", "DEADLINE_TOO_SHORT"
+    message = "the work queued ahead leaves too little time before the deadline; try again a little later"
+
+
+class TooManyTransfers(ServerError):
+    """The maximum number of exports or imports is already running."""
+
+    kind, reason = "exhausted", "TOO_MANY_TRANSFERS"
+    message = "the maximum number of exports or imports is already running; try again later"
+    retry_seconds = _RETRY_SECONDS
+
+
+class CalibrationUnderWay(ServerError):
+    """The gallery, or the maximum number of galleries, is already being calibrated."""
+
+    kind, reason = "exhausted", "CALIBRATION_UNDER_WAY"
+    message = "this gallery, or the maximum number of galleries, is already being calibrated; try again later"
+    retry_seconds = _RETRY_SECONDS
+
+
+class RequestExpired(ServerError):
+    """The deadline passed, or the caller went away."""
+
+    kind, reason = "expired", "DEADLINE_EXCEEDED"
+    message = "the deadline passed before the work was done"
+
+
+class TransferStalled(ServerError):
+    """The client of a stream neither reads nor sends while the server waits for it."""
+
+    kind, reason = "expired", "TRANSFER_STALLED"
+    message = "nothing has moved on the stream for too long"
+
+
+class ShuttingDown(ServerError):
+    """The server finishes the calls in progress and accepts no new ones."""
+
+    kind, reason = "unavailable", "SHUTTING_DOWN"
+    message = "the server is shutting down; try again a little later"
+    retry_seconds = _RETRY_SECONDS
