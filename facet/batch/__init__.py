@@ -1,1 +1,1 @@
-"""A program that identifies everybody in many pictures."""
+"""Identify everybody in many pictures: find them, ask a server, write a row for each, continue where it stopped."""

@@ -1,4 +1,4 @@
-"""Where batch.py writes its rows, so that whatever ends it, each that was written is there once, and it can go on."""
+"""Files of rows that survive the end of the process: every row is there once, and the next run continues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facet.batch.rows import SCHEMA, Row
 
 PART_ROWS = 10_000
 PART_BYTES = 64 << 20
-"""So many rows, or bytes of them as JSON, become a file of a Parquet data set."""
+"""A Parquet file is written after this many rows, or bytes of them as JSON."""
 
 _NEEDED = ("path", "query", "faces.list.element.decision", "error")
 _FIELDS = frozenset(SCHEMA.names)
@@ -26,41 +26,41 @@ _START = b'{"path": '
 
 
 class OutputError(Exception):
-    """The output cannot be written, or holds something else."""
+    """The output cannot be used: another process writes to it, or it is not the output of a batch."""
 
 
 class Output(Protocol):
-    """Rows that were written, and those that are to be."""
+    """An output of rows that can be read back and continued."""
 
     def rows(self) -> Iterator[Row]:
-        """What was written before: of each row at least its path, query, error and the faces' decisions.
+        """Read what was written before: at least the path, query, error and the faces' decisions of each row.
 
         Raises:
-            OutputError: there is something that batch.py does not write.
+            OutputError: there is something that a batch does not write.
         """
 
     def add(self, row: Row) -> None:
-        """Write a row. Once this returns, the end of this process does not lose it."""
+        """Write a row. Once this returns, the row survives the end of this process."""
 
     def close(self) -> None:
-        """Bring what was written into its last form, and let go."""
+        """Write the rows in their final form, and release the output."""
 
 
 def open_output(path: Path) -> Output:
-    """The output of a name: a folder of Parquet files where it ends in ``.parquet``, else a file of JSON lines.
+    """Open an output: a folder of Parquet files if its name ends in ``.parquet``, else a file of JSON lines.
 
     Raises:
-        OutputError: another process writes to it, or it holds something else.
+        OutputError: another process writes to it, or it is not the output of a batch.
         OSError: it cannot be written.
     """
     return Dataset(path) if path.suffix.lower() == ".parquet" else Lines(path)
 
 
 class Lines:
-    """A file of JSON lines. A last line that was torn is cut off when it is opened.
+    """A file of JSON lines. Opening it cuts off a last line that is incomplete.
 
     Raises:
-        OutputError: another process writes to it, or it holds something else.
+        OutputError: another process writes to it, or it is not the output of a batch.
         OSError: it cannot be written.
     """
 
@@ -69,18 +69,18 @@ class Lines:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             _lock(self._file, path)
-            self._cut()
+            self._cut_incomplete_line()
         except BaseException:
             os.close(self._file)
             raise
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """The file's size in bytes."""
         return os.fstat(self._file).st_size
 
     def rows(self) -> Iterator[Row]:
-        """See :meth:`Output.rows`; the rows are whole."""
+        """See :meth:`Output.rows`; the rows are complete."""
         with self._path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield self._row(number, line)
@@ -92,7 +92,7 @@ class Lines:
             line = line[os.write(self._file, line) :]
 
     def clear(self) -> None:
-        """Give up all rows."""
+        """Delete all rows."""
         os.ftruncate(self._file, 0)
 
     def close(self) -> None:
@@ -107,10 +107,10 @@ class Lines:
                 return row
         except (ValueError, AttributeError):
             pass
-        raise OutputError(f"{self._path}, line {number} is not of batch.py")
+        raise OutputError(f"{self._path}, line {number} was not written by a batch")
 
-    def _cut(self) -> None:
-        """Cut off what follows the last line's end."""
+    def _cut_incomplete_line(self) -> None:
+        """Cut off an incomplete last line."""
         with self._path.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             tail = b""
@@ -120,17 +120,17 @@ class Lines:
                 tail, end = file.read(end - begin) + tail, begin
         torn = tail[tail.rfind(b"\n") + 1 :]
         if not torn.startswith(_START[: len(torn)]):
-            raise OutputError(f"{self._path} is not of batch.py")
+            raise OutputError(f"{self._path} was not written by a batch")
         os.ftruncate(self._file, self.size - len(torn))
 
 
 class Dataset:
-    """A folder of Parquet files, and the rows that are to become the next one as JSON lines beside them.
+    """A folder of Parquet files, and a file of JSON lines with the rows of the next one.
 
-    A file appears when it is complete and on disk; only then are its rows given up as lines.
+    A Parquet file appears when it is complete and on disk. Only then its rows are deleted from the JSON lines.
 
     Raises:
-        OutputError: another process writes to it, or it holds something else.
+        OutputError: another process writes to it, or it is not the output of a batch.
         OSError: it cannot be written.
     """
 
@@ -140,9 +140,9 @@ class Dataset:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _lock(self._descriptor, folder)
-            self._parts = self._found()
+            self._parts = self._find_parts()
             self._pending = Lines(folder / "_pending.jsonl")
-            self._drop_written()
+            self._delete_written()
             self._count = sum(1 for _ in self._pending.rows())
         except BaseException:
             os.close(self._descriptor)
@@ -171,7 +171,7 @@ class Dataset:
         (self._folder / "_pending.jsonl").unlink()
         os.close(self._descriptor)
 
-    def _found(self) -> list[Path]:
+    def _find_parts(self) -> list[Path]:
         for torn in self._folder.glob(".part-*.partial"):
             torn.unlink()
         parts = sorted(self._folder.glob("*.parquet"))
@@ -181,11 +181,11 @@ class Dataset:
             except pa.ArrowInvalid:
                 is_ours = False
             if not is_ours or not _PART.fullmatch(part.name):
-                raise OutputError(f"{part} is not of batch.py")
+                raise OutputError(f"{part} was not written by a batch")
         return parts
 
-    def _drop_written(self) -> None:
-        """Drop the lines that are in the last file: a run was killed before it gave them up."""
+    def _delete_written(self) -> None:
+        """Delete lines that are in the last file, too: a run was killed before it deleted them."""
         first = next(self._pending.rows(), None)
         if first and self._parts and first["path"] in pq.read_table(self._parts[-1], columns=["path"])[0].to_pylist():
             self._pending.clear()

@@ -1,4 +1,4 @@
-"""What batch.py writes about a picture: a row, the same as a line of JSON and in a Parquet file."""
+"""The row that a batch writes about a picture, the same as a line of JSON and in a Parquet file."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ SCHEMA = pa.schema(
         ("error", pa.struct([("reason", pa.string()), ("message", pa.string())])),
     ]
 )
-"""Of the Parquet files. Where there is an error the size is null and there are no faces."""
+"""The schema of the Parquet files. A row with an error has no size (null) and no faces."""
 
 
 def answered(name: str, query: Row, response: IdentifyResponse) -> Row:
-    """The row of a picture that was answered.
+    """Make the row of a picture that was answered.
 
     Args:
         name: the picture's path, see :func:`printable`.
-        query: what was asked for, the same in every row of an output.
+        query: the settings of the batch, the same in every row of an output.
         response: the answer.
     """
     plain = as_dict(response)
@@ -80,13 +80,13 @@ def answered(name: str, query: Row, response: IdentifyResponse) -> Row:
 
 
 def failed(name: str, query: Row, error: FacetError) -> Row:
-    """The row of a picture that was not."""
-    said = {"reason": error.reason or error.code.name, "message": error.message}
-    return {"path": name, "query": query, "width": None, "height": None, "faces": [], "error": said}
+    """Make the row of a picture that failed."""
+    explained = {"reason": error.reason or error.code.name, "message": error.message}
+    return {"path": name, "query": query, "width": None, "height": None, "faces": [], "error": explained}
 
 
 def printable(path: str) -> str:
-    r"""A path as text that any program can read: bytes that are not UTF-8 become ``\xNN``."""
+    r"""Write a path as text that any program can read: bytes that are not UTF-8 become ``\xNN``."""
     if path.isascii():
         return path
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -115,21 +115,21 @@ def _face(plain: Row) -> Row:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What is in the rows.
+class BatchStatistics:
+    """Counts over the rows of an output.
 
     Attributes:
-        pictures: how many there are.
+        pictures: rows.
         decisions: faces by decision.
-        errors: pictures that failed, by reason.
+        errors: failed pictures by reason.
     """
 
     pictures: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
 
-    def count(self, row: Row) -> None:
-        """Count a row in."""
+    def add(self, row: Row) -> None:
+        """Count a row."""
         self.pictures += 1
         self.decisions.update(face["decision"] for face in row["faces"])
         if row["error"]:

@@ -1,4 +1,4 @@
-"""The run of a batch: through one stream, and through another where it breaks, until every picture has its row."""
+"""Identify pictures through one stream, and through another one if it breaks, until every picture has a row."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from typing import Any
 
 from facet import Client, FacetError
 from facet.batch.output import Output
-from facet.batch.rows import Row, Tally, answered, failed, printable
-from facet.batch.sources import Remaining
+from facet.batch.rows import Row, answered, failed, printable
+from facet.batch.sources import PendingPictures
 from facet.client.batches import Answer
 from facet.client.errors import StatusCode
 from facet.client.retry import FINAL, GALLERY_UNUSABLE, Retry
-from facet.terminal import console
 from facet.terminal.interruption import Interruption
 
-_PASSING = frozenset({StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE})
-"""What a picture fails with where another time it may not; so does what comes with when to try again."""
+_TRANSIENT = frozenset({StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE})
+"""Status codes of a picture that may succeed another time; so may any error with a time to retry."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What a run asks for, and where its answers go.
+class BatchJob:
+    """What to ask, and where to write the answers.
 
     Attributes:
         gallery: the gallery to search.
-        fields: further ones of IdentifyRequest.
-        query: the same for the rows.
+        fields: further fields of IdentifyRequest.
+        query: the same settings as they are written into every row.
         output: where the rows go.
-        wait_seconds: how long to try where no server answers.
+        wait_seconds: how long to retry while no server answers.
     """
 
     gallery: str
@@ -41,57 +40,63 @@ class Batch:
 
 
 def run(
-    client: Client, batch: Batch, remaining: Remaining, tally: Tally, advance: Callable[[], None], told: Interruption
+    client: Client,
+    job: BatchJob,
+    pending: PendingPictures,
+    interruption: Interruption,
+    *,
+    on_row: Callable[[Row], None],
+    on_retry: Callable[[FacetError], None],
 ) -> None:
-    """Answer all that remains.
+    """Identify all pending pictures.
 
     Args:
-        client: of the server.
-        batch: what is asked for.
-        remaining: the pictures.
-        tally: counts the rows in.
-        advance: called after each.
-        told: whether to end.
+        client: a client of the server.
+        job: what to ask, and where to write the answers.
+        pending: the pictures.
+        interruption: the signals that end the run between two rows.
+        on_row: called with each row after it was written.
+        on_retry: called with the error when the stream breaks, once until the next row.
 
     Raises:
-        FacetError: the server refuses them all, or did not come back.
-        KeyboardInterrupt: the script was told to end.
+        FacetError: the server refuses all pictures, or did not come back.
+        KeyboardInterrupt: the run was told to end.
         OSError: the output cannot be written.
     """
-    retry = Retry(batch.wait_seconds)
+    retry = Retry(job.wait_seconds)
     while True:
-        answers = client.identify_batch(batch.gallery, remaining.again(), **batch.fields)
+        answers = client.identify_batch(job.gallery, pending.take(), **job.fields)
         try:
-            while (each := _next(answers, told)) is not None:
+            while (each := _next(answers, interruption)) is not None:
                 path, answer = each
-                row = _row(printable(path), answer, batch.query)
-                batch.output.add(row)
-                remaining.answered(path)
-                tally.count(row)
-                advance()
+                row = _row(printable(path), answer, job.query)
+                job.output.add(row)
+                pending.done(path)
+                on_row(row)
                 retry.succeeded()
         except FacetError as error:
-            if not retry.failing:
-                console.err.print(f"{error.message or error.code.name}: trying again", soft_wrap=True)
+            is_first = not retry.failing
             if error.code in FINAL or (pause := retry.failed(error.retry_after)) is None:
                 raise
+            if is_first:
+                on_retry(error)
         else:
             return
         finally:
             answers.close()
-        with told.waiting():
+        with interruption.waiting():
             time.sleep(pause)
 
 
-def _next(answers: Iterator[tuple[str, Answer]], told: Interruption) -> tuple[str, Answer] | None:
-    with told.waiting():
+def _next(answers: Iterator[tuple[str, Answer]], interruption: Interruption) -> tuple[str, Answer] | None:
+    with interruption.waiting():
         return next(answers, None)
 
 
 def _row(name: str, answer: Answer, query: Row) -> Row:
-    """The row of an answer; raises the answer where it says nothing of the picture."""
+    """Make the row of an answer; an error that says nothing about the picture is raised."""
     if not isinstance(answer, FacetError):
         return answered(name, query, answer)
-    if answer.code in _PASSING or answer.retry_after is not None or answer.reason in GALLERY_UNUSABLE:
+    if answer.code in _TRANSIENT or answer.retry_after is not None or answer.reason in GALLERY_UNUSABLE:
         raise answer
     return failed(name, query, answer)

@@ -1,22 +1,23 @@
-"""Say who is in very many pictures: a row for each, in a file that the next run goes on with."""
+"""``facet batch``: identify everybody in many pictures, with a row per picture that the next run continues."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from facet import FacetError
-from facet.batch import sources as batch_sources
+from facet import Client, FacetError
+from facet.batch import sources
 from facet.batch.output import Output, OutputError, open_output
-from facet.batch.rows import DECISIONS, Row, Tally
-from facet.batch.run import Batch, run
-from facet.batch.sources import Remaining
+from facet.batch.rows import DECISIONS, BatchStatistics, Row
+from facet.batch.run import BatchJob, run
+from facet.batch.sources import PendingPictures
 from facet.cli.shared import choices
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
@@ -26,27 +27,39 @@ from facet.v1.gallery_service_pb2 import GetGalleryRequest
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        why: one line if it was stopped or failed; empty if every picture has a row.
+        seconds: how long it ran.
+    """
+
+    why: str
+    seconds: float
+
+
 @app.command()
 def main(
     out: Annotated[
-        Path, typer.Option(help="Where the rows go: a folder NAME.parquet, or a file NAME.jsonl.", show_default=False)
+        Path,
+        typer.Option(help="Where to write the rows: a folder NAME.parquet, or a file NAME.jsonl.", show_default=False),
     ],
     pictures: Annotated[
         list[Path] | None, typer.Argument(help="Pictures, or folders of them.", show_default=False)
     ] = None,
     lists: Annotated[
         list[Path] | None,
-        typer.Option("--list", help="File of paths, one a line; - is standard input. Again for more.", metavar="FILE"),
+        typer.Option("--list", help="File with a path per line; - is standard input. May be repeated.", metavar="FILE"),
     ] = None,
     gallery: Annotated[str, typer.Option(help="The gallery to search.")] = "default",
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="How many subjects to name per face.")] = 5,
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="Number of candidates per face.")] = 5,
     threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Decide by this similarity instead of the gallery's.")
+        float | None, typer.Option(min=-1, max=1, help="Use this similarity threshold instead of the gallery's.")
     ] = None,
     face: choices.Face = "",
-    wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to try for where the server goes away in the middle.")
-    ] = 300.0,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to keep trying if the server goes away.")] = 300.0,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
@@ -54,70 +67,65 @@ def main(
 ) -> None:
     """Say who is in very many pictures.
 
-    Writes a row for each as it is answered: its faces, each with its decision, best candidates, box and landmarks; or
-    the reason why it could not be answered, and goes on. However it ends, the same command goes on where it stopped:
-    no picture is lost, none is in the output twice. A picture is known by its absolute path, and read when its turn has
-    come. The server works on live requests first.
+    Writes a row for each picture as soon as it is answered: its faces with decision, best candidates, box and
+    landmarks, or the reason why it failed. If the run is stopped, or anything goes wrong, repeat the same command: it
+    continues with the pictures that have no row. No picture is lost, and none has two rows. A picture is identified by
+    its absolute path, and read only when it is sent. The server prefers live requests.
 
-    [b]NAME.jsonl[/b] gets a line of JSON a picture. [b]NAME.parquet[/b] is a folder of Parquet files, which pyarrow,
-    DuckDB, Polars, pandas and Spark read as one table.
+    [b]NAME.jsonl[/b] is a file with a line of JSON per picture. [b]NAME.parquet[/b] is a folder of Parquet files that
+    pyarrow, DuckDB, Polars, pandas and Spark read as one table.
 
     [b]Examples[/b]
 
       batch.py photos/ --gallery team --out found.parquet
       find /archive -name '*.jpg' | batch.py --list - --gallery team --out found.jsonl
 
-    Exit code: 0 all were answered, 1 some were not or it was stopped, 2 bad usage.
+    Exit code: 0 every picture was answered, 1 some failed or the run was stopped, 2 bad usage.
     """
     query = {"gallery": gallery, "face": face, "top_k": top_k, "threshold": threshold}
     fields = {"face": choices.parse(face), "top_k": top_k, "threshold": threshold}
-    left = batch_sources.find(pictures or (), lists or ())
-    if not left:
-        console.fail("there are no pictures: name some, folders of them, or a --list of paths", console.USAGE)
-    told = Interruption()
+    pending = _find(pictures or [], lists or [])
+    statistics = BatchStatistics()
     with console.connect(address, token, root_certificates) as client:
         client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))
         with _opened(out) as output:
-            total, tally = len(left), _read(output, query, out, left)
-            before, ended, start = tally.pictures, "", time.monotonic()
-            with (
-                told.watched(),
-                console.progress("identifying", total, done=total - len(left), unit="pictures") as bar,
-            ):
-                batch = Batch(gallery, fields, query, output, wait)
-                try:
-                    run(client, batch, Remaining(left.values()), tally, lambda: bar.advance(bar.task_ids[0]), told)
-                except KeyboardInterrupt:
-                    ended = "stopped"
-                except FacetError as error:
-                    ended = console.explained(error, address)
-    now, seconds = tally.pictures - before, time.monotonic() - start
-    if ended:
-        console.err.print(f"{ended}; the same command goes on with the {len(left) - now} that are left", soft_wrap=True)
-    summary = {
-        "out": str(out),
-        "pictures": tally.pictures,
-        "answered": tally.pictures - tally.errors.total(),
-        "failed": tally.errors.total(),
-        "errors": dict(tally.errors.most_common()),
-        "faces": tally.decisions.total(),
-        "decisions": {each: tally.decisions[each] for each in DECISIONS},
-        "left": len(left) - now,
-        "pictures_now": now,
-        "seconds": round(seconds, 1),
-        "pictures_per_s": round(now / seconds, 1),
-        "ended": ended,
-    }
+            total = len(pending)
+            _read_back(output, query, out, pending, statistics)
+            before = statistics.pictures
+            with console.progress("identifying", total, done=total - len(pending), unit="pictures") as bar:
+
+                def count(row: Row) -> None:
+                    statistics.add(row)
+                    bar.advance(bar.task_ids[0])
+
+                job = BatchJob(gallery, fields, query, output, wait)
+                ended = _run(client, job, PendingPictures(pending.values()), count, address)
+    now = statistics.pictures - before
+    left = len(pending) - now
+    if ended.why:
+        console.err.print(f"{ended.why}; repeat the command to continue with the {left} pictures left", soft_wrap=True)
+    summary = _summary(out, statistics, now=now, left=left, ended=ended)
     if as_json:
         console.print_json(summary)
     else:
         _show(summary)
-    raise typer.Exit(console.FAILED if ended or summary["failed"] else console.DONE)
+    raise typer.Exit(console.FAILED if ended.why or summary["failed"] else console.DONE)
+
+
+def _find(pictures: list[Path], lists: list[Path]) -> dict[str, str]:
+    """Find all pictures: paths by their names in the rows; exits with a usage error if a source cannot be read."""
+    try:
+        found = sources.find(pictures, lists)
+    except OSError as error:
+        console.fail(f"cannot read {error.filename}: {error.strerror}", console.USAGE)
+    if not found:
+        console.fail("there are no pictures: name pictures, folders of them, or a --list of paths", console.USAGE)
+    return found
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Output]:
-    """The output; exits with one line where it cannot be used or written."""
+    """Open the output; exits with one line if it cannot be used or written."""
     try:
         with closing(open_output(path)) as output:
             yield output
@@ -127,16 +135,48 @@ def _opened(path: Path) -> Iterator[Output]:
         console.fail(f"cannot write {path}: {error.strerror or error}")
 
 
-def _read(output: Output, query: Row, path: Path, left: dict[str, str]) -> Tally:
-    """Take what is in the output already from what is left; exits where that was asked for otherwise."""
-    tally = Tally()
+def _read_back(output: Output, query: Row, path: Path, pending: dict[str, str], statistics: BatchStatistics) -> None:
+    """Count the rows of earlier runs and remove their pictures from ``pending``; exits if their query was another."""
     for row in output.rows():
         if row["query"] != query:
-            asked = ", ".join(f"{name} {value}" for name, value in row["query"].items() if value not in ("", None))
-            console.fail(f"{path} was made with {asked}: name another --out, or ask the same", console.USAGE)
-        tally.count(row)
-        left.pop(row["path"], None)
-    return tally
+            made_with = ", ".join(f"{name} {value}" for name, value in row["query"].items() if value not in ("", None))
+            console.fail(f"{path} was made with {made_with}: use the same options, or another --out", console.USAGE)
+        statistics.add(row)
+        pending.pop(row["path"], None)
+
+
+def _run(client: Client, job: BatchJob, pending: PendingPictures, on_row: Callable[[Row], None], address: str) -> Ended:
+    def on_retry(error: FacetError) -> None:
+        console.err.print(f"{error.message or error.code.name}: trying again", soft_wrap=True)
+
+    start, why = time.monotonic(), ""
+    interruption = Interruption()
+    with interruption.watched():
+        try:
+            run(client, job, pending, interruption, on_row=on_row, on_retry=on_retry)
+        except KeyboardInterrupt:
+            why = "stopped"
+        except FacetError as error:
+            why = console.explained(error, address)
+    return Ended(why, time.monotonic() - start)
+
+
+def _summary(out: Path, statistics: BatchStatistics, *, now: int, left: int, ended: Ended) -> dict[str, Any]:
+    failed = statistics.errors.total()
+    return {
+        "out": str(out),
+        "pictures": statistics.pictures,
+        "answered": statistics.pictures - failed,
+        "failed": failed,
+        "errors": dict(statistics.errors.most_common()),
+        "faces": statistics.decisions.total(),
+        "decisions": {each: statistics.decisions[each] for each in DECISIONS},
+        "left": left,
+        "pictures_now": now,
+        "seconds": round(ended.seconds, 1),
+        "pictures_per_s": round(now / ended.seconds, 1),
+        "ended": ended.why,
+    }
 
 
 def _show(summary: dict[str, Any]) -> None:
@@ -149,6 +189,6 @@ def _show(summary: dict[str, Any]) -> None:
     table.add_row("faces", str(summary["faces"]))
     for decision, count in summary["decisions"].items():
         table.add_row(f"  {decision}", str(count))
-    table.add_row("this time", f"{summary['pictures_now']} pictures in {summary['seconds']} s")
+    table.add_row("this run", f"{summary['pictures_now']} pictures in {summary['seconds']} s")
     table.add_row("pictures/s", str(summary["pictures_per_s"]))
     console.out.print(table)

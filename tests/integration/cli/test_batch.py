@@ -1,4 +1,4 @@
-"""batch.py as its user runs it: over folders and lists, stopped, killed and begun again, its server restarted."""
+"""scripts/batch.py as a user runs it: on folders and lists, stopped, killed and continued, with a server restart."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ import pyarrow.dataset as ds
 import pytest
 
 from facet import Client
-from facet.batch.output import Dataset, Lines, OutputError, open_output
-from facet.batch.rows import SCHEMA
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 120.0
+TIMEOUT = 120.0
 MANY = 60
 
 Batch = Callable[..., "subprocess.Popen[str]"]
@@ -38,7 +36,7 @@ def batch(start_script: Callable[..., subprocess.Popen[str]]) -> Batch:
 
 @pytest.fixture
 def photos(tmp_path: Path, pictures: Pictures) -> Path:
-    """Many pictures of him in two folders."""
+    """Many pictures of one man in two folders."""
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     for number in range(MANY):
@@ -47,8 +45,8 @@ def photos(tmp_path: Path, pictures: Pictures) -> Path:
 
 
 def finished(process: subprocess.Popen[str], given: str | None = None) -> tuple[int, dict[str, Any], str]:
-    """The exit code, the summary and the messages of a run."""
-    out, err = process.communicate(given, timeout=PATIENCE)
+    """Wait for a run, and return its exit code, summary and messages."""
+    out, err = process.communicate(given, timeout=TIMEOUT)
     return process.returncode, json.loads(out) if out else {}, err
 
 
@@ -60,13 +58,13 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 
 def lines_of(out: Path) -> int:
-    """How many rows were written so far, of those that are still lines."""
+    """Count the rows that are lines of JSON so far."""
     file = out / "_pending.jsonl" if out.suffix == ".parquet" else out
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def wait_for_rows(process: subprocess.Popen[str], out: Path, count: int) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while lines_of(out) < count and process.poll() is None:
         assert time.monotonic() < end
 
@@ -133,7 +131,7 @@ def test_lists_and_folders_that_overlap_give_each_picture_once(
         ("found.parquet", signal.SIGKILL),
     ],
 )
-def test_a_run_that_is_stopped_or_killed_is_gone_on_with(
+def test_the_next_run_continues_one_that_was_stopped_or_killed(
     batch: Batch, server: Serving, team: str, photos: Path, tmp_path: Path, name: str, end: signal.Signals
 ) -> None:
     out = tmp_path / name
@@ -146,7 +144,7 @@ def test_a_run_that_is_stopped_or_killed_is_gone_on_with(
         assert code == -signal.SIGKILL
     else:
         assert (code, summary["ended"]) == (1, "stopped")
-        assert "the same command goes on with the" in messages
+        assert "repeat the command to continue with the" in messages
     code, summary, _ = finished(batch(*arguments))
     assert (code, summary["left"], summary["pictures"]) == (0, 0, MANY)
     assert summary["pictures_now"] < MANY
@@ -156,7 +154,7 @@ def test_a_run_that_is_stopped_or_killed_is_gone_on_with(
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_a_server_that_is_restarted_in_the_middle_loses_nothing(
+def test_a_server_restart_loses_no_picture(
     batch: Batch, serve: Serve, pictures: Pictures, photos: Path, tmp_path: Path, end: signal.Signals
 ) -> None:
     out, flags = tmp_path / "found.jsonl", ("--models.objects", "none")
@@ -167,7 +165,7 @@ def test_a_server_that_is_restarted_in_the_middle_loses_nothing(
     run = batch(photos, "--gallery", "g", "--out", out, "--address", serving.address)
     wait_for_rows(run, out, 5)
     serving.process.send_signal(end)
-    serving.process.wait(PATIENCE)
+    serving.process.wait(TIMEOUT)
     assert lines_of(out) < MANY
     again = serve("--server.port", serving.address.rpartition(":")[2], *flags)
     code, summary, messages = finished(run)
@@ -177,7 +175,7 @@ def test_a_server_that_is_restarted_in_the_middle_loses_nothing(
     again.stop()
 
 
-def test_a_server_that_does_not_come_back_is_told_and_what_was_answered_stays(
+def test_answers_are_kept_if_the_server_does_not_come_back(
     batch: Batch, serve: Serve, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "found.jsonl"
@@ -190,10 +188,10 @@ def test_a_server_that_does_not_come_back_is_told_and_what_was_answered_stays(
     code, summary, messages = finished(run)
     assert code == 1
     assert summary["pictures"] == len(rows(out)) == MANY - summary["left"]
-    assert "the same command goes on with the" in messages
+    assert "repeat the command to continue with the" in messages
 
 
-def test_an_output_of_something_else_is_left_as_it_is(
+def test_an_output_of_another_query_or_program_is_refused_unchanged(
     batch: Batch, server: Serving, client: Client, team: str, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "found.jsonl"
@@ -208,7 +206,7 @@ def test_an_output_of_something_else_is_left_as_it_is(
         out.write_bytes(foreign)
         code, _, message = finished(batch(*arguments, "--gallery", team))
         assert (code, out.read_bytes()) == (2, foreign)
-        assert "is not of batch.py" in message
+        assert "was not written by a batch" in message
 
 
 @pytest.mark.parametrize(
@@ -221,7 +219,7 @@ def test_an_output_of_something_else_is_left_as_it_is(
         (("photos", "--out", "no-such-folder/found.jsonl"), 1, "cannot write no-such-folder/found.jsonl"),
     ],
 )
-def test_what_cannot_be_begun_says_why(
+def test_a_run_that_cannot_start_says_why(
     batch: Batch, server: Serving, team: str, photos: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     defaults = ("--gallery", team, "--out", "found.jsonl", "--address", server.address)
@@ -229,50 +227,3 @@ def test_what_cannot_be_begun_says_why(
     assert ended == code
     assert said in message
     assert not (photos.parent / "found.jsonl").exists()
-
-
-def row(path: str) -> dict[str, Any]:
-    query = {"gallery": "g", "face": "", "top_k": 5, "threshold": None}
-    return {"path": path, "query": query, "width": 1, "height": 1, "faces": [], "error": None}
-
-
-@pytest.mark.parametrize("torn", [b"{", b'{"path": "c", "que', json.dumps(row("c")).encode()])
-def test_a_line_that_was_torn_is_cut_off(tmp_path: Path, torn: bytes) -> None:
-    file = tmp_path / "found.jsonl"
-    lines = Lines(file)
-    lines.add(row("a"))
-    lines.add(row("b"))
-    lines.close()
-    with file.open("ab") as end:
-        end.write(torn)
-    lines = Lines(file)
-    lines.add(row("d"))
-    assert [each["path"] for each in lines.rows()] == ["a", "b", "d"]
-    lines.close()
-
-
-def test_rows_that_are_in_a_part_and_still_lines_count_once(tmp_path: Path) -> None:
-    folder = tmp_path / "found.parquet"
-    output = Dataset(folder)
-    output.add(row("a"))
-    output.close()
-    pending = Lines(folder / "_pending.jsonl")  # as a process leaves them that is killed after the part was written
-    pending.add(row("a"))
-    pending.close()
-    (folder / ".part-000002.parquet.partial").write_bytes(b"PAR1")
-    output = Dataset(folder)
-    output.add(row("b"))
-    assert [each["path"] for each in output.rows()] == ["a", "b"]
-    output.close()
-    assert [each["path"] for each in rows(folder)] == ["a", "b"]
-    assert sorted(path.name for path in folder.iterdir()) == ["part-000001.parquet", "part-000002.parquet"]
-    assert ds.dataset(folder).schema == SCHEMA
-
-
-@pytest.mark.parametrize("name", ["found.jsonl", "found.parquet"])
-def test_two_runs_do_not_write_to_one_output(tmp_path: Path, name: str) -> None:
-    output = open_output(tmp_path / name)
-    with pytest.raises(OutputError, match="another process"):
-        open_output(tmp_path / name)
-    output.close()
-    open_output(tmp_path / name).close()
