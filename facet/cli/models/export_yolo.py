@@ -17,9 +17,9 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from detector.head_kind import recognize_head
 from detector.heads import Candidates
 from detector.metadata import read_metadata
-from detector.head_kind import recognize_head
 from detector.yolo import PIXELS, YoloDetector
 from facet.runtime.extras import install_command
 from facet.runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of

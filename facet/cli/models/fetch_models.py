@@ -12,12 +12,12 @@ import requests
 import typer
 from rich.table import Table
 
-from recognizer.embedding import Embedder
-from recognizer.scrfd import ScrfdDetector
+from facet.cli.models.export_yolo import ExportFailed, export_model
 from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
 from facet.runtime.session import OnnxSession
 from facet.terminal import console
-from facet.cli.models.export_yolo import ExportFailed, export_model
+from recognizer.embedding import Embedder
+from recognizer.scrfd import ScrfdDetector
 
 PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "raccoon_l", "raccoon_m", "raccoon_s")
 

