@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from gallery.calibration import searches as calibrating
 from gallery.calibration.searches import Closest, Evidence
 from gallery.calibration.thresholds import Chosen, standing
-from gallery.cores import leave_cores_to_callers
 from gallery.embeddings import normalized
 from gallery.enrollment import Enrolling, new_etag
 from gallery.errors import (
@@ -31,6 +30,7 @@ from gallery.ranking import decide
 from gallery.records.calibrations import Standing
 from gallery.records.records import Enrolled, Enrollment, Gallery, Identification, Page, Subject, Template
 from gallery.registry import Searchable, Settings, Shelf
+from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 
 if TYPE_CHECKING:
@@ -63,18 +63,26 @@ class Galleries:
         contract: the embedding contract of the server's model.
         dimension: how many values its embeddings have.
         max_templates_per_subject: at least 1.
+        search_threads: most threads that work on one search, at least 1; best one for each core of the process.
 
     Raises:
         StorageError: the store cannot be read, or holds embeddings of another dimension under this contract.
     """
 
-    def __init__(self, store: Store, *, contract: str, dimension: int, max_templates_per_subject: int) -> None:
-        leave_cores_to_callers()
+    def __init__(
+        self,
+        store: Store,
+        *,
+        contract: str,
+        dimension: int,
+        max_templates_per_subject: int,
+        search_threads: int = 1,
+    ) -> None:
         self._store = store
         self._contract = contract
         self._dimension = dimension
         self._max_templates = max_templates_per_subject
-        self._shelf = Shelf(store, contract=contract, dimension=dimension)
+        self._shelf = Shelf(store, contract=contract, dimension=dimension, pool=SearchPool(search_threads))
 
     def create_gallery(self, gallery_id: str, *, display_name: str, threshold: float, mean_of_best: int = 1) -> Gallery:
         """Create a gallery of the server's contract; an empty id asks for a new UUIDv7.

@@ -15,6 +15,7 @@ from gallery.index.base import Index
 from gallery.index.memory_index import MemoryIndex
 from gallery.records.calibrations import Calibration
 from gallery.records.records import Gallery, Identification
+from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 
 REFRESHED_SECONDS = 1.0
@@ -109,13 +110,15 @@ class Shelf:
         store: what they are read from.
         contract: the embedding contract of the server's model.
         dimension: how many values its embeddings have.
+        pool: the threads that search an index in memory.
 
     Raises:
         StorageError: the store cannot be read, or holds embeddings of another dimension under this contract.
     """
 
-    def __init__(self, store: Store, *, contract: str, dimension: int) -> None:
+    def __init__(self, store: Store, *, contract: str, dimension: int, pool: SearchPool) -> None:
         self._store = store
+        self._pool = pool
         self._contract = contract
         self._dimension = dimension
         self._galleries: dict[str, Searchable] = {}
@@ -153,7 +156,7 @@ class Shelf:
         """For a gallery that is being imported, the index to put it in with; ``None`` where the store keeps its own."""
         if self._store.index(gallery, dimension=self._dimension) is not None:
             return None
-        return MemoryIndex(self._dimension)
+        return MemoryIndex(self._dimension, self._pool)
 
     def put(self, gallery: Gallery, filled: MemoryIndex | None = None) -> Searchable:
         """Take in a gallery that is in the store, with its templates, which may be in an index already."""
@@ -197,7 +200,7 @@ class Shelf:
         return found
 
     def _loaded(self, gallery: Gallery) -> MemoryIndex:
-        index = MemoryIndex(self._dimension)
+        index = MemoryIndex(self._dimension, self._pool)
         after = ""
         while found := self._store.embedded_templates(gallery.gallery_id, after=after, limit=_LOADED_AT_ONCE):
             if found.embeddings.shape[1] != self._dimension:

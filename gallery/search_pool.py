@@ -1,45 +1,45 @@
-"""Work for all the cores that are free."""
+"""Runs the parts of a search on several threads."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
-
 T = TypeVar("T")
 
-_HELPERS = len(os.sched_getaffinity(0)) - 1
-_pool = ThreadPoolExecutor(max(1, _HELPERS), thread_name_prefix="gallery")
 
+class SearchPool:
+    """Shares the parts of a search between the thread that searches and idle helper threads.
 
-def shared_out(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of tasks, in their order.
+    Searches that run at the same time share the helpers. The calling thread works through its own tasks and helpers
+    take some of them off it, so a search never waits for another one. Helpers end when nothing refers to the pool.
 
-    The caller does them itself, but for those that a core with nothing else to do takes off it; so it never waits for
-    others who share out work at the same time.
+    Args:
+        threads: most threads that work on one search, the calling one among them; at least 1. With 1 there are no
+            helpers.
     """
-    results: dict[int, T] = {}
-    left = iter(enumerate(tasks))
 
-    def work() -> None:
-        for number, task in left:
-            results[number] = task()
+    def __init__(self, threads: int = 1) -> None:
+        self._helpers = threads - 1
+        self._executor = ThreadPoolExecutor(max(1, self._helpers), thread_name_prefix="search")
 
-    helping = [_pool.submit(work) for _ in range(min(len(tasks) - 1, _HELPERS))]
-    work()
-    for helper in helping:
-        if not helper.cancel():
-            helper.result()
-    return [results[number] for number in range(len(tasks))]
+    def run(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
+        """Run tasks and return their results, in the order of the tasks.
 
+        Raises:
+            Exception: what a task raises.
+        """
+        results: dict[int, T] = {}
+        left = iter(enumerate(tasks))
 
-def leave_cores_to_callers() -> None:
-    """Let linear algebra and OpenMP work on the thread that calls them, in the whole process.
+        def work() -> None:
+            for number, task in left:
+                results[number] = task()
 
-    Their own threads go on spinning when a product is done, and take the core from whatever comes next: on two cores,
-    faces were embedded half as fast after a search of two probes.
-    """
-    threadpool_limits(1)
+        helping = [self._executor.submit(work) for _ in range(min(len(tasks) - 1, self._helpers))]
+        work()
+        for helper in helping:
+            if not helper.cancel():
+                helper.result()
+        return [results[number] for number in range(len(tasks))]

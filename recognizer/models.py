@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detector.yolo import YoloDetector
-from facet.runtime.lanes import Lanes, usable_cores
+from facet.runtime.cores import usable_cores
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import ModelFile, UnsupportedModel, find_model, is_packaged
 from facet.runtime.session import Precision, Session
 from facet.runtime.sessions import open_session
@@ -64,25 +65,25 @@ def load_models(models: ModelSettings | None = None, settings: PipelineSettings 
         ModelError: a model is missing, damaged or unsupported.
     """
     models, settings = models or ModelSettings(), settings or PipelineSettings()
-    lanes = Lanes.of(models.preset, usable_cores())
+    slots = InferenceSlots.of(models.preset, usable_cores())
     loaded = []
     objects = None
     if models.objects is not None:
-        objects, description = _load_objects(models.objects, models, settings, lanes)
+        objects, description = _load_objects(models.objects, models, settings, slots)
         loaded.append(description)
     faces = None
     if objects is None or not objects.has_face_landmarks:
-        faces, description = _load_faces(models, settings, lanes)
+        faces, description = _load_faces(models, settings, slots)
         loaded.append(description)
-    file, session = _open(models.embedding, models, lanes)
+    file, session = _open(models.embedding, models, slots)
     loaded.append(LoadedModel("embedding", file, "arcface", session.runtime))
     return PipelineModels(objects, faces, Embedder(session, file), tuple(loaded))
 
 
 def _load_objects(
-    name: str, models: ModelSettings, settings: PipelineSettings, lanes: Lanes
+    name: str, models: ModelSettings, settings: PipelineSettings, slots: InferenceSlots
 ) -> tuple[YoloDetector, LoadedModel]:
-    file, session = _open(name, models, lanes)
+    file, session = _open(name, models, slots)
     detector = YoloDetector(
         session, size=settings.object_size, min_score=settings.object_min_score, proportions=PROPORTIONS
     )
@@ -90,9 +91,9 @@ def _load_objects(
 
 
 def _load_faces(
-    models: ModelSettings, settings: PipelineSettings, lanes: Lanes
+    models: ModelSettings, settings: PipelineSettings, slots: InferenceSlots
 ) -> tuple[FaceFinder | YoloFaceFinder, LoadedModel]:
-    file, session = _open(models.faces, models, lanes)
+    file, session = _open(models.faces, models, slots)
     finder = settings.finder
     try:
         scrfd = ScrfdDetector(session, min_score=finder.candidate_score)
@@ -106,11 +107,11 @@ def _load_faces(
     return FaceFinder(scrfd, finder), LoadedModel("faces", file, "scrfd", session.runtime)
 
 
-def _open(name: str, models: ModelSettings, lanes: Lanes) -> tuple[ModelFile, Session]:
+def _open(name: str, models: ModelSettings, slots: InferenceSlots) -> tuple[ModelFile, Session]:
     file = find_model(name, models.folder)
     session = open_session(
         file.path,
-        lanes=lanes,
+        slots=slots,
         runtime=models.runtime,
         precision=_precision(models, file),
         providers=models.providers,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from facet.runtime.lanes import Preset
+from facet.runtime.inference_slots import Preset
 from facet.runtime.session import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
 from recognizer.finder import FinderSettings

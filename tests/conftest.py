@@ -21,6 +21,7 @@ from hypothesis import settings
 
 from facet import Client
 from facet.runtime.models import packaged_path
+from facet.runtime.process import configure_for_models
 from gallery.transfer.parquet_format import ContentsDigest
 
 settings.register_profile("facet", deadline=None)  # how long a machine takes says nothing of the code
@@ -108,6 +109,12 @@ def start_server(folder: Path, *flags: str, environment: Mapping[str, str] | Non
         process.wait(PATIENCE)
         pytest.fail(f"the server did not start: {log.read_text('utf-8')}")
     return Serving(process, json.loads(first), log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _process() -> None:
+    """Make the settings that a server makes when it starts."""
+    configure_for_models()
 
 
 @pytest.fixture(scope="session")

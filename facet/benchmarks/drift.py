@@ -16,9 +16,11 @@ from rich.table import Table
 from detector.yolo import Detections, YoloDetector
 from facet.benchmarks.serving.pictures import samples, thinned
 from facet.evaluation.detection.matching import iou_matrix
-from facet.runtime.lanes import Lanes, usable_cores
+from facet.runtime.cores import usable_cores
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import ModelError, ModelFile, find_model
 from facet.runtime.pictures import PictureError, decode
+from facet.runtime.process import configure_for_models
 from facet.runtime.session import OnnxSession, Precision, Session
 from facet.runtime.sessions import open_session
 from facet.terminal import console
@@ -85,6 +87,7 @@ def drift(
     if precision not in ("bf16", "fp32"):
         console.fail("--precision is bf16 or fp32", console.USAGE)
     chosen: Precision = "bf16" if precision == "bf16" else "fp32"
+    configure_for_models()
     try:
         pictures = _read(images, count)
         found, runtime = _compare(pictures, chosen)
@@ -116,11 +119,11 @@ def _read(folder: Path | None, count: int) -> list[NDArray[np.uint8]]:
 
 
 def _compare(pictures: Sequence[NDArray[np.uint8]], precision: Precision) -> tuple[list[Drift], str]:
-    lanes = Lanes.of("latency", usable_cores())
+    slots = InferenceSlots.of("latency", usable_cores())
 
     def both(name: str) -> tuple[ModelFile, Session, Session]:
         file = find_model(name)
-        return file, OnnxSession(file.path, lanes=lanes), open_session(file.path, lanes=lanes, precision=precision)
+        return file, OnnxSession(file.path, slots=slots), open_session(file.path, slots=slots, precision=precision)
 
     _, *yolos = both("yolo11n")
     _, *scrfds = both("scrfd_500m_bnkps")

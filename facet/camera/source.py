@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,10 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.client.retry import Retry
-
-# FFmpeg writes addresses with their passwords, and one line for each damaged picture, unless it is told not to.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 SCHEMES = frozenset({"http", "https", "rtsp", "rtsps"})
 

@@ -18,6 +18,7 @@ from facet.camera.frame_sender import Outbox
 from facet.camera.output import OutputError, opened
 from facet.camera.run import run
 from facet.camera.source import Reader, Source, SourceError, Wanted
+from facet.runtime.process import configure_for_video
 from facet.terminal import console
 from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
@@ -87,6 +88,7 @@ def main(
     Exit code: 0 the file or its user ended it (Ctrl-C, q), 1 the camera or server failed, or frames were answered with
     an error, 2 bad usage.
     """
+    configure_for_video()
     told = Interruption()
     found = _parsed(source, lossless=lossless)
     wanted = Wanted(fps if fps is not None else (0.0 if lossless else _LIVE_FPS), width, quality, lossless)

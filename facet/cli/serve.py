@@ -14,6 +14,7 @@ from rich.table import Table
 
 from facet import __version__
 from facet.runtime.models import ModelError
+from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
 from facet.server.app import BindError, Server
 from facet.server.config import Config, ConfigError, dump, load
@@ -37,6 +38,7 @@ def main() -> int:
     except ConfigError as error:
         print(f"serve.py: the configuration cannot be used\n{error}", file=sys.stderr)
         return USAGE
+    configure_for_models()
     logs.configure(config.log)
     return asyncio.run(_serve(config, as_json=arguments.json))
 

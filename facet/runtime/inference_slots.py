@@ -1,26 +1,24 @@
-"""How many inferences run side by side in a process, and on how many threads each."""
+"""How many inferences run at the same time in a process, and with how many threads each."""
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Self
 
 Preset = Literal["latency", "throughput"]
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
+class InferenceSlots:
     """The cores of a process, divided among inferences.
 
-    All sessions of a process share one, so that no two thread pools fight for the same core, which costs more than
-    waiting for each other does.
+    All sessions of a process share one instance. Otherwise their thread pools would compete for the same cores, which
+    costs more than waiting for a slot does.
 
     Attributes:
-        count: inferences side by side, at least 1.
-        threads: threads of each, at least 1.
+        count: inferences that run at the same time, at least 1.
+        threads: threads of each inference, at least 1.
     """
 
     count: int
@@ -32,31 +30,12 @@ class Lanes:
 
     @classmethod
     def of(cls, preset: Preset, cores: int) -> Self:
-        """All cores for one inference after the other (``latency``), or one core for each (``throughput``)."""
+        """Divide cores: one inference at a time on all of them (``latency``), or one on each (``throughput``)."""
         return cls(1, cores) if preset == "latency" else cls(cores, 1)
 
     def __enter__(self) -> None:
-        """Wait for a lane."""
+        """Wait for a free slot and take it."""
         self._free.acquire()
 
     def __exit__(self, *_: object) -> None:
         self._free.release()
-
-
-def usable_cores() -> int:
-    """How many cores this process may use, by its affinity and its cgroup."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
-    return cores if quota is None else max(1, min(cores, round(quota)))
-
-
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Cores that the cgroup allows, version 2 or 1; ``None`` where it does not say."""
-    try:
-        if (root / "cpu.max").is_file():
-            quota, period = (root / "cpu.max").read_text("ascii").split()
-        else:
-            quota, period = ((root / f"cpu/cpu.cfs_{name}_us").read_text("ascii") for name in ("quota", "period"))
-        return int(quota) / int(period) if quota != "max" and int(quota) > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):
-        return None

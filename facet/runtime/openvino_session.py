@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from facet.runtime.lanes import Lanes
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel
 from facet.runtime.openvino_graph import keep_sensitive_exact, taking_pictures
 from facet.runtime.session import Normalization, Precision, TensorSpec
@@ -20,7 +21,11 @@ from facet.runtime.session import Normalization, Precision, TensorSpec
 MAX_SHAPES = 16
 """Compiled graphs that a session keeps, one for each shape of input; the one unused for longest goes first."""
 
-_CORE = ov.Core()
+
+@cache
+def _core() -> ov.Core:
+    """The engine of this process; compiled graphs keep it alive."""
+    return ov.Core()
 
 
 class OpenVinoSession:
@@ -31,7 +36,7 @@ class OpenVinoSession:
 
     Args:
         path: an ONNX file.
-        lanes: the cores that all sessions share; by default one core for this session alone.
+        slots: the cores that all sessions share; by default one core for this session alone.
         precision: ``"bf16"`` computes in it where the processor can, but for what is sensitive (see
             :mod:`facet.runtime.openvino_graph`), and otherwise as ``"fp32"``.
 
@@ -39,9 +44,9 @@ class OpenVinoSession:
         UnsupportedModel: the file is no ONNX model that OpenVINO can load, or has several inputs.
     """
 
-    def __init__(self, path: Path, *, lanes: Lanes | None = None, precision: Precision = "bf16") -> None:
+    def __init__(self, path: Path, *, slots: InferenceSlots | None = None, precision: Precision = "bf16") -> None:
         try:
-            self._read = _CORE.read_model(path)
+            self._read = _core().read_model(path)
         except RuntimeError as error:
             raise UnsupportedModel(f"{path.name} is no model that OpenVINO can load: {error}") from error
         if len(self._read.inputs) != 1:
@@ -50,7 +55,7 @@ class OpenVinoSession:
         self.outputs = tuple(_spec(output) for output in self._read.outputs)
         self.metadata: Mapping[str, str] = _metadata(self._read)
         self.precision: Precision = "bf16" if precision == "bf16" and computes_bf16() else "fp32"
-        self._lanes = lanes or Lanes(1, 1)
+        self._slots = slots or InferenceSlots(1, 1)
         self._begin(Normalization(0.0, 1.0))
 
     @property
@@ -68,7 +73,7 @@ class OpenVinoSession:
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the model once; see :meth:`facet.runtime.session.Session.run`."""
         graph = self._graph(pictures.shape)
-        with self._lanes:
+        with self._slots:
             return graph.run(pictures)
 
     def _begin(self, normalization: Normalization) -> None:
@@ -101,23 +106,23 @@ class OpenVinoSession:
     def _compile(self, shape: tuple[int, ...]) -> _Graph:
         if self._prepared is None:
             model = taking_pictures(self._read.clone(), self._normalization)
-            self._prepared = keep_sensitive_exact(_CORE, model) if self.precision == "bf16" else model
+            self._prepared = keep_sensitive_exact(_core(), model) if self.precision == "bf16" else model
         model = self._prepared.clone()
         model.reshape(list(shape))
         options = {
-            "INFERENCE_NUM_THREADS": self._lanes.count * self._lanes.threads,
-            "NUM_STREAMS": self._lanes.count,
+            "INFERENCE_NUM_THREADS": self._slots.count * self._slots.threads,
+            "NUM_STREAMS": self._slots.count,
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
             "ENABLE_CPU_PINNING": False,
         }
-        return _Graph(_CORE.compile_model(model, "CPU", options), self._lanes.count)
+        return _Graph(_core().compile_model(model, "CPU", options), self._slots.count)
 
 
 class _Graph:
-    """A compiled graph, and as many requests of it as there are lanes."""
+    """A compiled graph, and as many requests of it as there are slots."""
 
-    def __init__(self, compiled: ov.CompiledModel, lanes: int) -> None:
-        self._requests = [compiled.create_infer_request() for _ in range(lanes)]
+    def __init__(self, compiled: ov.CompiledModel, slots: int) -> None:
+        self._requests = [compiled.create_infer_request() for _ in range(slots)]
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run it; called in a lane, for which there is a request."""
@@ -131,7 +136,7 @@ class _Graph:
 
 def computes_bf16() -> bool:
     """Whether this processor has instructions for bf16."""
-    return "BF16" in _CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _spec(port: Any) -> TensorSpec:

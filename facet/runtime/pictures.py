@@ -30,9 +30,6 @@ _UNDO = {
 }
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
-# The pixel limit is ours to check, per call; Pillow's own is a process-wide warning.
-Image.MAX_IMAGE_PIXELS = None
-
 
 class PictureError(Exception):
     """A picture cannot be used.
@@ -96,6 +93,8 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
             width, height = image.size
             orientation = _orientation(image, data)
             format_ = "JPEG" if image.format == "MPO" else image.format or ""  # MPO: a JPEG with more behind it
+    except Image.DecompressionBombError as error:  # from Pillow's own limit, where a program keeps it
+        raise PictureTooLarge(f"the picture is over the limit of {max_pixels} pixels") from error
     except Exception as error:  # Pillow raises what its parsers happen to meet on hostile bytes
         raise InvalidPicture(
             f"not a readable picture; {', '.join(FORMATS)} are understood, the first bytes are {data[:8].hex(' ')}"

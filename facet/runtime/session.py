@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from facet.runtime.lanes import Lanes
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel
 
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -82,17 +82,19 @@ class OnnxSession:
 
     Args:
         path: an ONNX file.
-        lanes: the cores that all sessions share; by default one core for this session alone.
+        slots: the cores that all sessions share; by default one core for this session alone.
         providers: execution providers, in order of preference.
 
     Raises:
         UnsupportedModel: the file is no ONNX model that this runtime can load, or has several inputs.
     """
 
-    def __init__(self, path: Path, *, lanes: Lanes | None = None, providers: tuple[str, ...] = (CPU_PROVIDER,)) -> None:
-        self._lanes = lanes or Lanes(1, 1)
+    def __init__(
+        self, path: Path, *, slots: InferenceSlots | None = None, providers: tuple[str, ...] = (CPU_PROVIDER,)
+    ) -> None:
+        self._slots = slots or InferenceSlots(1, 1)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self._lanes.threads
+        options.intra_op_num_threads = self._slots.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -128,7 +130,7 @@ class OnnxSession:
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the model once; see :meth:`Session.run`."""
         blob = self._normalization(pictures)
-        with self._lanes:
+        with self._slots:
             outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})
         return outputs
 

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Literal
 
-from facet.runtime.lanes import Lanes
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel
 from facet.runtime.session import CPU_PROVIDER, OnnxSession, Precision, Session
 
@@ -19,7 +19,7 @@ _X86 = frozenset({"x86_64", "amd64"})
 def open_session(
     path: Path,
     *,
-    lanes: Lanes,
+    slots: InferenceSlots,
     runtime: RuntimeName = "auto",
     precision: Precision = "bf16",
     providers: tuple[str, ...] = (CPU_PROVIDER,),
@@ -28,7 +28,7 @@ def open_session(
 
     Args:
         path: an ONNX file.
-        lanes: the cores that all sessions of the process share.
+        slots: the cores that all sessions of the process share.
         runtime: ``"auto"`` is OpenVINO on x86 processors, where it is the faster of the two, and ONNX Runtime elsewhere
             and with execution providers of one's own.
         precision: of OpenVINO; ONNX Runtime computes in float32.
@@ -40,12 +40,12 @@ def open_session(
     if runtime == "auto":
         runtime = "openvino" if providers == (CPU_PROVIDER,) and _openvino_is_faster() else "onnxruntime"
     if runtime == "onnxruntime":
-        return OnnxSession(path, lanes=lanes, providers=providers)
+        return OnnxSession(path, slots=slots, providers=providers)
     try:
         from facet.runtime.openvino_session import OpenVinoSession
     except ImportError as error:
         raise UnsupportedModel(f"{path.name}: the runtime openvino is not installed here: {error}") from error
-    return OpenVinoSession(path, lanes=lanes, precision=precision)
+    return OpenVinoSession(path, slots=slots, precision=precision)
 
 
 def _openvino_is_faster() -> bool:

@@ -10,7 +10,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from facet.runtime.lanes import usable_cores
+from facet.runtime.cores import usable_cores
 from facet.server.access.interceptor import CallInterceptor
 from facet.server.config import Config, ServerConfig
 from facet.server.models import load_pipeline
@@ -70,6 +70,7 @@ class Server:
             contract=self.pipeline.contract,
             dimension=self.pipeline.dimension,
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
+            search_threads=usable_cores(),
         )
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None

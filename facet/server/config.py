@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
-from facet.runtime.lanes import Preset
+from facet.runtime.inference_slots import Preset
 from facet.runtime.session import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
 from recognizer.finder import FinderSettings

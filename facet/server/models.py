@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
-
-from facet.runtime.memory import return_large_buffers
 from facet.server.config import NONE, Config
 from recognizer.finder import FinderSettings
 from recognizer.models import load_models
@@ -18,8 +15,6 @@ def load_pipeline(config: Config) -> FacePipeline:
     Raises:
         ModelError: a model is missing, damaged or unsupported.
     """
-    cv2.setNumThreads(1)
-    return_large_buffers()
     settings = pipeline_settings(config)
     pipeline = FacePipeline(load_models(model_settings(config), settings), settings)
     pipeline.warm_up()

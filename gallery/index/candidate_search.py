@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.cores import shared_out
 from gallery.index.binary_codes import hamming, most_agreeing, reach, sketch
 from gallery.index.segment import DEAD, Segment, Vectors
+from gallery.search_pool import SearchPool
 
 NEAREST_SHARE = 1 / 64
 """The share of a gallery that is looked at more closely for a probe, at the most: those whose sketches are nearest."""
@@ -78,10 +78,10 @@ def all_places(segments: Sequence[Segment]) -> NDArray[np.int64]:
     return np.concatenate([np.arange(each.count) + number * _PLACES for number, each in enumerate(segments)])
 
 
-def compare_all(segments: Sequence[Segment], probes: NDArray[np.float32]) -> Iterator[Scored]:
+def compare_all(segments: Sequence[Segment], probes: NDArray[np.float32], pool: SearchPool) -> Iterator[Scored]:
     """Compare probes, shape ``(n, dimension)``, with all templates of a plain segment, which is the only one."""
     (segment,) = segments
-    scores = _products(probes, segment.vectors[: segment.count])
+    scores = _products(probes, segment.vectors[: segment.count], pool)
     # Read after the product: a row that was zeroed before has had its code marked dead before that.
     codes = segment.codes[: segment.count].copy()
     is_living = codes != DEAD
@@ -93,7 +93,13 @@ def compare_all(segments: Sequence[Segment], probes: NDArray[np.float32]) -> Ite
 
 
 def compare_nearest(
-    segments: Sequence[Segment], probes: NDArray[np.float32], *, subjects: int, at_least: float, thorough: bool
+    segments: Sequence[Segment],
+    probes: NDArray[np.float32],
+    pool: SearchPool,
+    *,
+    subjects: int,
+    at_least: float,
+    thorough: bool,
 ) -> Iterator[Scored]:
     """Compare probes with those templates whose sketches are near.
 
@@ -108,29 +114,30 @@ def compare_nearest(
     Args:
         segments: sketched ones.
         probes: shape ``(n, dimension)``, of unit length.
+        pool: the threads that search.
         subjects: how many are wanted of each, not more than there are.
         at_least: templates of a lower similarity are not wanted, [-1, 1].
         thorough: rescore more, whatever is found.
     """
-    near = _scan(segments, probes)
-    found = shared_out(
-        [partial(_rescore, segments, *each, at_least, thorough) for each in zip(probes, near, strict=True)]
+    near = _scan(segments, probes, pool)
+    found = pool.run(
+        [partial(_rescore, segments, pool, *each, at_least, thorough) for each in zip(probes, near, strict=True)]
     )
     for probe, scored in zip(probes, found, strict=True):
         is_enough = at_least >= _SELDOM_REACHED or np.unique(scored.codes).size >= subjects
-        yield scored if is_enough else _score(segments, all_places(segments), probe)
+        yield scored if is_enough else _score(segments, all_places(segments), probe, pool)
 
 
-def _products(probes: NDArray[np.float32], vectors: Vectors) -> NDArray[np.float32]:
+def _products(probes: NDArray[np.float32], vectors: Vectors, pool: SearchPool) -> NDArray[np.float32]:
     """The products of every probe with every vector."""
     starts = range(0, max(1, len(vectors)), _WORTH_SHARING)
     blocks = [vectors[start : start + _WORTH_SHARING] for start in starts]
     if len(probes) == 1:
-        return np.concatenate(shared_out([partial(np.vecdot, block, probes[0]) for block in blocks]))[None]
-    return np.concatenate(shared_out([partial(np.matmul, probes, block.T) for block in blocks]), axis=1)
+        return np.concatenate(pool.run([partial(np.vecdot, block, probes[0]) for block in blocks]))[None]
+    return np.concatenate(pool.run([partial(np.matmul, probes, block.T) for block in blocks]), axis=1)
 
 
-def _scan(segments: Sequence[Segment], probes: NDArray[np.float32]) -> list[_Near]:
+def _scan(segments: Sequence[Segment], probes: NDArray[np.float32], pool: SearchPool) -> list[_Near]:
     """What is near each probe, found block by block by all the cores that are free.
 
     How near that is says a sample of the whole gallery, so that people who were enrolled together, and are in one
@@ -147,7 +154,7 @@ def _scan(segments: Sequence[Segment], probes: NDArray[np.float32]) -> list[_Nea
     ]
     return [
         _Near(np.concatenate([near.places for near in of_probe]), np.concatenate([near.distances for near in of_probe]))
-        for of_probe in zip(*shared_out(blocks), strict=True)
+        for of_probe in zip(*pool.run(blocks), strict=True)
     ]
 
 
@@ -177,34 +184,39 @@ def _scan_block(
 
 
 def _rescore(
-    segments: Sequence[Segment], probe: NDArray[np.float32], near: _Near, at_least: float, thorough: bool
+    segments: Sequence[Segment],
+    pool: SearchPool,
+    probe: NDArray[np.float32],
+    near: _Near,
+    at_least: float,
+    thorough: bool,
 ) -> Scored:
     if thorough:
-        return _score(segments, _agreeing(segments, near.places, probe, _MOST_THOROUGH), probe)
+        return _score(segments, _agreeing(segments, near.places, probe, _MOST_THOROUGH, pool), probe, pool)
     if at_least >= _SELDOM_REACHED:
         within = near.places[near.distances <= reach(at_least, probe.size)]
-        return _score(segments, _agreeing(segments, within, probe, _MOST_ABOVE), probe)
+        return _score(segments, _agreeing(segments, within, probe, _MOST_ABOVE, pool), probe, pool)
     if near.places.size <= _FIRST:
-        return _score(segments, near.places, probe)
+        return _score(segments, near.places, probe, pool)
     limit = np.partition(near.distances, _FIRST)[_FIRST]
     is_first = near.distances <= limit
-    found = _score(segments, near.places[is_first], probe)
+    found = _score(segments, near.places[is_first], probe, pool)
     needed = reach(float(found.scores.max(initial=-1.0)), probe.size)
     if needed <= limit:
         return found
-    further = _agreeing(segments, near.places[~is_first & (near.distances <= needed)], probe, _MOST)
-    return _joined([found, _score(segments, further, probe)])
+    further = _agreeing(segments, near.places[~is_first & (near.distances <= needed)], probe, _MOST, pool)
+    return _joined([found, _score(segments, further, probe, pool)])
 
 
 def _agreeing(
-    segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32], most: int
+    segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32], most: int, pool: SearchPool
 ) -> NDArray[np.int64]:
     """The places, or so many of them, whose sketches agree best with a probe."""
     if places.size <= most:
         return places
     size = max(2 * _WORTH_SHARING, most)
     parts = [places[start : start + size] for start in range(0, places.size, size)]
-    agreements = np.concatenate(shared_out([partial(_agreements, segments, part, probe, most) for part in parts]))
+    agreements = np.concatenate(pool.run([partial(_agreements, segments, part, probe, most) for part in parts]))
     least = np.partition(agreements, -most)[-most]
     best: NDArray[np.int64] = places[agreements >= least]
     return best
@@ -221,14 +233,16 @@ def _agreements(
     return agreements
 
 
-def _score(segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32]) -> Scored:
+def _score(
+    segments: Sequence[Segment], places: NDArray[np.int64], probe: NDArray[np.float32], pool: SearchPool
+) -> Scored:
     """Compare a probe with the templates in places."""
     tasks = [
         partial(_score_rows, segments[number], number * _PLACES, rows[start : start + _BLOCK], probe)
         for number, rows in by_segment(places)
         for start in range(0, rows.size, _BLOCK)
     ]
-    return _joined(shared_out(tasks) if places.size > _WORTH_SHARING else [task() for task in tasks])
+    return _joined(pool.run(tasks) if places.size > _WORTH_SHARING else [task() for task in tasks])
 
 
 def _score_rows(segment: Segment, place: int, rows: NDArray[np.int64], probe: NDArray[np.float32]) -> Scored:

@@ -15,6 +15,7 @@ from gallery.index.segment import DEAD, Segment, ids_array
 from gallery.index.subject_table import Roster
 from gallery.ranking import rank, shortlist
 from gallery.records.records import Candidate, EmbeddedTemplates
+from gallery.search_pool import SearchPool
 
 PLAIN_ROWS = 16_384
 """Up to so many templates are compared whole, which takes as long as the sketches of some more: docs/performance.md."""
@@ -53,10 +54,12 @@ class MemoryIndex:
 
     Args:
         dimension: values of an embedding.
+        pool: the threads that search; by default only the calling one.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, pool: SearchPool | None = None) -> None:
         self._dimension = dimension
+        self._pool = pool or SearchPool()
         # The most that n products and sums in float32 can be off, for vectors of unit length.
         self._tolerance = dimension * float(np.finfo(np.float32).eps) / 2
         self._changing = threading.Lock()
@@ -150,9 +153,11 @@ class MemoryIndex:
         self, now: _Snapshot, probes: NDArray[np.float32], subjects: int, at_least: float, *, thorough: bool
     ) -> Iterable[tuple[NDArray[np.float32], Scored]]:
         if not now.segments[-1].is_sketched:
-            found = compare_all(now.segments, probes)
+            found = compare_all(now.segments, probes, self._pool)
         else:
-            found = compare_nearest(now.segments, probes, subjects=subjects, at_least=at_least, thorough=thorough)
+            found = compare_nearest(
+                now.segments, probes, self._pool, subjects=subjects, at_least=at_least, thorough=thorough
+            )
         return zip(probes, found, strict=True)
 
     def _ranked(

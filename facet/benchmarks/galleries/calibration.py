@@ -16,13 +16,16 @@ from rich.table import Table
 from facet.benchmarks.galleries.templates import SEED, Faces, embed
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.figures import wilson
+from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
+from facet.runtime.process import configure_for_models
 from facet.terminal import console
 from gallery.calibration.searches import closest
 from gallery.calibration.thresholds import Chosen, Searches, choose, searches_needed
 from gallery.index.memory_index import MemoryIndex
 from gallery.records.records import EmbeddedTemplates
+from gallery.search_pool import SearchPool
 
 Vectors: TypeAlias = NDArray[np.float32]
 
@@ -124,6 +127,7 @@ def calibration(
     Then sets are drawn from a distribution whose FPIR is known, the best of 1871 normal similarities: how far the
     threshold is off, and how often the truth is in the interval.
     """
+    configure_for_models()
     try:
         faces = embed(protocol, images)
     except (LabelError, ModelError, PictureError, OSError) as error:
@@ -285,7 +289,7 @@ def _parts(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _index(templates: Vectors, names: Sequence[str]) -> MemoryIndex:
-    index = MemoryIndex(templates.shape[1])
+    index = MemoryIndex(templates.shape[1], SearchPool(usable_cores()))
     index.add(EmbeddedTemplates(names, names, [f"{number}" for number in range(len(names))], templates))
     return index
 

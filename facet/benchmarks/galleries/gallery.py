@@ -30,8 +30,10 @@ from facet.benchmarks.galleries.people import (
 )
 from facet.benchmarks.galleries.templates import SEED, Faces, embed, planted
 from facet.evaluation.datasets.labels import LabelError
+from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
+from facet.runtime.process import configure_for_models
 from facet.server.config import GalleryConfig
 from facet.terminal import console
 from facet.terminal.console import AsJson
@@ -141,6 +143,7 @@ def _measure(faces: Faces, count: int, database: Path, rounds: int, with_hnsw: b
     flat.add(vectors)
     hnsw = _hnsw(vectors, faces, flat) if with_hnsw else None
     del vectors
+    configure_for_models()  # not before: FAISS builds its graph on all cores
     galleries = _opened(database, faces.templates.shape[1])
     try:
         return Costs(
@@ -215,6 +218,7 @@ def _agree(faces: Faces, flat: faiss.IndexFlatIP, galleries: Galleries) -> dict[
 
 def _serve(database: Path, dimension: int) -> dict[str, Any]:
     """In a process of its own: open the gallery, and change it; what is enrolled is forgotten again."""
+    configure_for_models()
     empty_mb = _rss_mb()
     begun = time.perf_counter()
     galleries = _opened(database, dimension)
@@ -269,6 +273,7 @@ def _opened(database: Path, dimension: int) -> Galleries:
         contract=CONTRACT,
         dimension=dimension,
         max_templates_per_subject=_TEMPLATES_OF_A_SUBJECT,
+        search_threads=usable_cores(),
     )
 
 

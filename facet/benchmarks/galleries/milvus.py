@@ -32,6 +32,7 @@ from facet.benchmarks.galleries.templates import SEED, Faces, embed, planted
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
+from facet.runtime.process import configure_for_models
 from facet.terminal import console
 from facet.terminal.console import AsJson
 from gallery.errors import GalleryError
@@ -156,6 +157,7 @@ def _measure(
 ) -> Costs:
     vectors = planted(faces, count)
     dimension = vectors.shape[1]
+    configure_for_models()
     galleries = Galleries(store, contract=CONTRACT, dimension=dimension, max_templates_per_subject=100)
     per_s = fill(store, vectors)
     fresh = _searches(galleries, faces.mated, rounds)

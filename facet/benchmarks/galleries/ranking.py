@@ -21,6 +21,7 @@ from facet.evaluation.identification.figures import AtFpir
 from facet.runtime.extras import install_command
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
+from facet.runtime.process import configure_for_models
 from facet.terminal import console
 from facet.terminal.console import AsJson
 from recognizer.models import load_models
@@ -285,6 +286,7 @@ def _value(fnir: Callable[[Weights], float | None], weights: Weights) -> float:
 
 
 def _embed(protocol: Path, images: Path) -> Set:
+    configure_for_models()
     entries = read_protocol(protocol, images)
     pipeline = FacePipeline(load_models(ModelSettings(objects=None)))
     gallery = list(embedded(pipeline, entries.gallery, as_template=True))

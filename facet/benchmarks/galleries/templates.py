@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.evaluation.datasets.protocol import Entry, read_protocol
-from facet.runtime.lanes import usable_cores
+from facet.runtime.cores import usable_cores
 from facet.terminal import console
 from recognizer import choice
 from recognizer.errors import FaceNotFound, SeveralFaces

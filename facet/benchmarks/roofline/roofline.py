@@ -16,8 +16,9 @@ from detector import yolo
 from facet.benchmarks.roofline.flops import Arithmetic, Shape, count
 from facet.benchmarks.roofline.machine import BF16, FP32, Roof, measure, median_ms, per_second
 from facet.evaluation.report.provenance import processor
+from facet.runtime.cores import usable_cores
 from facet.runtime.extras import install_command
-from facet.runtime.lanes import Lanes, usable_cores
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import ModelError, find_model
 from facet.runtime.session import Normalization, Session
 from facet.runtime.sessions import open_session
@@ -152,9 +153,9 @@ def _timed(seconds: float, cores: int) -> Iterator[Timed]:
             counted = count(file.path, shape)
             pixels = np.random.default_rng(0).integers(0, 256, (shape[0], *shape[2:], 3), np.uint8)
             for opened in openers:
-                alone = opened(file.path, lanes=Lanes.of("latency", cores)).normalizing(normalization)
+                alone = opened(file.path, slots=InferenceSlots.of("latency", cores)).normalizing(normalization)
                 alone_ms = median_ms(partial(alone.run, pixels), seconds)
-                beside = opened(file.path, lanes=Lanes.of("throughput", cores)).normalizing(normalization)
+                beside = opened(file.path, slots=InferenceSlots.of("throughput", cores)).normalizing(normalization)
                 beside.run(pixels)
                 per_s = per_second([partial(beside.run, pixels)] * cores, seconds)
                 yield Timed(role, file.path.name, shape, alone.runtime, counted, alone_ms, per_s)
@@ -166,7 +167,7 @@ def _serving_runtime() -> str:
     models = ModelsConfig()
     path = find_model(models.embedding).path
     return open_session(
-        path, lanes=Lanes(1, 1), runtime=models.runtime, precision="bf16", providers=models.providers
+        path, slots=InferenceSlots(1, 1), runtime=models.runtime, precision="bf16", providers=models.providers
     ).runtime
 
 

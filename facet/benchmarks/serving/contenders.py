@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from facet.benchmarks.serving.in_process import defaults, opened
+from facet.runtime.process import configure_for_models
 
 Identify = Callable[[bytes], int]
 
@@ -42,6 +43,7 @@ class FacetEngine:
     @contextmanager
     def open(self) -> Iterator[Identify]:
         """See :class:`Recipe`."""
+        configure_for_models()
         with opened(defaults(self.database, objects=self.objects, preset=self.preset)) as local:
             yield lambda data: len(local(data).faces)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from facet.runtime.cores import usable_cores
 from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
 from facet.server.models import load_pipeline
 from facet.server.scheduling.workers import Work
@@ -67,6 +68,7 @@ def opened(config: Config) -> Iterator[LocalIdentify]:
         contract=pipeline.contract,
         dimension=pipeline.dimension,
         max_templates_per_subject=config.enrollment.max_templates_per_subject,
+        search_threads=usable_cores(),
     )
     try:
         yield LocalIdentify(pipeline, galleries)

@@ -36,8 +36,9 @@ from facet.benchmarks.serving.speed import Compared, Sides, Throughput, compare,
 from facet.benchmarks.serving.tables import show
 from facet.cli.shared.local_server import LocalServer, local_process
 from facet.evaluation.report.provenance import processor
-from facet.runtime.lanes import usable_cores
+from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
+from facet.runtime.process import configure_for_models
 from facet.server.config import NONE
 from facet.terminal import console
 from facet.terminal.console import AsJson
@@ -181,6 +182,7 @@ class _Prepared:
 
 
 def _prepare(pictures: Samples, folder: Path) -> _Prepared:
+    configure_for_models()
     prepared = _Prepared(pictures, folder)
     link_pack(folder / "pack")
     (folder / "gallery").mkdir()

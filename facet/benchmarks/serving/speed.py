@@ -14,7 +14,7 @@ from facet.benchmarks.serving.contenders import Contender, Recipe, Timed
 from facet.benchmarks.serving.in_process import GALLERY
 from facet.benchmarks.serving.load import LoadProcess
 from facet.benchmarks.serving.pictures import Sample
-from facet.runtime.lanes import usable_cores
+from facet.runtime.cores import usable_cores
 from facet.terminal import console
 
 CLIENTS = 4

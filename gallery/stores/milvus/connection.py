@@ -269,6 +269,6 @@ def _pymilvus() -> Any:
         module = importlib.import_module("pymilvus")
     except ModuleNotFoundError as error:
         raise StorageUnavailable("galleries in Milvus need the package pymilvus") from error
-    # It writes a stack to standard error for every failure, which is raised as well.
+    # Its import sets up its log, which would show a stack trace for every error that it also raises.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     return module

@@ -86,7 +86,7 @@ async def test_a_request_whose_deadline_passed_in_the_queue_costs_no_inference(
     async with running(tmp_path, max_queue=32) as at:
         first = asyncio.ensure_future(at.detect(pictures.street))
         await asyncio.to_thread(at.pipeline.reached.wait, 60)
-        late = await asyncio.gather(*(at.detect(pictures.street, 0.05) for _ in range(16)), return_exceptions=True)
+        late = await asyncio.gather(*(at.detect(pictures.street, 0.5) for _ in range(16)), return_exceptions=True)
         assert all(isinstance(error, DeadlineExceeded) for error in late)
         at.pipeline.gate.set()
         await first

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.yolo import Detections, YoloDetector
-from facet.runtime.lanes import Lanes
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import find_model, packaged_path
 from facet.runtime.session import OnnxSession
 
@@ -50,7 +50,9 @@ def predict(ultralytics: Any) -> Predict:
 
 @pytest.fixture(scope="module")
 def detector() -> YoloDetector:
-    return YoloDetector(OnnxSession(find_model("yolo11n").path, lanes=Lanes(1, 2)), min_score=MIN_SCORE, iou=IOU)
+    return YoloDetector(
+        OnnxSession(find_model("yolo11n").path, slots=InferenceSlots(1, 2)), min_score=MIN_SCORE, iou=IOU
+    )
 
 
 def unmatched(found: Detections, reference: Detections) -> tuple[list[int], list[int]]:

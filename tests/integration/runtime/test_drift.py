@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detector.yolo import YoloDetector
-from facet.runtime.lanes import Lanes
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import find_model
 from facet.runtime.pictures import decode
 from facet.runtime.session import OnnxSession
@@ -38,9 +38,9 @@ def shown(pictures: Pictures) -> Sequence[NDArray[np.uint8]]:
 def test_faces_and_their_embeddings_stay_where_they_are(shown: Sequence[NDArray[np.uint8]]) -> None:
     faces, file = find_model("scrfd_500m_bnkps").path, find_model("w600k_mbf")
     exact = FaceFinder(ScrfdDetector(OnnxSession(faces)))
-    served = FaceFinder(ScrfdDetector(open_session(faces, lanes=Lanes(1, 2))))
+    served = FaceFinder(ScrfdDetector(open_session(faces, slots=InferenceSlots(1, 2))))
     exactly = Embedder(OnnxSession(file.path), file)
-    as_served = Embedder(open_session(file.path, lanes=Lanes(1, 2)), file)
+    as_served = Embedder(open_session(file.path, slots=InferenceSlots(1, 2)), file)
     assert as_served.contract == exactly.contract
     for picture in shown:
         one, other = exact.find(picture, NOBODY), served.find(picture, NOBODY)
@@ -56,7 +56,7 @@ def test_faces_and_their_embeddings_stay_where_they_are(shown: Sequence[NDArray[
 def test_objects_that_are_sure_stay_where_they_are(shown: Sequence[NDArray[np.uint8]]) -> None:
     path = find_model("yolo11n").path
     exact = YoloDetector(OnnxSession(path), proportions=PROPORTIONS)
-    served = YoloDetector(open_session(path, lanes=Lanes(1, 2)), proportions=PROPORTIONS)
+    served = YoloDetector(open_session(path, slots=InferenceSlots(1, 2)), proportions=PROPORTIONS)
     apart = []
     for picture in shown:
         one, other = exact.detect(picture).above(0.5), served.detect(picture)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.runtime.lanes import Lanes, _cgroup_quota, usable_cores
+from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel, find_model
 from facet.runtime.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
 from facet.runtime.session import Normalization, OnnxSession
@@ -76,10 +76,10 @@ def test_a_session_keeps_no_more_graphs_than_it_may_and_answers_any_shape() -> N
 
 
 def test_sessions_that_share_a_lane_wait_for_each_other(recognizer: Path, crops: NDArray[np.uint8]) -> None:
-    lanes = Lanes(count=1, threads=1)
-    sessions = OnnxSession(recognizer, lanes=lanes), OpenVinoSession(recognizer, lanes=lanes, precision="fp32")
+    slots = InferenceSlots(count=1, threads=1)
+    sessions = OnnxSession(recognizer, slots=slots), OpenVinoSession(recognizer, slots=slots, precision="fp32")
     done: list[int] = []
-    with lanes:
+    with slots:
         threads = [
             threading.Thread(target=lambda session=session: done.append(len(session.run(crops))))
             for session in sessions
@@ -94,7 +94,7 @@ def test_sessions_that_share_a_lane_wait_for_each_other(recognizer: Path, crops:
 
 def test_many_threads_get_their_own_answers(recognizer: Path) -> None:
     crops = np.random.default_rng(1).integers(0, 256, (8, 1, 112, 112, 3), np.uint8)
-    session = OpenVinoSession(recognizer, lanes=Lanes(2, 1), precision="fp32").normalizing(PIXELS)
+    session = OpenVinoSession(recognizer, slots=InferenceSlots(2, 1), precision="fp32").normalizing(PIXELS)
     expected = [session.run(crop)[0] for crop in crops]
     found: dict[int, NDArray[np.float32]] = {}
 
@@ -114,40 +114,17 @@ def test_a_file_that_is_no_model_is_refused_with_its_name(tmp_path: Path) -> Non
     path.write_bytes(b"nothing")
     for runtime in ("openvino", "onnxruntime"):
         with pytest.raises(UnsupportedModel, match=r"model\.onnx"):
-            open_session(path, lanes=Lanes(1, 1), runtime=runtime)
+            open_session(path, slots=InferenceSlots(1, 1), runtime=runtime)
 
 
 def test_execution_providers_of_ones_own_mean_onnx_runtime(recognizer: Path) -> None:
-    lanes = Lanes(1, 1)
+    slots = InferenceSlots(1, 1)
     with pytest.raises(UnsupportedModel, match="CUDAExecutionProvider"):
-        open_session(recognizer, lanes=lanes, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
-    session = open_session(recognizer, lanes=lanes, runtime="onnxruntime")
+        open_session(recognizer, slots=slots, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
+    session = open_session(recognizer, slots=slots, runtime="onnxruntime")
     assert session.runtime == "onnxruntime CPU fp32"
 
 
-@pytest.mark.parametrize(("preset", "lanes"), [("latency", Lanes(1, 4)), ("throughput", Lanes(4, 1))])
-def test_a_preset_divides_the_cores(preset: str, lanes: Lanes) -> None:
-    assert Lanes.of("latency" if preset == "latency" else "throughput", 4) == lanes
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "150000 100000"}, 1.5),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_the_cores_of_a_cgroup_are_read_of_either_version(
-    tmp_path: Path, files: dict[str, str], cores: float | None
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert _cgroup_quota(tmp_path) == cores
-
-
-def test_there_is_at_least_one_core() -> None:
-    assert usable_cores() >= 1
+@pytest.mark.parametrize(("preset", "slots"), [("latency", InferenceSlots(1, 4)), ("throughput", InferenceSlots(4, 1))])
+def test_a_preset_divides_the_cores(preset: str, slots: InferenceSlots) -> None:
+    assert InferenceSlots.of("latency" if preset == "latency" else "throughput", 4) == slots

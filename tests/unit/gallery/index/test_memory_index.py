@@ -15,6 +15,7 @@ from gallery.index.base import Ranked
 from gallery.index.candidate_search import compare_all
 from gallery.index.memory_index import MemoryIndex
 from gallery.records.records import EmbeddedTemplates
+from gallery.search_pool import SearchPool
 
 DIMENSION = 64
 SIMILARITY = 4e-4
@@ -188,7 +189,7 @@ def test_a_search_that_began_before_a_removal_sees_no_zeroed_row(rng: np.random.
     index = filled(vectors)
     before = index._snapshot
     index.remove_subject("s00003")
-    (found,) = compare_all(before.segments, vectors[3:4])
+    (found,) = compare_all(before.segments, vectors[3:4], SearchPool())
     assert 3 not in found.places
     assert len(found.places) == 39
 
