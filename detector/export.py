@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import sys
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
 from detector.head_kind import recognize_head
 from detector.heads import Candidates
 from detector.metadata import read_metadata
 from detector.yolo import PIXELS, YoloDetector
 from facet.runtime.extras import install_command
-from facet.runtime.models import AGPL, ModelError, ModelOrigin, record_models, sha256_of
+from facet.runtime.models import AGPL, ModelOrigin, record_models, sha256_of
 from facet.runtime.session import OnnxSession
-from facet.terminal import console
 
 TASKS = ("detect", "pose")
 CHECKPOINTS = (".pt",)
@@ -34,8 +29,6 @@ PIXELS_APART = 0.25
 """How far boxes and keypoints of the export may be from the original's, pixels of the model's input."""
 SCORES_APART = 0.001
 """How far scores and visibilities may be apart."""
-
-app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 class ExportFailed(Exception):
@@ -84,69 +77,6 @@ class Export:
     max_difference: float
     difference: Difference
     license: str
-
-
-@app.command()
-def main(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A checkpoint ([b]yolo11s.pt[/b], a path; a known name that is not there is downloaded by "
-            "Ultralytics) or a model description ([b]yolo11n.yaml[/b]: random weights, for trying things out).",
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="The file to write. Default: models/<name of MODEL>.onnx.", dir_okay=False)
-    ] = None,
-    size: Annotated[
-        int, typer.Option(min=32, max=4096, help="Side of the model's input in pixels, a multiple of 32.")
-    ] = 640,
-    dynamic: Annotated[
-        bool,
-        typer.Option(
-            "--dynamic/--static",
-            help="Leave height and width open, so that oblong pictures cost less; or fix them at --size.",
-        ),
-    ] = True,
-    as_json: console.AsJson = False,
-) -> None:
-    r"""Export a YOLO model of Ultralytics to an ONNX file that this service loads.
-
-    Works with models for [b]detect[/b] and [b]pose[/b]: YOLOv8, YOLO11, YOLO12, YOLO26 (which answers final boxes
-    without NMS), and your own checkpoints of them. A pose model with 5 keypoints and a class "face" replaces the
-    service's own face detector.
-
-    The export is compared with the original on the same inputs before it is written; digest, licence (AGPL-3.0) and
-    source go into models.json beside it. Needs Ultralytics: [i]scripts/install export[/i].
-
-    [b]Examples[/b]
-
-      python scripts/export_yolo.py yolo11s.pt
-
-      python scripts/export_yolo.py runs/train/weights/best.pt --out models/helmets.onnx --size 1280
-
-      python scripts/export_yolo.py yolo26n.yaml --static --json
-
-    Exit code: 0 done, 1 failed, 2 bad usage.
-    """
-    suffix = Path(model).suffix
-    if suffix not in (*CHECKPOINTS, *DESCRIPTIONS):
-        raise typer.BadParameter("expected a .pt checkpoint or a .yaml model description", param_hint="MODEL")
-    if size % 32:
-        raise typer.BadParameter(f"{size} is no multiple of 32", param_hint="--size")
-    if out is not None and out.suffix != ".onnx":
-        raise typer.BadParameter(f"{out} does not end in .onnx", param_hint="--out")
-    target = out or Path("models") / f"{Path(model).stem}.onnx"
-    try:
-        with console.err.status(f"Exporting {model} ..."), contextlib.redirect_stdout(sys.stderr):
-            export = export_model(model, target, size=size, dynamic=dynamic)
-    except (ExportFailed, ModelError, OSError) as error:
-        console.fail(f"failed: {error}")
-    if as_json:
-        console.print_json(asdict(export))
-    else:
-        print_table(export)
 
 
 def export_model(model: str, target: Path, *, size: int, dynamic: bool) -> Export:
@@ -216,23 +146,6 @@ def compare(original: Any, session: OnnxSession, detector: YoloDetector) -> Diff
         else:
             differences.append(_apart_from_nearest(ours, reference, len(names)))
     return Difference(max(each.pixels for each in differences), max(each.scores for each in differences))
-
-
-def print_table(export: Export) -> None:
-    """Print what was exported for people."""
-    table = Table(show_header=False, box=None)
-    classes = ", ".join(export.classes[:5]) + (", ..." if len(export.classes) > 5 else "")
-    table.add_row("file", f"{export.path} ({export.bytes / 1e6:.1f} MB)")
-    table.add_row("sha256", export.sha256)
-    table.add_row("input", f"up to {export.size} pixels a side" if export.dynamic else f"{export.size}x{export.size}")
-    table.add_row("head", export.head)
-    table.add_row("classes", f"{len(export.classes)}: {classes}")
-    table.add_row(
-        "differs",
-        f"at most {export.difference.pixels:.2g} pixels, {export.difference.scores:.2g} in score from the original",
-    )
-    table.add_row("licence", export.license)
-    console.out.print(table, soft_wrap=True)
 
 
 def _import_ultralytics(*, offline: bool) -> Any:

@@ -6,16 +6,11 @@ import shutil
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Annotated
 
 import requests
-import typer
-from rich.table import Table
 
-from facet.cli.models.export_yolo import ExportFailed, export_model
 from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
 from facet.runtime.session import OnnxSession
-from facet.terminal import console
 from recognizer.embedding import Embedder
 from recognizer.scrfd import ScrfdDetector
 
@@ -37,70 +32,21 @@ KNOWN = {
 as it came and its digest recorded; from then on the server refuses another."""
 
 
-def main(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            help="InsightFace packs (buffalo_l, antelopev2, ...), or Ultralytics checkpoints (yolo11s.pt, ...).",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="The folder of models; the server's models.folder.")] = Path("models"),
-    as_json: console.AsJson = False,
-) -> None:
-    r"""Fetch upstream models: InsightFace's packs from its releases, Ultralytics' checkpoints by export.
+def fetch_pack(name: str, out: Path) -> dict[str, ModelOrigin]:
+    """Download an InsightFace pack; keep its face detector and its recogniser in a folder, and record them.
 
-    Digests are checked and recorded in models.json. Checkpoints need the extra \[export]. It stops at the first that
-    cannot be fetched; what was fetched before stays, and is told.
+    Args:
+        name: one of :data:`PACKS`.
+        out: the folder, made if it is missing.
 
-    Then: serve.py --models.folder models --models.faces det_10g --models.embedding w600k_r50
+    Returns:
+        where each file that was kept comes from, by its name.
 
-    Exit code: 0 all were fetched, 1 one could not be, 2 bad usage.
+    Raises:
+        requests.RequestException: the network does not reach the pack.
+        zipfile.BadZipFile: what arrived is not a pack.
+        ModelError: a digest is not the known one, or no file is of use; nothing was changed then.
     """
-    if unknown := [name for name in names if name not in PACKS and not name.endswith(".pt")]:
-        console.fail(f"no such model: {', '.join(unknown)}; packs are {', '.join(PACKS)}", console.USAGE)
-    fetched: dict[str, ModelOrigin] = {}
-    failure = ""
-    done = 0
-    for name in names:
-        try:
-            fetched |= _fetch_checkpoint(name, out) if name.endswith(".pt") else _fetch_pack(name, out)
-        except requests.HTTPError as error:
-            failure = f"cannot fetch {name}: {error}"
-            break
-        except (requests.RequestException, ConnectionError) as error:
-            failure = f"cannot fetch {name}, the network does not reach it ({type(error).__name__})"
-            if not fetched:
-                failure += "; nothing changed"
-            break
-        except (ModelError, ExportFailed, OSError, RuntimeError, zipfile.BadZipFile) as error:
-            failure = f"cannot fetch {name}: {error}"
-            break
-        done += 1
-    _report(fetched, names[done:], out, as_json=as_json)
-    if failure:
-        console.fail(f"{failure}; fetched: {', '.join(names[:done]) or 'none'}; not fetched: {', '.join(names[done:])}")
-
-
-def _report(fetched: dict[str, ModelOrigin], not_fetched: list[str], out: Path, *, as_json: bool) -> None:
-    """What is in the folder now that this run put there."""
-    if as_json:
-        described = [
-            {"file": file, "sha256": origin.sha256, "license": origin.license, "source": origin.source}
-            for file, origin in fetched.items()
-        ]
-        console.print_json({"folder": str(out), "models": described, "not_fetched": not_fetched})
-        return
-    if not fetched:
-        return
-    table = Table("file", "SHA-256", "licence of the weights", "source", title=str(out), title_justify="left")
-    for file, origin in fetched.items():
-        table.add_row(file, origin.sha256[:16], origin.license, origin.source)
-    console.out.print(table)
-
-
-def _fetch_pack(name: str, out: Path) -> dict[str, ModelOrigin]:
-    """Download an InsightFace pack and keep the face detector and the recogniser of it."""
     with tempfile.TemporaryDirectory(prefix="facet-fetch-") as folder:
         return install(download_pack(name, Path(folder)), out, f"InsightFace's pack {name}")
 
@@ -157,9 +103,3 @@ def _is_usable(file: Path, digest: str) -> bool:
         except ModelError:
             return False
     return True
-
-
-def _fetch_checkpoint(name: str, out: Path) -> dict[str, ModelOrigin]:
-    """Let Ultralytics download a checkpoint, and export it."""
-    export = export_model(name, out / f"{Path(name).stem}.onnx", size=640, dynamic=True)
-    return {Path(export.path).name: ModelOrigin(export.sha256, export.license, f"Ultralytics' checkpoint {name}")}

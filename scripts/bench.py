@@ -1,6 +1,10 @@
 """Measure what things cost on this machine."""
 
-from facet.benchmarks.wire import app
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    app()
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
+    from facet.cli.entry import main
+
+    main("facet.benchmarks.commands:app")

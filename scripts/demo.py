@@ -1,8 +1,10 @@
-"""Find one man in a picture of a squad: what scripts/run shows."""
+"""Find one man in a picture of a squad."""
 
-import typer
-
-from facet.cli.demo import main
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
+    from facet.cli.entry import main
+
+    main("facet.cli.demo:main")

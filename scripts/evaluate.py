@@ -1,6 +1,10 @@
 """Measure how well a server finds and recognises faces."""
 
-from facet.cli.evaluate.app import app
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    app()
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
+    from facet.cli.entry import main
+
+    main("facet.cli.evaluate.app:app")

@@ -1,6 +1,10 @@
-"""Export an Ultralytics YOLO model to an ONNX file that the detector loads."""
+"""Export an Ultralytics YOLO model to ONNX."""
 
-from facet.cli.models.export_yolo import app
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    app()
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
+    from facet.cli.entry import main
+
+    main("facet.cli.models.export:export")

@@ -1,8 +1,10 @@
-"""Fetch upstream models into a folder that the server takes them from."""
+"""Fetch models from their publishers."""
 
-import typer
-
-from facet.cli.models.fetch_models import main
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
+    from facet.cli.entry import main
+
+    main("facet.cli.models.fetch:fetch")

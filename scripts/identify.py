@@ -1,6 +1,10 @@
-"""Say who is in pictures: a table, JSON lines, or the pictures with names drawn."""
+"""Say who is in pictures."""
 
-from facet.cli.identify import app
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    app()
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
+    from facet.cli.entry import main
+
+    main("facet.cli.identify:app")

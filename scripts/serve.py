@@ -1,8 +1,10 @@
-"""The Facet server, from one configuration file, the environment and flags."""
+"""Run the server."""
 
 import sys
-
-from facet.cli.serve import main
+from pathlib import Path
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
+    from facet.cli.entry import main
+
+    main("facet.cli.serve:app")

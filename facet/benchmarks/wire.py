@@ -14,24 +14,14 @@ import typer
 from rich.table import Table
 
 from facet import Client, FacetError
-from facet.benchmarks.drift import drift
-from facet.benchmarks.galleries.calibration import calibration
-from facet.benchmarks.galleries.gallery import gallery
-from facet.benchmarks.galleries.milvus import milvus
-from facet.benchmarks.galleries.ranking import ranking
-from facet.benchmarks.roofline.roofline import roof
 from facet.benchmarks.serving.in_process import GALLERY, SUBJECT, LocalIdentify, defaults, in_process
-from facet.benchmarks.serving.serving import serving
-from facet.benchmarks.streams.stream import stream
-from facet.cli.shared.local_server import local_server
 from facet.runtime.models import ModelError, packaged_path
 from facet.runtime.process import configure_for_models
 from facet.terminal import console
 from facet.terminal.console import AsJson
+from facet.terminal.local_server import local_server
 
 R = TypeVar("R")
-
-app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +54,6 @@ class Wire:
     faces: int
 
 
-@app.callback()
-def main() -> None:
-    """Measure what things cost on this machine.
-
-    With [b]--json[/b] every command prints one JSON object.
-
-    Exit code: 0 done, 1 failed, 2 bad usage.
-    """
-
-
-@app.command()
 def wire(
     picture: Annotated[
         Path | None,
@@ -171,13 +150,3 @@ def _print(measured: Wire) -> None:
     for name, milliseconds, meaning in rows:
         table.add_row(name, f"{milliseconds:.2f}", meaning)
     console.out.print(table)
-
-
-app.command()(calibration)
-app.command()(drift)
-app.command()(gallery)
-app.command()(milvus)
-app.command()(ranking)
-app.command()(roof)
-app.command()(serving)
-app.command()(stream)

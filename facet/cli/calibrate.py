@@ -12,8 +12,8 @@ from rich.table import Table
 
 from facet import Client
 from facet.cli.shared import choices, strangers
-from facet.cli.shared.local_server import interrupted_by_sigterm
 from facet.terminal import console
+from facet.terminal.local_server import interrupted_by_sigterm
 from facet.terminal.picture_files import Unsendable, most_bytes
 from facet.terminal.rendering import as_dict, interval, percent
 from facet.v1 import gallery_service_pb2 as pb

@@ -9,11 +9,11 @@ import cv2
 import typer
 
 from facet import CENTRAL, Client
-from facet.cli.shared.local_server import local_server
 from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
 from facet.terminal import console
 from facet.terminal.drawing import draw_faces
+from facet.terminal.local_server import local_server
 from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
 

@@ -1,46 +1,56 @@
-"""The Facet server, from one configuration file, the environment and flags."""
+"""``facet serve``: the server, from a configuration file, the environment and flags."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import signal
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
 from facet import __version__
+from facet.cli.settings import CommandWithSettings
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
 from facet.server.app import BindError, Server
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
+from facet.terminal import console, program, tables
 from gallery.errors import StorageError
 
-DONE, FAILED, USAGE = 0, 1, 2
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
-def main() -> int:
-    """Run the server until it is told to stop; the exit code."""
-    # What is left after --config and --json are the settings, which the configuration itself parses and explains.
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--json", action="store_true")
-    arguments, settings = parser.parse_known_args()
-    if {"-h", "--help"} & set(settings):
-        print(_HELP)
+@app.command(cls=CommandWithSettings, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def serve(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what is running in one line of JSON.")] = False,
+) -> None:
+    """Run the server until Ctrl-C or SIGTERM.
+
+    Settings come from a TOML file, then from the environment (FACET_SERVER__PORT=50052), then from flags; the later
+    wins. docs/configuration.md explains them all.
+
+    [b]Examples[/b]
+
+      facet serve                        embedded models, facet.sqlite3 here
+      facet serve --config facet.toml
+      facet serve --server.port 0        a free port, printed when it serves
+
+    Exit code: 0 it was stopped, 1 it cannot start, 2 bad usage or a setting that is wrong.
+    """
     try:
-        config = load(settings, file=arguments.config)
+        configuration = load(context.args, file=config)
     except ConfigError as error:
-        print(f"serve.py: the configuration cannot be used\n{error}", file=sys.stderr)
-        return USAGE
+        console.fail(f"{program.name('serve')}: the configuration cannot be used\n{error}", console.USAGE)
     configure_for_models()
-    logs.configure(config.log)
-    return asyncio.run(_serve(config, as_json=arguments.json))
+    logs.configure(configuration.log)
+    raise typer.Exit(asyncio.run(_serve(configuration, as_json=as_json)))
 
 
 async def _serve(config: Config, *, as_json: bool) -> int:
@@ -52,12 +62,12 @@ async def _serve(config: Config, *, as_json: bool) -> int:
         server = Server(config)
         address = await server.start()
     except (ModelError, StorageError, BindError, TracingUnavailable, OSError) as error:
-        print(f"serve.py: {error}", file=sys.stderr)
-        return FAILED
+        console.err.print(f"{program.name('serve')}: {error}")
+        return console.FAILED
     _announce(config, server, address, as_json=as_json)
     await told_to_stop.wait()
     await server.stop()
-    return DONE
+    return console.DONE
 
 
 def _announce(config: Config, server: Server, address: str, *, as_json: bool) -> None:
@@ -80,37 +90,18 @@ def _announce(config: Config, server: Server, address: str, *, as_json: bool) ->
         more = {"contract": pipeline.contract, "models": models, "configuration": dump(config)}
         print(json.dumps(said | more), flush=True)
         return
-    console = Console()
-    settings = Table(title="configuration", show_header=False, title_justify="left")
+    settings = tables.listing("configuration")
     for section, values in dump(config).items():
         for name, value in values.items():
             settings.add_row(f"{section}.{name}", str(value))
-    console.print(settings)
-    loaded = Table(
-        "role", "file", "head", "runs on", "SHA-256", "licence of the weights", title="models", title_justify="left"
-    )
+    console.out.print(settings)
+    loaded = tables.table("role", "file", "head", "runs on", "SHA-256", "licence of the weights", title="models")
     for model in models:
         loaded.add_row(
             *(model[name] for name in ("role", "name", "head", "runtime")), model["sha256"][:12], model["license"]
         )
-    console.print(loaded)
+    console.out.print(loaded)
     if server.metrics_address:
-        console.print(f"metrics for Prometheus on http://{server.metrics_address}/metrics", highlight=False)
-    console.print(f"Facet {__version__} serves on [b]{address}[/b]; stop it with Ctrl-C or SIGTERM", highlight=False)
+        console.out.print(f"metrics for Prometheus on http://{server.metrics_address}/metrics")
+    console.out.print(f"Facet {__version__} serves on {address}; stop it with Ctrl-C or SIGTERM")
     sys.stdout.flush()
-
-
-_HELP = """\
-Facet's server. Settings come from a TOML file, then from the environment (FACET_SERVER__PORT=50052), then
-from flags; the later wins. docs/configuration.md explains them all.
-
-  serve.py                                         embedded models, facet.sqlite3 here, 127.0.0.1:50051
-  serve.py --config facet.toml --server.port 0     a free port, said on the first line
-
-  --config FILE   TOML file of settings
-  --json          say what is running as one line of JSON
-"""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

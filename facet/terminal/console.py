@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,13 +25,15 @@ from rich.text import Text
 from facet import Client, FacetError
 from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
 from facet.client.errors import StatusCode
+from facet.terminal.program import spelled
 
 DONE, FAILED, USAGE = 0, 1, 2
 
-# Names, ids and paths are shown as they are: one such as "a[/b]" is no markup, and none such as ":man:" a picture.
-# What is to be coloured is a rich.text.Text.
-out = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 140)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+# Names, ids and paths are printed as they are: "a[/b]" is not markup, and ":man:" is not an emoji. For colours, print a
+# rich.text.Text. Lines are never wrapped, so that paths in them can be copied; tables fit the width: that of the
+# terminal, COLUMNS, or 80.
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 Address = Annotated[str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, host:port.", show_default=True)]
 Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, where it wants one.")]
@@ -46,7 +47,7 @@ __all__ = ["ADDRESS_VARIABLE", "DEFAULT_ADDRESS", "TOKEN_VARIABLE"]
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """Say in one line what went wrong, and exit."""
-    err.print(message, soft_wrap=True)
+    err.print(message)
     raise typer.Exit(code)
 
 
@@ -85,7 +86,7 @@ def progress(description: str, total: int, *, done: int = 0, unit: str = "") -> 
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal or err.is_dumb_terminal) as bar:
         bar.add_task(description, total=total, completed=done)
         yield bar
 
@@ -111,7 +112,8 @@ def connect(address: str, token: str, root_certificates: Path | None = None) -> 
 def explained(error: FacetError, address: str) -> str:
     """One line for a person: what failed, and what to do about it."""
     if error.code is StatusCode.UNAVAILABLE and not error.reason:
-        return f"no server answers at {address}: start one with scripts/serve.py, or name another with --address"
+        serve = spelled("facet serve")
+        return f"no server answers at {address}: start one with {serve}, or name another with --address"
     if error.code is StatusCode.UNAUTHENTICATED:
         return f"the server at {address} wants a token: set --token or {TOKEN_VARIABLE}"
     return f"{error.reason or error.code.name}: {error.message}"

@@ -48,7 +48,7 @@ def local_process(*flags: str) -> Iterator[LocalServer]:
     """
     with interrupted_by_sigterm(), tempfile.TemporaryDirectory(prefix="facet-") as folder:
         settings = ["--server.port", "0", "--gallery.database", str(Path(folder) / "gallery.sqlite3")]
-        command = [sys.executable, "-m", "facet.cli.serve", "--json", "--log.level", "warning", *settings, *flags]
+        command = [sys.executable, "-m", "facet.cli", "serve", "--json", "--log.level", "warning", *settings, *flags]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
         # Of a session of its own: Ctrl-C is for the script, which still needs the server to clear up.
         with subprocess.Popen(

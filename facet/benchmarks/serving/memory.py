@@ -13,9 +13,9 @@ from pathlib import Path
 
 from facet import AsyncClient, FacetError, picture
 from facet.benchmarks.serving.pictures import Sample
-from facet.cli.shared.local_server import LocalServer
 from facet.client.requests import identify_request, verify_request
 from facet.terminal import console
+from facet.terminal.local_server import LocalServer
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, DetectRequest
 
 OK = "OK"

@@ -34,7 +34,6 @@ from facet.benchmarks.serving.pictures import Samples, mixed, samples
 from facet.benchmarks.serving.saturation import DOUBLE, HALF, Plan, Saturation, saturate
 from facet.benchmarks.serving.speed import Compared, Sides, Throughput, compare, geometric_mean, throughput
 from facet.benchmarks.serving.tables import show
-from facet.cli.shared.local_server import LocalServer, local_process
 from facet.evaluation.report.provenance import processor
 from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
@@ -42,6 +41,7 @@ from facet.runtime.process import configure_for_models
 from facet.server.config import NONE
 from facet.terminal import console
 from facet.terminal.console import AsJson
+from facet.terminal.local_server import LocalServer, local_process
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from gallery.errors import GalleryError
 from gallery.stores.sqlite.store import SqliteStore

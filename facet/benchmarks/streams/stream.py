@@ -21,10 +21,10 @@ from facet import AsyncClient, Client, FacetError, FailedPrecondition, from_stat
 from facet.benchmarks.serving.load import percentile
 from facet.benchmarks.serving.pictures import FRAME_SIZE, samples
 from facet.benchmarks.streams.scenes import filmed, size_of, street
-from facet.cli.shared.local_server import local_server
 from facet.runtime.models import ModelError
 from facet.terminal import console
 from facet.terminal.console import AsJson
+from facet.terminal.local_server import local_server
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import FaceChoice
 

@@ -1,33 +1,33 @@
-"""How well a server finds and recognises faces, measured on labelled pictures and clips."""
+"""The command ``facet evaluate``: which evaluations there are, and where they are."""
 
 from __future__ import annotations
 
 import typer
 
-from facet.cli.evaluate.compare import compare
-from facet.cli.evaluate.detection import detection
-from facet.cli.evaluate.identification import identification
-from facet.cli.evaluate.latency import latency
-from facet.cli.evaluate.pan import pan
-from facet.cli.evaluate.tracks import tracks
-from facet.cli.evaluate.verification import verification
+from facet.terminal.lazy import Lazy, lazy_group
 
-app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
+COMMANDS = (
+    Lazy("detection", "facet.cli.evaluate.detection:detection", "Are faces, or objects, found?"),
+    Lazy("verification", "facet.cli.evaluate.verification:verification", "Do two pictures show one person?"),
+    Lazy("identification", "facet.cli.evaluate.identification:identification", "Who is it, and is it anybody?"),
+    Lazy("tracks", "facet.cli.evaluate.tracks:tracks", "Who is in front of the camera now?"),
+    Lazy("latency", "facet.cli.evaluate.latency:latency", "How long does an answer take?"),
+    Lazy("compare", "facet.cli.evaluate.compare:compare", "What changed between two reports?"),
+    Lazy("pan", "facet.cli.evaluate.pan:pan", "Make a labelled clip to try tracks with."),
+)
+
+app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 
 
 @app.callback()
 def main() -> None:
-    r"""Measure how well a server finds and recognises faces. How each figure is defined: docs/evaluation.md.
+    r"""Measure how well a server finds and recognises faces. docs/evaluation.md defines every figure.
 
-    Pictures go the way that they go in use: over gRPC to a running server ([b]--address[/b]) or to one that is
-    started for the purpose. With [b]--json[/b] every command prints one JSON object, with [b]--report[/b] it writes
-    the same and a page with plots to a folder.
+    Pictures take the way they take in production: over gRPC to a running server ([b]--address[/b]), or to one that is
+    started for the run. With [b]--json[/b] every command prints one JSON object. With [b]--report[/b] it also writes
+    the object and a page with plots to a folder.
 
-    Exit code: 0 done; 1 something failed, as labels or pictures that are missing or wrong (the message names file and
-    line), pictures that were refused (the figures count them as missed), a server that went away (the figures are of
-    what was done before) or a [b]--require[/b] that is not met; 2 flags that are wrong, or contradict each other.
+    Exit code: 0 done; 1 something failed: labels or pictures are missing or wrong (the message names file and line),
+    pictures were refused (the figures count them as missed), the server went away (the figures cover what was done
+    before), or a [b]--require[/b] is not met; 2 flags are wrong or contradict each other.
     """
-
-
-for command in (detection, verification, identification, latency, tracks, compare, pan):
-    app.command()(command)

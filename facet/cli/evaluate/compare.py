@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from facet.cli.evaluate.shared import REPORT_JSON, shown
+from facet.cli.evaluate.run import REPORT_JSON, shown
 from facet.evaluation.report.compare import Incomparable
 from facet.evaluation.report.compare import compare as compared
 from facet.evaluation.report.document import Report

@@ -12,8 +12,8 @@ import typer
 from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import shared as evaluating
-from facet.cli.evaluate.shared import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import run as evaluating
+from facet.cli.evaluate.run import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
 from facet.evaluation.calls import Answers
 from facet.evaluation.datasets import detection_set
 from facet.evaluation.datasets.detection_set import Format, Task

@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import shared as evaluating
-from facet.cli.evaluate.shared import Advance, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import run as evaluating
+from facet.cli.evaluate.run import Advance, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
 from facet.evaluation.datasets.protocol import Protocol, read_protocol
 from facet.evaluation.datasets.protocol_folders import read_folders
 from facet.evaluation.identification.report import FPIRS, IdentificationReport

@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import shared as evaluating
-from facet.cli.evaluate.shared import Advance, Images, ReportFolder, Require, Row, ServerAddress, shown
+from facet.cli.evaluate import run as evaluating
+from facet.cli.evaluate.run import Advance, Images, ReportFolder, Require, Row, ServerAddress, shown
 from facet.evaluation.datasets.labels import LabelError, need_folder
 from facet.evaluation.latency.report import PERCENTILES, curves, latency_report, stages_table
 from facet.evaluation.latency.run import LatencyRun, run_latency

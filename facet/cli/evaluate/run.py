@@ -18,13 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from facet import AsyncClient, FacetError
-from facet.cli.shared.local_server import interrupted_by_sigterm, local_server
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.report.document import Report, ending, uncounted
 from facet.evaluation.report.gate import Requirement, requirement
 from facet.evaluation.report.html import render
 from facet.runtime.extras import install_command
 from facet.terminal import console
+from facet.terminal.local_server import interrupted_by_sigterm, local_server
 from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 
 R = TypeVar("R")

@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import shared as evaluating
-from facet.cli.evaluate.shared import Advance, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import run as evaluating
+from facet.cli.evaluate.run import Advance, ReportFolder, Require, Row, Seed, ServerAddress, shown
 from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.protocol_folders import read_gallery
 from facet.evaluation.datasets.track_labels import Span, of_enrolled, read_track_labels, within_clip

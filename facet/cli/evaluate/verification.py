@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import shared as evaluating
-from facet.cli.evaluate.shared import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import run as evaluating
+from facet.cli.evaluate.run import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
 from facet.evaluation.datasets.pairs import read_pairs
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance

@@ -11,44 +11,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from facet.cli.gallery import transfer as gallery_transfer
 from facet.terminal import console
 from gallery.errors import StorageError
 from gallery.stores.sqlite import copies as sqlite_copies
 from gallery.stores.sqlite import verify as sqlite_verify
 from gallery.stores.sqlite.verify import Verification
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="""Look after galleries: back the database up, put a backup back, verify it, make it compact; export a gallery,
-import it elsewhere.
-
-[b]Examples[/b]
-
-  gallery.py backup facet.sqlite3 /backups/monday.sqlite3       the server may go on
-  gallery.py verify /backups/monday.sqlite3
-  gallery.py restore /backups/monday.sqlite3 facet.sqlite3      the server must be stopped
-  gallery.py compact facet.sqlite3                              the server must be stopped
-
-  gallery.py export team team.parquet                           through the server
-  gallery.py import team.parquet --gallery team-2
-
-All but export and import work on the file itself, on the server's machine and as its user: [b]gallery.database[/b] of
-the configuration names it. With [b]--json[/b] every command prints JSON for programs.
-
-Exit code: 0 done, 1 something is damaged or failed, 2 bad usage.""",
-)
-
-app.command("export")(gallery_transfer.export_gallery)
-app.command("import")(gallery_transfer.import_gallery)
-
 Database = Annotated[Path, typer.Argument(help="The database of a server.", show_default=False)]
 
 
-@app.command()
 def backup(
     database: Database,
     target: Annotated[Path, typer.Argument(help="The file to make.", show_default=False)],
@@ -65,7 +36,6 @@ def backup(
     _say_copied(target, verification, as_json=as_json)
 
 
-@app.command()
 def restore(
     backup: Annotated[Path, typer.Argument(help="What backup has made.", show_default=False)],
     database: Annotated[Path, typer.Argument(help="The database that it is to become.", show_default=False)],
@@ -82,7 +52,6 @@ def restore(
     _say_copied(database, verification, as_json=as_json)
 
 
-@app.command()
 def verify(database: Database, as_json: console.AsJson = False) -> None:
     """Read all of a database, and say what is wrong with it. The server may go on.
 
@@ -99,7 +68,6 @@ def verify(database: Database, as_json: console.AsJson = False) -> None:
     raise typer.Exit(console.FAILED if found.problems else console.DONE)
 
 
-@app.command()
 def compact(database: Database, as_json: console.AsJson = False) -> None:
     """Write a database anew without the room that deletions have left. The server must be stopped.
 

@@ -13,8 +13,8 @@ from typing import Annotated, BinaryIO
 import typer
 
 from facet import Client
-from facet.cli.shared.local_server import interrupted_by_sigterm
 from facet.terminal import console
+from facet.terminal.local_server import interrupted_by_sigterm
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 

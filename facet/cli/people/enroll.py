@@ -15,10 +15,10 @@ import typer
 from facet import AlreadyExists, Client, FacetError, NotFound, from_status, picture
 from facet.cli.people.options import Gallery
 from facet.cli.shared import choices, sources
-from facet.cli.shared.local_server import interrupted_by_sigterm
 from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
+from facet.terminal.local_server import interrupted_by_sigterm
 from facet.terminal.picture_files import Unsendable, most_bytes
 from facet.terminal.picture_files import read as read_picture
 from facet.v1 import gallery_service_pb2 as pb

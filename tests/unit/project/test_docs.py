@@ -6,11 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
 
+from facet.cli.app import app
 from facet.server.config import Config
+from facet.terminal.lazy import LazyGroup
+from facet.terminal.program import script_for
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text("utf-8"))
@@ -31,17 +39,59 @@ def test_every_setting_is_documented_with_its_default() -> None:
         assert documented[setting].lower() == plain.lower(), setting
 
 
+def command_tree(group: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command below a group, such as ("gallery", "backup")."""
+    for name, command in group.commands.items():
+        found = group.load(name) if isinstance(group, LazyGroup) else command
+        yield (*path, name)
+        if isinstance(found, TyperGroup):
+            yield from command_tree(found, *path, name)
+
+
+def help_of(*words: str) -> str:
+    result = CliRunner().invoke(app, [*words, "--help"], prog_name="facet", catch_exceptions=False)
+    return " ".join(result.stdout.split())
+
+
+COMMANDS = [*command_tree(typer.main.get_command(app))]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_teaches_its_use(words: tuple[str, ...]) -> None:
+    said, whole = help_of(*words), help_of(words[0])
+    assert f"Usage: facet {' '.join(words)}" in said
+    assert len(said) > 300
+    assert "--json" in said + whole
+    assert "Exit code" in said + whole
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_documented(words: tuple[str, ...]) -> None:
+    command = "facet " + " ".join(words)
+    assert command in PROSE or script_for(command).removeprefix("scripts/") in PROSE
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_script_teaches_its_use(program: str) -> None:
     result = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / program), "--help"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert len(result.stdout) > 300
     words = " ".join(result.stdout.split())
+    assert f"Usage: {program}" in words
     assert "--json" in words
-    assert "Exit code" in words or program == "serve.py"
-    assert f"scripts/{program}" in PROSE or program in PROSE, "no document names it"
+    assert "Exit code" in words
+    assert program in PROSE, "no document names it"
+
+
+def test_help_of_a_script_names_scripts_and_help_of_the_command_names_the_command() -> None:
+    for command, ours, other in (
+        ([sys.executable, str(ROOT / "scripts" / "gallery.py")], "scripts/gallery.py backup", "facet gallery backup"),
+        ([sys.executable, "-m", "facet.cli", "gallery"], "facet gallery backup", "scripts/gallery.py backup"),
+    ):
+        said = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+        assert ours in said
+        assert other not in said
 
 
 @pytest.mark.parametrize("program", ["run", "test", "test_export"])

@@ -1,0 +1,22 @@
+"""Where the command ``facet`` and the scripts start.
+
+This file keeps to the syntax of Python 3.8 and imports only the standard library, so that it can say in one line that
+Python is too old or that packages are missing.
+"""
+
+import sys
+
+from facet.terminal.installation import remedy, too_old
+
+
+def main(target: str = "facet.cli.app:app") -> None:
+    """Run a command: all of ``facet``, or the one that a script names as "module:attribute"."""
+    if line := too_old():
+        sys.exit(line)
+    try:
+        from facet.terminal.lazy import run
+    except ImportError as error:
+        if line := remedy(error):
+            sys.exit(line)
+        raise
+    run(target)

@@ -1,0 +1,39 @@
+"""The command ``facet gallery``: backups and transfers of galleries."""
+
+from __future__ import annotations
+
+import typer
+
+from facet.terminal.lazy import Lazy, lazy_group
+
+COMMANDS = (
+    Lazy("backup", "facet.cli.gallery.maintenance:backup", "Copy a database while its server goes on."),
+    Lazy("restore", "facet.cli.gallery.maintenance:restore", "Put a backup in the place of a database."),
+    Lazy("verify", "facet.cli.gallery.maintenance:verify", "Read all of a database, and say what is wrong with it."),
+    Lazy("compact", "facet.cli.gallery.maintenance:compact", "Give back the room that deletions have left."),
+    Lazy("export", "facet.cli.gallery.transfer:export_gallery", "Write a gallery of a server to a Parquet file."),
+    Lazy("import", "facet.cli.gallery.transfer:import_gallery", "Make a gallery of a server from such a file."),
+)
+
+app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
+
+
+@app.callback()
+def main() -> None:
+    """Look after galleries: back up, restore, verify, compact, export, import.
+
+    [b]Examples[/b]
+
+      facet gallery backup facet.sqlite3 monday.sqlite3
+      facet gallery verify monday.sqlite3
+      facet gallery restore monday.sqlite3 facet.sqlite3
+      facet gallery compact facet.sqlite3
+      facet gallery export team team.parquet
+      facet gallery import team.parquet --gallery team-2
+
+    Export and import go through a server. The other commands work on the database file, which the setting
+    [b]gallery.database[/b] names: run them on the server's machine, as the server's user. Stop the server before
+    restore and compact; it may run during backup and verify. With [b]--json[/b] every command prints JSON for programs.
+
+    Exit code: 0 done, 1 something is damaged or failed, 2 bad usage.
+    """

@@ -1,0 +1,117 @@
+"""The settings of the server in the help and the shell completion of ``facet serve``; the configuration parses them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from rich.console import Group
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.text import Text
+from typer.core import TyperCommand
+
+from facet.server.config import Config
+from facet.terminal import console
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting as a flag.
+
+    Attributes:
+        section: the first part of its name.
+        flag: such as ``--server.port``.
+        values: what it takes, such as ``int`` or ``latency|throughput``; empty for a switch.
+        default: as text; empty if there is none.
+        help: what it does.
+    """
+
+    section: str
+    flag: str
+    values: str
+    default: str
+    help: str
+
+
+class CommandWithSettings(TyperCommand):
+    """A command that also lists the settings in its help, and completes them."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help of the command, then a panel of settings for each section."""
+        super().format_help(ctx, formatter)
+        found = list(settings())
+        for section in Config.model_fields:
+            lines = [_described(each) for each in found if each.section == section]
+            panel = Panel(Group(*lines), title=section, title_align="left", border_style="dim")
+            console.out.print(panel, soft_wrap=False)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete the command's own flags and those of settings."""
+        listing = copy(self)
+        listing.params = [*self.params, *_as_options()]
+        return TyperCommand.shell_complete(listing, ctx, incomplete)
+
+
+def settings() -> Iterator[Setting]:
+    """All settings, in the order of the configuration."""
+    for section, of_section in Config.model_fields.items():
+        for name, field in of_section.annotation.model_fields.items():  # type: ignore[union-attr]
+            flag = f"--{section}.{name.replace('_', '-')}"
+            default = ", ".join(field.default) if isinstance(field.default, tuple) else field.default
+            values = _values(field.annotation)
+            if not values:
+                flag, default = f"{flag}/--no-{flag[2:]}", "on" if default else "off"
+            yield Setting(
+                section,
+                flag,
+                values,
+                "" if default is None else str(default),
+                " ".join((field.description or "").split()),
+            )
+
+
+def _described(setting: Setting) -> Group:
+    head = Text(setting.flag, "bold cyan")
+    if setting.values:
+        head.append(f" {setting.values}", "bold yellow")
+    if setting.default:
+        head.append(f"  [default: {setting.default}]", "dim")
+    return Group(head, Padding(Text(setting.help), (0, 0, 0, 4)))
+
+
+def _values(annotation: Any) -> str:
+    """What a setting takes, in a word; empty for a switch."""
+    if get_origin(annotation) is Literal:
+        return "|".join(get_args(annotation))
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
+    names = {bool: "", int: "int", float: "float"}
+    return names.get(kinds[0], "path" if kinds[0].__name__ == "Path" else "text")
+
+
+def _as_options() -> list[Any]:
+    """An option for every setting, as typer makes them of a function's parameters."""
+
+    def function(**_: str) -> None:
+        """Nothing is run."""
+
+    parameters = [
+        inspect.Parameter(
+            f"setting_{number}",
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[
+                str if each.values else bool, typer.Option(each.flag.replace(" ", ""), help=each.help)
+            ],
+            default="" if each.values else False,
+        )
+        for number, each in enumerate(settings())
+    ]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command()(function)
+    return list(typer.main.get_command(app).params)
