@@ -26,10 +26,10 @@ def fetch(
     out: Annotated[Path, typer.Option(help="Folder for the models; the server's models.folder.")] = Path("models"),
     as_json: console.AsJson = False,
 ) -> None:
-    r"""Fetch models: InsightFace's packs from its releases, Ultralytics' checkpoints by export.
+    """Fetch models: InsightFace's packs from its releases, Ultralytics' checkpoints by export.
 
-    Digests are checked and recorded in models.json. Checkpoints need Ultralytics: [i]scripts/install export[/i] in a clone. The command stops at the
-    first model that it cannot fetch, and keeps those fetched before.
+    Digests are checked and recorded in models.json. Checkpoints need Ultralytics, which [i]scripts/install export[/i]
+    installs in a clone. The command stops at the first model that it cannot fetch, and keeps those fetched before.
 
     [b]Examples[/b]
 

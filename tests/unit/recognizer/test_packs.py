@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from facet.cli.models import fetch_models
+from recognizer import packs
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
     threading.Thread(target=server.serve_forever).start()
-    monkeypatch.setattr(fetch_models, "RELEASE", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(packs, "RELEASE", f"http://127.0.0.1:{server.server_port}")
     yield folder
     server.shutdown()
     server.server_close()
@@ -34,17 +34,17 @@ def test_a_pack_is_unpacked_to_its_model_files(release: Path, tmp_path: Path) ->
             pack.writestr(name, name)
     target = tmp_path / "target"
     target.mkdir()
-    files = fetch_models.download_pack("buffalo_s", target)
+    files = packs.download_pack("buffalo_s", target)
     assert {file.name for file in files} == {"det_500m.onnx", "w600k_mbf.onnx", "outside.onnx"}
     assert all(file.is_relative_to(target) for file in files)
 
 
 def test_a_pack_that_is_not_there_is_an_http_error(release: Path, tmp_path: Path) -> None:
     with pytest.raises(requests.HTTPError, match="404"):
-        fetch_models.download_pack("buffalo_s", tmp_path)
+        packs.download_pack("buffalo_s", tmp_path)
 
 
 def test_a_download_that_is_no_archive_is_refused(release: Path, tmp_path: Path) -> None:
     (release / "buffalo_s.zip").write_text("<html>")
     with pytest.raises(zipfile.BadZipFile):
-        fetch_models.download_pack("buffalo_s", tmp_path)
+        packs.download_pack("buffalo_s", tmp_path)
