@@ -1,1 +1,1 @@
-"""Frames of a camera in, who is there, who came and who left out: boxes are tied, and names decided, over time."""
+"""Frames of a camera in; tracks and events out: who is there, who came, who left."""

@@ -1,127 +1,122 @@
-"""Which box of this look is which box of the looks before: ByteTrack (Zhang et al., 2022, arXiv:2110.06864).
+"""Box tracking: ByteTrack (Zhang et al., 2022, arXiv:2110.06864).
 
-The implementation is that of ``edgefirst-tracker``: a megabyte that needs nothing but numpy. ``trackers`` follows as
-many people in our clips and brings nearly two hundred megabytes along (PyAV, matplotlib, ``supervision``); ``norfair``
-wants numpy 1.
+The implementation is ``edgefirst-tracker``: one megabyte that needs only numpy. ``trackers`` follows as many people in
+our clips but brings nearly 200 MB along (PyAV, matplotlib, ``supervision``); ``norfair`` requires numpy 1.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Protocol
 
 import numpy as np
 from edgefirst.tracker import ByteTrack
 from numpy.typing import NDArray
 
-_TICKS = 30
-"""Steps of the motion model in a second: the library moves a box by one step an update, however long that took."""
+_STEPS_PER_SECOND = 30
+"""Rate of the motion model: the library moves a box by one step per update, however much time has passed."""
 _NANOSECONDS = 1_000_000_000
-_GAIN = 0.25
-
-
-class Tracker(Protocol):
-    """Ties boxes of one kind over time."""
-
-    def update(self, boxes: NDArray[np.float32], scores: NDArray[np.float32], time: float) -> NDArray[np.int64]:
-        """Tie the boxes of a look to those of the looks before.
-
-        Args:
-            boxes: ``(n, 4)``, xyxy pixels.
-            scores: ``(n,)`` in [0, 1].
-            time: seconds, never falling.
-
-        Returns:
-            An id for each box, counted from 1; -1 where it is tied to nothing and too faint to begin something.
-        """
-
-    def predict(self, time: float) -> dict[int, NDArray[np.float32]]:
-        """Where everything that is still followed should be at a time, by its motion: id to box ``(4,)``."""
+_UPDATE_GAIN = 0.25
 
 
 class ByteTracker:
-    """Kalman filters that expect constant velocity, and assignment by IoU: sure boxes first, faint ones afterwards.
+    """Assigns track ids to the boxes of one class over time.
+
+    Kalman filters with constant velocity predict each box. Detections are assigned to predictions by IoU: first those
+    with high scores, then those with low scores.
 
     Args:
-        new_score: what a box must score to begin something; below, it only continues.
-        min_iou: least overlap of a box with where something is expected, (0, 1].
-        patience: seconds for which something that is not seen is expected on.
-        margin: boxes are compared with so much of their width and height added on each side: what is small, as faces
-            are, moves on by its own size between two looks (C-BIoU: Yang et al., 2023, arXiv:2211.14317).
+        track_activation_threshold: minimum score of a box to start a track, [0, 1]; lower scores only continue one.
+        min_iou: minimum IoU of a box and a prediction, (0, 1].
+        lost_timeout: seconds for which a track is predicted without a detection before it is dropped.
+        margin: fraction of its width and height by which a box is expanded on each side before matching. Small boxes
+            such as faces move by their own size between two frames (C-BIoU: Yang et al., 2023, arXiv:2211.14317).
     """
 
-    def __init__(self, *, new_score: float, min_iou: float, patience: float, margin: float = 0.0) -> None:
-        self._byte_track = ByteTrack(new_score, min_iou, _GAIN, round(patience * _NANOSECONDS))
-        self._patience = patience
+    def __init__(
+        self, *, track_activation_threshold: float, min_iou: float, lost_timeout: float, margin: float = 0.0
+    ) -> None:
+        self._byte_track = ByteTrack(
+            track_activation_threshold, min_iou, _UPDATE_GAIN, round(lost_timeout * _NANOSECONDS)
+        )
+        self._lost_timeout = lost_timeout
         self._margin = margin
         self._start: float | None = None
-        self._tick = 0
-        self._updated = 0.0
+        self._step_number = 0
+        self._last_update = 0.0
         self._ids: dict[str, int] = {}
         self._offsets: dict[int, NDArray[np.float32]] = {}
-        self._count = itertools.count(1)
+        self._next_id = itertools.count(1)
 
     def update(self, boxes: NDArray[np.float32], scores: NDArray[np.float32], time: float) -> NDArray[np.int64]:
-        """See :class:`Tracker`."""
-        time = self._move(time, before=1)
-        self._updated = time
+        """Assign the detections of a frame to tracks.
+
+        Args:
+            boxes: ``(n, 4)``, xyxy pixels. Boxes that are empty or not finite are ignored.
+            scores: ``(n,)`` in [0, 1].
+            time: seconds, never decreasing.
+
+        Returns:
+            A track id for each box, counted from 1; -1 for a box that matches no track and scores too low to start one.
+        """
+        time = self._advance(time, leave=1)
+        self._last_update = time
         ids = np.full(len(boxes), -1, np.int64)
         usable = np.flatnonzero(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
-        found = self._step(_grown(boxes[usable], self._margin), scores[usable], time)
-        for index, track in zip(usable, found, strict=True):
-            if track is not None:
-                if track not in self._ids:
-                    self._ids[track] = next(self._count)
-                ids[index] = self._ids[track]
-        places = self._places()
+        uuids = self._step(_expanded(boxes[usable], self._margin), scores[usable], time)
+        for index, uuid in zip(usable, uuids, strict=True):
+            if uuid is not None:
+                if uuid not in self._ids:
+                    self._ids[uuid] = next(self._next_id)
+                ids[index] = self._ids[uuid]
+        filtered = self._filtered_boxes()
         for index in np.flatnonzero(ids > 0):
-            self._offsets[int(ids[index])] = boxes[index] - places[int(ids[index])]
-        self._offsets = {number: offset for number, offset in self._offsets.items() if number in places}
+            self._offsets[int(ids[index])] = boxes[index] - filtered[int(ids[index])]
+        self._offsets = {track_id: offset for track_id, offset in self._offsets.items() if track_id in filtered}
         return ids
 
     def predict(self, time: float) -> dict[int, NDArray[np.float32]]:
-        """See :class:`Tracker`."""
-        self._move(time, before=0)
-        return {number: box + self._offsets[number] for number, box in self._places().items()}
+        """Predict the box ``(4,)`` of every active track at ``time``, by track id. No track is dropped."""
+        self._advance(time, leave=0)
+        return {track_id: box + self._offsets[track_id] for track_id, box in self._filtered_boxes().items()}
 
-    def _places(self) -> dict[int, NDArray[np.float32]]:
-        """Where everything is now in the eyes of its filter, which lag behind; what was given up is let go."""
+    def _filtered_boxes(self) -> dict[int, NDArray[np.float32]]:
+        """The box of each active track according to its filter, which lags behind; forget the ids of dropped tracks."""
         active = {each.info.uuid: each.info.tracked_location for each in self._byte_track.get_active_tracks()}
-        self._ids = {uuid: number for uuid, number in self._ids.items() if uuid in active}
+        self._ids = {uuid: track_id for uuid, track_id in self._ids.items() if uuid in active}
         shrink = -self._margin / (1 + 2 * self._margin)
-        return {number: _grown(np.array(active[uuid], np.float32), shrink) for uuid, number in self._ids.items()}
+        return {track_id: _expanded(np.array(active[uuid], np.float32), shrink) for uuid, track_id in self._ids.items()}
 
-    def _move(self, time: float, *, before: int) -> float:
-        """Let the motion model take the steps until a time, but for the last ones; nothing is given up by that.
+    def _advance(self, time: float, *, leave: int) -> float:
+        """Run the motion model up to ``time``, except for the last ``leave`` steps. No track is dropped.
 
         Returns:
-            The time since the first call, seconds.
+            Seconds since the first call.
         """
         if self._start is None:
             self._start = time
         time -= self._start
-        tick = int(time * _TICKS)
-        steps = min(tick - self._tick, int(self._patience * _TICKS) + 2)
-        self._tick = tick
-        for _ in range(steps - before):
-            self._step(_NO_BOXES, _NO_SCORES, self._updated)
+        step_number = int(time * _STEPS_PER_SECOND)
+        steps = min(step_number - self._step_number, int(self._lost_timeout * _STEPS_PER_SECOND) + 2)
+        self._step_number = step_number
+        for _ in range(steps - leave):
+            self._step(_NO_BOXES, _NO_SCORES, self._last_update)
         return time
 
     def _step(self, boxes: NDArray[np.float32], scores: NDArray[np.float32], time: float) -> list[str | None]:
-        found = self._byte_track.update(
+        tracks = self._byte_track.update(
             np.ascontiguousarray(boxes, np.float32),
             np.ascontiguousarray(scores, np.float32),
             np.zeros(len(boxes), np.uintp),
             round(time * _NANOSECONDS),
         )
-        return [None if track is None else track.uuid for track in found]
+        return [None if track is None else track.uuid for track in tracks]
 
 
 _NO_BOXES = np.empty((0, 4), np.float32)
 _NO_SCORES = np.empty(0, np.float32)
 
 
-def _grown(boxes: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
-    """Boxes ``(..., 4)`` with a share of their size added on each side, or taken where it is negative."""
+def _expanded(boxes: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
+    """Boxes ``(..., 4)`` expanded by a fraction of their size on each side; shrunk if it is negative."""
     sides = margin * (boxes[..., 2:] - boxes[..., :2])
     return np.concatenate((boxes[..., :2] - sides, boxes[..., 2:] + sides), axis=-1).astype(np.float32)

@@ -1,22 +1,22 @@
-"""From what a gallery answers for a track's evidence to who the track is: with patience, and with hysteresis."""
+"""Who a track is: from the gallery's answers over time to a stable decision, with hysteresis."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from facet.tracking.embedding_aggregate import Evidence
+from facet.tracking.embedding_aggregate import EmbeddingAggregate
 
 
 class Decision(Enum):
-    """What is known about who a track is."""
+    """Whether a track is identified."""
 
     UNDECIDED = "undecided"
     """Not enough was seen."""
     IDENTIFIED = "identified"
     """It is a subject of the gallery."""
     UNKNOWN = "unknown"
-    """Enough was seen, and it is nobody of the gallery."""
+    """Enough was seen, and it is nobody in the gallery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Match:
     Attributes:
         subject_id: the best subject.
         display_name: its name for people.
-        similarity: to it, cosine in [-1, 1].
-        threshold: what a match must reach.
-        runner_up_similarity: of the next best subject; -1 where there is none.
+        similarity: to that subject, cosine in [-1, 1].
+        threshold: minimum similarity of a match.
+        runner_up_similarity: to the second-best subject; -1 if there is none.
     """
 
     subject_id: str
@@ -39,87 +39,90 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Identity:
     """Who a track is.
 
     Attributes:
-        decision: what is known.
+        decision: whether it is identified.
         subject_id: empty unless identified.
-        display_name: the same.
-        similarity: of the last search's best subject, or of the track's own where identified; -1 before any.
-        since: when it was decided so, seconds of the scene's own clock; of no meaning while undecided.
+        display_name: empty unless identified.
+        similarity: to the subject if identified, otherwise to the best subject of the last search; -1 before any.
+        decided_at: when it was decided, seconds of the tracker's own clock; meaningless while undecided.
     """
 
     decision: Decision = Decision.UNDECIDED
     subject_id: str = ""
     display_name: str = ""
     similarity: float = -1.0
-    since: float = 0.0
+    decided_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionSettings:
-    """When something is sure.
+    """When a decision is made and changed. Margins and leads are differences of cosines.
 
     Attributes:
-        samples: from so many on a similarity at the threshold is enough.
-        sure: one sample is enough where it is more similar than the threshold by so much.
-        sure_lead: and than the next best subject by so much.
-        keep: a name is kept as long as the similarity is not below the threshold by more than this.
-        change_lead: a name gives way to another only where that leads by so much.
-        unknown_samples: nobody is unknown before so many samples
-        unknown_quality: whose qualities sum up to so much.
+        min_samples: samples after which a similarity at the threshold identifies a track.
+        single_sample_margin: fewer samples identify it if the similarity exceeds the threshold by this much
+        single_sample_lead: and the runner-up's by this much.
+        keep_margin: an identified track keeps its subject while the similarity is at most this far below the threshold.
+        switch_lead: minimum lead over the runner-up for another subject to replace the present one.
+        unknown_min_samples: minimum samples before a track may be declared unknown.
+        unknown_min_quality: minimum sum of their qualities.
     """
 
-    samples: int = 2
-    sure: float = 0.1
-    sure_lead: float = 0.1
-    keep: float = 0.06
-    change_lead: float = 0.05
-    unknown_samples: int = 5
-    unknown_quality: float = 1.5
+    min_samples: int = 2
+    single_sample_margin: float = 0.1
+    single_sample_lead: float = 0.1
+    keep_margin: float = 0.06
+    switch_lead: float = 0.05
+    unknown_min_samples: int = 5
+    unknown_min_quality: float = 1.5
 
 
 def decide(
-    verdict: Verdict, match: Match | None, evidence: Evidence, time: float, settings: DecisionSettings
-) -> Verdict:
-    """Decide who a track is, from what was decided before and what its evidence says now.
+    identity: Identity, match: Match | None, aggregate: EmbeddingAggregate, time: float, settings: DecisionSettings
+) -> Identity:
+    """Decide who a track is.
 
     Args:
-        verdict: what was decided before.
-        match: what the gallery answers for the evidence; ``None`` where there is nobody in it.
-        evidence: of the track.
+        identity: the decision so far.
+        match: the gallery's answer for the aggregated embedding; ``None`` if the gallery is empty.
+        aggregate: of the track.
         time: seconds.
-        settings: when something is sure.
+        settings: when a decision is made and changed.
     """
-    if match is not None and match.subject_id == verdict.subject_id:
-        if match.similarity >= match.threshold - settings.keep:
-            return replace(verdict, similarity=match.similarity, display_name=match.display_name)
-    elif match is not None and _is_sure(match, evidence, settings):
+    if match is not None and match.subject_id == identity.subject_id:
+        if match.similarity >= match.threshold - settings.keep_margin:
+            return replace(identity, similarity=match.similarity, display_name=match.display_name)
+    elif match is not None and _is_certain(match, aggregate, settings):
         lead = match.similarity - match.runner_up_similarity
-        if verdict.decision is not Decision.IDENTIFIED or lead >= settings.change_lead:
-            return Verdict(Decision.IDENTIFIED, match.subject_id, match.display_name, match.similarity, time)
-        return verdict
-    if verdict.decision is Decision.IDENTIFIED and not _is_refuted(match, evidence, settings):
-        return verdict
-    found = match.similarity if match is not None else -1.0
-    if verdict.decision is Decision.UNKNOWN or not _is_enough(evidence, settings):
-        return replace(verdict, similarity=found)
-    return Verdict(Decision.UNKNOWN, similarity=found, since=time)
+        if identity.decision is not Decision.IDENTIFIED or lead >= settings.switch_lead:
+            return Identity(Decision.IDENTIFIED, match.subject_id, match.display_name, match.similarity, time)
+        return identity
+    if identity.decision is Decision.IDENTIFIED and not _is_refuted(match, aggregate, settings):
+        return identity
+    similarity = match.similarity if match is not None else -1.0
+    if identity.decision is Decision.UNKNOWN or not _has_seen_enough(aggregate, settings):
+        return replace(identity, similarity=similarity)
+    return Identity(Decision.UNKNOWN, similarity=similarity, decided_at=time)
 
 
-def _is_sure(match: Match, evidence: Evidence, settings: DecisionSettings) -> bool:
-    if evidence.taken >= settings.samples:
+def _is_certain(match: Match, aggregate: EmbeddingAggregate, settings: DecisionSettings) -> bool:
+    if aggregate.sample_count >= settings.min_samples:
         return match.similarity >= match.threshold
     lead = match.similarity - match.runner_up_similarity
-    return match.similarity >= match.threshold + settings.sure and lead >= settings.sure_lead
+    return match.similarity >= match.threshold + settings.single_sample_margin and lead >= settings.single_sample_lead
 
 
-def _is_enough(evidence: Evidence, settings: DecisionSettings) -> bool:
-    return evidence.taken >= settings.unknown_samples and evidence.quality >= settings.unknown_quality
+def _has_seen_enough(aggregate: EmbeddingAggregate, settings: DecisionSettings) -> bool:
+    return (
+        aggregate.sample_count >= settings.unknown_min_samples
+        and aggregate.total_quality >= settings.unknown_min_quality
+    )
 
 
-def _is_refuted(match: Match | None, evidence: Evidence, settings: DecisionSettings) -> bool:
-    """Whether a name cannot be kept: enough was seen, and even the best subject is too far."""
-    far = match is None or match.similarity < match.threshold - settings.keep
-    return far and _is_enough(evidence, settings)
+def _is_refuted(match: Match | None, aggregate: EmbeddingAggregate, settings: DecisionSettings) -> bool:
+    """Whether an identified track must lose its subject: enough was seen, and even the best subject is too far away."""
+    is_far = match is None or match.similarity < match.threshold - settings.keep_margin
+    return is_far and _has_seen_enough(aggregate, settings)

@@ -1,7 +1,6 @@
-"""What a track's face looks like, from the best of its crops: a quality-weighted mean embedding.
+"""One embedding for a track: the quality-weighted mean over its best face crops.
 
-Averaging over a set with the weight of each picture's quality is what NAN learns (Yang et al., 2017, arXiv:1603.05474);
-a measured quality does as well where the crops are few.
+NAN (Yang et al., 2017, arXiv:1603.05474) learns such weights. With few crops, a measured quality does as well.
 """
 
 from __future__ import annotations
@@ -11,31 +10,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST_WEIGHT = 0.05
-"""A face in profile has no quality, and yet is better than nothing where there is nothing else."""
+_MIN_WEIGHT = 0.05
+"""A face in profile has quality 0 but still counts if there is nothing better."""
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceSettings:
-    """What is kept of a track, and what is believed.
+class AggregateSettings:
+    """Which samples an aggregate keeps, and which it takes for another person's.
 
     Attributes:
-        kept: so many samples, the best.
-        stranger: a sample that is less similar than this to the mean of the others is somebody else's, [-1, 1];
-            pictures of two people have 0.07 on average, of one person in a track 0.5 and more.
-        judged_quality: worse samples say nothing about whose they are, [0, 1].
-        strangers: so many in a row, and the track has come to be another person's.
+        max_samples: how many samples are kept, the best ones.
+        outlier_similarity: a sample less similar to the mean than this is an outlier: another person's face, [-1, 1].
+            Faces of two people average 0.07, faces of one person within a track reach 0.5 and more.
+        outlier_min_quality: samples of lower quality are never outliers, [0, 1].
+        max_outliers: after this many outliers in a row the track has become another person's.
     """
 
-    kept: int = 8
-    stranger: float = 0.15
-    judged_quality: float = 0.3
-    strangers: int = 3
+    max_samples: int = 8
+    outlier_similarity: float = 0.15
+    outlier_min_quality: float = 0.3
+    max_outliers: int = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One crop of a track.
+    """One face crop of a track.
 
     Attributes:
         embedding: float32 ``(d,)``, unit length.
@@ -46,81 +45,84 @@ class Sample:
     quality: float
 
 
-class Evidence:
-    """The best samples of a track's face.
+class EmbeddingAggregate:
+    """The best face samples of a track, and their mean.
+
+    Args:
+        settings: which samples are kept, and which are outliers.
 
     Attributes:
-        taken: how many samples were taken since the evidence began, kept or not.
+        sample_count: how many samples were added since the start or the last reset, kept or not, without outliers.
     """
 
-    def __init__(self, settings: EvidenceSettings) -> None:
+    def __init__(self, settings: AggregateSettings) -> None:
         self._settings = settings
         self._samples: list[Sample] = []
-        self._strangers: list[Sample] = []
+        self._outliers: list[Sample] = []
         self._mean: NDArray[np.float32] | None = None
-        self.taken = 0
+        self.sample_count = 0
 
     @property
     def mean(self) -> NDArray[np.float32] | None:
-        """Float32 ``(d,)``, unit length; ``None`` where there is no sample."""
+        """Quality-weighted mean embedding: float32 ``(d,)``, unit length; ``None`` without samples."""
         return self._mean
 
     @property
     def best_quality(self) -> float:
-        """Of the samples; -1 where there is none."""
+        """Highest quality of the samples; -1 without samples."""
         return max((sample.quality for sample in self._samples), default=-1.0)
 
     @property
-    def quality(self) -> float:
-        """The sum over the samples."""
+    def total_quality(self) -> float:
+        """Sum of the qualities of the samples."""
         return sum(sample.quality for sample in self._samples)
 
     @property
-    def in_doubt(self) -> bool:
-        """The last sample was somebody else's: the next one has to tell."""
-        return bool(self._strangers)
+    def is_in_doubt(self) -> bool:
+        """Whether the last sample was an outlier, so that another one should be taken soon."""
+        return bool(self._outliers)
 
-    def is_stranger(self, sample: Sample) -> bool:
-        """Whether a sample is somebody else's for all that can be told; what is too poor to be judged is not."""
+    def is_outlier(self, sample: Sample) -> bool:
+        """Whether a sample shows another person. Samples of low quality are given the benefit of the doubt."""
         settings = self._settings
-        if self._mean is None or min(self.best_quality, sample.quality) < settings.judged_quality:
+        if self._mean is None or min(self.best_quality, sample.quality) < settings.outlier_min_quality:
             return False
-        return float(self._mean @ sample.embedding) < settings.stranger
+        return float(self._mean @ sample.embedding) < settings.outlier_similarity
 
     def add(self, sample: Sample) -> bool:
-        """Take a sample.
+        """Add a sample.
 
         Returns:
-            Whether the track has come to be another person's: all that was taken before is forgotten.
+            Whether the aggregate was reset: the latest outliers have replaced all samples before them.
         """
-        if self.is_stranger(sample):
-            self._strangers.append(sample)
-            if len(self._strangers) < self._settings.strangers:
+        if self.is_outlier(sample):
+            self._outliers.append(sample)
+            if len(self._outliers) < self._settings.max_outliers:
                 return False
-            self._keep(self._strangers)
-            self.taken = len(self._strangers)
-            self._strangers = []
+            self._keep_best(self._outliers)
+            self.sample_count = len(self._outliers)
+            self._outliers = []
             return True
-        self._strangers = []
-        self.taken += 1
-        self._keep([*self._samples, sample])
+        self._outliers = []
+        self.sample_count += 1
+        self._keep_best([*self._samples, sample])
         return False
 
-    def join(self, other: Evidence) -> None:
-        """Take over another track's samples, of the same person."""
-        self.taken += other.taken
-        self._keep([*self._samples, *other._samples])
+    def merge(self, other: EmbeddingAggregate) -> None:
+        """Add the samples of another track of the same person."""
+        self.sample_count += other.sample_count
+        self._keep_best([*self._samples, *other._samples])
 
-    def _keep(self, samples: list[Sample]) -> None:
-        """The best, the older ones of equals: what is decided from them should not change without a reason."""
-        self._samples = sorted(samples, key=lambda sample: -sample.quality)[: self._settings.kept]
+    def _keep_best(self, samples: list[Sample]) -> None:
+        """Keep the best samples; of equals the older ones, so that decisions do not change without a reason."""
+        self._samples = sorted(samples, key=lambda sample: -sample.quality)[: self._settings.max_samples]
         if self._samples:
-            total = np.sum([max(each.quality, _LEAST_WEIGHT) * each.embedding for each in self._samples], axis=0)
+            total = np.sum([max(each.quality, _MIN_WEIGHT) * each.embedding for each in self._samples], axis=0)
             self._mean = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
 
 
-def similarity(one: Evidence, other: Evidence) -> float:
-    """Cosine of the means; -1 where one of them has none."""
+def similarity(one: EmbeddingAggregate, other: EmbeddingAggregate) -> float:
+    """Cosine of the means of two aggregates; -1 if one has no samples."""
     if one.mean is None or other.mean is None:
         return -1.0
     return float(one.mean @ other.mean)

@@ -1,55 +1,55 @@
-"""What happened: the difference between what was told of everybody and how things are."""
+"""Events: the differences between what was reported of each track and its state now."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from facet.tracking.decision import Verdict
+from facet.tracking.decision import Identity
 from facet.tracking.records import EventKind, TrackEvent
-from facet.tracking.track_state import Presence
+from facet.tracking.track_state import TrackState
 
 
-class Story:
-    """Tells each change once, and gives out track ids in the order in which people appear."""
+class EventRecorder:
+    """Reports each change once, and assigns track ids in the order in which people appear."""
 
     def __init__(self) -> None:
-        self._told: dict[int, Verdict] = {}
-        self._count = 0
+        self._reported: dict[int, Identity] = {}
+        self._last_id = 0
         self._events: list[TrackEvent] = []
 
-    def introduce(self, presence: Presence) -> None:
-        """Give somebody an id, from when on changes are told."""
-        self._count += 1
-        presence.track_id = self._count
+    def assign_id(self, track: TrackState) -> None:
+        """Give a track its id; from now on its changes are reported."""
+        self._last_id += 1
+        track.track_id = self._last_id
 
-    def note(self, everybody: Iterable[Presence], time: float) -> None:
-        """Compare with how things are now.
+    def record(self, tracks: Iterable[TrackState], time: float) -> None:
+        """Record what has changed since the last call.
 
         Args:
-            everybody: who is followed; whoever has no id is passed over.
+            tracks: all tracks now; those without an id are skipped.
             time: capture time, seconds.
         """
-        now = {presence.track_id: presence.verdict for presence in everybody if presence.track_id}
-        for track_id, verdict in self._told.items():
-            if track_id not in now:
-                self._tell(EventKind.LEFT, track_id, time, verdict)
-        for track_id in sorted(now):
-            before, verdict = self._told.get(track_id), now[track_id]
+        identities = {track.track_id: track.identity for track in tracks if track.track_id}
+        for track_id, identity in self._reported.items():
+            if track_id not in identities:
+                self._add(EventKind.LEFT, track_id, time, identity)
+        for track_id in sorted(identities):
+            before, identity = self._reported.get(track_id), identities[track_id]
             if before is None:
-                self._tell(EventKind.APPEARED, track_id, time, Verdict())
-            was = before.subject_id if before else ""
-            if verdict.subject_id != was:
-                kind = EventKind.CHANGED if was else EventKind.IDENTIFIED
-                self._tell(kind, track_id, time, verdict, was)
-        self._told = now
+                self._add(EventKind.APPEARED, track_id, time, Identity())
+            previous_id = before.subject_id if before else ""
+            if identity.subject_id != previous_id:
+                kind = EventKind.CHANGED if previous_id else EventKind.IDENTIFIED
+                self._add(kind, track_id, time, identity, previous_id)
+        self._reported = identities
 
-    def events(self) -> tuple[TrackEvent, ...]:
-        """What was not yet given out, once."""
+    def take(self) -> tuple[TrackEvent, ...]:
+        """The events recorded since the last call, in order."""
         events, self._events = tuple(self._events), []
         return events
 
-    def _tell(self, kind: EventKind, track_id: int, time: float, verdict: Verdict, previous: str = "") -> None:
-        similarity = verdict.similarity if verdict.subject_id else -1.0
+    def _add(self, kind: EventKind, track_id: int, time: float, identity: Identity, previous_id: str = "") -> None:
+        similarity = identity.similarity if identity.subject_id else -1.0
         self._events.append(
-            TrackEvent(kind, track_id, time, verdict.subject_id, verdict.display_name, previous, similarity)
+            TrackEvent(kind, track_id, time, identity.subject_id, identity.display_name, previous_id, similarity)
         )

@@ -1,4 +1,4 @@
-"""What a scene is given, what it asks for, and what it answers."""
+"""What a stream's tracker needs and returns."""
 
 from __future__ import annotations
 
@@ -10,96 +10,125 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.tracking.decision import DecisionSettings, Match, Verdict
-from facet.tracking.embedding_aggregate import EvidenceSettings
-from facet.tracking.reidentification import ReunionSettings
+from detector.yolo import Detections
+from facet.tracking.decision import DecisionSettings, Identity, Match
+from facet.tracking.embedding_aggregate import AggregateSettings
+from facet.tracking.reidentification import ReidentificationSettings
 from recognizer.faces import Faces
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What is found in a frame.
+class FrameDetections:
+    """What was detected in a frame.
 
     Attributes:
         faces: by falling score.
-        persons: float32 ``(m, 4)``, xyxy pixels; none where persons are not looked for.
-        person_scores: float32 ``(m,)`` in [0, 1].
+        objects: by falling score; empty without an object detector.
+        persons: intp ``(m,)``, indices of the persons among ``objects``.
     """
 
     faces: Faces
-    persons: NDArray[np.float32]
-    person_scores: NDArray[np.float32]
+    objects: Detections
+    persons: NDArray[np.intp]
 
 
-class Senses(Protocol):
-    """What a scene sees with, and whom it asks. Whatever it raises ends the step; the next one goes on from there."""
+class GalleryUnavailable(Exception):
+    """The gallery cannot name anybody now, for instance because it was deleted. Tracking goes on without names.
 
-    def look(self, picture: NDArray[np.uint8]) -> Sight:
-        """Find the faces and persons of a picture, BGR ``(h, w, 3)``."""
+    Attributes:
+        error: what the gallery failed with.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Perception(Protocol):
+    """Models and gallery, as the tracker uses them.
+
+    Any error but :class:`GalleryUnavailable` ends the tracker's step; the next step continues from there.
+    """
+
+    def detect(self, picture: NDArray[np.uint8]) -> FrameDetections:
+        """Detect the faces and objects in a picture, BGR ``(h, w, 3)``."""
 
     def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed aligned faces, BGR ``(112, 112, 3)``: float32 ``(n, d)``, unit length."""
 
     def search(self, embeddings: NDArray[np.float32]) -> Sequence[Match | None]:
-        """The best subject for each embedding ``(n, d)``; ``None`` where there is nobody."""
+        """Search the best subject for each embedding ``(n, d)``; ``None`` if the gallery is empty.
+
+        Raises:
+            GalleryUnavailable: there is no gallery to search.
+        """
 
     def revision(self) -> Hashable:
-        """Another value after every change of who is enrolled; asked in every step, so it has to cost nothing."""
+        """A value that differs after every change of the gallery. Called in every step, so it must be cheap.
 
-    def known(self, subject_ids: Collection[str]) -> Collection[str]:
-        """Which of these subjects are still enrolled; asked only where the revision is another one."""
+        Raises:
+            GalleryUnavailable: there is no gallery.
+        """
+
+    def enrolled(self, subject_ids: Collection[str]) -> Collection[str]:
+        """The given subjects that are still enrolled. Called only after the revision has changed.
+
+        Raises:
+            GalleryUnavailable: there is no gallery.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class SceneSettings:
-    """How a scene is followed.
+class TrackerSettings:
+    """How people are tracked.
 
     Attributes:
-        detection_interval: every so many frames faces and persons are looked for; between them boxes move on by
-            their motion. At least 1. Where frames are so few that half of ``patience`` would go by, in every frame.
-        patience: seconds after which somebody who is not seen has left.
-        coast: seconds for which a person who is not seen is still answered, where expected.
-        new_score: what a face or person must score to be followed; fainter ones only continue, [0, 1].
-        sure_score: from here on it is believed at once, below when it is seen a second time, [0, 1].
-        min_iou: least overlap of a box with where it is expected.
-        pause: seconds between embeddings of a track that is not decided, after the first ones; once there were enough
-            to call it unknown, if only they were better, it is doubled each time up to ``refresh``.
-        refresh: seconds between embeddings of a track that is decided.
-        better: a face whose quality is better by so much than all before is embedded before its time, [0, 1].
-        max_embeddings: at most so many a frame, those of the least known tracks first.
-        evidence: what is kept of a track, and what is believed.
-        reunion: when a newcomer is no newcomer.
-        decision: when something is sure.
+        detection_interval: run detection every N frames, at least 1; motion predicts the boxes in between. At low frame
+            rates detection runs more often, so that at most half of ``lost_timeout`` passes between two runs.
+        lost_timeout: seconds after which a track that is not detected has left.
+        prediction_window: seconds for which a person who is not detected is still reported at the predicted place.
+        track_activation_threshold: minimum score of a face or person to start a track, [0, 1]; lower scores only
+            continue one.
+        confirmation_score: minimum score to confirm a track at once, [0, 1]; otherwise the second detection confirms it.
+        min_iou: minimum IoU of a detection and a prediction.
+        embedding_interval: seconds between embeddings of an undecided track, after the first ones. It doubles up to
+            ``refresh_interval`` once there are enough samples to call the track unknown but their quality is too low.
+        refresh_interval: seconds between embeddings of a decided track.
+        quality_gain: a face is embedded before its time if its quality exceeds all before by this much, [0, 1].
+        max_embeddings: maximum embeddings per frame; tracks with the fewest samples come first.
+        aggregate: which samples of a track are kept.
+        reidentification: when a new track is an older one.
+        decision: when a decision is made and changed.
     """
 
     detection_interval: int = 1
-    patience: float = 1.5
-    coast: float = 0.5
-    new_score: float = 0.5
-    sure_score: float = 0.7
+    lost_timeout: float = 1.5
+    prediction_window: float = 0.5
+    track_activation_threshold: float = 0.5
+    confirmation_score: float = 0.7
     min_iou: float = 0.2
-    pause: float = 0.3
-    refresh: float = 4.0
-    better: float = 0.15
+    embedding_interval: float = 0.3
+    refresh_interval: float = 4.0
+    quality_gain: float = 0.15
     max_embeddings: int = 8
-    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
-    reunion: ReunionSettings = field(default_factory=ReunionSettings)
+    aggregate: AggregateSettings = field(default_factory=AggregateSettings)
+    reidentification: ReidentificationSettings = field(default_factory=ReidentificationSettings)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Somebody in a frame.
+    """A person in a frame.
 
     Attributes:
-        track_id: counted from 1 in a stream, in the order in which people appeared; never used again.
-        face_box: float32 ``(4,)``, xyxy pixels; ``None`` where the face is not seen now.
+        track_id: counted from 1 in a stream, in the order in which people appear; never reused.
+        face_box: float32 ``(4,)``, xyxy pixels; ``None`` if the face is not visible.
         landmarks: float32 ``(5, 2)``, pixels, as in :class:`recognizer.faces.Faces`; ``None`` without a face.
         quality: of the face, [0, 1], see :class:`recognizer.quality.Quality`; ``None`` without a face.
-        person_box: float32 ``(4,)``, xyxy pixels; ``None`` where only the face is seen.
-        verdict: who it is.
+        person_box: float32 ``(4,)``, xyxy pixels; ``None`` if only the face is visible.
+        identity: who it is.
         decided_for: seconds since that was decided; 0 while undecided.
-        tracked_for: seconds since first seen.
+        tracked_for: seconds since the person was first seen.
     """
 
     track_id: int
@@ -107,36 +136,36 @@ class Track:
     landmarks: NDArray[np.float32] | None
     quality: float | None
     person_box: NDArray[np.float32] | None
-    verdict: Verdict
+    identity: Identity
     decided_for: float
     tracked_for: float
 
 
 class EventKind(Enum):
-    """What may happen to a track."""
+    """What can happen to a track."""
 
     APPEARED = "appeared"
     """It is new."""
     IDENTIFIED = "identified"
-    """It has got a name."""
+    """It was identified."""
     CHANGED = "changed"
-    """It has got another name instead, or none any more."""
+    """It was identified as another subject, or lost its subject."""
     LEFT = "left"
-    """It was not seen for long enough, or turned out to be the person of an older track."""
+    """It was not seen for too long, turned out to be the person of an older track, or its stream ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackEvent:
-    """Something that happened.
+    """Something that happened to a track.
 
     Attributes:
-        kind: what.
-        track_id: to whom.
+        kind: what happened.
+        track_id: to which track.
         time: capture time of the frame that showed it, seconds.
-        subject_id: who it is from now on (with LEFT: who it was); empty where that is not known.
-        display_name: the same.
+        subject_id: who it is from now on (with LEFT: who it was); empty if unknown.
+        display_name: that subject's name for people.
         previous_subject_id: who it was until now, with CHANGED.
-        similarity: to the subject; -1 where there is none.
+        similarity: to the subject; -1 without one.
     """
 
     kind: EventKind
@@ -149,17 +178,19 @@ class TrackEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepResult:
     """What a frame showed.
 
     Attributes:
         tracks: who is in it, by rising track id.
-        events: what has happened since the last step that was answered, in that order.
-        detected: whether faces and persons were looked for.
+        events: what has happened since the last step that returned, in order.
+        detections: what was detected; ``None`` if boxes were only predicted.
         embedded: how many faces were embedded.
+        gallery_error: why the gallery cannot name anybody; ``None`` if it can.
     """
 
     tracks: tuple[Track, ...]
     events: tuple[TrackEvent, ...]
-    detected: bool
+    detections: FrameDetections | None
     embedded: int
+    gallery_error: Exception | None = None

@@ -1,4 +1,4 @@
-"""Somebody new who is somebody of a moment ago: known again by the face, or by the place where it went out of sight."""
+"""Re-identification: a new track that continues one whose face is out of sight, by its face or by its place."""
 
 from __future__ import annotations
 
@@ -8,65 +8,71 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.tracking.embedding_aggregate import EvidenceSettings, similarity
-from facet.tracking.track_state import Presence
+from facet.tracking.embedding_aggregate import AggregateSettings, similarity
+from facet.tracking.track_state import TrackState
 
 
 @dataclass(frozen=True, slots=True)
-class ReunionSettings:
-    """When a newcomer is no newcomer.
+class ReidentificationSettings:
+    """When a new track continues an older one.
 
     Attributes:
-        one_person: faces that are at least so similar are of one person, [-1, 1].
-        same_place: a face that overlaps by so much (IoU) with where one was last seen is that one again,
-        within: where that is no longer ago than so many seconds,
-        not_unlike: and where the two faces, if they can be judged, are at least so similar, [-1, 1].
+        same_person_similarity: minimum similarity of two faces of one person, [-1, 1].
+        place_min_iou: otherwise, minimum IoU of the new face with the last place of the older one
+        place_max_seconds: that was seen at most this long ago,
+        place_min_similarity: and minimum similarity of the two faces, if their quality suffices to compare them,
+            [-1, 1].
     """
 
-    one_person: float = 0.4
-    same_place: float = 0.2
-    within: float = 1.0
-    not_unlike: float = 0.25
+    same_person_similarity: float = 0.4
+    place_min_iou: float = 0.2
+    place_max_seconds: float = 1.0
+    place_min_similarity: float = 0.25
 
 
-def known_again(
-    newcomer: Presence,
-    everybody: Iterable[Presence],
+def reidentify(
+    new: TrackState,
+    tracks: Iterable[TrackState],
     time: float,
-    settings: ReunionSettings,
-    evidence: EvidenceSettings,
-) -> Presence | None:
-    """Who of those whose face is out of sight the newcomer is, the most similar first; ``None``: nobody.
+    settings: ReidentificationSettings,
+    aggregate: AggregateSettings,
+) -> TrackState | None:
+    """Find the track that a new one continues; the most similar face wins.
 
     Args:
-        newcomer: who is seen now.
-        everybody: who is followed.
-        time: now, seconds of the scene's clock.
-        settings: when a newcomer is no newcomer.
-        evidence: says which faces can be judged.
+        new: a track that is seen now.
+        tracks: all tracks; only those with an id whose face is out of sight are candidates.
+        time: now, seconds of the tracker's clock.
+        settings: when a new track continues an older one.
+        aggregate: which quality suffices to compare faces.
+
+    Returns:
+        The older track, or ``None``.
     """
-    away = [
+    candidates = [
         each
-        for each in everybody
-        if each.track_id and each.face_box is None and not (each.body_seen == newcomer.body_seen == time)
+        for each in tracks
+        if each.track_id and each.face_box is None and not (each.body_last_seen == new.body_last_seen == time)
     ]
-    by_likeness = sorted(((similarity(each.evidence, newcomer.evidence), each) for each in away), key=lambda a: -a[0])
-    for alike, presence in by_likeness:
-        if alike >= settings.one_person:
-            return presence
-    judged = newcomer.evidence.best_quality >= evidence.judged_quality
-    for alike, presence in by_likeness:
-        unlike = judged and presence.evidence.best_quality >= evidence.judged_quality and alike < settings.not_unlike
-        recent = time - presence.face_seen <= settings.within
-        if recent and not unlike and _overlap(presence.face_place, newcomer.face_place) >= settings.same_place:
-            return presence
+    ranked = sorted(
+        ((similarity(each.aggregate, new.aggregate), each) for each in candidates), key=lambda pair: -pair[0]
+    )
+    for likeness, track in ranked:
+        if likeness >= settings.same_person_similarity:
+            return track
+    for likeness, track in ranked:
+        comparable = min(new.aggregate.best_quality, track.aggregate.best_quality) >= aggregate.outlier_min_quality
+        differs = comparable and likeness < settings.place_min_similarity
+        is_recent = time - track.face_last_seen <= settings.place_max_seconds
+        if is_recent and not differs and _iou(track.last_face_box, new.last_face_box) >= settings.place_min_iou:
+            return track
     return None
 
 
-def _overlap(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> float:
-    """IoU of two boxes ``(4,)``; 0 where one is missing."""
+def _iou(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> float:
+    """IoU of two boxes ``(4,)``; 0 if one is missing."""
     if one is None or other is None:
         return 0.0
-    common = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod()
+    intersection = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod()
     areas = (one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod()
-    return float(common / max(areas - common, 1e-6))
+    return float(intersection / max(areas - intersection, 1e-6))

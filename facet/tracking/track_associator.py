@@ -1,7 +1,7 @@
-"""Faces and bodies tied together: a track is a person, by its face, its body, or both.
+"""Associates faces and bodies: a track is one person, known by a face, a body, or both.
 
-The two are followed one by one. A face that turns away leaves its body, which keeps the person, and whom a body gets
-back later by owning a face again; a face without a body (a close-up, or no object detector) is a person, too.
+Faces and bodies are tracked separately. While a face is turned away, its body keeps the track.
+A face without a body (a close-up, or no object detector) is a track, too.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from facet.tracking.decision import Decision
 from facet.tracking.embedding_aggregate import similarity
-from facet.tracking.track_state import NOTHING, Presence
+from facet.tracking.track_state import NO_ID, TrackState
 from recognizer.faces import Faces
 from recognizer.persons import faces_of_persons
 
 _MAX_GROWTH = 1.6
-"""Of a face's sides from one look to the next."""
+"""Factor by which the sides of a face may grow or shrink between two detections."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was found in a frame, each face and body with the id that it has over time.
+class TrackedDetections:
+    """The faces and bodies of a frame, with the ids that the box trackers gave them.
 
     Attributes:
         faces: by falling score.
-        face_ids: int64 ``(n,)``; :data:`NOTHING` for what is too faint to be followed.
+        face_ids: int64 ``(n,)``; :data:`NO_ID` for faces that are not tracked.
         bodies: float32 ``(m, 4)``, xyxy pixels.
         body_scores: float32 ``(m,)`` in [0, 1].
-        body_ids: int64 ``(m,)``, as for faces.
+        body_ids: int64 ``(m,)``; :data:`NO_ID` for bodies that are not tracked.
     """
 
     faces: Faces
@@ -41,130 +41,137 @@ class Look:
     body_ids: NDArray[np.int64]
 
 
-class Bonds:
-    """Everybody who is followed.
+class TrackAssociator:
+    """Keeps the tracks, and assigns detected faces and bodies to them.
 
     Args:
-        begin: makes somebody new, seen at a time.
-        one_person: evidence of two tracks that is less similar than this is of two people, [-1, 1].
+        new_track: makes a track that is first seen at a time.
+        same_person_similarity: minimum similarity of two faces of one person, [-1, 1].
+
+    Attributes:
+        tracks: all tracks, confirmed or not.
     """
 
-    def __init__(self, begin: Callable[[float], Presence], one_person: float) -> None:
-        self._begin = begin
-        self._one_person = one_person
-        self.everybody: list[Presence] = []
-        self._looked = -np.inf
+    def __init__(self, new_track: Callable[[float], TrackState], same_person_similarity: float) -> None:
+        self._new_track = new_track
+        self._same_person_similarity = same_person_similarity
+        self.tracks: list[TrackState] = []
+        self._last_time = -np.inf
 
-    def tie(self, look: Look, time: float) -> None:
-        """Show everybody what is seen of them, and begin those who are new."""
-        looked_before, self._looked = self._looked, time
-        for presence in self.everybody:
-            presence.hide()
-        owners = faces_of_persons(look.faces, look.bodies)
-        followed = np.flatnonzero(look.face_ids != NOTHING)
-        shown = _Shown(_ids(look.face_ids), _ids(look.body_ids))
-        for index in followed:
-            self._untie_unlikely(int(look.face_ids[index]), look.faces.boxes[index])
-            body = int(look.body_ids[owners[index]]) if owners[index] >= 0 else NOTHING
-            presence = self._with_face(int(look.face_ids[index]), body, shown, time)
-            box, landmarks = look.faces.boxes[index], look.faces.landmarks[index]
-            presence.show_face(int(look.face_ids[index]), box, landmarks, time, looked_before)
-            presence.score = max(presence.score, float(look.faces.scores[index]))
-        for index in np.flatnonzero(look.body_ids != NOTHING):
-            presence = self._with_body(int(look.body_ids[index]), time)
-            presence.body_box, presence.body_seen = look.bodies[index], time
-            presence.score = max(presence.score, float(look.body_scores[index]))
-        for presence in self.everybody:
-            presence.looks += presence.seen == time
+    def associate(self, detections: TrackedDetections, time: float) -> None:
+        """Assign the detections of a frame to tracks, and start tracks for those that are new."""
+        previous_time, self._last_time = self._last_time, time
+        for track in self.tracks:
+            track.clear_boxes()
+        faces, owners = detections.faces, faces_of_persons(detections.faces, detections.bodies)
+        visible = _VisibleIds(_id_set(detections.face_ids), _id_set(detections.body_ids))
+        for index in np.flatnonzero(detections.face_ids != NO_ID):
+            face_id, box = int(detections.face_ids[index]), faces.boxes[index]
+            body_id = int(detections.body_ids[owners[index]]) if owners[index] >= 0 else NO_ID
+            self._detach_if_implausible(face_id, box)
+            track = self._track_of_face(face_id, body_id, visible, time)
+            track.update_face(face_id, box, faces.landmarks[index], time, previous_time)
+            track.best_score = max(track.best_score, float(faces.scores[index]))
+        for index in np.flatnonzero(detections.body_ids != NO_ID):
+            track = self._track_of_body(int(detections.body_ids[index]), time)
+            track.body_box, track.body_last_seen = detections.bodies[index], time
+            track.best_score = max(track.best_score, float(detections.body_scores[index]))
+        for track in self.tracks:
+            track.hits += track.last_seen == time
 
-    def join(self, lasting: Presence, other: Presence) -> None:
-        """Two tracks are one person: the first goes on with what is seen of the second, which ends."""
+    def merge(self, kept: TrackState, other: TrackState) -> None:
+        """Merge two tracks of one person: the first continues with the face and body of the second, which ends."""
         if other.face_box is not None and other.landmarks is not None:
-            lasting.show_face(other.face, other.face_box, other.landmarks, other.face_seen)
-            lasting.quality = other.quality
-        if other.body != NOTHING and lasting.body_seen < other.body_seen:
-            lasting.body, lasting.body_box, lasting.body_seen = other.body, other.body_box, other.body_seen
-        if lasting.verdict.decision is Decision.UNDECIDED:
-            lasting.verdict = other.verdict
-        lasting.evidence.join(other.evidence)
-        lasting.undecided = True
-        lasting.since = min(lasting.since, other.since)
-        lasting.embedded = max(lasting.embedded, other.embedded)
-        lasting.score, lasting.looks = max(lasting.score, other.score), max(lasting.looks, other.looks)
-        lasting.track_id = min(filter(None, (lasting.track_id, other.track_id)), default=0)
-        self.everybody.remove(other)
+            kept.update_face(other.face_id, other.face_box, other.landmarks, other.face_last_seen)
+            kept.quality = other.quality
+        if other.body_id != NO_ID and kept.body_last_seen < other.body_last_seen:
+            kept.body_id, kept.body_box, kept.body_last_seen = other.body_id, other.body_box, other.body_last_seen
+        if kept.identity.decision is Decision.UNDECIDED:
+            kept.identity = other.identity
+        kept.aggregate.merge(other.aggregate)
+        kept.needs_search = True
+        kept.first_seen = min(kept.first_seen, other.first_seen)
+        kept.last_embedded = max(kept.last_embedded, other.last_embedded)
+        kept.best_score, kept.hits = max(kept.best_score, other.best_score), max(kept.hits, other.hits)
+        kept.track_id = min(filter(None, (kept.track_id, other.track_id)), default=0)
+        self.tracks.remove(other)
 
-    def part(self, presence: Presence, time: float) -> Presence:
-        """What is seen of somebody turns out to be somebody else's, who is answered; nothing is left of the first."""
-        other = self._new(time)
-        if presence.face_box is not None and presence.landmarks is not None:
-            other.show_face(presence.face, presence.face_box, presence.landmarks, time)
-            other.quality = presence.quality
-        other.body, other.body_box, other.body_seen = presence.body, presence.body_box, presence.body_seen
-        other.score, other.looks = presence.score, presence.looks
-        presence.lose()
+    def split(self, track: TrackState, time: float) -> TrackState:
+        """Move the face and body of a track to a new one, because they are another person's.
+
+        Returns:
+            The new track.
+        """
+        other = self._add_track(time)
+        if track.face_box is not None and track.landmarks is not None:
+            other.update_face(track.face_id, track.face_box, track.landmarks, time)
+            other.quality = track.quality
+        other.body_id, other.body_box, other.body_last_seen = track.body_id, track.body_box, track.body_last_seen
+        other.best_score, other.hits = track.best_score, track.hits
+        track.detach()
         return other
 
-    def _untie_unlikely(self, face: int, box: NDArray[np.float32]) -> None:
-        """A face that is suddenly much larger or smaller is another one, in front of the first or behind it."""
-        presence = self._who("face", face)
-        if presence is not None and presence.face_place is not None:
-            before, after = presence.face_place[2:] - presence.face_place[:2], box[2:] - box[:2]
-            ratio = float(after.prod() / max(before.prod(), 1e-6)) ** 0.5
-            if not 1 / _MAX_GROWTH <= ratio <= _MAX_GROWTH:
-                presence.face = NOTHING
+    def _detach_if_implausible(self, face_id: int, box: NDArray[np.float32]) -> None:
+        """Detach a face that is suddenly much larger or smaller: it is another one, in front of or behind the first."""
+        track = self._find_face(face_id)
+        if track is not None and track.last_face_box is not None:
+            before, after = track.last_face_box[2:] - track.last_face_box[:2], box[2:] - box[:2]
+            growth = float(after.prod() / max(before.prod(), 1e-6)) ** 0.5
+            if not 1 / _MAX_GROWTH <= growth <= _MAX_GROWTH:
+                track.face_id = NO_ID
 
-    def _with_face(self, face: int, body: int, shown: _Shown, time: float) -> Presence:
-        """Who has this face, which the frame shows on this body; the two are tied where nothing visible forbids it."""
-        by_face, by_body = self._who("face", face), self._who("body", body)
+    def _track_of_face(self, face_id: int, body_id: int, visible: _VisibleIds, time: float) -> TrackState:
+        """The track of a face that is on a body in this frame; link the two unless visible boxes contradict it."""
+        by_face, by_body = self._find_face(face_id), self._find_body(body_id)
         if by_face is None:
-            if by_body is not None and by_body.face not in shown.faces:
+            if by_body is not None and by_body.face_id not in visible.faces:
                 return by_body
-            presence = self._new(time)
-            presence.body = body if by_body is None else NOTHING
-            return presence
+            track = self._add_track(time)
+            track.body_id = body_id if by_body is None else NO_ID
+            return track
         if by_body is None:
-            if body != NOTHING and by_face.body not in shown.bodies:
-                by_face.body = body
-        elif by_body is not by_face and by_body.face not in shown.faces:
-            self._bring_together(by_face, by_body, shown)
+            if body_id != NO_ID and by_face.body_id not in visible.bodies:
+                by_face.body_id = body_id
+        elif by_body is not by_face and by_body.face_id not in visible.faces:
+            self._link(by_face, by_body, visible)
         return by_face
 
-    def _bring_together(self, by_face: Presence, by_body: Presence, shown: _Shown) -> None:
-        """A face that was followed alone, or on another body, is seen on a body whose own face is away."""
-        alike = similarity(by_face.evidence, by_body.evidence)
-        strangers = by_face.evidence.mean is not None and by_body.evidence.mean is not None
-        if by_face.body in shown.bodies or (strangers and alike < self._one_person):
-            by_face.body, by_body.body = by_body.body, by_face.body
+    def _link(self, by_face: TrackState, by_body: TrackState, visible: _VisibleIds) -> None:
+        """Link a face that had no body, or another one, to a body whose own face is out of sight."""
+        likeness = similarity(by_face.aggregate, by_body.aggregate)
+        comparable = by_face.aggregate.mean is not None and by_body.aggregate.mean is not None
+        if by_face.body_id in visible.bodies or (comparable and likeness < self._same_person_similarity):
+            by_face.body_id, by_body.body_id = by_body.body_id, by_face.body_id
             return
-        self.join(by_face, by_body)
-        by_face.unverified = True
+        self.merge(by_face, by_body)
+        by_face.needs_verification = True
 
-    def _with_body(self, body: int, time: float) -> Presence:
-        presence = self._who("body", body)
-        if presence is None:
-            presence = self._new(time)
-            presence.body = body
-        return presence
+    def _track_of_body(self, body_id: int, time: float) -> TrackState:
+        track = self._find_body(body_id)
+        if track is None:
+            track = self._add_track(time)
+            track.body_id = body_id
+        return track
 
-    def _who(self, part: str, key: int) -> Presence | None:
-        if key == NOTHING:
-            return None
-        return next((each for each in self.everybody if getattr(each, part) == key), None)
+    def _find_face(self, face_id: int) -> TrackState | None:
+        return next((each for each in self.tracks if each.face_id == face_id != NO_ID), None)
 
-    def _new(self, time: float) -> Presence:
-        presence = self._begin(time)
-        self.everybody.append(presence)
-        return presence
+    def _find_body(self, body_id: int) -> TrackState | None:
+        return next((each for each in self.tracks if each.body_id == body_id != NO_ID), None)
+
+    def _add_track(self, time: float) -> TrackState:
+        track = self._new_track(time)
+        self.tracks.append(track)
+        return track
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """The ids of the faces and bodies of a frame."""
+class _VisibleIds:
+    """The ids of the faces and bodies in a frame."""
 
     faces: set[int]
     bodies: set[int]
 
 
-def _ids(ids: NDArray[np.int64]) -> set[int]:
-    return {int(key) for key in ids if key != NOTHING}
+def _id_set(ids: NDArray[np.int64]) -> set[int]:
+    return {int(each) for each in ids if each != NO_ID}

@@ -1,4 +1,4 @@
-"""One person that a scene follows: which face and which body it has, what was seen of it, and who it is."""
+"""The state of one track: its face and body boxes, when they were seen, and who it is."""
 
 from __future__ import annotations
 
@@ -7,102 +7,107 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.tracking.decision import Verdict
-from facet.tracking.embedding_aggregate import Evidence
+from facet.tracking.decision import Identity
+from facet.tracking.embedding_aggregate import EmbeddingAggregate
 
-NOTHING = -1
-"""The id of a face or body that there is none of."""
-_AWAY = 0.5
-"""Seconds in which another face may have come into the place of one."""
-_LEAP = 0.75
-"""Of a face's width: who moves further from one look to the next may have been confused with a neighbour."""
+NO_ID = -1
+"""The id of a face or body that a track does not have."""
+_MAX_GAP = 0.5
+"""Seconds without a face after which another person may have taken its place."""
+_MAX_JUMP = 0.75
+"""Fraction of a face's width; a face that moves further between two detections may be another person's."""
 
 
 @dataclass(slots=True, eq=False)
-class Presence:
-    """A person while it is followed. Times are seconds of the scene's own clock.
+class TrackState:
+    """A person while being tracked. Times are seconds of the tracker's own clock.
 
     Attributes:
-        evidence: what its face looks like.
-        since: when it was first seen.
-        track_id: counted from 1; 0 as long as it may be a mistake of a detector, and nobody was told of it.
-        face: the id of its face, :data:`NOTHING` where it never had one or lost it for good.
-        body: the id of its body, in the same way.
-        face_box: xyxy pixels where the face is seen now.
-        landmarks: ``(5, 2)`` pixels, of that face.
-        body_box: xyxy pixels where the body is seen, or expected after having been seen a moment ago.
-        quality: of the face when it was last looked at, [0, 1]; ``None`` where it is not seen now.
-        face_seen: when the face was last seen, -inf where never.
-        body_seen: the same of the body.
-        face_place: xyxy pixels where the face was last seen; ``None`` where what was there means nothing any more.
-        looks: in so many looks it was seen.
-        score: the best of its faces and bodies, [0, 1].
-        unverified: its face has come back or has leapt: is it the same one?
-        embedded: when an embedding was last computed, -inf where never.
-        pause: seconds to wait for the next one.
-        undecided: its evidence has changed since the gallery was last asked.
-        verdict: who it is.
+        aggregate: the embedding of the face.
+        first_seen: when the person was first seen.
+        track_id: counted from 1; 0 while the track is unconfirmed, and not reported.
+        face_id: the id of its face in the face tracker; :data:`NO_ID` if it has none.
+        body_id: the id of its body in the body tracker; :data:`NO_ID` if it has none.
+        face_box: xyxy pixels; ``None`` if the face is not visible now.
+        landmarks: of that face, ``(5, 2)`` pixels.
+        body_box: xyxy pixels, detected or predicted for a short time; ``None`` otherwise.
+        quality: of the face at the last detection, [0, 1]; ``None`` if it is not visible now.
+        face_last_seen: when the face was last detected; -inf if never.
+        body_last_seen: when the body was last detected; -inf if never.
+        last_face_box: xyxy pixels where the face was last detected; ``None`` if a cut has made that meaningless.
+        hits: in how many detections it was seen.
+        best_score: highest score of its faces and bodies, [0, 1].
+        needs_verification: the face was away or has jumped, so the next embedding must show that it is the same one.
+        last_embedded: when the face was last embedded; -inf if never.
+        embedding_interval: seconds to wait before the next embedding.
+        needs_search: the aggregate has changed since the last search.
+        identity: who it is.
     """
 
-    evidence: Evidence
-    since: float
+    aggregate: EmbeddingAggregate
+    first_seen: float
     track_id: int = 0
-    face: int = NOTHING
-    body: int = NOTHING
+    face_id: int = NO_ID
+    body_id: int = NO_ID
     face_box: NDArray[np.float32] | None = None
     landmarks: NDArray[np.float32] | None = None
     body_box: NDArray[np.float32] | None = None
     quality: float | None = None
-    face_seen: float = -np.inf
-    body_seen: float = -np.inf
-    face_place: NDArray[np.float32] | None = None
-    looks: int = 0
-    score: float = 0.0
-    unverified: bool = False
-    embedded: float = -np.inf
-    pause: float = 0.0
-    undecided: bool = False
-    verdict: Verdict = field(default_factory=Verdict)
+    face_last_seen: float = -np.inf
+    body_last_seen: float = -np.inf
+    last_face_box: NDArray[np.float32] | None = None
+    hits: int = 0
+    best_score: float = 0.0
+    needs_verification: bool = False
+    last_embedded: float = -np.inf
+    embedding_interval: float = 0.0
+    needs_search: bool = False
+    identity: Identity = field(default_factory=Identity)
 
     @property
-    def seen(self) -> float:
-        """When anything of it was last seen."""
-        return max(self.face_seen, self.body_seen)
+    def last_seen(self) -> float:
+        """When the face or the body was last detected."""
+        return max(self.face_last_seen, self.body_last_seen)
 
     @property
-    def is_shown(self) -> bool:
-        """Whether anything of it is seen or expected now."""
+    def is_visible(self) -> bool:
+        """Whether the face or the body is detected or predicted now."""
         return self.face_box is not None or self.body_box is not None
 
-    def show_face(
+    def update_face(
         self,
-        key: int,
+        face_id: int,
         box: NDArray[np.float32],
         landmarks: NDArray[np.float32],
         time: float,
-        looked_before: float = np.inf,
+        previous_detection: float = np.inf,
     ) -> None:
-        """Its face is seen; who was seen at the look before was not away, however long ago that was."""
-        if np.isfinite(self.face_seen):
-            was_away = key != self.face or (time - self.face_seen > _AWAY and self.face_seen < looked_before)
-            self.unverified = self.unverified or was_away or _has_leapt(self.face_place, box)
-        self.face, self.face_seen = key, time
-        self.face_box = self.face_place = box
+        """Set the face that was detected at ``time``.
+
+        A face that was also seen in the previous detection was not away, however long ago that was.
+        """
+        if np.isfinite(self.face_last_seen):
+            was_away = face_id != self.face_id or (
+                time - self.face_last_seen > _MAX_GAP and self.face_last_seen < previous_detection
+            )
+            self.needs_verification = self.needs_verification or was_away or _has_jumped(self.last_face_box, box)
+        self.face_id, self.face_last_seen = face_id, time
+        self.face_box = self.last_face_box = box
         self.landmarks = landmarks
 
-    def hide(self) -> None:
-        """Nothing of it is seen until shown again."""
+    def clear_boxes(self) -> None:
+        """Mark the face and the body as not visible."""
         self.face_box = self.landmarks = self.body_box = self.quality = None
 
-    def lose(self) -> None:
-        """What is seen from now on continues nothing of it."""
-        self.hide()
-        self.face = self.body = NOTHING
-        self.face_place = None
+    def detach(self) -> None:
+        """Give up the face and the body: no box that is detected from now on continues them."""
+        self.clear_boxes()
+        self.face_id = self.body_id = NO_ID
+        self.last_face_box = None
 
 
-def _has_leapt(before: NDArray[np.float32] | None, after: NDArray[np.float32]) -> bool:
+def _has_jumped(before: NDArray[np.float32] | None, after: NDArray[np.float32]) -> bool:
     if before is None:
         return True
-    way = float(np.linalg.norm(after[:2] + after[2:] - before[:2] - before[2:])) / 2
-    return way > _LEAP * float(after[2] - after[0])
+    distance = float(np.linalg.norm(after[:2] + after[2:] - before[:2] - before[2:])) / 2
+    return distance > _MAX_JUMP * float(after[2] - after[0])

@@ -1,4 +1,4 @@
-"""A stream's frames, one after the other, to who is there."""
+"""Tracks the people in one stream: frames in, tracks and events out."""
 
 from __future__ import annotations
 
@@ -8,268 +8,320 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.tracking.association import ByteTracker, Tracker
-from facet.tracking.decision import Decision, Match, Verdict, decide
-from facet.tracking.embedding_aggregate import Evidence, Sample
-from facet.tracking.events import Story
-from facet.tracking.records import SceneSettings, Senses, Step, Track
-from facet.tracking.reidentification import known_again
-from facet.tracking.shot_detection import CutDetector
-from facet.tracking.track_associator import Bonds, Look
-from facet.tracking.track_state import NOTHING, Presence
+from facet.tracking.byte_tracker import ByteTracker
+from facet.tracking.decision import Decision, Identity, Match, decide
+from facet.tracking.embedding_aggregate import EmbeddingAggregate, Sample
+from facet.tracking.events import EventRecorder
+from facet.tracking.records import (
+    FrameDetections,
+    GalleryUnavailable,
+    Perception,
+    StepResult,
+    Track,
+    TrackerSettings,
+    TrackEvent,
+)
+from facet.tracking.reidentification import reidentify
+from facet.tracking.shot_detection import ShotDetector
+from facet.tracking.track_associator import TrackAssociator, TrackedDetections
+from facet.tracking.track_state import NO_ID, TrackState
 from recognizer.alignment import align
 from recognizer.quality import measure
 
 _FACE_MARGIN = 0.25
-"""See :class:`facet.tracking.association.ByteTracker`."""
-_INSTANT = 1e-6
-"""Seconds: no two frames are at the same time."""
+"""See :class:`facet.tracking.byte_tracker.ByteTracker`."""
+_MIN_ELAPSED = 1e-6
+"""Seconds between two frames if their capture times do not rise."""
 
 
-class Scene:
-    """Follows the people in front of one camera.
+class StreamTracker:
+    """Tracks the people in front of one camera.
 
-    The same frames and times give the same steps: it has no clock and nothing random. One step at a time; from which
-    thread does not matter.
+    The same frames and times give the same results: there is no clock and no randomness. Steps must not overlap, but
+    any thread may call them.
 
     Args:
-        settings: how the scene is followed.
+        settings: how people are tracked.
     """
 
-    def __init__(self, settings: SceneSettings | None = None) -> None:
-        self._settings = settings or SceneSettings()
-        self._bonds = Bonds(self._begin, self._settings.reunion.one_person)
-        self._story = Story()
-        self._cuts = CutDetector()
-        self._faces, self._bodies = self._trackers()
+    def __init__(self, settings: TrackerSettings | None = None) -> None:
+        self._settings = settings or TrackerSettings()
+        self._associator = TrackAssociator(self._new_track, self._settings.reidentification.same_person_similarity)
+        self._events = EventRecorder()
+        self._shots = ShotDetector()
+        self._face_tracker, self._body_tracker = self._new_box_trackers()
         self._clock = 0.0
         self._captured: float | None = None
-        self._until_look = 0
-        self._looked = -math.inf
+        self._frames_until_detection = 0
+        self._last_detection = -math.inf
         self._revision: Hashable = None
 
-    def step(self, picture: NDArray[np.uint8], time: float, senses: Senses) -> Step:
-        """Take the next frame.
+    def step(self, picture: NDArray[np.uint8], time: float, perception: Perception) -> StepResult:
+        """Process the next frame.
 
-        Where one of the senses raises, so does this; what had happened by then is told by the next step.
+        An error of ``perception`` is raised here. What happened until then is reported by the next step.
 
         Args:
             picture: upright BGR ``(h, w, 3)``, of any size.
-            time: when it was captured, seconds. Where that is not after the last frame, as good as no time has passed.
-            senses: what to see with.
+            time: capture time, seconds. A time that does not rise counts as the same moment.
+            perception: models and gallery.
 
         Raises:
             ValueError: the time is not finite.
         """
-        elapsed = self._tick(time)
-        if self._cuts.is_cut(picture) or elapsed > self._settings.patience:
-            self._begin_anew()
-        self._revise(senses, time)
-        overdue = self._clock - self._looked > self._settings.patience / 2
-        detected, embedded = self._until_look <= 0 or overdue, 0
+        elapsed = self._advance_clock(time)
+        if self._shots.is_cut(picture) or elapsed > self._settings.lost_timeout:
+            self._restart_box_trackers()
+        gallery_error = self._apply_gallery_changes(perception, time)
+        detections, embedded = None, 0
         try:
-            if detected:
-                embedded = self._look(picture, senses)
-                self._looked, self._until_look = self._clock, self._settings.detection_interval
-                self._forget_mistakes()
+            if self._is_detection_due():
+                detections = self._detect(picture, perception)
+                embedded = self._embed(picture, perception)
+                self._confirm_tracks()
+                undecided = [each for each in self._tracks if each.needs_search]
+                gallery_error = self._identify(undecided, perception) or gallery_error
+                self._last_detection, self._frames_until_detection = self._clock, self._settings.detection_interval
+                self._drop_unconfirmed()
             else:
-                self._move_on()
+                self._predict_boxes()
         finally:
-            self._part()
-        self._until_look -= 1
-        self._story.note(self._everybody, time)
-        return Step(self._tracks(), self._story.events(), detected, embedded)
+            self._drop_lost()
+        self._frames_until_detection -= 1
+        self._events.record(self._tracks, time)
+        return StepResult(self._visible_tracks(), self._events.take(), detections, embedded, gallery_error)
+
+    def finish(self) -> tuple[TrackEvent, ...]:
+        """End all tracks, for instance because the camera is gone; no step follows.
+
+        Returns:
+            The events that no step has returned yet, then LEFT for each track, at the capture time of the last frame.
+        """
+        self._associator.tracks = []
+        self._events.record([], self._captured or 0.0)
+        return self._events.take()
 
     @property
-    def _everybody(self) -> list[Presence]:
-        return self._bonds.everybody
+    def _tracks(self) -> list[TrackState]:
+        return self._associator.tracks
 
-    def _begin(self, time: float) -> Presence:
-        return Presence(Evidence(self._settings.evidence), time, pause=self._settings.pause)
+    def _new_track(self, time: float) -> TrackState:
+        aggregate = EmbeddingAggregate(self._settings.aggregate)
+        return TrackState(aggregate, time, embedding_interval=self._settings.embedding_interval)
 
-    def _trackers(self) -> tuple[Tracker, Tracker]:
+    def _new_box_trackers(self) -> tuple[ByteTracker, ByteTracker]:
         settings = self._settings
         faces, bodies = (
             ByteTracker(
-                new_score=settings.new_score, min_iou=settings.min_iou, patience=settings.patience, margin=margin
+                track_activation_threshold=settings.track_activation_threshold,
+                min_iou=settings.min_iou,
+                lost_timeout=settings.lost_timeout,
+                margin=margin,
             )
             for margin in (_FACE_MARGIN, 0.0)
         )
         return faces, bodies
 
-    def _tick(self, time: float) -> float:
-        """Let the clock go on to a capture time; how far."""
+    def _advance_clock(self, time: float) -> float:
+        """Advance the tracker's clock to a capture time; return the seconds since the last frame."""
         if not math.isfinite(time):
             raise ValueError(f"a capture time has to be finite, not {time}")
-        elapsed = 0.0 if self._captured is None else max(_INSTANT, time - self._captured)
+        elapsed = 0.0 if self._captured is None else max(_MIN_ELAPSED, time - self._captured)
         self._clock += elapsed
         self._captured = time
         return elapsed
 
-    def _begin_anew(self) -> None:
-        """What is seen from now on continues no box; people are known again by their faces."""
-        for presence in self._everybody:
-            presence.lose()
-        self._faces, self._bodies = self._trackers()
-        self._until_look = 0
+    def _restart_box_trackers(self) -> None:
+        """Let no box continue one before; people are re-identified by their faces."""
+        for track in self._tracks:
+            track.detach()
+        self._face_tracker, self._body_tracker = self._new_box_trackers()
+        self._frames_until_detection = 0
 
-    def _revise(self, senses: Senses, time: float) -> None:
-        """Where somebody was enrolled or forgotten, decide again about everybody."""
-        revision = senses.revision()
+    def _apply_gallery_changes(self, perception: Perception, time: float) -> Exception | None:
+        """Decide again about all tracks if the gallery has changed; return why it cannot name anybody, if so."""
+        gallery_error: Exception | None = None
+        try:
+            revision = perception.revision()
+        except GalleryUnavailable as error:
+            revision, gallery_error = None, error.error
         if revision == self._revision:
-            return
-        named = {each.verdict.subject_id for each in self._everybody if each.verdict.subject_id}
-        gone = named.difference(senses.known(named)) if named else set()
-        for presence in self._everybody:
-            if presence.verdict.subject_id in gone:
-                presence.verdict, presence.pause = Verdict(), self._settings.pause
-        self._decide(self._everybody, senses)
+            return gallery_error
+        removed = self._removed_subjects(perception)
+        for track in self._tracks:
+            if track.identity.subject_id in removed:
+                track.identity, track.embedding_interval = Identity(), self._settings.embedding_interval
+        gallery_error = self._identify(self._tracks, perception) or gallery_error
         self._revision = revision
-        self._story.note(self._everybody, time)
+        self._events.record(self._tracks, time)
+        return gallery_error
 
-    def _look(self, picture: NDArray[np.uint8], senses: Senses) -> int:
-        sight = senses.look(picture)
-        self._bonds.tie(
-            Look(
-                sight.faces,
-                self._faces.update(sight.faces.boxes, sight.faces.scores, self._clock),
-                sight.persons,
-                sight.person_scores,
-                self._bodies.update(sight.persons, sight.person_scores, self._clock),
-            ),
-            self._clock,
+    def _removed_subjects(self, perception: Perception) -> set[str]:
+        """The subjects of tracks that are no longer enrolled."""
+        subjects = {each.identity.subject_id for each in self._tracks if each.identity.subject_id}
+        if not subjects:
+            return set()
+        try:
+            return subjects.difference(perception.enrolled(subjects))
+        except GalleryUnavailable:
+            return subjects
+
+    def _is_detection_due(self) -> bool:
+        overdue = self._clock - self._last_detection > self._settings.lost_timeout / 2
+        return self._frames_until_detection <= 0 or overdue
+
+    def _detect(self, picture: NDArray[np.uint8], perception: Perception) -> FrameDetections:
+        """Detect faces and persons, and assign them to tracks."""
+        detections = perception.detect(picture)
+        faces = detections.faces
+        bodies, body_scores = (
+            each[detections.persons] for each in (detections.objects.boxes, detections.objects.scores)
         )
-        self._coast()
-        believed = [each for each in self._seen() if each.track_id or self._is_believed(each)]
-        embedded = self._embed(picture, believed, senses)
-        self._welcome(self._seen())
-        self._decide([each for each in self._everybody if each.undecided], senses)
-        return embedded
+        tracked = TrackedDetections(
+            faces,
+            self._face_tracker.update(faces.boxes, faces.scores, self._clock),
+            bodies,
+            body_scores,
+            self._body_tracker.update(bodies, body_scores, self._clock),
+        )
+        self._associator.associate(tracked, self._clock)
+        self._predict_missed_bodies()
+        return detections
 
-    def _welcome(self, seen: list[Presence]) -> None:
-        """Who is new, or shows a face for the first time, may be an older track that was out of sight."""
+    def _detected_tracks(self) -> list[TrackState]:
+        return [each for each in self._tracks if each.last_seen == self._clock]
+
+    def _confirm_tracks(self) -> None:
+        """Give ids to new tracks, unless they continue an older one: by their first face, or by their place."""
         settings = self._settings
-        for presence in seen:
+        for track in self._detected_tracks():
             older = None
-            if not presence.track_id or (presence.evidence.taken == 1 and presence.embedded == self._clock):
-                older = known_again(presence, self._everybody, self._clock, settings.reunion, settings.evidence)
+            if not track.track_id or (track.aggregate.sample_count == 1 and track.last_embedded == self._clock):
+                older = reidentify(track, self._tracks, self._clock, settings.reidentification, settings.aggregate)
             if older is not None:
-                self._bonds.join(older, presence)
-            elif not presence.track_id and self._is_believed(presence):
-                self._story.introduce(presence)
+                self._associator.merge(older, track)
+            elif not track.track_id and self._is_confirmed(track):
+                self._events.assign_id(track)
 
-    def _seen(self) -> list[Presence]:
-        return [each for each in self._everybody if each.seen == self._clock]
+    def _is_confirmed(self, track: TrackState) -> bool:
+        return bool(track.track_id) or track.hits > 1 or track.best_score >= self._settings.confirmation_score
 
-    def _is_believed(self, presence: Presence) -> bool:
-        return presence.looks > 1 or presence.score >= self._settings.sure_score
-
-    def _embed(self, picture: NDArray[np.uint8], presences: list[Presence], senses: Senses) -> int:
-        """Embed the faces that can change what is known; how many."""
-        crops: list[tuple[Presence, NDArray[np.uint8]]] = []
-        for presence in presences:
-            if presence.face_box is not None and presence.landmarks is not None:
-                crop = align(picture, presence.landmarks)
-                presence.quality = measure(presence.face_box, presence.landmarks, crop).value
-                if self._is_worth(presence, presence.quality):
-                    crops.append((presence, crop))
-        crops.sort(key=lambda each: each[0].evidence.taken)
+    def _embed(self, picture: NDArray[np.uint8], perception: Perception) -> int:
+        """Embed the faces that can change a decision; return how many."""
+        crops: list[tuple[TrackState, NDArray[np.uint8]]] = []
+        for track in filter(self._is_confirmed, self._detected_tracks()):
+            if track.face_box is not None and track.landmarks is not None:
+                crop = align(picture, track.landmarks)
+                track.quality = measure(track.face_box, track.landmarks, crop).value
+                if self._is_worth_embedding(track, track.quality):
+                    crops.append((track, crop))
+        crops.sort(key=lambda each: each[0].aggregate.sample_count)
         del crops[self._settings.max_embeddings :]
         if not crops:
             return 0
-        embeddings = senses.embed([crop for _, crop in crops])
-        for (presence, _), embedding in zip(crops, embeddings, strict=True):
-            sample = Sample(embedding, presence.quality or 0.0)
-            is_other = presence.unverified and presence.evidence.is_stranger(sample)
-            self._take(self._bonds.part(presence, self._clock) if is_other else presence, sample)
+        embeddings = perception.embed([crop for _, crop in crops])
+        for (track, _), embedding in zip(crops, embeddings, strict=True):
+            sample = Sample(embedding, track.quality or 0.0)
+            is_another = track.needs_verification and track.aggregate.is_outlier(sample)
+            self._add_sample(self._associator.split(track, self._clock) if is_another else track, sample)
         return len(crops)
 
-    def _is_worth(self, presence: Presence, quality: float) -> bool:
-        """Whether an embedding of this face can change what is known of somebody."""
-        settings, evidence = self._settings, presence.evidence
-        waited = self._clock - presence.embedded
-        few = presence.verdict.decision is Decision.UNDECIDED and evidence.taken < settings.decision.samples
-        clearer = quality >= evidence.best_quality + settings.better and waited >= settings.pause
-        return few or presence.unverified or evidence.in_doubt or clearer or waited >= presence.pause
+    def _is_worth_embedding(self, track: TrackState, quality: float) -> bool:
+        """Whether an embedding of this face can change a decision."""
+        settings, aggregate = self._settings, track.aggregate
+        waited = self._clock - track.last_embedded
+        has_few = (
+            track.identity.decision is Decision.UNDECIDED and aggregate.sample_count < settings.decision.min_samples
+        )
+        is_better = quality >= aggregate.best_quality + settings.quality_gain and waited >= settings.embedding_interval
+        is_due = waited >= track.embedding_interval
+        return has_few or track.needs_verification or aggregate.is_in_doubt or is_better or is_due
 
-    def _take(self, presence: Presence, sample: Sample) -> None:
+    def _add_sample(self, track: TrackState, sample: Sample) -> None:
         settings = self._settings
-        if presence.evidence.add(sample):
-            presence.verdict, presence.pause = Verdict(), settings.pause
-        presence.embedded, presence.unverified, presence.undecided = self._clock, False, True
-        if presence.evidence.taken >= settings.decision.unknown_samples:
-            presence.pause = min(2 * presence.pause, settings.refresh)
+        if track.aggregate.add(sample):
+            track.identity, track.embedding_interval = Identity(), settings.embedding_interval
+        track.last_embedded, track.needs_verification, track.needs_search = self._clock, False, True
+        if track.aggregate.sample_count >= settings.decision.unknown_min_samples:
+            track.embedding_interval = min(2 * track.embedding_interval, settings.refresh_interval)
 
-    def _decide(self, presences: Sequence[Presence], senses: Senses) -> None:
-        """Ask the gallery about people with evidence."""
-        known = [(each, each.evidence.mean) for each in presences if each.evidence.mean is not None]
-        if not known:
-            return
-        matches: Sequence[Match | None] = senses.search(np.stack([mean for _, mean in known]))
-        for (presence, _), match in zip(known, matches, strict=True):
-            presence.verdict = decide(presence.verdict, match, presence.evidence, self._clock, self._settings.decision)
-            presence.undecided = False
-            if presence.verdict.decision is not Decision.UNDECIDED:
-                presence.pause = self._settings.refresh
-        self._settle_rivals()
+    def _identify(self, tracks: Sequence[TrackState], perception: Perception) -> Exception | None:
+        """Search the gallery for tracks, and decide who they are; return why it cannot name anybody, if so."""
+        searched = [(each, each.aggregate.mean) for each in tracks if each.aggregate.mean is not None]
+        if not searched:
+            return None
+        gallery_error: Exception | None = None
+        matches: Sequence[Match | None] = [None] * len(searched)
+        try:
+            matches = perception.search(np.stack([mean for _, mean in searched]))
+        except GalleryUnavailable as error:
+            gallery_error = error.error
+        for (track, _), match in zip(searched, matches, strict=True):
+            track.identity = decide(track.identity, match, track.aggregate, self._clock, self._settings.decision)
+            track.needs_search = False
+            if track.identity.decision is not Decision.UNDECIDED:
+                track.embedding_interval = self._settings.refresh_interval
+        self._resolve_duplicates()
+        return gallery_error
 
-    def _settle_rivals(self) -> None:
-        """Nobody is in a frame twice: of two who are seen together the more similar one keeps the name."""
-        bearers: dict[str, Presence] = {}
-        for presence in sorted(self._seen(), key=lambda each: -each.verdict.similarity):
-            name = presence.verdict.subject_id
-            if name and bearers.setdefault(name, presence) is not presence:
-                presence.verdict, presence.pause = Verdict(), self._settings.pause
+    def _resolve_duplicates(self) -> None:
+        """Nobody is in a frame twice: of two visible tracks of one subject, the more similar one keeps it."""
+        owners: dict[str, TrackState] = {}
+        for track in sorted(self._detected_tracks(), key=lambda each: -each.identity.similarity):
+            subject_id = track.identity.subject_id
+            if subject_id and owners.setdefault(subject_id, track) is not track:
+                track.identity, track.embedding_interval = Identity(), self._settings.embedding_interval
 
-    def _coast(self) -> None:
-        """Expect bodies that are not seen where their motion takes them, for a moment."""
-        expected = self._bodies.predict(self._clock)
-        for presence in self._everybody:
-            recent = self._clock - presence.body_seen <= self._settings.coast
-            if presence.body_box is None and presence.body != NOTHING and recent:
-                presence.body_box = expected.get(presence.body)
+    def _predict_missed_bodies(self) -> None:
+        """Predict the boxes of bodies that were detected a moment ago but not now."""
+        predicted = self._body_tracker.predict(self._clock)
+        for track in self._tracks:
+            is_recent = self._clock - track.body_last_seen <= self._settings.prediction_window
+            if track.body_box is None and track.body_id != NO_ID and is_recent:
+                track.body_box = predicted.get(track.body_id)
 
-    def _move_on(self) -> None:
-        """Between looks everything moves on by its motion."""
-        faces, bodies = self._faces.predict(self._clock), self._bodies.predict(self._clock)
-        for presence in self._everybody:
-            if presence.face_box is not None and presence.landmarks is not None and presence.face in faces:
-                box = faces[presence.face]
-                presence.landmarks = _carried(presence.landmarks, presence.face_box, box)
-                presence.face_box = box
-            if presence.body_box is not None:
-                presence.body_box = bodies.get(presence.body, presence.body_box)
+    def _predict_boxes(self) -> None:
+        """Move all visible boxes by their motion, in a frame without detection."""
+        faces, bodies = self._face_tracker.predict(self._clock), self._body_tracker.predict(self._clock)
+        for track in self._tracks:
+            if track.face_box is not None and track.landmarks is not None and track.face_id in faces:
+                box = faces[track.face_id]
+                track.landmarks = _moved(track.landmarks, track.face_box, box)
+                track.face_box = box
+            if track.body_box is not None:
+                track.body_box = bodies.get(track.body_id, track.body_box)
 
-    def _forget_mistakes(self) -> None:
-        """What was not believed at once and is not seen again was nobody."""
-        self._bonds.everybody = [each for each in self._everybody if each.track_id or each.seen == self._clock]
+    def _drop_unconfirmed(self) -> None:
+        """Drop tracks that were not confirmed at once and were not detected again."""
+        self._associator.tracks = [each for each in self._tracks if each.track_id or each.last_seen == self._clock]
 
-    def _part(self) -> None:
-        """Let go of those who were not seen for too long."""
-        self._bonds.everybody = [each for each in self._everybody if self._clock - each.seen <= self._settings.patience]
+    def _drop_lost(self) -> None:
+        """Drop tracks that were not detected for too long."""
+        timeout = self._settings.lost_timeout
+        self._associator.tracks = [each for each in self._tracks if self._clock - each.last_seen <= timeout]
 
-    def _tracks(self) -> tuple[Track, ...]:
-        present = [each for each in self._everybody if each.track_id and each.is_shown]
-        return tuple(self._track(each) for each in sorted(present, key=lambda each: each.track_id))
+    def _visible_tracks(self) -> tuple[Track, ...]:
+        visible = [each for each in self._tracks if each.track_id and each.is_visible]
+        return tuple(self._track(each) for each in sorted(visible, key=lambda each: each.track_id))
 
-    def _track(self, presence: Presence) -> Track:
-        verdict = presence.verdict
-        decided = verdict.decision is not Decision.UNDECIDED
+    def _track(self, track: TrackState) -> Track:
+        identity = track.identity
+        is_decided = identity.decision is not Decision.UNDECIDED
         return Track(
-            presence.track_id,
-            presence.face_box,
-            presence.landmarks,
-            presence.quality,
-            presence.body_box,
-            verdict,
-            self._clock - verdict.since if decided else 0.0,
-            self._clock - presence.since,
+            track.track_id,
+            track.face_box,
+            track.landmarks,
+            track.quality,
+            track.body_box,
+            identity,
+            self._clock - identity.decided_at if is_decided else 0.0,
+            self._clock - track.first_seen,
         )
 
 
-def _carried(
+def _moved(
     landmarks: NDArray[np.float32], before: NDArray[np.float32], after: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Landmarks that move and grow with their box."""
+    """Landmarks that move and scale with their box."""
     scale = (after[2:] - after[:2]) / np.maximum(before[2:] - before[:2], 1e-6)
     return np.asarray((landmarks - before[:2]) * scale + after[:2], np.float32)

@@ -1,4 +1,4 @@
-"""Tracks and events as messages."""
+"""Converts tracks and events to messages."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _KINDS = {
 
 
 def track(found: Track) -> pb.Track:
-    """Somebody in a frame."""
-    verdict = found.verdict
+    """Convert a track."""
+    identity = found.identity
     return pb.Track(
         track_id=found.track_id,
         face_box=None if found.face_box is None else convert.box_message(found.face_box.tolist()),
         person_box=None if found.person_box is None else convert.box_message(found.person_box.tolist()),
         landmarks=None if found.landmarks is None else convert.landmarks(found.landmarks),
-        decision=_DECISIONS[verdict.decision],
-        subject_id=verdict.subject_id,
-        display_name=verdict.display_name,
-        similarity=_similarity(verdict.similarity),
+        decision=_DECISIONS[identity.decision],
+        subject_id=identity.subject_id,
+        display_name=identity.display_name,
+        similarity=_similarity(identity.similarity),
         decided_for_ms=found.decided_for * 1e3,
         tracked_for_ms=found.tracked_for * 1e3,
         face_quality=found.quality,
@@ -41,7 +41,7 @@ def track(found: Track) -> pb.Track:
 
 
 def event(happened: TrackEvent) -> pb.TrackEvent:
-    """Something that happened."""
+    """Convert an event."""
     return pb.TrackEvent(
         kind=_KINDS[happened.kind],
         track_id=happened.track_id,
@@ -54,7 +54,7 @@ def event(happened: TrackEvent) -> pb.TrackEvent:
 
 
 def _similarity(value: float) -> float | None:
-    """The tracker says -1 where there is none."""
+    """``None`` for the tracker's -1, which means none."""
     return None if value <= -1 else value
 
 

@@ -1,61 +1,75 @@
-"""One stream's frames, one after the other, to answers; on workers' threads."""
+"""Processes the frames of one stream, one after the other, on worker threads."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from facet.server.scheduling.workers import Work
-from facet.server.streaming import answers as stream_answers
+from facet.server.streaming import answers
 from facet.server.streaming.latest_frame import Frame
-from facet.server.streaming.perception import StreamSenses
+from facet.server.streaming.perception import FramePerception, StreamGallery
 from facet.server.wire import convert
 from facet.server.wire.errors import field_at_fault
-from facet.tracking.records import SceneSettings
-from facet.tracking.tracker import Scene
+from facet.tracking.records import TrackerSettings
+from facet.tracking.tracker import StreamTracker
 from facet.v1 import recognition_service_pb2 as pb
 from recognizer.pipeline import FacePipeline
 
 
-class StreamScene:
-    """Follows the people in front of a stream's camera.
+@dataclass(frozen=True, slots=True)
+class ProcessedFrame:
+    """The answer about a frame.
+
+    Attributes:
+        response: the answer, without what depends on the stream: id, age, drops, timings.
+        error: what is wrong although the frame was processed; ``None`` if nothing is.
+    """
+
+    response: pb.IdentifyStreamResponse
+    error: Exception | None = None
+
+
+class FrameProcessor:
+    """Tracks the people in front of a stream's camera.
 
     Args:
         pipeline: the models.
-        senses: what the scene sees with.
-        settings: how it is followed.
-        objects_wanted: whether objects are answered.
+        gallery: the gallery to search.
+        settings: how people are tracked.
+        include_objects: whether to answer the detected objects.
     """
 
     def __init__(
-        self, pipeline: FacePipeline, senses: StreamSenses, settings: SceneSettings, *, objects_wanted: bool
+        self, pipeline: FacePipeline, gallery: StreamGallery, settings: TrackerSettings, *, include_objects: bool
     ) -> None:
         self._pipeline = pipeline
-        self._senses = senses
-        self._scene = Scene(settings)
-        self._objects_wanted = objects_wanted
+        self._gallery = gallery
+        self._tracker = StreamTracker(settings)
+        self._include_objects = include_objects
 
-    def answer(self, frame: Frame, work: Work) -> tuple[pb.IdentifyStreamResponse, Exception | None]:
-        """Who is in a frame, and what is wrong nevertheless; one frame at a time.
+    def process(self, frame: Frame, work: Work) -> ProcessedFrame:
+        """Process the next frame. Calls must not overlap.
 
         Raises:
-            InvalidField: something of the frame is not as it must be.
-            PictureError: its picture is not.
-            RequestExpired: nobody waits for it any more.
-            StorageError: whether somebody is still enrolled cannot be told now; the next answer tells what is not told.
+            InvalidField: a field of the frame is invalid.
+            PictureError: its picture is invalid.
+            RequestExpired: nobody waits for the answer any more.
+            StorageError: the gallery's store does not answer. The next frame reports what this one would have.
         """
         if frame.error is not None:
             raise frame.error
         source = convert.source(frame.message.picture, "frame.picture")
         with field_at_fault("frame.picture"):
             picture = self._pipeline.decode(source, work)
-        self._senses.begin(work)
-        step = self._scene.step(picture, frame.time, self._senses)
-        seen = self._senses.seen
-        objects = self._objects_wanted and seen is not None
+        perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
+        step = self._tracker.step(picture, frame.time, perception)
+        objects = step.detections.objects if self._include_objects and step.detections is not None else None
         response = pb.IdentifyStreamResponse(
-            detected=step.detected,
-            tracks=map(stream_answers.track, step.tracks),
-            events=map(stream_answers.event, step.events),
+            detected=step.detections is not None,
+            tracks=map(answers.track, step.tracks),
+            events=map(answers.event, step.events),
             picture_size=convert.picture_size(picture),
-            objects=convert.analysis_objects(seen, self._pipeline.class_names, wanted=True) if objects and seen else (),
+            objects=() if objects is None else convert.objects(objects, self._pipeline.class_names),
             embedded=step.embedded,
         )
-        return response, self._senses.gone
+        return ProcessedFrame(response, step.gallery_error)

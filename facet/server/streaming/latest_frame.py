@@ -1,4 +1,4 @@
-"""Where a stream's next frame waits until a worker has time for it."""
+"""The latest frame of a stream, waiting for a worker."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from facet.v1 import recognition_service_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame as it came.
+    """A frame as it arrived.
 
     Attributes:
         message: what was sent.
-        time: when it was captured, seconds of the client's clock; where that is not known, of the server's.
-        born: the same on the clock of :func:`time.monotonic`, as far as can be told.
-        error: what is wrong with all but its picture.
+        time: capture time, seconds of the client's clock; of the server's if the frame has none.
+        captured_at: the same on the clock of :func:`time.monotonic`, as far as it can be known.
+        error: what is invalid about the frame, apart from its picture.
     """
 
     message: pb.StreamFrame
     time: float
-    born: float
+    captured_at: float
     error: Exception | None = None
 
 
-class Slot:
-    """Room for one frame; filled on the event loop that made it, emptied on a worker's thread.
+class LatestFrame:
+    """Room for one frame: filled on the event loop that created it, emptied on a worker thread.
 
     Args:
-        lossless: whether a frame waits until there is room. Otherwise it takes the place of one that waits, unless it
-            is itself of no use.
+        lossless: whether a new frame waits until there is room. Otherwise it replaces the waiting one, unless the new
+            one is invalid.
 
     Attributes:
-        dropped: frames that gave way to another, or came to nothing.
+        dropped: frames that were replaced, or were invalid and could not wait.
     """
 
     def __init__(self, *, lossless: bool) -> None:
@@ -47,7 +47,7 @@ class Slot:
         self.dropped = 0
 
     async def put(self, frame: Frame) -> None:
-        """Leave a frame here."""
+        """Leave a frame; with ``lossless``, wait for room."""
         while self._lossless and self._frame is not None:
             self._emptied.clear()
             await self._emptied.wait()
@@ -63,14 +63,14 @@ class Slot:
         self._filled.set()
 
     async def wait(self) -> bool:
-        """Wait for a frame; whether there is one, or none will come any more. To be called while nobody takes one."""
+        """Wait for a frame; false if none will come any more. Must not overlap with :meth:`take`."""
         while self._frame is None and not self._closed:
             self._filled.clear()
             await self._filled.wait()
         return self._frame is not None
 
     def take(self) -> Frame:
-        """The frame; one is known to wait."""
+        """Take the frame; :meth:`wait` must have returned true."""
         with self._lock:
             frame, self._frame = self._frame, None
         assert frame is not None  # noqa: S101 - only one takes, and has waited for it

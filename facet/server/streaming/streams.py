@@ -1,4 +1,4 @@
-"""Streams of a camera's frames: the newest is looked at, or every one in order, and answered with who is there."""
+"""Streams of a camera's frames: the newest frame, or every frame in order, is answered with tracks and events."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from facet.server.observability import telemetry
 from facet.server.scheduling.workers import Priority, Work, Workers
 from facet.server.streaming.batches import in_band
 from facet.server.streaming.clock import StreamClock
-from facet.server.streaming.frames import StreamScene
+from facet.server.streaming.frame_processor import FrameProcessor, ProcessedFrame
 from facet.server.streaming.intake import Intake
-from facet.server.streaming.latest_frame import Frame, Slot
-from facet.server.streaming.perception import StreamSenses
+from facet.server.streaming.latest_frame import Frame, LatestFrame
+from facet.server.streaming.perception import StreamGallery
 from facet.server.wire import validate
-from facet.tracking.records import SceneSettings
+from facet.tracking.records import TrackerSettings
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.galleries import Galleries
 from recognizer.pipeline import FacePipeline
@@ -30,20 +30,19 @@ _log = structlog.get_logger("facet.streams")
 _T = TypeVar("_T")
 
 _Requests = AsyncIterator[pb.IdentifyStreamRequest]
-_Answer = tuple[pb.IdentifyStreamResponse, Exception | None]
 
 
 class Streams:
-    """What the streams of frames have in common.
+    """Serves streams of frames.
 
-    A stream has one frame at most in the workers' line, and joins at its end: so streams take turns, a frame each.
+    A stream has at most one frame in the workers' queue and joins it at the end, so streams take turns frame by frame.
 
     Args:
         pipeline: the models.
-        workers: where they run.
-        galleries: who is known.
-        stall_seconds: how long a stream on which nothing is under way waits for its client's next frame.
-        default_threshold: of galleries of which nobody says one.
+        workers: run them.
+        galleries: all galleries.
+        stall_seconds: how long an idle stream waits for its client's next frame.
+        default_threshold: threshold of galleries that have none of their own.
     """
 
     def __init__(
@@ -63,48 +62,48 @@ class Streams:
         self._intake = Intake()
 
     def drain(self) -> None:
-        """Take nothing more in: what waits is answered, then every stream ends."""
+        """Accept no more frames: those that wait are answered, then every stream ends."""
         self._intake.close()
 
     async def answers(
         self, requests: _Requests, begin: Callable[[Priority], Work]
     ) -> AsyncGenerator[pb.IdentifyStreamResponse, None]:
-        """The answers to a stream, in the order of its frames. Whatever it ends with, the frame that waits is answered.
+        """Answer a stream in the order of its frames. However it ends, the frame that waits is answered first.
 
         Args:
-            requests: the settings, and then frames.
+            requests: the settings, then frames.
             begin: begins the work on a frame.
 
         Raises:
-            InvalidField: the settings are not as they must be, or a message is no frame.
-            GalleryNotFound: the gallery does not exist as the stream begins.
-            ContractMismatch: it is of another contract then.
-            TransferStalled: nothing came for too long, while nothing was under way here.
+            InvalidField: the settings are invalid, or a message has no frame.
+            GalleryNotFound: the gallery does not exist when the stream begins.
+            ContractMismatch: the gallery belongs to another embedding model when the stream begins.
+            TransferStalled: the client sent nothing for too long.
             RequestExpired: the stream's deadline has passed.
-            ShuttingDown: the server takes nothing more in.
+            ShuttingDown: the server accepts no more frames.
         """
         settings = await self._settings(requests)
-        scene = self._scene(settings)
+        processor = self._processor(settings)
         work = partial(begin, Priority.BATCH if settings.lossless else Priority.LIVE)
-        slot = Slot(lossless=settings.lossless)
-        reading = asyncio.ensure_future(self._read(requests, slot))
+        latest = LatestFrame(lossless=settings.lossless)
+        reading = asyncio.ensure_future(self._read(requests, latest))
         answered = dropped = 0
         try:
-            while await self._timely(slot.wait()):
-                response = await self._answer(scene, slot, work)
+            while await self._timely(latest.wait()):
+                response = await self._answer(processor, latest, work)
                 answered += 1
-                telemetry.dropped(slot.dropped - dropped)
-                response.dropped = dropped = slot.dropped
+                telemetry.dropped(latest.dropped - dropped)
+                response.dropped = dropped = latest.dropped
                 yield response
             await reading
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            telemetry.dropped(slot.dropped - dropped)
-            _log.info("stream", camera=settings.camera, answered=answered, dropped=slot.dropped)
+            telemetry.dropped(latest.dropped - dropped)
+            _log.info("stream", camera=settings.camera, answered=answered, dropped=latest.dropped)
 
     async def _settings(self, requests: _Requests) -> pb.StreamSettings:
-        """The first message, checked."""
+        """The first message, validated."""
         first = await self._timely(self._intake.next(requests))
         if first is None or first.WhichOneof("part") != "settings":
             raise InvalidField("settings", "is missing: the first message must have the settings")
@@ -119,71 +118,71 @@ class Streams:
         await asyncio.to_thread(self._galleries.need_searchable, settings.gallery_id)
         return settings
 
-    def _scene(self, settings: pb.StreamSettings) -> StreamScene:
-        senses = StreamSenses(
-            self._pipeline,
+    def _processor(self, settings: pb.StreamSettings) -> FrameProcessor:
+        gallery = StreamGallery(
             self._galleries,
             settings.gallery_id,
             threshold=settings.threshold if settings.HasField("threshold") else None,
             default_threshold=self._default_threshold,
-            objects_wanted=settings.include_objects,
         )
-        followed = SceneSettings(detection_interval=settings.detection_interval)
-        return StreamScene(self._pipeline, senses, followed, objects_wanted=settings.include_objects)
+        tracker_settings = TrackerSettings(detection_interval=settings.detection_interval)
+        return FrameProcessor(self._pipeline, gallery, tracker_settings, include_objects=settings.include_objects)
 
-    async def _read(self, requests: _Requests, slot: Slot) -> None:
-        """Put frames where they wait; raises what the client's side of the stream ends with."""
-        clock, last = StreamClock(), -1
+    async def _read(self, requests: _Requests, latest: LatestFrame) -> None:
+        """Read frames; raises what the client's side of the stream ends with."""
+        clock, last_id = StreamClock(), -1
         try:
             while (request := await self._intake.next(requests)) is not None:
                 if request.WhichOneof("part") != "frame":
                     raise InvalidField("frame", "is missing: every message but the first must have a frame")
-                frame = _frame(request.frame, clock, last)
-                last = max(last, request.frame.frame_id)
-                await slot.put(frame)
+                frame = _frame(request.frame, clock, last_id)
+                last_id = max(last_id, request.frame.frame_id)
+                await latest.put(frame)
         finally:
-            slot.close()
+            latest.close()
 
-    async def _answer(self, scene: StreamScene, slot: Slot, begin: Callable[[], Work]) -> pb.IdentifyStreamResponse:
-        """Look at the frame that waits when a worker has time for it, which may be a newer one than waits now."""
+    async def _answer(
+        self, processor: FrameProcessor, latest: LatestFrame, begin: Callable[[], Work]
+    ) -> pb.IdentifyStreamResponse:
+        """Process a frame as soon as a worker is free: the latest then, which may be newer than the one waiting now."""
         with telemetry.item():
             work = begin()
-            frame, outcome = await self._workers.run(work, partial(_look, scene, slot, work), patient=True)
-            response, error = (pb.IdentifyStreamResponse(), outcome) if isinstance(outcome, Exception) else outcome
-            if error is not None:
-                response.status.CopyFrom(in_band(error))
+            frame, result = await self._workers.run(work, partial(_process, processor, latest, work), patient=True)
+            response = result.response
+            if result.error is not None:
+                response.status.CopyFrom(in_band(result.error))
             response.frame_id = frame.message.frame_id
             response.timings.CopyFrom(work.stopwatch.timings())
-            response.age_ms = (time.monotonic() - frame.born) * 1e3
+            response.age_ms = (time.monotonic() - frame.captured_at) * 1e3
             return response
 
-    async def _timely(self, something: Awaitable[_T]) -> _T:
+    async def _timely(self, awaitable: Awaitable[_T]) -> _T:
         try:
             async with asyncio.timeout(self._stall_seconds):
-                return await something
+                return await awaitable
         except TimeoutError:
             raise TransferStalled from None
 
 
-def _frame(message: pb.StreamFrame, clock: StreamClock, last: int) -> Frame:
-    """A frame that has just arrived, after one with the id ``last``."""
-    arrival, moment = time.monotonic(), time.time()
-    if message.frame_id <= last:
-        return Frame(message, moment, arrival, InvalidField("frame.frame_id", f"must be higher than {last}"))
+def _frame(message: pb.StreamFrame, clock: StreamClock, last_id: int) -> Frame:
+    """A frame that has just arrived, after one with the id ``last_id``."""
+    arrival, now = time.monotonic(), time.time()
+    if message.frame_id <= last_id:
+        return Frame(message, now, arrival, InvalidField("frame.frame_id", f"must be higher than {last_id}"))
     if not message.HasField("capture_time"):
-        return Frame(message, moment, arrival)
+        return Frame(message, now, arrival)
     try:
         captured = validate.moment(message.capture_time, "frame.capture_time")
     except InvalidField as error:
-        return Frame(message, moment, arrival, error)
+        return Frame(message, now, arrival, error)
     return Frame(message, captured, arrival - clock.lateness(captured, arrival))
 
 
-def _look(scene: StreamScene, slot: Slot, work: Work) -> tuple[Frame, _Answer | Exception]:
-    frame = slot.take()
+def _process(processor: FrameProcessor, latest: LatestFrame, work: Work) -> tuple[Frame, ProcessedFrame]:
+    frame = latest.take()
     try:
-        return frame, scene.answer(frame, work)
+        return frame, processor.process(frame, work)
     except RequestExpired:
         raise
     except Exception as error:
-        return frame, error
+        return frame, ProcessedFrame(pb.IdentifyStreamResponse(), error)

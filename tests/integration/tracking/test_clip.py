@@ -1,4 +1,4 @@
-"""A scene through the embedded models: a camera that pans over a picture of many people."""
+"""Tracking with the embedded models: a camera pans over a picture of many people."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from facet.tracking.decision import Match
-from facet.tracking.records import EventKind, SceneSettings, Sight, Step
-from facet.tracking.tracker import Scene
+from facet.tracking.records import EventKind, FrameDetections, StepResult, TrackerSettings
+from facet.tracking.tracker import StreamTracker
 from recognizer.choice import largest
 from recognizer.faces import Faces
 from recognizer.models import load_models
@@ -48,37 +48,37 @@ class Raw:
 
 
 @dataclass
-class Eyes:
-    """Senses of an engine and a few enrolled faces; a frame that was seen before is not looked at again."""
+class EnrolledFaces:
+    """The models and a few enrolled faces; the detections of each frame are cached."""
 
     pipeline: FacePipeline
-    enrolled: dict[str, NDArray[np.float32]]
+    templates: dict[str, NDArray[np.float32]]
     threshold: float = 0.45
-    seen: dict[bytes, Sight] = field(default_factory=dict)
+    seen: dict[bytes, FrameDetections] = field(default_factory=dict)
 
-    def look(self, picture: Picture) -> Sight:
+    def detect(self, picture: Picture) -> FrameDetections:
         key = picture.tobytes()
         if key not in self.seen:
-            scene = self.pipeline.analyze(Raw(picture))
-            persons = scene.objects.class_ids == self.pipeline.class_names.index("person")
-            self.seen[key] = Sight(scene.faces, scene.objects.boxes[persons], scene.objects.scores[persons])
+            analysis = self.pipeline.analyze(Raw(picture))
+            persons = self.pipeline.persons(analysis.objects)
+            self.seen[key] = FrameDetections(analysis.faces, analysis.objects, persons)
         return self.seen[key]
 
     def embed(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
-        portraits = [AlignedFace(Faces.none(), -1, Quality(1, 100, 1, 0, 0, 0), crop) for crop in crops]
-        return self.pipeline.embed(portraits)
+        aligned = [AlignedFace(Faces.none(), -1, Quality(1, 100, 1, 0, 0, 0), crop) for crop in crops]
+        return self.pipeline.embed(aligned)
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         found: list[Match | None] = []
         for embedding in embeddings:
-            ranked = sorted(((float(embedding @ each), name) for name, each in self.enrolled.items()), reverse=True)
+            ranked = sorted(((float(embedding @ each), name) for name, each in self.templates.items()), reverse=True)
             found.append(Match(ranked[0][1], ranked[0][1], ranked[0][0], self.threshold, ranked[1][0]))
         return found
 
     def revision(self) -> Hashable:
         return 1
 
-    def known(self, subject_ids: Collection[str]) -> Collection[str]:
+    def enrolled(self, subject_ids: Collection[str]) -> Collection[str]:
         return subject_ids
 
 
@@ -88,16 +88,16 @@ def players(pictures: Pictures) -> Picture:
 
 
 @pytest.fixture(scope="module")
-def eyes(players: Picture) -> Eyes:
+def perception(players: Picture) -> EnrolledFaces:
     pipeline = FacePipeline(load_models())
-    scene = pipeline.analyze(Raw(players))
-    portraits = pipeline.align(scene)
+    analysis = pipeline.analyze(Raw(players))
+    aligned = pipeline.align(analysis)
     enrolled = {}
     for name, place in (("left", LEFT_PLAYER), ("right", RIGHT_PLAYER)):
-        centres = (scene.faces.boxes[:, :2] + scene.faces.boxes[:, 2:]) / 2
+        centres = (analysis.faces.boxes[:, :2] + analysis.faces.boxes[:, 2:]) / 2
         nearest = int(np.argmin(np.abs(centres - np.array(place)).sum(1)))
-        enrolled[name] = pipeline.embed([portraits[nearest]], as_template=True)[0]
-    return Eyes(pipeline, enrolled)
+        enrolled[name] = pipeline.embed([aligned[nearest]], as_template=True)[0]
+    return EnrolledFaces(pipeline, enrolled)
 
 
 @pytest.fixture(scope="module")
@@ -106,65 +106,71 @@ def pan(players: Picture) -> list[Picture]:
     return [np.ascontiguousarray(players[TOP : TOP + HEIGHT, x : x + WIDTH]) for x in places]
 
 
-def replay(frames: Iterable[Picture], eyes: Eyes, settings: SceneSettings | None = None) -> list[Step]:
-    scene = Scene(settings)
-    return [scene.step(frame, index / RATE, eyes) for index, frame in enumerate(frames)]
+def replay(
+    frames: Iterable[Picture], perception: EnrolledFaces, settings: TrackerSettings | None = None
+) -> list[StepResult]:
+    tracker = StreamTracker(settings)
+    return [tracker.step(frame, index / RATE, perception) for index, frame in enumerate(frames)]
 
 
 @pytest.mark.parametrize("interval", [1, 3])
 def test_the_enrolled_are_named_where_they_are_and_nobody_else_is(
-    pan: list[Picture], eyes: Eyes, interval: int
+    pan: list[Picture], perception: EnrolledFaces, interval: int
 ) -> None:
-    steps = replay(pan, eyes, SceneSettings(detection_interval=interval))
+    steps = replay(pan, perception, TrackerSettings(detection_interval=interval))
     events = [event for step in steps for event in step.events]
     named = [event.subject_id for event in events if event.kind is EventKind.IDENTIFIED]
     assert named == ["left", "right"]
     assert EventKind.CHANGED not in {event.kind for event in events}
     for index, step in enumerate(steps):
         for track in step.tracks:
-            if track.verdict.subject_id and track.face_box is not None:
-                x, y = LEFT_PLAYER if track.verdict.subject_id == "left" else RIGHT_PLAYER
+            if track.identity.subject_id and track.face_box is not None:
+                x, y = LEFT_PLAYER if track.identity.subject_id == "left" else RIGHT_PLAYER
                 centre = (track.face_box[:2] + track.face_box[2:]) / 2
                 assert centre.tolist() == pytest.approx(
-                    [x - SPEED * index, y - TOP], abs=15 if step.detected else 2 * SPEED + 15
+                    [x - SPEED * index, y - TOP], abs=15 if step.detections is not None else 2 * SPEED + 15
                 )
 
 
-def test_they_are_named_nearly_as_long_as_their_faces_are_in_the_picture(pan: list[Picture], eyes: Eyes) -> None:
-    steps = replay(pan, eyes)
+def test_they_are_named_nearly_as_long_as_their_faces_are_in_the_picture(
+    pan: list[Picture], perception: EnrolledFaces
+) -> None:
+    steps = replay(pan, perception)
     for name, (x, _) in (("left", LEFT_PLAYER), ("right", RIGHT_PLAYER)):
         visible = [step for index, step in enumerate(steps) if 30 < x - SPEED * index < WIDTH - 30]
-        named = [name in {track.verdict.subject_id for track in step.tracks} for step in visible]
+        named = [name in {track.identity.subject_id for track in step.tracks} for step in visible]
         assert sum(named) >= 0.9 * len(visible)
 
 
-def test_replaying_gives_the_same_steps(pan: list[Picture], eyes: Eyes) -> None:
-    one, other = replay(pan, eyes), replay(pan, eyes)
+def test_replaying_gives_the_same_steps(pan: list[Picture], perception: EnrolledFaces) -> None:
+    one, other = replay(pan, perception), replay(pan, perception)
     assert [step.events for step in one] == [step.events for step in other]
     assert [[track.track_id for track in step.tracks] for step in one] == [
         [track.track_id for track in step.tracks] for step in other
     ]
 
 
-def test_a_steady_scene_of_two_faces_costs_few_embeddings(players: Picture, eyes: Eyes) -> None:
+def test_a_steady_scene_of_two_faces_costs_few_embeddings(players: Picture, perception: EnrolledFaces) -> None:
     still = np.ascontiguousarray(players[400:740, 120:440])
-    steps = replay([still] * (10 * RATE), eyes)
-    assert [track.verdict.subject_id for track in steps[-1].tracks if track.face_box is not None].count("left") == 1
+    steps = replay([still] * (10 * RATE), perception)
+    assert [track.identity.subject_id for track in steps[-1].tracks if track.face_box is not None].count("left") == 1
     assert sum(step.embedded for step in steps) / len(steps) < 0.25
 
 
-def test_one_enrolled_picture_names_a_man_seen_small_and_in_profile_and_nobody_else(shared: Path, eyes: Eyes) -> None:
+def test_one_enrolled_picture_names_a_man_seen_small_and_in_profile_and_nobody_else(
+    shared: Path, perception: EnrolledFaces
+) -> None:
     """At the threshold that a gallery of one or two subjects affords: docs/evaluation.md, error against size."""
-    scene = eyes.pipeline.analyze(Encoded((shared / "data/people/train/alex_lacamoire/img1.jpg").read_bytes()))
-    portraits = eyes.pipeline.align(scene, largest)
-    alex = eyes.pipeline.embed(portraits, as_template=True)[0]
-    watching = Eyes(eyes.pipeline, {"alex": alex, "left": eyes.enrolled["left"]}, threshold=0.2)
+    analysis = perception.pipeline.analyze(Encoded((shared / "data/people/train/alex_lacamoire/img1.jpg").read_bytes()))
+    aligned = perception.pipeline.align(analysis, largest)
+    alex = perception.pipeline.embed(aligned, as_template=True)[0]
+    watching = EnrolledFaces(perception.pipeline, {"alex": alex, "left": perception.templates["left"]}, threshold=0.2)
     clip = cv2.VideoCapture(str(shared / "data/video/hamilton.mp4"))
     frames = [clip.read()[1] for _ in range(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)))]
     steps = replay([np.asarray(frame, np.uint8) for frame in frames[:150:2]], watching)
     events = [event for step in steps for event in step.events]
     assert {event.subject_id for event in events} == {"", "alex"}
     assert [event.time for event in events if event.kind is EventKind.IDENTIFIED] == pytest.approx([0.1, 0.75], abs=0.2)
-    named = sum("alex" in {track.verdict.subject_id for track in step.tracks} for step in steps[:23])
+    named = sum("alex" in {track.identity.subject_id for track in step.tracks} for step in steps[:23])
     assert named >= 0.8 * 23
-    assert not any(track.verdict.subject_id for step in steps[42:] for track in step.tracks)
+    assert not any(track.identity.subject_id for step in steps[42:] for track in step.tracks)

@@ -1,4 +1,4 @@
-"""The parts of a stream without models: where a frame waits, how late it is, from when on somebody is somebody."""
+"""The parts of a stream without models: the latest frame, lateness, thresholds, capture times, metrics and turns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from facet.server.observability.metrics import Metrics
 from facet.server.observability.telemetry import Telemetry
 from facet.server.scheduling.workers import Work, Workers
 from facet.server.streaming.clock import StreamClock
-from facet.server.streaming.latest_frame import Frame, Slot
+from facet.server.streaming.latest_frame import Frame, LatestFrame
 from facet.server.streaming.threshold import stream_threshold
 from facet.server.wire import validate
 from facet.v1 import recognition_service_pb2 as pb
@@ -35,47 +35,47 @@ def frame(number: int, error: Exception | None = None) -> Frame:
     return Frame(pb.StreamFrame(frame_id=number), 0.0, 0.0, error)
 
 
-async def test_a_newer_frame_takes_the_place_of_one_that_waits() -> None:
-    slot = Slot(lossless=False)
+async def test_a_newer_frame_replaces_one_that_waits() -> None:
+    latest = LatestFrame(lossless=False)
     for number in range(5):
-        await slot.put(frame(number))
-    assert await slot.wait()
-    assert (slot.take().message.frame_id, slot.dropped) == (4, 4)
-    slot.close()
-    assert not await slot.wait()
+        await latest.put(frame(number))
+    assert await latest.wait()
+    assert (latest.take().message.frame_id, latest.dropped) == (4, 4)
+    latest.close()
+    assert not await latest.wait()
 
 
-async def test_a_frame_of_no_use_takes_no_other_frames_place() -> None:
-    slot, error = Slot(lossless=False), ValueError()
+async def test_an_invalid_frame_replaces_no_other() -> None:
+    latest, error = LatestFrame(lossless=False), ValueError()
     for each in (frame(7), frame(3, error)):
-        await slot.put(each)
-    assert (slot.take().message.frame_id, slot.dropped) == (7, 1)
+        await latest.put(each)
+    assert (latest.take().message.frame_id, latest.dropped) == (7, 1)
     for each in (frame(3, error), frame(2, error), frame(8)):
-        await slot.put(each)
-    assert (slot.take().message.frame_id, slot.dropped) == (8, 3)
+        await latest.put(each)
+    assert (latest.take().message.frame_id, latest.dropped) == (8, 3)
 
 
-async def test_without_loss_a_frame_waits_for_room_and_what_waits_is_there_after_the_end() -> None:
-    slot = Slot(lossless=True)
+async def test_a_lossless_stream_waits_for_room_and_delivers_every_frame() -> None:
+    latest = LatestFrame(lossless=True)
 
     async def fill() -> None:
         for number in range(20):
-            await slot.put(frame(number))
-        slot.close()
+            await latest.put(frame(number))
+        latest.close()
 
     filling = asyncio.ensure_future(fill())
     taken = []
-    while await slot.wait():
-        taken.append((await asyncio.to_thread(slot.take)).message.frame_id)
+    while await latest.wait():
+        taken.append((await asyncio.to_thread(latest.take)).message.frame_id)
     await filling
-    assert (taken, slot.dropped) == (list(range(20)), 0)
+    assert (taken, latest.dropped) == (list(range(20)), 0)
 
 
 @given(
     st.floats(-1e9, 1e9),
     st.lists(st.tuples(st.floats(0, 5), st.floats(0, 2)), min_size=1, max_size=50),
 )
-def test_lateness_is_what_a_frame_took_longer_than_the_quickest_of_late_whatever_the_clocks_say(
+def test_lateness_is_relative_to_the_fastest_recent_frame_whatever_the_clocks_say(
     apart: float, frames: list[tuple[float, float]]
 ) -> None:
     clock, arrival, took = StreamClock(), 0.0, []
@@ -98,7 +98,7 @@ def test_a_clock_that_is_set_is_believed_again_after_a_minute() -> None:
     assert late == pytest.approx(0)
 
 
-def test_a_small_gallery_of_the_default_threshold_needs_less_the_smaller_it_is() -> None:
+def test_the_default_threshold_of_a_stream_falls_with_the_size_of_the_gallery() -> None:
     thresholds = [
         stream_threshold(replace(GALLERY, subject_count=count), 0.34) for count in (0, 1, 10, 100, 1000, 10**4, 10**6)
     ]
@@ -106,7 +106,7 @@ def test_a_small_gallery_of_the_default_threshold_needs_less_the_smaller_it_is()
     assert thresholds[4:] == [GALLERY.threshold] * 3
 
 
-def test_a_threshold_that_somebody_chose_or_that_was_calibrated_is_kept() -> None:
+def test_a_chosen_or_calibrated_threshold_is_kept() -> None:
     assert stream_threshold(replace(GALLERY, threshold=0.5), 0.34) == 0.5
     assert stream_threshold(replace(GALLERY, threshold=0.1), 0.34) == 0.1
     calibrated = replace(GALLERY, calibration=cast("Any", object()))
@@ -117,19 +117,19 @@ def test_a_threshold_that_somebody_chose_or_that_was_calibrated_is_kept() -> Non
 @pytest.mark.parametrize(
     "wrong", [Timestamp(nanos=-1), Timestamp(nanos=10**9), Timestamp(seconds=2**60), Timestamp(seconds=-(2**60))]
 )
-def test_a_moment_is_of_the_years_that_there_are(wrong: Timestamp) -> None:
+def test_capture_times_outside_the_calendar_are_refused(wrong: Timestamp) -> None:
     with pytest.raises(InvalidField):
         validate.moment(wrong, "t")
     assert validate.moment(Timestamp(seconds=-3, nanos=500_000_000), "t") == -2.5
 
 
-def test_a_frame_has_the_time_of_any_clock_or_of_none() -> None:
+def test_a_frame_may_have_a_time_of_any_clock_or_none() -> None:
     assert not stream_frame(1, b"x").HasField("capture_time")
     assert validate.moment(stream_frame(1, b"x", 12.345678).capture_time, "t") == pytest.approx(12.345678, abs=1e-9)
     assert stream_frame(1, b"x", NOW).capture_time.ToDatetime(UTC) == NOW
 
 
-async def test_streams_are_counted_with_their_age_drops_embeddings_and_events() -> None:
+async def test_metrics_count_ages_drops_embeddings_and_events_of_streams() -> None:
     observing = Telemetry(())
     observing.observe("IdentifyStream", is_stream=True)
     telemetry.dropped(3)
@@ -148,7 +148,7 @@ async def test_streams_are_counted_with_their_age_drops_embeddings_and_events() 
     assert (value("events_total", kind="appeared"), value("events_total", kind="left")) == (2, 1)
 
 
-async def test_streams_take_turns_a_frame_each_beside_single_requests() -> None:
+async def test_streams_take_turns_frame_by_frame_among_single_requests() -> None:
     workers, gate, order = Workers(threads=1, max_queue=8), threading.Event(), ""
 
     def note(name: str) -> None:

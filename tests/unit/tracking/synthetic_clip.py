@@ -1,0 +1,158 @@
+"""Synthetic clips for the tracker: each person is a patch of one colour.
+
+:class:`FakePerception` detects the people that a test has placed, and embeds a patch by its colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.yolo import Detections
+from facet.tracking.decision import Match
+from facet.tracking.records import EventKind, FrameDetections, StepResult, Track, TrackerSettings, TrackEvent
+from facet.tracking.tracker import StreamTracker
+from recognizer.faces import Faces
+
+NAMES = ("anne", "ben", "carl", "dora", "emil", "fay")
+COLOURS = dict(
+    zip(
+        NAMES,
+        [(220, 60, 60), (60, 220, 60), (60, 60, 220), (200, 200, 40), (200, 40, 200), (40, 200, 200)],
+        strict=True,
+    )
+)
+VECTORS = dict(zip(NAMES, np.eye(len(NAMES), 8, dtype=np.float32), strict=True))
+LANDMARKS = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+RATE = 15
+APPEARED, IDENTIFIED, CHANGED, LEFT = EventKind.APPEARED, EventKind.IDENTIFIED, EventKind.CHANGED, EventKind.LEFT
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person in a frame; the face is 60 pixels wide, at the top of the body."""
+
+    name: str
+    x: float
+    y: float = 40
+    face: bool = True
+    body: bool = True
+    score: float = 0.9
+    size: float = 1
+
+    @property
+    def face_box(self) -> list[float]:
+        return [self.x + 30, self.y + 10, self.x + 30 + 60 * self.size, self.y + 10 + 75 * self.size]
+
+    @property
+    def body_box(self) -> list[float]:
+        return [self.x, self.y, self.x + 120, self.y + 300]
+
+
+@dataclass
+class FakePerception:
+    """Detects, embeds and searches the people that a test has placed, and counts the calls."""
+
+    subjects: set[str] = field(default_factory=set)
+    people: Sequence[Person] = ()
+    broken: str = ""
+    detections: int = 0
+    searches: int = 0
+
+    def detect(self, picture: NDArray[np.uint8]) -> FrameDetections:
+        self._fail("detect")
+        self.detections += 1
+        faces = [each for each in self.people if each.face]
+        boxes = np.array([each.face_box for each in faces], np.float32).reshape(-1, 4)
+        landmarks = boxes[:, None, :2] + LANDMARKS * (boxes[:, None, 2:] - boxes[:, None, :2])
+        bodies = [each for each in self.people if each.body]
+        return FrameDetections(
+            Faces(boxes, landmarks, np.array([each.score for each in faces], np.float32)),
+            Detections(
+                np.array([each.body_box for each in bodies], np.float32).reshape(-1, 4),
+                np.array([each.score for each in bodies], np.float32),
+                np.zeros(len(bodies), np.int32),
+                None,
+                None,
+            ),
+            np.arange(len(bodies)),
+        )
+
+    def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        self._fail("embed")
+        return np.stack([VECTORS[_whose(crop)] for crop in crops])
+
+    def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
+        self._fail("search")
+        self.searches += 1
+        found: list[Match | None] = []
+        for embedding in embeddings:
+            best = sorted(((float(embedding @ VECTORS[name]), name) for name in self.subjects), reverse=True)
+            runner_up = best[1][0] if len(best) > 1 else -1.0
+            found.append(Match(best[0][1], best[0][1].title(), best[0][0], 0.34, runner_up) if best else None)
+        return found
+
+    def revision(self) -> Hashable:
+        return frozenset(self.subjects)
+
+    def enrolled(self, subject_ids: Collection[str]) -> Collection[str]:
+        return self.subjects.intersection(subject_ids)
+
+    def _fail(self, what: str) -> None:
+        if self.broken == what:
+            raise OSError(what)
+
+
+def _whose(crop: NDArray[np.uint8]) -> str:
+    colour = crop[30:80, 30:80].reshape(-1, 3).mean(0)
+    return min(NAMES, key=lambda name: float(np.abs(colour - np.array(COLOURS[name]) * 0.75).sum()))
+
+
+def painted(people: Iterable[Person], scenery: int = 1, size: tuple[int, int] = (360, 640)) -> NDArray[np.uint8]:
+    hills = np.random.default_rng(scenery).integers(0, 60, (6, 10, 3)) + 60 * scenery
+    picture = np.asarray(cv2.resize(hills.astype(np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    for each in people:
+        x1, y1, x2, y2 = (int(max(0, edge)) for edge in each.face_box)
+        rows, columns = np.mgrid[0 : max(0, min(size[0], y2) - y1), 0 : max(0, min(size[1], x2) - x1)]
+        checks = np.where((rows // 4 + columns // 4) % 2, 1.0, 0.5)[..., None]
+        picture[y1:y2, x1:x2] = np.array(COLOURS[each.name]) * checks
+    return picture
+
+
+class Clip:
+    """A tracker that is shown frame after frame."""
+
+    def __init__(self, *enrolled: str, settings: TrackerSettings | None = None) -> None:
+        self.perception = FakePerception(set(enrolled))
+        self.tracker = StreamTracker(settings)
+        self.time = 0.0
+        self.steps: list[StepResult] = []
+
+    def show(self, *people: Person, scenery: int = 1, size: tuple[int, int] = (360, 640)) -> StepResult:
+        self.perception.people = people
+        step = self.tracker.step(painted(people, scenery, size), self.time, self.perception)
+        self.steps.append(step)
+        self.time += 1 / RATE
+        return step
+
+    def keep(self, *people: Person, seconds: float) -> StepResult:
+        for _ in range(round(seconds * RATE)):
+            step = self.show(*people)
+        return step
+
+    @property
+    def events(self) -> list[TrackEvent]:
+        return [event for step in self.steps for event in step.events]
+
+    @property
+    def log(self) -> list[tuple[EventKind, int, str]]:
+        return [(event.kind, event.track_id, event.subject_id) for event in self.events]
+
+
+def only(step: StepResult) -> Track:
+    (track,) = step.tracks
+    return track

@@ -1,0 +1,71 @@
+"""Enrolment, deletion and errors while people are tracked."""
+
+from __future__ import annotations
+
+import pytest
+
+from facet.tracking.records import TrackerSettings
+from tests.unit.tracking.synthetic_clip import APPEARED, CHANGED, IDENTIFIED, LEFT, RATE, Clip, Person, only
+
+
+def test_a_subject_deleted_while_out_of_sight_leaves_without_a_name() -> None:
+    clip = Clip("anne", "ben")
+    clip.keep(Person("anne", 100), seconds=1)
+    clip.keep(seconds=1)
+    clip.perception.subjects.discard("anne")
+    clip.keep(seconds=2)
+    assert clip.log[-2:] == [(CHANGED, 1, ""), (LEFT, 1, "")]
+
+
+def test_a_deleted_subject_loses_its_name_in_the_next_frame() -> None:
+    clip = Clip("anne", "ben", settings=TrackerSettings(detection_interval=100))
+    clip.keep(Person("anne", 100), seconds=0.5)
+    clip.perception.subjects.remove("anne")
+    step = clip.show(Person("anne", 100))
+    assert step.detections is None
+    assert only(step).identity.subject_id == ""
+    assert [(event.kind, event.previous_subject_id) for event in step.events] == [(CHANGED, "anne")]
+
+
+def test_a_deleted_subject_loses_its_name_even_if_the_search_fails() -> None:
+    clip = Clip("anne")
+    clip.keep(Person("anne", 100), seconds=0.5)
+    clip.perception.subjects.clear()
+    clip.perception.broken = "search"
+    with pytest.raises(OSError, match="search"):
+        clip.show(Person("anne", 100))
+    clip.perception.broken = ""
+    step = clip.show(Person("anne", 100))
+    assert only(step).identity.subject_id == ""
+    assert [event.kind for event in step.events] == [CHANGED]
+
+
+def test_an_enrolled_subject_is_named_in_the_next_frame_without_an_embedding() -> None:
+    clip = Clip("ben")
+    clip.keep(Person("anne", 100), seconds=3)
+    clip.perception.subjects.add("anne")
+    step = clip.show(Person("anne", 100))
+    assert only(step).identity.subject_id == "anne"
+    assert step.embedded == 0
+
+
+@pytest.mark.parametrize("method", ["detect", "embed", "search"])
+def test_an_error_costs_one_frame_and_no_event(method: str) -> None:
+    clip = Clip("anne")
+    clip.perception.broken = method
+    with pytest.raises(OSError, match=method):
+        clip.show(Person("anne", 100))
+    clip.perception.broken = ""
+    clip.keep(Person("anne", 100), seconds=1)
+    assert clip.log == [(APPEARED, 1, ""), (IDENTIFIED, 1, "anne")]
+
+
+def test_a_failed_search_is_repeated_at_the_next_detection() -> None:
+    clip = Clip("anne")
+    clip.perception.broken = "search"
+    for _ in range(5):
+        with pytest.raises(OSError, match="search"):
+            clip.show(Person("anne", 100))
+        clip.time += 1 / RATE
+    clip.perception.broken = ""
+    assert only(clip.show(Person("anne", 100))).identity.subject_id == "anne"
