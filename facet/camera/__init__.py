@@ -1,1 +1,1 @@
-"""A program that sends frames of a camera and shows who is there."""
+"""Sends a camera's frames to a server and handles the answers: a library, used by the command ``camera``."""

@@ -1,4 +1,4 @@
-"""A camera's frames through one stream, and through another where it breaks, until there are no more."""
+"""Sends a camera's frames through one stream, and through another if it breaks, until there are no more."""
 
 from __future__ import annotations
 
@@ -6,69 +6,69 @@ import time
 from collections.abc import Callable
 
 from facet import Client, FacetError
-from facet.camera.frame_sender import Outbox
-from facet.camera.source import Frame
+from facet.camera.frame_sender import FrameSender
+from facet.camera.reader import Frame
 from facet.client.retry import FINAL, FIRST_PAUSE, Retry
 from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 
 _STALLED = "TRANSFER_STALLED"
 
-Took = Callable[[int, pb.IdentifyStreamResponse, Frame | None], bool]
-"""Told the number of the stream, an answer, and the frame that it is about, unless that was given up; whether to
-go on."""
+OnAnswer = Callable[[int, pb.IdentifyStreamResponse, Frame | None], bool]
+"""Receives the number of the stream, an answer, and its frame (``None`` if that was given up or the answer is about no
+frame). Returns whether to continue."""
 
 
 def run(
     client: Client,
     settings: pb.StreamSettings,
-    outbox: Outbox,
-    took: Took,
+    sender: FrameSender,
+    on_answer: OnAnswer,
     say: Callable[[str], None],
     wait_seconds: float | None,
-    told: Interruption,
+    interruption: Interruption,
 ) -> None:
-    """Send frames, and take their answers, until there are no more frames or nobody wants answers.
+    """Send frames and receive their answers until there are no more frames or ``on_answer`` returns false.
 
     Args:
         client: of the server.
         settings: of every stream.
-        outbox: has the frames.
-        took: takes the answers.
-        say: told for people that the server went away, and came back.
-        wait_seconds: for how long to try where no server answers; ``None`` for ever.
-        told: whether to end.
+        sender: has the frames.
+        on_answer: receives the answers.
+        say: prints for people that the server went away and came back.
+        wait_seconds: how long to try if no server answers; ``None`` for ever.
+        interruption: whether the program was told to end.
 
     Raises:
         FacetError: the server refuses the stream, or did not come back.
         SourceError: the source did not come back.
-        KeyboardInterrupt: the script was told to end.
+        KeyboardInterrupt: the program was told to end.
     """
     retry = Retry(wait_seconds)
     connection, pause = 0, 0.0
     while True:
-        with told.waiting():
-            if not outbox.wait():
+        with interruption.waiting():
+            if not sender.wait():
                 return
             time.sleep(pause)
         connection += 1
         pause = FIRST_PAUSE
-        answers = client.identify_stream(settings, outbox.again())
+        answers = client.identify_stream(settings, sender.new_stream())
         try:
             while True:
-                with told.waiting():
+                with interruption.waiting():
                     answer = next(answers, None)
                 if answer is None:
                     break
                 if retry.failing:
                     say("the server is back")
                 retry.succeeded()
-                if not took(connection, answer, outbox.answered(answer.frame_id)):
+                if not on_answer(connection, answer, sender.answered(answer.frame_id)):
                     return
         except FacetError as error:
             if error.code in FINAL:
                 raise
-            if error.reason != _STALLED:  # else the source was away, which has been told
+            if error.reason != _STALLED:  # a stall means that the source is away, which has been said
                 if not retry.failing:
                     say(f"{error.message or error.code.name}: trying again")
                 if (again := retry.failed(error.retry_after)) is None:

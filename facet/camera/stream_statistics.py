@@ -1,39 +1,33 @@
-"""What the answers of a stream come to: rates, ages, who was there, and for how long."""
+"""Statistics of a stream's answers: rates, ages, errors, events, and who was seen for how long."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
 
 from facet import from_status
-from facet.camera.source import Frame
-from facet.server.observability.latencies import Latencies, Percentiles
+from facet.camera.ages import AgeStatistics
+from facet.camera.event_format import EVENT_NAMES, display_name
+from facet.camera.reader import Frame
 from facet.v1 import recognition_service_pb2 as pb
 
-EVENTS = {
-    pb.TRACK_EVENT_KIND_APPEARED: "appeared",
-    pb.TRACK_EVENT_KIND_IDENTIFIED: "identified",
-    pb.TRACK_EVENT_KIND_CHANGED: "changed",
-    pb.TRACK_EVENT_KIND_LEFT: "left",
-}
 _RATE_SECONDS = 5.0
-_AGE = "age"
 
 
 @dataclass(slots=True)
-class Presence:
-    """How much of somebody was there.
+class PersonSeen:
+    """How long an identified person was seen.
 
     Attributes:
         name: for people.
-        first: seconds of the source when the first frame with them named was captured.
-        last: the same of the last frame.
-        frames: how many frames they are named in.
+        first: capture time of the first frame with the person, seconds of the source.
+        last: capture time of the last frame.
+        frames: number of frames.
     """
 
     name: str
@@ -42,62 +36,68 @@ class Presence:
     frames: int = 0
 
 
-class Tally:
-    """Counts answers in.
+class StreamStatistics:
+    """Counts answers.
 
     Args:
-        recorded: frames have a recording's own times.
-        ages: whether ages are measured; without a stream that keeps up with its source they mean nothing.
+        recorded: whether frames have a recording's own times.
+        measure_ages: whether to measure ages. They mean nothing if the stream does not keep up with its source.
         clock: seconds that never go back.
 
     Attributes:
-        answered: frames that were looked at.
-        errors: the others that were answered, by reason.
-        detected: frames in which faces and persons were looked for.
+        answered: frames answered without an error.
+        errors: frames answered with an error, by reason.
+        detected: frames in which detection ran.
         embedded: faces that were embedded.
-        events: what happened, by name.
-        people: who was named, by subject id.
+        events: events by name.
+        people: who was identified, by subject id.
         connections: streams that were answered.
     """
 
-    def __init__(self, *, recorded: bool, ages: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, recorded: bool, measure_ages: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.answered = self.detected = self.embedded = self.connections = 0
         self.errors: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
-        self.people: dict[str, Presence] = {}
-        self._recorded, self._measures_age, self._clock = recorded, ages, clock
-        self._began: float | None = None
+        self.people: dict[str, PersonSeen] = {}
+        self._recorded, self._clock = recorded, clock
+        self._ages = AgeStatistics(clock) if measure_ages else None
+        self._first_captured: float | None = None
         self._start = clock()
-        self._ages: Latencies[str] = Latencies(clock)
         self._recent: deque[float] = deque()
         self._dropped: dict[int, int] = {}
         self._tracks: list[pb.Track] = []
 
     @property
     def dropped(self) -> int:
-        """Frames that the server let go for newer ones."""
+        """Frames that the server dropped for newer ones, in all streams."""
         return sum(self._dropped.values())
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return self._clock() - self._start
 
-    def seconds_of(self, captured: float) -> float:
-        """A capture time in seconds of the source: since the first frame, or of a recording its own."""
+    def source_seconds(self, captured: float) -> float:
+        """A capture time in seconds since the first frame; of a recording its own time."""
         if self._recorded:
             return captured
-        if self._began is None:
-            self._began = captured
-        return captured - self._began
+        if self._first_captured is None:
+            self._first_captured = captured
+        return captured - self._first_captured
 
     def count(self, connection: int, answer: pb.IdentifyStreamResponse, frame: Frame | None) -> None:
-        """Count an answer of the stream of that number, and the frame that it is about."""
+        """Count an answer.
+
+        Args:
+            connection: the number of the stream.
+            answer: the answer.
+            frame: the frame it is about; ``None`` if that was given up.
+        """
         now = self._clock()
         self._dropped[connection] = answer.dropped
         self.connections = len(self._dropped)
         self._tracks = list(answer.tracks)
-        self.events.update(EVENTS[event.kind] for event in answer.events)
+        self.events.update(EVENT_NAMES[event.kind] for event in answer.events)
         self.detected += answer.detected
         self.embedded += answer.embedded
         if answer.status.code:
@@ -110,29 +110,28 @@ class Tally:
             self._recent.popleft()
         if frame is None:
             return
-        if self._measures_age:
-            self._ages.observe({_AGE: now - frame.read})
-        seconds = self.seconds_of(frame.captured)
-        for subject_id, name in {(track.subject_id, named(track)) for track in _identified(answer.tracks)}:
-            there = self.people.setdefault(subject_id, Presence(name, seconds, seconds))
-            there.name, there.last, there.frames = name, seconds, there.frames + 1
+        if self._ages is not None:
+            self._ages.add(now - frame.read_at)
+        seconds = self.source_seconds(frame.captured)
+        for subject_id, name in {(track.subject_id, display_name(track)) for track in _identified(answer.tracks)}:
+            person = self.people.setdefault(subject_id, PersonSeen(name, seconds, seconds))
+            person.name, person.last, person.frames = name, seconds, person.frames + 1
 
-    def line(self) -> Text:
-        """How it goes, in a line for people."""
+    def status_line(self) -> Text:
+        """The present state in one line for people."""
         rate = len(self._recent) / min(_RATE_SECONDS, max(self.seconds, 1.0))
-        said = [f"{rate:.1f} fps", f"dropped {self.dropped}"]
-        if self._measures_age:
-            ages = self._percentiles(last_minute=True)
-            said.append(f"age p50 {ages.p50 * 1e3:.0f} ms, p95 {ages.p95 * 1e3:.0f} ms")
-        text = Text("  ".join(said) + "  ", no_wrap=True, overflow="ellipsis")
-        for index, (name, style) in enumerate(self._there()):
+        parts = [f"{rate:.1f} fps", f"dropped {self.dropped}"]
+        if self._ages is not None and (ages := self._ages.last_minute()):
+            parts.append(f"age p50 {ages.p50 * 1e3:.0f} ms, p95 {ages.p95 * 1e3:.0f} ms")
+        text = Text("  ".join(parts) + "  ", no_wrap=True, overflow="ellipsis")
+        for index, (name, style) in enumerate(self._people_now()):
             text.append(", " if index else "")
             text.append(name, style)
         return text
 
     def summary(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        ages = self._percentiles(last_minute=False)
+        """All statistics as plain values."""
+        ages = self._ages.overall() if self._ages is not None else None
         seconds = self.seconds
         return {
             "answered": self.answered,
@@ -144,30 +143,24 @@ class Tally:
             "connections": self.connections,
             "seconds": round(seconds, 2),
             "fps": round((self.answered + self.errors.total()) / seconds, 2),
-            "age_p50_ms": round(ages.p50 * 1e3, 1) if ages.count else None,
-            "age_p95_ms": round(ages.p95 * 1e3, 1) if ages.count else None,
-            "events": {name: self.events[name] for name in EVENTS.values()},
+            "age_p50_ms": round(ages.p50 * 1e3, 1) if ages else None,
+            "age_p95_ms": round(ages.p95 * 1e3, 1) if ages else None,
+            "events": {name: self.events[name] for name in EVENT_NAMES.values()},
             "people": [
                 {
                     "subject_id": subject_id,
-                    "display_name": there.name,
-                    "first_seconds": round(there.first, 3),
-                    "last_seconds": round(there.last, 3),
-                    "frames": there.frames,
+                    "display_name": person.name,
+                    "first_seconds": round(person.first, 3),
+                    "last_seconds": round(person.last, 3),
+                    "frames": person.frames,
                 }
-                for subject_id, there in sorted(self.people.items(), key=lambda each: each[1].first)
+                for subject_id, person in sorted(self.people.items(), key=lambda each: each[1].first)
             ],
         }
 
-    def _percentiles(self, *, last_minute: bool) -> Percentiles:
-        found = self._ages.all().get(_AGE)
-        if found is None:
-            return Percentiles(0, 0.0, 0.0, 0.0)
-        return found.last_minute if last_minute else found.since_start
-
-    def _there(self) -> Iterator[tuple[str, str]]:
-        """Who is there now, and in what style to write that."""
-        for name in sorted({named(track) for track in _identified(self._tracks)}):
+    def _people_now(self) -> Iterator[tuple[str, str]]:
+        """Who is in the last frame, each with the style to print it in."""
+        for name in sorted({display_name(track) for track in _identified(self._tracks)}):
             yield name, "bold green"
         decisions = Counter(track.decision for track in self._tracks)
         if count := decisions[pb.TRACK_DECISION_UNKNOWN]:
@@ -178,10 +171,5 @@ class Tally:
             yield "nobody", "dim"
 
 
-def named(whose: pb.Track | pb.TrackEvent) -> str:
-    """The name for people, or the subject's id; empty where it is nobody known."""
-    return whose.display_name or whose.subject_id
-
-
-def _identified(tracks: Any) -> list[pb.Track]:
+def _identified(tracks: Iterable[pb.Track]) -> list[pb.Track]:
     return [track for track in tracks if track.decision == pb.TRACK_DECISION_IDENTIFIED]

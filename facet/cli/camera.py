@@ -1,23 +1,25 @@
-"""Say who is in front of a camera, who comes, and who leaves."""
+"""Track and identify the people in front of a camera."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from facet import FacetError
-from facet.camera import source as camera_source
-from facet.camera.answers import Answers
-from facet.camera.frame_sender import Outbox
-from facet.camera.output import OutputError, opened
-from facet.camera.run import run
-from facet.camera.source import Reader, Source, SourceError, Wanted
+from facet.camera.answer_handler import AnswerHandler
+from facet.camera.errors import OutputError, SourceError
+from facet.camera.frame_sender import FrameSender
+from facet.camera.outputs import STANDARD_OUTPUT, open_outputs
+from facet.camera.reader import FrameOptions, Reader
+from facet.camera.session import run
+from facet.camera.source import Source, parse_source
 from facet.runtime.process import configure_for_video
 from facet.terminal import console
 from facet.terminal.interruption import Interruption
@@ -25,7 +27,7 @@ from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
 
 _LIVE_FPS = 10.0
-_LONGEST_NAME = 128
+_MAX_NAME = 128
 """Characters of a camera's name."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -39,45 +41,43 @@ def main(
     ],
     gallery: Annotated[str, typer.Option(help="The gallery to search.")] = "default",
     threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Decide by this similarity instead of the server's choice.")
+        float | None, typer.Option(min=-1, max=1, help="Minimum similarity of a match. Default: the server's choice.")
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(min=0.1, max=1000, help="Send so many frames a second. Default: 10; with --lossless all of them."),
+        typer.Option(min=0.1, max=1000, help="Frames to send per second. Default: 10; with --lossless all."),
     ] = None,
-    width: Annotated[
-        int, typer.Option(min=0, help="Scale wider frames down to this; 0: send them as they are.")
-    ] = 1280,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs that are sent.")] = 85,
-    lossless: Annotated[
-        bool, typer.Option("--lossless", help="Look at every frame of a file, in order, however long it takes.")
-    ] = False,
+    width: Annotated[int, typer.Option(min=0, help="Scale wider frames down to this many pixels; 0: never.")] = 1280,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEGs that are sent.")] = 85,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Process every frame of a file, in order.")] = False,
     detection_interval: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Look for people in every so manyth frame only. Default: the server's."),
+        typer.Option(min=1, max=100, help="Run detection every N frames. Default: every frame."),
     ] = None,
-    name: Annotated[str, typer.Option(help="The camera's name. Default: made of the source.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Write a video with names drawn, FILE.mp4.")] = None,
-    events: Annotated[Path | None, typer.Option(help="Append who came and left to FILE.jsonl, as it happens.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show it in a window; q ends.")] = False,
+    name: Annotated[str, typer.Option(help="The camera's name. Default: from the source.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write a video with boxes and names to FILE.mp4.")] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="Append events to FILE.jsonl as they happen; - prints them.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show the video in a window; q ends.")] = False,
     wait: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds to try for where the camera or server goes away. Default: for ever."),
+        typer.Option(min=0, help="Seconds to try again if the camera or server goes away. Default: for ever."),
     ] = None,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
     as_json: console.AsJson = False,
 ) -> None:
-    """Say who is in front of a camera, who comes, and who leaves.
+    """Track and identify the people in front of a camera.
 
-    Prints what happens as it does, and on a terminal a line of how it goes: frames a second, how many the server let go
-    for newer ones, how old answers are (from when a frame was read to its answer), and who is there. Frames are never
-    stale: what cannot be looked at in time is dropped. A camera or a server that goes away is tried again until it is
-    back; tracks are numbered afresh then.
+    Prints events as they happen: who came, who it is, who left. A terminal also shows a line of statistics: frames per
+    second, frames that the server dropped for newer ones, the age of answers (from reading a frame to its answer), and
+    who is there. Frames that cannot be processed in time are dropped, so that answers are never old. If the camera or
+    the server goes away, it is tried again; tracks are then numbered from 1.
 
-    A file is played as fast as it was filmed, and some of its frames may be dropped as well. With [b]--lossless[/b]
-    every frame is looked at, and each run gives the same events.
+    A file is played at its own speed, and frames may be dropped as well. With [b]--lossless[/b] every frame is
+    processed, and each run gives the same events.
 
     [b]Examples[/b]
 
@@ -89,65 +89,69 @@ def main(
     an error, 2 bad usage.
     """
     configure_for_video()
-    told = Interruption()
-    found = _parsed(source, lossless=lossless)
-    wanted = Wanted(fps if fps is not None else (0.0 if lossless else _LIVE_FPS), width, quality, lossless)
-    with console.connect(address, token, root_certificates) as client, told.watched():
+    interruption = Interruption()
+    found = _parse(source, lossless=lossless)
+    prints_events = events == STANDARD_OUTPUT
+    if prints_events and as_json:
+        console.fail("--json and --events - both write to standard output: name a file for the events", console.USAGE)
+    options = FrameOptions(fps if fps is not None else (0.0 if lossless else _LIVE_FPS), width, quality, lossless)
+    with console.connect(address, token, root_certificates) as client, interruption.watched():
         client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))
         settings = pb.StreamSettings(
-            camera="".join(filter(str.isprintable, name or found.name))[:_LONGEST_NAME].strip(),
+            camera="".join(filter(str.isprintable, name or found.name))[:_MAX_NAME].strip(),
             gallery_id=gallery,
             threshold=threshold,
             lossless=lossless,
             detection_interval=detection_interval,
         )
-        outbox = Outbox(lossless=lossless)
-        ended, answers = "", None
+        sender = FrameSender(lossless=lossless)
+        problem, handler = "", None
         try:
             with (
-                _reading(found, wanted, wait, outbox) as reader,
-                opened(out, events, settings.camera if show else None, reader.fps) as outputs,
+                _reader(found, options, wait, sender) as reader,
+                open_outputs(out, events, settings.camera if show else None, reader.fps) as outputs,
                 _live() as live,
             ):
-                answers = Answers(
+                handler = AnswerHandler(
                     settings.camera,
                     outputs,
-                    live,
                     recorded=reader.recorded,
-                    timed=not lossless,
-                    prints=not as_json,
+                    measure_ages=not lossless,
+                    say=_say,
+                    print_event=None if as_json or prints_events else _event_printer(live),
+                    show_status=None if live is None else lambda line: live.update(line, refresh=True),
                 )
-                reader.start(outbox.put, outbox.end, _say)
-                run(client, settings, outbox, answers, _say, wait, told)
+                reader.start(sender.put, sender.end, _say)
+                run(client, settings, sender, handler, _say, wait, interruption)
         except KeyboardInterrupt:
             pass
         except FacetError as error:
-            ended = console.explained(error, address)
+            problem = console.explained(error, address)
         except (SourceError, OutputError) as error:
-            ended = str(error)
-    if answers is None:
-        console.fail(ended or "stopped")
+            problem = str(error)
+    if handler is None:
+        console.fail(problem or "stopped")
     summary = {
         "source": found.name,
         "gallery": gallery,
-        "sent": outbox.sent,
-        "skipped": outbox.skipped,
-        **answers.tally.summary(),
-        "ended": ended,
+        "sent": sender.sent,
+        "skipped": sender.skipped,
+        **handler.statistics.summary(),
+        "ended": problem,
     }
-    if ended:
-        console.err.print(ended, soft_wrap=True)
+    if problem:
+        _say(problem)
     if as_json:
         console.print_json(summary)
     else:
-        _show(summary)
-    raise typer.Exit(console.FAILED if ended or summary["failed"] else console.DONE)
+        _print_summary(summary, console.err if prints_events else console.out)
+    raise typer.Exit(console.FAILED if problem or summary["failed"] else console.DONE)
 
 
-def _parsed(text: str, *, lossless: bool) -> Source:
-    """The source that is meant; exits with a usage error where it is none, or not one to read without loss."""
+def _parse(text: str, *, lossless: bool) -> Source:
+    """The source; exits with a usage error if there is none, or if it cannot be read without loss."""
     try:
-        source = camera_source.parse(text)
+        source = parse_source(text)
     except SourceError as error:
         console.fail(str(error), console.USAGE)
     if lossless and not (source.is_file or source.is_address):
@@ -156,21 +160,21 @@ def _parsed(text: str, *, lossless: bool) -> Source:
 
 
 @contextmanager
-def _reading(source: Source, wanted: Wanted, wait: float | None, outbox: Outbox) -> Iterator[Reader]:
-    """A reader; it stops reading in the end."""
-    reader = Reader(source, wanted, wait)
+def _reader(source: Source, options: FrameOptions, wait: float | None, sender: FrameSender) -> Iterator[Reader]:
+    """A reader, which is closed at the end."""
+    reader = Reader(source, options, wait)
     try:
-        if wanted.lossless and not reader.recorded:
+        if options.lossless and not reader.recorded:
             raise SourceError(f"{source.name} has no end: --lossless is for files")
         yield reader
     finally:
-        outbox.end()
+        sender.end()
         reader.close()
 
 
 @contextmanager
 def _live() -> Iterator[Live | None]:
-    """The line of how it goes, on standard error where a terminal looks on; what is printed stands above it."""
+    """The line of statistics on standard error, if that is a terminal; events are printed above it."""
     if not console.err.is_terminal:
         yield None
         return
@@ -178,11 +182,17 @@ def _live() -> Iterator[Live | None]:
         yield live
 
 
+def _event_printer(live: Live | None) -> Callable[[str], None]:
+    """Prints events on standard output; through the live line's console if both share the terminal."""
+    target = console.err if live is not None and console.out.is_terminal else console.out
+    return lambda line: target.print(line, soft_wrap=True)
+
+
 def _say(message: str) -> None:
     console.err.print(message, soft_wrap=True)
 
 
-def _show(summary: dict[str, Any]) -> None:
+def _print_summary(summary: dict[str, Any], target: Console) -> None:
     table = Table("", "", title=summary["source"], title_justify="left", show_header=False)
     table.add_row("frames answered", str(summary["answered"]))
     for reason, count in summary["errors"].items():
@@ -195,6 +205,6 @@ def _show(summary: dict[str, Any]) -> None:
         table.add_row("age p50, p95", f"{summary['age_p50_ms']} ms, {summary['age_p95_ms']} ms")
     table.add_row("events", ", ".join(f"{count} {name}" for name, count in summary["events"].items()))
     for person in summary["people"]:
-        said = f"{person['frames']} frames, from {person['first_seconds']} s to {person['last_seconds']} s"
-        table.add_row(person["display_name"], said)
-    console.out.print(table)
+        seen = f"{person['frames']} frames, from {person['first_seconds']} s to {person['last_seconds']} s"
+        table.add_row(person["display_name"], seen)
+    target.print(table)

@@ -1,4 +1,4 @@
-"""Which frames a stream is given, and which are sent again."""
+"""Which frames a stream gets, and which are sent again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from facet.camera.frame_sender import Outbox
-from facet.camera.source import Frame, SourceError
+from facet.camera.errors import SourceError
+from facet.camera.frame_sender import FrameSender
+from facet.camera.reader import Frame
 from facet.v1.recognition_service_pb2 import StreamFrame
 
 PATIENCE = 30.0
@@ -22,108 +23,108 @@ def said(message: StreamFrame) -> tuple[int, str]:
     return message.frame_id, message.picture.encoded.decode()
 
 
-def test_without_lossless_the_newest_frame_is_next_and_the_others_are_counted() -> None:
-    outbox = Outbox(lossless=False)
+def test_the_newest_frame_is_sent_and_skipped_ones_are_counted() -> None:
+    sender = FrameSender(lossless=False)
     for number in range(5):
-        outbox.put(frame(number))
-    outbox.end()
-    assert [said(message) for message in outbox.again()] == [(1, "frame 4")]
-    assert (outbox.sent, outbox.skipped) == (1, 4)
+        sender.put(frame(number))
+    sender.end()
+    assert [said(message) for message in sender.new_stream()] == [(1, "frame 4")]
+    assert (sender.sent, sender.skipped) == (1, 4)
 
 
 def test_a_frame_has_its_capture_time() -> None:
-    outbox = Outbox(lossless=False)
-    outbox.put(frame(7))
-    assert next(outbox.again()).capture_time.ToNanoseconds() == 7_000_000_000
+    sender = FrameSender(lossless=False)
+    sender.put(frame(7))
+    assert next(sender.new_stream()).capture_time.ToNanoseconds() == 7_000_000_000
 
 
-def test_with_lossless_the_reader_waits_until_its_frame_is_taken() -> None:
-    outbox = Outbox(lossless=True)
+def test_a_lossless_reader_waits_until_its_frame_is_taken() -> None:
+    sender = FrameSender(lossless=True)
 
     def read() -> None:
         for number in range(200):
-            outbox.put(frame(number))
-        outbox.end()
+            sender.put(frame(number))
+        sender.end()
 
     reader = threading.Thread(target=read)
     reader.start()
     came = []
-    for message in outbox.again():
+    for message in sender.new_stream():
         came.append(said(message))
-        outbox.answered(message.frame_id)
+        sender.answered(message.frame_id)
     reader.join(PATIENCE)
     assert came == [(number + 1, f"frame {number}") for number in range(200)]
-    assert outbox.skipped == 0
+    assert sender.skipped == 0
 
 
-def test_with_lossless_what_a_broken_stream_left_unanswered_is_sent_again() -> None:
-    outbox = Outbox(lossless=True)
-    broken = outbox.again()
+def test_unanswered_frames_of_a_broken_lossless_stream_are_sent_again() -> None:
+    sender = FrameSender(lossless=True)
+    broken = sender.new_stream()
     for number in range(4):
-        outbox.put(frame(number))
+        sender.put(frame(number))
         next(broken)
-    first = outbox.answered(1)
+    first = sender.answered(1)
     assert first is not None
     assert first.data == b"frame 0"
-    outbox.end()
-    assert [said(message)[0] for message in outbox.again()] == [2, 3, 4]
-    assert outbox.wait(), "they are still to be answered"
-    outbox.answered(4)
-    assert not outbox.wait()
+    sender.end()
+    assert [said(message)[0] for message in sender.new_stream()] == [2, 3, 4]
+    assert sender.wait(), "they are still to be answered"
+    sender.answered(4)
+    assert not sender.wait()
 
 
-def test_without_lossless_what_a_broken_stream_left_unanswered_is_given_up() -> None:
-    outbox = Outbox(lossless=False)
-    outbox.put(frame(0))
-    next(outbox.again())
-    outbox.put(frame(1))
-    outbox.end()
-    assert [said(message) for message in outbox.again()] == [(2, "frame 1")]
-    assert not outbox.wait()
-    assert outbox.answered(1) is None
+def test_unanswered_frames_of_a_broken_live_stream_are_given_up() -> None:
+    sender = FrameSender(lossless=False)
+    sender.put(frame(0))
+    next(sender.new_stream())
+    sender.put(frame(1))
+    sender.end()
+    assert [said(message) for message in sender.new_stream()] == [(2, "frame 1")]
+    assert not sender.wait()
+    assert sender.answered(1) is None
 
 
-def test_a_stream_that_was_given_up_takes_no_frame_from_the_next() -> None:
-    outbox = Outbox(lossless=True)
-    old = outbox.again()
+def test_an_abandoned_stream_takes_no_frame_from_the_next() -> None:
+    sender = FrameSender(lossless=True)
+    old = sender.new_stream()
     left: list[StreamFrame] = []
     waiting = threading.Thread(target=lambda: left.extend(old))
     waiting.start()
-    new = outbox.again()
+    new = sender.new_stream()
     waiting.join(PATIENCE)
-    outbox.put(frame(0))
+    sender.put(frame(0))
     assert left == []
     assert said(next(new)) == (1, "frame 0")
 
 
-def test_an_answer_gives_its_frame_and_lets_go_of_those_that_were_dropped_before() -> None:
-    outbox = Outbox(lossless=False)
-    messages = outbox.again()
+def test_an_answer_returns_its_frame_and_releases_earlier_ones() -> None:
+    sender = FrameSender(lossless=False)
+    messages = sender.new_stream()
     for number in range(3):
-        outbox.put(frame(number))
+        sender.put(frame(number))
         next(messages)
-    second = outbox.answered(2)
+    second = sender.answered(2)
     assert second is not None
     assert second.data == b"frame 1"
-    assert outbox.answered(1) is None
-    assert outbox.answered(3) is not None
+    assert sender.answered(1) is None
+    assert sender.answered(3) is not None
 
 
-def test_frames_that_nobody_answers_do_not_pile_up() -> None:
-    outbox = Outbox(lossless=False)
-    messages = outbox.again()
+def test_unanswered_frames_are_bounded() -> None:
+    sender = FrameSender(lossless=False)
+    messages = sender.new_stream()
     for number in range(1000):
-        outbox.put(frame(number))
+        sender.put(frame(number))
         next(messages)
-    assert outbox.answered(1) is None
-    assert outbox.answered(1000) is not None
+    assert sender.answered(1) is None
+    assert sender.answered(1000) is not None
 
 
-def test_why_there_are_no_more_frames_is_told_once_the_last_was_sent() -> None:
-    outbox = Outbox(lossless=False)
-    outbox.put(frame(0))
-    outbox.end("the door is shut")
-    assert outbox.wait()
-    assert len(list(outbox.again())) == 1
+def test_a_source_error_is_raised_after_the_last_frame() -> None:
+    sender = FrameSender(lossless=False)
+    sender.put(frame(0))
+    sender.end("the door is shut")
+    assert sender.wait()
+    assert len(list(sender.new_stream())) == 1
     with pytest.raises(SourceError, match="the door is shut"):
-        outbox.wait()
+        sender.wait()

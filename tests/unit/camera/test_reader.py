@@ -1,4 +1,4 @@
-"""Which sources a person may name, and which frames of a recording are handed on."""
+"""Sources, and the frames that are read from a recording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from facet.camera.source import Frame, Pace, Reader, SourceError, Wanted, parse
+from facet.camera.errors import SourceError
+from facet.camera.reader import Frame, FrameOptions, Pace, Reader
+from facet.camera.source import parse_source
 
 FPS, COUNT, WIDTH, HEIGHT = 20, 12, 64, 48
 PATIENCE = 30.0
@@ -26,12 +28,12 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
-def wanted(*, fps: float = 0.0, width: int = 0, lossless: bool = True) -> Wanted:
-    return Wanted(fps, width, 90, lossless)
+def options(*, fps: float = 0.0, width: int = 0, lossless: bool = True) -> FrameOptions:
+    return FrameOptions(fps, width, 90, lossless)
 
 
-def frames_of(film: Path, wants: Wanted) -> list[Frame]:
-    """All frames that are handed on of a film."""
+def frames_of(film: Path, wanted: FrameOptions) -> list[Frame]:
+    """All frames that are read from a film."""
     frames: list[Frame] = []
     problems: list[str] = []
     ended = threading.Event()
@@ -40,7 +42,7 @@ def frames_of(film: Path, wants: Wanted) -> list[Frame]:
         problems.append(problem)
         ended.set()
 
-    reader = Reader(parse(str(film)), wants, None)
+    reader = Reader(parse_source(str(film)), wanted, None)
     assert reader.recorded
     reader.start(frames.append, end, problems.append)
     assert ended.wait(PATIENCE)
@@ -54,48 +56,48 @@ def brightness(frames: list[Frame]) -> list[int]:
 
 
 def test_a_number_is_a_webcam() -> None:
-    assert parse("1").target == 1
+    assert parse_source("1").target == 1
 
 
 def test_the_name_of_an_address_has_no_password() -> None:
-    source = parse("rtsp://user:secret@camera.example:554/stream1?token=abc")
+    source = parse_source("rtsp://user:secret@camera.example:554/stream1?token=abc")
     assert source.is_address
     assert source.name == "camera.example/stream1"
     assert source.target == "rtsp://user:secret@camera.example:554/stream1?token=abc"
 
 
 @pytest.mark.parametrize("text", ["", "nowhere.mp4", "-1", "ftp://host/film.mp4", "rtsp://", "http://[/"])
-def test_what_is_no_source_is_told(text: str) -> None:
+def test_an_invalid_source_is_refused(text: str) -> None:
     with pytest.raises(SourceError):
-        parse(text)
+        parse_source(text)
 
 
-def test_a_file_that_is_no_film_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("no film")
     with pytest.raises(SourceError, match=r"cannot open notes\.txt: it is no video"):
-        Reader(parse(str(file)), wanted(), None)
+        Reader(parse_source(str(file)), options(), None)
 
 
-def test_without_a_rate_every_frame_of_a_film_comes_in_order_with_its_own_time(film: Path) -> None:
-    frames = frames_of(film, wanted())
+def test_every_frame_of_a_recording_comes_in_order_with_its_own_time(film: Path) -> None:
+    frames = frames_of(film, options())
     assert brightness(frames) == list(range(COUNT))
     assert [frame.captured for frame in frames] == pytest.approx([number / FPS for number in range(COUNT)])
 
 
-def test_a_rate_takes_frames_evenly(film: Path) -> None:
-    assert brightness(frames_of(film, wanted(fps=FPS / 4))) == [0, 4, 8]
+def test_a_rate_picks_frames_evenly(film: Path) -> None:
+    assert brightness(frames_of(film, options(fps=FPS / 4))) == [0, 4, 8]
 
 
-def test_a_film_that_is_played_has_its_own_times_too(film: Path) -> None:
-    frames = frames_of(film, wanted(lossless=False))
+def test_a_recording_that_is_played_keeps_its_own_times(film: Path) -> None:
+    frames = frames_of(film, options(lossless=False))
     assert brightness(frames) == list(range(COUNT))
     assert [frame.captured for frame in frames] == pytest.approx([number / FPS for number in range(COUNT)])
 
 
-def test_frames_are_made_narrower_never_wider_and_the_jpeg_is_the_picture(film: Path) -> None:
-    assert {frame.picture.shape for frame in frames_of(film, wanted(width=32))} == {(24, 32, 3)}
-    frames = frames_of(film, wanted(width=1000))
+def test_frames_are_only_scaled_down_and_the_jpeg_shows_the_picture(film: Path) -> None:
+    assert {frame.picture.shape for frame in frames_of(film, options(width=32))} == {(24, 32, 3)}
+    frames = frames_of(film, options(width=1000))
     assert {frame.picture.shape for frame in frames} == {(HEIGHT, WIDTH, 3)}
     decoded = cv2.imdecode(np.frombuffer(frames[5].data, np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
@@ -103,14 +105,14 @@ def test_frames_are_made_narrower_never_wider_and_the_jpeg_is_the_picture(film: 
 
 
 @pytest.mark.parametrize(("own", "rate"), [(25, 10), (30, 20), (30, 30), (30, 1), (10, 30)])
-def test_a_pace_keeps_its_rate_on_the_average_whatever_comes(own: int, rate: int) -> None:
+def test_a_pace_keeps_its_average_rate_whatever_the_source(own: int, rate: int) -> None:
     pace = Pace(rate)
-    due = sum(pace.due(number / own) for number in range(10 * own))
+    due = sum(pace.is_due(number / own) for number in range(10 * own))
     assert due == pytest.approx(10 * min(own, rate), abs=1)
 
 
 def test_a_pace_does_not_catch_up_after_a_gap() -> None:
     pace = Pace(10)
-    assert pace.due(0.0)
-    assert pace.due(60.0)
-    assert sum(pace.due(60 + number / 100) for number in range(1, 101)) <= 11
+    assert pace.is_due(0.0)
+    assert pace.is_due(60.0)
+    assert sum(pace.is_due(60 + number / 100) for number in range(1, 101)) <= 11

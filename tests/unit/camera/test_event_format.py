@@ -1,0 +1,62 @@
+"""Events as JSON and as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from facet.camera.event_format import event_line, event_row
+from facet.v1 import recognition_service_pb2 as pb
+
+
+def identified(similarity: float = 0.5) -> pb.TrackEvent:
+    event = pb.TrackEvent(
+        kind=pb.TRACK_EVENT_KIND_IDENTIFIED,
+        track_id=3,
+        subject_id="yao",
+        display_name="Yao Ming",
+        similarity=similarity,
+    )
+    event.time.FromDatetime(datetime(2025, 1, 2, 3, 4, 5, 678000, UTC))
+    return event
+
+
+def test_an_event_as_json() -> None:
+    row = event_row("door", 2, 17, identified(), 1.23456, recorded=False)
+    assert row == {
+        "seconds": 1.235,
+        "time": "2025-01-02T03:04:05.678+00:00",
+        "camera": "door",
+        "connection": 2,
+        "frame_id": 17,
+        "event": "identified",
+        "track_id": 3,
+        "subject_id": "yao",
+        "display_name": "Yao Ming",
+        "previous_subject_id": None,
+        "similarity": 0.5,
+    }
+    assert event_row("door", 1, 17, identified(), 1.0, recorded=True)["time"] is None
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_APPEARED, track_id=1), "#1 appeared"),
+        (identified(), "#3 is Yao Ming, similarity 0.50"),
+        (pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_LEFT, track_id=1), "#1 left"),
+        (pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_LEFT, track_id=1, subject_id="yao"), "#1 left: yao"),
+        (
+            pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_CHANGED, track_id=1, subject_id="tim", previous_subject_id="yao"),
+            "#1 is tim, not yao",
+        ),
+        (
+            pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_CHANGED, track_id=1, previous_subject_id="yao"),
+            "has no name any more",
+        ),
+    ],
+)
+def test_an_event_as_text(event: pb.TrackEvent, said: str) -> None:
+    assert event_line(event, 2.5, recorded=True).startswith("     2.50 s  #")
+    assert event_line(event, 2.5, recorded=True).endswith(said)
