@@ -16,9 +16,9 @@ class OutputError(Exception):
 
 
 @contextmanager
-def writing(name: Path | str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn ``OSError``, and other errors of a library, into :class:`OutputError`."""
+def writing(name: Path | str, errors: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    """Turn errors of writing to ``name`` into :class:`OutputError`."""
     try:
         yield
-    except (OSError, *errors) as error:
+    except errors as error:
         raise OutputError(f"cannot write {name}: {getattr(error, 'strerror', None) or error}") from error

@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
 _ESCAPE = 27
 _TRIAL_SECONDS = 30
-_INSTALL_PYAV = (
-    "writing a video needs PyAV, which is not installed; in the folder of the clone: "
-    ".venv/bin/python -m pip install -e '.[camera]'"
-)
 STANDARD_OUTPUT = Path("-")
+"""Stands for standard output in place of a file of events."""
 
 
 class EventFile:
@@ -123,5 +120,5 @@ def _open_video(path: Path, fps: float) -> VideoFile:
     try:
         from facet.camera.video import VideoFile
     except ImportError:
-        raise OutputError(_INSTALL_PYAV) from None
+        raise OutputError("writing a video needs PyAV, which is not installed") from None
     return VideoFile(path, fps)

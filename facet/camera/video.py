@@ -21,6 +21,7 @@ from facet.camera.errors import OutputError, writing
 _SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
 _MAX_STILL = 2.0
 """Seconds for which a picture is repeated; a longer gap is cut down to this."""
+_ERRORS = (OSError, av.FFmpegError)
 _ENCODER = {"preset": "veryfast", "crf": "23"}
 
 
@@ -79,13 +80,13 @@ class VideoFile:
             self._path.unlink(missing_ok=True)
             return
         self._write(self._last)
-        with writing(self._path, av.FFmpegError):
+        with writing(self._path, _ERRORS):
             for packet in self._stream.encode():
                 self._container.mux(packet)
             self._container.close()
 
     def _open(self, picture: NDArray[np.uint8]) -> None:
-        with writing(self._path, av.FFmpegError):
+        with writing(self._path, _ERRORS):
             self._container = av.open(str(self._path), "w", options={"movflags": "+faststart"})
             rate = Fraction(self._fps).limit_denominator(1000)
             self._stream = self._container.add_stream("libx264", rate, options=_ENCODER)
@@ -98,6 +99,6 @@ class VideoFile:
         size = self._stream.width, self._stream.height
         if picture.shape[1::-1] != size:
             picture = np.asarray(cv2.resize(picture, size), np.uint8)
-        with writing(self._path, av.FFmpegError):
+        with writing(self._path, _ERRORS):
             for packet in self._stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")):
                 self._container.mux(packet)

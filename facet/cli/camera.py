@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from facet.camera.outputs import STANDARD_OUTPUT, open_outputs
 from facet.camera.reader import FrameOptions, Reader
 from facet.camera.session import run
 from facet.camera.source import Source, parse_source
+from facet.runtime.extras import install_command
 from facet.runtime.process import configure_for_video
 from facet.terminal import console
 from facet.terminal.interruption import Interruption
@@ -94,6 +96,8 @@ def main(
     prints_events = events == STANDARD_OUTPUT
     if prints_events and as_json:
         console.fail("--json and --events - both write to standard output: name a file for the events", console.USAGE)
+    if out is not None and importlib.util.find_spec("av") is None:
+        console.fail(f"--out needs PyAV, which is not installed: {install_command('camera')}", console.USAGE)
     options = FrameOptions(fps if fps is not None else (0.0 if lossless else _LIVE_FPS), width, quality, lossless)
     with console.connect(address, token, root_certificates) as client, interruption.watched():
         client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))

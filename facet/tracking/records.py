@@ -89,7 +89,8 @@ class TrackerSettings:
         prediction_window: seconds for which a person who is not detected is still reported at the predicted place.
         track_activation_threshold: minimum score of a face or person to start a track, [0, 1]; lower scores only
             continue one.
-        confirmation_score: minimum score to confirm a track at once, [0, 1]; otherwise the second detection confirms it.
+        confirmation_score: minimum score to confirm a track at its first detection, [0, 1];
+            otherwise the second one confirms it.
         min_iou: minimum IoU of a detection and a prediction.
         embedding_interval: seconds between embeddings of an undecided track, after the first ones. It doubles up to
             ``refresh_interval`` once there are enough samples to call the track unknown but their quality is too low.
