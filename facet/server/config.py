@@ -1,4 +1,7 @@
-"""The server's configuration: one frozen tree, from a TOML file, then the environment, then flags."""
+"""The server's configuration: a frozen tree of settings from a TOML file, the environment and flags.
+
+The docstring of a setting is its description in ``serve.py --help`` and in docs/configuration.md.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,16 @@ from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.runtime.inference_slots import Preset
 from facet.runtime.session import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
-from recognizer.finder import FinderSettings
 from recognizer.quality import QualityLimits
+from recognizer.settings import ModelSettings, PipelineSettings
 
 ENV_PREFIX = "FACET_"
 NONE = "none"
-_OF_CLIENTS = (ADDRESS_VARIABLE, TOKEN_VARIABLE)
+_CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE)
 
-_FINDER = FinderSettings()
+_MODELS = ModelSettings()
+_PIPELINE = PipelineSettings()
+_FINDER = _PIPELINE.finder
 _QUALITY = QualityLimits()
 
 
@@ -47,38 +52,40 @@ class _Section(BaseModel):
 
 
 class ServerConfig(_Section):
-    """Where the server listens, and how much it takes on."""
+    """Network address, security and load limits."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Any but a loopback address needs a token, or allow_unauthenticated."""
+    """Address to listen on. Any address other than loopback requires token or allow_unauthenticated."""
     port: int = Field(50051, ge=0, le=65535)
-    """Port to listen on; 0 lets the system choose."""
+    """Port to listen on; 0 picks a free one."""
     token: SecretStr | None = None
-    """Bearer token that every call but health checks must bring. Best given as FACET_SERVER__TOKEN."""
+    """Bearer token that clients must send with every call except health checks. Set it in FACET_SERVER__TOKEN rather
+    than in the file."""
     allow_unauthenticated: bool = False
-    """Listen beyond loopback without a token."""
+    """Allow a non-loopback host without a token."""
     tls_certificate: Path | None = None
-    """PEM file of the certificate chain; needs tls_key."""
+    """PEM file with the certificate chain; requires tls_key."""
     tls_key: Path | None = None
-    """PEM file of the private key; needs tls_certificate."""
+    """PEM file with the private key; requires tls_certificate."""
     preset: Preset = "latency"
-    """latency: all cores on one inference after the other, so that a single request is answered soonest. throughput:
-    one core for each of as many inferences side by side, for batches and many cameras. docs/performance.md has both in
-    figures."""
+    """latency runs one inference at a time on all cores: the fastest answer to a single request. throughput runs one
+    inference per core at the same time: more requests per second, for batches and many cameras. docs/performance.md
+    compares them."""
     workers: int = Field(0, ge=0, le=256)
-    """Requests worked on side by side, each on one thread; 0 is one for every core this process may use."""
+    """Requests processed at the same time, each on its own thread; 0 means one per core that the process may use."""
     max_queue: int = Field(32, ge=0, le=4096)
-    """Requests that may wait for a worker; one more is refused, unless it is served before some of them."""
+    """Requests that may wait for a worker. When the queue is full, a new request is refused unless its priority places
+    it ahead of some that wait."""
     max_message_bytes: int = Field(16 * 2**20, ge=2**16, le=2**30)
-    """Bytes of a request."""
+    """Maximum size of a request message, bytes."""
     max_concurrent_calls: int = Field(64, ge=1)
-    """Calls open at the same time; one more is refused. Each may hold a message of max_message_bytes, an EnrollBatch or
-    IdentifyBatch twice as many as there are workers, and one; an IdentifyStream three."""
+    """Maximum number of open calls; further calls are refused. Budget max_message_bytes of memory per unary call, three
+    times that per IdentifyStream, and 2 x workers + 1 times that per EnrollBatch or IdentifyBatch."""
     stall_seconds: float = Field(60.0, gt=0)
-    """How long a stream waits for its client: to take the next piece or answer, or to send the next piece, item
-    or frame while nothing else is under way on it."""
+    """A stream ends if its client neither sends nor receives anything for this long while the server waits for it,
+    seconds."""
     drain_seconds: float = Field(20.0, ge=0)
-    """After SIGTERM, how long accepted calls may take to finish."""
+    """Time that open calls have to finish after SIGTERM, seconds."""
 
     @field_validator("token")
     @classmethod
@@ -86,142 +93,151 @@ class ServerConfig(_Section):
         return token if token and token.get_secret_value() else None
 
     @model_validator(mode="after")
-    def _guarded(self) -> Self:
+    def _is_protected(self) -> Self:
         if self.token and not (self.token.get_secret_value().isascii() and self.token.get_secret_value().isprintable()):
-            raise ValueError("token must be printable ASCII: gRPC metadata carries nothing else")
+            raise ValueError("token must be printable ASCII, because gRPC metadata is limited to it")
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key need each other")
+            raise ValueError("tls_certificate and tls_key must be set together")
         if not (self.token or self.allow_unauthenticated or _is_loopback(self.host)):
             raise ValueError(
-                f"{self.host} can be reached from other machines: set token (and tls_certificate), "
-                "or allow_unauthenticated if something in front of the server keeps strangers out"
+                f"host {self.host} is reachable from other machines: set token (and tls_certificate), "
+                "or allow_unauthenticated if a proxy in front of the server authenticates clients"
             )
         return self
 
 
 class ModelsConfig(_Section):
-    """Which models. A name is a packaged one, a file in the folder, or a path."""
+    """Models and how to run them. A model is the name of a packaged model, a file in models.folder, or a path."""
 
-    objects: str = "yolo11n"
-    """YOLO model that finds objects; persons among them guide the search for faces. "none" for none. A YOLO model
-    of faces with five landmarks takes the place of the faces model as well."""
-    faces: str = "scrfd_500m_bnkps"
-    """SCRFD with landmarks, or a YOLO model of faces with five landmarks."""
-    embedding: str = "w600k_mbf"
-    """InsightFace recogniser. Another one is another embedding contract: galleries made before are refused."""
+    objects: str = _MODELS.objects or NONE
+    """YOLO object detector, or "none". Detected persons guide the search for faces. A YOLO model that detects faces
+    with five landmarks also replaces models.faces."""
+    faces: str = _MODELS.faces
+    """Face detector: SCRFD with landmarks, or a YOLO model that detects faces with five landmarks."""
+    embedding: str = _MODELS.embedding
+    """InsightFace recognition model. Another model means another embedding contract: existing galleries can then not be
+    searched."""
     folder: Path | None = None
-    """Folder of models, as scripts/fetch_models.py writes it."""
+    """Folder with additional models, as written by scripts/fetch_models.py."""
     runtime: RuntimeName = "auto"
-    """What runs the models: openvino or onnxruntime. auto is OpenVINO on x86 processors, where it is faster, and ONNX
-    Runtime elsewhere and where providers says more than the default."""
+    """Inference engine: openvino or onnxruntime. auto selects OpenVINO on x86 processors, where it is faster, and ONNX
+    Runtime on others or if models.providers is set."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Of OpenVINO. bf16 where the processor computes in it, but for the first and last layers; fp32 otherwise. auto is
-    bf16 for the packaged models, of which scripts/bench.py drift tells how far that is from fp32; fp32 for others."""
+    """Precision that OpenVINO computes in. bf16 takes effect if the processor supports it; the first and last layers
+    stay in fp32. auto is bf16 for packaged models and fp32 for others. scripts/bench.py drift measures the difference
+    between them. Set fp32 if you need exact boxes."""
     providers: tuple[str, ...] = (CPU_PROVIDER,)
-    """ONNX Runtime execution providers, in order of preference, such as CUDAExecutionProvider or
-    CoreMLExecutionProvider; they come with other builds of onnxruntime."""
+    """ONNX Runtime execution providers in order of preference, for example CUDAExecutionProvider or
+    CoreMLExecutionProvider. Each requires a build of onnxruntime that includes it."""
 
 
 class PicturesConfig(_Section):
-    """What is taken as a picture."""
+    """Limits on pictures."""
 
-    max_pixels: int = Field(50_000_000, ge=1, le=1_000_000_000)
-    """Pixels of a picture, checked on its header before it is decoded."""
+    max_pixels: int = Field(_PIPELINE.max_pixels, ge=1, le=1_000_000_000)
+    """Maximum number of pixels. The server reads the header and refuses larger pictures before it decodes them."""
 
 
 class DetectionConfig(_Section):
-    """How objects and faces are looked for."""
+    """Detection of objects and faces."""
 
-    object_size: int = Field(640, ge=32, le=4096)
-    """Longer side that a picture is scaled to for the object detector, pixels."""
-    person_max_enlargement: float = Field(1.25, ge=1)
-    """Where objects are not asked for, they are looked for because persons guide the search for faces. A picture that
-    object_size would enlarge by more than this is then scaled to three quarters or half of object_size."""
-    object_min_score: float = Field(0.25, gt=0, lt=1)
-    """Objects below this score are not answered."""
-    max_faces: int = Field(200, ge=1, le=10_000)
-    """Faces answered of one picture, the highest scores first."""
+    object_size: int = Field(_PIPELINE.object_size, ge=32, le=4096)
+    """Longer side of the object detector's input, pixels. Pictures are scaled to it."""
+    person_max_enlargement: float = Field(_PIPELINE.person_max_enlargement, ge=1)
+    """Applies if a request does not ask for objects, so that detected persons only guide the search for faces. A
+    picture that object_size would enlarge by more than this factor is then detected at 3/4 or 1/2 of object_size."""
+    object_min_score: float = Field(_PIPELINE.object_min_score, gt=0, lt=1)
+    """Minimum score of a returned object."""
+    max_faces: int = Field(_PIPELINE.max_faces, ge=1, le=10_000)
+    """Maximum number of faces returned per picture, those with the highest scores."""
     face_min_score: float = Field(_FINDER.min_score, gt=0, lt=1)
-    """Faces below this score are not answered."""
+    """Minimum score of a returned face."""
     face_min_height: float = Field(_FINDER.min_height, ge=1)
-    """Faces lower than this are not answered, pixels."""
+    """Minimum height of a returned face, pixels."""
     face_fine_side: int = Field(_FINDER.fine_side, ge=64, le=4096)
-    """Longest side of the frame in which faces are looked for first, pixels. More finds smaller faces."""
+    """Longer side of the face detector's input, pixels. A larger value finds smaller faces and costs more time."""
     second_look: bool = True
-    """Look again, closer, inside persons that showed no face."""
+    """Search again, at higher resolution, in the head region of each person without a face."""
 
 
 class EnrollmentConfig(_Section):
-    """What a face must be like to be enrolled without being insisted upon."""
+    """Minimum quality of a face to enroll, unless a request sets accept_low_quality, and limits on templates."""
 
     min_face_size: float = Field(_QUALITY.min_size, ge=0)
-    """Shorter side of the face box, pixels."""
+    """Minimum of the shorter side of the face box, pixels."""
     min_sharpness: float = Field(_QUALITY.min_sharpness, ge=0)
-    """See Quality.sharpness."""
+    """Minimum sharpness, [0, 1]: the share of its gradient that the face loses when it is blurred. Sharp faces have
+    about 0.35, blurred ones 0.15."""
     max_turn: float = Field(_QUALITY.max_turn, ge=0, le=90)
-    """Turn to the side or tilt, degrees."""
+    """Maximum yaw and pitch, degrees."""
     max_templates_per_subject: int = Field(100, ge=1, le=10_000)
-    """Templates of one subject. A gallery that is imported may hold subjects with more."""
+    """Maximum number of templates per subject. Subjects of an imported gallery may have more."""
     keep_crops: bool = False
-    """Keep the aligned face, 112 x 112 pixels as PNG, beside each template. Off, because it is a picture of a face and
-    30 KB a template; on, a gallery can be embedded anew when models.embedding changes, without the pictures."""
+    """Store the aligned face with each template, as a PNG of 112 x 112 pixels (30 KB). With it, a gallery can move to
+    another models.embedding without the original pictures. Off by default because it stores pictures of faces."""
 
     def limits(self) -> QualityLimits:
-        """What a face must reach."""
+        """Return the limits as the recognizer takes them."""
         return QualityLimits(self.min_face_size, self.min_sharpness, self.max_turn)
 
 
 class IdentificationConfig(_Section):
-    """What a face must be like to be searched for; another is answered as refused, unembedded. Defaults refuse none."""
+    """Minimum quality of a face to identify; others are returned with DECISION_REFUSED. Defaults accept every face."""
 
     min_face_size: float = Field(0.0, ge=0)
-    """Shorter side of the face box, pixels. Raise it where false matches with faces far away cost more than misses."""
+    """Minimum of the shorter side of the face box, pixels. Raise it if distant faces cause false matches."""
     min_sharpness: float = Field(0.0, ge=0, le=1)
-    """See Quality.sharpness. Raise it where a camera shakes or is out of focus, and blurred faces match wrongly."""
+    """Minimum sharpness, [0, 1]; see enrollment.min_sharpness. Raise it if blurred faces cause false matches."""
     max_turn: float = Field(90.0, ge=0, le=90)
-    """Turn to the side or tilt, degrees. Lower it where people are seen again and again, and will look up."""
+    """Maximum yaw and pitch, degrees. Lower it if cameras see the same people often enough to wait for a frontal
+    view."""
 
     def limits(self) -> QualityLimits:
-        """What a face must reach."""
+        """Return the limits as the recognizer takes them."""
         return QualityLimits(self.min_face_size, self.min_sharpness, self.max_turn)
 
 
 class VerificationConfig(_Section):
-    """How Verify decides between two pictures."""
+    """Decision of the method Verify."""
 
     threshold: float = Field(0.28, ge=-1, le=1)
-    """Similarity from which two faces are of one person, where the request does not say. Where the default comes
-    from: docs/evaluation.md."""
+    """Minimum cosine similarity of two faces of the same person, for requests that set no threshold. docs/evaluation.md
+    explains the default."""
 
 
 class GalleryConfig(_Section):
-    """Where galleries are kept, and how they decide."""
+    """Storage and default threshold of galleries."""
 
     database: Path = Path("facet.sqlite3")
-    """SQLite file; made where it is missing. One server at a time. With milvus_uri only its folder counts."""
+    """SQLite file, created if missing. Only one server can open it at a time. With milvus_uri only its folder is
+    used."""
     check_at_start: bool = False
-    """Read all of the database before serving, and refuse it where it is damaged."""
+    """Verify the whole database at startup, and do not start if it is damaged."""
     default_threshold: float = Field(0.34, ge=-1, le=1)
-    """Similarity from which a probe is a match, in galleries that are created without their own. Where the
-    default comes from: docs/evaluation.md."""
+    """Minimum cosine similarity of a match, in galleries that are created without a threshold. docs/evaluation.md
+    explains the default."""
     max_import_bytes: int = Field(16 * 2**30, ge=2**20)
-    """Bytes of a file for ImportGallery; it is received beside the database, which then grows by about as much."""
+    """Maximum size of a file for ImportGallery, bytes. The upload is stored next to the database, which then grows by
+    about the same size."""
     max_transfers: int = Field(2, ge=1, le=16)
-    """Exports under way at the same time, as many imports, and as many calibrations; one more is refused."""
+    """Maximum number of exports at the same time, and likewise of imports and of calibrations; further ones are
+    refused."""
     milvus_uri: str = ""
-    """Keep galleries in this Milvus, such as http://milvus:19530, which many servers may share; empty for SQLite. Needs
-    the extra milvus; see docs/scale.md. A file that ends in .db is opened by Milvus Lite, for one server, to try it."""
+    """Address of a Milvus that stores the galleries instead of SQLite, for example http://milvus:19530. Several servers
+    can share it. Requires the extra milvus; see docs/scale.md. A path that ends in .db opens Milvus Lite, for trials
+    with a single server."""
     milvus_token: SecretStr | None = None
-    """user:password, or an API key. Best given as FACET_GALLERY__MILVUS_TOKEN."""
+    """Milvus credentials: user:password, or an API key. Set it in FACET_GALLERY__MILVUS_TOKEN rather than in the
+    file."""
     milvus_prefix: str = Field("facet", pattern="^[A-Za-z_][A-Za-z0-9_]{0,63}$")
-    """What the names of the collections begin with: servers of one prefix share their galleries."""
+    """Prefix of the collection names in Milvus. Servers with the same prefix share galleries."""
     milvus_index: Literal["FLAT", "HNSW"] = "FLAT"
-    """Index of templates that Milvus makes for an embedding contract it has none of yet. FLAT is exact."""
+    """Index type of new template collections. FLAT is exact, HNSW is approximate. Existing collections keep theirs."""
     milvus_consistency: Literal["session", "strong"] = "session"
-    """What a search sees: session, all that this server wrote, and what others wrote a fraction of a second later;
-    strong, all that anybody wrote, for which every search waits."""
+    """What a search is guaranteed to see. session: all writes of this server; writes of others follow within a fraction
+    of a second. strong: all writes of all servers; every search waits for them."""
     milvus_timeout_seconds: float = Field(10.0, gt=0, le=600)
-    """How long a call of Milvus may take."""
+    """Timeout of a call to Milvus, seconds."""
 
     @field_validator("milvus_token")
     @classmethod
@@ -230,51 +246,51 @@ class GalleryConfig(_Section):
 
     @field_validator("milvus_uri")
     @classmethod
-    def _an_address(cls, uri: str) -> str:
+    def _is_address(cls, uri: str) -> str:
         if "@" in uri:
-            raise ValueError("must not hold a password, which would be printed: set milvus_token")
+            raise ValueError("must not contain a password, because it is printed: set milvus_token")
         if uri and not uri.startswith(("http://", "https://")) and not uri.endswith(".db"):
-            raise ValueError("must begin with http:// or https://, or be a file that ends in .db")
+            raise ValueError("must start with http:// or https://, or be a path that ends in .db")
         return uri
 
 
 class LogConfig(_Section):
-    """What the server says about itself, on standard error."""
+    """The server's log, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important lines to write."""
+    """Minimum level of logged events."""
     format: Literal["console", "json"] = "console"
-    """Lines for people or for programs."""
+    """console for people, json for programs."""
 
 
 class MetricsConfig(_Section):
-    """What the server tells of how fast it is; see docs/operations.md."""
+    """Prometheus metrics and slow requests; see docs/operations.md."""
 
     port: int | None = Field(None, ge=0, le=65535)
-    """Serve Prometheus' metrics over HTTP on this port; 0 lets the system choose. Without it they are not served."""
+    """Port that serves Prometheus metrics over HTTP; 0 picks a free one. Without it, metrics are not served."""
     host: str = "127.0.0.1"
-    """Address to serve them on. Whoever reaches it may read them, the ids of galleries among them: there is no token,
-    and no TLS."""
+    """Address that serves metrics. It has no token and no TLS, and the metrics contain gallery ids: keep it on a
+    trusted network."""
     slow_ms: float = Field(1000.0, ge=0)
-    """A request that takes this long or longer has its line in the log as a warning, with its stages; milliseconds."""
+    """Requests that take at least this long are logged as warnings with the time of each stage, milliseconds."""
 
 
 class TracingConfig(_Section):
-    """Where traces of requests go. Needs the extra tracing; see docs/operations.md."""
+    """OpenTelemetry traces of requests. Requires the extra tracing; see docs/operations.md."""
 
     endpoint: str = ""
-    """OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty for nowhere."""
+    """OTLP/HTTP endpoint, for example http://127.0.0.1:4318/v1/traces; empty disables tracing."""
     ratio: float = Field(1.0, ge=0, le=1)
-    """Share of the requests that are traced, of those that belong to no trace of the client's; one of these is traced
-    where the client's is."""
+    """Share of requests that are traced, [0, 1]. A request that belongs to a client's trace follows the client's
+    decision instead."""
 
     @field_validator("endpoint")
     @classmethod
-    def _an_address(cls, endpoint: str) -> str:
+    def _is_address(cls, endpoint: str) -> str:
         if "@" in endpoint:
-            raise ValueError("must not hold a password, which would be printed: set OTEL_EXPORTER_OTLP_HEADERS")
+            raise ValueError("must not contain a password, because it is printed: set OTEL_EXPORTER_OTLP_HEADERS")
         if endpoint and not endpoint.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
+            raise ValueError("must start with http:// or https://")
         return endpoint
 
 
@@ -315,33 +331,33 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the name is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The first wins: what is given in code (flags come first of all), the environment, the file."""
+        """Order the sources by precedence: flags and values set in code, then the environment, then the file."""
         file = TomlConfigSettingsSource(settings_cls, toml_file=cls.model_config.get("toml_file"))
         return init_settings, env_settings, file
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message names every field that is wrong."""
+    """The configuration is invalid; the message names every wrong field."""
 
 
 def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
     """Load the configuration.
 
     Args:
-        arguments: flags, such as ``["--server.port", "50052"]``.
-        file: a TOML file with the sections of :class:`Config`.
+        arguments: flags, for example ``["--server.port", "50052"]``.
+        file: TOML file with the sections of :class:`Config`.
 
     Raises:
-        ConfigError: a value, a field, a flag or the file is wrong.
-        SystemExit: the arguments ask for help, or are not flags (code 2).
+        ConfigError: the file cannot be read, or a setting or its value is invalid.
+        SystemExit: the arguments ask for help, or contain an unknown flag (code 2).
     """
     if file is not None and not file.is_file():
-        raise ConfigError(f"there is no configuration file {file}")
-    known = {f"{ENV_PREFIX}{section}".upper() for section in Config.model_fields}
-    ours = [name for name in os.environ if name.startswith(ENV_PREFIX) and name not in _OF_CLIENTS]
-    strange = [name for name in ours if name.split("__")[0].upper() not in known]
-    if strange:
-        raise ConfigError(f"no such setting: {', '.join(sorted(strange))}")
+        raise ConfigError(f"configuration file {file} does not exist")
+    sections = {f"{ENV_PREFIX}{section}".upper() for section in Config.model_fields}
+    ours = [name for name in os.environ if name.startswith(ENV_PREFIX) and name not in _CLIENT_VARIABLES]
+    unknown = [name for name in ours if name.split("__")[0].upper() not in sections]
+    if unknown:
+        raise ConfigError(f"unknown setting: {', '.join(sorted(unknown))}")
 
     class FileConfig(Config):
         __doc__ = Config.__doc__
@@ -350,7 +366,7 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
     try:
         return FileConfig(_cli_parse_args=list(arguments))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}") from error
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error
     except SettingsError as error:
         raise ConfigError(str(error)) from error
     except ValueError as error:
@@ -358,7 +374,7 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
 
 
 def dump(config: Config) -> dict[str, Any]:
-    """The configuration as plain values, secrets masked."""
+    """Return the configuration as plain values, with secrets masked."""
     plain: dict[str, Any] = config.model_dump(mode="json")
     return plain
 

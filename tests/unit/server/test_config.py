@@ -40,7 +40,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(file: Path, monke
         ("[server]\nport = 'x'\n", "server.port"),
         ("[detection]\nface_min_score = 1.5\n", "detection.face_min_score"),
         ("[gallery]\ndefault_threshold = nan\n", "gallery.default_threshold"),
-        ("server = [\n", r"facet\.toml is not TOML"),
+        ("server = [\n", r"facet\.toml is not valid TOML"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(file: Path, text: str, named: str) -> None:
