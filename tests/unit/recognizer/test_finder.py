@@ -97,7 +97,7 @@ def test_each_person_has_one_face_and_each_face_one_person() -> None:
     persons = np.array([[0, 0, 100, 300], [50, 0, 150, 300]], np.float32)
     heads = faces([[80, 10, 120, 60], [30, 10, 70, 60], [40, 200, 60, 220], [300, 10, 340, 60]])
     assert faces_of_persons(heads, persons).tolist() == [1, 0, -1, -1]
-    assert faces_of_persons(Faces.none(), persons).tolist() == []
+    assert faces_of_persons(Faces.empty(), persons).tolist() == []
     assert faces_of_persons(heads, np.empty((0, 4), np.float32)).tolist() == [-1] * 4
 
 
@@ -127,7 +127,7 @@ def test_a_choice_needs_a_face_and_one_face_needs_no_choice() -> None:
     box = np.array([50, 50, 60, 60], np.float32)
     for chosen in (lambda none: central(none, (9, 9)), largest, only, lambda none: nearest(none, box)):
         with pytest.raises(FaceNotFound):
-            chosen(Faces.none())
+            chosen(Faces.empty())
     with pytest.raises(FaceNotFound):
         nearest(faces([[0, 0, 10, 10]]), box)
     with pytest.raises(SeveralFaces, match="2 faces"):
@@ -138,11 +138,13 @@ def test_a_choice_needs_a_face_and_one_face_needs_no_choice() -> None:
 def test_of_faces_that_overlap_the_surest_stays() -> None:
     kept = suppress(faces([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60]], [0.9, 0.8, 0.7]))
     assert kept.scores == pytest.approx([0.9, 0.7])
-    assert not len(suppress(Faces.none()))
+    assert not len(suppress(Faces.empty()))
 
 
 def test_joined_faces_are_by_falling_score() -> None:
-    joined = Faces.joined([faces([[0, 0, 1, 1]], [0.3]), Faces.none(), faces([[2, 2, 3, 3], [4, 4, 5, 5]], [0.9, 0.2])])
+    joined = Faces.merged(
+        [faces([[0, 0, 1, 1]], [0.3]), Faces.empty(), faces([[2, 2, 3, 3], [4, 4, 5, 5]], [0.9, 0.2])]
+    )
     assert joined.scores == pytest.approx([0.9, 0.3, 0.2])
     assert joined.boxes[:, 0].tolist() == [2, 0, 4]
 
