@@ -1,1 +1,1 @@
-"""A picture in, aligned and embedded faces out: SCRFD finds, the ArcFace template aligns, a recogniser embeds."""
+"""Finds the faces of a picture (SCRFD), aligns them to the ArcFace template and embeds them."""

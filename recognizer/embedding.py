@@ -1,4 +1,4 @@
-"""Aligned faces in, unit-length embeddings out."""
+"""Embeds aligned faces as vectors of unit length."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from recognizer import alignment
 
 PREPROCESSING = "insightface-arcface-bgr2rgb/1"
 BATCHES = (8, 4, 2, 1)
-"""How many faces are embedded at once: few numbers, as runtimes compile a graph for each. Eight at once take an eighth
-less time than one by one; more gain nothing."""
+"""Batch sizes. They are few because runtimes compile a graph for each. A batch of eight takes an eighth less time than
+eight single faces; larger ones gain nothing."""
 
 
 class Embedder:
-    """Embeds aligned faces with an InsightFace recogniser (ArcFace: Deng et al., 2019, arXiv:1801.07698).
+    """Embeds aligned faces with an InsightFace recognition model (ArcFace: Deng et al., 2019, arXiv:1801.07698).
 
     Args:
         session: input ``(n or 1, 3, 112, 112)``, one output ``(n, d)``.
-        file: the model file behind the session; its graph shows whether the model normalises its input itself.
+        file: the model file of the session; its graph shows whether the model normalises its input itself.
 
     Raises:
-        UnsupportedModel: the session is no such model.
+        UnsupportedModel: the inputs or outputs are different.
     """
 
     def __init__(self, session: Session, file: ModelFile) -> None:
@@ -36,8 +36,8 @@ class Embedder:
         outputs = [output.shape for output in session.outputs]
         if session.input.shape[1:] != (3, side, side) or len(outputs) != 1 or len(outputs[0]) != 2:
             raise UnsupportedModel(
-                f"{file.name}: expected a recogniser of one input (n, 3, {side}, {side}) and one output (n, d); "
-                f"found the input {session.input.shape} and the outputs {outputs}"
+                f"{file.name}: expected a model with one input (n, 3, {side}, {side}) and one output (n, d), "
+                f"found input {session.input.shape} and outputs {outputs}"
             )
         self._batches = BATCHES if session.input.shape[0] is None else (1,)
         self._session = session.normalizing(input_normalization(file.path))
@@ -51,10 +51,10 @@ class Embedder:
         return _normalized(self._embed(crops))
 
     def embed_mirrored(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embed each face and its mirror image and take the mean of the two: float32 ``(n, d)``, L2-normalised.
+        """Embed each face as the mean of itself and its mirror image: float32 ``(n, d)``, L2-normalised.
 
-        For templates and references: it costs twice the time, once, and makes every later search surer. To mirror
-        the probe as well gains nothing more.
+        Use it for templates and references. It takes twice the time once and makes every later comparison more
+        accurate. Mirroring the probe as well gains nothing.
         """
         if not crops:
             return np.empty((0, self.dimension), np.float32)
@@ -72,10 +72,13 @@ class Embedder:
 
 
 def input_normalization(path: Path) -> Normalization:
-    """What an InsightFace recogniser wants done to its input, by InsightFace's own rule (``ArcFaceONNX``).
+    """Return how to normalise the input of a model, by InsightFace's rule (``ArcFaceONNX``).
 
-    Models that come from MXNet subtract and multiply in their first nodes and want the samples as they are. All others
-    want them in [-1, 1].
+    Models exported from MXNet subtract and multiply in their first nodes and take samples as they are. All others take
+    them in [-1, 1].
+
+    Raises:
+        ValueError: the file is not an ONNX model.
     """
     first = node_names(path)[:8]
     subtracts = any(name.startswith(("Sub", "_minus")) for name in first)
@@ -84,7 +87,7 @@ def input_normalization(path: Path) -> Normalization:
 
 
 def embedding_contract(recognizer_sha256: str, dimension: int) -> str:
-    """Hexadecimal SHA-256 of all that must be the same for two embeddings to be compared."""
+    """Return the hexadecimal SHA-256 over everything that two comparable embeddings have in common."""
     parts = (recognizer_sha256, alignment.VERSION, PREPROCESSING, str(dimension))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

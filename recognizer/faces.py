@@ -1,4 +1,4 @@
-"""Faces that were found in a picture."""
+"""Detected faces."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Faces of one picture, by falling score.
+    """The faces of one picture, in descending order of score.
 
     Attributes:
-        boxes: float32 ``(n, 4)``, xyxy pixels of the upright picture; may reach past its edge.
-        landmarks: float32 ``(n, 5, 2)``, pixels: left eye, right eye, nose, left and right mouth corner as the
+        boxes: float32 ``(n, 4)``, xyxy pixels of the upright picture; may extend past its edges.
+        landmarks: float32 ``(n, 5, 2)``, xy pixels: left eye, right eye, nose, left and right mouth corner, as the
             viewer sees them.
-        scores: float32 ``(n,)`` in [0, 1].
+        scores: float32 ``(n,)``, [0, 1].
     """
 
     boxes: NDArray[np.float32]
@@ -27,33 +27,33 @@ class Faces:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def take(self, index: NDArray[np.intp] | Sequence[int]) -> Faces:
-        """The faces at these positions, in this order."""
-        chosen = np.asarray(index, np.intp)
-        return Faces(self.boxes[chosen], self.landmarks[chosen], self.scores[chosen])
+    def take(self, indices: NDArray[np.intp] | Sequence[int]) -> Faces:
+        """Select faces by index, in the order of the indices."""
+        indices = np.asarray(indices, np.intp)
+        return Faces(self.boxes[indices], self.landmarks[indices], self.scores[indices])
 
-    def moved(self, x: float, y: float) -> Faces:
-        """The same faces in a frame whose origin lies at ``(-x, -y)``."""
+    def translated(self, x: float, y: float) -> Faces:
+        """Add an offset in pixels to all coordinates."""
         return Faces(
             self.boxes + np.array([x, y, x, y], np.float32), self.landmarks + np.array([x, y], np.float32), self.scores
         )
 
     def scaled(self, x: float, y: float) -> Faces:
-        """The same faces in a frame that is wider by the factor ``x`` and higher by ``y``."""
+        """Multiply all coordinates by a factor per axis."""
         return Faces(
             self.boxes * np.array([x, y, x, y], np.float32), self.landmarks * np.array([x, y], np.float32), self.scores
         )
 
     @staticmethod
-    def none() -> Faces:
-        """No faces."""
+    def empty() -> Faces:
+        """Return no faces."""
         return Faces(np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
 
     @staticmethod
-    def joined(parts: Sequence[Faces]) -> Faces:
-        """All faces of several findings, by falling score."""
+    def merged(parts: Sequence[Faces]) -> Faces:
+        """Combine the results of several searches, in descending order of score; duplicates stay."""
         if not parts:
-            return Faces.none()
+            return Faces.empty()
         scores = np.concatenate([part.scores for part in parts])
         faces = Faces(
             np.concatenate([part.boxes for part in parts]),

@@ -1,4 +1,4 @@
-"""The faces of a whole picture: a fine and a coarse look, a second look inside persons, and their context."""
+"""Finds the faces of a whole picture: at two resolutions, and again in persons without a face."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from recognizer.persons import faces_of_persons, head_region
 from recognizer.scrfd import ScrfdDetector, suppress
 
 CELL = 32
-"""Frames are multiples of the coarsest stride."""
+"""The coarsest stride of SCRFD: sides of frames are multiples of it."""
 SMALL_FRAMES = (256, 320, 512)
-"""Sides of the square frames for small pictures and coarse looks, pixels."""
+"""Sides of the square frames for small pictures, coarse passes and persons, pixels."""
 PROPORTIONS = (9 / 16, 2 / 3, 3 / 4, 1)
-"""Shorter to longer side of the frames at full size: runtimes compile a graph for each size that they meet."""
-LEAST_CANDIDATE = 0.02
-"""What the detector itself believes less than this is noise, of which it has more than can be looked through."""
+"""Shorter to longer side of the full-size frames. There are few because runtimes compile a graph for each size."""
+MIN_CANDIDATE_SCORE = 0.02
+"""Detections below this score are noise, and too many to process."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinderSettings:
-    """How hard to look, measured on WIDER FACE (docs/evaluation.md).
+    """How thoroughly to search. The defaults were measured on WIDER FACE (docs/evaluation.md).
 
     Attributes:
-        fine_side: longest side of the frame for the first look, pixels. More finds smaller faces and costs more.
-        coarse_side: longest side of the frame for the look at faces that fill the fine one; SCRFD was trained on
-            faces of up to about half its frame, and places landmarks best on smaller ones.
-        max_enlargement: a small picture is enlarged by no more than this: it gains no detail, and the landmarks
-            of enlarged faces are worse.
-        min_score: faces below are not answered, [0, 1].
-        min_height: faces lower than this are not answered, pixels: nobody can be recognised by them, and each
-            would cost an embedding.
-        context: a face where a person's head should be is believed more: its score moves by this share of its
+        fine_side: longer side of the frame of the first pass, pixels. A larger one finds smaller faces and costs more.
+        coarse_side: longer side of the frame of the second pass, pixels. It is for faces that fill the fine frame:
+            SCRFD was trained on faces of up to about half its frame, and places landmarks best on smaller ones.
+        max_enlargement: maximum factor by which small pictures are enlarged. Enlarging adds no detail, and the
+            landmarks of enlarged faces are less accurate.
+        min_score: minimum score of a face, [0, 1].
+        min_height: minimum height of a face, pixels. Smaller faces cannot be recognised, and each would cost an
+            embedding.
+        context: a face where a person's head should be is more likely real: its score rises by this share of its
             distance to 1, [0, 1).
-        second_look_side: side of the square frame for a person without a face, pixels; 0 switches it off.
-        second_look_min_height: persons below are not looked at again, pixels.
-        second_look_max: at most so many persons a picture, the surest first.
+        second_look_side: side of the square frame in which a person without a face is searched again, pixels; 0
+            disables this.
+        second_look_min_height: minimum height of such a person, pixels.
+        second_look_max: maximum number of such persons per picture; those with the highest scores are searched.
     """
 
     fine_side: int = 800
@@ -55,20 +56,20 @@ class FinderSettings:
 
     @property
     def candidate_score(self) -> float:
-        """The least score that context can lift to ``min_score``."""
+        """The lowest score that context can raise to ``min_score``."""
         return self.candidates_for(self.min_score)
 
     def candidates_for(self, min_score: float) -> float:
-        """The least score that context can lift to another ``min_score``, but :data:`LEAST_CANDIDATE` at least."""
-        return max(LEAST_CANDIDATE, (min_score - self.context) / (1 - self.context))
+        """Return the lowest score that context can raise to ``min_score``, at least :data:`MIN_CANDIDATE_SCORE`."""
+        return max(MIN_CANDIDATE_SCORE, (min_score - self.context) / (1 - self.context))
 
 
 class FaceFinder:
-    """Finds faces with SCRFD over the whole frame, then looks again inside persons that showed none.
+    """Finds faces with SCRFD in the whole picture, then again in persons without a face.
 
     Args:
-        detector: the network; its own least score does not matter.
-        settings: how hard to look.
+        detector: the network; its default minimum score is not used.
+        settings: how thoroughly to search.
     """
 
     def __init__(self, detector: ScrfdDetector, settings: FinderSettings | None = None) -> None:
@@ -85,93 +86,90 @@ class FaceFinder:
     ) -> Faces:
         """Find the faces of a picture.
 
-        Where to look again is decided by the finder's own least score, whatever ``min_score`` is, and fainter faces
-        neither suppress surer ones nor take their persons: a lower score adds faces and changes none.
+        A lower ``min_score`` adds faces and changes none: the settings' own minimum decides which persons are searched
+        again, and faces with low scores neither suppress others nor take their persons.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.
-            persons: boxes ``(m, 4)`` of persons, xyxy pixels, the surest first.
-            check: called between looks; what it raises ends the search.
-            min_score: faces below are not answered, [0, 1]; the finder's own where ``None``.
+            persons: boxes ``(m, 4)`` of persons, xyxy pixels, in descending order of score.
+            check: called between passes; the search ends with the exception that it raises.
+            min_score: minimum score of a face, [0, 1]; that of the settings if ``None``.
         """
         settings = self._settings
         wanted = settings.min_score if min_score is None else min_score
-        least = settings.candidates_for(min(wanted, settings.min_score))
-        faces = self._look(picture, least)
+        lowest = settings.candidates_for(min(wanted, settings.min_score))
+        faces = self._detect_fine_and_coarse(picture, lowest)
         check()
         if not (faces.scores >= settings.candidate_score).any():
-            faces = Faces.joined([faces, self._look_with_margin(picture, least)])
+            faces = Faces.merged([faces, self._detect_with_margin(picture, lowest)])
             check()
-        faces = suppress(Faces.joined([faces, *self._look_again(picture, faces, persons, least)]))
-        supported = faces_of_persons(faces, persons) >= 0
-        gain = np.where(supported, settings.context * (1 - faces.scores), 0)
+        faces = suppress(Faces.merged([faces, *self._detect_in_persons(picture, faces, persons, lowest)]))
+        has_person = faces_of_persons(faces, persons) >= 0
+        gain = np.where(has_person, settings.context * (1 - faces.scores), 0)
         faces = Faces(faces.boxes, faces.landmarks, (faces.scores + gain).astype(np.float32))
-        by_score = faces.take(np.argsort(-faces.scores, kind="stable"))
-        tall = by_score.boxes[:, 3] - by_score.boxes[:, 1] >= settings.min_height
-        return by_score.take(np.flatnonzero(tall & (by_score.scores >= wanted)))
+        faces = faces.take(np.argsort(-faces.scores, kind="stable"))
+        is_tall = faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height
+        return faces.take(np.flatnonzero(is_tall & (faces.scores >= wanted)))
 
-    def _look(self, picture: NDArray[np.uint8], least: float) -> Faces:
-        """A fine look, and where that frame is large a coarse one, which sees the faces too large for it."""
+    def _detect_fine_and_coarse(self, picture: NDArray[np.uint8], lowest: float) -> Faces:
+        """Detect in the fine frame, and if that is large also in the coarse one, for faces too large for it."""
         longest = max(picture.shape[:2])
         fine = min(self._settings.fine_side, longest * self._settings.max_enlargement)
-        looks = [self._detect(picture, fine, least)]
+        passes = [self._detect(picture, fine, lowest)]
         if fine >= 1.5 * self._settings.coarse_side:
-            looks.append(self._detect(picture, self._settings.coarse_side, least))
-        return suppress(Faces.joined(looks))
+            passes.append(self._detect(picture, self._settings.coarse_side, lowest))
+        return suppress(Faces.merged(passes))
 
-    def _look_with_margin(self, picture: NDArray[np.uint8], least: float) -> Faces:
-        """Look at the picture in the middle of a dark frame of twice its size: a face that fills it needs room."""
+    def _detect_with_margin(self, picture: NDArray[np.uint8], lowest: float) -> Faces:
+        """Detect in the picture with a black margin, twice its size, for faces that fill the picture."""
         height, width = picture.shape[:2]
         scale = min(1.0, self._settings.coarse_side / 2 / max(height, width))
         columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
         inner = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
-        roomy = np.zeros((2 * rows, 2 * columns, 3), np.uint8)
+        padded = np.zeros((2 * rows, 2 * columns, 3), np.uint8)
         top, left = rows // 2, columns // 2
-        roomy[top : top + rows, left : left + columns] = inner
-        faces = self._detect(roomy, max(roomy.shape[:2]), least)
-        return faces.moved(-left, -top).scaled(width / columns, height / rows)
+        padded[top : top + rows, left : left + columns] = inner
+        faces = self._detect(padded, max(padded.shape[:2]), lowest)
+        return faces.translated(-left, -top).scaled(width / columns, height / rows)
 
-    def _look_again(
-        self, picture: NDArray[np.uint8], faces: Faces, persons: NDArray[np.float32], least: float
+    def _detect_in_persons(
+        self, picture: NDArray[np.uint8], faces: Faces, persons: NDArray[np.float32], lowest: float
     ) -> list[Faces]:
-        """The surest face of each person that showed none, where a head may be."""
+        """For each person without a face, detect the best one in the region of the head."""
         settings = self._settings
         if not settings.second_look_side or not len(persons):
             return []
-        sure = faces.take(np.flatnonzero(faces.scores >= settings.min_score))
-        lonely = np.setdiff1d(np.arange(len(persons)), faces_of_persons(sure, persons))
-        tall = lonely[persons[lonely, 3] - persons[lonely, 1] >= settings.second_look_min_height]
-        chosen = persons[tall[: settings.second_look_max]]
-        if not len(chosen):
-            return []
+        certain = faces.take(np.flatnonzero(faces.scores >= settings.min_score))
+        faceless = np.setdiff1d(np.arange(len(persons)), faces_of_persons(certain, persons))
+        tall = faceless[persons[faceless, 3] - persons[faceless, 1] >= settings.second_look_min_height]
         found = []
-        for person in chosen:
+        for person in persons[tall[: settings.second_look_max]]:
             x1, y1, x2, y2 = head_region(person, picture.shape[:2])
-            faces_in_crop = self._detect(picture[y1:y2, x1:x2], settings.second_look_side, least)
-            best = faces_in_crop.take(range(min(1, len(faces_in_crop)))).moved(x1, y1)
+            in_region = self._detect(picture[y1:y2, x1:x2], settings.second_look_side, lowest)
+            best = in_region.take(range(min(1, len(in_region)))).translated(x1, y1)
             if (faces_of_persons(best, person[None]) >= 0).any():
                 found.append(best)
         return found
 
-    def _detect(self, picture: NDArray[np.uint8], longest: float, least: float) -> Faces:
-        """Look at a picture whose longer side is scaled to this, in the smallest frame that holds it."""
+    def _detect(self, picture: NDArray[np.uint8], longest: float, lowest: float) -> Faces:
+        """Scale the longer side of a picture, and detect in the smallest frame that holds the result."""
         scale = longest / max(picture.shape[:2])
         width, height = (round(picture.shape[axis] * scale, 3) for axis in (1, 0))
         frame = next(frame for frame in self._frames if frame[0] >= width and frame[1] >= height)
-        return self._detector.detect(picture, frame, least, longest=longest)
+        return self._detector.detect(picture, frame, lowest, longest=longest)
 
 
 def frames(fine_side: int) -> list[tuple[int, int]]:
-    """Width and height of the frames that pictures are looked at in, the smallest first.
+    """List width and height of the frames, the network's input sizes, in ascending order of area.
 
     Args:
-        fine_side: longer side of the largest, pixels; rounded up to whole cells.
+        fine_side: longer side of the largest frame, pixels; rounded up to a multiple of :data:`CELL`.
     """
-    whole = _whole_cells(fine_side)
-    oblong = [(whole, _whole_cells(fine_side * proportion)) for proportion in PROPORTIONS]
+    longer = _whole_cells(fine_side)
+    landscape = [(longer, _whole_cells(fine_side * proportion)) for proportion in PROPORTIONS]
     squares = [(side, side) for side in SMALL_FRAMES]
-    upright = [(height, width) for width, height in oblong]
-    return sorted({*squares, *oblong, *upright}, key=lambda frame: frame[0] * frame[1])
+    portrait = [(height, width) for width, height in landscape]
+    return sorted({*squares, *landscape, *portrait}, key=lambda frame: frame[0] * frame[1])
 
 
 def _whole_cells(side: float) -> int:

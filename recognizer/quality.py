@@ -1,4 +1,4 @@
-"""How fit a face is for recognition: its size, its sharpness and how far it is turned."""
+"""Measures the quality of a face: size, sharpness and pose."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _HEAD = np.array(
     [[-32, -34, 28], [32, -34, 28], [0, 0, 0], [-26, 33, 24], [26, 33, 24]],
     np.float64,
 )
-"""The five landmarks of a mean head, millimetres from the tip of the nose: right, down, away from the viewer."""
+"""The five landmarks of an average head, millimetres from the tip of the nose: right, down, away from the viewer."""
 _HEAD_INVERSE = np.linalg.pinv(_HEAD - _HEAD.mean(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The measurements of one face.
+    """The quality of one face.
 
     Attributes:
-        value: the summary in [0, 1]: the weakest of size, sharpness and frontality.
-        size: the shorter side of the face box, pixels.
-        sharpness: the share of its gradient that the middle of the aligned crop loses when it is blurred, [0, 1]:
-            what is blurred already has little to lose (Crete et al., 2007, "The blur effect"). Sharp LFW faces
-            have 0.35, blurred by 4 pixels 0.14.
-        yaw: turn to the side in degrees, positive to the viewer's right.
-        pitch: tilt in degrees, positive up.
-        roll: turn in the picture's plane in degrees, (-180, 180], positive clockwise.
+        value: summary, [0, 1]: the lowest of the scores for size, sharpness and pose.
+        size: shorter side of the face box, pixels.
+        sharpness: share of its gradient that the middle of the aligned crop loses when it is blurred, [0, 1]. A
+            blurred picture has little left to lose (Crete et al., 2007, "The blur effect"). Sharp LFW faces have
+            0.35; blurred by 4 pixels they have 0.14.
+        yaw: degrees, positive to the viewer's right.
+        pitch: degrees, positive up.
+        roll: rotation in the picture plane, degrees in (-180, 180], positive clockwise.
     """
 
     value: float
@@ -41,12 +41,12 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """What a face must reach to be enrolled without being insisted upon; docs/evaluation.md says why these.
+    """Minimum quality of a face; the defaults are for enrollment (docs/evaluation.md explains them).
 
     Attributes:
-        min_size: pixels of the shorter side of the face box.
-        min_sharpness: see :attr:`Quality.sharpness`.
-        max_turn: degrees of yaw or pitch.
+        min_size: minimum of the shorter side of the face box, pixels.
+        min_sharpness: minimum of :attr:`Quality.sharpness`, [0, 1].
+        max_turn: maximum yaw and pitch, degrees.
     """
 
     min_size: float = 32.0
@@ -55,7 +55,7 @@ class QualityLimits:
 
 
 def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDArray[np.uint8]) -> Quality:
-    """Measure a face.
+    """Measure the quality of a face.
 
     Args:
         box: ``(4,)`` xyxy pixels.
@@ -71,10 +71,10 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
 
 
 def head_pose(landmarks: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees of a mean head that best explains five landmarks, seen from afar.
+    """Estimate yaw, pitch and roll from five landmarks ``(5, 2)``, degrees; zeros if no pose fits.
 
-    Weak-perspective least squares on the landmarks (DeMenthon and Davis, 1995, without the iteration), then the
-    nearest rotation.
+    Fits an average head by weak-perspective least squares (DeMenthon and Davis, 1995, without the iteration), then
+    takes the nearest rotation.
     """
     points = landmarks.astype(np.float64) - landmarks.mean(0)
     rows = (_HEAD_INVERSE @ points).T
@@ -91,7 +91,7 @@ def head_pose(landmarks: NDArray[np.float32]) -> tuple[float, float, float]:
 
 
 def _gradient_lost(grey: NDArray[np.uint8]) -> float:
-    """The share of the mean absolute gradient that a blur of 2.5 pixels takes, noise smoothed away before."""
+    """Share of the mean absolute gradient that a blur of 2.5 pixels removes, after smoothing noise."""
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
     blurred = cv2.GaussianBlur(smooth, (0, 0), 2.5)
     before, after = (
@@ -102,5 +102,5 @@ def _gradient_lost(grey: NDArray[np.uint8]) -> float:
 
 
 def _ramp(value: float, low: float, high: float) -> float:
-    """0 at ``low`` and before, 1 at ``high`` and beyond, straight between; ``low`` may be the larger."""
+    """Rise linearly from 0 at ``low`` to 1 at ``high``, constant outside; ``low`` may be greater than ``high``."""
     return float(np.clip((value - low) / (high - low), 0, 1))

@@ -1,7 +1,7 @@
 """SCRFD, InsightFace's face detector (Guo et al., 2021, arXiv:2105.04714).
 
-Written anew because InsightFace's class takes pictures in a square frame: this one takes any frame, and a picture at
-any scale in it. In the same frame, at the same scale, it finds what theirs finds.
+InsightFace's own class only supports square inputs. This one takes an input of any size and places the picture in it
+at any scale. With the same input size and scale, both find the same faces.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ PIXELS = Normalization(mean=127.5, scale=128.0)
 
 
 class ScrfdDetector:
-    """Finds faces and their five landmarks.
+    """Detects faces with five landmarks.
 
     Args:
-        session: an SCRFD with landmarks: three strides, nine outputs (scores, boxes, landmarks), with a batch
-            axis or without.
-        min_score: faces below are not answered, [0, 1].
+        session: an SCRFD model with landmarks: nine outputs (scores, boxes and landmarks at three strides), with or
+            without a batch axis.
+        min_score: default minimum score of a face, [0, 1].
 
     Raises:
-        UnsupportedModel: the session is no such model.
+        UnsupportedModel: the outputs are different.
     """
 
     def __init__(self, session: Session, *, min_score: float = 0.5) -> None:
         widths = [output.shape[-1] if output.shape else None for output in session.outputs]
         if widths != [1, 1, 1, 4, 4, 4, 10, 10, 10]:
             raise UnsupportedModel(
-                "expected an SCRFD with landmarks: nine outputs whose last axes are 1, 1, 1, 4, 4, 4, 10, 10, 10; "
+                "expected an SCRFD model with nine outputs, whose last axes are 1, 1, 1, 4, 4, 4, 10, 10, 10, "
                 f"found {[(output.name, output.shape) for output in session.outputs]}"
             )
         self._session = session.normalizing(PIXELS)
@@ -53,18 +53,18 @@ class ScrfdDetector:
         *,
         longest: float | None = None,
     ) -> Faces:
-        """Find the faces of a picture.
+        """Detect the faces of a picture.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.
-            frame: width and height, multiples of 32, of what the network sees: the picture is scaled and laid into
-                the top-left corner.
-            longest: the longer side of the picture in the frame, pixels; as long as fits where ``None``.
-            min_score: faces below are not answered, [0, 1]; the detector's own where ``None``. As better faces
-                suppress others and never the other way round, a lower score adds faces and changes none.
+            frame: width and height of the network's input, multiples of 32. The picture is scaled and placed in its
+                top-left corner.
+            min_score: minimum score of a face, [0, 1]; the detector's own if ``None``. A lower score adds faces and
+                changes none, because a face is only ever suppressed by one with a higher score.
+            longest: longer side of the scaled picture, pixels; as long as fits if ``None``.
         """
         canvas = np.zeros((frame[1], frame[0], 3), np.uint8)
-        scale = _lay_into(canvas, picture, longest)
+        scale = _scale_into(canvas, picture, longest)
         outputs = self._session.run(canvas[None])
         if self._batched:
             outputs = [output[0] for output in outputs]
@@ -86,7 +86,7 @@ class ScrfdDetector:
             landmarks.append(centres[:, None] + offsets)
             scores.append(level_scores[found])
         if not scores:
-            return Faces.none()
+            return Faces.empty()
         faces = Faces(
             (np.concatenate(boxes) / scale).astype(np.float32),
             (np.concatenate(landmarks) / scale).astype(np.float32),
@@ -96,15 +96,15 @@ class ScrfdDetector:
 
 
 def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
-    """Greedy non-maximum suppression as InsightFace does it: pixels counted inclusively, so a box is 1 wider."""
+    """Apply greedy NMS as InsightFace does: with inclusive pixel coordinates, so that a box is 1 pixel wider."""
     if not len(faces):
         return faces
     rectangles = np.hstack((faces.boxes[:, :2], faces.boxes[:, 2:] - faces.boxes[:, :2] + 1))
     return faces.take(np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), faces.scores.tolist(), 0.0, iou), np.intp))
 
 
-def _lay_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: float | None) -> float:
-    """Scale a picture into the top-left corner of a canvas; the scale, canvas pixels per picture pixel."""
+def _scale_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: float | None) -> float:
+    """Scale a picture into the top-left corner of a canvas; return the scale, canvas pixels per picture pixel."""
     height, width = picture.shape[:2]
     frame_height, frame_width = canvas.shape[:2]
     if longest is not None:
@@ -119,7 +119,7 @@ def _lay_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: fl
 
 @lru_cache(maxsize=256)
 def _anchor_centres(frame: tuple[int, int], stride: int) -> NDArray[np.float32]:
-    """Float32 ``(cells * ANCHORS_PER_CELL, 2)``: the pixel that each anchor's distances count from."""
+    """Float32 ``(cells * ANCHORS_PER_CELL, 2)``: the pixel from which each anchor's distances are measured."""
     width, height = frame
     rows, columns = np.mgrid[: height // stride, : width // stride]
     cells = np.stack((columns, rows), axis=-1).reshape(-1, 2) * stride

@@ -1,4 +1,4 @@
-"""Faces from a YOLO model that gives five landmarks with them, in the place of SCRFD."""
+"""Faces from a YOLO model that detects them with five landmarks, instead of SCRFD."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from recognizer.faces import Faces
 def faces_of(
     detections: Detections, class_names: tuple[str, ...], *, min_score: float = 0.0, min_height: float = 0.0
 ) -> Faces:
-    """The faces among the detections of a model with five face landmarks.
+    """Select the faces among the detections of a model with five face landmarks.
 
     Args:
-        detections: by falling score.
-        class_names: of the model.
-        min_score: faces below are not answered, [0, 1].
-        min_height: faces lower than this are not answered, pixels.
+        detections: in descending order of score.
+        class_names: the classes of the model.
+        min_score: minimum score of a face, [0, 1].
+        min_height: minimum height of a face, pixels.
     """
     if detections.keypoints is None:
-        return Faces.none()
+        return Faces.empty()
     is_face = [class_names[class_id].lower() == FACE_CLASS for class_id in detections.class_ids]
-    tall = detections.boxes[:, 3] - detections.boxes[:, 1] >= min_height
-    chosen = np.flatnonzero(np.array(is_face, np.bool_) & tall & (detections.scores >= min_score))
-    return Faces(detections.boxes[chosen], detections.keypoints[chosen], detections.scores[chosen])
+    is_tall = detections.boxes[:, 3] - detections.boxes[:, 1] >= min_height
+    selected = np.flatnonzero(np.array(is_face, np.bool_) & is_tall & (detections.scores >= min_score))
+    return Faces(detections.boxes[selected], detections.keypoints[selected], detections.scores[selected])
 
 
 class YoloFaceFinder:
-    """Finds faces with a YOLO face model alone.
+    """Finds faces with a YOLO face model.
 
     Args:
-        detector: the model; answers no face below its own least score.
-        min_height: faces lower than this are not answered, pixels.
+        detector: the model.
+        min_height: minimum height of a face, pixels.
 
     Raises:
-        UnsupportedModel: the model gives no faces with five landmarks.
+        UnsupportedModel: the model does not detect faces with five landmarks.
     """
 
     def __init__(self, detector: YoloDetector, *, min_height: float = 0.0) -> None:
         if not detector.has_face_landmarks:
             raise UnsupportedModel(
-                f"expected a YOLO model of faces with five landmarks; found {detector.head_kind} of the classes "
-                f"{', '.join(detector.class_names[:5])}"
+                f"expected a YOLO model that detects faces with five landmarks, found {detector.head_kind} "
+                f"with classes {', '.join(detector.class_names[:5])}"
             )
         self._detector = detector
         self._min_height = min_height
@@ -58,11 +58,11 @@ class YoloFaceFinder:
         _check: Callable[[], None] = lambda: None,
         min_score: float | None = None,
     ) -> Faces:
-        """Find the faces of an upright BGR picture ``(h, w, 3)`` in one look; persons do not matter to this model.
+        """Find the faces of a picture in one pass; see :meth:`recognizer.finder.FaceFinder.find`.
 
         Args:
-            picture: the picture.
-            min_score: only faces with a score above this, [0, 1]; the detector's own where ``None``.
+            picture: upright BGR ``(h, w, 3)``.
+            min_score: only faces with a score above this are returned, [0, 1]; the detector's own if ``None``.
         """
-        found = self._detector.detect(picture, min_score=min_score)
-        return faces_of(found, self._detector.class_names, min_height=self._min_height)
+        detections = self._detector.detect(picture, min_score=min_score)
+        return faces_of(detections, self._detector.class_names, min_height=self._min_height)

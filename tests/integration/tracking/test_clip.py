@@ -16,10 +16,8 @@ from facet.tracking.decision import Match
 from facet.tracking.records import EventKind, FrameDetections, StepResult, TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from recognizer.choice import largest
-from recognizer.faces import Faces
 from recognizer.models import load_models
-from recognizer.pipeline import AlignedFace, Encoded, FacePipeline
-from recognizer.quality import Quality
+from recognizer.pipeline import Encoded, FacePipeline
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -65,8 +63,7 @@ class EnrolledFaces:
         return self.seen[key]
 
     def embed(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
-        aligned = [AlignedFace(Faces.none(), -1, Quality(1, 100, 1, 0, 0, 0), crop) for crop in crops]
-        return self.pipeline.embed(aligned)
+        return self.pipeline.embed_crops(crops)
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         found: list[Match | None] = []
