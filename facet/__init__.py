@@ -9,8 +9,8 @@
 ...         if face.identification.decision == DECISION_MATCH:
 ...             print(face.identification.candidates[0].display_name)
 
-The requests and responses are the messages of :mod:`facet.v1`, where every field is described. Methods that are
-not on the clients are on their stubs: ``client.galleries.ListSubjects(...)``. Both raise :class:`FacetError`.
+:class:`Client` has a method for every RPC, and :class:`AsyncClient` the same ones for asyncio. Responses are the
+messages of :mod:`facet.v1`, which describes every field. A call that fails raises a :class:`FacetError`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
         Client,
         DataLoss,
         DeadlineExceeded,
+        Enrollment,
         FacetError,
         FailedPrecondition,
         InternalError,
         InvalidArgument,
         NotFound,
         ResourceExhausted,
+        ServingStatus,
         Unauthenticated,
         Unavailable,
         from_status,
@@ -53,12 +55,14 @@ __all__ = [
     "Client",
     "DataLoss",
     "DeadlineExceeded",
+    "Enrollment",
     "FacetError",
     "FailedPrecondition",
     "InternalError",
     "InvalidArgument",
     "NotFound",
     "ResourceExhausted",
+    "ServingStatus",
     "Unauthenticated",
     "Unavailable",
     "from_status",
@@ -67,15 +71,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the client when one of its names is first used.
+if not TYPE_CHECKING:  # a type checker that sees it would take any name for one of ours
 
-    The command ``facet`` imports this package as well. It starts without gRPC, and on an old Python it can still say
-    what is wrong.
-    """
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from facet import client
+    def __getattr__(name: str) -> Any:
+        """Import the client when one of its names is first used.
 
-    value = globals()[name] = getattr(client, name)
-    return value
+        The command ``facet`` imports this package as well. It starts without gRPC, and on an old Python it can still
+        say what is wrong.
+        """
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from facet import client
+
+        value = globals()[name] = getattr(client, name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

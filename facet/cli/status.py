@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import grpc
 import typer
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from facet import Client, FacetError, Unavailable
+from facet.client.errors import StatusCode
 from facet.terminal import console
 from facet.v1 import server_service_pb2 as pb
 
@@ -99,15 +98,14 @@ def ask(client: Client, address: str) -> Status:
     """How the server does now."""
     health = UNREACHABLE
     try:
-        answer = client.health.Check(HealthCheckRequest(), timeout=HEALTH_SECONDS)
-        health = HealthCheckResponse.ServingStatus.Name(answer.status)
+        health = client.check_health(timeout=HEALTH_SECONDS).name
         if health != SERVING:
             return Status(health, problem=f"the server at {address} is going down")
-        info = client.server.GetServerInfo(pb.GetServerInfoRequest())
+        info = client.get_server_info()
     except Unavailable as error:
         return Status(NOT_SERVING if error.reason else UNREACHABLE, problem=console.explained(error, address))
     except FacetError as error:
-        if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        if error.code is StatusCode.DEADLINE_EXCEEDED:
             return Status(UNREACHABLE, problem=f"the server at {address} does not answer in time")
         return Status(health, problem=console.explained(error, address))
     uptime = (datetime.now(UTC) - info.start_time.ToDatetime(UTC)).total_seconds()

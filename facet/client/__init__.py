@@ -4,6 +4,7 @@ Import from :mod:`facet`, which offers all of this.
 """
 
 from facet.client.aio import AsyncClient
+from facet.client.batches import Enrollment
 from facet.client.errors import (
     Aborted,
     AlreadyExists,
@@ -20,7 +21,9 @@ from facet.client.errors import (
     Unavailable,
     from_status,
 )
-from facet.client.requests import CENTRAL, LARGEST, picture
+from facet.client.health import ServingStatus
+from facet.client.pictures import picture
+from facet.client.requests import CENTRAL, LARGEST
 from facet.client.streams import stream_frame
 from facet.client.sync import Client
 
@@ -34,12 +37,14 @@ __all__ = [
     "Client",
     "DataLoss",
     "DeadlineExceeded",
+    "Enrollment",
     "FacetError",
     "FailedPrecondition",
     "InternalError",
     "InvalidArgument",
     "NotFound",
     "ResourceExhausted",
+    "ServingStatus",
     "Unauthenticated",
     "Unavailable",
     "from_status",

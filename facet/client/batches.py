@@ -1,106 +1,163 @@
-"""Many pictures through one stream: what is sent, and whose the answers are."""
+"""Many pictures through one stream: the requests, and which answer belongs to which picture."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import grpc
-from google.protobuf import any_pb2
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
-from facet.client.errors import DataLoss, FacetError, InvalidArgument, from_status
-from facet.client.messages import Messages
-from facet.client.requests import PictureSource, picture
+from facet.client.errors import FacetError, InvalidArgument, StatusCode, from_status, make_error
+from facet.client.pictures import PictureSource, picture
+from facet.client.requests import enroll_request
 from facet.v1 import recognition_service_pb2 as pb
+from facet.v1.gallery_service_pb2 import EnrollBatchRequest, EnrollFaceRequest, EnrollFaceResponse
+from facet.v1.types_pb2 import FaceChoice
 
 K = TypeVar("K")
+"""What a program calls a picture."""
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+R = TypeVar("R")
 
 Answer = pb.IdentifyResponse | FacetError
-"""What became of a picture: who is in it, or why that cannot be said."""
+"""What became of a picture that was to be identified: who is in it, or why that cannot be said."""
+EnrollmentAnswer = EnrollFaceResponse | FacetError
+"""What became of a picture that was to be enrolled."""
 
 
-class IdentifyRequests(Messages[pb.IdentifyBatchRequest], Generic[K]):
-    """The messages of a batch, one after the other; each picture is read when its turn has come.
-
-    A picture that cannot be sent is sent empty, and answered with what is wrong with it when that is answered: so its
-    answer comes in turn, and a disk that fails altogether does not run ahead of who reads the answers.
-
-    Args:
-        gallery_id: the gallery to search.
-        items: what to call each picture, and the picture.
-        most: bytes of a message that the server takes.
-        fields: further ones of IdentifyRequest.
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """A face to enrol, one of many.
 
     Attributes:
-        error: what iterating the items failed with, which gRPC does not pass on.
+        subject_id: the subject; empty to let the server choose an id.
+        picture: the picture.
+        display_name: a name for people, used if the subject is new.
+        face: which face of the picture is meant; ``None`` if it shows one.
+        request_id: the caller's id; the same id again does not enrol twice.
     """
 
-    def __init__(self, gallery_id: str, items: Iterable[tuple[K, PictureSource]], most: int, **fields: Any) -> None:
-        self._under_way: dict[str, tuple[K, FacetError | None]] = {}
-        self._common = pb.IdentifyRequest(gallery_id=gallery_id, **fields)
-        self._most = most
-        super().__init__(self._made(items))
+    subject_id: str
+    picture: PictureSource
+    display_name: str = ""
+    face: FaceChoice | None = None
+    request_id: str = ""
 
-    def take(self, response: pb.IdentifyBatchResponse) -> tuple[K, Answer]:
-        """Whose an answer is, and what it is."""
-        key, error = self._under_way.pop(response.item_id)
-        if error is not None:
-            return key, error
-        return key, from_status(response.status) if response.status.code else response.identification
+
+class Batch(Generic[K, T, M]):
+    """The requests of a batch, in order. Each picture is read when the request is made.
+
+    If a picture cannot be read or is too large, its request goes out empty, and the error becomes its answer when the
+    server answers the request. Answers therefore keep pace with reading, even if a whole disk fails.
+
+    Args:
+        items: what the program calls each item, and the item.
+        request_type: the type of the requests, which have an ``item_id``.
+        fill: completes the request of an item.
+        max_bytes: the largest message that the server takes.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[tuple[K, T]],
+        request_type: type[M],
+        fill: Callable[[M, T], None],
+        max_bytes: int,
+    ) -> None:
+        self._items, self._request_type, self._fill, self._max_bytes = items, request_type, fill, max_bytes
+        self._pending: dict[str, tuple[K, FacetError | None]] = {}
+
+    def __iter__(self) -> Iterator[M]:
+        for number, (key, item) in enumerate(self._items):
+            item_id, failure = str(number), None
+            request = self._request_type(item_id=item_id)
+            try:
+                self._fill(request, item)
+                _check_size(request.ByteSize(), self._max_bytes)
+            except (OSError, ValueError, InvalidArgument) as error:
+                request, failure = self._request_type(item_id=item_id), _explained(error)
+            self._pending[item_id] = key, failure
+            yield request
+
+    def take(self, item_id: str, status: Status, answer: R) -> tuple[K, R | FacetError]:
+        """The item that a response answers, and the answer or the error."""
+        key, failure = self._pending.pop(item_id)
+        if failure is not None:
+            return key, failure
+        return key, from_status(status) if status.code else answer
 
     def finish(self) -> None:
-        """See that every picture was answered.
+        """Check that every item was answered.
 
         Raises:
             DataLoss: the stream ended too early.
         """
-        if self._under_way:
-            status = Status(code=grpc.StatusCode.DATA_LOSS.value[0], message="the stream ended before every answer")
-            raise DataLoss(grpc.StatusCode.DATA_LOSS, status)
-
-    def _made(self, items: Iterable[tuple[K, PictureSource]]) -> Iterator[pb.IdentifyBatchRequest]:
-        for number, (key, source) in enumerate(items):
-            item_id = str(number)
-            try:
-                request = pb.IdentifyRequest(picture=picture(self._read(source)))
-                request.MergeFrom(self._common)
-                message = pb.IdentifyBatchRequest(item_id=item_id, identification=request)
-                self._need_room(message.ByteSize())
-                self._under_way[item_id] = key, None
-            except (OSError, ValueError, InvalidArgument) as error:
-                message = pb.IdentifyBatchRequest(item_id=item_id)
-                self._under_way[item_id] = key, _told(error)
-            yield message
-
-    def _read(self, source: PictureSource) -> PictureSource:
-        """The bytes of a file; what is no file as it is."""
-        if not isinstance(source, (str, PathLike)):
-            return source
-        with Path(source).open("rb") as file:
-            self._need_room(os.fstat(file.fileno()).st_size)
-            return file.read()
-
-    def _need_room(self, size: int) -> None:
-        if size > self._most:
-            raise _invalid("FILE_TOO_LARGE", f"{size} bytes, the server takes {self._most}")
+        if self._pending:
+            raise make_error(StatusCode.DATA_LOSS, "the stream ended before every item was answered")
 
 
-def _told(error: OSError | ValueError | InvalidArgument) -> InvalidArgument:
+def identify_batch(
+    items: Iterable[tuple[K, PictureSource]], common: pb.IdentifyRequest, max_bytes: int
+) -> Batch[K, PictureSource, pb.IdentifyBatchRequest]:
+    """The requests of IdentifyBatch.
+
+    Args:
+        items: what the program calls each picture, and the picture.
+        common: the fields that all requests share.
+        max_bytes: the largest message that the server takes.
+    """
+
+    def fill(request: pb.IdentifyBatchRequest, source: PictureSource) -> None:
+        request.identification.picture.CopyFrom(picture(_read(source, max_bytes)))
+        request.identification.MergeFrom(common)
+
+    return Batch(items, pb.IdentifyBatchRequest, fill, max_bytes)
+
+
+def enroll_batch(
+    items: Iterable[tuple[K, Enrollment]], common: EnrollFaceRequest, max_bytes: int
+) -> Batch[K, Enrollment, EnrollBatchRequest]:
+    """The requests of EnrollBatch; the arguments are those of :func:`identify_batch`."""
+
+    def fill(request: EnrollBatchRequest, item: Enrollment) -> None:
+        enrollment = enroll_request(
+            "",
+            item.subject_id,
+            _read(item.picture, max_bytes),
+            display_name=item.display_name,
+            face=item.face,
+            request_id=item.request_id,
+        )
+        enrollment.MergeFrom(common)
+        request.enrollment.CopyFrom(enrollment)
+
+    return Batch(items, EnrollBatchRequest, fill, max_bytes)
+
+
+def _read(source: PictureSource, max_bytes: int) -> PictureSource:
+    """The bytes of a file, unless it is too large; any other source as it is."""
+    if not isinstance(source, (str, PathLike)):
+        return source
+    with Path(source).open("rb") as file:
+        _check_size(os.fstat(file.fileno()).st_size, max_bytes)
+        return file.read()
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        message = f"{size} bytes, the server takes {max_bytes}"
+        raise make_error(StatusCode.INVALID_ARGUMENT, message, "FILE_TOO_LARGE")
+
+
+def _explained(error: OSError | ValueError | InvalidArgument) -> FacetError:
     if isinstance(error, InvalidArgument):
         return error
     if isinstance(error, OSError):
-        return _invalid("CANNOT_READ", error.strerror or str(error))
-    return _invalid("INVALID_PICTURE", str(error))
-
-
-def _invalid(reason: str, message: str) -> InvalidArgument:
-    """An error as the server would answer it."""
-    code = grpc.StatusCode.INVALID_ARGUMENT
-    detail = any_pb2.Any()
-    detail.Pack(ErrorInfo(reason=reason))
-    return InvalidArgument(code, Status(code=code.value[0], message=message, details=[detail]))
+        return make_error(StatusCode.INVALID_ARGUMENT, error.strerror or str(error), "CANNOT_READ")
+    return make_error(StatusCode.INVALID_ARGUMENT, str(error), "INVALID_PICTURE")

@@ -1,53 +1,30 @@
-"""The messages of a calibration: its settings, then the probes as they are at hand."""
+"""The messages of a calibration: its settings, then the probes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
-from facet.client.messages import Messages
-from facet.client.requests import PictureSource, picture
+from facet.client.pictures import PictureSource, picture
 from facet.v1 import gallery_service_pb2 as pb
 
 Probe = tuple[str, PictureSource] | pb.CalibrationProbe
-"""A subject's id and a picture of them, or the message that says so."""
+"""A subject's id and a picture of the person, or the message itself."""
 
 
-class CalibrationRequests(Messages[pb.CalibrateGalleryRequest]):
-    """The messages of a calibration, one after the other.
-
-    Args:
-        gallery_id: the gallery.
-        target_fpir: the share of unknown people that may be taken for somebody.
-        probes: whose pictures are searched for; ``None`` for the gallery against itself.
-        progress: called with the number of probes that were taken from here.
-        fields: further ones of CalibrationSettings.
-
-    Attributes:
-        error: what reading a picture failed with, or that there was no probe, which gRPC does not pass on.
-    """
-
-    def __init__(
-        self,
-        gallery_id: str,
-        target_fpir: float,
-        probes: Iterable[Probe] | None,
-        progress: Callable[[int], None] | None,
-        **fields: Any,
-    ) -> None:
-        settings = pb.CalibrationSettings(
-            gallery_id=gallery_id,
-            target_fpir=target_fpir,
-            against_itself=probes is None,
-            probe_count=len(probes) if isinstance(probes, Sized) else None,
-            **fields,
-        )
-        super().__init__(_messages(settings, probes, progress))
-
-
-def _messages(
+def calibration_requests(
     settings: pb.CalibrationSettings, probes: Iterable[Probe] | None, progress: Callable[[int], None] | None
 ) -> Iterator[pb.CalibrateGalleryRequest]:
+    """Make the messages of CalibrateGallery, one at a time.
+
+    Args:
+        settings: the first message.
+        probes: the others; ``None`` for none.
+        progress: called with the number of probes so far.
+
+    Raises:
+        OSError: a picture cannot be read.
+        ValueError: there are no probes.
+    """
     yield pb.CalibrateGalleryRequest(settings=settings)
     number = 0
     for number, probe in enumerate(probes or (), start=1):

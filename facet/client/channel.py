@@ -1,4 +1,4 @@
-"""How a client reaches the server: address, token, deadlines and retries."""
+"""How a client reaches a server: address, token, certificates and the options of its channel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import grpc
+
 from facet.client.retry import service_config
 
 ADDRESS_VARIABLE = "FACET_ADDRESS"
@@ -14,45 +16,62 @@ TOKEN_VARIABLE = "FACET_TOKEN"  # noqa: S105 - the name of a variable, not a tok
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT = 30.0
 _RECONNECT_MS = 5000
-"""A server that is back after it was away is found so soon, instead of after up to two minutes."""
+"""The longest pause before a lost server is looked for again; gRPC's own is two minutes."""
 _KEEPALIVE_MS = 20_000
-"""A server that is silent is asked so often whether it is there, and half of that is waited for its answer."""
+"""A silent server is pinged this often, and has half as long to answer."""
 
-_RECOGNITION = "facet.v1.RecognitionService"
-_READING = (_RECOGNITION, "facet.v1.ServerService")
 _GALLERIES = "facet.v1.GalleryService"
 _REPEATABLE = (
-    "EnrollFace",
-    "GetGallery",
-    "GetSubject",
-    "ListGalleries",
-    "ListSubjects",
-    "ListTemplates",
-    "SearchEmbedding",
+    ("facet.v1.RecognitionService", ""),
+    ("facet.v1.ServerService", ""),
+    (_GALLERIES, "EnrollFace"),
+    (_GALLERIES, "GetGallery"),
+    (_GALLERIES, "GetSubject"),
+    (_GALLERIES, "ListGalleries"),
+    (_GALLERIES, "ListSubjects"),
+    (_GALLERIES, "ListTemplates"),
+    (_GALLERIES, "SearchEmbedding"),
 )
-_STREAMS = ("CalibrateGallery", "EnrollBatch", "ExportGallery", "ImportGallery")
+"""Calls that may be made twice: those that only read, and EnrollFace, which enrols a picture once."""
 
 
-def resolve(address: str | None, token: str | None) -> tuple[str, str | None]:
-    """The address and the token: what is given, else the environment's, else the default."""
-    return (
-        address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS,
-        token or os.environ.get(TOKEN_VARIABLE) or None,
-    )
+def token_of(token: str | None) -> str | None:
+    """The token: the one given, else the environment's."""
+    return token or os.environ.get(TOKEN_VARIABLE) or None
 
 
-def options(timeout: float) -> Sequence[tuple[str, Any]]:
-    """Channel options: messages of any size, a deadline for unary calls, and retries while nobody answers.
+def address_of(address: str | None) -> str:
+    """The address: the one given, else the environment's, else the default."""
+    return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
 
-    Only what can be done twice is retried: everything that reads, and enrolment, which enrols a picture once.
+
+def credentials(
+    root_certificates: bytes | None, certificate_chain: bytes | None, private_key: bytes | None
+) -> grpc.ChannelCredentials | None:
+    """The credentials of an encrypted connection; ``None`` for one in the clear.
+
+    Raises:
+        ValueError: a client certificate came without its key, or a key without its certificate.
     """
-    deadline = f"{timeout:.6f}s"
-    repeatable = [*((service, "") for service in _READING), *((_GALLERIES, method) for method in _REPEATABLE)]
-    config = service_config(repeatable)
-    config["methodConfig"][0]["timeout"] = deadline
-    unlimited = [{"service": _GALLERIES, "method": method} for method in _STREAMS]
-    unlimited += [{"service": _RECOGNITION, "method": method} for method in ("IdentifyBatch", "IdentifyStream")]
-    config["methodConfig"] += [{"name": [{"service": _GALLERIES}], "timeout": deadline}, {"name": unlimited}]
+    if (certificate_chain is None) != (private_key is None):
+        raise ValueError("a client certificate needs both certificate_chain and private_key")
+    if root_certificates is None and certificate_chain is None:
+        return None
+    return grpc.ssl_channel_credentials(root_certificates, private_key, certificate_chain)
+
+
+def check_alone(*others: object) -> None:
+    """Refuse arguments that have no effect on a channel of the caller's.
+
+    Raises:
+        ValueError: one was given.
+    """
+    if any(other is not None for other in others):
+        raise ValueError("a channel has its own address and certificates: give either those or the channel")
+
+
+def options() -> Sequence[tuple[str, Any]]:
+    """Channel options: messages of any size, keepalive, and retries while no server answers."""
     return (
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
@@ -60,12 +79,10 @@ def options(timeout: float) -> Sequence[tuple[str, Any]]:
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),
-        ("grpc.service_config", json.dumps(config)),
+        ("grpc.service_config", json.dumps(service_config(_REPEATABLE))),
     )
 
 
-def with_token(details: Any, token: str | None) -> Any:
-    """The details of a call, the token added to its metadata."""
-    if token is None:
-        return details
-    return details._replace(metadata=[*(details.metadata or ()), ("authorization", f"Bearer {token}")])
+def with_token(metadata: Any, token: str | None) -> Any:
+    """A call's metadata, with the token added."""
+    return metadata if token is None else (*(metadata or ()), ("authorization", f"Bearer {token}"))

@@ -136,6 +136,14 @@ def from_status(status: Status) -> FacetError:
     return _CLASSES.get(code, FacetError)(code, status)
 
 
+def make_error(code: grpc.StatusCode, message: str, reason: str = "") -> FacetError:
+    """An error that the client found by itself, as the server would have answered it."""
+    status = Status(code=code.value[0], message=message)
+    if reason:
+        status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason))
+    return from_status(status)
+
+
 def from_rpc_error(error: grpc.RpcError) -> FacetError:
     """The exception for what gRPC raised."""
     status = Status(code=error.code().value[0], message=error.details() or "")

@@ -1,4 +1,4 @@
-"""Whole galleries as bytes: what comes is held against its digest, what goes gets one."""
+"""Whole galleries as bytes: an export is checked against its digest, an import is sent with one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import grpc
-from google.rpc.status_pb2 import Status
-
-from facet.client.errors import DataLoss
-from facet.client.messages import Messages
+from facet.client.errors import StatusCode, make_error
 from facet.v1 import gallery_service_pb2 as pb
 
 FileSource = str | PathLike[str] | BinaryIO | Iterable[bytes]
@@ -25,72 +21,64 @@ class Received:
     """The pieces of an export as they come.
 
     Attributes:
-        templates: how many templates they hold so far.
+        templates: how many templates the pieces so far hold.
     """
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._size = 0
-        self._said: pb.FileDigest | None = None
+        self._expected: pb.FileDigest | None = None
         self.templates = 0
 
     def take(self, response: pb.ExportGalleryResponse) -> bytes:
-        """The bytes of a message; none where it is the last."""
+        """The bytes of a message; the last message has none."""
         self.templates = response.templates
         if response.HasField("digest"):
-            self._said = response.digest
+            self._expected = response.digest
         self._digest.update(response.chunk)
         self._size += len(response.chunk)
         return response.chunk
 
     def finish(self) -> None:
-        """Hold what came against what was sent.
+        """Compare what came with what was sent.
 
         Raises:
-            DataLoss: it is not the same.
+            DataLoss: they differ.
         """
-        if self._said != pb.FileDigest(sha256=self._digest.hexdigest(), size=self._size):
-            code = grpc.StatusCode.DATA_LOSS
-            raise DataLoss(
-                code, Status(code=code.value[0], message="the export that came is not the one that was sent")
-            )
+        if self._expected != pb.FileDigest(sha256=self._digest.hexdigest(), size=self._size):
+            raise make_error(StatusCode.DATA_LOSS, "the export that came is not the one that was sent")
 
 
-class ImportRequests(Messages[pb.ImportGalleryRequest]):
-    """The messages of an import, one after the other.
+class ImportRequests:
+    """The messages of an import, in order.
 
     Args:
         source: the file.
-        gallery_id: the new gallery's id; empty for the one that the file says.
-        fields: further ones of ImportTarget.
-
-    Attributes:
-        error: what reading the file failed with, which gRPC does not pass on.
+        target: what is to become of it.
 
     Raises:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, source: FileSource, gallery_id: str, **fields: Any) -> None:
+    def __init__(self, source: FileSource, target: pb.ImportTarget) -> None:
         self._file = Path(source).open("rb") if isinstance(source, (str, PathLike)) else None  # noqa: SIM115 - close() does
-        target = pb.ImportTarget(gallery_id=gallery_id, **fields)
-        super().__init__(_messages(_chunks(self._file or source), target))
+        self._source = self._file or source
+        self._target = target
+
+    def __iter__(self) -> Iterator[pb.ImportGalleryRequest]:
+        yield pb.ImportGalleryRequest(target=self._target)
+        digest = hashlib.sha256()
+        size = 0
+        for chunk in _chunks(self._source):
+            digest.update(chunk)
+            size += len(chunk)
+            yield pb.ImportGalleryRequest(chunk=chunk)
+        yield pb.ImportGalleryRequest(digest=pb.FileDigest(sha256=digest.hexdigest(), size=size))
 
     def close(self) -> None:
-        """Close the file, where it was opened here."""
+        """Close the file if it was opened here."""
         if self._file is not None:
             self._file.close()
-
-
-def _messages(chunks: Iterator[bytes], target: pb.ImportTarget) -> Iterator[pb.ImportGalleryRequest]:
-    yield pb.ImportGalleryRequest(target=target)
-    digest = hashlib.sha256()
-    size = 0
-    for chunk in chunks:
-        digest.update(chunk)
-        size += len(chunk)
-        yield pb.ImportGalleryRequest(chunk=chunk)
-    yield pb.ImportGalleryRequest(digest=pb.FileDigest(sha256=digest.hexdigest(), size=size))
 
 
 def _chunks(source: Any) -> Iterator[bytes]:

@@ -135,18 +135,31 @@ async def run_identification(
 
 
 async def _enroll(
-    client: AsyncClient, gallery_id: str, protocol: Protocol, advance: Callable[[], None], **accept: bool
+    client: AsyncClient,
+    gallery_id: str,
+    protocol: Protocol,
+    advance: Callable[[], None],
+    *,
+    accept_low_quality: bool,
+    accept_lookalike: bool,
 ) -> _Gallery:
     async def enroll(entry: Entry) -> EnrollFaceResponse | str:
         try:
-            request = enroll_request(gallery_id, entry.subject, entry.path, face=CENTRAL, **accept)
+            request = enroll_request(
+                gallery_id,
+                entry.subject,
+                entry.path,
+                face=CENTRAL,
+                accept_low_quality=accept_low_quality,
+                accept_lookalike=accept_lookalike,
+            )
             return await retry_while_busy_async(lambda: client.galleries.EnrollFace(request))
         except OF_ONE_ITEM as error:
             return reason_of(error)
         finally:
             advance()
 
-    in_turn = not accept["accept_lookalike"] or await _too_many_of_one(client, protocol)
+    in_turn = not accept_lookalike or await _too_many_of_one(client, protocol)
     found = await all_of(
         protocol.gallery, enroll, name=lambda entry: entry.image, in_flight=1 if in_turn else IN_FLIGHT
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from uuid import uuid4
 
-from facet import AsyncClient
-from facet.client.requests import identify_request, picture
+from facet import AsyncClient, picture
+from facet.client.requests import identify_request
 from facet.client.retry import retry_while_busy_async
 from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, deleted, reason_of
 from facet.evaluation.latency.report import STAGES, Call

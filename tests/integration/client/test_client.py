@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-import facet
 from facet import (
     AlreadyExists,
     AsyncClient,
@@ -26,7 +25,6 @@ from facet import (
     Unavailable,
     picture,
 )
-from facet.client import errors
 from facet.client.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
@@ -185,28 +183,3 @@ def test_people_are_still_known_after_a_restart(serve: Serve, pictures: Pictures
         matches = [face for face in squad if face.identification.decision == pb.DECISION_MATCH]
         assert [match.identification.candidates[0].template_id for match in matches] == [kept.template.template_id]
         assert client.enroll("team", "yao", pictures.yaoming).already_enrolled
-
-
-def test_the_public_names_are_all_there_and_no_others() -> None:
-    public = {name for name in vars(facet) if not name.startswith("_")}
-    modules = {
-        "aio",
-        "batches",
-        "calibrations",
-        "channel",
-        "client",
-        "errors",
-        "messages",
-        "requests",
-        "streams",
-        "transfers",
-        "v1",
-    }
-    assert public - modules == set(facet.__all__)
-    assert sorted(facet.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)) == facet.__all__
-    exceptions = {
-        name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, FacetError)
-    }
-    assert exceptions <= set(facet.__all__)
-    drawn = {line.strip() for line in (errors.__doc__ or "").splitlines()[2:] if line.strip()}
-    assert drawn == exceptions

@@ -87,8 +87,7 @@ def test_the_chosen_face_is_the_one_that_is_enrolled(client: Client, gallery: st
         "box": (types_pb2.FaceChoice(box=found.faces[-1].face.box), len(boxes) - 1),
     }
     for name, (face, index) in expected.items():
-        fields = {"accept_low_quality": True, "accept_lookalike": True}
-        enrolled = client.enroll(gallery, name, pictures.six, face=face, **fields)
+        enrolled = client.enroll(gallery, name, pictures.six, face=face, accept_low_quality=True, accept_lookalike=True)
         assert box_of(enrolled.face) == tuple(boxes[index]), name
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from facet import AsyncClient, Client, FacetError, NotFound, from_status
 from facet.client.batches import Answer
-from facet.client.requests import PictureSource, identify_request
+from facet.client.pictures import PictureSource
+from facet.client.requests import identify_request
 from facet.v1 import recognition_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -151,8 +152,8 @@ async def test_what_the_items_fail_with_is_raised(
 
     with pytest.raises(LookupError, match="no more"):
         list(client.identify_batch(team, failing()))
-    with pytest.raises(ValueError, match="no_such_field"):
-        list(client.identify_batch(team, failing(), no_such_field=1))
+    with pytest.raises(TypeError, match="no_such_field"):
+        list(client.identify_batch(team, failing(), no_such_field=1))  # type: ignore[call-arg]  # the test's point
     async with AsyncClient(server.address) as other:
         with pytest.raises(LookupError, match="no more"):
             _ = [each async for each in other.identify_batch(team, failing())]

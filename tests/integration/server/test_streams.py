@@ -13,8 +13,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from numpy.typing import NDArray
 
-from facet import AsyncClient, Client, InvalidArgument, NotFound, from_status, stream_frame
-from facet.client.requests import picture
+from facet import AsyncClient, Client, InvalidArgument, NotFound, from_status, picture, stream_frame
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2

@@ -1,0 +1,193 @@
+"""The methods of RecognitionService: pictures in, objects, faces and people out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+
+from facet.client import batches
+from facet.client.aio.calls import Items, exchange, read, stream_requests
+from facet.client.aio.server import ServerMethods
+from facet.client.batches import Answer, K
+from facet.client.pictures import PictureSource
+from facet.client.requests import identify_request, verify_request
+from facet.v1 import recognition_service_pb2 as pb
+from facet.v1.types_pb2 import FaceChoice
+
+
+class RecognitionMethods(ServerMethods):
+    """Find objects and faces, compare faces, and identify people."""
+
+    async def detect(
+        self,
+        picture: PictureSource,
+        *,
+        class_names: Iterable[str] = (),
+        min_score: float | None = None,
+        timeout: float | None = None,
+    ) -> pb.DetectResponse:
+        """Find the objects in a picture.
+
+        Args:
+            picture: the picture, see :func:`facet.picture`.
+            class_names: only objects of these classes; empty for all.
+            min_score: only objects of at least this score, (0, 1]; ``None`` for the server's.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.DetectRequest(picture=await read(picture), class_names=class_names, min_score=min_score)
+        return await self.recognition.Detect(request, timeout=timeout)
+
+    async def analyze_faces(
+        self,
+        picture: PictureSource,
+        *,
+        face: FaceChoice | None = None,
+        include_embeddings: bool = False,
+        include_objects: bool = False,
+        min_score: float | None = None,
+        embed_as_templates: bool = False,
+        timeout: float | None = None,
+    ) -> pb.AnalyzeFacesResponse:
+        """Find the faces in a picture, with landmarks and quality.
+
+        Args:
+            picture: the picture, see :func:`facet.picture`.
+            face: which face is meant; ``None`` for all.
+            include_embeddings: embed the faces.
+            include_objects: also return the objects that were found on the way.
+            min_score: only faces of at least this score, (0, 1]; ``None`` for the server's.
+            embed_as_templates: embed each face with its mirror image, as enrolment does: slower and more accurate.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.AnalyzeFacesRequest(
+            picture=await read(picture),
+            face=face,
+            include_embeddings=include_embeddings,
+            include_objects=include_objects,
+            min_score=min_score,
+            embed_as_templates=embed_as_templates,
+        )
+        return await self.recognition.AnalyzeFaces(request, timeout=timeout)
+
+    async def verify(
+        self,
+        reference: PictureSource | tuple[str, str],
+        probe: PictureSource,
+        *,
+        reference_face: FaceChoice | None = None,
+        probe_face: FaceChoice | None = None,
+        threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> pb.VerifyResponse:
+        """Compare the face in a picture with another picture, or with an enrolled subject.
+
+        Args:
+            reference: a picture of the person, or a subject as ``(gallery_id, subject_id)``.
+            probe: the picture in question.
+            reference_face: which face of the reference picture is meant; ``None`` if it shows one.
+            probe_face: which face of the probe is meant; ``None`` if it shows one.
+            threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's, or the server's for two pictures.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = verify_request(
+            reference if isinstance(reference, tuple) else await read(reference),
+            await read(probe),
+            reference_face=reference_face,
+            probe_face=probe_face,
+            threshold=threshold,
+        )
+        return await self.recognition.Verify(request, timeout=timeout)
+
+    async def identify(
+        self,
+        gallery_id: str,
+        picture: PictureSource,
+        *,
+        face: FaceChoice | None = None,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        include_objects: bool = False,
+        timeout: float | None = None,
+    ) -> pb.IdentifyResponse:
+        """Identify the people in a picture.
+
+        Args:
+            gallery_id: the gallery to search.
+            picture: the picture, see :func:`facet.picture`.
+            face: which face is meant; ``None`` for all.
+            top_k: how many subjects to name for each face, 1 to 100; ``None`` for 5.
+            threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
+            include_objects: also return the objects that were found on the way.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = identify_request(
+            gallery_id,
+            await read(picture),
+            face=face,
+            top_k=top_k,
+            threshold=threshold,
+            include_objects=include_objects,
+        )
+        return await self.recognition.Identify(request, timeout=timeout)
+
+    async def identify_batch(
+        self,
+        gallery_id: str,
+        items: Iterable[tuple[K, PictureSource]],
+        *,
+        face: FaceChoice | None = None,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        include_objects: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[tuple[K, Answer], None]:
+        """Identify the people in many pictures. Answers come as they are ready, in any order.
+
+        Args:
+            gallery_id: the gallery to search.
+            items: for each picture what to call it, and the picture. Pictures are read on a thread, a few at a time, as
+                the server has room and only while answers are taken.
+            face: as for :meth:`identify`, for every picture; so are the next three.
+            top_k: see above.
+            threshold: see above.
+            include_objects: see above.
+            timeout: seconds the whole batch may take; ``None`` for no limit.
+
+        Yields:
+            For each picture what it was called, and its answer or error. A file may fail with CANNOT_READ or
+            FILE_TOO_LARGE.
+
+        Raises:
+            FacetError: the batch ended early; pictures without an answer were not answered.
+        """
+        common = pb.IdentifyRequest(
+            gallery_id=gallery_id, face=face, top_k=top_k, threshold=threshold, include_objects=include_objects
+        )
+        limits = (await self.get_server_info()).limits
+        batch = batches.identify_batch(items, common, limits.max_message_bytes)
+        async with aclosing(exchange(self.recognition.IdentifyBatch, batch, timeout)) as responses:
+            async for response in responses:
+                yield batch.take(response.item_id, response.status, response.identification)
+        batch.finish()
+
+    async def identify_stream(
+        self, settings: pb.StreamSettings, frames: Items[pb.StreamFrame], *, timeout: float | None = None
+    ) -> AsyncGenerator[pb.IdentifyStreamResponse, None]:
+        """Follow and identify the people in front of a camera.
+
+        Args:
+            settings: the gallery, and how people are followed.
+            frames: the frames, see :func:`facet.stream_frame`. They are taken on a thread as there is room to send
+                them. Make a camera's frames when they are asked for, so that none is old before it is sent.
+            timeout: seconds the whole stream may take; ``None`` for no limit.
+
+        Yields:
+            An answer for each frame that was looked at. The status of a frame that failed says why.
+
+        Raises:
+            FacetError: the stream ended early.
+        """
+        requests = stream_requests(settings, frames)
+        async with aclosing(exchange(self.recognition.IdentifyStream, requests, timeout)) as responses:
+            async for response in responses:
+                yield response

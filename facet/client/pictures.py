@@ -1,0 +1,114 @@
+"""Pictures as messages, from whatever a program has at hand."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+from facet.v1 import types_pb2 as pb
+
+
+class PixelArray(Protocol):
+    """A ``numpy.ndarray``, described here so that the client does not need NumPy."""
+
+    @property
+    def dtype(self) -> Any: ...  # noqa: D102 - NumPy's
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    def tobytes(self) -> bytes: ...  # noqa: D102
+
+
+class PillowImage(Protocol):
+    """A ``PIL.Image.Image``, described here so that the client does not need Pillow."""
+
+    @property
+    def mode(self) -> str: ...  # noqa: D102 - Pillow's
+    @property
+    def size(self) -> tuple[int, int]: ...  # noqa: D102
+    def convert(self, mode: str) -> PillowImage: ...  # noqa: D102
+    def tobytes(self) -> bytes: ...  # noqa: D102
+
+
+class BinaryFile(Protocol):
+    """A file that is open for reading bytes."""
+
+    def read(self) -> bytes:
+        """Read to the end."""
+        ...
+
+
+PictureSource = (
+    bytes | bytearray | memoryview | str | PathLike[str] | BinaryFile | PixelArray | PillowImage | pb.Picture
+)
+"""What :func:`picture` takes."""
+
+_GREY_MODES = frozenset({"1", "L", "LA", "La"})
+_COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"})
+
+
+def picture(source: PictureSource, *, rgb: bool = False) -> pb.Picture:
+    """Make a message of a picture.
+
+    Args:
+        source: one of
+
+            - an encoded picture (JPEG, PNG, WebP, BMP) as bytes, bytearray or memoryview,
+            - the path of a file, or a file that is open for reading bytes, read from where it stands,
+            - a NumPy array of uint8: colour ``(h, w, 3)`` in OpenCV's order blue, green, red, or grey ``(h, w)``,
+            - a Pillow image with 8-bit samples; it is turned upright as its EXIF orientation says,
+            - a :class:`facet.v1.types_pb2.Picture`, which stays as it is.
+        rgb: the samples of a colour array are red, green, blue. Other sources know their order.
+
+    Raises:
+        OSError: the file cannot be read.
+        TypeError: the source is none of these.
+        ValueError: the array or image has another shape or type of samples.
+    """
+    if isinstance(source, pb.Picture):
+        return source
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return pb.Picture(encoded=bytes(source))
+    if isinstance(source, (str, PathLike)):
+        return pb.Picture(encoded=Path(source).read_bytes())
+    # A program that passes an array or image has imported its library already.
+    if (numpy := sys.modules.get("numpy")) is not None and isinstance(source, numpy.ndarray):
+        return _of_array(source, rgb=rgb)
+    if (pillow := sys.modules.get("PIL.Image")) is not None and isinstance(source, pillow.Image):
+        return _of_image(source)
+    if callable(read := getattr(source, "read", None)):
+        data = read()
+        if not isinstance(data, bytes):
+            raise TypeError(f"a picture's file must be open for reading bytes, but read() gave {_kind(data)}")
+        return pb.Picture(encoded=data)
+    raise TypeError(
+        "a picture is bytes, bytearray, memoryview, a path, a binary file, a NumPy array, a Pillow image or a "
+        f"facet.v1 Picture, not {_kind(source)}"
+    )
+
+
+def _of_array(array: Any, *, rgb: bool) -> pb.Picture:
+    grey = array.ndim == 2
+    if array.dtype != "uint8" or not (grey or (array.ndim == 3 and array.shape[2] == 3)):
+        raise ValueError(f"expected uint8 of shape (h, w, 3) or (h, w), got {array.dtype} of {array.shape}")
+    colour = pb.PIXEL_FORMAT_RGB if rgb else pb.PIXEL_FORMAT_BGR
+    return _raw(array.shape[1], array.shape[0], pb.PIXEL_FORMAT_GREY if grey else colour, array.tobytes())
+
+
+def _of_image(image: Any) -> pb.Picture:
+    if image.mode not in _GREY_MODES | _COLOUR_MODES:
+        raise ValueError(f"expected an image with 8-bit samples, got mode {image.mode}: convert it to RGB first")
+    grey = image.mode in _GREY_MODES
+    upright = importlib.import_module("PIL.ImageOps").exif_transpose(image).convert("L" if grey else "RGB")
+    width, height = upright.size
+    return _raw(width, height, pb.PIXEL_FORMAT_GREY if grey else pb.PIXEL_FORMAT_RGB, upright.tobytes())
+
+
+def _raw(width: int, height: int, pixel_format: pb.PixelFormat.ValueType, pixels: bytes) -> pb.Picture:
+    return pb.Picture(raw=pb.RawPicture(width=width, height=height, pixel_format=pixel_format, pixels=pixels))
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

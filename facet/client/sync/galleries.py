@@ -1,0 +1,261 @@
+# Generated from facet/client/aio/galleries.py by scripts/generate_client.py; do not edit.
+"""The methods of GalleryService for whole galleries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from contextlib import closing
+
+from facet.client.calibrations import Probe, calibration_requests
+from facet.client.sync.calls import download, pages, upload
+from facet.client.sync.connection import Connection
+from facet.client.transfers import FileSource, ImportRequests, Received
+from facet.v1 import gallery_service_pb2 as pb
+from facet.v1.types_pb2 import Embedding
+
+
+class GalleryMethods(Connection):
+    """Keep galleries, search them, calibrate them, and move them between servers."""
+
+    def create_gallery(
+        self,
+        gallery_id: str = "",
+        *,
+        display_name: str = "",
+        threshold: float | None = None,
+        mean_of_best: int | None = None,
+        timeout: float | None = None,
+    ) -> pb.Gallery:
+        """Create a gallery.
+
+        Args:
+            gallery_id: its id; empty to let the server choose one.
+            display_name: a name for people.
+            threshold: the least similarity of a match, [-1, 1]; ``None`` for the server's default.
+            mean_of_best: a subject's similarity is the mean over this many of its templates, the most similar ones, 1
+                to 16; ``None`` for 1.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            AlreadyExists: there is a gallery of this id.
+        """
+        request = pb.CreateGalleryRequest(
+            gallery_id=gallery_id, display_name=display_name, threshold=threshold, mean_of_best=mean_of_best
+        )
+        return (self.galleries.CreateGallery(request, timeout=timeout)).gallery
+
+    def get_gallery(self, gallery_id: str, *, timeout: float | None = None) -> pb.Gallery:
+        """Return a gallery.
+
+        Args:
+            gallery_id: the gallery.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            NotFound: there is no gallery of this id.
+        """
+        request = pb.GetGalleryRequest(gallery_id=gallery_id)
+        return (self.galleries.GetGallery(request, timeout=timeout)).gallery
+
+    def list_galleries(
+        self, *, page_size: int = 0, page_token: str = "", timeout: float | None = None
+    ) -> pb.ListGalleriesResponse:
+        """Return a page of the galleries, by id; :meth:`iter_galleries` returns them all.
+
+        Args:
+            page_size: the most galleries to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.ListGalleriesRequest(page_size=page_size, page_token=page_token)
+        return self.galleries.ListGalleries(request, timeout=timeout)
+
+    def iter_galleries(self, *, page_size: int = 0, timeout: float | None = None) -> Iterator[pb.Gallery]:
+        """Iterate over all galleries, by id. Pages are asked for as they are needed.
+
+        Args:
+            page_size: galleries a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        for page in pages(lambda token: self.list_galleries(page_size=page_size, page_token=token, timeout=timeout)):
+            yield from page.galleries
+
+    def update_gallery(
+        self,
+        gallery_id: str,
+        *,
+        display_name: str | None = None,
+        threshold: float | None = None,
+        mean_of_best: int | None = None,
+        etag: str = "",
+        timeout: float | None = None,
+    ) -> pb.Gallery:
+        """Change a gallery, and return it as it is now. What is ``None`` stays as it is.
+
+        Args:
+            gallery_id: the gallery.
+            display_name: its new name for people.
+            threshold: its new threshold, [-1, 1].
+            mean_of_best: see :meth:`create_gallery`.
+            etag: change it only if its etag is still this one; empty to change it anyway.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            Aborted: somebody else changed the gallery.
+            InvalidArgument: nothing is to change.
+            NotFound: there is no gallery of this id.
+        """
+        changes = {"display_name": display_name, "threshold": threshold, "mean_of_best": mean_of_best}
+        request = pb.UpdateGalleryRequest(
+            gallery=pb.Gallery(
+                gallery_id=gallery_id,
+                display_name=display_name or "",
+                threshold=threshold or 0.0,
+                mean_of_best=mean_of_best or 0,
+                etag=etag,
+            )
+        )
+        request.update_mask.paths.extend(name for name, value in changes.items() if value is not None)
+        return (self.galleries.UpdateGallery(request, timeout=timeout)).gallery
+
+    def delete_gallery(
+        self, gallery_id: str, *, force: bool = False, etag: str = "", timeout: float | None = None
+    ) -> None:
+        """Delete a gallery.
+
+        Args:
+            gallery_id: the gallery.
+            force: delete it even if it holds subjects.
+            etag: delete it only if its etag is still this one; empty to delete it anyway.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            Aborted: somebody else changed the gallery.
+            FailedPrecondition: it holds subjects.
+            NotFound: there is no gallery of this id.
+        """
+        request = pb.DeleteGalleryRequest(gallery_id=gallery_id, force=force, etag=etag)
+        self.galleries.DeleteGallery(request, timeout=timeout)
+
+    def search_embedding(
+        self,
+        gallery_id: str,
+        embedding: Embedding,
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> pb.SearchEmbeddingResponse:
+        """Identify an embedding that the program has already.
+
+        Args:
+            gallery_id: the gallery to search.
+            embedding: the probe, as :meth:`analyze_faces` returns it.
+            top_k: how many subjects to name, 1 to 100; ``None`` for 5.
+            threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            FailedPrecondition: the embedding has another contract than the gallery.
+        """
+        request = pb.SearchEmbeddingRequest(
+            gallery_id=gallery_id, embedding=embedding, top_k=top_k, threshold=threshold
+        )
+        return self.galleries.SearchEmbedding(request, timeout=timeout)
+
+    def export_gallery(
+        self, gallery_id: str, *, progress: Callable[[int], None] | None = None, timeout: float | None = None
+    ) -> Generator[bytes, None, None]:
+        """Export a whole gallery as a file, in pieces. The file is whole if the iteration ends without an error.
+
+        Args:
+            gallery_id: the gallery.
+            progress: called with the number of templates so far.
+            timeout: seconds the whole export may take; ``None`` for no limit.
+
+        Raises:
+            DataLoss: the pieces are not those that were sent.
+            NotFound: there is no gallery of this id.
+        """
+        received = Received()
+        request = pb.ExportGalleryRequest(gallery_id=gallery_id)
+        with closing(download(self.galleries.ExportGallery, request, timeout)) as responses:
+            for response in responses:
+                if chunk := received.take(response):
+                    yield chunk
+                if progress is not None:
+                    progress(received.templates)
+        received.finish()
+
+    def import_gallery(
+        self, source: FileSource, gallery_id: str = "", *, validate_only: bool = False, timeout: float | None = None
+    ) -> pb.Gallery:
+        """Create a gallery from an exported file, all of it or nothing.
+
+        Args:
+            source: the file. It is read on a thread.
+            gallery_id: the id of the new gallery; empty for the id that the file says.
+            validate_only: check everything, but keep nothing.
+            timeout: seconds the whole import may take; ``None`` for no limit.
+
+        Raises:
+            AlreadyExists: there is a gallery of this id.
+            InvalidArgument: the file is damaged or of another kind.
+            OSError: the file cannot be read.
+        """
+        with closing(
+            ImportRequests(source, pb.ImportTarget(gallery_id=gallery_id, validate_only=validate_only))
+        ) as sent:
+            return (upload(self.galleries.ImportGallery, sent, timeout)).gallery
+
+    def calibrate(
+        self,
+        gallery_id: str,
+        target_fpir: float,
+        probes: Iterable[Probe] | None = None,
+        *,
+        for_template_count: int | None = None,
+        cohort_gallery_id: str = "",
+        data_set: str = "",
+        without_suspects: bool = False,
+        validate_only: bool = False,
+        etag: str = "",
+        progress: Callable[[int], None] | None = None,
+        timeout: float | None = None,
+    ) -> pb.CalibrateGalleryResponse:
+        """Choose a gallery's threshold for a false-positive identification rate, and keep the evidence with it.
+
+        Args:
+            gallery_id: the gallery.
+            target_fpir: the share of searches for unknown people that may find somebody, [1e-9, 0.5].
+            probes: for each search a subject's id and a picture of the person, or a CalibrationProbe message, which can
+                say which face is meant. ``None`` searches for the gallery's own people among its others.
+            for_template_count: choose the threshold for a gallery of this many templates; ``None`` for as many as it
+                has.
+            cohort_gallery_id: without probes, also search for the people of this gallery.
+            data_set: a name of the probes for people.
+            without_suspects: leave out pairs of subjects that may be one person.
+            validate_only: check everything, but keep nothing.
+            etag: calibrate only if the gallery's etag is still this one; empty to calibrate anyway.
+            progress: called with the number of probes that were sent. The server takes them as it has room.
+            timeout: seconds the whole calibration may take; ``None`` for no limit.
+
+        Raises:
+            FailedPrecondition: there were too few searches for such a target.
+            OSError: a picture cannot be read; nothing was changed.
+            ValueError: there are no probes.
+        """
+        settings = pb.CalibrationSettings(
+            gallery_id=gallery_id,
+            target_fpir=target_fpir,
+            for_template_count=for_template_count,
+            cohort_gallery_id=cohort_gallery_id,
+            data_set=data_set,
+            without_suspects=without_suspects,
+            validate_only=validate_only,
+            etag=etag,
+            against_itself=probes is None,
+            probe_count=len(probes) if isinstance(probes, Sized) else None,
+        )
+        sent = calibration_requests(settings, probes, progress)
+        return upload(self.galleries.CalibrateGallery, sent, timeout)

@@ -1,0 +1,257 @@
+# Generated from facet/client/aio/subjects.py by scripts/generate_client.py; do not edit.
+"""The methods of GalleryService for the subjects of a gallery and their templates."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+
+from facet.client import batches
+from facet.client.batches import Enrollment, EnrollmentAnswer, K
+from facet.client.pictures import PictureSource
+from facet.client.requests import enroll_request
+from facet.client.sync.calls import exchange, pages, read
+from facet.client.sync.server import ServerMethods
+from facet.v1 import gallery_service_pb2 as pb
+from facet.v1.types_pb2 import FaceChoice
+
+
+class SubjectMethods(ServerMethods):
+    """Enrol people, list them, correct them, and forget them."""
+
+    def enroll(
+        self,
+        gallery_id: str,
+        subject_id: str,
+        picture: PictureSource,
+        *,
+        display_name: str = "",
+        face: FaceChoice | None = None,
+        request_id: str = "",
+        accept_low_quality: bool = False,
+        accept_lookalike: bool = False,
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> pb.EnrollFaceResponse:
+        """Enrol the face in a picture. The same picture of the same subject is enrolled once.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject, who is created if new; empty to let the server choose an id.
+            picture: the picture, see :func:`facet.picture`.
+            display_name: a name for people, used if the subject is new.
+            face: which face of the picture is meant; ``None`` if it shows one.
+            request_id: the caller's id of this request; the same id again does not enrol twice.
+            accept_low_quality: also enrol a face that is too small, too blurred or too turned.
+            accept_lookalike: also enrol a face that looks like another subject's.
+            validate_only: check everything, but keep nothing.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            FailedPrecondition: the face does not suit; the error's ``reason`` says why.
+            InvalidArgument: the picture cannot be read by the server.
+            NotFound: there is no gallery of this id.
+        """
+        request = enroll_request(
+            gallery_id,
+            subject_id,
+            read(picture),
+            display_name=display_name,
+            face=face,
+            request_id=request_id,
+            accept_low_quality=accept_low_quality,
+            accept_lookalike=accept_lookalike,
+            validate_only=validate_only,
+        )
+        return self.galleries.EnrollFace(request, timeout=timeout)
+
+    def enroll_batch(
+        self,
+        gallery_id: str,
+        items: Iterable[tuple[K, Enrollment]],
+        *,
+        accept_low_quality: bool = False,
+        accept_lookalike: bool = False,
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> Generator[tuple[K, EnrollmentAnswer], None, None]:
+        """Enrol many faces. Answers come as they are ready, in any order.
+
+        Args:
+            gallery_id: the gallery.
+            items: for each face what to call it, and the enrolment. Pictures are read on a thread, a few at a time, as
+                the server has room and only while answers are taken.
+            accept_low_quality: as for :meth:`enroll`, for every face; so are the next two.
+            accept_lookalike: see above.
+            validate_only: see above.
+            timeout: seconds the whole batch may take; ``None`` for no limit.
+
+        Yields:
+            For each face what it was called, and its answer or error. A file may fail with CANNOT_READ or
+            FILE_TOO_LARGE.
+
+        Raises:
+            FacetError: the batch ended early; what was answered is kept.
+        """
+        common = pb.EnrollFaceRequest(
+            gallery_id=gallery_id,
+            accept_low_quality=accept_low_quality,
+            accept_lookalike=accept_lookalike,
+            validate_only=validate_only,
+        )
+        limits = (self.get_server_info()).limits
+        batch = batches.enroll_batch(items, common, limits.max_message_bytes)
+        with closing(exchange(self.galleries.EnrollBatch, batch, timeout)) as responses:
+            for response in responses:
+                yield batch.take(response.item_id, response.status, response.enrollment)
+        batch.finish()
+
+    def get_subject(self, gallery_id: str, subject_id: str, *, timeout: float | None = None) -> pb.Subject:
+        """Return a subject.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            NotFound: there is no such gallery or subject.
+        """
+        request = pb.GetSubjectRequest(gallery_id=gallery_id, subject_id=subject_id)
+        return (self.galleries.GetSubject(request, timeout=timeout)).subject
+
+    def list_subjects(
+        self, gallery_id: str, *, page_size: int = 0, page_token: str = "", timeout: float | None = None
+    ) -> pb.ListSubjectsResponse:
+        """Return a page of a gallery's subjects, by id; :meth:`iter_subjects` returns them all.
+
+        Args:
+            gallery_id: the gallery.
+            page_size: the most subjects to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.ListSubjectsRequest(gallery_id=gallery_id, page_size=page_size, page_token=page_token)
+        return self.galleries.ListSubjects(request, timeout=timeout)
+
+    def iter_subjects(
+        self, gallery_id: str, *, page_size: int = 0, timeout: float | None = None
+    ) -> Iterator[pb.Subject]:
+        """Iterate over all subjects of a gallery, by id. Pages are asked for as they are needed.
+
+        Args:
+            gallery_id: the gallery.
+            page_size: subjects a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        for page in pages(
+            lambda token: self.list_subjects(gallery_id, page_size=page_size, page_token=token, timeout=timeout)
+        ):
+            yield from page.subjects
+
+    subjects = iter_subjects
+
+    def update_subject(
+        self,
+        gallery_id: str,
+        subject_id: str,
+        *,
+        display_name: str | None = None,
+        etag: str = "",
+        timeout: float | None = None,
+    ) -> pb.Subject:
+        """Change a subject, and return it as it is now. What is ``None`` stays as it is.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject. The id cannot change.
+            display_name: the new name for people.
+            etag: change it only if its etag is still this one; empty to change it anyway.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            Aborted: somebody else changed the subject.
+            InvalidArgument: nothing is to change.
+            NotFound: there is no such gallery or subject.
+        """
+        request = pb.UpdateSubjectRequest(subject=pb.Subject(gallery_id=gallery_id, subject_id=subject_id, etag=etag))
+        if display_name is not None:
+            request.subject.display_name = display_name
+            request.update_mask.paths.append("display_name")
+        return (self.galleries.UpdateSubject(request, timeout=timeout)).subject
+
+    def delete_subject(
+        self, gallery_id: str, subject_id: str, *, etag: str = "", timeout: float | None = None
+    ) -> pb.DeleteSubjectResponse:
+        """Forget a subject: its name and all its templates.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            etag: forget it only if its etag is still this one; empty to forget it anyway.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            Aborted: somebody else changed the subject.
+            NotFound: there is no such gallery or subject.
+        """
+        request = pb.DeleteSubjectRequest(gallery_id=gallery_id, subject_id=subject_id, etag=etag)
+        return self.galleries.DeleteSubject(request, timeout=timeout)
+
+    def list_templates(
+        self,
+        gallery_id: str,
+        subject_id: str,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> pb.ListTemplatesResponse:
+        """Return a page of a subject's templates, the oldest first; :meth:`iter_templates` returns them all.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            page_size: the most templates to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.ListTemplatesRequest(
+            gallery_id=gallery_id, subject_id=subject_id, page_size=page_size, page_token=page_token
+        )
+        return self.galleries.ListTemplates(request, timeout=timeout)
+
+    def iter_templates(
+        self, gallery_id: str, subject_id: str, *, page_size: int = 0, timeout: float | None = None
+    ) -> Iterator[pb.Template]:
+        """Iterate over all templates of a subject, the oldest first. Pages are asked for as they are needed.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            page_size: templates a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        for page in pages(
+            lambda token: self.list_templates(
+                gallery_id, subject_id, page_size=page_size, page_token=token, timeout=timeout
+            )
+        ):
+            yield from page.templates
+
+    def delete_template(
+        self, gallery_id: str, subject_id: str, template_id: str, *, timeout: float | None = None
+    ) -> None:
+        """Delete one template. The subject stays, even without any.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            template_id: the template.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            NotFound: there is no such gallery, subject or template.
+        """
+        request = pb.DeleteTemplateRequest(gallery_id=gallery_id, subject_id=subject_id, template_id=template_id)
+        self.galleries.DeleteTemplate(request, timeout=timeout)

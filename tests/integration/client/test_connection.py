@@ -1,0 +1,106 @@
+"""Ways to a server: certificates of clients, and channels of the caller's own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from facet import AsyncClient, Client, DeadlineExceeded, ServingStatus, Unavailable
+from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
+from facet.v1.server_service_pb2_grpc import ServerServiceServicer, add_ServerServiceServicer_to_server
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serving
+
+
+class Greeter(ServerServiceServicer):
+    """Says its version."""
+
+    def GetServerInfo(  # noqa: N802 - the proto's name
+        self, request: GetServerInfoRequest, context: grpc.ServicerContext
+    ) -> GetServerInfoResponse:
+        return GetServerInfoResponse(version="of this test")
+
+
+@contextmanager
+def serving(credentials: grpc.ServerCredentials) -> Iterator[str]:
+    """A server that talks only to those with credentials; its address."""
+    with ThreadPoolExecutor(2) as workers:
+        server = grpc.server(workers)
+        add_ServerServiceServicer_to_server(Greeter(), server)
+        port = server.add_secure_port("localhost:0", credentials)
+        server.start()
+        yield f"localhost:{port}"
+        server.stop(None).wait()
+
+
+def make_certificate(openssl: str, folder: Path, name: str) -> tuple[bytes, bytes]:
+    """A certificate for localhost that signs itself, and its key."""
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    return certificate.read_bytes(), key.read_bytes()
+
+
+async def test_a_server_that_asks_for_a_certificate_gets_the_clients(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs the openssl program to make certificates")
+    server_certificate, server_key = make_certificate(openssl, tmp_path, "server")
+    certificate, key = make_certificate(openssl, tmp_path, "client")
+    wanted = grpc.ssl_server_credentials([(server_key, server_certificate)], certificate, require_client_auth=True)
+    with serving(wanted) as address:
+        with Client(
+            address, root_certificates=server_certificate, certificate_chain=certificate, private_key=key
+        ) as client:
+            assert client.get_server_info().version == "of this test"
+        async with AsyncClient(
+            address, root_certificates=server_certificate, certificate_chain=certificate, private_key=key
+        ) as connected:
+            assert (await connected.get_server_info()).version == "of this test"
+        stranger = Client(address, root_certificates=server_certificate, timeout=5)
+        with stranger, pytest.raises((Unavailable, DeadlineExceeded)):
+            stranger.get_server_info()
+
+
+async def test_a_channel_of_the_callers_own_is_used_and_left_open(server: Serving) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        for _ in range(2):
+            with Client(channel=channel) as client:
+                assert client.check_health() is ServingStatus.SERVING
+    async with grpc.aio.insecure_channel(server.address) as asynchronous:
+        for _ in range(2):
+            async with AsyncClient(channel=asynchronous) as connected:
+                assert await connected.check_health() is ServingStatus.SERVING
+
+
+async def test_calls_on_a_channel_of_the_callers_own_have_the_clients_deadline(
+    server: Serving, pictures: Pictures
+) -> None:
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(DeadlineExceeded):
+        Client(channel=channel, timeout=0.005).detect(pictures.players)
+    async with grpc.aio.insecure_channel(server.address) as asynchronous:
+        with pytest.raises(DeadlineExceeded):
+            await AsyncClient(channel=asynchronous, timeout=0.005).detect(pictures.players)
+
+
+async def test_arguments_that_do_not_go_together_are_refused() -> None:
+    with grpc.insecure_channel("localhost:1") as channel:
+        with pytest.raises(ValueError, match="give either"):
+            Client("localhost:1", channel=channel)
+        with pytest.raises(ValueError, match="give either"):
+            Client(channel=channel, root_certificates=b"x")
+    for client in (Client, AsyncClient):
+        with pytest.raises(ValueError, match="both certificate_chain and private_key"):
+            client(certificate_chain=b"x")
+        with pytest.raises(ValueError, match="both certificate_chain and private_key"):
+            client(private_key=b"x")
