@@ -163,7 +163,7 @@ class Server:
 
     def _add_services(self, server: grpc.aio.Server, workers: Workers, batches: Batches, streams: Streams) -> None:
         config, pipeline, galleries = self._config, self.pipeline, self._galleries
-        limits, at_once = config.identification.limits(), config.gallery.max_transfers
+        limits, max_transfers = config.identification.limits(), config.gallery.max_transfers
         recognition = RecognitionServicer(
             pipeline, workers, galleries, batches, streams, limits, config.verification.threshold
         )
@@ -172,9 +172,9 @@ class Server:
             galleries,
             folder=config.gallery.database.resolve().parent,
             max_import_bytes=config.gallery.max_import_bytes,
-            at_once=at_once,
+            max_concurrent=max_transfers,
         )
-        calibrations = Calibrations(pipeline, workers, galleries, limits, at_once=at_once)
+        calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
         threshold = config.gallery.default_threshold
         gallery = GalleryServicer(
             pipeline, workers, galleries, transfers, calibrations, batches, config.enrollment, threshold

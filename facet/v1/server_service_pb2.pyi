@@ -260,7 +260,9 @@ class StageLatency(_message.Message):
     SINCE_START_FIELD_NUMBER: _builtins.int
     LAST_MINUTE_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The stage, named as in Timings without "_ms": "decode", "queue", "detect", "faces", "align", "embed", "search"."""
+    """The stage, named as in Timings without "_ms": "decode", "queue", "detect", "faces", "align", "embed", "search",
+    "store".
+    """
     @_builtins.property
     def since_start(self) -> Global___Percentiles:
         """Of all requests since the server started."""

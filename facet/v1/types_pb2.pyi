@@ -512,6 +512,7 @@ class Timings(_message.Message):
     EMBED_MS_FIELD_NUMBER: _builtins.int
     SEARCH_MS_FIELD_NUMBER: _builtins.int
     TOTAL_MS_FIELD_NUMBER: _builtins.int
+    STORE_MS_FIELD_NUMBER: _builtins.int
     decode_ms: _builtins.float
     """Decoding the picture."""
     queue_ms: _builtins.float
@@ -525,9 +526,11 @@ class Timings(_message.Message):
     embed_ms: _builtins.float
     """Embedding faces."""
     search_ms: _builtins.float
-    """Searching the gallery; for an enrolment, checking it against the gallery and keeping it."""
+    """Searching the gallery."""
     total_ms: _builtins.float
     """From the request's arrival at the handler to its answer."""
+    store_ms: _builtins.float
+    """Storing an enrolment: comparing it with the gallery, and writing it to the database."""
     def __init__(
         self,
         *,
@@ -539,10 +542,11 @@ class Timings(_message.Message):
         embed_ms: _builtins.float = ...,
         search_ms: _builtins.float = ...,
         total_ms: _builtins.float = ...,
+        store_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["align_ms", b"align_ms", "decode_ms", b"decode_ms", "detect_ms", b"detect_ms", "embed_ms", b"embed_ms", "faces_ms", b"faces_ms", "queue_ms", b"queue_ms", "search_ms", b"search_ms", "total_ms", b"total_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["align_ms", b"align_ms", "decode_ms", b"decode_ms", "detect_ms", b"detect_ms", "embed_ms", b"embed_ms", "faces_ms", b"faces_ms", "queue_ms", b"queue_ms", "search_ms", b"search_ms", "store_ms", b"store_ms", "total_ms", b"total_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

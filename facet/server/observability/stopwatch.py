@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from facet.v1.types_pb2 import Timings
 
-Stage = Literal["decode", "queue", "detect", "faces", "align", "embed", "search"]
-STAGES: tuple[Stage, ...] = ("decode", "queue", "detect", "faces", "align", "embed", "search")
+Stage = Literal["decode", "queue", "detect", "faces", "align", "embed", "search", "store"]
+STAGES: tuple[Stage, ...] = ("decode", "queue", "detect", "faces", "align", "embed", "search", "store")
 """In the order in which a table shows them."""
 
 

@@ -1,1 +1,1 @@
-"""Which request runs when, on which thread, and which is refused."""
+"""Admission control: which request runs next, on which thread, and which is refused."""

@@ -1,4 +1,4 @@
-"""The order in which what waits is served."""
+"""A priority queue in which waiting raises the priority."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Place(Generic[T]):
+class _Entry(Generic[T]):
     item: T
-    turn: float
+    rank: float
 
 
-class WaitingLine(Generic[T]):
-    """What waits, in the order of arrival plus handicap, each in seconds on one clock.
+class AgingQueue(Generic[T]):
+    """Items in ascending order of arrival plus handicap, both in seconds on one clock.
 
-    What has a handicap stands back behind what comes so much later without one, and behind nothing younger: this is
-    the ageing that keeps the less urgent from waiting for ever.
+    An item yields only to items that arrive within its handicap, so that low priority never means starvation. Items of
+    equal rank keep their order of arrival.
     """
 
     def __init__(self) -> None:
-        self._places: list[_Place[T]] = []
+        self._entries: list[_Entry[T]] = []
 
     def __iter__(self) -> Iterator[T]:
-        """Everything that waits, the first to be served first."""
-        return (place.item for place in self._places)
+        """The items in the order in which they are served."""
+        return (entry.item for entry in self._entries)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._entries)
 
-    def ahead(self, arrival: float, handicap: float) -> list[T]:
-        """What would be served before one that comes now; equals are served as they came."""
-        end = bisect_right(self._places, arrival + handicap, key=attrgetter("turn"))
-        return [place.item for place in self._places[:end]]
+    def ahead_of(self, arrival: float, handicap: float) -> list[T]:
+        """The items served before a new one with this arrival and handicap."""
+        end = bisect_right(self._entries, arrival + handicap, key=attrgetter("rank"))
+        return [entry.item for entry in self._entries[:end]]
 
-    def join(self, item: T, arrival: float, handicap: float) -> None:
-        """Wait."""
-        insort(self._places, _Place(item, arrival + handicap), key=attrgetter("turn"))
+    def push(self, item: T, arrival: float, handicap: float) -> None:
+        """Add an item."""
+        insort(self._entries, _Entry(item, arrival + handicap), key=attrgetter("rank"))
 
-    def leave(self, item: T) -> None:
-        """Wait no longer; nothing happens where it waits no longer already."""
-        self._places = [place for place in self._places if place.item != item]
+    def remove(self, item: T) -> None:
+        """Remove an item, if it is still queued."""
+        self._entries = [entry for entry in self._entries if entry.item != item]
 
-    def take(self) -> T | None:
-        """The one whose turn it is, taken out of the line; ``None`` where nobody waits."""
-        return self._places.pop(0).item if self._places else None
+    def pop(self) -> T | None:
+        """Remove and return the first item; ``None`` if the queue is empty."""
+        return self._entries.pop(0).item if self._entries else None

@@ -1,4 +1,4 @@
-"""What requests cost, learnt from those that came before."""
+"""Estimates how long requests take, from requests that have finished."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from dataclasses import dataclass
 from math import hypot
 
 _GAIN, _DEVIATION_GAIN, _DEVIATIONS = 1 / 8, 1 / 4, 4
-_LEAST_MARGIN = 0.02
-"""Seconds: room for the way of the request and of its answer, which the server does not see."""
-_PACE = 0.05
-"""Share by which a machine's pace may change, which makes all that waits take longer alike."""
-_MEMORY_SECONDS = 10.0
-"""What was not seen for so long is not known any more: a wrong estimate must not keep out what would correct it."""
+_MIN_MARGIN = 0.02
+"""Seconds: covers the transport of the request and its answer, which the server does not see."""
+_SPEED_CHANGE = 0.05
+"""Share by which the machine may slow down, which delays everything in the queue together."""
+_VALID_SECONDS = 10.0
+"""Estimates expire: a wrong one must not keep refusing the very requests that would correct it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something is expected to take, in seconds.
+    """Expected duration, in seconds.
 
     Attributes:
-        mean: in the mean.
-        deviation: mean deviation from it.
+        mean: mean duration.
+        deviation: mean absolute deviation from it.
     """
 
     mean: float = 0.0
     deviation: float = 0.0
 
     @property
-    def most(self) -> float:
-        """The seconds that it hardly ever takes longer than."""
-        return self.mean + max(_LEAST_MARGIN, _PACE * self.mean, _DEVIATIONS * self.deviation)
+    def upper_bound(self) -> float:
+        """Seconds that are hardly ever exceeded."""
+        return self.mean + max(_MIN_MARGIN, _SPEED_CHANGE * self.mean, _DEVIATIONS * self.deviation)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
-    """What it takes to do all of it; what takes longer than expected does so independently of the others."""
+    """The cost of doing everything in sequence, if deviations are independent."""
     known = list(costs)
     return Cost(sum(each.mean for each in known), hypot(*(each.deviation for each in known)))
 
 
-class Costs:
-    """Seconds of a worker by kind of request: a moving mean and mean deviation.
+class CostModel:
+    """Moving mean and mean deviation of the seconds a worker spends on each kind of request.
 
-    They are kept as TCP keeps the round-trip time for its retransmission timer (Jacobson 1988, figures of RFC 6298).
+    Uses TCP's estimator of the round-trip time (Jacobson 1988, constants of RFC 6298).
 
     Args:
-        clock: seconds.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,18 +54,18 @@ class Costs:
         self._known: dict[str, tuple[Cost, float]] = {}
 
     def observe(self, kind: str, seconds: float) -> None:
-        """Learn from a request that ran so long."""
-        known = self.of(kind)
+        """Update the estimate with a finished request."""
+        known = self.estimate(kind)
         if known == Cost():
-            learnt = Cost(seconds, seconds / 2)
+            updated = Cost(seconds, seconds / 2)
         else:
             error = seconds - known.mean
-            learnt = Cost(
+            updated = Cost(
                 known.mean + _GAIN * error, known.deviation + _DEVIATION_GAIN * (abs(error) - known.deviation)
             )
-        self._known[kind] = (learnt, self._clock())
+        self._known[kind] = (updated, self._clock())
 
-    def of(self, kind: str) -> Cost:
-        """What a request of a kind takes; nothing where nothing is known."""
+    def estimate(self, kind: str) -> Cost:
+        """The cost of one request; zero if no request of this kind finished in the last ten seconds."""
         cost, seen = self._known.get(kind, (Cost(), 0.0))
-        return cost if self._clock() - seen < _MEMORY_SECONDS else Cost()
+        return cost if self._clock() - seen < _VALID_SECONDS else Cost()

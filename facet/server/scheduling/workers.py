@@ -1,7 +1,4 @@
-"""Model work on a few threads, behind a bounded queue.
-
-What cannot be done in time is refused at once, and what nobody waits for any more is not begun.
-"""
+"""Runs model work on a few threads behind a bounded queue, and refuses what cannot finish in time."""
 
 from __future__ import annotations
 
@@ -19,35 +16,35 @@ from typing import Any, TypeVar
 
 from facet.server.errors import DeadlineTooShort, QueueFull, RequestExpired
 from facet.server.observability.stopwatch import Stage, Stopwatch
-from facet.server.scheduling.aging_queue import WaitingLine
-from facet.server.scheduling.cost_model import Cost, Costs, total
+from facet.server.scheduling.aging_queue import AgingQueue
+from facet.server.scheduling.cost_model import Cost, CostModel, total
 
 T = TypeVar("T")
 
-_LEAST_RETRY, _MOST_RETRY = 0.05, 5.0
-"""Seconds: what an estimate is worth."""
+_MIN_RETRY, _MAX_RETRY = 0.05, 5.0
+"""Seconds: limits of the retry delay, because it is only an estimate."""
 
 
 class Priority(Enum):
-    """How long work stands back behind younger work that is more urgent; the value is seconds."""
+    """Urgency of a request. The value is its handicap in the queue, in seconds."""
 
     LIVE = 0.0
-    """Somebody waits for the answer to one picture."""
+    """One picture; the caller waits for the answer."""
     ENROLLMENT = 0.5
-    """Somebody waits, and may wait a little longer."""
+    """The caller waits, and can wait a little longer."""
     BATCH = 2.0
     """One of many."""
 
 
 @dataclass(slots=True)
 class Work:
-    """A request on its way through the workers.
+    """A request on its way through the workers; a :class:`recognizer.progress.Progress`.
 
     Attributes:
-        stopwatch: counts its stages, also the time it waits.
-        deadline: on the clock of :func:`time.monotonic`; ``None`` for none.
-        kind: the method; what work costs is learnt by kind.
-        priority: how long it stands back behind younger work.
+        stopwatch: times its stages, including the time in the queue.
+        deadline: seconds of :func:`time.monotonic`; ``None`` for none.
+        kind: the method; costs are learned for each kind.
+        priority: its urgency.
     """
 
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
@@ -57,15 +54,15 @@ class Work:
     _abandoned: threading.Event = field(default_factory=threading.Event)
 
     def abandon(self) -> None:
-        """Nobody waits for it any more."""
+        """Make the next :meth:`check` stop the work, because its caller is gone."""
         self._abandoned.set()
 
     def stage(self, name: Stage, *, batch: int = 0) -> AbstractContextManager[None]:
-        """Time a stage; with :meth:`check` this makes it a :class:`recognizer.progress.Progress`."""
+        """Time a stage; see :meth:`recognizer.progress.Progress.stage`."""
         return self.stopwatch.stage(name, batch=batch)
 
     def check(self) -> None:
-        """Stop here if nobody waits for it any more; called between stages.
+        """Stop if the result is no longer wanted; called between stages.
 
         Raises:
             RequestExpired: its deadline has passed, or it was abandoned.
@@ -75,21 +72,28 @@ class Work:
 
 
 @dataclass(slots=True, eq=False)
-class _Turn:
-    """A request's turn at a thread: waited for until ``come`` is done, then taken, at ``since``."""
+class _Job:
+    """Work that waits for a thread or runs on one.
+
+    Attributes:
+        work: the request.
+        never_refused: whether it was queued without admission control.
+        granted: done when the job gets a thread.
+        start: when it got the thread.
+    """
 
     work: Work
-    patient: bool
-    come: asyncio.Future[None]
-    since: float = 0.0
+    never_refused: bool
+    granted: asyncio.Future[None]
+    start: float = 0.0
 
 
 class Workers:
-    """A few threads, and a bounded number of requests that wait for one; called from one event loop.
+    """A few threads with a bounded queue. Call it from one event loop.
 
     Args:
-        threads: requests worked on side by side.
-        max_queue: requests that may wait ahead of one.
+        threads: requests that run in parallel.
+        max_queue: requests that may be queued ahead of a new one.
         clock: seconds, on the clock of the deadlines.
     """
 
@@ -97,134 +101,134 @@ class Workers:
         self.threads = threads
         self.max_queue = max_queue
         self._clock = clock
-        self._costs = Costs(clock)
+        self._costs = CostModel(clock)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._line: WaitingLine[_Turn] = WaitingLine()
-        # As much of batches as keeps the threads busy: more in the line would grow older than its handicap together,
-        # and then go before everybody else.
-        self._batch = asyncio.Semaphore(2 * threads)
-        self._taken: set[_Turn] = set()
+        self._queue: AgingQueue[_Job] = AgingQueue()
+        # Enough batch items to keep the threads busy. If all were queued, they would outlive their handicap together
+        # and then block everybody else.
+        self._batch_slots = asyncio.Semaphore(2 * threads)
+        self._running: set[_Job] = set()
 
     @property
     def busy(self) -> int:
-        """Threads that are taken."""
-        return len(self._taken)
+        """Threads in use."""
+        return len(self._running)
 
     @property
     def waiting(self) -> Mapping[Priority, int]:
-        """How many wait for a thread, by priority; of batches, what is in the line."""
-        counts = Counter(turn.work.priority for turn in self._line)
+        """Queued requests by priority. Batch items that wait for a place in the queue do not count."""
+        counts = Counter(job.work.priority for job in self._queue)
         return {priority: counts[priority] for priority in Priority}
 
-    async def run(self, work: Work, task: Callable[[], T], *, patient: bool = False) -> T:
-        """Run a task on a worker.
+    async def run(self, work: Work, task: Callable[[], T], *, never_refuse: bool = False) -> T:
+        """Run a task on a worker thread.
 
-        It waits here and not in the pool's own queue, so that what is cancelled is let go of at once. It is begun at
-        once where a thread is free, whatever is thought of its deadline: there is nobody whom it keeps waiting.
+        The task starts at once if a thread is free, whatever its deadline. Requests wait here and not in the thread
+        pool's own queue, so that a cancelled one releases its picture immediately.
 
         Args:
-            work: the request; abandoned when the caller's coroutine is cancelled.
-            task: called on a worker's thread; should call ``work.check()`` between its stages.
-            patient: wait beside the queue, however long it is, instead of being refused. Of batches twice as many
-                as there are threads are in the line, the others wait for a place in it, the first first.
+            work: the request; abandoned if the calling coroutine is cancelled.
+            task: called on a worker thread; should call ``work.check()`` between its stages.
+            never_refuse: queue the request however long the queue is. Of batch items, at most twice the number of
+                threads are queued; the others wait, in order, for a place.
 
         Raises:
-            QueueFull: as many wait ahead of it as may, and the caller is not patient.
-            DeadlineTooShort: by what is known of those ahead of it, it would not be done in time, and the caller is not
-                patient.
-            RequestExpired: the deadline passed before the task was begun or between its stages.
+            QueueFull: ``max_queue`` requests are queued ahead of it.
+            DeadlineTooShort: by the estimated cost of the work ahead, it would miss its deadline.
+            RequestExpired: its deadline passed before the task started, or between its stages.
         """
         if work.priority is not Priority.BATCH:
-            return await self._run(work, task, patient=patient)
-        with work.stopwatch.stage("queue"):
-            await self._batch.acquire()
+            return await self._run(work, task, never_refuse=never_refuse)
+        with work.stage("queue"):
+            await self._batch_slots.acquire()
         try:
-            return await self._run(work, task, patient=patient)
+            return await self._run(work, task, never_refuse=never_refuse)
         finally:
-            self._batch.release()
+            self._batch_slots.release()
 
-    async def _run(self, work: Work, task: Callable[[], T], *, patient: bool) -> T:
-        with work.stopwatch.stage("queue"):
-            turn = await self._turn(work, patient)
+    async def _run(self, work: Work, task: Callable[[], T], *, never_refuse: bool) -> T:
+        with work.stage("queue"):
+            job = await self._wait_for_thread(work, never_refuse=never_refuse)
         try:
             work.check()
             running = asyncio.get_running_loop().run_in_executor(self._pool, task)
         except BaseException:
-            self._release(turn)
+            self._release(job)
             raise
-        running.add_done_callback(partial(self._ended, turn))
+        running.add_done_callback(partial(self._finished, job))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             work.abandon()
             raise
         finally:
-            # An error's traceback leads back to this frame: a circle that would hold the picture until it is collected.
+            # The traceback of an error refers to this frame. Without this, the cycle would keep the picture alive until
+            # the garbage collector runs.
             del running
 
     def close(self) -> None:
-        """Wait for what is running; what waits is dropped."""
+        """Wait for running tasks and drop queued ones."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    async def _turn(self, work: Work, patient: bool) -> _Turn:
-        """Wait for a thread."""
+    async def _wait_for_thread(self, work: Work, *, never_refuse: bool) -> _Job:
         work.check()
-        turn = _Turn(work, patient, asyncio.get_running_loop().create_future())
-        if len(self._taken) < self.threads:
-            self._give(turn)
+        job = _Job(work, never_refuse, asyncio.get_running_loop().create_future())
+        if len(self._running) < self.threads:
+            self._grant(job)
         else:
             now, handicap = self._clock(), work.priority.value
-            if not patient:
-                self._admit(work, self._line.ahead(now, handicap), now)
-            self._line.join(turn, now, handicap)
+            if not never_refuse:
+                self._admit(work, self._queue.ahead_of(now, handicap), now)
+            self._queue.push(job, now, handicap)
         try:
-            await turn.come
+            await job.granted
         except asyncio.CancelledError:
-            if turn in self._taken:  # it was given a thread just as it was cancelled
-                self._release(turn)
+            if job in self._running:  # it got a thread just as it was cancelled
+                self._release(job)
             else:
-                self._line.leave(turn)
+                self._queue.remove(job)
             raise
-        return turn
+        return job
 
-    def _admit(self, work: Work, ahead: Sequence[_Turn], now: float) -> None:
-        wait = self._wait(ahead, now)
-        if sum(not turn.patient for turn in ahead) >= self.max_queue:
-            raise QueueFull(_bounded(wait.mean))
+    def _admit(self, work: Work, ahead: Sequence[_Job], now: float) -> None:
+        """Raise if the request must be refused."""
+        wait = self._estimated_wait(ahead, now)
+        if sum(not job.never_refused for job in ahead) >= self.max_queue:
+            raise QueueFull(_retry_delay(wait.mean))
         if work.deadline is not None:
-            late_by = now + total([wait, self._costs.of(work.kind)]).most - work.deadline
+            late_by = now + total([wait, self._costs.estimate(work.kind)]).upper_bound - work.deadline
             if late_by > 0:
-                raise DeadlineTooShort(_bounded(late_by))
+                raise DeadlineTooShort(_retry_delay(late_by))
 
-    def _wait(self, ahead: Sequence[_Turn], now: float) -> Cost:
-        """How long one will wait for a thread, behind what runs and what is served before it."""
-        running = [(self._costs.of(turn.work.kind), now - turn.since) for turn in self._taken]
-        left = [Cost(max(0.0, cost.mean - elapsed), cost.deviation) for cost, elapsed in running]
-        whole = total([*left, *(self._costs.of(turn.work.kind) for turn in ahead)])
-        return Cost(whole.mean / self.threads, whole.deviation / self.threads)
+    def _estimated_wait(self, ahead: Sequence[_Job], now: float) -> Cost:
+        """Time until a thread is free, after the running jobs and those ahead in the queue."""
+        running = [(self._costs.estimate(job.work.kind), now - job.start) for job in self._running]
+        remaining = [Cost(max(0.0, cost.mean - elapsed), cost.deviation) for cost, elapsed in running]
+        combined = total([*remaining, *(self._costs.estimate(job.work.kind) for job in ahead)])
+        return Cost(combined.mean / self.threads, combined.deviation / self.threads)
 
-    def _give(self, turn: _Turn) -> None:
-        turn.since = self._clock()
-        self._taken.add(turn)
-        if not turn.come.done():  # else it was cancelled, and will release the thread as soon as it learns of that
-            turn.come.set_result(None)
+    def _grant(self, job: _Job) -> None:
+        job.start = self._clock()
+        self._running.add(job)
+        if not job.granted.done():  # else it was cancelled, and releases the thread when its coroutine resumes
+            job.granted.set_result(None)
 
-    def _release(self, turn: _Turn) -> None:
-        self._taken.remove(turn)
-        following = self._line.take()
+    def _release(self, job: _Job) -> None:
+        self._running.remove(job)
+        following = self._queue.pop()
         if following is not None:
-            self._give(following)
+            self._grant(following)
 
-    def _ended(self, turn: _Turn, running: asyncio.Future[Any]) -> None:
-        """A thread is free again; called when the task has really ended, also after its caller has gone."""
-        seconds, kind = self._clock() - turn.since, turn.work.kind
-        # Asking for the exception also marks it as seen: nobody may be waiting for it any more.
+    def _finished(self, job: _Job, running: asyncio.Future[Any]) -> None:
+        """Release the thread when the task finishes, even if the caller was cancelled."""
+        seconds, kind = self._clock() - job.start, job.work.kind
+        # Reading the exception marks it as retrieved: nobody may be waiting for it any more.
         cut_short = running.cancelled() or isinstance(running.exception(), RequestExpired)
-        # What was cut short would have taken longer still, and so teaches only where it took longer than is thought.
-        if not cut_short or seconds > self._costs.of(kind).mean:
+        # A task that was cut short would have taken longer, so it only counts if it exceeds the estimate.
+        if not cut_short or seconds > self._costs.estimate(kind).mean:
             self._costs.observe(kind, seconds)
-        self._release(turn)
+        self._release(job)
 
 
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, _LEAST_RETRY), _MOST_RETRY)
+def _retry_delay(seconds: float) -> float:
+    return min(max(seconds, _MIN_RETRY), _MAX_RETRY)

@@ -1,4 +1,4 @@
-"""Calibrations: searches for unknown people, and the threshold that comes of them."""
+"""Calibrates thresholds: searches for nonmated probes, then chooses a threshold from the similarities."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from recognizer.quality import QualityLimits
 
 MAX_PROBES = 1_000_000
 MAX_SUSPECTS = 100
-"""Suspects that are answered."""
+"""Limit on the suspects in an answer."""
 MAX_UNREADABLE = 100
-"""Probes whose pictures cannot be read that are answered."""
+"""Limit on the unreadable probes in an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,57 +52,71 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Searched:
-    """What came of a probe, or why there was nothing to search for; no search where its picture cannot be read."""
+    """The result of one probe.
+
+    Attributes:
+        closest: the most similar other subject; ``None`` if the picture is unreadable.
+        picture_sha256: digest of the picture.
+        failure: why no face was searched for; empty if one was.
+    """
 
     closest: Closest | None
     picture_sha256: str
-    reason: str = ""
+    failure: str = ""
 
 
 class Calibrations:
-    """Calibrates galleries, each by one caller at a time.
+    """Calibrates galleries, each for one caller at a time.
 
     Args:
         pipeline: the models.
-        workers: where they run.
-        galleries: which.
-        limits: what a face must be like to be identified.
-        at_once: so many may be under way.
+        workers: the threads that run them.
+        galleries: the galleries.
+        limits: minimum quality of a face to be identified.
+        max_concurrent: calibrations that may run at the same time.
     """
 
     def __init__(
-        self, pipeline: FacePipeline, workers: Workers, galleries: Galleries, limits: QualityLimits, *, at_once: int
+        self,
+        pipeline: FacePipeline,
+        workers: Workers,
+        galleries: Galleries,
+        limits: QualityLimits,
+        *,
+        max_concurrent: int,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
         self._galleries = galleries
         self._limits = limits
-        self._at_once = at_once
-        self._under_way: set[str] = set()
+        self._max_concurrent = max_concurrent
+        self._in_progress: set[str] = set()
 
     async def calibrate(
         self, requests: AsyncIterator[pb.CalibrateGalleryRequest], begin: Callable[[], Work]
     ) -> pb.CalibrateGalleryResponse:
-        """Take in the messages of a calibration.
+        """Calibrate one gallery.
 
         Args:
             requests: the settings, then the probes.
-            begin: a new piece of the call's work.
+            begin: starts one piece of the call's work.
 
         Raises:
-            InvalidField: a message is not as it must be.
-            CalibrationUnderWay: the gallery is being calibrated, or as many as may be.
+            InvalidField: a message is missing, out of order or invalid.
+            CalibrationUnderWay: this gallery, or the maximum number of galleries, is already being calibrated.
             RequestExpired: the deadline passed.
             GalleryError: see :meth:`gallery.galleries.Galleries.calibrate`.
         """
         settings = _settings(await anext(requests, pb.CalibrateGalleryRequest()))
         work = begin()
-        with self._alone(settings.gallery_id):
+        with self._exclusively(settings.gallery_id):
             gallery = await on_a_thread(
                 partial(self._galleries.begin_calibration, settings.gallery_id, etag=settings.etag)
             )
             if settings.for_templates and settings.for_templates < gallery.template_count:
-                raise InvalidField("settings.for_template_count", f"the gallery has {gallery.template_count} already")
+                raise InvalidField(
+                    "settings.for_template_count", f"is less than the {gallery.template_count} templates in the gallery"
+                )
             if settings.cohort_id:
                 await on_a_thread(partial(self._galleries.need_searchable, settings.cohort_id))
             searched = await self._search(requests, settings, gallery, begin)
@@ -120,41 +134,41 @@ class Calibrations:
         gallery: Gallery,
         begin: Callable[[], Work],
     ) -> list[_Searched]:
-        """Search for every probe; the answer is in the order in which they came."""
+        """Search for every probe; returns the results in the order of the probes."""
         found: dict[int, _Searched] = {}
-        # A few at a time: who sends faster is not read from.
-        room = asyncio.Semaphore(2 * self._workers.threads)
+        # A faster sender is not read from until a slot is free.
+        slots = asyncio.Semaphore(2 * self._workers.threads)
 
-        async def one(number: int, request: pb.CalibrateGalleryRequest) -> None:
+        async def search_one(number: int, request: pb.CalibrateGalleryRequest) -> None:
             try:
                 with telemetry.item():
                     work = begin()
-                    found[number] = await self._workers.run(work, self._task(request, gallery, work), patient=True)
+                    found[number] = await self._workers.run(work, self._task(request, gallery, work), never_refuse=True)
             finally:
-                room.release()
+                slots.release()
 
         try:
             async with asyncio.TaskGroup() as tasks:
                 number = 0
                 async for request in requests:
                     if settings.against_itself:
-                        raise InvalidField("settings.against_itself", "is for a calibration without probes")
+                        raise InvalidField("settings.against_itself", "cannot be combined with probes")
                     if number == MAX_PROBES:
-                        raise InvalidField("probe", f"is one of more than {MAX_PROBES}")
-                    await room.acquire()
-                    tasks.create_task(one(number, request))
+                        raise InvalidField("probe", f"exceeds the limit of {MAX_PROBES} probes")
+                    await slots.acquire()
+                    tasks.create_task(search_one(number, request))
                     number += 1
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         if not (found or settings.against_itself):
-            raise InvalidField("probe", "is missing; settings.against_itself does without")
+            raise InvalidField("probe", "is missing; only settings.against_itself works without probes")
         if settings.probe_count not in (None, len(found)):
-            raise InvalidField("settings.probe_count", f"is {settings.probe_count}, but {len(found)} probes came")
+            raise InvalidField("settings.probe_count", f"is {settings.probe_count}, but {len(found)} probes were sent")
         return [found[number] for number in sorted(found)]
 
     def _task(self, request: pb.CalibrateGalleryRequest, gallery: Gallery, work: Work) -> Callable[[], _Searched]:
         if request.WhichOneof("part") != "probe":
-            raise InvalidField("probe", "is missing: only probes follow the settings")
+            raise InvalidField("probe", "is missing: every message after the settings must have a probe")
         subject_id = validate.subject_id(request.probe.subject_id, "probe.subject_id")
         source = convert.source(request.probe.picture, "probe.picture")
         chosen = convert.face_choice(request.probe.face, "probe.face") or only_face
@@ -194,7 +208,7 @@ class Calibrations:
         return pb.CalibrateGalleryResponse(
             gallery=convert.gallery(kept, self._galleries.calibration_of(kept)),
             threshold_before=gallery.threshold,
-            failures=Counter(each.reason for each in searched if each.reason),
+            failures=Counter(each.failure for each in searched if each.failure),
             suspects=[
                 pb.CalibrationSuspect(
                     subject_id=each.subject_id, other_subject_id=each.other_id, similarity=each.similarity
@@ -206,19 +220,19 @@ class Calibrations:
         )
 
     @contextmanager
-    def _alone(self, gallery_id: str) -> Iterator[None]:
-        if gallery_id in self._under_way or len(self._under_way) >= self._at_once:
+    def _exclusively(self, gallery_id: str) -> Iterator[None]:
+        if gallery_id in self._in_progress or len(self._in_progress) >= self._max_concurrent:
             raise CalibrationUnderWay
-        self._under_way.add(gallery_id)
+        self._in_progress.add(gallery_id)
         try:
             yield
         finally:
-            self._under_way.remove(gallery_id)
+            self._in_progress.remove(gallery_id)
 
 
 def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
     if first.WhichOneof("part") != "settings":
-        raise InvalidField("settings", "is missing: it must be in the first message")
+        raise InvalidField("settings", "is missing: the first message must have it")
     wanted = first.settings
     gallery_id = validate.gallery_id(wanted.gallery_id, "settings.gallery_id")
     cohort_id = wanted.cohort_gallery_id
@@ -227,9 +241,9 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
     if cohort_id == gallery_id:
         raise InvalidField("settings.cohort_gallery_id", "is the gallery itself")
     if cohort_id and not wanted.against_itself:
-        raise InvalidField("settings.cohort_gallery_id", "is for settings.against_itself")
+        raise InvalidField("settings.cohort_gallery_id", "requires settings.against_itself")
     if wanted.data_set and wanted.against_itself:
-        raise InvalidField("settings.data_set", "is for a calibration with probes")
+        raise InvalidField("settings.data_set", "cannot be combined with settings.against_itself")
     if not validate.MIN_FPIR <= wanted.target_fpir <= MOST_PASSED:
         raise InvalidField(
             "settings.target_fpir", f"must be {validate.MIN_FPIR} to {MOST_PASSED}, is {wanted.target_fpir}"
@@ -256,7 +270,7 @@ def _evidence(searched: list[_Searched], data_set: str) -> Evidence:
     return Evidence(
         source=CalibrationSource.PROBES,
         closest=[closest for closest, _ in found],
-        failures=sum(1 for each in searched if each.reason),
+        failures=sum(1 for each in searched if each.failure),
         data_set=data_set,
         data_set_sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
     )

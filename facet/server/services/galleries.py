@@ -27,21 +27,21 @@ from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
 
 MAX_VALUES = 4096
-"""More than any recogniser's embedding has."""
+"""Limit on the length of an embedding; no recogniser reaches it."""
 
 
 class GalleryServicer(GalleryServiceServicer):
-    """Answers gallery calls.
+    """Implements GalleryService.
 
     Args:
         pipeline: the models.
-        workers: where they run.
-        galleries: who is known.
-        transfers: how they are exported and imported.
-        calibrations: how their thresholds are chosen.
-        batches: how enrolments come in a stream.
-        config: what a face must be like to be enrolled, and what is kept of it.
-        default_threshold: of galleries that are created without one.
+        workers: the threads that run them.
+        galleries: the galleries.
+        transfers: exports and imports.
+        calibrations: choose thresholds.
+        batches: the streams of EnrollBatch.
+        config: quality limits of enrolment, and whether face crops are stored.
+        default_threshold: threshold of a gallery that is created without one.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class GalleryServicer(GalleryServiceServicer):
         async def one(item: pb.EnrollBatchRequest) -> pb.EnrollBatchResponse:
             work = begin(context, "EnrollBatch", Priority.BATCH)
             item_id, status, enrolled = await outcome(
-                item.item_id, partial(self._enroll, item.enrollment, work, patient=True)
+                item.item_id, partial(self._enroll, item.enrollment, work, never_refuse=True)
             )
             return pb.EnrollBatchResponse(item_id=item_id, status=status, enrollment=enrolled)
 
@@ -198,7 +198,7 @@ class GalleryServicer(GalleryServiceServicer):
         work = begin(context, "SearchEmbedding")
 
         def task() -> pb.SearchEmbeddingResponse:
-            with work.stopwatch.stage("search"), field_at_fault("embedding.values"):
+            with work.stage("search"), field_at_fault("embedding.values"):
                 found = self._galleries.search(
                     gallery_id, probe[None], top_k=top_k, threshold=threshold, contract=contract
                 )
@@ -234,7 +234,7 @@ class GalleryServicer(GalleryServiceServicer):
         return convert.gallery(gallery, self._galleries.calibration_of(gallery))
 
     async def _enroll(
-        self, request: pb.EnrollFaceRequest, work: Work, *, patient: bool = False
+        self, request: pb.EnrollFaceRequest, work: Work, *, never_refuse: bool = False
     ) -> pb.EnrollFaceResponse:
         gallery_id = validate.gallery_id(request.gallery_id)
         subject_id = validate.subject_id(request.subject_id) if request.subject_id else ""
@@ -266,8 +266,8 @@ class GalleryServicer(GalleryServiceServicer):
             )
             return enrollment, pb.EnrollFaceResponse(face=convert.face(aligned))
 
-        enrollment, response = await self._workers.run(work, task, patient=patient)
-        with work.stopwatch.stage("search"):
+        enrollment, response = await self._workers.run(work, task, never_refuse=never_refuse)
+        with work.stage("store"):
             enrolled = await asyncio.to_thread(
                 self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only
             )

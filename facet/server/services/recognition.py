@@ -145,7 +145,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         async def one(item: pb.IdentifyBatchRequest) -> pb.IdentifyBatchResponse:
             work = begin(context, "IdentifyBatch", Priority.BATCH)
             item_id, status, answer = await outcome(
-                item.item_id, partial(self._identify, item.identification, work, patient=True)
+                item.item_id, partial(self._identify, item.identification, work, never_refuse=True)
             )
             return pb.IdentifyBatchResponse(item_id=item_id, status=status, identification=answer)
 
@@ -157,7 +157,9 @@ class RecognitionServicer(RecognitionServiceServicer):
         """See the proto."""
         return self._streams.answers(requests, partial(begin, context, "IdentifyStream"))
 
-    async def _identify(self, request: pb.IdentifyRequest, work: Work, *, patient: bool = False) -> pb.IdentifyResponse:
+    async def _identify(
+        self, request: pb.IdentifyRequest, work: Work, *, never_refuse: bool = False
+    ) -> pb.IdentifyResponse:
         gallery_id = validate.gallery_id(request.gallery_id)
         source = convert.source(request.picture)
         chosen = convert.face_choice(request.face, "face")
@@ -179,7 +181,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                 include_objects=request.include_objects,
             )
 
-        response = await self._workers.run(work, task, patient=patient)
+        response = await self._workers.run(work, task, never_refuse=never_refuse)
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
 

@@ -1,4 +1,4 @@
-"""ServerService: what is running here."""
+"""ServerService: version, models, limits and latencies of the server."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from facet.v1.server_service_pb2_grpc import ServerServiceServicer
 from recognizer.pipeline import FacePipeline
 
 _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verification")
-"""Of the configuration, those that bear on the answers."""
+"""Sections of the configuration that affect answers."""
 _LIBRARIES = ("grpcio", "numpy", "onnxruntime", "openvino", "protobuf")
 
 
 class ServerServicer(ServerServiceServicer):
-    """Answers what is running, and how fast it is.
+    """Implements ServerService.
 
     Args:
-        config: of the server.
+        config: the server's configuration.
         pipeline: the models.
-        workers: where they run.
-        telemetry: who knows how long requests take.
+        workers: the threads that run them.
+        telemetry: latencies and error counts.
     """
 
     def __init__(self, config: Config, pipeline: FacePipeline, workers: Workers, telemetry: Telemetry) -> None:
@@ -116,7 +116,7 @@ def _milliseconds(of: Percentiles) -> pb.Percentiles:
 
 
 def _versions() -> dict[str, str]:
-    """Of the libraries that are installed; OpenVINO is not everywhere."""
+    """Versions of the installed libraries; OpenVINO is optional."""
     found = {}
     for name in _LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""Exports and imports: whole galleries through a stream, a few at a time, beside everything else."""
+"""Exports and imports whole galleries through streams, a few at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from facet.server.background import on_a_thread
 from facet.server.errors import InvalidField, TooManyTransfers
 from facet.server.scheduling.workers import Work
-from facet.server.services.upload_file import Spool
+from facet.server.services.upload_file import UploadFile
 from facet.server.wire import validate
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport
@@ -24,69 +24,69 @@ if TYPE_CHECKING:
 
 
 class Transfers:
-    """Exports and imports galleries, on threads of their own.
+    """Exports and imports galleries on separate threads.
 
     Args:
-        galleries: which.
-        folder: where a file is received before it is read.
-        max_import_bytes: how large it may be.
-        at_once: so many exports, and as many imports, may be under way.
+        galleries: the galleries.
+        folder: where an uploaded file is kept until it is imported.
+        max_import_bytes: maximum size of an uploaded file.
+        max_concurrent: exports that may run at the same time; the same limit applies to imports.
     """
 
-    def __init__(self, galleries: Galleries, *, folder: Path, max_import_bytes: int, at_once: int) -> None:
+    def __init__(self, galleries: Galleries, *, folder: Path, max_import_bytes: int, max_concurrent: int) -> None:
         self._galleries = galleries
         self._folder = folder
         self._max_import_bytes = max_import_bytes
-        self._exports = _Places(at_once)
-        self._imports = _Places(at_once)
+        self._exports = _Slots(max_concurrent)
+        self._imports = _Slots(max_concurrent)
 
     async def export_gallery(self, gallery_id: str) -> AsyncGenerator[pb.ExportGalleryResponse, None]:
-        """The messages of an export."""
-        with self._exports.one():
+        """Yield the messages of an export."""
+        with self._exports.acquired():
             pieces = await on_a_thread(partial(self._galleries.export_gallery, gallery_id))
             messages = _messages(pieces)
             while (message := await on_a_thread(partial(next, messages, None))) is not None:
                 yield message
 
     async def import_gallery(self, requests: AsyncIterator[pb.ImportGalleryRequest], work: Work) -> Gallery:
-        """Take in the messages of an import.
+        """Receive an uploaded gallery and import it.
 
         Raises:
-            InvalidField: the messages do not follow each other as they must.
-            InvalidImport: see :meth:`gallery.galleries.Galleries.import_gallery`; and the file broke off.
-            FileTooLarge: the file is larger than it may be.
-            TooManyTransfers: as many as may are under way.
+            InvalidField: a message is missing or out of order.
+            InvalidImport: the file is incomplete or invalid; see :meth:`gallery.galleries.Galleries.import_gallery`.
+            FileTooLarge: the file exceeds ``max_import_bytes``.
+            TooManyTransfers: the maximum number of imports is already running.
         """
         first = await anext(requests, pb.ImportGalleryRequest())
         if first.WhichOneof("part") != "target":
-            raise InvalidField("target", "is missing: it must be in the first message")
+            raise InvalidField("target", "is missing: the first message must have it")
         gallery_id = (
             validate.gallery_id(first.target.gallery_id, "target.gallery_id") if first.target.gallery_id else ""
         )
-        with self._imports.one():
+        with self._imports.acquired():
             if gallery_id:
                 await on_a_thread(partial(self._galleries.need_free_id, gallery_id))
-            spool = Spool(self._folder, self._max_import_bytes)
+            upload = UploadFile(self._folder, self._max_import_bytes)
             try:
-                await _receive(requests, spool)
+                await _receive(requests, upload)
                 task = partial(
                     self._galleries.import_gallery,
-                    spool.file,
+                    upload.file,
                     gallery_id,
                     validate_only=first.target.validate_only,
                     check=work.check,
                 )
                 return await on_a_thread(task, work.abandon)
             finally:
-                await on_a_thread(spool.close)  # which takes a while where much is to be given back to the disk
+                await on_a_thread(upload.close)  # deleting a large file takes a while
 
 
-class _Places:
+class _Slots:
     def __init__(self, number: int) -> None:
         self._free = number
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def acquired(self) -> Iterator[None]:
         if not self._free:
             raise TooManyTransfers
         self._free -= 1
@@ -107,14 +107,14 @@ def _messages(pieces: Iterator[Piece]) -> Iterator[pb.ExportGalleryResponse]:
     yield pb.ExportGalleryResponse(digest=whole, templates=templates)
 
 
-async def _receive(requests: AsyncIterator[pb.ImportGalleryRequest], spool: Spool) -> None:
+async def _receive(requests: AsyncIterator[pb.ImportGalleryRequest], upload: UploadFile) -> None:
     async for request in requests:
         match request.WhichOneof("part"):
             case "chunk":
-                await on_a_thread(partial(spool.append, request.chunk))
+                await on_a_thread(partial(upload.append, request.chunk))
             case "digest":
-                await on_a_thread(partial(spool.finish, request.digest.sha256, request.digest.size))
+                await on_a_thread(partial(upload.finish, request.digest.sha256, request.digest.size))
                 return
             case _:
-                raise InvalidField("chunk", "is missing: chunks follow the target, then the digest")
+                raise InvalidField("chunk", "is missing: chunks must follow the target, and then the digest")
     raise InvalidImport("the stream ended before its digest")

@@ -1,4 +1,4 @@
-"""A file on its way in: received into a file without a name, which is gone when it is closed, however that happens."""
+"""Receives an uploaded file into an unnamed temporary file, which disappears when it is closed, even by a crash."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from pathlib import Path
 from facet.server.errors import FileTooLarge
 from gallery.errors import InvalidImport, StorageError, StorageFull, StorageUnavailable
 
-SPARED_BYTES = 64 * 2**20
-"""Free space that is left to the database, so that enrolments go on."""
+RESERVED_BYTES = 64 * 2**20
+"""Free disk space that uploads leave to the database, so that enrolments keep working."""
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class Spool:
-    """Receives a file.
+class UploadFile:
+    """A file that arrives in chunks.
 
     Args:
-        folder: on the disk that the file is received on.
-        max_bytes: how large the file may be.
+        folder: a folder on the disk that receives the file.
+        max_bytes: maximum size of the file.
+
+    Attributes:
+        file: the temporary file.
 
     Raises:
-        StorageError: the folder cannot be written.
+        StorageError: the folder is not writable.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -34,21 +37,21 @@ class Spool:
         self._digest = hashlib.sha256()
         self._size = 0
         try:
-            self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by who closes this
+            self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - close() closes it
         except OSError as error:
             raise _storage_error(error) from error
 
     def append(self, chunk: bytes) -> None:
-        """Take in the next bytes.
+        """Append a chunk.
 
         Raises:
-            FileTooLarge: the file is larger than it may be.
-            StorageFull: the disk has no room, or too little for the database beside it.
+            FileTooLarge: the file exceeds its maximum size.
+            StorageFull: the disk has too little room for the chunk and the database.
         """
         self._size += len(chunk)
         if self._size > self._max_bytes:
-            raise FileTooLarge(f"the file is larger than {self._max_bytes} bytes, the most that is taken")
-        self._need_room(len(chunk))
+            raise FileTooLarge(f"the file is larger than the limit of {self._max_bytes} bytes")
+        self._require_room(len(chunk))
         try:
             self.file.write(chunk)
         except OSError as error:
@@ -56,30 +59,32 @@ class Spool:
         self._digest.update(chunk)
 
     def finish(self, sha256: str, size: int) -> None:
-        """Hold what came against what was sent; there must be room for as much again in the database.
+        """Check the file against the sender's digest. The disk must have room to store it in the database as well.
 
         Raises:
-            InvalidImport: it is not what was sent.
+            InvalidImport: the digest or the size differs.
             StorageFull: there is no room.
         """
         if (self._digest.hexdigest(), self._size) != (sha256.lower(), size):
-            raise InvalidImport("the bytes that came have not the SHA-256 and the size that the digest says")
-        self._need_room(self._size)
+            raise InvalidImport(
+                "the received bytes do not have the SHA-256 and the size that the digest message states"
+            )
+        self._require_room(self._size)
         try:
             self.file.flush()
         except OSError as error:
             raise _storage_error(error) from error
 
-    def _need_room(self, size: int) -> None:
-        if shutil.disk_usage(self._folder).free < size + SPARED_BYTES:
-            raise StorageFull(f"no room for a file in {self._folder}")
-
     def close(self) -> None:
-        """The file is gone."""
+        """Delete the file."""
         self.file.close()
+
+    def _require_room(self, size: int) -> None:
+        if shutil.disk_usage(self._folder).free < size + RESERVED_BYTES:
+            raise StorageFull(f"no room for an uploaded file in {self._folder}")
 
 
 def _storage_error(error: OSError) -> StorageError:
     if error.errno in _NO_ROOM:
-        return StorageFull("no room for a file that comes in")
-    return StorageUnavailable(f"a file that comes in cannot be kept: {error.strerror}")
+        return StorageFull("no room for an uploaded file")
+    return StorageUnavailable(f"an uploaded file cannot be stored: {error.strerror}")

@@ -147,7 +147,7 @@ class Streams:
         """Process a frame as soon as a worker is free: the latest then, which may be newer than the one waiting now."""
         with telemetry.item():
             work = begin()
-            frame, result = await self._workers.run(work, partial(_process, processor, latest, work), patient=True)
+            frame, result = await self._workers.run(work, partial(_process, processor, latest, work), never_refuse=True)
             response = result.response
             if result.error is not None:
                 response.status.CopyFrom(in_band(result.error))

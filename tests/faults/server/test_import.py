@@ -35,33 +35,33 @@ from contextlib import closing
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from gallery.errors import InvalidImport, StorageFull, StorageUnavailable
-from facet.server.services.upload_file import SPARED_BYTES, Spool
+from facet.server.services.upload_file import RESERVED_BYTES, UploadFile
 disk, piece = Path(sys.argv[1]), bytes(1 << 20)
-subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SPARED_BYTES + (8 << 20)}", "none", disk], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={RESERVED_BYTES + (8 << 20)}", "none", disk], check=True)
 try:
-    with closing(Spool(disk, 1 << 40)) as spool:
+    with closing(UploadFile(disk, 1 << 40)) as upload:
         assert list(disk.iterdir()) == []
         try:
             for count in range(100):
-                spool.append(piece)
+                upload.append(piece)
             raise AssertionError("there was room")
         except StorageFull as error:
-            assert count == 8 and shutil.disk_usage(disk).free >= SPARED_BYTES
+            assert count == 8 and shutil.disk_usage(disk).free >= RESERVED_BYTES
     assert shutil.disk_usage(disk).used < 1 << 20
-    with closing(Spool(disk, 1 << 40)) as spool:
+    with closing(UploadFile(disk, 1 << 40)) as upload:
         for _ in range(5):
-            spool.append(piece)
+            upload.append(piece)
         try:
-            spool.finish(hashlib.sha256(5 * piece).hexdigest(), 5 << 20)
+            upload.finish(hashlib.sha256(5 * piece).hexdigest(), 5 << 20)
             raise AssertionError("there was room for the database")
         except StorageFull:
             pass
-    with closing(Spool(disk, 1 << 40)) as spool:
-        spool.append(piece)
-        spool.finish(hashlib.sha256(piece).hexdigest(), 1 << 20)
+    with closing(UploadFile(disk, 1 << 40)) as upload:
+        upload.append(piece)
+        upload.finish(hashlib.sha256(piece).hexdigest(), 1 << 20)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     try:
-        Spool(disk, 1 << 40)
+        UploadFile(disk, 1 << 40)
         raise AssertionError("it could be written")
     except StorageUnavailable:
         print("done")

@@ -161,7 +161,7 @@ def test_the_server_says_how_long_stages_and_methods_take(used: Serving) -> None
         info = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
         again = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
     stages = {latency.stage: latency for latency in info.stage_latencies}
-    assert list(stages) == ["decode", "queue", "detect", "faces", "align", "embed", "search"]
+    assert list(stages) == ["decode", "queue", "detect", "faces", "align", "embed", "search", "store"]
     for latency in stages.values():
         assert 0 < latency.since_start.p50_ms <= latency.since_start.p95_ms <= latency.since_start.p99_ms
         assert latency.last_minute.count <= latency.since_start.count

@@ -1,11 +1,11 @@
-"""Which calls stand back behind which."""
+"""Priorities: the order in which queued requests run, and the priority of each method."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from facet import picture
 from facet.client.requests import enroll_request
@@ -18,8 +18,11 @@ from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from recognizer.quality import QualityLimits
 
+if TYPE_CHECKING:
+    from tests.unit.server.scheduling.conftest import HeldWorkers, Until
+
 NONE = cast("Any", None)
-IMAGE = picture(b"not looked at before its turn")
+IMAGE = picture(b"not decoded while it is queued")
 
 
 class Call:
@@ -29,14 +32,55 @@ class Call:
         return None
 
 
-async def test_one_picture_is_live_an_enrolment_stands_back_and_a_batch_further() -> None:
+async def test_urgent_work_runs_first_and_equal_work_in_order_of_arrival(held: HeldWorkers) -> None:
+    await held.hold()
+    for name, priority in (
+        ("batch", Priority.BATCH),
+        ("enrollment", Priority.ENROLLMENT),
+        ("live", Priority.LIVE),
+        ("live too", Priority.LIVE),
+        ("enrollment too", Priority.ENROLLMENT),
+    ):
+        await held.send(name, Work(priority=priority))
+    assert held.workers.waiting == {Priority.LIVE: 2, Priority.ENROLLMENT: 2, Priority.BATCH: 1}
+    assert held.workers.busy == 1
+    assert await held.release() == ["live", "live too", "enrollment", "enrollment too", "batch"]
+    assert held.workers.waiting == dict.fromkeys(Priority, 0)
+
+
+async def test_batch_work_that_waited_long_runs_before_younger_live_work(held: HeldWorkers) -> None:
+    await held.hold()
+    await held.send("batch", Work(priority=Priority.BATCH), never_refuse=True)
+    await held.send("live", Work())
+    held.clock.advance(3)
+    await held.send("younger", Work())
+    assert await held.release() == ["live", "batch", "younger"]
+
+
+async def test_only_a_few_items_of_a_batch_are_queued_at_a_time_and_all_run(workers: Workers, until: Until) -> None:
+    gate = threading.Event()
+    blocked = asyncio.ensure_future(workers.run(Work(), gate.wait))
+    await until(lambda: workers.busy == 1)
+    items = [Work(kind="IdentifyBatch", priority=Priority.BATCH) for _ in range(50)]
+    batch = [asyncio.ensure_future(workers.run(each, lambda: 7, never_refuse=True)) for each in items]
+    await until(lambda: sum(workers.waiting.values()) == 2 * workers.threads)
+    live = asyncio.ensure_future(workers.run(Work(), lambda: 8))
+    await until(lambda: workers.waiting[Priority.LIVE] == 1)  # by now every item has asked for a place
+    waiting = workers.waiting[Priority.BATCH]
+    gate.set()
+    assert (await blocked, await live) == (True, 8)
+    assert waiting == 2 * workers.threads
+    assert await asyncio.gather(*batch) == [7] * 50
+
+
+async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(until: Until) -> None:
     workers, gate = Workers(threads=1, max_queue=8), threading.Event()
     batches = Batches(places=2, stall_seconds=60)
     limits = QualityLimits(min_size=0.0, min_sharpness=0.0, max_turn=90.0)
     recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, limits, 0.3)
     galleries = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig(), 0.3)
     call = cast("Any", Call())
-    enrollment = enroll_request("g", "somebody", b"not looked at before its turn")
+    enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
     identification = pb.IdentifyRequest(gallery_id="g", picture=IMAGE)
 
     async def enrollments() -> AsyncIterator[gallery_pb.EnrollBatchRequest]:
@@ -56,8 +100,7 @@ async def test_one_picture_is_live_an_enrolment_stands_back_and_a_batch_further(
             anext(recognition.IdentifyBatch(identifications(), call)),
         )
     ]
-    while sum(workers.waiting.values()) < len(calls):  # noqa: ASYNC110 - each takes its turns of the loop to get there
-        await asyncio.sleep(0)
+    await until(lambda: sum(workers.waiting.values()) == len(calls))
     assert workers.waiting == {Priority.LIVE: 2, Priority.ENROLLMENT: 1, Priority.BATCH: 2}
     for each in calls:
         each.cancel()

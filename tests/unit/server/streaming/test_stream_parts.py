@@ -157,7 +157,7 @@ async def test_streams_take_turns_frame_by_frame_among_single_requests() -> None
 
     async def stream(name: str) -> None:
         for _ in range(4):
-            await workers.run(Work(kind="IdentifyStream"), lambda: note(name), patient=True)
+            await workers.run(Work(kind="IdentifyStream"), lambda: note(name), never_refuse=True)
 
     busy = asyncio.ensure_future(workers.run(Work(), gate.wait))
     await asyncio.sleep(0)

@@ -1,0 +1,131 @@
+"""Workers whose threads are blocked until a test releases them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from facet.server.errors import AdmissionRefused
+from facet.server.scheduling.workers import Priority, Work, Workers
+
+TIMEOUT = 30.0
+"""Seconds after which an expected event is taken never to happen."""
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+HoldWorkers = Callable[..., "HeldWorkers"]
+
+
+class Clock:
+    """A clock that tests advance. It starts an hour ahead, so that no deadline on it passes in real time."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic() + 3600
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class HeldWorkers:
+    """Workers that are kept busy until :meth:`release`.
+
+    Attributes:
+        clock: measures the cost of work.
+        workers: the workers.
+        served: names of the requests in the order in which they started.
+    """
+
+    def __init__(self, *, max_queue: int = 8, threads: int = 1) -> None:
+        self.clock = Clock()
+        self.workers = Workers(threads=threads, max_queue=max_queue, clock=self.clock)
+        self.served: list[str] = []
+        self._gate = threading.Event()
+        self._sent: list[asyncio.Future[Any]] = []
+
+    async def learn(self, kind: str, seconds: float) -> None:
+        """Run a request of a kind that takes this long."""
+        await self.workers.run(Work(kind=kind), lambda: self.clock.advance(seconds))
+
+    async def hold(self, kind: str = "") -> None:
+        """Occupy a thread."""
+        busy = self.workers.busy
+        self._sent.append(asyncio.ensure_future(self.workers.run(Work(kind=kind), self._gate.wait)))
+        await wait_until(lambda: self.workers.busy > busy)
+
+    async def send(self, name: str, work: Work, *, never_refuse: bool = False) -> None:
+        """Queue a request; if the queue already holds the maximum of batch items, let it wait for a place."""
+        before, workers = queued(self.workers), self.workers
+        is_batch, most = work.priority is Priority.BATCH, 2 * workers.threads
+        sent = asyncio.ensure_future(workers.run(work, lambda: self.served.append(name), never_refuse=never_refuse))
+        self._sent.append(sent)
+        await wait_until(lambda: queued(workers) > before or (is_batch and workers.waiting[Priority.BATCH] == most))
+
+    async def refusal(self, work: Work) -> AdmissionRefused:
+        """Send a request that must be refused before it waits for anything."""
+        sent = asyncio.ensure_future(self.workers.run(work, lambda: None))
+        await asyncio.sleep(0)
+        refused = sent.done()
+        sent.cancel()
+        with pytest.raises(AdmissionRefused) as caught:
+            await sent
+        assert refused
+        return caught.value
+
+    async def release(self) -> list[str]:
+        """Let everything run; returns the order in which requests started."""
+        self._gate.set()
+        await asyncio.gather(*self._sent)
+        return self.served
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Let other coroutines run until a condition holds."""
+    async with asyncio.timeout(TIMEOUT):
+        while not condition():  # noqa: ASYNC110 - the condition depends on coroutines of this loop, not on time
+            await asyncio.sleep(0)
+
+
+def queued(workers: Workers) -> int:
+    return sum(workers.waiting.values())
+
+
+@pytest.fixture
+def until() -> Until:
+    """See :func:`wait_until`."""
+    return wait_until
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    """One thread, and room for one request in the queue."""
+    made = Workers(threads=1, max_queue=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def hold_workers() -> AsyncIterator[HoldWorkers]:
+    """Make workers to be held; they are released and closed after the test."""
+    made: list[HeldWorkers] = []
+
+    def make(*, max_queue: int = 8, threads: int = 1) -> HeldWorkers:
+        made.append(HeldWorkers(max_queue=max_queue, threads=threads))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.release()
+        each.workers.close()
+
+
+@pytest.fixture
+async def held(hold_workers: HoldWorkers) -> HeldWorkers:
+    """One thread that can be held, and room for eight requests in the queue."""
+    return hold_workers()
