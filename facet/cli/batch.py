@@ -77,8 +77,8 @@ def main(
 
     [b]Examples[/b]
 
-      batch.py photos/ --gallery team --out found.parquet
-      find /archive -name '*.jpg' | batch.py --list - --gallery team --out found.jsonl
+      facet batch photos/ --gallery team --out found.parquet
+      find /archive -name '*.jpg' | facet batch --list - --gallery team --out found.jsonl
 
     Exit code: 0 every picture was answered, 1 some failed or the run was stopped, 2 bad usage.
     """
