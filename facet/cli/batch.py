@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from facet import Client, FacetError
 from facet.batch import sources
@@ -22,6 +21,7 @@ from facet.cli.shared import choices
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
 from facet.terminal.interruption import Interruption
+from facet.terminal.tables import listing
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -103,7 +103,7 @@ def main(
     now = statistics.pictures - before
     left = len(pending) - now
     if ended.why:
-        console.err.print(f"{ended.why}; repeat the command to continue with the {left} pictures left", soft_wrap=True)
+        console.err.print(f"{ended.why}; repeat the command to continue with the {left} pictures left")
     summary = _summary(out, statistics, now=now, left=left, ended=ended)
     if as_json:
         console.print_json(summary)
@@ -147,7 +147,7 @@ def _read_back(output: Output, query: Row, path: Path, pending: dict[str, str], 
 
 def _run(client: Client, job: BatchJob, pending: PendingPictures, on_row: Callable[[Row], None], address: str) -> Ended:
     def on_retry(error: FacetError) -> None:
-        console.err.print(f"{error.message or error.code.name}: trying again", soft_wrap=True)
+        console.err.print(f"{error.message or error.code.name}: trying again")
 
     start, why = time.monotonic(), ""
     interruption = Interruption()
@@ -180,15 +180,16 @@ def _summary(out: Path, statistics: BatchStatistics, *, now: int, left: int, end
 
 
 def _show(summary: dict[str, Any]) -> None:
-    table = Table("", "", title=summary["out"], title_justify="left", show_header=False)
-    table.add_row("pictures answered", str(summary["answered"]))
+    rows = listing()
+    rows.add_row("pictures answered", str(summary["answered"]))
     for reason, count in summary["errors"].items():
-        table.add_row(f"failed: {in_words(reason)}", str(count))
+        rows.add_row(f"failed: {in_words(reason)}", str(count))
     if summary["left"]:
-        table.add_row("left", str(summary["left"]))
-    table.add_row("faces", str(summary["faces"]))
+        rows.add_row("left", str(summary["left"]))
+    rows.add_row("faces", str(summary["faces"]))
     for decision, count in summary["decisions"].items():
-        table.add_row(f"  {decision}", str(count))
-    table.add_row("this run", f"{summary['pictures_now']} pictures in {summary['seconds']} s")
-    table.add_row("pictures/s", str(summary["pictures_per_s"]))
-    console.out.print(table)
+        rows.add_row(f"  {decision}", str(count))
+    rows.add_row("this run", f"{summary['pictures_now']} pictures in {summary['seconds']} s")
+    rows.add_row("pictures/s", str(summary["pictures_per_s"]))
+    console.out.print(summary["out"])
+    console.out.print(rows)

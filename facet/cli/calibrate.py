@@ -1,4 +1,4 @@
-"""Set a gallery's threshold from evidence: so many unknown people may be taken for somebody, and no more."""
+"""``facet calibrate``: set a gallery's threshold for a target FPIR, from evidence."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from facet import Client
-from facet.cli.shared import choices, strangers
+from facet.cli.shared import choices, probes
 from facet.terminal import console
 from facet.terminal.local_server import interrupted_by_sigterm
 from facet.terminal.picture_files import Unsendable, most_bytes
 from facet.terminal.rendering import as_dict, interval, percent
+from facet.terminal.tables import listing, number, table
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.calibration.thresholds import MOST_PASSED, OUTGROWN, at_size
 
 SOURCES = {
     pb.CALIBRATION_SOURCE_PROBES: "pictures",
     pb.CALIBRATION_SOURCE_ITSELF: "the gallery against itself",
-    pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT: "the gallery against itself, and a cohort",
+    pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT: "the gallery against itself and a cohort",
 }
 UNREADABLE = frozenset({"CANNOT_READ", "FILE_TOO_LARGE", "INVALID_PICTURE", "PICTURE_TOO_LARGE"})
-"""Failures that say something of the files, not of the faces: no searches."""
-_SHOWN = 20
+"""Failures of the files, not of the faces: they do not count as searches."""
+_MOST_SUSPECTS = 20
+"""Suspects shown in the table."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -34,31 +35,39 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 @app.command()
 def main(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
-    fpir: Annotated[float, typer.Option(help="The share of unknown people that may be taken for somebody.")] = 0.01,
+    fpir: Annotated[
+        float, typer.Option(help="Target false-positive rate: the share of unknown people that may match somebody.")
+    ] = 0.01,
     protocol: Annotated[
         Path | None,
         typer.Option(help="Pictures of a labelled set: a CSV with role, subject, image.", show_default=False),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="The folder of the CSV's images.", show_default=False)] = None,
     also_mated: Annotated[
-        bool, typer.Option("--also-mated", help="Also the CSV's mated lines, their own subject left out.")
+        bool, typer.Option("--also-mated", help="Include the CSV's mated lines; a search leaves out its own subject.")
     ] = False,
     people: Annotated[
         Path | None,
-        typer.Option("--strangers", help="Pictures of people: a folder with a folder a person.", show_default=False),
+        typer.Option(
+            "--strangers",
+            help="Pictures of unknown people: a folder with NAME/picture.jpg or NAME.jpg.",
+            show_default=False,
+        ),
     ] = None,
     cohort: Annotated[str, typer.Option(help="Another gallery, of other people.", show_default=False)] = "",
     for_templates: Annotated[
-        int, typer.Option(min=0, help="How many templates the gallery is to hold; 0: as many as now.")
+        int, typer.Option(min=0, help="Calibrate for a gallery of this many templates; 0: as many as now.")
     ] = 0,
     without_suspects: Annotated[
         bool,
         typer.Option(
-            "--without-suspects", help="Leave out who comes closer than strangers do; see what is listed as such."
+            "--without-suspects",
+            help="Leave out suspects: probes so similar to a subject that they may show the same person. They are "
+            "listed either way.",
         ),
     ] = False,
     skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Go on without the files that cannot be read, or are too large.")
+        bool, typer.Option("--skip-unreadable", help="Continue without files that cannot be read or are too large.")
     ] = False,
     face: choices.Face = "central",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, change nothing.")] = False,
@@ -67,34 +76,35 @@ def main(
     root_certificates: console.RootCertificates = None,
     as_json: console.AsJson = False,
 ) -> None:
-    """Set a gallery's threshold so that a share of unknown people is taken for somebody, and keep the evidence.
+    """Set a gallery's threshold so that unknown people match at a chosen rate, and keep the evidence.
 
-    The evidence are searches for people who are not there: pictures of strangers, or of a labelled set. A subject of
-    the gallery may be among them, and is left out of its own search. Without pictures the gallery's people are searched
-    for among each other. The more searches, the narrower the interval; an FPIR of 0.01 takes at least 100, of 50
-    people. A picture without a face is a search that found nobody; a broken one is none, and is named.
+    The evidence is nonmated searches: pictures of unknown people, or of a labelled set. A picture of one of the
+    gallery's own subjects may be among them; its search leaves that subject out. Without pictures, the gallery's
+    people are searched for among each other. More searches make the interval narrower. An FPIR of 0.01 takes at least
+    100 searches of 50 people. A picture without a face counts as a search without a match. An unreadable file does not
+    count, and is reported.
 
     [b]Examples[/b]
 
-      calibrate.py team --fpir 0.01 --strangers strangers/        strangers/NAME/picture.jpg
-      calibrate.py team --protocol lfw.csv --images lfw/ --dry-run
-      calibrate.py team --fpir 0.003 --for-templates 5000         against itself; the team is to grow
-      calibrate.py team --cohort visitors                         against itself and another gallery
+      facet calibrate team --fpir 0.01 --strangers strangers/     strangers/NAME/picture.jpg
+      facet calibrate team --protocol lfw.csv --images lfw/ --dry-run
+      facet calibrate team --fpir 0.003 --for-templates 5000      against itself, for a gallery that will grow
+      facet calibrate team --cohort visitors                      against itself and another gallery
 
-    Exit code: 0 done, 1 failed or some pictures were not readable, 2 bad usage.
+    Exit code: 0 success, 1 failure or unreadable pictures, 2 bad usage.
     """
     if not 0 < fpir <= MOST_PASSED:
-        raise typer.BadParameter(f"{fpir} is no share above 0 and up to {MOST_PASSED}", param_hint="--fpir")
+        raise typer.BadParameter(f"{fpir} must be above 0 and at most {MOST_PASSED}", param_hint="--fpir")
     if sum(map(bool, (protocol, people, cohort))) > 1:
         raise typer.BadParameter("choose one of --protocol, --strangers and --cohort")
     if (protocol is None) != (images is None):
         raise typer.BadParameter("--protocol and --images go together")
-    wanted = choices.parse(face)
-    found: list[strangers.Stranger] = []
+    choice = choices.parse(face)
+    found: list[probes.Probe] = []
     if protocol is not None and images is not None:
-        found = strangers.of_protocol(protocol, images, also_mated=also_mated)
+        found = probes.in_protocol(protocol, images, also_mated=also_mated)
     elif people is not None:
-        found = strangers.of_folder(people)
+        found = probes.in_folder(people)
     settings = pb.CalibrationSettings(
         cohort_gallery_id=cohort,
         data_set=(protocol or people or Path()).name,
@@ -103,17 +113,17 @@ def main(
         for_template_count=for_templates or None,
     )
     failures: Counter[str] = Counter()
-    probes: strangers.Probes | None = None
+    messages: probes.ProbeMessages | None = None
     with console.connect(address, token, root_certificates) as client, interrupted_by_sigterm():
         before = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
         settings.etag = before.etag
         if found:
             most = most_bytes(client)
-            found, failures = strangers.readable(found, most, skip_unreadable=skip_unreadable)
-            probes = strangers.Probes(found, wanted, most)
-        response = _calibrate(client, gallery, fpir, probes, settings)
-    for number in response.unreadable_probes:
-        console.err.print(f"{found[number].path}: no picture that can be read, not counted", soft_wrap=True)
+            found, failures = probes.readable(found, most, skip_unreadable=skip_unreadable)
+            messages = probes.ProbeMessages(found, choice, most)
+        response = _calibrate(client, gallery, fpir, messages, settings)
+    for position in response.unreadable_probes:
+        console.err.print(f"{found[position].path}: not a readable picture, not counted")
     failures.update(response.failures)
     if as_json:
         console.print_json(as_dict(response) | {"failures": failures, "dry_run": dry_run})
@@ -126,17 +136,17 @@ def _calibrate(
     client: Client,
     gallery: str,
     fpir: float,
-    probes: strangers.Probes | None,
+    messages: probes.ProbeMessages | None,
     settings: pb.CalibrationSettings,
 ) -> pb.CalibrateGalleryResponse:
     fields = {field.name: value for field, value in settings.ListFields()}
-    with console.progress("searching", len(probes or ())) as bar:
+    with console.progress("searching", len(messages or ())) as bar:
 
         def advance(sent: int) -> None:
             bar.update(bar.task_ids[0], completed=sent)
 
         try:
-            return client.calibrate(gallery, fpir, probes, progress=advance, **fields)
+            return client.calibrate(gallery, fpir, messages, progress=advance, **fields)
         except Unsendable as error:
             console.fail(f"{error.reason}: {error.message}; nothing was changed")
 
@@ -145,67 +155,65 @@ def _report(
     response: pb.CalibrateGalleryResponse, failures: Mapping[str, int], *, suspects_count: bool, dry_run: bool
 ) -> None:
     chosen = response.gallery.calibration
-    title = f"{response.gallery.gallery_id}: FPIR {percent(chosen.target_fpir)}"
-    table = Table("", "", title=title, title_justify="left", show_header=False)
-    table.add_row("threshold", f"{response.threshold_before:.4f} before, {chosen.threshold:.4f} {_now(dry_run)}")
-    table.add_row("what it does", interval(chosen, chosen.template_count))
+    rows = listing(f"{response.gallery.gallery_id}: FPIR {percent(chosen.target_fpir)}")
+    when = "would be set" if dry_run else "now"
+    rows.add_row("threshold", f"{response.threshold_before:.4f} before, {chosen.threshold:.4f} {when}")
+    rows.add_row("effect", interval(chosen, chosen.template_count))
     if chosen.for_template_count != chosen.template_count:
-        table.add_row("", interval(chosen, chosen.for_template_count))
-    table.add_row("model of the tail", chosen.model)
+        rows.add_row("", interval(chosen, chosen.for_template_count))
+    rows.add_row("tail model", chosen.model)
     searched = f"{chosen.search_count} of {chosen.identity_count} people: {SOURCES[chosen.source]}"
-    table.add_row("searches", f"{searched} {chosen.data_set}".rstrip())
-    table.add_row("found nobody for want of a face", _said(failures.keys() - UNREADABLE, failures))
-    table.add_row("could not be read, not counted", _said(failures.keys() & UNREADABLE, failures))
-    table.add_row("suspects", str(response.suspect_count))
-    console.out.print(table)
+    rows.add_row("searches", f"{searched} {chosen.data_set}".rstrip())
+    rows.add_row("no face found", _counts(failures.keys() - UNREADABLE, failures))
+    rows.add_row("not readable", _counts(failures.keys() & UNREADABLE, failures))
+    rows.add_row("suspects", str(response.suspect_count))
+    console.out.print(rows)
     if response.suspects:
         _print_suspects(response)
     _explain(response, suspects_count=suspects_count, dry_run=dry_run)
 
 
 def _print_suspects(response: pb.CalibrateGalleryResponse) -> None:
-    table = Table("searched for", "closest subject", "similarity", title="may be one person", title_justify="left")
-    for suspect in response.suspects[:_SHOWN]:
-        table.add_row(suspect.subject_id, suspect.other_subject_id, f"{suspect.similarity:.3f}")
-    console.out.print(table)
-    if response.suspect_count > _SHOWN:
-        console.out.print(f"... and {response.suspect_count - _SHOWN} more")
+    rows = table("probe", "closest subject", number("similarity"), title="may be the same person")
+    for suspect in response.suspects[:_MOST_SUSPECTS]:
+        rows.add_row(suspect.subject_id, suspect.other_subject_id, f"{suspect.similarity:.3f}")
+    console.out.print(rows)
+    if response.suspect_count > _MOST_SUSPECTS:
+        console.out.print(f"... and {response.suspect_count - _MOST_SUSPECTS} more")
 
 
 def _explain(response: pb.CalibrateGalleryResponse, *, suspects_count: bool, dry_run: bool) -> None:
     chosen = response.gallery.calibration
     size = chosen.for_template_count
-    about, low, high = (_of_thousand(value, chosen, size) for value in (chosen.fpir, chosen.fpir_low, chosen.fpir_high))
-    console.out.print(
-        f"of 1000 unknown people about {about} ({low} to {high}) are taken for somebody at {size} templates"
+    about, low, high = (
+        _per_thousand(value, chosen, size) for value in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
     )
-    itself = chosen.source != pb.CALIBRATION_SOURCE_PROBES
+    console.out.print(f"Of 1000 unknown people about {about} ({low} to {high}) match somebody at {size} templates.")
+    against_itself = chosen.source != pb.CALIBRATION_SOURCE_PROBES
     deciding = sum(suspect.similarity >= chosen.threshold for suspect in response.suspects)
-    if deciding and suspects_count and not itself:
+    if deciding and suspects_count and not against_itself:
         console.out.print(
-            f"searches of {deciding} suspects reach the threshold and count: look at their pictures; where they "
-            "show somebody of the gallery, mend the labels, or say --without-suspects"
+            f"Searches of {deciding} suspects reach the threshold and count. Look at their pictures: if they show "
+            "somebody in the gallery, correct the labels, or use --without-suspects."
         )
-    if itself and response.suspects:
-        console.out.print("suspects did not count: where two are one person, enrol them under one id")
-    if itself:
+    if against_itself and response.suspects:
+        console.out.print("Suspects did not count. If two of them are one person, enrol them under one id.")
+    if against_itself:
         console.out.print(
-            "templates resemble each other a little more than pictures do: the threshold is on the safe side"
+            "Templates resemble each other slightly more than new pictures do, so the threshold is on the safe side."
         )
     if dry_run:
-        console.out.print("nothing was changed: say it again without --dry-run")
+        console.out.print("Nothing was changed: repeat the command without --dry-run.")
     else:
-        console.out.print(f"calibrate again beyond {int(OUTGROWN * size)} templates, and after a change of the model")
+        console.out.print(
+            f"Calibrate again above {int(OUTGROWN * size)} templates, and after a change of the embedding model."
+        )
 
 
-def _said(reasons: Iterable[str], failures: Mapping[str, int]) -> str:
+def _counts(reasons: Iterable[str], failures: Mapping[str, int]) -> str:
     return ", ".join(f"{failures[reason]} {reason}" for reason in sorted(reasons)) or "0"
 
 
-def _of_thousand(share: float, chosen: pb.Calibration, templates: int) -> str:
+def _per_thousand(share: float, chosen: pb.Calibration, templates: int) -> str:
     people = 1000 * at_size(share, chosen.template_count, templates)
     return f"{people:.0f}" if people >= 10 else f"{people:.2g}"
-
-
-def _now(dry_run: bool) -> str:
-    return "would be set" if dry_run else "now"

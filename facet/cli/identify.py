@@ -1,16 +1,17 @@
-"""Say who is in pictures: a table, JSON lines, or the pictures with names drawn."""
+"""``facet identify``: say who is in pictures, as tables, lines of JSON, or pictures with names drawn."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import cv2
-import grpc
 import typer
 
-from facet import Client, FacetError
+from facet import FacetError
 from facet.cli.shared import choices
+from facet.client.errors import StatusCode
 from facet.client.requests import identify_request
 from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
 from facet.evaluation.calls import reason_of
@@ -21,8 +22,8 @@ from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, 
 from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
 
-SERVER_GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED})
-"""Status codes after which no other picture can be answered either."""
+SERVER_GONE = frozenset({StatusCode.UNAVAILABLE, StatusCode.UNAUTHENTICATED})
+"""Status codes after which no other picture can be answered, either."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -31,12 +32,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 def main(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
     gallery: Annotated[str, typer.Option(help="The gallery to search.")] = "default",
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="How many subjects to name per face.")] = 5,
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="Number of candidates per face.")] = 5,
     threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Decide by this similarity instead of the gallery's.")
+        float | None, typer.Option(min=-1, max=1, help="Use this similarity threshold instead of the gallery's.")
     ] = None,
     face: choices.Face = "",
-    out: Annotated[Path | None, typer.Option(help="Folder for copies of the pictures with names drawn.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for copies of the pictures with boxes and names drawn.")
+    ] = None,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
@@ -44,16 +47,16 @@ def main(
 ) -> None:
     """Say who is in pictures.
 
-    Prints a table for each picture, or with [b]--json[/b] a line of JSON, and goes on where one fails:
-    then the line has an error with reason and message. While the server is busy with others it waits.
+    Prints a table for each picture, or with [b]--json[/b] a line of JSON. If a picture fails, the line has an error
+    with reason and message, and the command continues with the next picture. It waits while the server is busy.
 
     [b]Examples[/b]
 
-      identify.py squad.jpg --gallery team
-      identify.py photos/ --gallery team --out named/
-      identify.py photos/ --gallery team --json > found.jsonl
+      facet identify squad.jpg --gallery team
+      facet identify photos/ --gallery team --out named/
+      facet identify photos/ --gallery team --json > found.jsonl
 
-    Exit code: 0 all were answered, 1 some were not, 2 bad usage.
+    Exit code: 0 every picture was answered, 1 some failed, 2 bad usage.
     """
     found = {
         path: path.relative_to(source) if source.is_dir() else Path(path.name)
@@ -73,15 +76,15 @@ def main(
             try:
                 data = read(path, most)
                 request = identify_request(gallery, data, top_k=top_k, threshold=threshold, face=choice)
-                response = _identify(client, request)
+                response = retry_while_busy(partial(client.recognition.Identify, request))
             except Unsendable as error:
                 failures += 1
-                _say_failed(path, error.reason, error.message, as_json=as_json)
+                _report_failure(path, error.reason, error.message, as_json=as_json)
             except FacetError as error:
                 if error.code in SERVER_GONE or error.reason in GALLERY_UNUSABLE:
                     raise
                 failures += 1
-                _say_failed(path, reason_of(error), error.message, as_json=as_json)
+                _report_failure(path, reason_of(error), error.message, as_json=as_json)
             else:
                 if as_json:
                     console.print_json({"path": str(path), **as_dict(response)})
@@ -93,18 +96,14 @@ def main(
     raise typer.Exit(console.FAILED if failures else console.DONE)
 
 
-def _identify(client: Client, request: pb.IdentifyRequest) -> pb.IdentifyResponse:
-    return retry_while_busy(lambda: client.recognition.Identify(request))
-
-
-def _say_failed(path: Path, reason: str, message: str, *, as_json: bool) -> None:
+def _report_failure(path: Path, reason: str, message: str, *, as_json: bool) -> None:
     if as_json:
         console.print_json({"path": str(path), "error": {"reason": reason, "message": message}})
-    console.err.print(f"{path}: {reason}: {message}", soft_wrap=True)
+    console.err.print(f"{path}: {reason}: {message}")
 
 
 def _draw(data: bytes, response: pb.IdentifyResponse, target: Path) -> None:
-    """Write a copy with names, as a JPEG; the service has decoded the picture already, so this one can as well."""
+    """Write a copy with names, as a JPEG. The server could decode the picture, so this process can, too."""
     size = response.picture_size
     picture = decode(data, max_pixels=size.width * size.height)
     if target.suffix.lower() not in (".jpg", ".jpeg"):

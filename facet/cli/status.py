@@ -1,8 +1,10 @@
-"""How a server does: its health, what it runs, its queue, and how long its stages take."""
+"""``facet status``: a server's health, load, throughput, errors, galleries, models and latencies."""
 
 from __future__ import annotations
 
+import heapq
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,35 +13,75 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from facet import Client, FacetError, Unavailable
 from facet.client.errors import StatusCode
 from facet.terminal import console
+from facet.terminal.tables import Shortened, listing, number, table, whole
+from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import server_service_pb2 as pb
 
 SERVING = "SERVING"
 NOT_SERVING = "NOT_SERVING"
 UNREACHABLE = "UNREACHABLE"
 HEALTH_SECONDS = 5.0
+LARGEST_GALLERIES = 10
+
+_OWN_CALLS = frozenset({"GetServerInfo", "ListGalleries"})
+"""Methods that this command calls; they do not count as throughput."""
+_LAST_MINUTE_SECONDS = 57.5
+"""The server's last minute covers 55 to 60 seconds."""
+_REFUSED = frozenset({StatusCode.RESOURCE_EXHAUSTED.name, StatusCode.UNAVAILABLE.name})
+"""Status codes of requests that the server had no room for."""
+_PAGE = 1000
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How a server does.
+class Galleries:
+    """The galleries of a server.
 
     Attributes:
-        health: SERVING, NOT_SERVING, or UNREACHABLE where nobody answers.
-        info: what it says of itself; ``None`` where it answers nothing more.
-        uptime: seconds since its start, by this machine's clock.
-        problem: why it is not serving, for people; empty where it is.
+        count: all of them.
+        largest: those with the most templates, at most :data:`LARGEST_GALLERIES`, the largest first.
+    """
+
+    count: int
+    largest: list[gallery_pb.Gallery]
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Requests per second over the last minute.
+
+    Attributes:
+        answered: requests that were answered OK.
+        refused: requests that the server had no room for.
+        failed: requests that ended with another error.
+    """
+
+    answered: float
+    refused: float
+    failed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a server is doing.
+
+    Attributes:
+        health: SERVING, NOT_SERVING, or UNREACHABLE if no server answers.
+        info: the answer of GetServerInfo; ``None`` if there is none.
+        galleries: ``None`` if the server cannot list them.
+        uptime: seconds since the server started, by this machine's clock.
+        problem: why it is not serving, for people; empty if it is.
     """
 
     health: str
     info: pb.GetServerInfoResponse | None = None
+    galleries: Galleries | None = None
     uptime: float = 0.0
     problem: str = ""
 
@@ -47,31 +89,32 @@ class Status:
 @app.command()
 def main(
     watch: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Ask again every so many seconds until Ctrl-C; 0: once.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Repeat at this interval until Ctrl-C; 0: once.")
     ] = 0.0,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
     as_json: console.AsJson = False,
 ) -> None:
-    """Show how a server does: health, version, models, its queue, and latencies by stage and by method.
+    """Show how a server is doing: health, load, throughput, errors, galleries, models and latencies.
 
-    Latencies are those of all requests since the server started, and of those that ended in the last minute: half
-    took no longer than p50, 99 % no longer than p99. Stages of one request that ran side by side may add up to more
-    than the request took.
+    Throughput is requests per second over the last minute, to about 5 %; an item of a batch and a frame of a stream
+    count as requests. Refused requests are those that the server had no room for. Latencies are those of all requests
+    since the server started, and of those that ended in the last minute, in milliseconds: half took no longer than
+    p50, 99 % no longer than p99. Stages of one request that ran in parallel may add up to more than the request took.
 
     With [b]--json[/b] a line of JSON, with [b]--watch[/b] one each time: [i]health[/i], [i]version[/i],
-    [i]uptime_s[/i], [i]models[/i], [i]runtime[/i], [i]queue[/i], [i]stages[/i] and [i]methods[/i], each with
-    [i]since_start[/i] and [i]last_minute[/i] of [i]count, p50_ms, p95_ms, p99_ms[/i].
+    [i]uptime_s[/i], [i]models[/i], [i]runtime[/i], [i]queue[/i], [i]requests_per_s[/i], [i]errors[/i],
+    [i]open_streams[/i], [i]galleries[/i], and [i]stages[/i] and [i]methods[/i], each with [i]since_start[/i] and
+    [i]last_minute[/i] of [i]count, p50_ms, p95_ms, p99_ms[/i].
 
     [b]Examples[/b]
 
-      status.py
-      status.py --watch 2
-      status.py --json | jq .stages.detect.last_minute.p99_ms
+      facet status
+      facet status --watch 2
+      facet status --json | jq .stages.detect.last_minute.p99_ms
 
-    Exit code: 0 the server serves, 1 it does not, does not say, or cannot be reached, 2 bad usage. With --watch: as it
-    was at last.
+    Exit code: 0 the server serves, 1 it does not or cannot be reached, 2 bad usage. With --watch: the last state.
     """
     status = Status(UNREACHABLE)
     certificates = console.certificates(root_certificates)
@@ -80,14 +123,14 @@ def main(
             with Live(console=console.out, auto_refresh=False) as live:
                 while True:
                     status = ask(client, address)
-                    live.update(shown(status, address), refresh=True)
+                    live.update(rendered(status, address), refresh=True)
                     time.sleep(watch)
         while True:
             status = ask(client, address)
             if as_json:
                 console.print_json(as_plain(status, address))
             else:
-                console.out.print(shown(status, address))
+                console.out.print(rendered(status, address))
             if not watch:
                 break
             time.sleep(watch)
@@ -95,12 +138,12 @@ def main(
 
 
 def ask(client: Client, address: str) -> Status:
-    """How the server does now."""
+    """Ask a server how it is doing."""
     health = UNREACHABLE
     try:
         health = client.check_health(timeout=HEALTH_SECONDS).name
         if health != SERVING:
-            return Status(health, problem=f"the server at {address} is going down")
+            return Status(health, problem=f"the server at {address} is shutting down")
         info = client.get_server_info()
     except Unavailable as error:
         return Status(NOT_SERVING if error.reason else UNREACHABLE, problem=console.explained(error, address))
@@ -108,18 +151,49 @@ def ask(client: Client, address: str) -> Status:
         if error.code is StatusCode.DEADLINE_EXCEEDED:
             return Status(UNREACHABLE, problem=f"the server at {address} does not answer in time")
         return Status(health, problem=console.explained(error, address))
+    galleries = None
+    with suppress(FacetError):
+        galleries = _galleries(client)
     uptime = (datetime.now(UTC) - info.start_time.ToDatetime(UTC)).total_seconds()
-    return Status(health, info, max(uptime, 0.0))
+    return Status(health, info, galleries, max(uptime, 0.0))
+
+
+def _galleries(client: Client) -> Galleries:
+    count, largest = 0, list[gallery_pb.Gallery]()
+    for page in _pages(client):
+        count += len(page)
+        largest = heapq.nlargest(LARGEST_GALLERIES, (*largest, *page), key=lambda gallery: gallery.template_count)
+    return Galleries(count, largest)
+
+
+def _pages(client: Client) -> Iterator[list[gallery_pb.Gallery]]:
+    request = gallery_pb.ListGalleriesRequest(page_size=_PAGE)
+    while True:
+        page = client.galleries.ListGalleries(request)
+        yield list(page.galleries)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def throughput(info: pb.GetServerInfoResponse, uptime: float) -> Throughput:
+    """Compute requests per second over the last minute, or since the server started if that is less."""
+    seconds = max(min(uptime, _LAST_MINUTE_SECONDS), 1.0)
+    answered = sum(each.last_minute.count for each in info.method_latencies if each.method not in _OWN_CALLS)
+    refused = sum(each.last_minute for each in info.errors if each.code in _REFUSED)
+    failed = sum(each.last_minute for each in info.errors if each.code not in _REFUSED)
+    return Throughput(answered / seconds, refused / seconds, failed / seconds)
 
 
 def as_plain(status: Status, address: str) -> dict[str, Any]:
-    """For programs."""
-    said: dict[str, Any] = {"address": address, "health": status.health}
+    """Convert a status to JSON values."""
+    plain: dict[str, Any] = {"address": address, "health": status.health}
     if status.problem:
-        said["problem"] = status.problem
+        plain["problem"] = status.problem
     if (info := status.info) is None:
-        return said
-    return said | {
+        return plain
+    rates = throughput(info, status.uptime)
+    return plain | {
         "version": info.version,
         "uptime_s": round(status.uptime, 1),
         "models": [
@@ -139,29 +213,40 @@ def as_plain(status: Status, address: str) -> dict[str, Any]:
             "busy": info.queue.busy,
             "workers": info.queue.workers,
         },
+        "requests_per_s": {
+            "answered": round(rates.answered, 2),
+            "refused": round(rates.refused, 2),
+            "failed": round(rates.failed, 2),
+        },
+        "errors": [
+            {
+                "code": each.code,
+                "reason": each.reason,
+                "since_start": each.since_start,
+                "last_minute": each.last_minute,
+            }
+            for each in info.errors
+        ],
+        "open_streams": dict(info.open_streams),
+        "galleries": None if status.galleries is None else _plain_galleries(status.galleries),
         "stages": {latency.stage: _plain(latency) for latency in info.stage_latencies},
         "methods": {latency.method: _plain(latency) for latency in info.method_latencies},
     }
 
 
-def shown(status: Status, address: str) -> RenderableType:
-    """For eyes."""
+def rendered(status: Status, address: str) -> RenderableType:
+    """Render a status for a terminal."""
     title = Text.assemble(address, "  ", (status.health, "bold green" if status.health == SERVING else "bold red"))
     if (info := status.info) is None:
         return Group(title, status.problem)
     title.append(f"  Facet {info.version}, up {duration(status.uptime)}")
-    models = Table("role", "file", "head", "runs on", "SHA-256")
-    for model in info.models:
-        models.add_row(model.role, model.name, model.head, model.runtime, model.sha256[:12])
-    runtime = ", ".join(f"{name} {version}" for name, version in sorted(info.runtime.items()))
-    queue = info.queue
-    now = f"{queue.busy} of {queue.workers} workers busy, {queue.waiting} requests waiting"
-    bound = f"(items of batches apart, at most {queue.max_waiting} may)"
-    return Group(title, f"{now} {bound}", _latencies(info), models, runtime)
+    runtime = Text(", ".join(f"{name} {version}" for name, version in sorted(info.runtime.items())))
+    parts = [title, _load(info, status), _errors(info), _largest(status.galleries), _latencies(info), _models(info)]
+    return Group(*parts, runtime)
 
 
 def duration(seconds: float) -> str:
-    """A time in its two largest units."""
+    """Write a time in its two largest units."""
     days, rest = divmod(int(seconds), 86_400)
     hours, rest = divmod(rest, 3600)
     minutes, rest = divmod(rest, 60)
@@ -171,32 +256,91 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in units[:2])
 
 
+def _load(info: pb.GetServerInfoResponse, status: Status) -> RenderableType:
+    rates, queue = throughput(info, status.uptime), info.queue
+    streams = ", ".join(f"{count} {method}" for method, count in sorted(info.open_streams.items()))
+    rows = listing()
+    rows.add_row(
+        "requests/s, last minute",
+        f"{rates.answered:.1f} answered, {rates.refused:.1f} refused, {rates.failed:.1f} failed",
+    )
+    rows.add_row("workers", f"{queue.busy} of {queue.workers} workers busy")
+    rows.add_row("queue", f"{queue.waiting} requests waiting, at most {queue.max_waiting} plus items of batches")
+    rows.add_row("open streams", streams or "none")
+    if status.galleries is None:
+        rows.add_row("galleries", "not known: the server cannot list them")
+    else:
+        rows.add_row("galleries", str(status.galleries.count))
+    return rows
+
+
+def _errors(info: pb.GetServerInfoResponse) -> RenderableType:
+    if not info.errors:
+        return Text("no errors since the start")
+    rows = table(whole("error"), "status code", number("last minute"), number("since start"))
+    for each in sorted(info.errors, key=lambda error: (-error.last_minute, -error.since_start)):
+        rows.add_row(each.reason, each.code, str(each.last_minute), str(each.since_start))
+    return rows
+
+
+def _largest(galleries: Galleries | None) -> RenderableType:
+    if galleries is None or not galleries.largest:
+        return Text()
+    more = galleries.count - len(galleries.largest)
+    rows = table("gallery", number("people"), number("templates"), number("threshold"))
+    for each in galleries.largest:
+        cells = str(each.subject_count), str(each.template_count), f"{each.threshold:.4f}"
+        rows.add_row(Shortened(each.gallery_id), *cells)
+    return Group(rows, Text(f"and {more} smaller galleries")) if more else rows
+
+
+def _models(info: pb.GetServerInfoResponse) -> RenderableType:
+    rows = table(whole("role"), "file", "head", "runs on", whole("SHA-256"))
+    for model in info.models:
+        rows.add_row(model.role, Shortened(model.name), model.head, model.runtime, model.sha256[:12])
+    return rows
+
+
 def _latencies(info: pb.GetServerInfoResponse) -> RenderableType:
+    """Lay out latencies in columns of a fixed width, 76 in all."""
     if not (info.stage_latencies or info.method_latencies):
-        return "no request has been answered yet"
-    table = Table(caption="milliseconds", caption_justify="left")
-    table.add_column("")
-    for period in ("since start", "last minute"):
-        table.add_column(f"{period}\ncount", justify="right")
-        for percentile in ("p50", "p95", "p99"):
-            table.add_column(f"\n{percentile}", justify="right")
-    for latency in info.stage_latencies:
-        table.add_row(latency.stage, *_cells(latency.since_start), *_cells(latency.last_minute))
-    table.add_section()
-    for method in info.method_latencies:
-        table.add_row(method.method, *_cells(method.since_start), *_cells(method.last_minute))
-    return table
+        return Text("no request has been answered yet")
+    columns = f"{'count':>9}{'p50':>7}{'p95':>7}{'p99':>7}"
+    lines = [f"{'milliseconds':16}{'since start':>30}{'last minute':>30}", f"{'':16}{columns}{columns}"]
+    lines += [_latency_line(each.stage, each) for each in info.stage_latencies]
+    lines.append("")
+    lines += [_latency_line(each.method, each) for each in info.method_latencies]
+    return Text("\n".join(lines))
 
 
-def _cells(of: pb.Percentiles) -> list[str]:
+def _latency_line(name: str, latency: pb.StageLatency | pb.MethodLatency) -> str:
+    return f"{name:16}{_cells(latency.since_start)}{_cells(latency.last_minute)}"
+
+
+def _cells(of: pb.Percentiles) -> str:
     if not of.count:
-        return ["-"] * 4
+        return f"{'-':>9}{'-':>7}{'-':>7}{'-':>7}"
     values = (of.p50_ms, of.p95_ms, of.p99_ms)
-    return [str(of.count), *(f"{value:.2f}" if value < 10 else f"{value:.0f}" for value in values)]
+    return f"{of.count:>9}" + "".join(f"{value:>7.2f}" if value < 10 else f"{value:>7.0f}" for value in values)
+
+
+def _plain_galleries(galleries: Galleries) -> dict[str, Any]:
+    return {
+        "count": galleries.count,
+        "largest": [
+            {
+                "gallery_id": each.gallery_id,
+                "subjects": each.subject_count,
+                "templates": each.template_count,
+                "threshold": round(each.threshold, 4),
+            }
+            for each in galleries.largest
+        ],
+    }
 
 
 def _rounded(milliseconds: float) -> float:
-    """Without digits that the server does not know: it counts to 1 %."""
+    """Drop digits beyond the server's accuracy of 1 %."""
     return float(f"{milliseconds:.3g}")
 
 

@@ -181,8 +181,8 @@ def _outcome(item: PersonPicture, response: pb.EnrollBatchResponse) -> Outcome:
 def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command: str, *, dry_run: bool) -> None:
     rejected = [outcome for outcome in outcomes if outcome.outcome == "rejected"]
     for outcome in rejected:
-        console.out.print(f"{outcome.path}: rejected for {outcome.subject}: {in_words(outcome.reason)}", soft_wrap=True)
-        console.out.print(f"    {outcome.message}", soft_wrap=True)
+        console.out.print(f"{outcome.path}: rejected for {outcome.subject}: {in_words(outcome.reason)}")
+        console.out.print(f"    {outcome.message}")
     verb = "would be enrolled" if dry_run else "enrolled"
     people = len({outcome.subject for outcome in outcomes if outcome.outcome != "rejected"})
     console.out.print(

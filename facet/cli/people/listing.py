@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from facet.cli.people.options import Gallery, utc
 from facet.terminal import console
 from facet.terminal.rendering import as_dict, threshold_line
+from facet.terminal.tables import number, table, whole
 from facet.v1 import gallery_service_pb2 as pb
 
 
@@ -29,8 +28,10 @@ def list_people(
         }
         console.print_json(summary | {"subjects": [as_dict(subject) for subject in subjects]})
         return
-    table = Table("subject", "name", "templates", "enrolled (UTC)", title=f"{gallery}: {len(subjects)} people")
+    rows = table(
+        "subject", "name", number("templates"), whole("enrolled (UTC)"), title=f"{gallery}: {len(subjects)} people"
+    )
     for subject in subjects:
-        table.add_row(subject.subject_id, subject.display_name, str(subject.template_count), utc(subject.create_time))
-    console.out.print(table)
+        rows.add_row(subject.subject_id, subject.display_name, str(subject.template_count), utc(subject.create_time))
+    console.out.print(rows)
     console.out.print(threshold_line(found))

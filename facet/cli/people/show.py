@@ -71,7 +71,7 @@ def _files_of(digests: set[str], sources: list[Path]) -> dict[str, Path]:
                 with path.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
-                console.err.print(f"cannot read {path}: {error.strerror}", soft_wrap=True)
+                console.err.print(f"cannot read {path}: {error.strerror}")
             else:
                 if digest in digests:
                     found.setdefault(digest, path)
@@ -88,15 +88,12 @@ def _plain(template: pb.Template, files: dict[str, Path] | None) -> dict[str, ob
 
 def _print(person: pb.Subject, templates: list[pb.Template], files: dict[str, Path] | None) -> None:
     name = f"{person.subject_id}: {person.display_name or 'no name'}"
-    console.out.print(
-        f"{name}, {len(templates)} templates, enrolled {utc(person.create_time)} UTC",
-        soft_wrap=True,
-    )
+    console.out.print(f"{name}, {len(templates)} templates, enrolled {utc(person.create_time)} UTC")
     for each in templates:
         console.out.print(f"{each.template_id}  quality {each.quality:.2f}  {utc(each.create_time)} UTC")
         path = None if files is None else files.get(each.picture_sha256)
         picture = f"picture with SHA-256 {each.picture_sha256[:16]}..." if path is None else str(path)
         missing = ", not in --pictures" if files is not None and path is None else ""
-        console.out.print(f"    {picture}{missing}", soft_wrap=True)
+        console.out.print(f"    {picture}{missing}")
     if templates and files is None:
         console.out.print("--pictures FOLDER names the file of each template")

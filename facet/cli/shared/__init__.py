@@ -1,1 +1,1 @@
-"""What the commands have in common."""
+"""Options and inputs that several commands share."""

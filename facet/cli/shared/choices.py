@@ -1,4 +1,4 @@
-"""The --face option: which face of a picture is meant."""
+"""The option --face: which face of a picture to use."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Face = Annotated[
     str,
     typer.Option(
         metavar="central|largest|X1,Y1,X2,Y2",
-        help="Which face of a picture is meant: the one large and near the middle, the largest, or the one in a box.",
+        help="Which face of a picture to use: the large one near the middle, the largest, or the one in a box.",
     ),
 ]
 
 
 def parse(value: str) -> pb.FaceChoice | None:
-    """The choice, or ``None`` where nothing was chosen; exits with a usage error where it is none."""
+    """Parse the option's value; ``None`` if it is empty. Exits with a usage error if it is invalid."""
     if not value:
         return None
     if value == "central":
@@ -32,5 +32,7 @@ def parse(value: str) -> pb.FaceChoice | None:
     except ValueError:
         raise typer.BadParameter(f"{value!r} is not central, largest or X1,Y1,X2,Y2", param_hint="--face") from None
     if not (all(map(isfinite, (x1, y1, x2, y2))) and x1 < x2 and y1 < y2):
-        raise typer.BadParameter(f"{value!r} is no box: X1 must be below X2, and Y1 below Y2", param_hint="--face")
+        raise typer.BadParameter(
+            f"{value!r} is not a box: X1 must be less than X2, and Y1 less than Y2", param_hint="--face"
+        )
     return pb.FaceChoice(box=pb.Box(x1=x1, y1=y1, x2=x2, y2=y2))

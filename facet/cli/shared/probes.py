@@ -1,4 +1,4 @@
-"""Pictures of people to calibrate with: the probes of a labelled set, or a folder a person."""
+"""Probes of a calibration: the nonmated probes of a labelled set, or a folder of people."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from facet.v1 import types_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
-    """A picture of somebody.
+class Probe:
+    """A picture and the person in it.
 
     Attributes:
-        subject_id: who it is.
+        subject_id: the person; if the gallery holds a subject of that id, the search leaves it out.
         path: the picture's file.
     """
 
@@ -30,74 +30,83 @@ class Stranger:
     path: Path
 
 
-def of_protocol(protocol: Path, images: Path, *, also_mated: bool) -> list[Stranger]:
-    """The non-mated probes of a protocol, and on request the mated ones; exits with a usage error where it has none."""
+def in_protocol(protocol: Path, images: Path, *, also_mated: bool) -> list[Probe]:
+    """Read the nonmated probes of a protocol, on request the mated ones, too; exits with a usage error if it has none.
+
+    Args:
+        protocol: a CSV file with the columns role, subject and image.
+        images: the folder that its images are relative to.
+        also_mated: include the mated probes.
+    """
     try:
         read = read_protocol(protocol, images)
     except LabelError as error:
         console.fail(str(error), console.USAGE)
     roles = ("nonmated", "mated") if also_mated else ("nonmated",)
-    found = [Stranger(entry.subject, entry.path) for entry in read.probes if entry.role in roles]
+    found = [Probe(entry.subject, entry.path) for entry in read.probes if entry.role in roles]
     if not found:
-        console.fail(f"{protocol} has no line of the role nonmated; --also-mated takes the mated ones", console.USAGE)
+        console.fail(
+            f"{protocol} has no line of the role nonmated; --also-mated includes the mated ones", console.USAGE
+        )
     return found
 
 
-def of_folder(folder: Path) -> list[Stranger]:
-    """``folder/NAME/picture``; exits with a usage error where there are none."""
-    return [Stranger(item.subject_id, item.path) for item in sources.read([folder], "", "")]
+def in_folder(folder: Path) -> list[Probe]:
+    """Find the pictures of a folder of people; exits with a usage error if there are none."""
+    return [Probe(item.subject_id, item.path) for item in sources.read([folder], "", "")]
 
 
-def readable(strangers: Sequence[Stranger], most: int, *, skip_unreadable: bool) -> tuple[list[Stranger], Counter[str]]:
-    """The strangers whose files can be sent, and how many cannot, by reason; each of these is said.
+def readable(probes: Sequence[Probe], most: int, *, skip_unreadable: bool) -> tuple[list[Probe], Counter[str]]:
+    """Keep the probes whose files can be sent, and count the others by reason; each of them is reported.
 
-    Exits with a failure where there are any, unless they are to be skipped and others remain.
+    Exits with a failure if there are others, unless they may be skipped and some probes are left.
 
     Args:
-        strangers: whose pictures.
+        probes: all probes.
         most: bytes of the largest picture that the server takes.
-        skip_unreadable: go on without them.
+        skip_unreadable: continue without files that cannot be sent.
     """
-    sendable: list[Stranger] = []
+    sendable: list[Probe] = []
     unreadable: Counter[str] = Counter()
-    for stranger in strangers:
+    for probe in probes:
         try:
-            pictures.check(stranger.path, most)
-            sendable.append(stranger)
+            pictures.check(probe.path, most)
+            sendable.append(probe)
         except Unsendable as error:
-            console.err.print(f"{stranger.path}: {error.reason}: {error.message}", soft_wrap=True)
+            console.err.print(f"{probe.path}: {error.reason}: {error.message}")
             unreadable[error.reason] += 1
     if unreadable and not (skip_unreadable and sendable):
-        said = f"{unreadable.total()} files cannot be sent"
-        console.fail(f"{said}: nothing was changed; --skip-unreadable goes on without them")
+        console.fail(
+            f"{unreadable.total()} files cannot be sent: nothing was changed; --skip-unreadable continues without them"
+        )
     return sendable, unreadable
 
 
-class Probes:
-    """The probes of a calibration, read as they are sent.
+class ProbeMessages:
+    """The messages of a calibration's probes; each picture is read when it is sent.
 
-    Where a file cannot be sent any more :class:`Unsendable` ends the calibration, and nothing is
+    Iterating raises :class:`Unsendable` if a file cannot be sent any more. That ends the calibration, and nothing is
     changed.
 
     Args:
-        strangers: whose pictures.
-        face: which face of each is meant.
+        probes: the probes.
+        face: which face of each picture to search for.
         most: bytes of the largest picture that the server takes.
     """
 
-    def __init__(self, strangers: Sequence[Stranger], face: types_pb2.FaceChoice | None, most: int) -> None:
-        self._strangers = strangers
+    def __init__(self, probes: Sequence[Probe], face: types_pb2.FaceChoice | None, most: int) -> None:
+        self._probes = probes
         self._face = face
         self._most = most
 
     def __len__(self) -> int:
-        return len(self._strangers)
+        return len(self._probes)
 
     def __iter__(self) -> Iterator[pb.CalibrationProbe]:
-        for stranger in self._strangers:
+        for probe in self._probes:
             try:
-                data = pictures.read(stranger.path, self._most)
+                data = pictures.read(probe.path, self._most)
             except Unsendable as error:
-                raise Unsendable(error.reason, f"{stranger.path}: {error.message}") from error
+                raise Unsendable(error.reason, f"{probe.path}: {error.message}") from error
             picture = types_pb2.Picture(encoded=data)
-            yield pb.CalibrationProbe(subject_id=stranger.subject_id, picture=picture, face=self._face)
+            yield pb.CalibrationProbe(subject_id=probe.subject_id, picture=picture, face=self._face)

@@ -61,7 +61,7 @@ def _tell_ignored(sources: list[Path]) -> None:
         names = ", ".join(path.name for path in ignored[:_NAMED])
         more = f" and {len(ignored) - _NAMED} more" if len(ignored) > _NAMED else ""
         kinds = ", ".join(sorted(PICTURE_SUFFIXES))
-        console.err.print(f"ignored, as only {kinds} are pictures: {names}{more}", soft_wrap=True)
+        console.err.print(f"ignored, as only {kinds} are pictures: {names}{more}")
 
 
 def _manifest(manifest: Path) -> list[PersonPicture]:

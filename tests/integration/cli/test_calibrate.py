@@ -1,4 +1,4 @@
-"""scripts/calibrate.py: what it prints, what it changes, and how it ends."""
+"""scripts/calibrate.py: what it prints, what it changes, and its exit codes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def team(client: Client, gallery: str, crowd: Callable[..., bytes]) -> str:
 
 @pytest.fixture(scope="module")
 def squad(client: Client, pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder a person, with the same pictures of five players again and again."""
+    """A folder with a sub-folder per person, holding the same pictures of five players again and again."""
     folder = tmp_path_factory.mktemp("squad")
     found = client.recognition.AnalyzeFaces(recognition_pb.AnalyzeFacesRequest(picture=picture(pictures.players))).faces
     whole = decode(pictures.players, max_pixels=1 << 24)
@@ -63,19 +63,19 @@ def get(client: Client, gallery: str) -> pb.Gallery:
     return client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
 
 
-def test_a_gallery_is_calibrated_against_itself_and_told_what_that_means(
+def test_a_gallery_is_calibrated_against_itself_and_the_effect_is_explained(
     client: Client, team: str, calibrate: Callable[..., Any]
 ) -> None:
     tried = calibrate(team, "--fpir", "0.05", "--dry-run")
     assert "would be set" in tried
-    assert "nothing was changed" in tried
+    assert "Nothing was changed" in tried
     assert not get(client, team).HasField("calibration")
     assert "not calibrated" in calibrate("list", "--gallery", team, script="enroll.py")
     said = calibrate(team, "--fpir", "0.05")
     now = get(client, team)
     assert f"{now.threshold:.4f} now" in said
-    assert "of 1000 unknown people about 50 (" in said
-    assert "of 1000 unknown people about 100 (" in calibrate(team, "--fpir", "0.1", "--dry-run")
+    assert "Of 1000 unknown people about 50 (" in said
+    assert "Of 1000 unknown people about 100 (" in calibrate(team, "--fpir", "0.1", "--dry-run")
     assert "z0" in said
     assert "z1" in said
     assert "calibrated" in calibrate("list", "--gallery", team, script="enroll.py")
@@ -85,7 +85,7 @@ def test_a_gallery_is_calibrated_against_itself_and_told_what_that_means(
     assert as_json["gallery"]["threshold"] > now.threshold
 
 
-def test_pictures_of_strangers_are_searched_for_and_what_fails_is_said(
+def test_pictures_of_strangers_are_probes_and_failures_are_reported(
     client: Client, team: str, squad: Path, calibrate: Callable[..., Any]
 ) -> None:
     said = calibrate(team, "--fpir", "0.1", "--strangers", squad, "--dry-run", "--json")
@@ -98,13 +98,13 @@ def test_pictures_of_strangers_are_searched_for_and_what_fails_is_said(
     finally:
         broken.unlink()
     assert "1 INVALID_PICTURE" in told
-    assert f"{broken}: no picture" in told
+    assert f"{broken}: not a readable picture" in told
     chosen = get(client, team).calibration
     assert (chosen.search_count, chosen.failure_count) == (110, 1)
     assert chosen.threshold == pytest.approx(said["gallery"]["threshold"])
 
 
-def test_files_that_cannot_be_read_change_nothing_unless_they_are_to_be_skipped(
+def test_unreadable_files_change_nothing_unless_they_are_skipped(
     client: Client, team: str, squad: Path, calibrate: Callable[..., Any]
 ) -> None:
     before, gone = get(client, team), squad / "player-00" / "gone.png"
@@ -122,7 +122,7 @@ def test_files_that_cannot_be_read_change_nothing_unless_they_are_to_be_skipped(
     assert (chosen.search_count, chosen.failure_count) == (110, 0)
 
 
-def test_probes_of_a_protocol_are_those_that_are_not_mated(
+def test_the_probes_of_a_protocol_are_its_nonmated_lines(
     team: str, squad: Path, tmp_path: Path, calibrate: Callable[..., Any]
 ) -> None:
     protocol = tmp_path / "set.csv"
@@ -154,9 +154,9 @@ def test_probes_of_a_protocol_are_those_that_are_not_mated(
         ("--face", "the left one"),
     ],
 )
-def test_bad_usage_is_told_from_failure(team: str, flags: tuple[str, ...], calibrate: Callable[..., Any]) -> None:
+def test_bad_usage_has_its_own_exit_code(team: str, flags: tuple[str, ...], calibrate: Callable[..., Any]) -> None:
     calibrate(team, *flags, code=2)
 
 
-def test_a_gallery_that_is_not_there_fails(calibrate: Callable[..., Any]) -> None:
+def test_a_missing_gallery_is_a_failure(calibrate: Callable[..., Any]) -> None:
     assert "GALLERY_NOT_FOUND" in calibrate("nobody", code=1)

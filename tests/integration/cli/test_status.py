@@ -1,4 +1,4 @@
-"""scripts/status.py, as a person and a program use it."""
+"""scripts/status.py: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from facet import Client
+import pytest
+
+from facet import Client, NotFound
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
@@ -25,6 +27,7 @@ def test_a_server_that_serves_is_shown_with_its_latencies(
     for expected in ("SERVING", "Facet", "workers busy", "since start", "last minute", "p99", "yolo11n.onnx", "embed"):
         assert expected in shown.stdout
     assert not shown.stderr
+    assert max(map(len, shown.stdout.splitlines()[:-1])) <= 80, "only the versions may be longer"
 
 
 def test_for_a_program_it_is_a_line_of_json(
@@ -46,7 +49,29 @@ def test_for_a_program_it_is_a_line_of_json(
     )
 
 
-def test_a_server_that_is_not_there_is_told_and_a_failure(run_script: Run) -> None:
+def test_throughput_errors_and_galleries_are_shown(run_script: Run, serve: Serve, pictures: Pictures) -> None:
+    serving = serve("--models.objects", "none")
+    with Client(serving.address) as client:
+        client.create_gallery("team")
+        client.enroll("team", "yao", pictures.yaoming)
+        client.identify("team", pictures.yaoming)
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                client.identify("nobody", pictures.yaoming)
+    status = json.loads(run_script("status.py", "--address", serving.address, "--json").stdout)
+    (error,) = status["errors"]
+    assert (error["code"], error["reason"], error["since_start"]) == ("NOT_FOUND", "GALLERY_NOT_FOUND", 2)
+    assert status["requests_per_s"].keys() == {"answered", "refused", "failed"}
+    assert status["open_streams"] == {}
+    assert status["galleries"]["count"] == 1
+    (team,) = status["galleries"]["largest"]
+    assert (team["gallery_id"], team["subjects"], team["templates"]) == ("team", 1, 1)
+    shown = run_script("status.py", "--address", serving.address).stdout
+    for expected in ("answered", "refused", "failed", "open streams", "GALLERY_NOT_FOUND", "team"):
+        assert expected in shown
+
+
+def test_a_server_that_does_not_answer_is_a_failure(run_script: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     shown = run_script("status.py", "--address", address)

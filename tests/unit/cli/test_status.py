@@ -1,0 +1,28 @@
+"""What status computes from the answers of a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from facet.cli.status import Status, Throughput, as_plain, duration, throughput
+from facet.v1 import server_service_pb2 as pb
+
+
+def test_throughput_is_per_second_and_leaves_out_the_calls_of_status_itself() -> None:
+    info = pb.GetServerInfoResponse()
+    for method, count in (("Identify", 100), ("IdentifyStream", 15), ("GetServerInfo", 30), ("ListGalleries", 30)):
+        info.method_latencies.add(method=method).last_minute.count = count
+    for code, count in (("RESOURCE_EXHAUSTED", 20), ("UNAVAILABLE", 3), ("INVALID_ARGUMENT", 40), ("INTERNAL", 6)):
+        info.errors.add(code=code, reason=code, since_start=99, last_minute=count)
+    assert throughput(info, uptime=3600.0) == Throughput(2.0, 0.4, 0.8)
+    assert throughput(info, uptime=23.0) == Throughput(5.0, 1.0, 2.0), "over its uptime if that is shorter"
+
+
+def test_a_server_that_cannot_list_its_galleries_is_still_described() -> None:
+    plain = as_plain(Status("SERVING", pb.GetServerInfoResponse(version="1")), "host:1")
+    assert (plain["health"], plain["galleries"], plain["errors"]) == ("SERVING", None, [])
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (65, "1 min 5 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")])
+def test_a_duration_is_written_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
