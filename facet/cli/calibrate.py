@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 def main(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     fpir: Annotated[
-        float, typer.Option(help="Target false-positive rate: the share of unknown people that may match somebody.")
+        float, typer.Option(help="Target FPIR: the share of unknown people that may match somebody.")
     ] = 0.01,
     protocol: Annotated[
         Path | None,
@@ -80,16 +80,16 @@ def main(
 
     The evidence is nonmated searches: pictures of unknown people, or of a labelled set. A picture of one of the
     gallery's own subjects may be among them; its search leaves that subject out. Without pictures, the gallery's
-    people are searched for among each other. More searches make the interval narrower. An FPIR of 0.01 takes at least
-    100 searches of 50 people. A picture without a face counts as a search without a match. An unreadable file does not
-    count, and is reported.
+    people are searched for among each other and, with [b]--cohort[/b], in another gallery. More searches make the
+    interval narrower. An FPIR of 0.01 takes at least 100 searches of 50 people. A picture without a face counts as a
+    search without a match. An unreadable file does not count, and is reported.
 
     [b]Examples[/b]
 
-      facet calibrate team --fpir 0.01 --strangers strangers/     strangers/NAME/picture.jpg
+      facet calibrate team --fpir 0.01 --strangers strangers/
       facet calibrate team --protocol lfw.csv --images lfw/ --dry-run
-      facet calibrate team --fpir 0.003 --for-templates 5000      against itself, for a gallery that will grow
-      facet calibrate team --cohort visitors                      against itself and another gallery
+      facet calibrate team --fpir 0.003 --for-templates 5000
+      facet calibrate team --cohort visitors
 
     Exit code: 0 success, 1 failure or unreadable pictures, 2 bad usage.
     """

@@ -32,6 +32,7 @@ app = typer.Typer(
   facet people show yao --gallery team --pictures people/
   facet people rename yao "Yao Ming" --gallery team
   facet people forget yao --gallery team
+  facet people forget-template yao TEMPLATE_ID --gallery team
 
 With [b]--json[/b] every command prints JSON for programs.
 

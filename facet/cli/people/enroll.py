@@ -87,6 +87,12 @@ def enroll(
     A picture with several faces is rejected unless [b]--face[/b] chooses one. The command can be repeated: a picture
     that is already enrolled is not enrolled again.
 
+    [b]Examples[/b]
+
+      facet enroll people/ --gallery team
+      facet enroll people.csv --gallery team
+      facet enroll yao1.jpg yao2.jpg --subject yao --name "Yao Ming"
+
     Exit code: 0 success, 1 something was rejected or failed, 2 bad usage.
     """
     items = sources.read(pictures, subject, name)
@@ -187,7 +193,7 @@ def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command
     people = len({outcome.subject for outcome in outcomes if outcome.outcome != "rejected"})
     console.out.print(
         f"{gallery}: {counts['enrolled']} {verb}, {counts['already_enrolled']} were already, "
-        f"{counts['rejected']} rejected; {people} people"
+        f"{counts['rejected']} rejected; {people} {'person' if people == 1 else 'people'}"
     )
     if any(outcome.reason == "SEVERAL_FACES" for outcome in rejected):
         console.out.print(

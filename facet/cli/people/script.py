@@ -31,8 +31,8 @@ app = typer.Typer(
 
 [b]Examples[/b]
 
-  enroll.py people/ --gallery team                     people/NAME.jpg, people/NAME/picture.jpg
-  enroll.py people.csv --gallery team                  columns: subject, path, display_name
+  enroll.py people/ --gallery team
+  enroll.py people.csv --gallery team
   enroll.py yao1.jpg yao2.jpg --subject yao --name "Yao Ming"
   enroll.py list --gallery team
   enroll.py forget yao --gallery team

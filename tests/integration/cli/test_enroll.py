@@ -54,7 +54,7 @@ def test_pictures_in_a_flat_folder_belong_to_who_they_are_named_after(
     assert result.returncode == 1
     assert f"{flat / 'Crowd' / 'squad.jpg'}: rejected" in result.stdout, "the path is not cut"
     assert "2 enrolled" in result.stdout
-    assert "1 people" in result.stdout
+    assert "1 person" in result.stdout
     assert "--face central" in result.stdout
     assert "notes.txt" in result.stderr
     assert run("enroll.py", flat, "--gallery", new_gallery, "--face", "central").returncode == 0
