@@ -22,7 +22,9 @@ from facet.terminal.program import script_for
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text("utf-8"))
-PROSE = "\n".join(path.read_text("utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+PROSE = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
@@ -93,7 +95,7 @@ def test_help_of_a_script_names_scripts_and_help_of_the_command_names_the_comman
         assert other not in said
 
 
-@pytest.mark.parametrize("program", ["run", "test", "test_export"])
+@pytest.mark.parametrize("program", ["install", "run", "test", "test_export"])
 def test_the_scripts_of_an_environment_teach_their_use_without_making_one(program: str, tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     for name in (program, "environment.sh"):
@@ -106,11 +108,11 @@ def test_the_scripts_of_an_environment_teach_their_use_without_making_one(progra
 
 
 def test_every_file_that_a_document_links_is_there() -> None:
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for document in DOCUMENTS:
         for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name} links {target}"
 
 
 def test_every_script_that_a_document_names_is_there() -> None:
-    for name in set(re.findall(r"scripts/(\w+(?:\.py)?)", PROSE)):
+    for name in set(re.findall(r"scripts/(\w+(?:\.(?:py|sh))?)", PROSE)):
         assert (ROOT / "scripts" / name).is_file(), name
