@@ -43,3 +43,9 @@ def test_nothing_tells_anybody_to_install_another_projects_facet(tracked: list[P
 def test_the_name_in_messages_is_the_name_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["name"] == DISTRIBUTION
+
+
+def test_the_install_script_knows_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    script = (ROOT / "scripts" / "install").read_text("utf-8")
+    assert all(re.search(rf"^  {extra} +\w", script, re.MULTILINE) for extra in project["optional-dependencies"])
