@@ -11,8 +11,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from facet.runtime.cores import usable_cores
-from facet.server.interceptor import CallInterceptor
 from facet.server.config import Config, ServerConfig
+from facet.server.interceptor import CallInterceptor
 from facet.server.models import load_pipeline
 from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort

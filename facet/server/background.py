@@ -1,4 +1,4 @@
-"""Work beside the event loop that takes as long as it takes."""
+"""Runs long work on a thread, away from the event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def on_a_thread(task: Callable[[], T], abandon: Callable[[], None] = lambda: None) -> T:
-    """Run a task on a thread; who is cancelled says so to it, and does not go before it has ended."""
+    """Run a task on a thread. If cancelled, call ``abandon``, then wait for the task to end before raising."""
     running = asyncio.ensure_future(asyncio.to_thread(task))
     try:
         return await asyncio.shield(running)
@@ -18,5 +18,5 @@ async def on_a_thread(task: Callable[[], T], abandon: Callable[[], None] = lambd
         abandon()
         await asyncio.wait([running])
         if not running.cancelled():
-            running.exception()  # marks it as seen
+            running.exception()  # marks it as retrieved
         raise

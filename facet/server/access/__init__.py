@@ -1,1 +1,1 @@
-"""Who may call, and what surrounds every call."""
+"""Who may call the server."""

@@ -1,1 +1,1 @@
-"""Metrics, latencies, traces: how the server does."""
+"""Metrics, latencies and traces of the server."""

@@ -1,4 +1,4 @@
-"""What Prometheus is told of the server as it is now: its queue, its workers, its galleries."""
+"""Gauges for Prometheus: the current state of the queue, the workers and the galleries."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ from gallery.errors import StorageError
 from gallery.galleries import Galleries
 from gallery.records.records import Gallery
 
-MOST_GALLERIES = 100
-"""Galleries with a series of their own, the largest."""
+MAX_GALLERIES = 100
+"""The largest galleries have a series each, up to this number."""
 
-_ASKED_SECONDS = 5.0
-_PATIENCE_SECONDS = 1.0
+_VALID_SECONDS = 5.0
+"""Sizes are read again after this time."""
+_WAIT_SECONDS = 1.0
+"""A scrape waits at most this long for the store."""
 _PAGE = 1000
 
 _log = structlog.get_logger("facet.metrics")
 
 
 class Gauges(Collector):
-    """Reads the figures when it is asked for them.
+    """Collects the gauges when Prometheus scrapes them.
 
     Args:
-        workers: whose queue it is.
-        open_calls: how many calls are open now.
-        galleries: whose sizes are told.
+        workers: the workers and their queue.
+        open_calls: returns the number of calls in progress.
+        galleries: the galleries.
     """
 
     def __init__(self, workers: Workers, open_calls: Callable[[], int], galleries: Galleries) -> None:
@@ -43,17 +45,17 @@ class Gauges(Collector):
         self._sizes = GallerySizes(galleries)
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics."""
+        """Collect the metrics."""
         workers = self._workers
-        yield InfoMetricFamily("facet", "What is running.", {"version": __version__})
-        waiting = GaugeMetricFamily("facet_queue_waiting", "Requests that wait for a worker.", labels=["priority"])
+        yield InfoMetricFamily("facet", "Version of the server.", {"version": __version__})
+        waiting = GaugeMetricFamily("facet_queue_waiting", "Requests in the queue.", labels=["priority"])
         for priority, count in workers.waiting.items():
             waiting.add_metric([priority.name.lower()], count)
         yield waiting
-        yield GaugeMetricFamily("facet_queue_max", "Requests that may wait for a worker.", workers.max_queue)
-        yield GaugeMetricFamily("facet_workers_busy", "Workers that work.", workers.busy)
-        yield GaugeMetricFamily("facet_workers", "Workers there are.", workers.threads)
-        yield GaugeMetricFamily("facet_open_calls", "Calls that are open.", self._open_calls())
+        yield GaugeMetricFamily("facet_queue_max", "Maximum number of requests in the queue.", workers.max_queue)
+        yield GaugeMetricFamily("facet_workers_busy", "Workers in use.", workers.busy)
+        yield GaugeMetricFamily("facet_workers", "Number of workers.", workers.threads)
+        yield GaugeMetricFamily("facet_open_calls", "Calls in progress.", self._open_calls())
         templates = GaugeMetricFamily("facet_gallery_templates", "Templates of a gallery.", labels=["gallery"])
         subjects = GaugeMetricFamily("facet_gallery_subjects", "Subjects of a gallery.", labels=["gallery"])
         for gallery in self._sizes.largest():
@@ -62,16 +64,16 @@ class Gauges(Collector):
         yield from (templates, subjects)
 
     def close(self) -> None:
-        """Ask the galleries no more."""
+        """Stop reading the galleries."""
         self._sizes.close()
 
 
 class GallerySizes:
-    """The largest galleries as they were a few seconds ago, so that a store that does not answer holds up nobody.
+    """Caches the sizes of the largest galleries for a few seconds, so that a slow store does not block a scrape.
 
     Args:
-        galleries: whose.
-        clock: seconds that never go back.
+        galleries: the galleries.
+        clock: monotonic seconds.
     """
 
     def __init__(self, galleries: Galleries, clock: Callable[[], float] = time.monotonic) -> None:
@@ -79,43 +81,41 @@ class GallerySizes:
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="gallery-sizes")
         self._lock = threading.Lock()
-        self._asking: Future[None] | None = None
-        self._good_until = clock()
+        self._reading: Future[None] | None = None
+        self._valid_until = clock()
         self._known: Sequence[Gallery] = ()
         self._closed = False
 
     def largest(self) -> Sequence[Gallery]:
-        """At most :data:`MOST_GALLERIES`, the largest first; none where the store cannot be asked."""
+        """At most :data:`MAX_GALLERIES` galleries, the largest first; none if the store fails."""
         with self._lock:
-            idle = self._asking is None or self._asking.done()
-            if idle and not self._closed and self._clock() >= self._good_until:
-                self._asking = self._pool.submit(self._ask)
-            asking = self._asking
-        if asking is not None:
-            wait([asking], _PATIENCE_SECONDS)
+            idle = self._reading is None or self._reading.done()
+            if idle and not self._closed and self._clock() >= self._valid_until:
+                self._reading = self._pool.submit(self._read)
+            reading = self._reading
+        if reading is not None:
+            wait([reading], _WAIT_SECONDS)
         return self._known
 
     def close(self) -> None:
-        """Wait for the store to answer; it is asked no more."""
+        """Wait for the last read, and read no more."""
         with self._lock:
             self._closed = True
         self._pool.shutdown(wait=True)
 
-    def _ask(self) -> None:
+    def _read(self) -> None:
         found: list[Gallery] = []
         try:
             token = ""
             while True:
                 page = self._galleries.list_galleries(page_size=_PAGE, page_token=token)
-                found = heapq.nlargest(
-                    MOST_GALLERIES, (*found, *page.items), key=lambda gallery: gallery.template_count
-                )
+                found = heapq.nlargest(MAX_GALLERIES, (*found, *page.items), key=lambda gallery: gallery.template_count)
                 token = page.next_page_token
                 if not token:
                     break
         except StorageError as error:
-            # Figures that are known to be old would be taken for those of now.
+            # Report nothing, because old sizes would look current.
             found = []
-            _log.warning("the sizes of the galleries are not known", error=str(error))
+            _log.warning("cannot read the sizes of the galleries", error=str(error))
         self._known = found
-        self._good_until = self._clock() + _ASKED_SECONDS
+        self._valid_until = self._clock() + _VALID_SECONDS

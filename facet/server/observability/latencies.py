@@ -1,4 +1,4 @@
-"""Percentiles of durations, since the start and over the last minute, in little memory."""
+"""Percentiles of durations since the start and over the last minute, in constant memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 Name = TypeVar("Name", bound=Hashable)
 
 RELATIVE_ERROR = 0.01
-"""A percentile is off by this share of itself at the most."""
-LEAST_SECONDS = 1e-6
-"""What is shorter is counted as this long."""
+"""Maximum relative error of a percentile."""
+MIN_SECONDS = 1e-6
+"""Shorter durations count as this long."""
 
 _SLICE_SECONDS, _SLICES = 5.0, 12
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
@@ -23,13 +23,13 @@ _BINS_PER_E = 1 / math.log(_GAMMA)
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """What a share of durations did not exceed.
+    """Percentiles of durations.
 
     Attributes:
-        count: durations; where there are none, the others are 0.
-        p50: half of them took no longer, seconds.
-        p95: 95 % did not.
-        p99: 99 % did not.
+        count: number of durations; if it is 0, the percentiles are 0.
+        p50: median, seconds.
+        p95: 95th percentile, seconds.
+        p99: 99th percentile, seconds.
     """
 
     count: int
@@ -40,11 +40,11 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long something takes.
+    """Percentiles over two periods.
 
     Attributes:
         since_start: of all durations.
-        last_minute: of those of the last 55 to 60 seconds.
+        last_minute: of those in the last 55 to 60 seconds.
     """
 
     since_start: Percentiles
@@ -52,14 +52,14 @@ class Latency:
 
 
 class Latencies(Generic[Name]):
-    """Durations by name: each falls into a bin whose borders are a factor apart, and only bins are kept.
+    """Counts durations by name in bins that grow geometrically.
 
-    That is the sketch of Masson, Rim and Lee, "DDSketch: a fast and fully-mergeable quantile sketch with
-    relative-error guarantees", VLDB 2019. The last minute is a ring of slices of five seconds, added up when asked for.
-    To be used from one thread.
+    This is the sketch of Masson, Rim and Lee, "DDSketch: a fast and fully-mergeable quantile sketch with
+    relative-error guarantees", VLDB 2019. A ring of twelve slices of five seconds makes the last minute. Use it from
+    one thread.
 
     Args:
-        clock: seconds that never go back.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,16 +67,16 @@ class Latencies(Generic[Name]):
         self._series: dict[Name, _Series] = {}
 
     def observe(self, durations: Mapping[Name, float]) -> None:
-        """Count durations, seconds by name."""
+        """Count durations: seconds by name."""
         slice_number = int(self._clock() / _SLICE_SECONDS)
         for name, seconds in durations.items():
             series = self._series.get(name)
             if series is None:
                 series = self._series[name] = _Series()
-            series.add(math.ceil(math.log(max(seconds, LEAST_SECONDS)) * _BINS_PER_E), slice_number)
+            series.add(math.ceil(math.log(max(seconds, MIN_SECONDS)) * _BINS_PER_E), slice_number)
 
     def all(self) -> dict[Name, Latency]:
-        """Those of every name that a duration was counted of."""
+        """The latency of every name that has at least one duration."""
         newest = int(self._clock() / _SLICE_SECONDS)
         return {
             name: Latency(_percentiles(series.since_start), _percentiles(series.recent(newest)))
@@ -85,27 +85,27 @@ class Latencies(Generic[Name]):
 
 
 class _Series:
-    """How many durations are in each bin, ever and in each of the last slices."""
+    """The number of durations in each bin, since the start and in each slice of the last minute."""
 
     def __init__(self) -> None:
         self.since_start: dict[int, int] = {}
         self._ring: list[dict[int, int]] = [{} for _ in range(_SLICES)]
         self._numbers = [-1] * _SLICES
 
-    def add(self, place: int, slice_number: int) -> None:
+    def add(self, bin_number: int, slice_number: int) -> None:
         index = slice_number % _SLICES
         if self._numbers[index] != slice_number:
             self._numbers[index] = slice_number
             self._ring[index] = {}
         for bins in (self.since_start, self._ring[index]):
-            bins[place] = bins.get(place, 0) + 1
+            bins[bin_number] = bins.get(bin_number, 0) + 1
 
     def recent(self, newest: int) -> dict[int, int]:
-        together: Counter[int] = Counter()
+        total: Counter[int] = Counter()
         for number, bins in zip(self._numbers, self._ring, strict=True):
             if newest - _SLICES < number <= newest:
-                together.update(bins)
-        return together
+                total.update(bins)
+        return total
 
 
 def _percentiles(bins: Mapping[int, int]) -> Percentiles:
@@ -117,9 +117,9 @@ def _percentiles(bins: Mapping[int, int]) -> Percentiles:
 
 
 def _quantile(bins: Mapping[int, int], rank: int) -> float:
-    """The duration of a rank, the shortest being 1: the middle of its bin, as far from one border as from the other."""
-    for place in sorted(bins):
-        rank -= bins[place]
+    """The duration of a rank, from 1 for the shortest: the point of its bin with the least relative error."""
+    for number in sorted(bins):
+        rank -= bins[number]
         if rank <= 0:
             break
-    return 2 * _GAMMA**place / (_GAMMA + 1)
+    return 2 * _GAMMA**number / (_GAMMA + 1)

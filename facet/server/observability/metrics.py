@@ -1,4 +1,4 @@
-"""What Prometheus is told of requests."""
+"""Counters and histograms of requests for Prometheus."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FACES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 200)
 
 
 class Metrics:
-    """Counts requests. No label holds anything of a person.
+    """Counts requests. No label contains personal data.
 
     Args:
-        models: the file that a stage runs, by stage.
+        models: file name of the model that a stage runs, by stage.
 
     Attributes:
-        registry: what is exported; further collectors may be added.
+        registry: the exported metrics; further collectors can be registered.
     """
 
     def __init__(self, models: Mapping[Stage, str]) -> None:
@@ -39,7 +39,7 @@ class Metrics:
         self._stages: dict[tuple[str, Stage], Histogram] = {}
         self._stage_seconds = Histogram(
             "facet_stage_seconds",
-            "Time of a request in a stage; model is the file that the stage runs, if it runs one.",
+            "Time of a request in a stage; model is the file of the model that the stage runs, if any.",
             ("method", "stage", "model"),
             buckets=_SECONDS,
             registry=self.registry,
@@ -51,25 +51,25 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self._streams = Counter("facet_streams", "Streams that have ended.", ("method", "code"), registry=self.registry)
+        self._streams = Counter("facet_streams", "Streams that ended.", ("method", "code"), registry=self.registry)
         self._refusals = Counter(
             "facet_refusals", "Requests that were answered with an error.", ("method", "reason"), registry=self.registry
         )
         self._decisions = Counter(
             "facet_decisions",
-            "Faces by what was decided of them: match, unknown or refused by a search, same or different by Verify.",
+            "Faces by decision: match, unknown or refused by a search; same or different by Verify.",
             ("decision",),
             registry=self.registry,
         )
         self._faces = Histogram(
             "facet_faces_per_picture",
-            "Faces that AnalyzeFaces, Identify and IdentifyBatch answered of a picture.",
+            "Faces in an answer of AnalyzeFaces, Identify or IdentifyBatch.",
             buckets=_FACES,
             registry=self.registry,
         )
         self._embedded = Histogram(
             "facet_embedding_batch_faces",
-            "Faces that were embedded for a request at once.",
+            "Faces in one run of the embedding model.",
             buckets=_FACES[1:],
             registry=self.registry,
         )
@@ -80,19 +80,19 @@ class Metrics:
             registry=self.registry,
         )
         self._dropped = Counter(
-            "facet_stream_dropped_frames", "Frames that gave way to newer ones.", registry=self.registry
+            "facet_stream_dropped_frames", "Frames dropped in favour of newer ones.", registry=self.registry
         )
         self._stream_embeddings = Counter(
-            "facet_stream_embeddings", "Faces that were embedded for streams.", registry=self.registry
+            "facet_stream_embeddings", "Faces embedded for streams.", registry=self.registry
         )
         self._events = Counter(
-            "facet_stream_events", "What happened to tracks of streams.", ("kind",), registry=self.registry
+            "facet_stream_events", "Events of the tracks of streams.", ("kind",), registry=self.registry
         )
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
     def request_ended(self, method: str, code: str, seconds: float, stages: Mapping[Stage, float]) -> None:
-        """Count a unary call, or an item of a batch, and the seconds it was in each stage."""
+        """Count a unary call, an item of a batch or a frame of a stream, with its seconds in each stage."""
         self._call_seconds.labels(method, code).observe(seconds)
         for stage, taken in stages.items():
             found = self._stages.get((method, stage))
@@ -102,7 +102,7 @@ class Metrics:
             found.observe(taken)
 
     def embedded(self, faces: int) -> None:
-        """Count a call of the embedding model."""
+        """Count a run of the embedding model."""
         self._embedded.observe(faces)
 
     def stream_ended(self, method: str, code: str) -> None:
@@ -110,15 +110,15 @@ class Metrics:
         self._streams.labels(method, code).inc()
 
     def refused(self, method: str, reason: str) -> None:
-        """Count an error, by the reason that the client was given."""
+        """Count an error by the reason sent to the client."""
         self._refusals.labels(method, reason).inc()
 
     def dropped(self, frames: int) -> None:
-        """Count frames of a stream that nobody looked at."""
+        """Count frames of a stream that were not processed."""
         self._dropped.inc(frames)
 
     def answered(self, response: Message) -> None:
-        """Count what was found and decided."""
+        """Count the faces, decisions and events of an answer."""
         match response:
             case pb.IdentifyResponse():
                 self._faces.observe(len(response.faces))

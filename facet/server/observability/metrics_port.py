@@ -1,4 +1,4 @@
-"""The HTTP port on which Prometheus reads the metrics."""
+"""Serves the metrics to Prometheus over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STALL_SECONDS = 10
 
 
 class MetricsPort:
-    """Serves the metrics, each request on a thread of its own, until it is closed.
+    """Serves the metrics until it is closed, one thread for each request.
 
     Args:
         registry: the metrics.
@@ -27,7 +27,7 @@ class MetricsPort:
         address: ``host:port``.
 
     Raises:
-        OSError: the address is taken, or none of this machine's.
+        OSError: the address is in use, or does not belong to this machine.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
@@ -39,7 +39,7 @@ class MetricsPort:
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -47,7 +47,7 @@ class MetricsPort:
 
 class _Server(ThreadingWSGIServer):
     def server_bind(self) -> None:
-        """Without asking for the name of the address, which may take long."""
+        """Bind without a reverse DNS lookup, which may be slow."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
         self.setup_environ()
@@ -61,9 +61,9 @@ class _Handler(WSGIRequestHandler):
     timeout = _STALL_SECONDS
 
     def handle(self) -> None:
-        """Let go of who sends or takes nothing, or goes away."""
+        """Drop a client that stalls or disconnects."""
         with suppress(TimeoutError, ConnectionError):
             super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the library's
-        """Say nothing of being read."""
+        """Do not log scrapes."""

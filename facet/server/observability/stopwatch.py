@@ -1,4 +1,4 @@
-"""The milliseconds of a request, by stage."""
+"""Times the stages of a request."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from facet.v1.types_pb2 import Timings
 
 Stage = Literal["decode", "queue", "detect", "faces", "align", "embed", "search", "store"]
 STAGES: tuple[Stage, ...] = ("decode", "queue", "detect", "faces", "align", "embed", "search", "store")
-"""In the order in which a table shows them."""
+"""In the order of tables."""
 
 
 class Lap(NamedTuple):
-    """One passage through a stage, on the clock of :func:`time.monotonic`, seconds.
+    """One run of a stage.
 
     Attributes:
-        stage: which.
-        start: when it was entered.
-        end: when it was left.
-        batch: how many things a model was given at once; 0 where that is not counted.
+        stage: the stage.
+        start: seconds of :func:`time.monotonic`.
+        end: seconds of :func:`time.monotonic`.
+        batch: number of inputs that a model got at once; 0 if the stage does not count them.
     """
 
     stage: Stage
@@ -31,10 +31,10 @@ class Lap(NamedTuple):
 
 
 class Stopwatch:
-    """Runs from when it is made; a stage entered twice adds up.
+    """Starts when it is created. A stage that runs twice counts with the sum.
 
     Attributes:
-        start: when it was made, on the clock of :func:`time.monotonic`.
+        start: seconds of :func:`time.monotonic`.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: Stage, *, batch: int = 0) -> Iterator[None]:
-        """Time a stage, and note how many things a model is given at once."""
+        """Time a stage; ``batch`` is the number of inputs that a model gets at once."""
         start = time.monotonic()
         try:
             yield
@@ -51,22 +51,22 @@ class Stopwatch:
             self._laps.append(Lap(name, start, time.monotonic(), batch))
 
     def add(self, name: Stage, seconds: float) -> None:
-        """Count time that was measured elsewhere, and has just ended."""
+        """Add a stage that was measured elsewhere and has just ended."""
         now = time.monotonic()
         self._laps.append(Lap(name, now - seconds, now, 0))
 
     def laps(self) -> list[Lap]:
-        """What was timed so far; what is under way on another thread may still come."""
+        """The laps so far; another thread may still add to them."""
         return self._laps.copy()
 
     def seconds(self) -> dict[Stage, float]:
-        """The time so far in each stage that was entered."""
+        """The time in each stage so far, without stages that did not run."""
         sums: dict[Stage, float] = {}
         for stage, start, end, _ in self._laps:
             sums[stage] = sums.get(stage, 0.0) + end - start
         return sums
 
     def timings(self) -> Timings:
-        """The stages so far, and the total until now."""
+        """The stages so far and the total, in milliseconds."""
         stages = {f"{name}_ms": seconds * 1e3 for name, seconds in self.seconds().items()}
         return Timings(total_ms=(time.monotonic() - self.start) * 1e3, **stages)

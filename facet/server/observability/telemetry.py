@@ -1,4 +1,4 @@
-"""Every request under observation: its stages go into metrics, percentiles and traces when it has ended."""
+"""Observes every request. When it ends, its stages go to metrics, percentiles and traces."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ OK, CANCELLED = "OK", "CANCELLED"
 
 _ROLES: Mapping[Stage, tuple[str, ...]] = {
     "detect": ("objects",),
-    "faces": ("faces", "objects"),  # a YOLO model of faces finds both
+    "faces": ("faces", "objects"),  # a YOLO face model is loaded in the role of objects
     "embed": ("embedding",),
 }
 
 
 @dataclass(slots=True)
 class Observed:
-    """A call, or an item of a stream, while it is worked on.
+    """A call, or an item of a stream, in progress.
 
     Attributes:
-        telemetry: who is told when it has ended.
+        telemetry: records it when it ends.
         method: the method, without its service.
-        is_stream: whether it is a stream as a whole, whose items are observed one by one.
-        parent: the W3C traceparent that the client sent; empty for none.
-        stopwatch: its stages; nobody uses that of a stream.
-        code: the name of the status code that it ends with.
-        reason: why it was refused or failed, where it was.
+        is_stream: whether it is a whole stream; the items of a stream are observed individually.
+        parent: the client's W3C traceparent, or empty.
+        stopwatch: its stages; unused for a whole stream.
+        code: the name of its status code.
+        reason: the reason of its error, or empty.
     """
 
     telemetry: Telemetry
@@ -51,15 +51,15 @@ class Observed:
     reason: str = ""
 
     def failed(self, error: Exception) -> None:
-        """Note what a client gets to see for an error."""
+        """Record the status that the client receives for an error."""
         self.code, self.reason = outcome_of(error)
 
     def cancelled(self) -> None:
-        """Note that nobody waits for it any more."""
+        """Record that the caller is gone."""
         self.code, self.reason = CANCELLED, ""
 
     def ended(self) -> float:
-        """Tell what became of it; how long it took, seconds."""
+        """Record the end; returns the duration in seconds."""
         return self.telemetry.ended(self)
 
 
@@ -67,17 +67,17 @@ _current: ContextVar[Observed | None] = ContextVar("observed", default=None)
 
 
 class Telemetry:
-    """Observes the requests of a server. To be used from its event loop.
+    """Observes the requests of a server. Use it from the server's event loop.
 
     Args:
-        models: what is loaded.
-        tracing: where traces go; ``None`` for nowhere.
+        models: the loaded models.
+        tracing: exports traces; ``None`` for no traces.
 
     Attributes:
-        metrics: what Prometheus reads.
-        stages: how long requests were in each stage.
-        methods: how long requests took that were answered OK, by method.
-        errors: how long requests and streams took that ended with an error, by code and reason.
+        metrics: the metrics for Prometheus.
+        stages: time of requests in each stage.
+        methods: duration of requests that were answered OK, by method.
+        errors: duration of requests and streams that ended with an error, by code and reason.
         open_streams: the number of open streams, by method.
     """
 
@@ -94,7 +94,7 @@ class Telemetry:
         self._tracing = tracing
 
     def observe(self, method: str, *, is_stream: bool, parent: str = "") -> Observed:
-        """Begin to observe a call; what its task does from now on belongs to it."""
+        """Start to observe a call, which becomes the current one of this asyncio task and its children."""
         observed = Observed(self, method, is_stream, parent)
         self.open_streams[method] += is_stream
         _current.set(observed)
@@ -123,15 +123,15 @@ class Telemetry:
         return seconds
 
     def answered(self, response: Message) -> None:
-        """Count what is in an answer."""
+        """Count the contents of an answer."""
         self.metrics.answered(response)
 
 
 @contextmanager
 def item() -> Iterator[None]:
-    """Observe what happens inside as one request of the stream that is being served."""
+    """Observe the body as one request of the current stream."""
     stream = _current.get()
-    if stream is None:  # no server serves it
+    if stream is None:  # not called by a server
         yield
         return
     observed = Observed(stream.telemetry, stream.method, is_stream=False, parent=stream.parent)
@@ -150,18 +150,18 @@ def item() -> Iterator[None]:
 
 
 def failed(error: Exception) -> None:
-    """Note what the request that is being served fails with, where that is not raised."""
+    """Record an error of the current request that is not raised."""
     if (observed := _current.get()) is not None:
         observed.failed(error)
 
 
 def dropped(frames: int) -> None:
-    """Count frames that the stream that is being served has dropped."""
+    """Count dropped frames of the current stream."""
     if (observed := _current.get()) is not None:
         observed.telemetry.metrics.dropped(frames)
 
 
 def stopwatch() -> Stopwatch:
-    """That of the request that is being served; a new one where nobody observes, or only the stream as a whole."""
+    """The stopwatch of the current request; a new one if there is none, or if it is a whole stream."""
     observed = _current.get()
     return Stopwatch() if observed is None or observed.is_stream else observed.stopwatch

@@ -1,4 +1,4 @@
-"""Traces of requests, for a collector that speaks OTLP over HTTP. Needs the extra ``tracing``."""
+"""Exports traces of requests by OTLP over HTTP. Needs the extra ``tracing``."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _SEND_SECONDS = 3.0
 
 
 class TracingUnavailable(Exception):
-    """Traces are asked for, and what sends them is not installed."""
+    """Tracing is configured, but OpenTelemetry is not installed."""
 
 
 class Tracing:
-    """Makes a span of every request, with a span below it for every passage through a stage.
+    """Makes a span for every request, with a child span for every run of a stage.
 
-    Spans are sent in batches on a thread of their own; where nobody takes them, they are dropped. None holds a name,
-    an id of a person or a gallery, or a picture.
+    A separate thread sends the spans in batches, and drops them if the collector does not accept them. Spans contain no
+    names, no ids of subjects or galleries, and no pictures.
 
     Args:
-        config: where they go, and how many.
+        config: the collector, and the share of requests to trace.
     """
 
     def __init__(self, config: TracingConfig) -> None:
-        # Servers without traces do not load what only one with them needs.
+        # OpenTelemetry is optional, and loaded only for tracing.
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
@@ -56,14 +56,14 @@ class Tracing:
         self._failed = Status(StatusCode.ERROR)
 
     def record(self, method: str, code: str, seconds: float, stopwatch: Stopwatch, parent: str) -> None:
-        """Make the spans of a request that has ended.
+        """Record the spans of a finished request.
 
         Args:
             method: the method.
             code: the name of the status code.
-            seconds: how long it took.
+            seconds: its duration.
             stopwatch: its stages.
-            parent: the W3C traceparent of the span that it is part of; empty for none.
+            parent: the W3C traceparent of the parent span, or empty.
         """
         from opentelemetry.trace import set_span_in_context
 
@@ -84,5 +84,5 @@ class Tracing:
         span.end(start + round(seconds * _NANOSECONDS))
 
     def close(self) -> None:
-        """Send what is left, for a few seconds at the most."""
+        """Send the remaining spans, for at most a few seconds."""
         self._provider.shutdown()

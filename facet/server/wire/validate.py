@@ -1,4 +1,4 @@
-"""What a request's fields must be like; checked before any work is done."""
+"""Checks the fields of requests before any work is done. A violation raises :class:`InvalidField`."""
 
 from __future__ import annotations
 
@@ -23,69 +23,69 @@ MAX_PATHS = 16
 MAX_CLASSES = 1000
 MAX_DETECTION_INTERVAL = 100
 MIN_FPIR = 1e-9
-"""Of a calibration; the highest is :data:`gallery.calibration.thresholds.MOST_PASSED`."""
+"""Minimum target FPIR of a calibration; the maximum is :data:`gallery.calibration.thresholds.MOST_PASSED`."""
 MAX_TEMPLATES = 1 << 40
-LEAST_SCORE = 0.001
-"""Below it detectors answer every place that they look at."""
+MIN_SCORE = 0.001
+"""Below this score, detectors return every location."""
 
 
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""The years 1 to 9999, as google.protobuf.Timestamp has them."""
+"""The years 1 to 9999, the range of google.protobuf.Timestamp."""
 
 
 def gallery_id(value: str, field: str = "gallery_id") -> str:
-    """A gallery's id."""
+    """Check the id of a gallery."""
     return _named(names.gallery_id, value, field)
 
 
 def subject_id(value: str, field: str = "subject_id") -> str:
-    """A subject's id, in Unicode's normal form NFC."""
+    """Check the id of a subject; returns it in Unicode normal form NFC."""
     return _named(names.identifier, value, field)
 
 
 def template_id(value: str) -> str:
-    """A template's id."""
+    """Check the id of a template."""
     return _named(names.identifier, value, "template_id")
 
 
 def contract(value: str, field: str) -> str:
-    """An embedding contract, this server's or another's."""
+    """Check the form of an embedding contract, which may be another server's."""
     return _named(names.identifier, value, field)
 
 
 def caller_id(value: str, field: str) -> str:
-    """An id that the caller chose for a request or an item, or none."""
+    """Check an optional id that the caller chose for a request, an item or a camera."""
     return _named(names.identifier, value, field) if value else ""
 
 
 def display_name(value: str, field: str = "display_name") -> str:
-    """A name for people, in Unicode's normal form NFC; may be empty."""
+    """Check an optional display name; returns it in Unicode normal form NFC."""
     return _named(names.display_name, value, field)
 
 
 def similarity(value: float, field: str = "threshold") -> float:
-    """A cosine."""
+    """Check a cosine similarity."""
     if not -1 <= value <= 1:
         raise InvalidField(field, f"must be a cosine in [-1, 1], is {value}")
     return value
 
 
 def mean_of_best(value: int, field: str = "mean_of_best") -> int:
-    """Over how many of a subject's templates its similarity is the mean."""
+    """Check the number of templates whose mean similarity is that of a subject."""
     if not 1 <= value <= MAX_MEAN_OF_BEST:
         raise InvalidField(field, f"must be 1 to {MAX_MEAN_OF_BEST}, is {value}")
     return value
 
 
 def min_score(value: float, field: str = "min_score") -> float:
-    """The least score of a detector's findings; :data:`LEAST_SCORE` where it is lower."""
+    """Check a minimum detection score; returns at least :data:`MIN_SCORE`."""
     if not 0 < value <= 1:
         raise InvalidField(field, f"must be in (0, 1], is {value}")
-    return max(value, LEAST_SCORE)
+    return max(value, MIN_SCORE)
 
 
 def top_k(value: int | None) -> int:
-    """How many subjects to name."""
+    """Check the maximum number of candidates; the default is :data:`DEFAULT_TOP_K`."""
     if value is None:
         return DEFAULT_TOP_K
     if not 1 <= value <= MAX_TOP_K:
@@ -94,7 +94,7 @@ def top_k(value: int | None) -> int:
 
 
 def detection_interval(value: int | None, field: str) -> int:
-    """Objects and faces are looked for in every so manyth frame."""
+    """Check N, if detection runs every N frames; the default is 1."""
     if value is None:
         return 1
     if not 1 <= value <= MAX_DETECTION_INTERVAL:
@@ -103,21 +103,21 @@ def detection_interval(value: int | None, field: str) -> int:
 
 
 def moment(value: Timestamp, field: str) -> float:
-    """Seconds since 1970."""
+    """Check a time; returns seconds since 1970."""
     if not _FIRST_SECOND <= value.seconds <= _LAST_SECOND or not 0 <= value.nanos < 1_000_000_000:
         raise InvalidField(field, "must be of the years 1 to 9999, with 0 to 999999999 nanoseconds")
     return value.seconds + value.nanos / 1e9
 
 
 def page_size(value: int) -> int:
-    """How long a page is."""
+    """Check the size of a page; 0 means :data:`DEFAULT_PAGE`."""
     if not 0 <= value <= MAX_PAGE:
         raise InvalidField("page_size", f"must be 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}, is {value}")
     return value or DEFAULT_PAGE
 
 
 def update_mask(mask: FieldMask, allowed: frozenset[str]) -> frozenset[str]:
-    """The fields that an update changes."""
+    """Check which fields an update changes."""
     at_most(mask.paths, MAX_PATHS, "update_mask")
     paths = frozenset(mask.paths)
     if not paths:
@@ -131,13 +131,13 @@ def update_mask(mask: FieldMask, allowed: frozenset[str]) -> frozenset[str]:
 
 
 def at_most(values: Sized, most: int, field: str) -> None:
-    """A list that is short enough to be looked at."""
+    """Check the length of a list."""
     if len(values) > most:
         raise InvalidField(field, f"must have at most {most} entries, has {len(values)}")
 
 
 def box(x1: float, y1: float, x2: float, y2: float, field: str) -> tuple[float, float, float, float]:
-    """A rectangle with an area."""
+    """Check that a box is finite and has an area."""
     if not all(map(math.isfinite, (x1, y1, x2, y2))) or x2 <= x1 or y2 <= y1:
         raise InvalidField(field, f"must be finite with x1 < x2 and y1 < y2, is ({x1}, {y1}, {x2}, {y2})")
     return x1, y1, x2, y2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from facet.server.observability.gauges import MOST_GALLERIES, GallerySizes, Gauges
+from facet.server.observability.gauges import MAX_GALLERIES, GallerySizes, Gauges
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.scheduling.workers import Workers
 from gallery.galleries import Galleries
@@ -69,7 +69,7 @@ def test_who_connects_and_says_nothing_keeps_nobody_waiting(registry: CollectorR
 
 
 def test_a_gallery_has_its_size_and_only_the_largest_have(galleries: Galleries) -> None:
-    for number in range(MOST_GALLERIES + 5):
+    for number in range(MAX_GALLERIES + 5):
         galleries.create_gallery(f"g{number:03}", display_name="", threshold=0.5)
     enrollment = Enrollment(
         embedding=np.eye(4, dtype=np.float32)[0], contract="c", picture_sha256="0" * 64, box=(0, 0, 9, 9), quality=1.0
@@ -78,7 +78,7 @@ def test_a_gallery_has_its_size_and_only_the_largest_have(galleries: Galleries) 
     sizes = GallerySizes(galleries)
     found = sizes.largest()
     sizes.close()
-    assert len(found) == MOST_GALLERIES
+    assert len(found) == MAX_GALLERIES
     assert (found[0].gallery_id, found[0].template_count, found[0].subject_count) == ("g104", 1, 1)
 
 
