@@ -777,6 +777,7 @@ class StreamSettings(_message.Message):
     LOSSLESS_FIELD_NUMBER: _builtins.int
     DETECTION_INTERVAL_FIELD_NUMBER: _builtins.int
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
+    END_TRACKS_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     """The camera's name, for the server's log; at most 128 printable characters, may be empty."""
     gallery_id: _builtins.str
@@ -794,6 +795,11 @@ class StreamSettings(_message.Message):
     """
     include_objects: _builtins.bool
     """Whether to answer the objects that were found on the way."""
+    end_tracks: _builtins.bool
+    """Whether to answer once more when the stream ends, with a LEFT event for everybody who is still tracked. It ends when
+    the client sends no more frames, for example because its camera is gone; when nothing was sent for
+    server.stall_seconds; when a message is invalid; and when the server shuts down.
+    """
     def __init__(
         self,
         *,
@@ -803,10 +809,11 @@ class StreamSettings(_message.Message):
         lossless: _builtins.bool = ...,
         detection_interval: _builtins.int | None = ...,
         include_objects: _builtins.bool = ...,
+        end_tracks: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "detection_interval", b"detection_interval", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "camera", b"camera", "detection_interval", b"detection_interval", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "lossless", b"lossless", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "camera", b"camera", "detection_interval", b"detection_interval", "end_tracks", b"end_tracks", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "lossless", b"lossless", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__detection_interval: _TypeAlias = _typing.Literal["detection_interval"]  # noqa: Y015
     _WhichOneofArgType__detection_interval: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval"]  # noqa: Y015
@@ -870,6 +877,7 @@ class IdentifyStreamResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     OBJECTS_FIELD_NUMBER: _builtins.int
     EMBEDDED_FIELD_NUMBER: _builtins.int
+    END_OF_STREAM_FIELD_NUMBER: _builtins.int
     frame_id: _builtins.int
     """The frame."""
     age_ms: _builtins.float
@@ -882,6 +890,10 @@ class IdentifyStreamResponse(_message.Message):
     """Whether faces and persons were looked for in this frame; otherwise tracks are where they are expected."""
     embedded: _builtins.int
     """How many faces were embedded for this frame."""
+    end_of_stream: _builtins.bool
+    """Whether this is the last answer of a stream with end_tracks. It is about no frame: frame_id is that of the last
+    frame answered, and only dropped and events are set besides.
+    """
     @_builtins.property
     def status(self) -> _status_pb2.Status:
         """Code 0 where all went well; otherwise what is wrong, details included."""
@@ -920,10 +932,11 @@ class IdentifyStreamResponse(_message.Message):
         timings: _types_pb2.Timings | None = ...,
         objects: _abc.Iterable[_types_pb2.DetectedObject] | None = ...,
         embedded: _builtins.int = ...,
+        end_of_stream: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture_size", b"picture_size", "status", b"status", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "detected", b"detected", "dropped", b"dropped", "embedded", b"embedded", "events", b"events", "frame_id", b"frame_id", "objects", b"objects", "picture_size", b"picture_size", "status", b"status", "timings", b"timings", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "detected", b"detected", "dropped", b"dropped", "embedded", b"embedded", "end_of_stream", b"end_of_stream", "events", b"events", "frame_id", b"frame_id", "objects", b"objects", "picture_size", b"picture_size", "status", b"status", "timings", b"timings", "tracks", b"tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

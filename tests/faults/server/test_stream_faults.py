@@ -93,6 +93,38 @@ def test_who_never_reads_is_cut_off_and_costs_the_others_nothing(
     assert not [line for line in serving.log_lines() if "exception" in line]
 
 
+@pytest.mark.parametrize("lossless", [True, False], ids=["lossless", "live"])
+def test_tracks_of_a_client_that_sends_nothing_more_leave_before_it_is_cut_off(
+    impatient: Client, pictures: Pictures, lossless: bool
+) -> None:
+    settings = pb.StreamSettings(gallery_id="g", lossless=lossless, end_tracks=True)
+    until = threading.Event()
+    some = list(messages(settings, [stream_frame(number, pictures.yaoming, number / 15) for number in range(3)]))
+    answered: list[pb.IdentifyStreamResponse] = []
+    with pytest.raises(DeadlineExceeded) as caught:
+        answered.extend(impatient.recognition.IdentifyStream(stalling(some, until)))
+    until.set()
+    assert caught.value.reason == "TRANSFER_STALLED"
+    assert answered[-1].end_of_stream
+    assert [event.kind for event in answered[-1].events] == [pb.TRACK_EVENT_KIND_LEFT]
+
+
+def test_tracks_leave_before_a_server_goes_down(serve: Serve, pictures: Pictures) -> None:
+    serving = serve("--server.drain-seconds", str(PATIENCE), "--models.objects", "none")
+    settings = pb.StreamSettings(gallery_id="g", lossless=True, end_tracks=True)
+    with Client(serving.address) as client:
+        client.create_gallery("g")
+        answers = client.identify_stream(settings, endless(pictures.yaoming))
+        answered = [next(answers), next(answers)]
+        serving.process.terminate()
+        with pytest.raises(Unavailable) as caught:
+            answered.extend(answers)
+    assert caught.value.reason == "SHUTTING_DOWN"
+    assert [answer.end_of_stream for answer in answered] == [False] * (len(answered) - 1) + [True]
+    assert [event.kind for event in answered[-1].events] == [pb.TRACK_EVENT_KIND_LEFT]
+    assert serving.stop() == 0
+
+
 @pytest.mark.parametrize("settings", [LOSSLESS, LIVE], ids=["lossless", "live"])
 def test_a_server_that_goes_down_answers_what_waits_and_a_restarted_one_begins_anew(
     serve: Serve, pictures: Pictures, settings: pb.StreamSettings
