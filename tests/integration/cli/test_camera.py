@@ -1,4 +1,4 @@
-"""camera.py and bench.py stream as their users run them: films, a camera that goes away, a server that is restarted."""
+"""camera.py and bench.py stream: films, a camera that goes away, a server that restarts, and outputs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def scenes(pictures: Pictures) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory, scenes: list[np.ndarray[Any, np.dtype[np.uint8]]]) -> Path:
-    """The same as a file."""
+    """The scenes as a file."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
     for frame in scenes:
@@ -63,11 +63,11 @@ def film(tmp_path_factory: pytest.TempPathFactory, scenes: list[np.ndarray[Any, 
 
 
 class WebCamera(ThreadingHTTPServer):
-    """A camera that sends one picture over and over, as MJPEG over HTTP, until it is switched off.
+    """A camera that sends the same picture as MJPEG over HTTP until it is switched off.
 
     Args:
         picture: the JPEG.
-        port: where; 0 for any.
+        port: 0 for a free one.
     """
 
     daemon_threads = True
@@ -102,7 +102,7 @@ class _WebCameraRequest(BaseHTTPRequestHandler):
             while not self.server.is_off.wait(1 / FPS):
                 self.wfile.write(part + self.server.picture + b"\r\n")
         except OSError:
-            pass  # who looked on has gone
+            pass  # the reader is gone
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -125,7 +125,7 @@ def wait_for(process: subprocess.Popen[str], happened: Callable[[], object]) -> 
         assert time.monotonic() < end
 
 
-def test_a_film_without_loss_gives_who_came_and_left_the_same_in_every_run(
+def test_a_lossless_film_gives_the_same_events_in_every_run(
     camera: Camera, server: Serving, team: str, film: Path, tmp_path: Path
 ) -> None:
     runs = []
@@ -149,7 +149,7 @@ def test_a_film_without_loss_gives_who_came_and_left_the_same_in_every_run(
     assert events[0]["seconds"] == pytest.approx(0.5, abs=0.11)
 
 
-def test_a_film_that_is_played_finds_him_too_and_tells_ages(
+def test_a_film_that_is_played_identifies_people_and_measures_ages(
     camera: Camera, server: Serving, team: str, film: Path
 ) -> None:
     code, summary, messages = finished(camera(film, "--gallery", team, "--address", server.address, "--fps", FPS))
@@ -160,7 +160,7 @@ def test_a_film_that_is_played_finds_him_too_and_tells_ages(
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_a_camera_is_watched_until_it_is_stopped_also_when_it_goes_away_meanwhile(
+def test_a_camera_that_goes_away_is_tried_again_until_the_user_stops_it(
     camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path, end: signal.Signals
 ) -> None:
     picture = cv2.imencode(".jpg", scenes[8])[1].tobytes()
@@ -188,7 +188,7 @@ def test_a_camera_is_watched_until_it_is_stopped_also_when_it_goes_away_meanwhil
     assert cv2.VideoCapture(str(out)).read()[0], "the video was closed"
 
 
-def test_a_server_that_is_restarted_is_found_again_and_no_frame_of_a_film_is_lost(
+def test_a_restarted_server_is_found_again_and_no_frame_of_a_film_is_lost(
     camera: Camera, serve: Serve, pictures: Pictures, film: Path, tmp_path: Path
 ) -> None:
     file, flags = tmp_path / "events.jsonl", ("--models.objects", "none")
@@ -209,7 +209,7 @@ def test_a_server_that_is_restarted_is_found_again_and_no_frame_of_a_film_is_los
     again.stop()
 
 
-def test_a_server_that_does_not_come_back_is_told(
+def test_a_server_that_does_not_come_back_ends_the_command(
     camera: Camera, serve: Serve, pictures: Pictures, film: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "events.jsonl"
@@ -237,7 +237,7 @@ def test_a_server_that_does_not_come_back_is_told(
         (("film.mp4", "--address", "127.0.0.1:9"), 1, "no server answers at 127.0.0.1:9"),
     ],
 )
-def test_what_cannot_be_begun_says_why(
+def test_a_command_that_cannot_start_says_why(
     camera: Camera,
     server: Serving,
     team: str,
@@ -257,7 +257,7 @@ def test_what_cannot_be_begun_says_why(
 
 
 @pytest.mark.skipif(bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")), reason="there is a screen")
-def test_without_a_screen_a_window_is_refused_with_what_to_do(
+def test_a_window_without_a_screen_is_refused_with_an_alternative(
     camera: Camera, server: Serving, team: str, film: Path
 ) -> None:
     code, _, message = finished(camera(film, "--show", "--gallery", team, "--address", server.address))
@@ -266,7 +266,7 @@ def test_without_a_screen_a_window_is_refused_with_what_to_do(
     assert "--out" in message
 
 
-def test_cameras_on_one_server_are_measured(
+def test_bench_stream_measures_cameras_on_one_server(
     run_script: Callable[..., subprocess.CompletedProcess[str]], film: Path
 ) -> None:
     done = run_script(
