@@ -28,9 +28,7 @@ def stalling(first: list[Any], until: threading.Event) -> Iterator[Any]:
 
 @pytest.mark.parametrize("items", [0, 3])
 @pytest.mark.parametrize("method", ["EnrollBatch", "IdentifyBatch"])
-def test_a_client_that_sends_nothing_more_is_cut_off(
-    serve: Serve, pictures: Pictures, method: str, items: int
-) -> None:
+def test_a_client_that_sends_nothing_more_is_cut_off(serve: Serve, pictures: Pictures, method: str, items: int) -> None:
     serving = serve("--server.stall-seconds", "0.5", "--models.objects", "none")
     until = threading.Event()
     with Client(serving.address) as client:
@@ -78,9 +76,7 @@ def ended(serving: Serving, method: str) -> int:
     return sum(line.get("method", "").endswith(f"/{method}") for line in serving.log_lines())
 
 
-def test_a_server_that_shuts_down_answers_accepted_items_and_ends_the_stream(
-    serve: Serve, pictures: Pictures
-) -> None:
+def test_a_server_that_shuts_down_answers_accepted_items_and_ends_the_stream(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--server.drain-seconds", str(PATIENCE), "--models.objects", "none")
     with Client(serving.address) as client:
         client.create_gallery("g")

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -121,7 +122,9 @@ def rows(file: Path) -> list[dict[str, Any]]:
 def wait_for(process: subprocess.Popen[str], happened: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while not happened():
-        assert process.poll() is None, process.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+            pytest.fail(f"the process has ended: {process.communicate()}")
         assert time.monotonic() < end
 
 
@@ -188,6 +191,74 @@ def test_a_camera_that_goes_away_is_tried_again_until_the_user_stops_it(
     assert cv2.VideoCapture(str(out)).read()[0], "the video was closed"
 
 
+def test_a_camera_that_is_gone_ends_its_tracks_while_it_is_tried_again(
+    camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path
+) -> None:
+    picture, file = cv2.imencode(".jpg", scenes[8])[1].tobytes(), tmp_path / "events.jsonl"
+    web = WebCamera(picture)
+    run = camera(web.address, "--gallery", team, "--events", file, "--address", server.address)
+    try:
+        wait_for(run, lambda: any(row["event"] == "identified" for row in rows(file)))
+    finally:
+        web.switch_off()
+    wait_for(run, lambda: rows(file)[-1]["event"] == "left")
+    left = rows(file)[-1]
+    assert (left["track_id"], left["subject_id"], left["connection"]) == (1, "yao", 1)
+    again = WebCamera(picture, web.server_port)
+    try:
+        wait_for(run, lambda: rows(file)[-1]["event"] == "identified")
+    finally:
+        again.switch_off()
+    events = [(row["event"], row["connection"], row["track_id"]) for row in rows(file)]
+    assert events == [(kind, 1, 1) for kind in ("appeared", "identified", "left")] + [
+        (kind, 2, 1) for kind in ("appeared", "identified")
+    ]
+    run.send_signal(signal.SIGINT)
+    code, summary, _ = finished(run)
+    assert (code, summary["connections"], summary["failed"]) == (0, 2, 0)
+
+
+def test_a_camera_that_does_not_come_back_ends_its_tracks_and_the_command(
+    camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path
+) -> None:
+    web, file = WebCamera(cv2.imencode(".jpg", scenes[8])[1].tobytes()), tmp_path / "events.jsonl"
+    run = camera(web.address, "--gallery", team, "--events", file, "--wait", 0, "--address", server.address)
+    try:
+        wait_for(run, lambda: any(row["event"] == "identified" for row in rows(file)))
+    finally:
+        web.switch_off()
+    code, summary, _ = finished(run)
+    assert (code, summary["ended"]) == (1, "127.0.0.1/video did not come back")
+    assert [row["event"] for row in rows(file)] == ["appeared", "identified", "left"]
+
+
+def test_a_film_that_ends_with_somebody_in_view_ends_the_track(
+    camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path
+) -> None:
+    film, file = tmp_path / "short.avi", tmp_path / "events.jsonl"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
+    for frame in scenes[:12]:
+        writer.write(frame)
+    writer.release()
+    code, summary, messages = finished(
+        camera(film, "--lossless", "--gallery", team, "--events", file, "--address", server.address)
+    )
+    assert (code, summary["answered"]) == (0, 12), messages
+    left = rows(file)[-1]
+    assert (left["event"], left["subject_id"], left["frame_id"]) == ("left", "yao", 12)
+    assert left["seconds"] == pytest.approx(1.1, abs=0.01)
+
+
+def test_events_on_standard_output_are_alone_there(
+    run_script: Callable[..., subprocess.CompletedProcess[str]], server: Serving, team: str, film: Path
+) -> None:
+    done = run_script("camera.py", film, "--lossless", "--gallery", team, "--events", "-", "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events == ["appeared", "identified", "left"]
+    assert "Yao Ming" in done.stderr, "the summary"
+
+
 def test_a_restarted_server_is_found_again_and_no_frame_of_a_film_is_lost(
     camera: Camera, serve: Serve, pictures: Pictures, film: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +300,8 @@ def test_a_server_that_does_not_come_back_ends_the_command(
     [
         (("nowhere.mp4",), 2, "there is no file nowhere.mp4"),
         (("0", "--lossless"), 2, "--lossless is for files"),
+        (("film.mp4", "--events", "-"), 2, "--json and --events - both write to standard output"),
+        (("film.mp4", "--out", "out.gif"), 1, "the name of a video ends in .mp4"),
         (("notes.txt",), 1, "cannot open notes.txt: it is no video"),
         (("rtsp://user:secret@127.0.0.1:9/stream",), 1, "cannot open 127.0.0.1/stream"),
         (("film.mp4", "--gallery", "no-such-gallery"), 1, "GALLERY_NOT_FOUND"),

@@ -202,9 +202,7 @@ def test_a_broken_picture_is_answered_with_its_error_and_tracks_go_on(
     assert named(answers[7]) == named(answers[11]) == {"left"}
 
 
-def test_frame_ids_that_do_not_rise_are_refused_one_by_one(
-    client: Client, team: str, players: Array
-) -> None:
+def test_frame_ids_that_do_not_rise_are_refused_one_by_one(client: Client, team: str, players: Array) -> None:
     ids = [3, 3, 7, 5, 8, 0, 2**64 - 1]
     frames = [stream_frame(number, view(players), at / RATE) for at, number in enumerate(ids)]
     answers = list(client.identify_stream(lossless(team), frames))
@@ -252,9 +250,7 @@ def test_frames_may_change_their_size(client: Client, team: str, players: Array)
     assert track_id
 
 
-def test_a_deleted_subject_loses_its_name_with_the_next_frame(
-    client: Client, team: str, players: Array
-) -> None:
+def test_a_deleted_subject_loses_its_name_with_the_next_frame(client: Client, team: str, players: Array) -> None:
     frames = clip(players, 12)
     with asking(client, lossless(team, detection_interval=100)) as ask:
         before = [ask(frame) for frame in frames[:10]][-1]
@@ -338,9 +334,7 @@ def test_the_threshold_is_the_streams_or_the_one_chosen_for_the_gallery(
         ({"camera": "a\nb"}, "settings.camera"),
     ],
 )
-def test_invalid_settings_end_the_stream(
-    client: Client, team: str, fields: dict[str, Any], blamed: str
-) -> None:
+def test_invalid_settings_end_the_stream(client: Client, team: str, fields: dict[str, Any], blamed: str) -> None:
     settings = pb.StreamSettings(**{"gallery_id": team, **fields})
     with pytest.raises(InvalidArgument) as caught:
         list(client.identify_stream(settings, []))

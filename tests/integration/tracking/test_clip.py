@@ -129,9 +129,7 @@ def test_enrolled_people_are_named_at_their_places_and_nobody_else_is(
                 )
 
 
-def test_they_are_named_almost_while_their_faces_are_visible(
-    pan: list[Picture], perception: EnrolledFaces
-) -> None:
+def test_they_are_named_almost_while_their_faces_are_visible(pan: list[Picture], perception: EnrolledFaces) -> None:
     steps = replay(pan, perception)
     for name, (x, _) in (("left", LEFT_PLAYER), ("right", RIGHT_PLAYER)):
         visible = [step for index, step in enumerate(steps) if 30 < x - SPEED * index < WIDTH - 30]
