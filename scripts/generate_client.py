@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -31,16 +32,22 @@ def main(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit 1 if the committed code is not up to date.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Generate facet/client/sync from facet/client/aio: the same methods without async and await.
 
     Needs ruff, and imports nothing of Facet's: it also runs while the generated code is broken.
+
+    With [b]--json[/b]: [i]changed[/i] are the files that were not as they are generated (with [b]--check[/b] they
+    still are not), [i]up_to_date[/i] is whether there were none.
 
     Exit code: 0 done, 1 --check found changes, 2 bad usage.
     """
     generated = {path.name: translate(path) for path in SOURCE.glob("*.py") if path.name not in WRITTEN_TWICE}
     present = {path.name: path.read_text("utf-8") for path in TARGET.glob("*.py") if path.name not in WRITTEN_TWICE}
     stale = sorted(name for name in generated | present if generated.get(name) != present.get(name))
+    if as_json:
+        typer.echo(json.dumps({"changed": stale, "up_to_date": not stale}))
     if check and stale:
         typer.echo(f"not up to date: {', '.join(stale)}; run scripts/generate_client.py", err=True)
         raise typer.Exit(1)

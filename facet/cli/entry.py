@@ -1,17 +1,17 @@
 """Where the command ``facet`` and the scripts start.
 
 This file keeps to the syntax of Python 3.8 and imports only the standard library, so that it can say in one line that
-Python is too old or that packages are missing.
+Python is too old, that packages are missing, or that the client's distribution is in the way.
 """
 
 import sys
 
-from facet.terminal.installation import remedy, too_old
+from facet.terminal.installation import overlap, remedy, too_old
 
 
 def main(target: str = "facet.cli.app:app") -> None:
     """Run a command: all of ``facet``, or the one that a script names as "module:attribute"."""
-    if line := too_old():
+    if line := too_old() or overlap():
         sys.exit(line)
     try:
         from facet.terminal.lazy import run

@@ -1,4 +1,6 @@
-"""What to type if this environment cannot run a command: Python is too old, or a package or library is missing.
+"""What to type if this environment cannot run a command.
+
+Python is too old, a package or library is missing, or another distribution has overwritten files of this one.
 
 This file keeps to the syntax of Python 3.8 and imports only the standard library.
 """
@@ -9,7 +11,12 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+DISTRIBUTION, CLIENT_DISTRIBUTION = "facet-recognition", "facet-recognition-client"
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the package ``facet``: a clone, or ``site-packages``."""
@@ -23,6 +30,25 @@ def too_old() -> str:
         return ""
     found = f"Facet needs Python {OLDEST[0]}.{OLDEST[1]} or newer, this is Python {sys.version.split()[0]}"
     return f"{found}: {_environment() or 'install it into an environment of a newer one'}"
+
+
+def overlap() -> str:
+    """What to do if the client's distribution is installed beside the server's, in one line; empty if it is not.
+
+    Both contain the client. Each overwrites the files of the other, and takes them along when it is uninstalled.
+    """
+    from importlib import metadata
+
+    try:
+        metadata.version(CLIENT_DISTRIBUTION)
+        server = metadata.distribution(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return ""
+    pip = f"{_python()} -m pip"
+    return (
+        f"{DISTRIBUTION} contains {CLIENT_DISTRIBUTION}, which is installed beside it and overwrites its files: type "
+        f"{pip} uninstall --yes {CLIENT_DISTRIBUTION} && {pip} install --force-reinstall --no-deps {_source(server)}"
+    )
 
 
 def remedy(error: ImportError) -> str:
@@ -56,11 +82,22 @@ def _requirements() -> str:
     from importlib import metadata
 
     try:
-        lines = metadata.requires("facet-recognition") or []
+        lines = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         lines = []
     packages = [line.partition(";")[0].strip() for line in lines if "extra ==" not in line]
     return f"{_python()} -m pip install {' '.join(map(shlex.quote, packages))}"
+
+
+def _source(distribution: Distribution) -> str:
+    """What pip installed a distribution from: a file, a folder or an address, else the registry."""
+    import json
+
+    direct = json.loads(distribution.read_text("direct_url.json") or "{}")
+    if "url" not in direct or "vcs_info" in direct:
+        return f"{DISTRIBUTION}=={distribution.version}"
+    editable = "-e " if direct.get("dir_info", {}).get("editable") else ""
+    return editable + shlex.quote(direct["url"])
 
 
 def _headless(error: ImportError) -> str:

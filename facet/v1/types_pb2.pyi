@@ -3,14 +3,10 @@
 isort:skip_file
 Facet finds people in pictures and says who they are.
 
-Conventions of this package:
-
-- Boxes and landmarks are in pixels of the upright picture, after its EXIF orientation is applied. The origin is the
-  top-left corner.
-- A similarity is the cosine of two embeddings, in [-1, 1]. It is not a probability.
-- Durations within a request are in milliseconds.
-- Every error carries google.rpc details: ErrorInfo with a stable reason and, where they apply, BadRequest with the
-  field, ResourceInfo with the missing resource, and RetryInfo with the time after which to try again.
+Conventions of this package. Boxes and landmarks are pixels of the upright picture (after its EXIF
+orientation was applied), origin at the top-left corner. Similarity is the cosine of two embeddings
+in [-1, 1]. Times within a request are milliseconds. Every error carries google.rpc details: ErrorInfo
+with a stable reason, and where they apply BadRequest with the field, ResourceInfo, RetryInfo.
 """
 
 from collections import abc as _abc
@@ -36,25 +32,25 @@ class _PixelFormat:
 class _PixelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PixelFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PIXEL_FORMAT_UNSPECIFIED: _PixelFormat.ValueType  # 0
-    """Not allowed."""
+    """Refused."""
     PIXEL_FORMAT_BGR: _PixelFormat.ValueType  # 1
-    """Blue, green, red: the order of OpenCV."""
+    """Blue, green, red: OpenCV's order."""
     PIXEL_FORMAT_RGB: _PixelFormat.ValueType  # 2
     """Red, green, blue."""
     PIXEL_FORMAT_GREY: _PixelFormat.ValueType  # 3
-    """One grey sample."""
+    """One sample of brightness."""
 
 class PixelFormat(_PixelFormat, metaclass=_PixelFormatEnumTypeWrapper):
     """The order of the 8-bit samples of a raw pixel."""
 
 PIXEL_FORMAT_UNSPECIFIED: PixelFormat.ValueType  # 0
-"""Not allowed."""
+"""Refused."""
 PIXEL_FORMAT_BGR: PixelFormat.ValueType  # 1
-"""Blue, green, red: the order of OpenCV."""
+"""Blue, green, red: OpenCV's order."""
 PIXEL_FORMAT_RGB: PixelFormat.ValueType  # 2
 """Red, green, blue."""
 PIXEL_FORMAT_GREY: PixelFormat.ValueType  # 3
-"""One grey sample."""
+"""One sample of brightness."""
 Global___PixelFormat: _TypeAlias = PixelFormat  # noqa: Y015
 
 class _FaceRule:
@@ -64,25 +60,25 @@ class _FaceRule:
 class _FaceRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FaceRule.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FACE_RULE_UNSPECIFIED: _FaceRule.ValueType  # 0
-    """The same as an unset choice."""
+    """As if the choice were unset."""
     FACE_RULE_CENTRAL: _FaceRule.ValueType  # 1
-    """A large face near the centre: the maximum of area - 2 * distance^2, with the distance from the centre of the
-    picture in pixels. The rule of InsightFace's SCRFD.detect.
+    """Area weighed against the distance from the picture's centre: the largest of
+    area - 2 * distance^2, as InsightFace's SCRFD.detect does.
     """
     FACE_RULE_LARGEST: _FaceRule.ValueType  # 2
-    """The face with the largest area."""
+    """The largest area."""
 
 class FaceRule(_FaceRule, metaclass=_FaceRuleEnumTypeWrapper):
-    """A rule that selects a face."""
+    """A rule that chooses a face."""
 
 FACE_RULE_UNSPECIFIED: FaceRule.ValueType  # 0
-"""The same as an unset choice."""
+"""As if the choice were unset."""
 FACE_RULE_CENTRAL: FaceRule.ValueType  # 1
-"""A large face near the centre: the maximum of area - 2 * distance^2, with the distance from the centre of the
-picture in pixels. The rule of InsightFace's SCRFD.detect.
+"""Area weighed against the distance from the picture's centre: the largest of
+area - 2 * distance^2, as InsightFace's SCRFD.detect does.
 """
 FACE_RULE_LARGEST: FaceRule.ValueType  # 2
-"""The face with the largest area."""
+"""The largest area."""
 Global___FaceRule: _TypeAlias = FaceRule  # noqa: Y015
 
 class _CalibrationState:
@@ -92,47 +88,43 @@ class _CalibrationState:
 class _CalibrationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalibrationState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CALIBRATION_STATE_UNSPECIFIED: _CalibrationState.ValueType  # 0
-    """No search was made, because the face was refused."""
+    """Nothing was compared, because the face was refused."""
     CALIBRATION_STATE_NOT_CALIBRATED: _CalibrationState.ValueType  # 1
-    """The gallery was never calibrated. Its threshold is the default or was set by hand."""
+    """It was never calibrated: its threshold is a default, or somebody's choice."""
     CALIBRATION_STATE_CURRENT: _CalibrationState.ValueType  # 2
-    """The threshold is the calibrated one, and the calibration holds."""
+    """It is."""
     CALIBRATION_STATE_STALE: _CalibrationState.ValueType  # 3
-    """The gallery, its settings or the server's model have changed since. Calibrate it again. GetGallery returns the
-    reasons.
-    """
+    """The gallery, its settings or the server's model have changed since: calibrate it again. GetGallery says what."""
 
 class CalibrationState(_CalibrationState, metaclass=_CalibrationStateEnumTypeWrapper):
-    """Whether a gallery's threshold is the one that its calibration chose."""
+    """Whether the threshold of a gallery is what its calibration says."""
 
 CALIBRATION_STATE_UNSPECIFIED: CalibrationState.ValueType  # 0
-"""No search was made, because the face was refused."""
+"""Nothing was compared, because the face was refused."""
 CALIBRATION_STATE_NOT_CALIBRATED: CalibrationState.ValueType  # 1
-"""The gallery was never calibrated. Its threshold is the default or was set by hand."""
+"""It was never calibrated: its threshold is a default, or somebody's choice."""
 CALIBRATION_STATE_CURRENT: CalibrationState.ValueType  # 2
-"""The threshold is the calibrated one, and the calibration holds."""
+"""It is."""
 CALIBRATION_STATE_STALE: CalibrationState.ValueType  # 3
-"""The gallery, its settings or the server's model have changed since. Calibrate it again. GetGallery returns the
-reasons.
-"""
+"""The gallery, its settings or the server's model have changed since: calibrate it again. GetGallery says what."""
 Global___CalibrationState: _TypeAlias = CalibrationState  # noqa: Y015
 
 @_typing.final
 class Picture(_message.Message):
-    """A picture, as encoded bytes or as raw pixels."""
+    """A picture as encoded bytes, or as a buffer of raw pixels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENCODED_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
     encoded: _builtins.bytes
-    """A JPEG, PNG, WebP or BMP file. The server reads the header and checks the number of pixels before it decodes
-    anything. It applies the EXIF orientation, drops alpha, takes the first frame of an animation, and reduces
-    16-bit samples to 8 bits. GetServerInfo returns the limits of bytes and pixels.
+    """JPEG, PNG, WebP or BMP. The header is read and the number of pixels checked before anything is
+    decoded. EXIF orientation is applied, alpha is dropped, of an animation the first frame is taken,
+    16-bit samples become 8-bit. The server limits bytes and pixels: see GetServerInfo.
     """
     @_builtins.property
     def raw(self) -> Global___RawPicture:
-        """Pixels without a file format."""
+        """Pixels without a container."""
 
     def __init__(
         self,
@@ -152,7 +144,7 @@ Global___Picture: _TypeAlias = Picture  # noqa: Y015
 
 @_typing.final
 class RawPicture(_message.Message):
-    """Rows of pixels, from top to bottom, without padding."""
+    """Rows of pixels, top to bottom, without padding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -167,7 +159,7 @@ class RawPicture(_message.Message):
     pixel_format: Global___PixelFormat.ValueType
     """The order of the samples of a pixel."""
     pixels: _builtins.bytes
-    """The samples: exactly width * height * samples-per-pixel bytes."""
+    """Exactly width * height * samples-per-pixel bytes."""
     def __init__(
         self,
         *,
@@ -193,9 +185,9 @@ class PictureSize(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     width: _builtins.int
-    """Width in pixels."""
+    """Pixels."""
     height: _builtins.int
-    """Height in pixels."""
+    """Pixels."""
     def __init__(
         self,
         *,
@@ -212,7 +204,7 @@ Global___PictureSize: _TypeAlias = PictureSize  # noqa: Y015
 
 @_typing.final
 class Box(_message.Message):
-    """A half-open rectangle: x1 <= x < x2, y1 <= y < y2. It may extend beyond the picture."""
+    """A rectangle, half-open: x1 <= x < x2, y1 <= y < y2. It may reach past the picture's edge."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -246,16 +238,16 @@ Global___Box: _TypeAlias = Box  # noqa: Y015
 
 @_typing.final
 class Point(_message.Message):
-    """A point."""
+    """A point in pixels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     X_FIELD_NUMBER: _builtins.int
     Y_FIELD_NUMBER: _builtins.int
     x: _builtins.float
-    """Distance from the left edge in pixels."""
+    """From the left edge."""
     y: _builtins.float
-    """Distance from the top edge in pixels."""
+    """From the top edge."""
     def __init__(
         self,
         *,
@@ -272,7 +264,7 @@ Global___Point: _TypeAlias = Point  # noqa: Y015
 
 @_typing.final
 class Landmarks(_message.Message):
-    """The five landmarks of a face. Left and right are as the viewer sees them."""
+    """The five landmarks of a face; left and right as the viewer sees them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -320,7 +312,7 @@ Global___Landmarks: _TypeAlias = Landmarks  # noqa: Y015
 
 @_typing.final
 class DetectedObject(_message.Message):
-    """An object in a picture."""
+    """An object that the detector found."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -329,14 +321,14 @@ class DetectedObject(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     BOX_FIELD_NUMBER: _builtins.int
     class_name: _builtins.str
-    """The name of the class in the detector's list, for example "person"."""
+    """The class, by the detector's own list ("person", "bicycle", ...)."""
     class_id: _builtins.int
     """The index of the class in that list."""
     score: _builtins.float
-    """The detector's score, in [0, 1]."""
+    """The detector's score in [0, 1]."""
     @_builtins.property
     def box(self) -> Global___Box:
-        """The position of the object."""
+        """Where it is."""
 
     def __init__(
         self,
@@ -356,7 +348,7 @@ Global___DetectedObject: _TypeAlias = DetectedObject  # noqa: Y015
 
 @_typing.final
 class Quality(_message.Message):
-    """The quality of a face for recognition, and the measurements behind it."""
+    """How fit a face is for recognition, and the measurements behind it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -367,21 +359,19 @@ class Quality(_message.Message):
     PITCH_FIELD_NUMBER: _builtins.int
     ROLL_FIELD_NUMBER: _builtins.int
     value: _builtins.float
-    """Overall quality, in [0, 1]: the lowest of size, sharpness and frontality, each of which is 1 if it costs no
-    accuracy.
-    """
+    """The summary in [0, 1]: the weakest of size, sharpness and frontality, each 1 where it costs no accuracy."""
     size: _builtins.float
     """The shorter side of the face box in pixels."""
     sharpness: _builtins.float
-    """The share of its gradient that the centre of the aligned face loses when it is blurred, in [0, 1]. A face that is
-    already blurred loses little.
+    """The share of its gradient that the middle of the aligned face loses when it is blurred, [0, 1]; what is
+    blurred already has little to lose.
     """
     yaw: _builtins.float
-    """Estimated yaw of the head in degrees, in [-90, 90]. Positive is a turn to the viewer's right."""
+    """Estimated turn of the head to the side in degrees, [-90, 90]; positive to the viewer's right."""
     pitch: _builtins.float
-    """Estimated pitch of the head in degrees, in [-90, 90]. Positive is up."""
+    """Estimated tilt of the head up or down in degrees, [-90, 90]; positive up."""
     roll: _builtins.float
-    """Roll in the image plane in degrees, in (-180, 180]."""
+    """Roll in the picture's plane in degrees, (-180, 180]."""
     def __init__(
         self,
         *,
@@ -402,7 +392,7 @@ Global___Quality: _TypeAlias = Quality  # noqa: Y015
 
 @_typing.final
 class DetectedFace(_message.Message):
-    """A detected face, without identification."""
+    """A face that was found, without the question whose it is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -412,20 +402,20 @@ class DetectedFace(_message.Message):
     QUALITY_FIELD_NUMBER: _builtins.int
     PERSON_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """The face detector's score, in [0, 1]."""
+    """The face detector's score in [0, 1]."""
     person: _builtins.int
-    """The index in the response's objects of the person to whom the face belongs. Unset if there is none."""
+    """Index into the response's objects of the person whose face this is. Unset where there is none."""
     @_builtins.property
     def box(self) -> Global___Box:
-        """The position of the face."""
+        """Where it is."""
 
     @_builtins.property
     def landmarks(self) -> Global___Landmarks:
-        """The landmarks of the face."""
+        """Its landmarks."""
 
     @_builtins.property
     def quality(self) -> Global___Quality:
-        """The quality of the face for recognition."""
+        """How fit it is for recognition."""
 
     def __init__(
         self,
@@ -448,19 +438,19 @@ Global___DetectedFace: _TypeAlias = DetectedFace  # noqa: Y015
 
 @_typing.final
 class Embedding(_message.Message):
-    """An embedding and the embedding contract under which it was made."""
+    """An embedding and the contract it was made under."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
     CONTRACT_FIELD_NUMBER: _builtins.int
     contract: _builtins.str
-    """Hexadecimal SHA-256 of the recogniser's digest, its alignment and preprocessing, and its dimension. Embeddings of
-    different contracts cannot be compared.
+    """Hexadecimal SHA-256 over the recogniser's digest, its alignment and preprocessing, and its dimension.
+    Embeddings of different contracts cannot be compared.
     """
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """L2-normalised values. Their number is the dimension of the contract: 512 with the embedded models."""
+        """L2-normalised values; as many as the contract's dimension (512 with the embedded models)."""
 
     def __init__(
         self,
@@ -478,7 +468,7 @@ Global___Embedding: _TypeAlias = Embedding  # noqa: Y015
 
 @_typing.final
 class FaceChoice(_message.Message):
-    """Selects one face of a picture."""
+    """Which face of a picture is meant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -488,7 +478,7 @@ class FaceChoice(_message.Message):
     """Choose by a rule."""
     @_builtins.property
     def box(self) -> Global___Box:
-        """Choose the face with the highest IoU with this box. Refused with FACE_NOT_FOUND if no face reaches 0.3."""
+        """The face that overlaps this box most (IoU); refused with FACE_NOT_FOUND where none reaches 0.3."""
 
     def __init__(
         self,
@@ -508,8 +498,8 @@ Global___FaceChoice: _TypeAlias = FaceChoice  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):
-    """The wall-clock time of a request on the server in milliseconds, by stage. A stage that was not needed is 0. The
-    times of the two pictures of a Verify request are added.
+    """What a request cost, in milliseconds of wall clock on the server, by stage. A stage that was not
+    needed is 0. Where a request decodes two pictures, their times are added.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -524,23 +514,23 @@ class Timings(_message.Message):
     TOTAL_MS_FIELD_NUMBER: _builtins.int
     STORE_MS_FIELD_NUMBER: _builtins.int
     decode_ms: _builtins.float
-    """Decoding of the picture."""
+    """Decoding the picture."""
     queue_ms: _builtins.float
-    """Wait for a free worker."""
+    """Waiting for a free worker."""
     detect_ms: _builtins.float
-    """Object detection."""
+    """Finding objects."""
     faces_ms: _builtins.float
-    """Face detection, including the second pass over persons without a face."""
+    """Finding faces, the second look included."""
     align_ms: _builtins.float
-    """Alignment of faces and measurement of their quality."""
+    """Aligning faces and measuring their quality."""
     embed_ms: _builtins.float
-    """Embedding of faces."""
+    """Embedding faces."""
     search_ms: _builtins.float
-    """Search in the gallery."""
+    """Searching the gallery."""
     total_ms: _builtins.float
-    """From the arrival of the request at the handler to its response."""
+    """From the request's arrival at the handler to its answer."""
     store_ms: _builtins.float
-    """Storing an enrolment: comparison with the gallery and the write to the database."""
+    """Storing an enrolment: comparing it with the gallery, and writing it to the database."""
     def __init__(
         self,
         *,

@@ -133,8 +133,7 @@ class Metrics:
             case pb.IdentifyBatchResponse() if response.HasField("identification"):
                 self.answered(response.identification)
             case pb.IdentifyStreamResponse():
-                if not response.end_of_stream:  # that one is about no frame
-                    self._age.observe(response.age_ms / 1e3)
+                self._age.observe(response.age_ms / 1e3)
                 self._stream_embeddings.inc(response.embedded)
                 for event in response.events:
                     self._events.labels(
