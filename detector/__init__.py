@@ -1,1 +1,1 @@
-"""A picture in, objects out: YOLO."""
+"""Detects objects in a picture with YOLO models."""

@@ -1,4 +1,4 @@
-"""The kinds of YOLO output that are understood, and how each is decoded."""
+"""Decoders of the supported kinds of YOLO output."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 DFL_BINS = 16
-"""Bins of the distribution over each side's distance: ``reg_max`` of YOLOv8 and YOLO11."""
+"""Bins of the distribution of each side's distance: ``reg_max`` of YOLOv8 and YOLO11."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Boxes that a head answers, in pixels of the model's input.
+    """Decoded boxes, in pixels of the model's input.
 
     Attributes:
-        boxes: ``xyxy`` float32, shape ``(n, 4)``.
-        scores: of the best class, float32 in [0, 1], shape ``(n,)``.
-        class_ids: the best class, int32, shape ``(n,)``.
-        keypoints: x and y (and visibility in [0, 1]) float32, shape ``(n, k, 2 or 3)``; ``None`` without.
+        boxes: xyxy, float32 ``(n, 4)``.
+        scores: score of the best class, [0, 1], float32 ``(n,)``.
+        class_ids: the best class, int32 ``(n,)``.
+        keypoints: x and y (and visibility, [0, 1]), float32 ``(n, k, 2 or 3)``; ``None`` without keypoints.
     """
 
     boxes: NDArray[np.float32]
@@ -31,29 +31,29 @@ class Candidates:
 
 
 class Head(Protocol):
-    """Decodes what one kind of YOLO model answers."""
+    """Decodes one kind of YOLO output."""
 
     @property
     def kind(self) -> str:
-        """The kind's name."""
+        """The name of the kind."""
 
     @property
     def needs_nms(self) -> bool:
-        """Whether several candidates may mean the same object."""
+        """Whether several candidates may belong to the same object."""
 
     def decode(self, outputs: Sequence[NDArray[np.float32]], *, min_score: float) -> Candidates:
-        """The candidates above ``min_score`` of one picture."""
+        """Return the candidates of one picture with scores above ``min_score``."""
 
 
 @dataclass(frozen=True, slots=True)
 class GridHead:
-    """One column for every cell of the grids: ``(1, 4 + classes + keypoints, cells)``.
+    """One column per grid cell: ``(1, 4 + classes + keypoints, cells)``.
 
-    The heads of YOLOv8, YOLO11, YOLO12 and of YOLO26 without its one-to-one branch, as Ultralytics exports
-    them: centre x and y, width, height; class scores after the sigmoid; keypoints decoded.
+    The heads of YOLOv8, YOLO11, YOLO12, and YOLO26 without its one-to-one branch, as exported by Ultralytics: centre x
+    and y, width, height; class scores after the sigmoid; decoded keypoints.
 
     Attributes:
-        classes: how many.
+        classes: number of classes.
         keypoint_shape: as in :class:`~detector.metadata.ExportMetadata`.
     """
 
@@ -62,16 +62,16 @@ class GridHead:
 
     @property
     def kind(self) -> str:
-        """The kind's name."""
+        """The name of the kind."""
         return "yolo-v8" if self.keypoint_shape is None else "yolo-pose"
 
     @property
     def needs_nms(self) -> bool:
-        """Neighbouring cells answer the same object."""
+        """Neighbouring cells detect the same object."""
         return True
 
     def decode(self, outputs: Sequence[NDArray[np.float32]], *, min_score: float) -> Candidates:
-        """The candidates above ``min_score``, in the order of the cells."""
+        """Return the candidates with scores above ``min_score``, in the order of the cells."""
         columns = outputs[0][0]
         scores = columns[4 : 4 + self.classes]
         cells = np.flatnonzero(scores.max(axis=0) > min_score)
@@ -88,30 +88,30 @@ class GridHead:
 
 @dataclass(frozen=True, slots=True)
 class EndToEndHead:
-    """Final boxes, the best first: ``(1, most, 6 + keypoints)``, of x1, y1, x2, y2, score, class, keypoints.
+    """Final boxes: ``(1, rows, 6 + keypoints)`` with x1, y1, x2, y2, score, class, keypoints.
 
-    YOLO26 and YOLOv10 by their one-to-one branch, and any Ultralytics model with NMS baked into the graph.
+    The one-to-one branch of YOLO26 and YOLOv10, and any Ultralytics model with NMS inside the graph.
 
     Attributes:
-        most: how many rows it answers.
+        rows: number of rows.
         keypoint_shape: as in :class:`~detector.metadata.ExportMetadata`.
     """
 
-    most: int
+    rows: int
     keypoint_shape: tuple[int, int] | None
 
     @property
     def kind(self) -> str:
-        """The kind's name."""
+        """The name of the kind."""
         return "yolo-end2end" if self.keypoint_shape is None else "yolo-end2end-pose"
 
     @property
     def needs_nms(self) -> bool:
-        """It answers each object once."""
+        """Each object occurs once."""
         return False
 
     def decode(self, outputs: Sequence[NDArray[np.float32]], *, min_score: float) -> Candidates:
-        """The candidates above ``min_score``, by falling score."""
+        """Return the candidates with scores above ``min_score``, in descending order of score."""
         rows = outputs[0][0]
         rows = rows[rows[:, 4] > min_score]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
@@ -125,17 +125,16 @@ class EndToEndHead:
 
 @dataclass(frozen=True, slots=True)
 class RawMapsHead:
-    """The last convolutions of YOLOv8 as they are: a map ``(1, 64 + classes + keypoints, h, w)`` per stride.
+    """The raw output of YOLOv8's last convolutions: a map ``(1, 64 + classes + keypoints, h, w)`` per stride.
 
-    Some exports, YOLO-face ones among them, leave decoding to the caller. It is that of ``Detect`` and
-    ``Pose`` in Ultralytics: the distance to each side is the expectation over 16 bins, in strides from the
-    middle of the cell; class scores and visibility go through the sigmoid; a keypoint is
-    ``(2 * raw + cell) * stride``.
+    Some exports leave decoding to the caller, for example those of YOLO-face. It is the same as in ``Detect`` and
+    ``Pose`` of Ultralytics: the distance of each side from the middle of the cell is the expectation over 16 bins, in
+    strides; class scores and visibility go through the sigmoid; a keypoint is ``(2 * raw + cell) * stride``.
 
     Attributes:
-        classes: how many.
+        classes: number of classes.
         keypoint_shape: as in :class:`~detector.metadata.ExportMetadata`.
-        strides: input pixels a cell, of each map.
+        strides: input pixels per cell, for each map.
     """
 
     classes: int
@@ -144,16 +143,16 @@ class RawMapsHead:
 
     @property
     def kind(self) -> str:
-        """The kind's name."""
+        """The name of the kind."""
         return "yolo-raw" if self.keypoint_shape is None else "yolo-raw-pose"
 
     @property
     def needs_nms(self) -> bool:
-        """Neighbouring cells answer the same object."""
+        """Neighbouring cells detect the same object."""
         return True
 
     def decode(self, outputs: Sequence[NDArray[np.float32]], *, min_score: float) -> Candidates:
-        """The candidates above ``min_score``, in the order of the maps and cells."""
+        """Return the candidates with scores above ``min_score``, in the order of the maps and cells."""
         parts = [
             self._decode_map(output[0], stride, min_score) for output, stride in zip(outputs, self.strides, strict=True)
         ]
@@ -192,12 +191,12 @@ def _keypoints(rows: NDArray[np.float32], shape: tuple[int, int] | None) -> NDAr
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The logistic function, written so that it does not overflow."""
+    """The logistic function, in a form that does not overflow."""
     return np.asarray(0.5 * (1 + np.tanh(logits / 2)), np.float32)
 
 
 def _expectation(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean bin of distributions over the last axis (distribution focal loss, arXiv:2006.04388)."""
+    """The expected bin of distributions over the last axis (distribution focal loss, arXiv:2006.04388)."""
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
     bins = np.arange(logits.shape[-1], dtype=np.float32)
     return np.asarray(weights @ bins / weights.sum(axis=-1), np.float32)

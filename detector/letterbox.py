@@ -1,4 +1,4 @@
-"""How a picture is fitted into a YOLO model's input, and how what was found there is mapped back."""
+"""Fits a picture into a YOLO model's input and maps detections back to the picture."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 PADDING = 114
-"""The grey around the picture that YOLO models are trained with."""
+"""Grey level of the padding that YOLO models are trained with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a picture lies in the input: resized to ``inner``, centred in ``outer``, the rest padded.
+    """Where a picture lies in the model's input: resized to ``inner``, centred in ``outer``, the rest padded.
 
-    The geometry is that of ``LetterBox`` in Ultralytics 8.4. The way back divides by the scale that each side
-    was really resized by, after rounding to whole pixels, as ``scale_boxes`` there; but ``scale_boxes``
-    guesses inner size and padding again from the outer size, which misses by a pixel or so where a side was
-    rounded down to a multiple of the stride.
+    The geometry is that of ``LetterBox`` in Ultralytics 8.4. Coordinates are mapped back with the scale of each side
+    after rounding to whole pixels, as in ``scale_boxes``. ``scale_boxes`` however derives inner size and padding from
+    the outer size, and is off by about a pixel if a side was rounded down to a multiple of the stride.
 
     Attributes:
         picture: ``(height, width)`` of the picture, pixels.
-        inner: ``(height, width)`` that the picture is resized to, pixels, at least 1.
+        inner: ``(height, width)`` of the resized picture, pixels, at least 1.
         outer: ``(height, width)`` of the model's input, pixels.
-        top: rows of padding above; below is the rest.
-        left: columns of padding at the left; at the right is the rest.
+        top: rows of padding above the picture; the remaining rows are below.
+        left: columns of padding left of the picture; the remaining columns are on the right.
     """
 
     picture: tuple[int, int]
@@ -38,14 +37,14 @@ class Letterbox:
 
     @property
     def scale(self) -> NDArray[np.float32]:
-        """Pixels of the input for a pixel of the picture, ``(x, y)``."""
+        """Input pixels per picture pixel, float32 ``(x, y)``."""
         return np.array(
             [self.inner[1] / self.picture[1], self.inner[0] / self.picture[0]],
             np.float32,
         )
 
-    def lay(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture as the model is to see it, shape ``(*outer, 3)``."""
+    def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize and pad a picture to the model's input, shape ``(*outer, 3)``."""
         height, width = self.inner
         if self.inner != self.picture:
             picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -59,15 +58,15 @@ class Letterbox:
         return picture
 
     def boxes_to_picture(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map ``xyxy`` boxes, shape ``(n, 4)``, from input to picture pixels and clip them to the picture."""
+        """Map boxes ``(n, 4)``, xyxy, from input to picture pixels and clip them to the picture."""
         height, width = self.picture
         corners = self.points_to_picture(boxes.reshape(-1, 2, 2))
         return np.clip(corners, 0, np.array([width, height], np.float32)).reshape(-1, 4)
 
     def points_to_picture(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map points, shape ``(..., 2)`` of x and y, from input to picture pixels.
+        """Map points ``(..., 2)``, xy, from input to picture pixels.
 
-        They are not clipped: a face at the border is aligned by landmarks that may lie outside the picture.
+        They are not clipped, because landmarks of a face at the border may lie outside the picture.
         """
         return (points - np.array([self.left, self.top], np.float32)) / self.scale
 
@@ -78,24 +77,24 @@ def fit(
     *,
     sides: Sequence[int] | None = None,
 ) -> Letterbox:
-    """Fit a picture into a model's input, its proportions kept.
+    """Fit a picture into a model's input and keep its aspect ratio.
 
     Args:
         picture: ``(height, width)`` of the picture, each at least 1.
-        target: ``(height, width)`` that it is scaled up or down to fit into.
-        sides: pad each side only to the first of these lengths that holds it: for a model whose input is open in height
-            and width. Rising; a side that is longer than all is padded to ``target``. ``None``: pad to ``target``.
+        target: ``(height, width)`` that the picture is scaled up or down to fit into.
+        sides: input lengths, ascending, of a model with dynamic height and width. Each side is padded to the first
+            that holds it, or to ``target`` if none does. ``None``: pad to ``target``.
     """
     ratio = min(target[0] / picture[0], target[1] / picture[1])
     height, width = (max(round(side * ratio), 1) for side in picture)
     outer = target
     if sides is not None:
-        outer = (_first_to_hold(height, target[0], sides), _first_to_hold(width, target[1], sides))
-    # The reference halves the padding and rounds it down by 0.1 and up by 0.1: an odd row goes below.
+        outer = (_shortest_side(height, target[0], sides), _shortest_side(width, target[1], sides))
+    # As in Ultralytics, which rounds half of the padding - 0.1 and + 0.1: an odd row goes below.
     top = round((outer[0] - height) / 2 - 0.1)
     left = round((outer[1] - width) / 2 - 0.1)
     return Letterbox(picture, (height, width), outer, top, left)
 
 
-def _first_to_hold(length: int, target: int, sides: Sequence[int]) -> int:
+def _shortest_side(length: int, target: int, sides: Sequence[int]) -> int:
     return next((side for side in sides if length <= side <= target), target)

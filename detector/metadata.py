@@ -1,4 +1,4 @@
-"""What an exporter wrote into a YOLO model's file about it."""
+"""The metadata that an exporter wrote into the file of a YOLO model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ DEFAULT_STRIDE = 32
 
 @dataclass(frozen=True, slots=True)
 class ExportMetadata:
-    """The metadata of an Ultralytics export, as far as decoding needs it.
+    """The metadata of an Ultralytics export that decoding needs.
 
     Attributes:
-        task: "detect", "pose", "segment", ...; ``None`` where it is not said.
-        head: the class of the model's last layer; ``None`` in exports of before 8.4.
-        class_names: by class id; empty where they are not said.
-        keypoint_shape: how many keypoints, and 2 or 3 numbers each (x, y, visibility); ``None`` without.
-        stride: both sides of the input are multiples of this, pixels.
-        end_to_end: whether the graph itself answers final boxes: by a one-to-one head, or by NMS baked in.
+        task: "detect", "pose", "segment", ...; ``None`` if missing.
+        head: the class of the model's last layer; ``None`` in exports before 8.4.
+        class_names: by class id; empty if missing.
+        keypoint_shape: number of keypoints, and of values for each: 2 (x, y) or 3 (x, y, visibility); ``None`` without
+            keypoints.
+        stride: both sides of the input are multiples of it, pixels.
+        end_to_end: whether the graph outputs final boxes, by a one-to-one head or by NMS inside the graph.
     """
 
     task: str | None
@@ -34,10 +35,10 @@ class ExportMetadata:
 
 
 def read_metadata(properties: Mapping[str, str]) -> ExportMetadata:
-    """Read the metadata properties of an ONNX file; all of them may be missing.
+    """Parse the metadata properties of an ONNX file; any may be missing.
 
     Raises:
-        UnsupportedModel: a property is there but cannot be understood.
+        UnsupportedModel: a property cannot be parsed.
     """
     arguments = _literal(properties, "args", {})
     try:
@@ -50,27 +51,27 @@ def read_metadata(properties: Mapping[str, str]) -> ExportMetadata:
             end_to_end=bool(_literal(properties, "end2end", False) or arguments.get("nms")),
         )
     except (TypeError, ValueError, AttributeError) as error:
-        raise UnsupportedModel(f"the metadata of the YOLO model cannot be understood: {error}") from error
+        raise UnsupportedModel(f"invalid metadata of the YOLO model: {error}") from error
 
 
 def _literal(properties: Mapping[str, str], name: str, default: object) -> Any:
-    """A property that was written as a Python literal."""
+    """Parse a property that was written as a Python literal."""
     if name not in properties:
         return default
     try:
         return ast.literal_eval(properties[name])
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         text = properties[name][:80]
-        raise UnsupportedModel(f"the metadata of the YOLO model has no readable {name!r}: {text!r}") from None
+        raise UnsupportedModel(f"invalid metadata of the YOLO model: cannot parse {name!r}: {text!r}") from None
 
 
 def _class_names(names: object) -> tuple[str, ...]:
     if isinstance(names, dict):
         if sorted(names) != list(range(len(names))):
-            raise ValueError("the ids in 'names' do not count from 0")
+            raise ValueError("the ids in 'names' are not consecutive from 0")
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list | tuple):
-        raise TypeError(f"'names' is no mapping or list but {names!r}")
+        raise TypeError(f"'names' is {names!r}, expected a mapping or list")
     return tuple(str(name) for name in names)
 
 
@@ -84,5 +85,5 @@ def _keypoint_shape(shape: object) -> tuple[int, int] | None:
         or shape[0] < 1
         or shape[1] not in (2, 3)
     ):
-        raise ValueError(f"'kpt_shape' is {shape!r}, expected [how many, 2 or 3]")
+        raise ValueError(f"'kpt_shape' is {shape!r}, expected [count, 2 or 3]")
     return (shape[0], shape[1])

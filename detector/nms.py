@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of overlapping boxes of one class, the one with the best score stays."""
+"""Non-maximum suppression: of overlapping boxes of one class, the one with the highest score is kept."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_CANDIDATES = 30_000
-"""More boxes than these, the best first, are not looked at; as in Ultralytics."""
+"""Maximum number of boxes that are considered, those with the highest scores; as in Ultralytics."""
 
-_FIRST_LOOK = 1024
+_FIRST_BATCH = 1024
 _CLASS_SHIFT = 7680  # pixels; max_wh in Ultralytics
 
 
@@ -21,29 +21,29 @@ def suppress(
     iou: float,
     max_objects: int,
 ) -> NDArray[np.intp]:
-    """Greedy NMS within each class; the indices of the boxes that stay, by falling score.
+    """Apply greedy NMS within each class and return the indices of the kept boxes, in descending order of score.
 
-    It keeps what ``non_max_suppression`` of Ultralytics keeps. A box goes where its IoU with a better one is
-    above the limit; of equal scores the first stays. Classes are kept apart as there, by shifting each to a
-    place of its own in float32. That rounds the boxes of high class ids to 1/32 pixel, enough to turn a pair at
-    IoU 0.701: ``NMSBoxesBatched`` of OpenCV, exact in this, loses objects that Ultralytics finds.
+    It keeps the same boxes as ``non_max_suppression`` of Ultralytics. A box is dropped if its IoU with a better one is
+    above the limit; of equal scores the first is kept. Like Ultralytics, it separates classes by an offset in float32.
+    That rounds boxes of high class ids to 1/32 pixel, enough to decide a pair with an IoU of 0.701. OpenCV's
+    ``NMSBoxesBatched`` does not round and drops objects that Ultralytics keeps.
 
-    OpenCV cannot stop early, which is slow on thousands of boxes that do not touch. What stays of the best
-    thousand is the same without the others, so those are asked first and are mostly enough.
+    OpenCV cannot stop early, which is slow on thousands of boxes that do not overlap. The result for the best thousand
+    does not depend on the others, so these come first, and are usually enough.
 
     Args:
-        boxes: ``xyxy``, shape ``(n, 4)``.
+        boxes: xyxy, shape ``(n, 4)``.
         scores: shape ``(n,)``.
         class_ids: shape ``(n,)``.
-        iou: greatest intersection over union of two boxes of one class that both stay, [0, 1].
-        max_objects: how many stay at most, over all classes.
+        iou: maximum IoU of two kept boxes of one class, [0, 1].
+        max_objects: maximum number of kept boxes, over all classes.
     """
     order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
     corners = boxes + (class_ids * _CLASS_SHIFT).astype(np.float32)[:, None]
     rectangles = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1)
-    for look in (order[:_FIRST_LOOK], order):
-        # OpenCV's type stubs know only sequences here; it takes arrays, and without a copy per number.
-        kept = cv2.dnn.NMSBoxes(rectangles[look], scores[look], 0.0, iou)  # type: ignore[arg-type]
-        if len(kept) >= max_objects or len(look) == len(order):
+    for batch in (order[:_FIRST_BATCH], order):
+        # OpenCV's type stubs only allow sequences; it also takes arrays, and does not copy each number then.
+        kept = cv2.dnn.NMSBoxes(rectangles[batch], scores[batch], 0.0, iou)  # type: ignore[arg-type]
+        if len(kept) >= max_objects or len(batch) == len(order):
             break
-    return look[np.asarray(kept, np.intp)[:max_objects]]
+    return batch[np.asarray(kept, np.intp)[:max_objects]]

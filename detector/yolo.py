@@ -1,4 +1,4 @@
-"""A YOLO model that finds the objects in a picture."""
+"""Detects objects with a YOLO model."""
 
 from __future__ import annotations
 
@@ -21,23 +21,21 @@ FACE_CLASS = "face"
 FACE_LANDMARKS = 5
 PIXELS = Normalization(mean=0.0, scale=255.0)
 SMALL_SQUARES = (0.75, 0.5)
-"""Of the longer side: what small pictures are scaled to, the largest first."""
-PROBE_SIDE = 640
-"""Least side of the picture that an open model is probed with: on small ones a head has fewer cells than classes."""
+"""Square input sizes for small pictures, as shares of ``size``, in descending order."""
+MIN_SAMPLE_SIDE = 640
+"""Minimum side of the sample input for a model with dynamic size. A small one gives fewer cells than classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The objects in a picture, by falling score.
+    """The objects of a picture, in descending order of score.
 
     Attributes:
-        boxes: ``xyxy`` float32 pixels of the picture, clipped to it, shape ``(n, 4)``.
-        scores: float32 in [0, 1], shape ``(n,)``.
-        class_ids: int32, into :attr:`YoloDetector.class_names`, shape ``(n,)``.
-        keypoints: x and y, float32 pixels of the picture, not clipped, shape ``(n, k, 2)``; ``None`` where
-            the model has none.
-        keypoint_scores: how sure it is that each can be seen, float32 in [0, 1], shape ``(n, k)``; ``None``
-            where the model does not say.
+        boxes: xyxy pixels of the picture, clipped to it, float32 ``(n, 4)``.
+        scores: [0, 1], float32 ``(n,)``.
+        class_ids: index into :attr:`YoloDetector.class_names`, int32 ``(n,)``.
+        keypoints: xy pixels of the picture, not clipped, float32 ``(n, k, 2)``; ``None`` if the model has none.
+        keypoint_scores: visibility of each keypoint, [0, 1], float32 ``(n, k)``; ``None`` if the model has none.
     """
 
     boxes: NDArray[np.float32]
@@ -47,11 +45,11 @@ class Detections:
     keypoint_scores: NDArray[np.float32] | None
 
     def __len__(self) -> int:
-        """How many."""
+        """Return the number of objects."""
         return len(self.scores)
 
     def above(self, score: float) -> Detections:
-        """Those with a score above this."""
+        """Select the objects with scores above a value."""
         count = int((self.scores > score).sum())
         return Detections(
             self.boxes[:count],
@@ -63,25 +61,28 @@ class Detections:
 
 
 class YoloDetector:
-    """A YOLO model of any kind that :func:`~detector.head_kind.recognize_head` knows.
+    """A YOLO model of any kind that :func:`~detector.head_kind.recognize_head` recognises.
 
-    It answers what Ultralytics' ``predict`` does with the same file. Safe to use from several threads at once
-    as its session is. The model is run once at start, to see that it works and what it answers.
+    Returns the same objects as ``predict`` of Ultralytics with the same file. Safe to use from several threads. The
+    constructor runs the model once to examine its output.
 
     Args:
         session: the loaded model.
-        size: the longer side that pictures are scaled to where the model's input is open, pixels; rounded up
-            to a multiple of the model's stride. An input of fixed size has its own.
-        min_score: only objects with a score above this, [0, 1].
-        iou: greatest overlap of two objects of a class, [0, 1]; has no effect on models without NMS.
-        max_objects: the best are kept.
-        proportions: shorter to longer side, (0, 1], of the inputs that are used where the model's input is open: for
-            runtimes that compile a graph for each. Pictures between them are padded. ``None``: any, to the next
-            multiple of the model's stride, as Ultralytics does.
+        size: longer side of the model's input if it is dynamic, pixels; rounded up to a multiple of the model's stride.
+        min_score: only objects with scores above this are returned, [0, 1].
+        iou: maximum IoU of two objects of a class, [0, 1]; no effect on models without NMS.
+        max_objects: maximum number of objects; those with the highest scores are returned.
+        proportions: shorter to longer side, (0, 1], of the inputs to use if the model's input is dynamic. Runtimes
+            compile a graph for each. Pictures with other proportions are padded. ``None``: pad to the next multiple of
+            the model's stride, as Ultralytics does.
+
+    Attributes:
+        class_names: by class id.
+        has_face_landmarks: whether the model detects faces with five landmarks.
 
     Raises:
-        UnsupportedModel: it is no YOLO model, or of a kind that is not understood; what was expected and what
-            was found is said.
+        UnsupportedModel: the model is not a YOLO model of a supported kind; the message says what was expected and
+            found.
     """
 
     def __init__(
@@ -99,23 +100,23 @@ class YoloDetector:
         self._min_score = min_score
         self._iou = iou
         self._max_objects = max_objects
-        height, width = _open_or_fixed_size(session)
+        height, width = _input_size(session)
         side = _round_up(size, metadata.stride)
         self._target = (height or side, width or side)
-        probed = (height or max(side, PROBE_SIDE), width or max(side, PROBE_SIDE))
-        self._head, self.class_names = recognize_head(metadata, _probe(session, probed), probed)
+        sample_size = (height or max(side, MIN_SAMPLE_SIDE), width or max(side, MIN_SAMPLE_SIDE))
+        self._head, self.class_names = recognize_head(metadata, _sample_outputs(session, sample_size), sample_size)
         self._sides: Sequence[int] | None = None
-        self._small: Sequence[int] = ()
+        self._small_squares: Sequence[int] = ()
         if height is None and width is None:
-            least = 1
+            min_side = 1
             if isinstance(self._head, EndToEndHead):
-                least = _least_side(self._head.most, side, metadata.stride)
+                min_side = _min_side(self._head.rows, side, metadata.stride)
             sides: Sequence[int] = range(metadata.stride, side + 1, metadata.stride)
             if proportions is not None:
                 sides = sorted({_round_up(math.ceil(side * share), metadata.stride) for share in proportions})
-            self._sides = [length for length in sides if length >= least]
+            self._sides = [length for length in sides if length >= min_side]
             squares = (_round_up(math.ceil(side * share), metadata.stride) for share in SMALL_SQUARES)
-            self._small = [length for length in squares if least <= length < side]
+            self._small_squares = [length for length in squares if min_side <= length < side]
         keypoints = metadata.keypoint_shape
         self.has_face_landmarks = (
             keypoints is not None
@@ -125,40 +126,39 @@ class YoloDetector:
 
     @property
     def head_kind(self) -> str:
-        """What kind of output the model has: "yolo-v8", "yolo-pose", "yolo-end2end", ..."""
+        """The kind of the model's output: "yolo-v8", "yolo-pose", "yolo-end2end", ..."""
         return self._head.kind
 
     def input_size(self, picture: tuple[int, int]) -> tuple[int, int]:
-        """``(height, width)`` of the model's input for a picture of that height and width, pixels."""
+        """Return ``(height, width)`` of the model's input for a picture of ``(height, width)``, pixels."""
         return self._fit(picture).outer
 
     def detect(
         self, picture: NDArray[np.uint8], *, min_score: float | None = None, max_enlargement: float = math.inf
     ) -> Detections:
-        """Find objects.
-
-        As better objects suppress others and never the other way round, a lower score adds objects and changes none.
+        """Detect objects.
 
         Args:
-            picture: upright, BGR, shape ``(height, width, 3)``, each side at least 1.
-            min_score: only objects with a score above this, [0, 1]; the detector's own where ``None``.
-            max_enlargement: a picture that would be enlarged by more than this is scaled to three quarters or half of
-                ``size`` instead, into a square, where the model's input is open: faster, and small objects are missed.
+            picture: upright BGR ``(height, width, 3)``, each side at least 1.
+            min_score: only objects with scores above this are returned, [0, 1]; the detector's own if ``None``. A lower
+                score adds objects and changes none, because an object is only ever suppressed by a better one.
+            max_enlargement: if the input is dynamic and the picture would be enlarged by more than this factor, it is
+                scaled into a square of 3/4 or 1/2 of ``size``: faster, but misses small objects.
         """
         letterbox = self._fit((picture.shape[0], picture.shape[1]), max_enlargement)
-        outputs = self._session.run(letterbox.lay(picture)[None])
+        outputs = self._session.run(letterbox.apply(picture)[None])
         candidates = self._head.decode(outputs, min_score=self._min_score if min_score is None else min_score)
         return _to_picture(candidates, self._best(candidates), letterbox)
 
     def _fit(self, picture: tuple[int, int], max_enlargement: float = math.inf) -> Letterbox:
-        most = max(picture) * max_enlargement
-        if self._small and most < max(self._target):
-            square = next((side for side in self._small if side <= most), self._small[-1])
+        longest = max(picture) * max_enlargement
+        if self._small_squares and longest < max(self._target):
+            square = next((side for side in self._small_squares if side <= longest), self._small_squares[-1])
             return fit(picture, (square, square))
         return fit(picture, self._target, sides=self._sides)
 
     def _best(self, candidates: Candidates) -> NDArray[np.intp]:
-        """Which candidates are objects, by falling score."""
+        """Return the indices of the candidates that are objects, in descending order of score."""
         if not self._head.needs_nms:
             return np.arange(min(len(candidates.scores), self._max_objects))
         return suppress(
@@ -170,48 +170,46 @@ class YoloDetector:
         )
 
 
-def _to_picture(candidates: Candidates, chosen: NDArray[np.intp], letterbox: Letterbox) -> Detections:
+def _to_picture(candidates: Candidates, kept: NDArray[np.intp], letterbox: Letterbox) -> Detections:
     keypoints = keypoint_scores = None
     if candidates.keypoints is not None:
-        keypoints = letterbox.points_to_picture(candidates.keypoints[chosen, :, :2])
+        keypoints = letterbox.points_to_picture(candidates.keypoints[kept, :, :2])
         if candidates.keypoints.shape[2] == 3:
-            keypoint_scores = candidates.keypoints[chosen, :, 2]
+            keypoint_scores = candidates.keypoints[kept, :, 2]
     return Detections(
-        boxes=letterbox.boxes_to_picture(candidates.boxes[chosen]),
-        scores=candidates.scores[chosen],
-        class_ids=candidates.class_ids[chosen],
+        boxes=letterbox.boxes_to_picture(candidates.boxes[kept]),
+        scores=candidates.scores[kept],
+        class_ids=candidates.class_ids[kept],
         keypoints=keypoints,
         keypoint_scores=keypoint_scores,
     )
 
 
-def _open_or_fixed_size(session: Session) -> tuple[int | None, int | None]:
-    """Height and width of the model's input, ``None`` where open."""
+def _input_size(session: Session) -> tuple[int | None, int | None]:
+    """Return height and width of the model's input; ``None`` for a dynamic one."""
     shape = session.input.shape
     if len(shape) != 4 or shape[0] not in (None, 1) or shape[1] not in (None, 3):
-        found = ", ".join("open" if side is None else str(side) for side in shape)
-        raise UnsupportedModel(f"expected an input of one colour picture, (1, 3, height, width), found ({found})")
+        found = ", ".join("dynamic" if side is None else str(side) for side in shape)
+        raise UnsupportedModel(f"expected an input (1, 3, height, width), found ({found})")
     return shape[2], shape[3]
 
 
-def _probe(session: Session, size: tuple[int, int]) -> list[NDArray[np.float32]]:
-    """What the model answers to a grey picture."""
+def _sample_outputs(session: Session, size: tuple[int, int]) -> list[NDArray[np.float32]]:
+    """Run the model on a grey picture."""
     try:
         return session.run(np.full((1, *size, 3), 128, np.uint8))
     except Exception as error:  # inference engines have no common base class for their errors
-        raise UnsupportedModel(
-            f"expected a model that takes float32 pictures of {size[0]}x{size[1]}, this one fails: {error}"
-        ) from error
+        raise UnsupportedModel(f"the model fails on a float32 picture of {size[0]}x{size[1]}: {error}") from error
 
 
-def _least_side(rows: int, side: int, stride: int) -> int:
-    """The smallest side of an input that still has a cell for each row of an end-to-end head.
+def _min_side(rows: int, side: int, stride: int) -> int:
+    """Return the minimum side of an input with a cell for each row of an end-to-end head.
 
-    Such a graph takes the best ``rows`` of its cells and fails on fewer. Grids of strides 8, 16 and 32 have
-    21 cells for every 32x32 pixels; a thin strip of a picture at less than 640 has not enough.
+    The graph takes the best ``rows`` of its cells and fails if there are fewer. Grids of strides 8, 16 and 32 have 21
+    cells per 32x32 pixels, too few for a narrow picture if ``side`` is below 640.
     """
-    cells_a_line = 21 / 1024 * side
-    return min(_round_up(math.ceil(rows / cells_a_line), stride), side)
+    cells_per_line = 21 / 1024 * side
+    return min(_round_up(math.ceil(rows / cells_per_line), stride), side)
 
 
 def _round_up(length: int, stride: int) -> int:

@@ -1,1 +1,1 @@
-"""How a model runs: sessions, model files and their digests, and the decoding of pictures."""
+"""Model files, inference sessions, decoding of pictures, and settings of the process."""

@@ -1,4 +1,4 @@
-"""Model files by name: where they are, what they must hash to, and under which licence they come."""
+"""Model files: finds them by name, verifies their digests and knows their licences."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 AGPL = "AGPL-3.0 (Ultralytics)"
 INSIGHTFACE = "InsightFace: non-commercial research only"
-UNKNOWN = "unknown: ask whoever gave you the file"
+UNKNOWN = "unknown: ask the provider of the file"
 
 MANIFEST = "models.json"
-"""Beside fetched model files: an object by file name of what :class:`ModelOrigin` holds."""
+"""File in a folder of fetched models: a JSON object of :class:`ModelOrigin` by file name."""
 
 
 class ModelError(Exception):
@@ -22,25 +22,25 @@ class ModelError(Exception):
 
 
 class ModelNotFound(ModelError):
-    """There is no such model file."""
+    """The model file does not exist."""
 
 
 class DigestMismatch(ModelError):
-    """A model file is not the one that was meant."""
+    """The digest of a model file is not the expected one."""
 
 
 class UnsupportedModel(ModelError):
-    """A model is not of a kind that is understood here."""
+    """The model is of an unsupported kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOrigin:
-    """What is known of a model file before it is opened.
+    """Expected digest, licence and source of a model file.
 
     Attributes:
         sha256: hexadecimal digest that the file must have.
-        license: the licence of the weights, in words.
-        source: where the file comes from.
+        license: the licence of the weights, as text.
+        source: where the file comes from, as text.
     """
 
     sha256: str
@@ -50,15 +50,15 @@ class ModelOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file on this disk whose digest was verified.
+    """A model file on disk, with its digest.
 
     Attributes:
-        name: the name it was asked for by.
-        path: where it is.
-        sha256: hexadecimal digest of its bytes.
+        name: the name it was found by.
+        path: its path.
+        sha256: hexadecimal digest of its content.
         size: bytes.
-        license: the licence of the weights, in words.
-        source: where it comes from.
+        license: the licence of the weights, as text.
+        source: where it comes from, as text.
     """
 
     name: str
@@ -108,25 +108,25 @@ _PACKAGED = {
 
 
 def packaged_names() -> tuple[str, ...]:
-    """The names of the models that come with the installation."""
+    """Return the names of the models that are installed as packages."""
     return tuple(_PACKAGED)
 
 
 def is_packaged(file: ModelFile) -> bool:
-    """Whether it is a model that comes with the installation, by whatever name it was found."""
+    """Whether the file is a packaged model, under any name."""
     return any(file.sha256 == packaged.origin.sha256 for packaged in _PACKAGED.values())
 
 
 def packaged_path(distribution: str, file: str) -> Path:
-    """Where a file of an installed distribution is, without importing any of its code.
+    """Return the path of a file in an installed distribution, without importing its code.
 
     Raises:
-        ModelNotFound: the distribution is not installed, or has no such file.
+        ModelNotFound: the distribution is not installed or lacks the file.
     """
     try:
         path = Path(str(importlib.metadata.distribution(distribution).locate_file(file)))
     except importlib.metadata.PackageNotFoundError:
-        raise ModelNotFound(f"the package {distribution}, which carries {file}, is not installed") from None
+        raise ModelNotFound(f"the package {distribution}, which contains {file}, is not installed") from None
     if not path.is_file():
         raise ModelNotFound(f"the package {distribution} is installed but has no {file}")
     return path
@@ -136,14 +136,14 @@ def find_model(name: str, models_dir: Path | None = None) -> ModelFile:
     """Find a model and verify its digest.
 
     Args:
-        name: a packaged model's name, the name of a file in ``models_dir`` (``.onnx`` may be left out), or a
-            path.
-        models_dir: a folder of fetched models, as ``scripts/fetch_models.py`` writes it. The digests in its
-            manifest are verified; a file that the manifest does not know is taken as it is.
+        name: a packaged model, a path, or a file in ``models_dir`` with or without ``.onnx``.
+        models_dir: folder of fetched models, as written by ``scripts/fetch_models.py``. Files that its manifest lists
+            must have the digests in it; others are accepted as they are.
 
     Raises:
-        ModelNotFound: there is no such model.
-        DigestMismatch: the file is not the one that the catalogue or the manifest means.
+        ModelNotFound: no such model exists.
+        DigestMismatch: the file does not have the expected digest.
+        ModelError: the manifest cannot be read.
     """
     if packaged := _PACKAGED.get(name):
         return _verified(name, packaged_path(packaged.distribution, packaged.file), packaged.origin)
@@ -153,18 +153,20 @@ def find_model(name: str, models_dir: Path | None = None) -> ModelFile:
     for path in candidates:
         if path.is_file():
             return _verified(path.stem, path, read_manifest(path.parent).get(path.name))
-    where = f" nor in {models_dir}" if models_dir is not None else ""
-    raise ModelNotFound(f"no model {name!r}: it is neither a packaged model ({', '.join(_PACKAGED)}) nor a file{where}")
+    places = ["a path"] if models_dir is None else ["a path", f"a file in {models_dir}"]
+    raise ModelNotFound(
+        f"model {name!r} not found: expected a packaged model ({', '.join(_PACKAGED)}) or {' or '.join(places)}"
+    )
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path) -> Mapping[str, ModelOrigin]:
-    """What is known of the files in a folder of fetched models; empty where there is no manifest.
+    """Read the manifest of a folder of fetched models, by file name; empty if there is none.
 
     Raises:
         ModelError: the manifest cannot be read.
@@ -175,11 +177,15 @@ def read_manifest(folder: Path) -> Mapping[str, ModelOrigin]:
     try:
         return {name: ModelOrigin(**entry) for name, entry in json.loads(path.read_text("utf-8")).items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is not a manifest of models: {error}") from error
+        raise ModelError(f"{path} is not a valid model manifest: {error}") from error
 
 
 def record_models(folder: Path, origins: Iterable[tuple[str, ModelOrigin]]) -> None:
-    """Add files of a folder to its manifest; what is recorded of other files stays."""
+    """Add files to the manifest of a folder; entries of other files stay.
+
+    Raises:
+        ModelError: the manifest cannot be read.
+    """
     entries = {**read_manifest(folder), **dict(origins)}
     text = json.dumps({name: asdict(entries[name]) for name in sorted(entries)}, indent=2) + "\n"
     temporary = folder / f"{MANIFEST}.new"
@@ -191,8 +197,8 @@ def _verified(name: str, path: Path, origin: ModelOrigin | None) -> ModelFile:
     digest = sha256_of(path)
     if origin is not None and digest != origin.sha256:
         raise DigestMismatch(
-            f"{path} has the SHA-256 {digest}, expected {origin.sha256}: "
-            "the file was changed or damaged; install or fetch it again"
+            f"{path} has SHA-256 {digest}, expected {origin.sha256}: "
+            "the file is modified or damaged; install or fetch it again"
         )
     return ModelFile(
         name=name,

@@ -1,14 +1,14 @@
-"""How a graph is prepared for OpenVINO: to take pictures as they are, and for bf16 to cost it little.
+"""Prepares a graph for OpenVINO: it takes 8-bit pictures, and loses little accuracy in bf16.
 
-bf16 keeps 8 bits of a number. Three things make most of the difference to float32 that it would make in face and
-object detectors and in recognisers:
+bf16 has a significand of 8 bits. Three measures avoid most of the error that this causes in detectors and recognition
+models:
 
-- Normalised samples have more than 8 bits: the graph is given the 8-bit samples themselves, which fit, and the scale
-  goes into the weights of the first convolution.
-- The first layers see the whole picture and pass their errors on to all others: they stay in float32.
-- The last layers compute coordinates of hundreds of pixels: they stay in float32.
+- Normalised samples need more than 8 bits. The graph takes the 8-bit samples themselves, which fit, and the scale moves
+  into the weights of the first convolution.
+- The first layers pass their errors on to all others. They stay in float32.
+- The last layers compute coordinates of hundreds of pixels. They stay in float32.
 
-What that leaves is measured by ``scripts/bench.py drift``.
+``scripts/bench.py drift`` measures the remaining error.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from facet.runtime.session import Normalization
 
 FIRST_EXACT = 5
 LAST_EXACT = 3
-"""Convolutions and products at either end that are computed in float32, with what lies around them."""
+"""Number of convolutions and matrix products at either end that stay in float32, with the layers around them."""
 GROUP_WIDTH = 16
-"""Channels of a group that the CPU plugin has a fast bf16 kernel for. MobileFaceNet has a layer of two, which would
-take a quarter of its time."""
+"""Channels per group for which the CPU plugin has a fast bf16 kernel. A layer of MobileFaceNet has two per group and
+would take a quarter of the model's time."""
 
 _WIDENED = "/widened"
 _PRODUCTS = frozenset({"Convolution", "GroupConvolution", "MatMul"})
 
 
 def taking_pictures(model: ov.Model, normalization: Normalization) -> ov.Model:
-    """Let a model of RGB planes take BGR pictures of 8-bit samples ``(n, h, w, 3)``, and normalise them by itself."""
+    """Make a model of RGB planes take 8-bit BGR pictures ``(n, h, w, 3)`` and normalise them itself."""
     folded = _fold_into_first_weights(model, 1 / normalization.scale)
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -52,17 +52,17 @@ def taking_pictures(model: ov.Model, normalization: Normalization) -> ov.Model:
 
 
 def keep_sensitive_exact(core: ov.Core, model: ov.Model) -> ov.Model:
-    """Mark what stays in float32 when the model is compiled for bf16.
+    """Mark the layers that stay in float32 when the model is compiled for bf16.
 
-    The CPU plugin looks for the mark "precise" on a node (openvinotoolkit/openvino#21440). There is no way to set it
-    from Python, but in the XML of OpenVINO's own format there is.
+    The CPU plugin looks for the attribute "precise" on a node (openvinotoolkit/openvino#21440). Python cannot set it,
+    but the XML of OpenVINO's own format can.
     """
     _use_plain_softmax(model)
     _widen_groups(model)
     with tempfile.TemporaryDirectory(prefix="facet-") as folder:
         graph, weights = Path(folder) / "model.xml", Path(folder) / "model.bin"
         ov.save_model(model, graph, compress_to_fp16=False)
-        tree = ET.parse(graph)  # noqa: S314 - what OpenVINO wrote a moment before
+        tree = ET.parse(graph)  # noqa: S314 - OpenVINO has just written it
         _mark(tree)
         tree.write(graph)
         return core.read_model(graph, weights)
@@ -83,24 +83,24 @@ def _mark(tree: Any) -> None:
 
 
 def _use_plain_softmax(model: ov.Model) -> None:
-    """Replace newer softmaxes by the first kind: OpenVINO would, later, and lose their mark."""
+    """Replace newer versions of Softmax by the first: OpenVINO would do so later and lose the attribute."""
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Softmax":
             axis = node.get_attributes()["axis"] % len(node.get_output_partial_shape(0))
             plain = opset1.softmax(node.input_value(0), axis)
             plain.set_friendly_name(node.get_friendly_name())
-            _redirect(node, plain)
+            _replace(node, plain)
 
 
 def _widen_groups(model: ov.Model) -> None:
-    """Join the groups of convolutions that have a few channels each, their weights filled up with zeros."""
+    """Merge narrow groups of convolutions into wider ones, with zeros in the additional weights."""
     for node in model.get_ordered_ops():
         if node.get_type_name() != "GroupConvolution" or node.input(1).get_partial_shape().is_dynamic:
             continue
         groups, outputs, inputs, *kernel = node.input(1).get_shape()
         joined = GROUP_WIDTH // outputs
         narrow = 1 < outputs == inputs < GROUP_WIDTH and GROUP_WIDTH % outputs == 0 and groups % joined == 0
-        weights = _constant_behind(node.input_value(1).get_node())
+        weights = _constant(node.input_value(1).get_node())
         if not narrow or weights is None:
             continue
         old = weights.reshape(groups // joined, joined, outputs, inputs, *kernel)
@@ -113,11 +113,11 @@ def _widen_groups(model: ov.Model) -> None:
             *(node.get_attributes()[name] for name in ("strides", "pads_begin", "pads_end", "dilations", "auto_pad")),
         )
         wide.set_friendly_name(node.get_friendly_name() + _WIDENED)
-        _redirect(node, wide)
+        _replace(node, wide)
 
 
-def _constant_behind(node: Any) -> NDArray[np.float32] | None:
-    """The numbers of a float32 constant, also of one that is given another shape; ``None`` where there is none."""
+def _constant(node: Any) -> NDArray[np.float32] | None:
+    """Return the values of a float32 constant, also behind a Reshape; ``None`` if the node is something else."""
     if node.get_type_name() == "Reshape":
         node = node.input_value(0).get_node()
     is_float32 = node.get_type_name() == "Constant" and node.get_element_type() == ov.Type.f32
@@ -125,17 +125,17 @@ def _constant_behind(node: Any) -> NDArray[np.float32] | None:
 
 
 def _fold_into_first_weights(model: ov.Model, scale: float) -> bool:
-    """Scale, and reverse the channels of, the weights of the convolution that takes the input; whether there is one."""
-    takers = list(model.inputs[0].get_target_inputs())
-    first = takers[0].get_node()
-    weights = _constant_behind(first.input_value(1).get_node()) if first.get_type_name() == "Convolution" else None
-    if len(takers) != 1 or weights is None or weights.shape[1] != 3:
+    """Scale the first convolution's weights and reverse their channels; False if there is no such convolution."""
+    consumers = list(model.inputs[0].get_target_inputs())
+    first = consumers[0].get_node()
+    weights = _constant(first.input_value(1).get_node()) if first.get_type_name() == "Convolution" else None
+    if len(consumers) != 1 or weights is None or weights.shape[1] != 3:
         return False
     folded = np.ascontiguousarray(weights[:, ::-1]) * np.float32(scale)
     first.input(1).replace_source_output(opset1.constant(folded).output(0))
     return True
 
 
-def _redirect(node: Any, other: Any) -> None:
-    for taker in list(node.output(0).get_target_inputs()):
-        taker.replace_source_output(other.output(0))
+def _replace(node: Any, other: Any) -> None:
+    for consumer in list(node.output(0).get_target_inputs()):
+        consumer.replace_source_output(other.output(0))

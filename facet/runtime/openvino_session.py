@@ -1,4 +1,4 @@
-"""OpenVINO behind the session protocol: x86 processors, bf16 where they have it."""
+"""The implementation of an inference session with OpenVINO."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from facet.runtime.openvino_graph import keep_sensitive_exact, taking_pictures
 from facet.runtime.session import Normalization, Precision, TensorSpec
 
 MAX_SHAPES = 16
-"""Compiled graphs that a session keeps, one for each shape of input; the one unused for longest goes first."""
+"""Maximum number of compiled graphs per session, one for each input shape; the least recently used is dropped."""
 
 
 @cache
 def _core() -> ov.Core:
-    """The engine of this process; compiled graphs keep it alive."""
+    """The OpenVINO instance of this process."""
     return ov.Core()
 
 
 class OpenVinoSession:
     """A model on OpenVINO's CPU plugin.
 
-    A graph is compiled for every shape of input when a blob of that shape first comes, in 0.1 to 0.3 s: a tenth faster
-    than an open one, and the memory of a session is that of its shapes. Callers keep to a few shapes.
+    The session compiles a graph for each input shape when that shape first occurs, in 0.1 to 0.3 s. Such graphs are a
+    tenth faster than one with dynamic shapes, but each needs memory, so callers use few shapes.
 
     Args:
         path: an ONNX file.
-        slots: the cores that all sessions share; by default one core for this session alone.
-        precision: ``"bf16"`` computes in it where the processor can, but for what is sensitive (see
-            :mod:`facet.runtime.openvino_graph`), and otherwise as ``"fp32"``.
+        slots: the cores that all sessions share; by default one core for this session.
+        precision: ``"bf16"`` takes effect if the processor supports it; sensitive layers stay in float32 (see
+            :mod:`facet.runtime.openvino_graph`).
 
     Raises:
-        UnsupportedModel: the file is no ONNX model that OpenVINO can load, or has several inputs.
+        UnsupportedModel: OpenVINO cannot load the file, or the model has several inputs.
     """
 
     def __init__(self, path: Path, *, slots: InferenceSlots | None = None, precision: Precision = "bf16") -> None:
         try:
             self._read = _core().read_model(path)
         except RuntimeError as error:
-            raise UnsupportedModel(f"{path.name} is no model that OpenVINO can load: {error}") from error
+            raise UnsupportedModel(f"OpenVINO cannot load {path.name}: {error}") from error
         if len(self._read.inputs) != 1:
             raise UnsupportedModel(f"{path.name}: expected one input, found {len(self._read.inputs)}")
         self.input = _spec(self._read.inputs[0])
@@ -56,48 +56,53 @@ class OpenVinoSession:
         self.metadata: Mapping[str, str] = _metadata(self._read)
         self.precision: Precision = "bf16" if precision == "bf16" and computes_bf16() else "fp32"
         self._slots = slots or InferenceSlots(1, 1)
-        self._begin(Normalization(0.0, 1.0))
+        self._reset(Normalization(0.0, 1.0))
 
     @property
     def runtime(self) -> str:
-        """What runs the model."""
+        """See :meth:`facet.runtime.session.Session.runtime`."""
         return f"openvino {self.precision}"
 
+    @property
+    def compiled_graphs(self) -> int:
+        """Number of compiled graphs in memory, at most :data:`MAX_SHAPES`."""
+        return len(self._graphs)
+
     def normalizing(self, normalization: Normalization) -> OpenVinoSession:
-        """See :meth:`facet.runtime.session.Session.normalizing`; it becomes part of the graph."""
+        """See :meth:`facet.runtime.session.Session.normalizing`; the normalisation becomes part of the graph."""
         other = object.__new__(OpenVinoSession)
         other.__dict__ = dict(self.__dict__)
-        other._begin(normalization)
+        other._reset(normalization)
         return other
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run the model once; see :meth:`facet.runtime.session.Session.run`."""
+        """See :meth:`facet.runtime.session.Session.run`."""
         graph = self._graph(pictures.shape)
         with self._slots:
             return graph.run(pictures)
 
-    def _begin(self, normalization: Normalization) -> None:
+    def _reset(self, normalization: Normalization) -> None:
         self._normalization = normalization
         self._prepared: ov.Model | None = None
         self._graphs: OrderedDict[tuple[int, ...], _Graph] = OrderedDict()
-        self._compiling, self._looking_up = threading.Lock(), threading.Lock()
+        self._compile_lock, self._graphs_lock = threading.Lock(), threading.Lock()
 
     def _graph(self, shape: tuple[int, ...]) -> _Graph:
-        """The graph for a shape; who compiles one holds up nobody whose graph is there."""
-        if (graph := self._known(shape)) is not None:
+        """Return the graph for a shape. Compiling one does not delay calls whose graph exists."""
+        if (graph := self._cached(shape)) is not None:
             return graph
-        with self._compiling:
-            if (graph := self._known(shape)) is not None:
+        with self._compile_lock:
+            if (graph := self._cached(shape)) is not None:
                 return graph
             graph = self._compile(shape)
-            with self._looking_up:
+            with self._graphs_lock:
                 self._graphs[shape] = graph
                 if len(self._graphs) > MAX_SHAPES:
                     self._graphs.popitem(last=False)
             return graph
 
-    def _known(self, shape: tuple[int, ...]) -> _Graph | None:
-        with self._looking_up:
+    def _cached(self, shape: tuple[int, ...]) -> _Graph | None:
+        with self._graphs_lock:
             graph = self._graphs.get(shape)
             if graph is not None:
                 self._graphs.move_to_end(shape)
@@ -119,13 +124,13 @@ class OpenVinoSession:
 
 
 class _Graph:
-    """A compiled graph, and as many requests of it as there are slots."""
+    """A compiled graph with one inference request per slot."""
 
     def __init__(self, compiled: ov.CompiledModel, slots: int) -> None:
         self._requests = [compiled.create_infer_request() for _ in range(slots)]
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run it; called in a lane, for which there is a request."""
+        """Run the graph; the caller holds a slot, so a request is free."""
         request = self._requests.pop()
         try:
             outputs = request.infer([np.ascontiguousarray(pictures)], share_inputs=True)
@@ -135,7 +140,7 @@ class _Graph:
 
 
 def computes_bf16() -> bool:
-    """Whether this processor has instructions for bf16."""
+    """Whether the processor has bf16 instructions."""
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -145,7 +150,7 @@ def _spec(port: Any) -> TensorSpec:
 
 
 def _metadata(model: ov.Model) -> dict[str, str]:
-    """What the exporter wrote; OpenVINO keeps an ONNX file's properties as information about the framework."""
+    """The exporter's metadata. OpenVINO keeps the properties of an ONNX file as runtime info "framework"."""
     if not model.has_rt_info("framework"):
         return {}
     return {name: str(value) for name, value in model.get_rt_info("framework").value.items()}

@@ -1,4 +1,4 @@
-"""Encoded or raw pictures in, upright BGR arrays out; limits are checked on the header, before decoding."""
+"""Decodes pictures to upright BGR arrays. Limits are checked on the header, before decoding."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ class PictureTooLarge(PictureError):
 
 @dataclass(frozen=True, slots=True)
 class PictureHeader:
-    """What a picture says of itself before it is decoded.
+    """The header of an encoded picture.
 
     Attributes:
         format: one of :data:`FORMATS`.
-        width: pixels, as stored.
-        height: pixels, as stored.
+        width: pixels, before the orientation is applied.
+        height: pixels, before the orientation is applied.
         orientation: EXIF orientation, 1 to 8; 1 is upright.
     """
 
@@ -83,8 +83,8 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
     """Read a picture's header without decoding it.
 
     Raises:
-        InvalidPicture: empty, not a picture, or not one of :data:`FORMATS`.
-        PictureTooLarge: more than ``max_pixels``.
+        InvalidPicture: the data is empty, or not a picture in one of :data:`FORMATS`.
+        PictureTooLarge: the picture has more than ``max_pixels``.
     """
     if not data:
         raise InvalidPicture("the picture is empty")
@@ -92,12 +92,12 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             orientation = _orientation(image, data)
-            format_ = "JPEG" if image.format == "MPO" else image.format or ""  # MPO: a JPEG with more behind it
-    except Image.DecompressionBombError as error:  # from Pillow's own limit, where a program keeps it
+            format_ = "JPEG" if image.format == "MPO" else image.format or ""  # MPO: a JPEG followed by others
+    except Image.DecompressionBombError as error:  # Pillow's own limit, unless the program has removed it
         raise PictureTooLarge(f"the picture is over the limit of {max_pixels} pixels") from error
-    except Exception as error:  # Pillow raises what its parsers happen to meet on hostile bytes
+    except Exception as error:  # Pillow's parsers raise many kinds of errors on hostile bytes
         raise InvalidPicture(
-            f"not a readable picture; {', '.join(FORMATS)} are understood, the first bytes are {data[:8].hex(' ')}"
+            f"not a readable picture: expected {', '.join(FORMATS)}, the first bytes are {data[:8].hex(' ')}"
         ) from error
     if width < 1 or height < 1:
         raise InvalidPicture(f"the picture is {width}x{height}: it has no pixels")
@@ -107,14 +107,14 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
 
 
 def decode(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode a picture: upright BGR, shape ``(height, width, 3)``.
+    """Decode a picture to upright BGR, shape ``(height, width, 3)``.
 
-    EXIF orientation is applied, alpha dropped, 16-bit samples become 8-bit, CMYK and grey become BGR, of an
-    animation the first frame is taken.
+    Applies the EXIF orientation, drops alpha, reduces 16-bit samples to 8 bits, converts CMYK and grey to BGR, and
+    takes the first frame of an animation.
 
     Raises:
-        InvalidPicture: empty, truncated, broken, not a picture, or not one of :data:`FORMATS`.
-        PictureTooLarge: more than ``max_pixels``; found on the header.
+        InvalidPicture: the data is empty, truncated, damaged, or not a picture in one of :data:`FORMATS`.
+        PictureTooLarge: the picture has more than ``max_pixels`` according to its header.
     """
     header = read_header(data, max_pixels=max_pixels)
     if header.format == "JPEG" and data.count(b"\xff\xda") > MAX_PROGRESSIVE_SCANS:
@@ -124,20 +124,20 @@ def decode(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
     except cv2.error as error:
         raise InvalidPicture(f"the {header.format} cannot be decoded") from error
     if picture is None:
-        raise InvalidPicture(f"the {header.format} is truncated or broken")
+        raise InvalidPicture(f"the {header.format} is truncated or damaged")
     if picture.shape != (header.height, header.width, 3):
-        raise InvalidPicture(f"the {header.format} is not of the size that its header says")
+        raise InvalidPicture(f"the size of the {header.format} differs from its header")
     return _upright(np.asarray(picture, np.uint8), header.orientation)
 
 
 def from_raw(
     pixels: bytes, *, width: int, height: int, order: Literal["bgr", "rgb", "grey"], max_pixels: int
 ) -> NDArray[np.uint8]:
-    """Take raw rows of 8-bit pixels: BGR, shape ``(height, width, 3)``.
+    """Convert raw rows of 8-bit pixels to BGR, shape ``(height, width, 3)``.
 
     Raises:
-        InvalidPicture: no pixels, or not exactly as many bytes as the size needs.
-        PictureTooLarge: more than ``max_pixels``.
+        InvalidPicture: there are no pixels, or the number of bytes does not match the size.
+        PictureTooLarge: the picture has more than ``max_pixels``.
     """
     if width < 1 or height < 1:
         raise InvalidPicture(f"the picture is {width}x{height}: it has no pixels")
@@ -146,7 +146,7 @@ def from_raw(
     samples = 1 if order == "grey" else 3
     if len(pixels) != width * height * samples:
         raise InvalidPicture(
-            f"{width}x{height} {order} pixels are {width * height * samples} bytes, {len(pixels)} were sent"
+            f"{width}x{height} {order} pixels need {width * height * samples} bytes, got {len(pixels)}"
         )
     rows = np.frombuffer(pixels, np.uint8).reshape(height, width, samples)
     if order == "bgr":
@@ -156,19 +156,19 @@ def from_raw(
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none or the metadata is broken."""
+    """Read the EXIF orientation, 1 to 8; 1 if it is missing or damaged."""
     try:
         if image.format == "PNG" and "exif" not in image.info:
             image.info["exif"] = _png_exif(data)
-        # Pillow's own method for PNG would decode all pixels in search of a chunk behind them.
+        # The PNG class overrides getexif() and decodes all pixels to search for a chunk behind them.
         orientation = int(Image.Image.getexif(image).get(_ORIENTATION_TAG, 1))
-    except Exception:  # as above: broken metadata does not make a broken picture
+    except Exception:  # damaged metadata does not make the picture unusable
         return 1
     return orientation if 1 <= orientation <= 8 else 1
 
 
 def _png_exif(data: bytes) -> bytes:
-    """What the chunk eXIf of a PNG holds, before or behind the pixels; empty where there is none."""
+    """Return the chunk eXIf of a PNG, wherever it is; empty if there is none."""
     position = len(_PNG_SIGNATURE)
     while position + 8 <= len(data):
         length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]

@@ -1,4 +1,4 @@
-"""What the rooms above need of an inference engine, and ONNX Runtime behind it."""
+"""The protocol of an inference session, and its implementation with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Precision = Literal["bf16", "fp32"]
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor that a model takes or gives.
+    """An input or output of a model.
 
     Attributes:
         name: its name in the graph.
-        shape: one entry per axis; ``None`` where the graph leaves it open.
+        shape: one entry per axis; ``None`` for a dynamic axis.
     """
 
     name: str
@@ -35,13 +35,13 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """What a model wants done to 8-bit samples: ``(sample - mean) / scale``."""
+    """How a model's input is normalised: ``(sample - mean) / scale`` for 8-bit samples."""
 
     mean: float
     scale: float
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Samples as the model wants them: of BGR pictures ``(n, h, w, 3)`` the planes of RGB ``(n, 3, h, w)``."""
+        """Convert BGR pictures ``(n, h, w, 3)`` to normalised RGB planes, float32 ``(n, 3, h, w)``."""
         blob = np.asarray(cv2.dnn.blobFromImages(list(pictures), swapRB=True), np.float32)
         if self.mean:
             blob -= np.float32(self.mean)
@@ -50,7 +50,7 @@ class Normalization:
 
 
 class Session(Protocol):
-    """A loaded model of one input: the RGB planes ``(n, 3, h, w)`` of pictures. Safe to run from several threads."""
+    """A loaded model with one input, RGB planes ``(n, 3, h, w)``. Safe to run from several threads."""
 
     @property
     def input(self) -> TensorSpec:
@@ -58,35 +58,35 @@ class Session(Protocol):
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """The outputs, in the order in which :meth:`run` gives them."""
+        """The outputs, in the order of the results of :meth:`run`."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What the exporter wrote into the file about the model."""
+        """The metadata that the exporter wrote into the file."""
 
     @property
     def runtime(self) -> str:
-        """What runs the model, and in which precision, such as "openvino bf16"."""
+        """Inference engine and precision, for example "openvino bf16"."""
 
     def normalizing(self, normalization: Normalization) -> Self:
-        """The same model for pictures that are to be normalised in this way; by default they are taken as they are."""
+        """Return a session of the same model that normalises its input; by default samples are not changed."""
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run the model once on BGR pictures ``(n, h, w, 3)``; the outputs in order."""
+        """Run the model on BGR pictures ``(n, h, w, 3)`` and return its outputs in order."""
 
 
 class OnnxSession:
     """A model on ONNX Runtime, in float32.
 
-    Its threads do not spin: pools that fight for the same cores cost half the throughput.
+    Its threads do not spin: spinning thread pools that compete for the same cores halve the throughput.
 
     Args:
         path: an ONNX file.
-        slots: the cores that all sessions share; by default one core for this session alone.
+        slots: the cores that all sessions share; by default one core for this session.
         providers: execution providers, in order of preference.
 
     Raises:
-        UnsupportedModel: the file is no ONNX model that this runtime can load, or has several inputs.
+        UnsupportedModel: ONNX Runtime cannot load the file or lacks a provider, or the model has several inputs.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class OnnxSession:
         available = ort.get_available_providers()
         if missing := [name for name in providers if name not in available]:
             raise UnsupportedModel(
-                f"{path.name}: ONNX Runtime here has no {', '.join(missing)}; it has {', '.join(available)}"
+                f"{path.name}: this build of ONNX Runtime has no {', '.join(missing)}, only {', '.join(available)}"
             )
         try:
             self._session = ort.InferenceSession(path, options, providers=list(providers))
         except Exception as error:  # ONNX Runtime has no common base class for its errors
-            raise UnsupportedModel(f"{path.name} is no model that ONNX Runtime can load: {error}") from error
+            raise UnsupportedModel(f"ONNX Runtime cannot load {path.name}: {error}") from error
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise UnsupportedModel(f"{path.name}: expected one input, found {len(inputs)}")
@@ -117,18 +117,18 @@ class OnnxSession:
 
     @property
     def runtime(self) -> str:
-        """What runs the model."""
+        """See :meth:`Session.runtime`."""
         provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         return f"onnxruntime {provider} fp32"
 
     def normalizing(self, normalization: Normalization) -> OnnxSession:
-        """See :meth:`Session.normalizing`; both are one session of ONNX Runtime."""
+        """See :meth:`Session.normalizing`; both share one session of ONNX Runtime."""
         other = object.__new__(OnnxSession)
         other.__dict__ = {**self.__dict__, "_normalization": normalization}
         return other
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run the model once; see :meth:`Session.run`."""
+        """See :meth:`Session.run`."""
         blob = self._normalization(pictures)
         with self._slots:
             outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})

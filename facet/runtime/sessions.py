@@ -1,4 +1,4 @@
-"""Which runtime a model runs on."""
+"""Chooses the inference engine of a model."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def open_session(
     Args:
         path: an ONNX file.
         slots: the cores that all sessions of the process share.
-        runtime: ``"auto"`` is OpenVINO on x86 processors, where it is the faster of the two, and ONNX Runtime elsewhere
-            and with execution providers of one's own.
-        precision: of OpenVINO; ONNX Runtime computes in float32.
+        runtime: ``"auto"`` selects OpenVINO on x86 processors, where it is faster, and ONNX Runtime on others or with
+            execution providers other than the default.
+        precision: of OpenVINO. ONNX Runtime always computes in float32.
         providers: execution providers of ONNX Runtime, in order of preference.
 
     Raises:
-        UnsupportedModel: the file is none that the runtime can load, or the runtime is not installed.
+        UnsupportedModel: the engine cannot load the file, or is not installed.
     """
     if runtime == "auto":
         runtime = "openvino" if providers == (CPU_PROVIDER,) and _openvino_is_faster() else "onnxruntime"
@@ -49,5 +49,5 @@ def open_session(
 
 
 def _openvino_is_faster() -> bool:
-    """Measured on x86 in float32 and bf16 (docs/performance.md); on other processors it was not."""
+    """True on x86 processors with OpenVINO, as measured in docs/performance.md; others were not measured."""
     return platform.machine().lower() in _X86 and importlib.util.find_spec("openvino") is not None

@@ -86,7 +86,7 @@ def test_the_variables_of_clients_are_no_settings_of_the_server(serve: Serve) ->
 def test_a_missing_model_is_refused(refused: Refused) -> None:
     result = refused("--models.embedding", "no-such-model")
     assert result.returncode == FAILED
-    assert "no model 'no-such-model'" in complaint(result.stderr)
+    assert "model 'no-such-model' not found" in complaint(result.stderr)
 
 
 def test_a_damaged_model_is_refused(refused: Refused, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ STRIDES = range(32, 641, 32)
         ((1, 1), (640, 640), (640, 640), 0, 0),
     ],
 )
-def test_an_open_input_is_padded_to_the_next_stride(
+def test_a_dynamic_input_is_padded_to_the_next_stride(
     picture: tuple[int, int], inner: tuple[int, int], outer: tuple[int, int], top: int, left: int
 ) -> None:
     letterbox = fit(picture, (640, 640), sides=STRIDES)
@@ -33,39 +33,39 @@ def test_an_open_input_is_padded_to_the_next_stride(
     assert (letterbox.top, letterbox.left) == (top, left)
 
 
-def test_a_fixed_input_is_filled_whatever_the_shape() -> None:
+def test_a_fixed_input_is_filled_for_any_shape() -> None:
     letterbox = fit((720, 1280), (640, 640))
     assert letterbox.outer == (640, 640)
     assert (letterbox.top, letterbox.left) == (140, 0)
 
 
-def test_a_fixed_input_need_not_be_square() -> None:
+def test_a_fixed_input_may_be_oblong() -> None:
     letterbox = fit((1000, 1000), (384, 640))
     assert (letterbox.inner, letterbox.outer, letterbox.left) == ((384, 384), (384, 640), 128)
 
 
-def test_an_open_input_is_no_thinner_than_asked() -> None:
+def test_a_dynamic_input_is_at_least_as_long_as_the_shortest_side() -> None:
     assert fit((1, 20000), (160, 160), sides=range(96, 161, 32)).outer == (96, 160)
     assert fit((160, 160), (160, 160), sides=range(96, 161, 32)).outer == (160, 160)
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (97, 31), (1, 20000), (4000, 20), (1, 1)])
-def test_the_picture_lies_in_grey_padding(size: tuple[int, int]) -> None:
+def test_the_picture_is_centred_in_grey_padding(size: tuple[int, int]) -> None:
     blue = np.zeros((*size, 3), np.uint8)
     blue[..., 0] = 255
     letterbox = fit(size, (640, 640), sides=STRIDES)
-    laid = letterbox.lay(blue)
-    assert laid.dtype == np.uint8
-    assert laid.shape == (*letterbox.outer, 3)
+    padded = letterbox.apply(blue)
+    assert padded.dtype == np.uint8
+    assert padded.shape == (*letterbox.outer, 3)
     inside = np.zeros(letterbox.outer, bool)
     inside[letterbox.top :, letterbox.left :][: letterbox.inner[0], : letterbox.inner[1]] = True
-    assert (laid[inside] == (255, 0, 0)).all()
-    assert (laid[~inside] == PADDING).all()
+    assert (padded[inside] == (255, 0, 0)).all()
+    assert (padded[~inside] == PADDING).all()
 
 
 @pytest.mark.parametrize("sides", [None, STRIDES, (384, 640)])
 @pytest.mark.parametrize("size", [(720, 1280), (333, 517), (97, 31), (1, 20000), (4000, 20), (1, 1)])
-def test_what_is_found_is_mapped_back_to_where_it_was(size: tuple[int, int], sides: Sequence[int] | None) -> None:
+def test_coordinates_are_mapped_back_to_the_picture(size: tuple[int, int], sides: Sequence[int] | None) -> None:
     letterbox = fit(size, (640, 640), sides=sides)
     height, width = size
     corners = np.array([[0.25, 0.25], [0.5, 0.75], [1, 1]], np.float32) * np.array([width, height], np.float32)

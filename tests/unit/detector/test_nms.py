@@ -47,32 +47,32 @@ def run(
     return kept
 
 
-def test_of_two_boxes_on_each_other_the_better_stays() -> None:
+def test_the_better_of_two_overlapping_boxes_is_kept() -> None:
     assert run([[0, 0, 10, 10], [1, 0, 11, 10]], [0.6, 0.9], [0, 0]) == [1]
 
 
-def test_boxes_of_different_classes_do_not_touch_each_other() -> None:
+def test_boxes_of_different_classes_do_not_suppress_each_other() -> None:
     assert run([[0, 0, 10, 10], [0, 0, 10, 10]], [0.6, 0.9], [3, 7]) == [1, 0]
 
 
-def test_boxes_left_of_the_input_do_not_reach_into_another_class() -> None:
+def test_negative_coordinates_do_not_mix_classes() -> None:
     assert run([[7000, 0, 7100, 10], [-680, 0, -580, 10]], [0.9, 0.6], [0, 1], iou=0.1) == [0, 1]
 
 
-def test_an_overlap_of_just_the_limit_stays() -> None:
+def test_an_iou_equal_to_the_limit_is_kept() -> None:
     assert run([[0, 0, 10, 10], [0, 0, 5, 10]], [0.9, 0.6], [0, 0], iou=0.5) == [0, 1]
 
 
-def test_a_box_that_was_suppressed_suppresses_nothing() -> None:
+def test_a_suppressed_box_suppresses_none() -> None:
     chain = [[0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]]
     assert run(chain, [0.9, 0.8, 0.7], [0, 0, 0], iou=0.5) == [0, 2]
 
 
-def test_of_equal_scores_the_first_stays() -> None:
+def test_the_first_of_equal_scores_is_kept() -> None:
     assert run([[0, 0, 10, 10], [1, 0, 11, 10]], [0.5, 0.5], [0, 0]) == [0]
 
 
-def test_only_the_best_are_kept_by_falling_score() -> None:
+def test_only_the_best_are_kept_in_descending_order_of_score() -> None:
     apart = [[20 * place, 0, 20 * place + 10, 10] for place in range(5)]
     assert run(apart, [0.1, 0.5, 0.3, 0.9, 0.7], [0, 0, 0, 0, 0], max_objects=3) == [3, 4, 1]
 
@@ -83,7 +83,7 @@ def test_no_boxes_give_no_objects() -> None:
 
 @pytest.mark.parametrize("iou", [0.1, 0.45, 0.7])
 @pytest.mark.parametrize("count", [10, 300, 1500])
-def test_it_equals_the_plain_one(count: int, iou: float) -> None:
+def test_the_result_equals_that_of_a_plain_implementation(count: int, iou: float) -> None:
     random = np.random.default_rng(count)
     centres, halves = random.uniform(0, 300, (count, 2)), random.uniform(5, 60, (count, 2))
     boxes = np.concatenate((centres - halves, centres + halves), axis=1).astype(np.float32)

@@ -97,17 +97,17 @@ def test_a_v8_head_is_decoded_filtered_suppressed_and_sorted(tmp_path: Path) -> 
     assert len(detections) == 2
 
 
-def test_a_v8_head_without_names_gets_numbers_for_names(tmp_path: Path) -> None:
+def test_classes_of_a_v8_head_without_names_are_numbered(tmp_path: Path) -> None:
     detector = YoloDetector(session(tmp_path, [grid([[10, 10, 8, 8, 0.5, 0.1]])], {}))
     assert detector.class_names == ("class_0", "class_1")
 
 
-def test_a_score_of_just_the_least_is_not_answered(tmp_path: Path) -> None:
+def test_an_object_must_score_above_the_minimum(tmp_path: Path) -> None:
     detector = YoloDetector(session(tmp_path, [grid([[10, 10, 8, 8, 0.5, 0.1]])], TWO_NAMES), min_score=0.5)
     assert len(detector.detect(PICTURE)) == 0
 
 
-def test_a_call_may_ask_for_fainter_objects_which_change_no_others(tmp_path: Path) -> None:
+def test_a_lower_minimum_score_adds_objects_and_changes_none(tmp_path: Path) -> None:
     output = grid([[10, 10, 8, 8, 0.5, 0.1], [10, 10, 8, 8.5, 0.2, 0.1], [40, 30, 20, 10, 0.1, 0.02]])
     detector = YoloDetector(session(tmp_path, [output], TWO_NAMES))
     alone, together = detector.detect(PICTURE), detector.detect(PICTURE, min_score=0.05)
@@ -116,13 +116,13 @@ def test_a_call_may_ask_for_fainter_objects_which_change_no_others(tmp_path: Pat
     assert len(detector.detect(PICTURE, min_score=0.6)) == 0
 
 
-def test_at_most_so_many_objects_are_answered(tmp_path: Path) -> None:
+def test_max_objects_bounds_the_objects_of_a_picture(tmp_path: Path) -> None:
     output = grid([[10 * place, 10, 5, 5, 0.5, 0.1] for place in range(1, 7)])
     detector = YoloDetector(session(tmp_path, [output], TWO_NAMES), max_objects=4)
     assert len(detector.detect(PICTURE)) == 4
 
 
-def test_a_pose_head_answers_keypoints_and_how_visible_they_are(tmp_path: Path) -> None:
+def test_a_pose_head_gives_keypoints_and_their_visibility(tmp_path: Path) -> None:
     output = grid([[10, 10, 8, 8, 0.5, 0.1, 9, 9, 0.7, 11, 70, 0.2]])
     detector = YoloDetector(session(tmp_path, [output], {**TWO_NAMES, "task": "pose", "kpt_shape": "[2, 3]"}))
     detections = detector.detect(PICTURE)
@@ -133,7 +133,7 @@ def test_a_pose_head_answers_keypoints_and_how_visible_they_are(tmp_path: Path) 
     np.testing.assert_allclose(detections.keypoint_scores, [[0.7, 0.2]])
 
 
-def test_keypoints_of_two_numbers_have_no_scores(tmp_path: Path) -> None:
+def test_keypoints_of_two_values_have_no_scores(tmp_path: Path) -> None:
     output = grid([[10, 10, 8, 8, 0.5, 0.1, 9, 9, 11, 11]])
     detector = YoloDetector(session(tmp_path, [output], {**TWO_NAMES, "task": "pose", "kpt_shape": "[2, 2]"}))
     detections = detector.detect(PICTURE)
@@ -155,7 +155,7 @@ def test_a_face_model_has_five_keypoints_and_a_class_face(
 
 
 @pytest.mark.parametrize("extra", [{}, {"end2end": "True"}, {"args": "{'nms': True}"}])
-def test_final_boxes_are_taken_as_they_are(tmp_path: Path, extra: dict[str, str]) -> None:
+def test_final_boxes_are_not_suppressed_again(tmp_path: Path, extra: dict[str, str]) -> None:
     output = rows([[1, 2, 30, 40, 0.8, 1], [1, 2, 30, 41, 0.7, 1], [5, 5, 9, 9, 0.1, 0]])
     detector = YoloDetector(session(tmp_path, [output], TWO_NAMES | extra))
     assert detector.head_kind == "yolo-end2end"
@@ -173,7 +173,7 @@ def test_final_boxes_may_have_keypoints(tmp_path: Path) -> None:
     assert detections.keypoints.tolist() == [[[7, 8]] * 5]
 
 
-def test_raw_maps_are_decoded_as_the_v8_pose_head_does(tmp_path: Path) -> None:
+def test_raw_maps_are_decoded_like_the_v8_pose_head(tmp_path: Path) -> None:
     maps = [np.full((1, 64 + 1 + 15, side, side), -20, np.float32) for side in (8, 4, 2)]
     cell = maps[1][0, :, 2, 1]  # stride 16: row 2, column 1
     for side, distance in enumerate((0, 1, 1, 0)):
@@ -192,12 +192,12 @@ def test_raw_maps_are_decoded_as_the_v8_pose_head_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(detections.keypoint_scores, [[0.5] * 5])
 
 
-def test_raw_maps_where_nothing_is_found_answer_nothing(tmp_path: Path) -> None:
+def test_raw_maps_without_objects_give_none(tmp_path: Path) -> None:
     maps = [np.full((1, 66, side, side), -200, np.float32) for side in (8, 4, 2)]
     assert len(YoloDetector(session(tmp_path, maps, TWO_NAMES)).detect(PICTURE)) == 0
 
 
-def test_symbolic_shapes_are_found_out_by_running_the_model(tmp_path: Path) -> None:
+def test_dynamic_output_shapes_are_learned_by_running_the_model(tmp_path: Path) -> None:
     output = grid([[10, 10, 8, 8, 0.5, 0.1]])
     declared = [("batch", "numbers", "anchors")]
     detector = YoloDetector(session(tmp_path, [output], TWO_NAMES, input_shape=OPEN, declared=declared), size=50)
@@ -206,20 +206,20 @@ def test_symbolic_shapes_are_found_out_by_running_the_model(tmp_path: Path) -> N
     assert detector.input_size((20, 64)) == (32, 64)
 
 
-def test_a_fixed_input_size_is_honoured(tmp_path: Path) -> None:
+def test_a_fixed_input_size_is_used(tmp_path: Path) -> None:
     output = grid([[10, 10, 8, 8, 0.5, 0.1]])
     detector = YoloDetector(session(tmp_path, [output], TWO_NAMES, input_shape=(1, 3, 96, 64)), size=640)
     assert detector.input_size((20, 64)) == (96, 64)
 
 
-def test_an_open_end_to_end_model_is_never_given_fewer_cells_than_it_has_rows(tmp_path: Path) -> None:
+def test_the_input_of_a_dynamic_end_to_end_model_has_a_cell_for_each_row(tmp_path: Path) -> None:
     at_160 = session(tmp_path, [rows([[1, 2, 3, 4, 0.5, 0]])], TWO_NAMES, input_shape=OPEN)
     assert YoloDetector(at_160, size=160).input_size((1, 20000)) == (96, 160)
     assert YoloDetector(at_160, size=640).input_size((1, 20000)) == (32, 640)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 20000), (4000, 20), (300, 200)])
-def test_boxes_of_any_shape_of_picture_lie_within_it(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_boxes_lie_inside_pictures_of_any_shape(tmp_path: Path, size: tuple[int, int]) -> None:
     output = grid([[32, 32, 400, 400, 0.9, 0], [0, 0, 30, 30, 0, 0.8], [64, 64, 9, 9, 0.7, 0]])
     detector = YoloDetector(session(tmp_path, [output], TWO_NAMES, input_shape=OPEN), size=64)
     boxes = detector.detect(np.zeros((*size, 3), np.uint8)).boxes
@@ -235,10 +235,10 @@ SEVEN = {"task": "detect", "names": str(dict(enumerate("abcdefg")))}
 @pytest.mark.parametrize(
     ("outputs", "metadata", "complaint"),
     [
-        pytest.param([np.zeros((1, 6, 84), np.float32)], {"task": "segment"}, "found one for 'segment'", id="task"),
+        pytest.param([np.zeros((1, 6, 84), np.float32)], {"task": "segment"}, "found task 'segment'", id="task"),
         pytest.param([np.zeros((1, 300, 6), np.float32)], {"head": "RTDETRDecoder"}, "RT-DETR", id="rt-detr"),
         pytest.param([np.zeros((1, 252, 7), np.float32)], TWO_NAMES, "found (1, 252, 7)", id="yolov5"),
-        pytest.param([np.full((1, 252, 6), 0.5, np.float32)], {"names": "['a']"}, "whole", id="yolov5, one class"),
+        pytest.param([np.full((1, 252, 6), 0.5, np.float32)], {"names": "['a']"}, "integer", id="yolov5, one class"),
         pytest.param([np.zeros((1, 300, 6), np.float32)], {}, "0 class names", id="final boxes without names"),
         pytest.param([np.zeros((1, 6, 84), np.float32)], SEVEN, "(1, 4 + 7, cells)", id="other number of classes"),
         pytest.param([np.zeros((1, 84, 11), np.float32)], SEVEN, "7 class names", id="transposed"),
@@ -255,14 +255,16 @@ SEVEN = {"task": "detect", "names": str(dict(enumerate("abcdefg")))}
         pytest.param(
             [np.zeros((1, 66, 7, 7), np.float32)], TWO_NAMES, "(1, 64 + 2, height / stride", id="maps of no stride"
         ),
-        pytest.param([np.zeros((1, 6, 84), np.float32)], {"names": "{0: 'a', 2: 'b'}"}, "count from 0", id="ids"),
-        pytest.param([np.zeros((1, 6, 84), np.float32)], {"names": "{0: os.x()}"}, "no readable 'names'", id="code"),
-        pytest.param([np.zeros((1, 6, 84), np.float32)], {"names": "3"}, "no mapping or list", id="names no list"),
-        pytest.param([np.zeros((1, 6, 84), np.float32)], {"kpt_shape": "[5, 4]"}, "[how many, 2 or 3]", id="kpt_shape"),
-        pytest.param([np.zeros((1, 6, 84), np.float32)], {"stride": "'wide'"}, "cannot be understood", id="stride"),
+        pytest.param([np.zeros((1, 6, 84), np.float32)], {"names": "{0: 'a', 2: 'b'}"}, "consecutive from 0", id="ids"),
+        pytest.param([np.zeros((1, 6, 84), np.float32)], {"names": "{0: os.x()}"}, "cannot parse 'names'", id="code"),
+        pytest.param(
+            [np.zeros((1, 6, 84), np.float32)], {"names": "3"}, "expected a mapping or list", id="names no list"
+        ),
+        pytest.param([np.zeros((1, 6, 84), np.float32)], {"kpt_shape": "[5, 4]"}, "[count, 2 or 3]", id="kpt_shape"),
+        pytest.param([np.zeros((1, 6, 84), np.float32)], {"stride": "'wide'"}, "invalid metadata", id="stride"),
     ],
 )
-def test_other_models_are_refused_with_what_was_expected_and_found(
+def test_a_refusal_of_another_model_says_what_was_expected_and_found(
     tmp_path: Path, outputs: list[Floats], metadata: dict[str, str], complaint: str
 ) -> None:
     model = session(tmp_path, outputs, metadata)
@@ -272,9 +274,9 @@ def test_other_models_are_refused_with_what_was_expected_and_found(
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (1, 1, 64, 64), (4, 3, 64, 64), (1, 64, 64, 3)])
-def test_a_model_that_takes_no_single_colour_picture_is_refused(tmp_path: Path, shape: Shape) -> None:
+def test_a_model_with_another_input_is_refused(tmp_path: Path, shape: Shape) -> None:
     model = session(tmp_path, [grid([[10, 10, 8, 8, 0.5, 0.1]])], TWO_NAMES, input_shape=shape)
-    with pytest.raises(UnsupportedModel, match=r"expected an input of one colour picture"):
+    with pytest.raises(UnsupportedModel, match=r"expected an input \(1, 3, height, width\)"):
         YoloDetector(model)
 
 
@@ -287,5 +289,5 @@ def test_a_model_that_fails_on_a_picture_is_refused(tmp_path: Path) -> None:
         [numpy_helper.from_array(np.array([1, 6, 7]), "shape")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), tmp_path / "b.onnx")
-    with pytest.raises(UnsupportedModel, match="this one fails"):
+    with pytest.raises(UnsupportedModel, match="fails on a float32 picture"):
         YoloDetector(OnnxSession(tmp_path / "b.onnx"))

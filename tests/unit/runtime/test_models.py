@@ -23,7 +23,7 @@ from facet.runtime.models import (
 
 
 @pytest.mark.parametrize("name", packaged_names())
-def test_every_packaged_model_is_there_with_its_licence(name: str) -> None:
+def test_every_packaged_model_exists_and_has_a_licence(name: str) -> None:
     found = find_model(name)
     assert found.sha256 == sha256_of(found.path)
     assert found.size == found.path.stat().st_size
@@ -38,16 +38,16 @@ def test_a_model_is_found_by_path_or_by_name_in_the_folder(tmp_path: Path) -> No
         assert (found.path, found.license, found.sha256) == (path, UNKNOWN, sha256_of(path))
 
 
-def test_a_missing_model_is_refused_with_the_names_that_there_are(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused_with_the_available_names(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="yolo11n"):
         find_model("nothing", tmp_path)
     with pytest.raises(ModelNotFound, match="not installed"):
         packaged_path("no-such-package", "x")
-    with pytest.raises(ModelNotFound, match="has no"):
+    with pytest.raises(ModelNotFound, match="has no no-such-file"):
         packaged_path("numpy", "no-such-file")
 
 
-def test_the_manifest_gives_licence_and_source_and_holds_files_to_their_digest(tmp_path: Path) -> None:
+def test_the_manifest_gives_licence_source_and_expected_digest(tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(b"model")
     origin = ModelOrigin(sha256_of(path), "MIT", "somewhere")

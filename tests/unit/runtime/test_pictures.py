@@ -40,14 +40,14 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
-def test_a_header_says_kind_and_size(kind: str) -> None:
+def test_the_header_gives_format_and_size(kind: str) -> None:
     header = read_header(encode(quarters(), kind), max_pixels=ENOUGH)
     assert (header.format, header.width, header.height, header.orientation) == (kind, 32, 16, 1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_every_orientation_is_undone_as_pillow_undoes_it(kind: str, orientation: int) -> None:
+def test_every_orientation_is_undone_like_in_pillow(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     data = encode(quarters(), kind, exif=exif, lossless=True)
@@ -55,7 +55,7 @@ def test_every_orientation_is_undone_as_pillow_undoes_it(kind: str, orientation:
     assert np.array_equal(decode(data, max_pixels=ENOUGH), expected)
 
 
-def test_an_orientation_behind_the_pixels_of_a_png_counts_too() -> None:
+def test_an_orientation_behind_the_pixels_of_a_png_is_applied() -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     data = encode(quarters(), "PNG")
@@ -65,7 +65,7 @@ def test_an_orientation_behind_the_pixels_of_a_png_counts_too() -> None:
     assert decode(late, max_pixels=ENOUGH).shape == (32, 16, 3)
 
 
-def test_reading_a_header_decodes_nothing() -> None:
+def test_reading_a_header_does_not_decode_pixels() -> None:
     data = encode(Image.new("L", (5000, 5000)), "PNG")
     tracemalloc.start()
     try:
@@ -78,14 +78,14 @@ def test_reading_a_header_decodes_nothing() -> None:
     assert peak < 1_000_000
 
 
-def test_the_limit_is_on_pixels_exactly() -> None:
+def test_the_pixel_limit_is_exact() -> None:
     data = encode(quarters(), "PNG")
     assert decode(data, max_pixels=32 * 16).shape == (16, 32, 3)
     with pytest.raises(PictureTooLarge, match="32x16"):
         decode(data, max_pixels=32 * 16 - 1)
 
 
-def test_deep_pictures_become_8_bit() -> None:
+def test_16_bit_pictures_become_8_bit() -> None:
     shallow = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for deep in (shallow.astype(np.uint16) * 257, np.repeat((shallow.astype(np.uint16) * 257)[..., None], 3, 2)):
         decoded = decode(cv2.imencode(".png", deep)[1].tobytes(), max_pixels=ENOUGH)
@@ -94,7 +94,7 @@ def test_deep_pictures_become_8_bit() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "WEBP", "BMP"]), st.integers(0, 400))
-def test_bytes_of_any_kind_are_decoded_or_refused(noise: bytes, kind: str, position: int) -> None:
+def test_any_bytes_are_decoded_or_refused(noise: bytes, kind: str, position: int) -> None:
     data = encode(quarters(), kind)
     spoilt = data[:position] + noise + data[position + len(noise) :]
     try:
@@ -121,7 +121,7 @@ def test_raw_grey_becomes_bgr() -> None:
     assert from_raw(b"\1\2", width=2, height=1, order="grey", max_pixels=8).tolist() == [[[1, 1, 1], [2, 2, 2]]]
 
 
-def test_raw_pixels_must_fit_their_size() -> None:
+def test_raw_pixels_must_match_their_size() -> None:
     for length in (0, 23, 25):
         with pytest.raises(InvalidPicture, match="24 bytes"):
             from_raw(bytes(length), width=4, height=2, order="bgr", max_pixels=8)

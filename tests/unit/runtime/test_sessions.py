@@ -1,4 +1,4 @@
-"""Sessions: the same model on both runtimes, shapes, and the cores that they share."""
+"""The same model on both inference engines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_normalization_gives_planes_of_red_green_and_blue() -> None:
     assert Normalization(0.0, 255.0)(picture).shape == (1, 3, 1, 1)
 
 
-def test_both_runtimes_describe_a_model_alike() -> None:
+def test_both_runtimes_describe_a_model_the_same_way() -> None:
     for name in ("yolo11n", "scrfd_500m_bnkps", "w600k_mbf"):
         path = find_model(name).path
         onnx, openvino = OnnxSession(path), OpenVinoSession(path)
@@ -43,7 +43,7 @@ def test_both_runtimes_describe_a_model_alike() -> None:
         assert openvino.metadata == onnx.metadata
 
 
-def test_float32_is_the_same_on_both_runtimes(recognizer: Path, crops: NDArray[np.uint8]) -> None:
+def test_float32_results_are_the_same_on_both_runtimes(recognizer: Path, crops: NDArray[np.uint8]) -> None:
     onnx = OnnxSession(recognizer).normalizing(PIXELS)
     openvino = OpenVinoSession(recognizer, precision="fp32").normalizing(PIXELS)
     assert openvino.runtime == "openvino fp32"
@@ -51,14 +51,12 @@ def test_float32_is_the_same_on_both_runtimes(recognizer: Path, crops: NDArray[n
     assert np.abs(found - expected).max() <= 2e-4 * np.abs(expected).max()
 
 
-def test_bf16_is_used_where_the_processor_has_it() -> None:
+def test_bf16_is_used_if_the_processor_supports_it() -> None:
     runtime = OpenVinoSession(find_model("scrfd_500m_bnkps").path, precision="bf16").runtime
     assert runtime == ("openvino bf16" if computes_bf16() else "openvino fp32")
 
 
-def test_a_session_that_normalizes_leaves_the_one_it_came_from_as_it_was(
-    recognizer: Path, crops: NDArray[np.uint8]
-) -> None:
+def test_a_normalizing_session_leaves_the_original_unchanged(recognizer: Path, crops: NDArray[np.uint8]) -> None:
     for session in (OnnxSession(recognizer), OpenVinoSession(recognizer, precision="fp32")):
         before = session.run(crops)[0]
         after = session.normalizing(PIXELS).run(crops)[0]
@@ -66,16 +64,16 @@ def test_a_session_that_normalizes_leaves_the_one_it_came_from_as_it_was(
         assert np.array_equal(session.run(crops)[0], before)
 
 
-def test_a_session_keeps_no_more_graphs_than_it_may_and_answers_any_shape() -> None:
+def test_a_session_answers_any_shape_and_keeps_a_bounded_number_of_graphs() -> None:
     session = OpenVinoSession(find_model("scrfd_500m_bnkps").path, precision="fp32")
     shapes = [(32, 32 * columns) for columns in range(1, MAX_SHAPES + 3)]
     for height, width in [*shapes, *shapes[:2]]:
         scores = session.run(np.zeros((1, height, width, 3), np.uint8))[0]
         assert scores.shape == (1, height * width // 64 * 2, 1)
-    assert len(session._graphs) == MAX_SHAPES
+    assert session.compiled_graphs == MAX_SHAPES
 
 
-def test_sessions_that_share_a_lane_wait_for_each_other(recognizer: Path, crops: NDArray[np.uint8]) -> None:
+def test_sessions_that_share_a_slot_wait_for_each_other(recognizer: Path, crops: NDArray[np.uint8]) -> None:
     slots = InferenceSlots(count=1, threads=1)
     sessions = OnnxSession(recognizer, slots=slots), OpenVinoSession(recognizer, slots=slots, precision="fp32")
     done: list[int] = []
@@ -92,7 +90,7 @@ def test_sessions_that_share_a_lane_wait_for_each_other(recognizer: Path, crops:
     assert done == [1, 1]
 
 
-def test_many_threads_get_their_own_answers(recognizer: Path) -> None:
+def test_concurrent_threads_get_their_own_results(recognizer: Path) -> None:
     crops = np.random.default_rng(1).integers(0, 256, (8, 1, 112, 112, 3), np.uint8)
     session = OpenVinoSession(recognizer, slots=InferenceSlots(2, 1), precision="fp32").normalizing(PIXELS)
     expected = [session.run(crop)[0] for crop in crops]
@@ -109,7 +107,7 @@ def test_many_threads_get_their_own_answers(recognizer: Path) -> None:
     assert all(np.array_equal(found[number], expected[number]) for number in range(len(crops)))
 
 
-def test_a_file_that_is_no_model_is_refused_with_its_name(tmp_path: Path) -> None:
+def test_a_refusal_of_another_file_names_it(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"nothing")
     for runtime in ("openvino", "onnxruntime"):
@@ -117,14 +115,9 @@ def test_a_file_that_is_no_model_is_refused_with_its_name(tmp_path: Path) -> Non
             open_session(path, slots=InferenceSlots(1, 1), runtime=runtime)
 
 
-def test_execution_providers_of_ones_own_mean_onnx_runtime(recognizer: Path) -> None:
+def test_other_execution_providers_select_onnx_runtime(recognizer: Path) -> None:
     slots = InferenceSlots(1, 1)
     with pytest.raises(UnsupportedModel, match="CUDAExecutionProvider"):
         open_session(recognizer, slots=slots, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
     session = open_session(recognizer, slots=slots, runtime="onnxruntime")
     assert session.runtime == "onnxruntime CPU fp32"
-
-
-@pytest.mark.parametrize(("preset", "slots"), [("latency", InferenceSlots(1, 4)), ("throughput", InferenceSlots(4, 1))])
-def test_a_preset_divides_the_cores(preset: str, slots: InferenceSlots) -> None:
-    assert InferenceSlots.of("latency" if preset == "latency" else "throughput", 4) == slots
