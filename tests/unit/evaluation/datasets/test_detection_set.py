@@ -23,7 +23,7 @@ def test_the_format_is_guessed_by_the_kind_of_the_labels(tmp_path: Path) -> None
     assert guessed_format(Path("wider.txt")) == "wider"
     path = tmp_path / "labels.csv"
     path.write_text("")
-    with pytest.raises(LabelError, match="say it with --format"):
+    with pytest.raises(LabelError, match="pass --format"):
         guessed_format(path)
 
 
