@@ -1,7 +1,7 @@
 """Every command and every Python block of the README and the docs is checked, and run if it can be run here.
 
 Flags are always checked against the command's own. Commands that need a network, a labelled set, minutes, or a terminal
-are not run; :data:`NOT_RUN` gives the reason for each.
+are not run: :data:`NOT_RUN` gives the reason for each kind.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,77 +18,84 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from facet import Client
-from facet.cli.app import app
 from facet.server.config import load
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
 
 ROOT = Path(__file__).resolve().parents[3]
-BIN = Path(sys.executable).parent
 DOCUMENTS = [
     path
-    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*/README.md")))
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md")
     if path.name != "CHANGELOG.md"
 ]
 PATIENCE = 120
+ADDRESS = "127.0.0.1:50051"
 
-NOT_RUN = (
-    (r"facet bench ", "takes minutes; the tests of benchmarks run them in small"),
-    (r"facet serve", "runs until it is stopped; its settings are loaded"),
-    (r"\.\./shared|three\.csv|\bDIR\b|\bFILE\b|LABELS_DIR", "needs a labelled set; the tests of evaluation bring one"),
-    (r"facet (calibrate|evaluate) ", "needs a labelled set; the tests of the command bring one"),
-    (r"facet camera ", "needs a camera; the tests of the command send a film"),
-    (r"facet models fetch", "needs a network"),
-    (r"facet models export|export_yolo\.py", "needs the extra export; scripts/test_export runs it"),
-    (r"facet status --watch", "runs until it is stopped"),
-    (r"facet gallery restore", "needs a stopped server; the tests of the command restore"),
-    (r"--install-completion", "changes the shell's start-up files"),
-)
-"""Commands that are not run, as regular expressions, and the reason."""
+NOT_RUN = {
+    r"facet bench ": "takes minutes; the tests of the benchmarks run them small",
+    r"facet serve\b": "runs until it is stopped; its settings are loaded instead",
+    r"\.\./shared|\bDIR\b|\bFILE\b|LABELS_DIR|three\.csv": "needs a labelled set; the tests of the command bring one",
+    r"facet (calibrate|evaluate) ": "needs a labelled set; the tests of the command bring one",
+    r"facet camera ": "needs a camera; the tests of the command send a film",
+    r"facet models fetch": "needs a network",
+    r"facet models export|export_yolo\.py": "needs the extra export; scripts/test_export runs it",
+    r"--watch": "runs until it is stopped",
+    r"facet gallery restore": "needs a stopped server; the tests of the command restore",
+    r"--install-completion": "changes the start-up files of the shell",
+}
+"""Regular expressions of commands that are not run, and the reason."""
 
-SHELL = re.compile(r"^(scripts/(run|test|test_export)\b.*|source .*|export \w+=.*|awk .*|python3? -m venv .*)$")
-"""Lines that are the shell's, or that .ci/run runs."""
-INSTALLS = re.compile(r"-m pip install ")
+SHELL = r"(source|export|awk|cd|git) .*|python3? -m venv .*|scripts/\w+.*|.*python3? (-m pip|examples/|scripts/).*|n(pm|ode) .*"
+"""Lines of a shell that are no command of Facet's; scripts and installations are run by .ci/run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Documented:
+class Line:
     """A line of a shell block, continued lines joined and comments removed."""
 
     document: str
-    line: str
+    text: str
 
     def __str__(self) -> str:
-        return f"{self.document}: {self.line}"
+        return f"{self.document}: {self.text}"
 
 
 def blocks(document: Path, language: str) -> list[str]:
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```$", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def documented() -> Iterator[Documented]:
+def lines() -> Iterator[Line]:
     """All lines of all shell blocks, in order."""
     for document in DOCUMENTS:
         for block in blocks(document, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
-                plain = re.sub(r"(^|\s)#.*$", "", line).strip()
-                if plain:
-                    yield Documented(document.relative_to(ROOT).as_posix(), " ".join(plain.split()))
+                if plain := " ".join(re.sub(r"(^|\s)#.*$", "", line).split()):
+                    yield Line(document.relative_to(ROOT).as_posix(), plain)
 
 
-COMMANDS = list(documented())
-FACET = [each for each in COMMANDS if each.line.startswith("facet ")]
+LINES = list(lines())
+COMMANDS = [line for line in LINES if line.text.startswith("facet ")]
+PYTHON = [
+    pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
+    for document in DOCUMENTS
+    for number, block in enumerate(blocks(document, "python"), 1)
+]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, server: Serving, pictures: Pictures) -> Iterator[Path]:
-    """A folder as scripts/run leaves it, with what the documents name beside it."""
+def environment(server: Serving) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}"
+    return inherited | {"FACET_ADDRESS": server.address, "PATH": path, "COLUMNS": "80"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, server: Serving, pictures: Pictures) -> Iterator[Path]:
+    """A folder as scripts/run leaves it, with the files that the documents name, and a server without their galleries."""
     folder = tmp_path_factory.mktemp("documents")
     for path, picture in {
         "out/people/Yao Ming.jpg": pictures.yaoming,
@@ -98,12 +105,48 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: Serving, pictures: P
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(picture)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-    empty = subprocess.run(
-        [BIN / "facet", "gallery", "verify", "none.sqlite3"], cwd=folder, env=environment, capture_output=True, check=False
-    )
-    assert empty.returncode == 1
+    (folder / "facet.sqlite3").write_bytes(b"")
+    with sqlite3.connect(server.database) as live, sqlite3.connect(folder / "facet.sqlite3") as copy:
+        live.backup(copy)
+    yield folder
     with Client(server.address) as client:
-        yield folder
         for gallery in ("team", "team-2", "rockets"):
             client.delete_gallery(gallery, force=True)
+
+
+def test_every_line_of_a_shell_block_is_a_command_that_is_checked() -> None:
+    unknown = [str(line) for line in LINES if line not in COMMANDS and not re.fullmatch(SHELL, line.text)]
+    assert not unknown
+
+
+@pytest.mark.parametrize("line", COMMANDS, ids=str)
+def test_a_documented_command_runs_as_written(line: Line, folder: Path, environment: dict[str, str]) -> None:
+    words = shlex.split(line.text)
+    if words[1] == "serve":
+        load([word for word in words[2:] if word != "--help"])
+        return
+    reason = next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, line.text)), "")
+    if reason and "--help" not in words:
+        words.append("--help")  # the flags before it are parsed, and an unknown one is refused
+    ran = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_a_documented_program_runs_as_written(
+    block: str, folder: Path, environment: dict[str, str], server: Serving
+) -> None:
+    program = block.replace(ADDRESS, server.address)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
