@@ -12,15 +12,19 @@ import shlex
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
-from facet import Client
+from facet import CENTRAL, Client, NotFound
+from facet.cli.app import app
 from facet.server.config import load
+from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
@@ -32,6 +36,7 @@ DOCUMENTS = [
     if path.name != "CHANGELOG.md"
 ]
 PATIENCE = 120
+Folders = Callable[[str], Path]
 ADDRESS = "127.0.0.1:50051"
 
 NOT_RUN = {
@@ -48,8 +53,15 @@ NOT_RUN = {
 }
 """Regular expressions of commands that are not run, and the reason."""
 
-SHELL = r"(source|export|awk|cd|git) .*|python3? -m venv .*|scripts/\w+.*|.*python3? (-m pip|examples/|scripts/).*|n(pm|ode) .*"
-"""Lines of a shell that are no command of Facet's; scripts and installations are run by .ci/run."""
+SHELL = "|".join(
+    (
+        r"(source|export|cd|git|awk|npm|node|buf|protoc) .*",
+        r"scripts/\w+.*",
+        r"pictures=.*",
+        r"\S*python3? (-m (venv|pip|build) |examples/|scripts/).*",
+    )
+)
+"""Lines of a shell that are no command of Facet's. .ci/run and the tests of examples/ run the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,7 @@ def lines() -> Iterator[Line]:
 LINES = list(lines())
 COMMANDS = [line for line in LINES if line.text.startswith("facet ")]
 PYTHON = [
-    pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
+    pytest.param(document.relative_to(ROOT).as_posix(), block, id=f"{document.relative_to(ROOT)}-{number}")
     for document in DOCUMENTS
     for number, block in enumerate(blocks(document, "python"), 1)
 ]
@@ -94,24 +106,33 @@ def environment(server: Serving) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, server: Serving, pictures: Pictures) -> Iterator[Path]:
-    """A folder as scripts/run leaves it, with the files that the documents name, and a server without their galleries."""
-    folder = tmp_path_factory.mktemp("documents")
-    for path, picture in {
-        "out/people/Yao Ming.jpg": pictures.yaoming,
-        "out/photos/players.jpg": pictures.players,
-        "people/Yao Ming.jpg": pictures.yaoming,
-        "photos/players.jpg": pictures.players,
-    }.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(picture)
-    (folder / "facet.sqlite3").write_bytes(b"")
-    with sqlite3.connect(server.database) as live, sqlite3.connect(folder / "facet.sqlite3") as copy:
-        live.backup(copy)
-    yield folder
+def folders(tmp_path_factory: pytest.TempPathFactory, server: Serving, pictures: Pictures) -> Iterator[Folders]:
+    """Make a folder for a document as scripts/run leaves it, with the files that the documents name."""
+    made: dict[str, Path] = {}
+
+    def folder_of(document: str) -> Path:
+        if document not in made:
+            made[document] = tmp_path_factory.mktemp("document")
+            _fill(made[document], Path(server.said["configuration"]["gallery"]["database"]), pictures)
+        return made[document]
+
     with Client(server.address) as client:
+        client.create_gallery("team")
+        client.enroll("team", "ann", pictures.gdp, face=CENTRAL)
+        yield folder_of
         for gallery in ("team", "team-2", "rockets"):
-            client.delete_gallery(gallery, force=True)
+            with suppress(NotFound):
+                client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=gallery, force=True))
+
+
+def _fill(folder: Path, database: Path, pictures: Pictures) -> None:
+    for parent in ("out/", ""):
+        for name, picture in {"people/Yao Ming.jpg": pictures.yaoming, "photos/players.jpg": pictures.players}.items():
+            path = folder / f"{parent}{name}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+    with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(folder / "facet.sqlite3")) as copy:
+        live.backup(copy)
 
 
 def test_every_line_of_a_shell_block_is_a_command_that_is_checked() -> None:
@@ -120,29 +141,41 @@ def test_every_line_of_a_shell_block_is_a_command_that_is_checked() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=str)
-def test_a_documented_command_runs_as_written(line: Line, folder: Path, environment: dict[str, str]) -> None:
+def test_a_documented_command_runs_as_written(
+    line: Line, folders: Folders, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = shlex.split(line.text)
-    if words[1] == "serve":
-        load([word for word in words[2:] if word != "--help"])
+    if words[1] == "serve" and "--help" not in words:
+        monkeypatch.setenv("FACET_SERVER__TOKEN", "a-token-as-the-document-exports-it")
+        load(words[2:])
         return
     reason = next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, line.text)), "")
-    if reason and "--help" not in words:
-        words.append("--help")  # the flags before it are parsed, and an unknown one is refused
+    if reason or "--help" in words:
+        # Flags before --help are parsed, and an unknown one is refused.
+        shown = CliRunner().invoke(app, [*words[1:], "--help"])
+        assert shown.exit_code == 0, shown.output
+        return
     ran = subprocess.run(
-        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        words,
+        cwd=folders(line.document),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Traceback" not in ran.stderr
 
 
-@pytest.mark.parametrize("block", PYTHON)
+@pytest.mark.parametrize(("document", "block"), PYTHON)
 def test_a_documented_program_runs_as_written(
-    block: str, folder: Path, environment: dict[str, str], server: Serving
+    document: str, block: str, folders: Folders, environment: dict[str, str], server: Serving
 ) -> None:
     program = block.replace(ADDRESS, server.address)
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        cwd=folder,
+        cwd=folders(document),
         env=environment,
         capture_output=True,
         text=True,
