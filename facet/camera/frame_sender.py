@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from facet import stream_frame
 from facet.camera.errors import SourceError
@@ -11,6 +12,7 @@ from facet.camera.reader import Frame
 from facet.v1 import recognition_service_pb2 as pb
 
 _MAX_UNANSWERED = 32
+_GRACE_SECONDS = 2.0
 
 
 class FrameSender:
@@ -19,21 +21,29 @@ class FrameSender:
     Without ``lossless`` a frame that is not taken yet is replaced by the next one, and frames that a broken stream left
     unanswered are given up. With it the reader waits, and unanswered frames are sent again.
 
+    If the source is lost, the stream ends, so that the server ends its tracks. The next frame begins another stream. A
+    source that is back within ``grace_seconds`` keeps its stream.
+
     Args:
         lossless: whether every frame must be answered.
+        grace_seconds: how long a source may be lost before the stream ends.
+        clock: seconds that never go back, as :func:`time.monotonic`.
 
     Attributes:
         sent: frames that a stream has taken.
         skipped: frames that were replaced before a stream took them.
     """
 
-    def __init__(self, *, lossless: bool) -> None:
+    def __init__(
+        self, *, lossless: bool, grace_seconds: float = _GRACE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.sent = self.skipped = 0
-        self._lossless = lossless
+        self._lossless, self._grace_seconds, self._clock = lossless, grace_seconds, clock
         self._changed = threading.Condition()
         self._next: Frame | None = None
         self._unanswered: dict[int, Frame] = {}
         self._stream_number = 0
+        self._lost_since: float | None = None
         self._ended = False
         self._problem = ""
 
@@ -44,6 +54,13 @@ class FrameSender:
                 self._changed.wait_for(lambda: self._next is None or self._ended)
             self.skipped += self._next is not None
             self._next = frame
+            self._lost_since = None
+            self._changed.notify_all()
+
+    def source_lost(self, since: float) -> None:
+        """The source is gone since a time of the clock. It is back with the next frame."""
+        with self._changed:
+            self._lost_since = since
             self._changed.notify_all()
 
     def end(self, problem: str = "") -> None:
@@ -96,14 +113,14 @@ class FrameSender:
 
     def _take(self, stream_number: int) -> tuple[int, Frame] | None:
         """Wait for the next frame, and for room; return it with its id, or ``None`` if the stream ends."""
-
-        def can_continue() -> bool:
-            has_room = not self._lossless or len(self._unanswered) < _MAX_UNANSWERED
-            is_over = stream_number != self._stream_number or (self._next is None and self._ended)
-            return is_over or (self._next is not None and has_room)
-
         with self._changed:
-            self._changed.wait_for(can_continue)
+            while not self._can_take(stream_number):
+                grace = None
+                if self._lost_since is not None:
+                    grace = self._lost_since + self._grace_seconds - self._clock()
+                    if grace <= 0:
+                        return None
+                self._changed.wait(grace)
             if stream_number != self._stream_number or self._next is None:
                 return None
             frame, self._next = self._next, None
@@ -113,3 +130,9 @@ class FrameSender:
                 del self._unanswered[next(iter(self._unanswered))]
             self._changed.notify_all()
             return self.sent, frame
+
+    def _can_take(self, stream_number: int) -> bool:
+        """Whether there is a frame and room for it, or the stream is over."""
+        has_room = not self._lossless or len(self._unanswered) < _MAX_UNANSWERED
+        is_over = stream_number != self._stream_number or (self._next is None and self._ended)
+        return is_over or (self._next is not None and has_room)

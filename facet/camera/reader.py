@@ -108,15 +108,23 @@ class Reader:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, put: Callable[[Frame], None], end: Callable[[str], None], say: Callable[[str], None]) -> None:
+    def start(
+        self,
+        put: Callable[[Frame], None],
+        end: Callable[[str], None],
+        *,
+        lost: Callable[[float], None],
+        say: Callable[[str], None],
+    ) -> None:
         """Start reading.
 
         Args:
             put: receives each frame; may block.
             end: called when there are no more frames, with the reason for people, empty at the end of a recording.
+            lost: called when a live source goes away, with the time of its last frame by :func:`time.monotonic`.
             say: prints for people that the source went away and came back.
         """
-        self._thread = threading.Thread(target=self._run, args=(put, end, say), name="camera", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(put, end, lost, say), name="camera", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -125,13 +133,19 @@ class Reader:
         if self._thread is not None:
             self._thread.join(_JOIN_SECONDS)
 
-    def _run(self, put: Callable[[Frame], None], end: Callable[[str], None], say: Callable[[str], None]) -> None:
+    def _run(
+        self,
+        put: Callable[[Frame], None],
+        end: Callable[[str], None],
+        lost: Callable[[float], None],
+        say: Callable[[str], None],
+    ) -> None:
         problem = ""
         try:
             if self.recorded:
                 self._read_recording(put)
             else:
-                self._read_live(put, say)
+                self._read_live(put, lost, say)
         except SourceError as error:
             problem = str(error)
         except Exception as error:  # otherwise nobody would see the error, and frames would be awaited for ever
@@ -153,20 +167,25 @@ class Reader:
                     start = time.monotonic() - at
             self._put_frame(put, at)
 
-    def _read_live(self, put: Callable[[Frame], None], say: Callable[[str], None]) -> None:
+    def _read_live(
+        self, put: Callable[[Frame], None], lost: Callable[[float], None], say: Callable[[str], None]
+    ) -> None:
         """Read a live source, and open it again when it goes away."""
         retry = Retry(self._wait_seconds)
+        last_frame_at = time.monotonic()
         while True:
             pace = Pace(self._options.fps)
             while not self._closed.is_set() and self._capture.grab():
+                last_frame_at = time.monotonic()
                 if retry.failing:
                     say(f"{self._source.name} is back")
                     retry.succeeded()
-                if pace.is_due(time.monotonic()):
+                if pace.is_due(last_frame_at):
                     self._put_frame(put, time.time())
             self._capture.release()
             if not retry.failing and not self._closed.is_set():
                 say(f"{self._source.name} is away: trying again")
+                lost(last_frame_at)
             if (pause := retry.failed()) is None:
                 raise SourceError(f"{self._source.name} did not come back")
             if self._closed.wait(pause):

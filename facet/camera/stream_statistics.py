@@ -91,13 +91,15 @@ class StreamStatistics:
         Args:
             connection: the number of the stream.
             answer: the answer.
-            frame: the frame it is about; ``None`` if that was given up.
+            frame: the frame it is about; ``None`` if that was given up, or at the end of a stream.
         """
         now = self._clock()
         self._dropped[connection] = answer.dropped
         self.connections = len(self._dropped)
         self._tracks = list(answer.tracks)
         self.events.update(EVENT_NAMES[event.kind] for event in answer.events)
+        if answer.end_of_stream:
+            return
         self.detected += answer.detected
         self.embedded += answer.embedded
         if answer.status.code:

@@ -107,6 +107,7 @@ def main(
             threshold=threshold,
             lossless=lossless,
             detection_interval=detection_interval,
+            end_tracks=True,
         )
         sender = FrameSender(lossless=lossless)
         problem, handler = "", None
@@ -125,7 +126,7 @@ def main(
                     print_event=None if as_json or prints_events else _event_printer(live),
                     show_status=None if live is None else lambda line: live.update(line, refresh=True),
                 )
-                reader.start(sender.put, sender.end, _say)
+                reader.start(sender.put, sender.end, lost=sender.source_lost, say=_say)
                 run(client, settings, sender, handler, _say, wait, interruption)
         except KeyboardInterrupt:
             pass

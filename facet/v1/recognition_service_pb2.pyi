@@ -29,25 +29,25 @@ class _Decision:
 class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DECISION_UNSPECIFIED: _Decision.ValueType  # 0
-    """Never answered."""
+    """Never returned."""
     DECISION_MATCH: _Decision.ValueType  # 1
-    """The best candidate is the person."""
+    """The probe is the best candidate: its similarity reaches the threshold."""
     DECISION_UNKNOWN: _Decision.ValueType  # 2
-    """Nobody in the gallery is similar enough."""
+    """No subject of the gallery is similar enough."""
     DECISION_REFUSED: _Decision.ValueType  # 3
-    """The face is too poor to say whose it is: nothing was compared. See the server's settings "identification"."""
+    """The quality of the face is too low, and no search was made. See the server's identification settings."""
 
 class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
-    """What a gallery decided about a probe."""
+    """The decision about a probe."""
 
 DECISION_UNSPECIFIED: Decision.ValueType  # 0
-"""Never answered."""
+"""Never returned."""
 DECISION_MATCH: Decision.ValueType  # 1
-"""The best candidate is the person."""
+"""The probe is the best candidate: its similarity reaches the threshold."""
 DECISION_UNKNOWN: Decision.ValueType  # 2
-"""Nobody in the gallery is similar enough."""
+"""No subject of the gallery is similar enough."""
 DECISION_REFUSED: Decision.ValueType  # 3
-"""The face is too poor to say whose it is: nothing was compared. See the server's settings "identification"."""
+"""The quality of the face is too low, and no search was made. See the server's identification settings."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 class _TrackDecision:
@@ -57,25 +57,25 @@ class _TrackDecision:
 class _TrackDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrackDecision.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TRACK_DECISION_UNSPECIFIED: _TrackDecision.ValueType  # 0
-    """Never answered."""
+    """Never returned."""
     TRACK_DECISION_UNDECIDED: _TrackDecision.ValueType  # 1
-    """Not enough was seen yet."""
+    """There is not enough evidence yet."""
     TRACK_DECISION_IDENTIFIED: _TrackDecision.ValueType  # 2
-    """It is the subject."""
+    """The track is the subject."""
     TRACK_DECISION_UNKNOWN: _TrackDecision.ValueType  # 3
-    """Enough was seen, and it is nobody of the gallery."""
+    """There is enough evidence, and the track is nobody in the gallery."""
 
 class TrackDecision(_TrackDecision, metaclass=_TrackDecisionEnumTypeWrapper):
-    """What is known of who a track is."""
+    """The decision about a track."""
 
 TRACK_DECISION_UNSPECIFIED: TrackDecision.ValueType  # 0
-"""Never answered."""
+"""Never returned."""
 TRACK_DECISION_UNDECIDED: TrackDecision.ValueType  # 1
-"""Not enough was seen yet."""
+"""There is not enough evidence yet."""
 TRACK_DECISION_IDENTIFIED: TrackDecision.ValueType  # 2
-"""It is the subject."""
+"""The track is the subject."""
 TRACK_DECISION_UNKNOWN: TrackDecision.ValueType  # 3
-"""Enough was seen, and it is nobody of the gallery."""
+"""There is enough evidence, and the track is nobody in the gallery."""
 Global___TrackDecision: _TypeAlias = TrackDecision  # noqa: Y015
 
 class _TrackEventKind:
@@ -85,34 +85,34 @@ class _TrackEventKind:
 class _TrackEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrackEventKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TRACK_EVENT_KIND_UNSPECIFIED: _TrackEventKind.ValueType  # 0
-    """Never answered."""
+    """Never returned."""
     TRACK_EVENT_KIND_APPEARED: _TrackEventKind.ValueType  # 1
-    """It is new."""
+    """A new track."""
     TRACK_EVENT_KIND_IDENTIFIED: _TrackEventKind.ValueType  # 2
-    """It has got a name."""
+    """The track was identified."""
     TRACK_EVENT_KIND_CHANGED: _TrackEventKind.ValueType  # 3
-    """It has got another name instead, or has none any more."""
+    """The track was identified as another subject, or lost its name."""
     TRACK_EVENT_KIND_LEFT: _TrackEventKind.ValueType  # 4
-    """It was not seen for long enough (1.5 s), or turned out to be the person of an older track."""
+    """The track was not seen for 1.5 seconds, or is the same person as an older track."""
 
 class TrackEventKind(_TrackEventKind, metaclass=_TrackEventKindEnumTypeWrapper):
-    """What may happen to a track."""
+    """Kinds of track events."""
 
 TRACK_EVENT_KIND_UNSPECIFIED: TrackEventKind.ValueType  # 0
-"""Never answered."""
+"""Never returned."""
 TRACK_EVENT_KIND_APPEARED: TrackEventKind.ValueType  # 1
-"""It is new."""
+"""A new track."""
 TRACK_EVENT_KIND_IDENTIFIED: TrackEventKind.ValueType  # 2
-"""It has got a name."""
+"""The track was identified."""
 TRACK_EVENT_KIND_CHANGED: TrackEventKind.ValueType  # 3
-"""It has got another name instead, or has none any more."""
+"""The track was identified as another subject, or lost its name."""
 TRACK_EVENT_KIND_LEFT: TrackEventKind.ValueType  # 4
-"""It was not seen for long enough (1.5 s), or turned out to be the person of an older track."""
+"""The track was not seen for 1.5 seconds, or is the same person as an older track."""
 Global___TrackEventKind: _TypeAlias = TrackEventKind  # noqa: Y015
 
 @_typing.final
 class DetectRequest(_message.Message):
-    """Asks for the objects in a picture."""
+    """Request of Detect."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -120,8 +120,8 @@ class DetectRequest(_message.Message):
     CLASS_NAMES_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     min_score: _builtins.float
-    """Only objects of at least this score, (0, 1]. Unset: the server's own. A lower one than the server's adds
-    fainter objects, behind those that are answered anyway; below 0.001 it is as 0.001.
+    """Return only objects with at least this score, in (0, 1]. Unset: the server's object_min_score. A lower value adds
+    fainter objects after those that are returned anyway. Values below 0.001 count as 0.001.
     """
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
@@ -129,7 +129,7 @@ class DetectRequest(_message.Message):
 
     @_builtins.property
     def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these classes, by name; all where empty. An unknown name is refused."""
+        """Return only objects of these classes, by name. Empty: all classes. Unknown names are refused."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ Global___DetectRequest: _TypeAlias = DetectRequest  # noqa: Y015
 
 @_typing.final
 class DetectResponse(_message.Message):
-    """The objects in a picture."""
+    """Response of Detect."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -159,7 +159,7 @@ class DetectResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.DetectedObject]:
-        """By falling score, at most 300."""
+        """The objects, by falling score, at most 300."""
 
     @_builtins.property
     def picture_size(self) -> _types_pb2.PictureSize:
@@ -167,7 +167,7 @@ class DetectResponse(_message.Message):
 
     @_builtins.property
     def timings(self) -> _types_pb2.Timings:
-        """What it cost."""
+        """The duration of each stage."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ Global___DetectResponse: _TypeAlias = DetectResponse  # noqa: Y015
 
 @_typing.final
 class AnalyzeFacesRequest(_message.Message):
-    """Asks for the faces in a picture."""
+    """Request of AnalyzeFaces."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -197,17 +197,17 @@ class AnalyzeFacesRequest(_message.Message):
     EMBED_AS_TEMPLATES_FIELD_NUMBER: _builtins.int
     FACE_FIELD_NUMBER: _builtins.int
     include_embeddings: _builtins.bool
-    """Whether to embed the faces."""
+    """Return the embeddings of the faces."""
     include_objects: _builtins.bool
-    """Whether to answer the objects that were found on the way."""
+    """Return the objects that were detected as well."""
     min_score: _builtins.float
-    """Only faces of at least this score, (0, 1]. Unset: the server's own. A lower one than the server's adds fainter
-    faces, behind those that are answered anyway, which stay as they are; below 0.001 it is as 0.001. For measuring:
-    the fainter, the more of them are none.
+    """Return only faces with at least this score, in (0, 1]. Unset: the server's face_min_score. A lower value adds
+    fainter faces after those that are returned anyway, which do not change. Values below 0.001 count as 0.001. Meant
+    for evaluation: the lower the score, the more detections are not faces.
     """
     embed_as_templates: _builtins.bool
-    """Whether to embed as enrolment embeds its templates and Verify its reference picture: each face together with its
-    mirror image, twice as slow and surer. Otherwise as probes are embedded.
+    """Embed faces as templates and the reference picture of Verify are embedded: each face together with its mirror
+    image, which takes twice as long and is more accurate. By default faces are embedded as probes are.
     """
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
@@ -215,7 +215,7 @@ class AnalyzeFacesRequest(_message.Message):
 
     @_builtins.property
     def face(self) -> _types_pb2.FaceChoice:
-        """Only one of the faces, or all where unset."""
+        """Return only this face. Unset: all faces."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ Global___AnalyzeFacesRequest: _TypeAlias = AnalyzeFacesRequest  # noqa: Y015
 
 @_typing.final
 class AnalyzeFacesResponse(_message.Message):
-    """The faces in a picture."""
+    """Response of AnalyzeFaces."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -249,11 +249,11 @@ class AnalyzeFacesResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnalyzedFace]:
-        """By falling score."""
+        """The faces, by falling score."""
 
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.DetectedObject]:
-        """Where include_objects was set: the objects, by falling score."""
+        """The objects, by falling score, if include_objects was set."""
 
     @_builtins.property
     def picture_size(self) -> _types_pb2.PictureSize:
@@ -261,7 +261,7 @@ class AnalyzeFacesResponse(_message.Message):
 
     @_builtins.property
     def timings(self) -> _types_pb2.Timings:
-        """What it cost."""
+        """The duration of each stage."""
 
     def __init__(
         self,
@@ -281,7 +281,7 @@ Global___AnalyzeFacesResponse: _TypeAlias = AnalyzeFacesResponse  # noqa: Y015
 
 @_typing.final
 class AnalyzedFace(_message.Message):
-    """A face, with its embedding where that was asked for."""
+    """A face and, on request, its embedding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -293,7 +293,7 @@ class AnalyzedFace(_message.Message):
 
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
-        """Its embedding, where include_embeddings was set."""
+        """The embedding of the face, if include_embeddings was set."""
 
     def __init__(
         self,
@@ -311,7 +311,7 @@ Global___AnalyzedFace: _TypeAlias = AnalyzedFace  # noqa: Y015
 
 @_typing.final
 class VerifyRequest(_message.Message):
-    """Asks whether two faces are of one person."""
+    """Request of Verify."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -322,8 +322,8 @@ class VerifyRequest(_message.Message):
     PROBE_FACE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     threshold: _builtins.float
-    """Decide by this threshold, [-1, 1]. Unset: the gallery's, or for two pictures the server's
-    verification_threshold.
+    """The threshold of the decision, in [-1, 1]. Unset: the gallery's, or the server's verification_threshold for two
+    pictures.
     """
     @_builtins.property
     def reference_picture(self) -> _types_pb2.Picture:
@@ -331,21 +331,21 @@ class VerifyRequest(_message.Message):
 
     @_builtins.property
     def reference_subject(self) -> Global___SubjectReference:
-        """An enrolled person: the probe is compared with each of the subject's templates; the best counts, or the mean
-        over the best, as the gallery's mean_of_best says.
+        """An enrolled person. The probe is compared with all templates of the subject. Its similarity is that of the best
+        template, or the mean over the best ones if the gallery's mean_of_best is above 1.
         """
 
     @_builtins.property
     def reference_face(self) -> _types_pb2.FaceChoice:
-        """Which face of reference_picture is meant."""
+        """Selects a face of reference_picture."""
 
     @_builtins.property
     def probe_picture(self) -> _types_pb2.Picture:
-        """The picture in question."""
+        """The picture to compare with the reference."""
 
     @_builtins.property
     def probe_face(self) -> _types_pb2.FaceChoice:
-        """Which face of probe_picture is meant."""
+        """Selects a face of probe_picture."""
 
     def __init__(
         self,
@@ -381,9 +381,9 @@ class SubjectReference(_message.Message):
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The subject's id."""
+    """The id of the subject."""
     def __init__(
         self,
         *,
@@ -400,7 +400,7 @@ Global___SubjectReference: _TypeAlias = SubjectReference  # noqa: Y015
 
 @_typing.final
 class VerifyResponse(_message.Message):
-    """Whether two faces are of one person."""
+    """Response of Verify."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -411,22 +411,22 @@ class VerifyResponse(_message.Message):
     PROBE_FACE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     same: _builtins.bool
-    """Whether similarity reaches the threshold."""
+    """Whether similarity reaches threshold."""
     similarity: _builtins.float
-    """Cosine in [-1, 1]."""
+    """Cosine of the two embeddings, in [-1, 1]."""
     threshold: _builtins.float
-    """The threshold that was applied."""
+    """The threshold that was applied, in [-1, 1]."""
     @_builtins.property
     def reference_face(self) -> _types_pb2.DetectedFace:
-        """The face of the reference picture; unset where a subject was the reference."""
+        """The face in the reference picture. Unset if the reference is a subject."""
 
     @_builtins.property
     def probe_face(self) -> _types_pb2.DetectedFace:
-        """The face of the probe."""
+        """The face in the probe picture."""
 
     @_builtins.property
     def timings(self) -> _types_pb2.Timings:
-        """What it cost, both pictures together."""
+        """The duration of each stage, for both pictures together."""
 
     def __init__(
         self,
@@ -448,7 +448,7 @@ Global___VerifyResponse: _TypeAlias = VerifyResponse  # noqa: Y015
 
 @_typing.final
 class IdentifyRequest(_message.Message):
-    """Asks who is in a picture."""
+    """Request of Identify."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -459,20 +459,20 @@ class IdentifyRequest(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery to search."""
+    """The id of the gallery to search."""
     top_k: _builtins.int
-    """How many subjects to name per face, 1 to 100. Unset: 5."""
+    """The maximum number of candidates per face, 1 to 100. Unset: 5."""
     threshold: _builtins.float
-    """Decide by this threshold, [-1, 1], instead of the gallery's."""
+    """The threshold of the decision, in [-1, 1]. Unset: the gallery's."""
     include_objects: _builtins.bool
-    """Whether to answer the objects that were found on the way."""
+    """Return the objects that were detected as well."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
 
     @_builtins.property
     def face(self) -> _types_pb2.FaceChoice:
-        """Only one of the faces, or all where unset."""
+        """Identify only this face. Unset: all faces."""
 
     def __init__(
         self,
@@ -501,7 +501,7 @@ Global___IdentifyRequest: _TypeAlias = IdentifyRequest  # noqa: Y015
 
 @_typing.final
 class IdentifyResponse(_message.Message):
-    """Who is in a picture."""
+    """Response of Identify."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -511,11 +511,11 @@ class IdentifyResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentifiedFace]:
-        """By falling score of the face detector."""
+        """The faces, by falling score of the face detector."""
 
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.DetectedObject]:
-        """Where include_objects was set: the objects, by falling score."""
+        """The objects, by falling score, if include_objects was set."""
 
     @_builtins.property
     def picture_size(self) -> _types_pb2.PictureSize:
@@ -523,7 +523,7 @@ class IdentifyResponse(_message.Message):
 
     @_builtins.property
     def timings(self) -> _types_pb2.Timings:
-        """What it cost."""
+        """The duration of each stage."""
 
     def __init__(
         self,
@@ -543,17 +543,17 @@ Global___IdentifyResponse: _TypeAlias = IdentifyResponse  # noqa: Y015
 
 @_typing.final
 class IdentifyBatchRequest(_message.Message):
-    """One item of a batch."""
+    """One item of IdentifyBatch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
     IDENTIFICATION_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The caller's id of the item, at most 128 printable characters; echoed."""
+    """An id of the client's choice, at most 128 printable characters. The response repeats it."""
     @_builtins.property
     def identification(self) -> Global___IdentifyRequest:
-        """Who is asked for."""
+        """The request."""
 
     def __init__(
         self,
@@ -571,7 +571,7 @@ Global___IdentifyBatchRequest: _TypeAlias = IdentifyBatchRequest  # noqa: Y015
 
 @_typing.final
 class IdentifyBatchResponse(_message.Message):
-    """Who is in the picture of one item."""
+    """The result of one item of IdentifyBatch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -579,14 +579,14 @@ class IdentifyBatchResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     IDENTIFICATION_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The item; of an item_id that is too long, its first 128 characters."""
+    """The item_id of the request. If it is too long: its first 128 characters."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """Code 0 where it was answered; otherwise what Identify would have failed with, details included."""
+        """Code 0 on success. Otherwise the error that Identify would return, including its details."""
 
     @_builtins.property
     def identification(self) -> Global___IdentifyResponse:
-        """The answer; unset where status is not OK."""
+        """The response. Unset if status is not OK."""
 
     def __init__(
         self,
@@ -605,7 +605,7 @@ Global___IdentifyBatchResponse: _TypeAlias = IdentifyBatchResponse  # noqa: Y015
 
 @_typing.final
 class IdentifiedFace(_message.Message):
-    """A face and whose it is."""
+    """A face and its identification."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -617,7 +617,7 @@ class IdentifiedFace(_message.Message):
 
     @_builtins.property
     def identification(self) -> Global___Identification:
-        """Whose it is."""
+        """The identification of the face."""
 
     def __init__(
         self,
@@ -635,7 +635,7 @@ Global___IdentifiedFace: _TypeAlias = IdentifiedFace  # noqa: Y015
 
 @_typing.final
 class Identification(_message.Message):
-    """The answer of a gallery to one probe."""
+    """The result of searching a gallery for one probe."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -647,28 +647,29 @@ class Identification(_message.Message):
     CALIBRATION_FIELD_NUMBER: _builtins.int
     FALSE_POSITIVE_RATE_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
-    """Whether the best subject reaches the threshold."""
+    """The decision."""
     threshold: _builtins.float
-    """The threshold that was applied, or would have been."""
+    """The threshold of the decision, in [-1, 1]."""
     margin: _builtins.float
-    """Similarity of the best subject less that of the next one. Unset where there are fewer than two. In a gallery of
-    more than 16,384 templates the next one is the best of what was looked at closely: seldom a better one is missed by
-    much, and the margin is then some thousandths too large.
+    """The difference in similarity between the best subject and the second best, at least 0. Unset with fewer than two
+    candidates. In galleries of more than 16,384 templates the second best is the best of the templates that were
+    rescored. A better one is rarely missed, and then the margin is a few thousandths too large.
     """
     templates_compared: _builtins.int
-    """How many templates were compared."""
+    """The number of templates that were compared."""
     calibration: _types_pb2.CalibrationState.ValueType
-    """Whether the gallery's threshold is what its calibration says. Unspecified where the face is refused."""
+    """Whether the gallery's threshold is the calibrated one. Unspecified if the face was refused."""
     false_positive_rate: _builtins.float
-    """The chance that an unknown person's best similarity in this gallery, as large as it is now, is as high as the
-    best candidate's, [0, 1]; never less than the calibration's searches can tell. It is not the chance that this
-    probe is somebody else: that depends on how many of those who come are unknown. Unset without a candidate, without
-    a calibration, or where that is of another contract or mean_of_best.
+    """The probability, in [0, 1], that the best similarity of a person who is not enrolled is at least as high as that of
+    the best candidate, in this gallery at its current size. Never lower than the calibration's searches can resolve.
+    It is not the probability that this match is wrong, which also depends on how many of the people seen are not
+    enrolled. Unset without a candidate, without a calibration, or if the calibration is for another embedding contract
+    or another mean_of_best.
     """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
-        """The best subjects by falling similarity, ties by id; also where the decision is unknown, as evidence. None
-        where it is refused.
+        """The most similar subjects, by falling similarity, ties by id. Also set if the decision is unknown. Empty if the
+        face was refused.
         """
 
     def __init__(
@@ -699,7 +700,7 @@ Global___Identification: _TypeAlias = Identification  # noqa: Y015
 
 @_typing.final
 class Candidate(_message.Message):
-    """A subject that a probe resembles."""
+    """A subject that is similar to a probe."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -708,15 +709,15 @@ class Candidate(_message.Message):
     SIMILARITY_FIELD_NUMBER: _builtins.int
     TEMPLATE_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """The subject's id."""
+    """The id of the subject."""
     display_name: _builtins.str
-    """The subject's name for people; may be empty."""
+    """The display name of the subject. May be empty."""
     similarity: _builtins.float
-    """Cosine of the probe and the subject's best template, or the mean over the best of them, as the gallery's
-    mean_of_best says; [-1, 1].
+    """Cosine of the probe and the subject's best template, in [-1, 1]. If the gallery's mean_of_best is above 1: the mean
+    over the best templates.
     """
     template_id: _builtins.str
-    """The best template."""
+    """The id of the subject's best template."""
     def __init__(
         self,
         *,
@@ -735,7 +736,7 @@ Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
 class IdentifyStreamRequest(_message.Message):
-    """The settings of a stream, or one of its frames."""
+    """The settings of a stream, or one frame."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -743,7 +744,7 @@ class IdentifyStreamRequest(_message.Message):
     FRAME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def settings(self) -> Global___StreamSettings:
-        """The settings: the first message, and only that."""
+        """The settings. Only in the first message."""
 
     @_builtins.property
     def frame(self) -> Global___StreamFrame:
@@ -767,7 +768,7 @@ Global___IdentifyStreamRequest: _TypeAlias = IdentifyStreamRequest  # noqa: Y015
 
 @_typing.final
 class StreamSettings(_message.Message):
-    """How a stream is followed."""
+    """The settings of a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -777,23 +778,30 @@ class StreamSettings(_message.Message):
     LOSSLESS_FIELD_NUMBER: _builtins.int
     DETECTION_INTERVAL_FIELD_NUMBER: _builtins.int
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
+    END_TRACKS_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
-    """The camera's name, for the server's log; at most 128 printable characters, may be empty."""
+    """A name for the camera in the server's log, at most 128 printable characters. May be empty."""
     gallery_id: _builtins.str
-    """The gallery to search."""
+    """The id of the gallery to search."""
     threshold: _builtins.float
-    """Decide by this threshold, [-1, 1]. Unset: the gallery's, where it was calibrated or somebody chose its threshold.
-    Where it has the server's default: 0.22 + 0.05 * log10(subjects), if that is lower, because a stream decides by
-    several frames, and in a small gallery there are few to be mistaken for.
+    """The threshold of decisions, in [-1, 1]. Unset: the gallery's, if it was calibrated or set by hand. If the gallery
+    has the server's default threshold: 0.22 + 0.05 * log10(subjects), but at most the default. A lower threshold
+    suffices because a stream decides over several frames, and small galleries have few people to confuse somebody
+    with.
     """
     lossless: _builtins.bool
-    """Whether every frame is looked at, in order, as for a file. Otherwise the newest counts, as for a camera."""
+    """Process every frame in order, as for a file. By default the newest frame wins, as for a camera."""
     detection_interval: _builtins.int
-    """Faces and persons are looked for in every so manyth frame that is looked at, 1 to 100; in between tracks move on by
-    their motion, and nobody is new or identified. At the latest after 0.75 seconds they are looked for. Unset: 1.
+    """Run detection on every Nth processed frame, 1 to 100. Between detections tracks follow their motion, and nobody
+    appears or is identified. Detection runs at least every 0.75 seconds. Unset: 1.
     """
     include_objects: _builtins.bool
-    """Whether to answer the objects that were found on the way."""
+    """Return the objects that were detected as well."""
+    end_tracks: _builtins.bool
+    """Send one more response when the stream ends, with a LEFT event for every track that is left. A stream ends when the
+    client sends no more frames, for example because its camera is gone; when nothing is sent for server.stall_seconds;
+    when a message is invalid; and when the server shuts down.
+    """
     def __init__(
         self,
         *,
@@ -803,10 +811,11 @@ class StreamSettings(_message.Message):
         lossless: _builtins.bool = ...,
         detection_interval: _builtins.int | None = ...,
         include_objects: _builtins.bool = ...,
+        end_tracks: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "detection_interval", b"detection_interval", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "camera", b"camera", "detection_interval", b"detection_interval", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "lossless", b"lossless", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "camera", b"camera", "detection_interval", b"detection_interval", "end_tracks", b"end_tracks", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "lossless", b"lossless", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__detection_interval: _TypeAlias = _typing.Literal["detection_interval"]  # noqa: Y015
     _WhichOneofArgType__detection_interval: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval"]  # noqa: Y015
@@ -821,7 +830,7 @@ Global___StreamSettings: _TypeAlias = StreamSettings  # noqa: Y015
 
 @_typing.final
 class StreamFrame(_message.Message):
-    """A frame of a stream."""
+    """One frame of a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -829,14 +838,16 @@ class StreamFrame(_message.Message):
     CAPTURE_TIME_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
     frame_id: _builtins.int
-    """The client's id of the frame, echoed; higher than all before in the stream. Ids may be left out."""
+    """An id of the client's choice, higher than all before in the stream. Gaps are allowed. The response repeats it."""
     @_builtins.property
     def capture_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was captured, by whatever clock, for instance a file's own; only differences count. Unset: when it arrived."""
+        """When the frame was captured, by any clock, for example the position in a file. Only differences matter. Unset: the
+        time of arrival.
+        """
 
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
-        """The frame. It may be of another size than the one before."""
+        """The picture. Its size may differ from that of the previous frame."""
 
     def __init__(
         self,
@@ -855,7 +866,7 @@ Global___StreamFrame: _TypeAlias = StreamFrame  # noqa: Y015
 
 @_typing.final
 class IdentifyStreamResponse(_message.Message):
-    """Who is in a frame."""
+    """The people in one frame."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -870,41 +881,48 @@ class IdentifyStreamResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     OBJECTS_FIELD_NUMBER: _builtins.int
     EMBEDDED_FIELD_NUMBER: _builtins.int
+    END_OF_STREAM_FIELD_NUMBER: _builtins.int
     frame_id: _builtins.int
-    """The frame."""
+    """The frame_id of the request."""
     age_ms: _builtins.float
-    """From the frame's capture to this answer, in milliseconds. Clocks need not agree: the quickest frame of the last
-    minute is taken to have arrived as it was captured. Without a capture_time, from its arrival.
+    """Milliseconds from the capture of the frame to this response. Clocks need not agree: the fastest frame of the last
+    minute is assumed to have arrived when it was captured. Without a capture_time: from the arrival of the frame.
     """
     dropped: _builtins.int
-    """Frames that were dropped so far, because a newer one came before they were looked at. 0 with lossless."""
+    """The number of frames of this stream so far that a newer frame replaced before they were processed. 0 with lossless."""
     detected: _builtins.bool
-    """Whether faces and persons were looked for in this frame; otherwise tracks are where they are expected."""
+    """Whether detection ran on this frame. Otherwise tracks are at their predicted positions."""
     embedded: _builtins.int
-    """How many faces were embedded for this frame."""
+    """The number of faces that were embedded for this frame."""
+    end_of_stream: _builtins.bool
+    """Whether this is the last response of a stream with end_tracks. It belongs to no frame: frame_id is that of the last
+    frame that was answered, and only dropped and events are set besides.
+    """
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """Code 0 where all went well; otherwise what is wrong, details included."""
+        """Code 0 on success. Otherwise the error, including its details."""
 
     @_builtins.property
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
-        """Who is in the frame, by rising track_id."""
+        """The tracks in the frame, by rising track_id."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrackEvent]:
-        """What has happened since the answer before, in that order."""
+        """The events since the previous response, in the order in which they happened."""
 
     @_builtins.property
     def picture_size(self) -> _types_pb2.PictureSize:
-        """The size of the upright frame; unset where it was not looked at."""
+        """The size of the upright frame. Unset if the frame was not processed."""
 
     @_builtins.property
     def timings(self) -> _types_pb2.Timings:
-        """What it cost. Waiting counts from when the stream's turn was asked for, which may be before the frame came."""
+        """The duration of each stage. Queue time starts when the stream asks for its turn, which may be before the frame
+        arrives.
+        """
 
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.DetectedObject]:
-        """Where include_objects was set, and the frame was looked at for them (detected): the objects, by falling score."""
+        """The objects, by falling score, if include_objects was set and detection ran on this frame."""
 
     def __init__(
         self,
@@ -920,10 +938,11 @@ class IdentifyStreamResponse(_message.Message):
         timings: _types_pb2.Timings | None = ...,
         objects: _abc.Iterable[_types_pb2.DetectedObject] | None = ...,
         embedded: _builtins.int = ...,
+        end_of_stream: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture_size", b"picture_size", "status", b"status", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "detected", b"detected", "dropped", b"dropped", "embedded", b"embedded", "events", b"events", "frame_id", b"frame_id", "objects", b"objects", "picture_size", b"picture_size", "status", b"status", "timings", b"timings", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "detected", b"detected", "dropped", b"dropped", "embedded", b"embedded", "end_of_stream", b"end_of_stream", "events", b"events", "frame_id", b"frame_id", "objects", b"objects", "picture_size", b"picture_size", "status", b"status", "timings", b"timings", "tracks", b"tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -931,7 +950,7 @@ Global___IdentifyStreamResponse: _TypeAlias = IdentifyStreamResponse  # noqa: Y0
 
 @_typing.final
 class Track(_message.Message):
-    """Somebody in a frame."""
+    """A tracked person in one frame."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -947,34 +966,34 @@ class Track(_message.Message):
     TRACKED_FOR_MS_FIELD_NUMBER: _builtins.int
     FACE_QUALITY_FIELD_NUMBER: _builtins.int
     track_id: _builtins.int
-    """Counted from 1 in a stream, in the order in which people appear; never used again."""
+    """The id of the track in its stream. Counts from 1 in the order of appearance and is never reused."""
     decision: Global___TrackDecision.ValueType
-    """What is known of who it is."""
+    """The decision so far."""
     subject_id: _builtins.str
-    """Who it is; empty unless identified."""
+    """The id of the subject. Empty unless identified."""
     display_name: _builtins.str
-    """That subject's name for people; may be empty."""
+    """The display name of the subject. May be empty."""
     similarity: _builtins.float
-    """Cosine of the mean over the track's best faces and the subject, or while it has no name the best subject, [-1, 1].
-    Unset where nothing was compared, or there was nobody to compare with.
+    """Cosine of the mean embedding of the track's best faces and the subject, in [-1, 1]. Before identification: the most
+    similar subject. Unset if nothing was compared, or the gallery is empty.
     """
     decided_for_ms: _builtins.float
-    """For how long that has been decided, in milliseconds of capture time; 0 while undecided."""
+    """Milliseconds of capture time since the decision. 0 while undecided."""
     tracked_for_ms: _builtins.float
-    """Since when it was first seen, the same."""
+    """Milliseconds of capture time since the track was first seen."""
     face_quality: _builtins.float
-    """How fit the face is for recognition, [0, 1], see Quality.value; unset without a face, or where it was not measured."""
+    """The quality of the face, in [0, 1]; see Quality.value. Unset without a face, or if it was not measured."""
     @_builtins.property
     def face_box(self) -> _types_pb2.Box:
-        """The face. Unset where it is not seen now."""
+        """The face. Unset if it is not visible."""
 
     @_builtins.property
     def person_box(self) -> _types_pb2.Box:
-        """The person. Unset where only the face is seen."""
+        """The person. Unset if only the face is visible."""
 
     @_builtins.property
     def landmarks(self) -> _types_pb2.Landmarks:
-        """The face's landmarks; unset without a face."""
+        """The landmarks of the face. Unset without a face."""
 
     def __init__(
         self,
@@ -1008,7 +1027,7 @@ Global___Track: _TypeAlias = Track  # noqa: Y015
 
 @_typing.final
 class TrackEvent(_message.Message):
-    """Something that happened to a track."""
+    """A change of a track."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1020,20 +1039,20 @@ class TrackEvent(_message.Message):
     SIMILARITY_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     kind: Global___TrackEventKind.ValueType
-    """What."""
+    """The kind of event."""
     track_id: _builtins.int
-    """To whom."""
+    """The id of the track."""
     subject_id: _builtins.str
-    """Who it is from now on, with LEFT who it was; empty where that is not known."""
+    """The id of the subject after the event; with LEFT, before it. Empty if unknown."""
     display_name: _builtins.str
-    """That subject's name for people; may be empty."""
+    """The display name of that subject. May be empty."""
     previous_subject_id: _builtins.str
-    """With CHANGED: who it was until now."""
+    """With CHANGED: the id of the subject before the event."""
     similarity: _builtins.float
-    """Cosine to the subject, [-1, 1]; unset without one."""
+    """Cosine to the subject, in [-1, 1]. Unset without a subject."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """Capture time of the frame that showed it."""
+        """The capture time of the frame that showed the event."""
 
     def __init__(
         self,

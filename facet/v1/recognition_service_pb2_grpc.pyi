@@ -27,19 +27,23 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RecognitionServiceStub:
-    """Pictures in, objects, faces and people out.
+    """Finds objects and faces in pictures, compares faces, and identifies people.
 
-    Errors that every method may return, beside those it lists:
-      INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
-                         bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
-                         (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
-      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
-                         (DEADLINE_EXCEEDED).
-      UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
-      UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors, in addition to its own:
+      INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
+                         format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
+                         parsed (INVALID_MESSAGE).
+      RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         limits.max_message_bytes.
+      DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
+                         is not started.
+      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
+
+    Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
+    of the server.
     """
 
     @_typing.overload
@@ -47,185 +51,229 @@ class RecognitionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RecognitionServiceAsyncStub: ...
     Detect: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.DetectRequest, _recognition_service_pb2.DetectResponse]
-    """Finds objects. One picture, at most the server's limits of bytes and pixels.
+    """Detects objects.
+
+    Limits: one picture of at most limits.max_message_bytes and limits.max_pixels. At most 300 objects are returned.
+
     Errors: those of the service, and
-      FAILED_PRECONDITION the server runs without an object detector (NO_OBJECT_DETECTOR).
+      FAILED_PRECONDITION The server runs without an object detector (NO_OBJECT_DETECTOR).
     """
     AnalyzeFaces: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.AnalyzeFacesRequest, _recognition_service_pb2.AnalyzeFacesResponse]
-    """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
-    A picture without a face is answered with none. At most limits.max_faces, the highest scores first.
+    """Detects faces, with landmarks and quality, and on request their embeddings and the objects in the picture. A
+    picture without faces is not an error.
+
+    Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
+
     Errors: those of the service, and
-      FAILED_PRECONDITION a face was chosen and there is none (FACE_NOT_FOUND).
+      FAILED_PRECONDITION The request selects a face, and there is none (FACE_NOT_FOUND).
     """
     Verify: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]
-    """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
-    together are at most limits.max_message_bytes, each at most limits.max_pixels.
+    """Decides whether two faces belong to one person. Compares a picture with another picture or with an enrolled
+    subject.
+
+    Limits: both pictures together have at most limits.max_message_bytes, each at most limits.max_pixels.
+
     Errors: those of the service, and
-      NOT_FOUND           the gallery or subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-      FAILED_PRECONDITION a picture shows no face (FACE_NOT_FOUND) or several without a choice
-                          (SEVERAL_FACES), or the gallery is of another contract (CONTRACT_MISMATCH), or the
-                          subject has no template (SUBJECT_WITHOUT_TEMPLATES).
+      NOT_FOUND           The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION A picture has no face (FACE_NOT_FOUND), or several and the request selects none
+                          (SEVERAL_FACES). The gallery has another embedding contract (CONTRACT_MISMATCH). The subject
+                          has no templates (SUBJECT_WITHOUT_TEMPLATES).
     """
     Identify: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.IdentifyRequest, _recognition_service_pb2.IdentifyResponse]
-    """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-    without a face is answered with none. A face that falls short of the server's settings "identification" is
-    answered with DECISION_REFUSED. At most limits.max_faces, the highest scores first; top_k at most 100.
+    """Identifies the people in a picture: returns for every face the decision, the most similar subjects and the
+    evidence. A picture without faces is not an error. A face that does not meet the server's identification settings
+    is returned with DECISION_REFUSED.
+
+    Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
+    top_k is at most 100.
+
     Errors: those of the service, and
-      NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
-                          there is none (FACE_NOT_FOUND).
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH). The request selects a face,
+                          and there is none (FACE_NOT_FOUND).
     """
     IdentifyBatch: _grpc.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyBatchRequest, _recognition_service_pb2.IdentifyBatchResponse]
-    """Says who is in many pictures. Every request is answered once, with its item_id, as it finishes, in any order; one
-    that fails does not end the stream. The server reads on only as it has room, and works on what is live first, so
-    a sender is slowed, not refused. Limits: those of Identify for each item; any number of items; an item keeps its
-    place until its answer is taken, so who does not read is not read from; who neither sends nor reads for
+    """Identifies the people in many pictures. Every request gets one response with its item_id, as soon as it is done, in
+    any order. An item that fails does not end the stream. The server reads the next item when it has room for it and
+    serves live requests first, so it slows the sender down instead of refusing items.
+
+    Limits: those of Identify for each item, and any number of items. An item occupies its place until its response is
+    read: a client that does not read responses is not read from. A client that neither sends nor reads for
     server.stall_seconds while the server waits for it is cut off.
-    Errors: those of Identify, as the status of the item; those of the service end the stream, and
-      DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+
+    Errors: those of Identify, as the status of the item. Those of the service end the stream, and
+      DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
     """
     IdentifyStream: _grpc.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyStreamRequest, _recognition_service_pb2.IdentifyStreamResponse]
-    """Says who is in front of a camera now, and who came and left. The first message has the settings, all others a
-    frame each. People are followed from frame to frame, and who they are is decided over several frames: an answer
-    has the tracks in a frame, and what has happened since the answer before.
+    """Identifies the people in front of a camera, and reports who appears and leaves. The first message holds the
+    settings, every other message one frame. The server tracks people from frame to frame and decides who they are over
+    several frames. A response holds the tracks in one frame and the events since the previous response.
 
-    Without lossless, the newest frame counts: one frame at most waits, and a newer one takes its place; answers say
-    how many were dropped so. With lossless, every frame is looked at, in order, and the sender is slowed as the
-    server has room. Streams take turns, a frame each; cameras come before files (lossless).
+    By default the newest frame wins: at most one frame waits, and a newer one replaces it. Responses count the dropped
+    frames. With lossless, every frame is processed in order, and the server slows the sender down. Streams take turns,
+    one frame each. Camera streams go before lossless ones.
 
-    What becomes of bad input:
-      a picture that is empty, broken, too large or of an unknown kind: the frame is answered with that as its status
-        and without tracks; the stream goes on, and what happened meanwhile is told by the next answer.
-      a frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not looked at;
-        without lossless, it takes no other frame's place, and is dropped where one waits.
-      a capture_time that is not later than the one before: as good as no time has passed. One that is much later (more
-        than 1.5 s): everybody is looked for afresh, and known again by their faces.
-      frames of another size than before: everybody is looked for afresh, and known again by their faces.
-      a subject that is deleted: its name is gone from the next frame that is looked at on (CHANGED). An enrolment, or
-        another threshold, takes effect as soon.
-      a gallery that is deleted: names are gone the same way. Frames are answered with tracks, and GALLERY_NOT_FOUND
-        as their status, until there is a gallery of that id again.
-      a client that sends nothing for server.stall_seconds while no frame is under way, or leaves an answer untaken for
-        so long: cut off with TRANSFER_STALLED. While answers are not taken, frames are dropped (without lossless), or
-        not read (with lossless).
-      a message without settings where they belong, with settings again, or with neither: the stream ends with
-        INVALID_FIELD.
-      the server goes down: the frame that is worked on is answered, then the stream ends with SHUTTING_DOWN. The
-        client connects again; tracks are counted from 1 again.
-    Limits: one picture a message, at most limits.max_message_bytes and limits.max_pixels; any number of frames.
-    Errors: of a frame, those of a picture and of its frame_id and capture_time, and GALLERY_NOT_FOUND, as its status;
-    those of the service end the stream, and
-      NOT_FOUND           the gallery does not exist as the stream begins (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION it is of another contract (CONTRACT_MISMATCH).
-      DEADLINE_EXCEEDED   nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+    Bad input and interruptions:
+      - A picture that is empty, broken, too large or of an unknown format: the response to the frame has that error as
+        its status and no tracks. The stream continues, and the next response has the events of the meantime.
+      - A frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not processed.
+        Without lossless it never replaces a waiting frame and is dropped if one waits.
+      - A capture_time that is not later than the previous one: treated as if no time had passed. If it is more than
+        1.5 seconds later, tracking starts afresh, and people are recognised again by their faces.
+      - A frame of another size than the previous one: tracking starts afresh in the same way.
+      - The subject of a track is deleted: the track loses its name in the next processed frame (CHANGED). Enrolments
+        and changes of the threshold take effect as quickly.
+      - The gallery is deleted: tracks lose their names in the same way. Frames are answered with tracks and the status
+        GALLERY_NOT_FOUND until a gallery with that id exists again.
+      - The client sends nothing for server.stall_seconds while no frame is in progress, or does not read a response
+        for that long: the stream ends with TRANSFER_STALLED. While responses are not read, frames are dropped, or with
+        lossless not read.
+      - Settings are missing from the first message or appear in a later one, or a message is empty: the stream ends
+        with INVALID_FIELD.
+      - The server shuts down: it answers the frame in progress and ends the stream with SHUTTING_DOWN. After the
+        client has connected again, track ids start from 1.
+
+    Limits: one picture per message, of at most limits.max_message_bytes and limits.max_pixels; any number of frames.
+
+    Errors: as the status of a frame, those of its picture, frame_id and capture_time, and GALLERY_NOT_FOUND. Those of
+    the service end the stream, and
+      NOT_FOUND           The gallery does not exist when the stream starts (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
+      DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
     """
 
 @_typing.type_check_only
 class RecognitionServiceAsyncStub(RecognitionServiceStub):
-    """Pictures in, objects, faces and people out.
+    """Finds objects and faces in pictures, compares faces, and identifies people.
 
-    Errors that every method may return, beside those it lists:
-      INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
-                         bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
-                         (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
-      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
-                         (DEADLINE_EXCEEDED).
-      UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
-      UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors, in addition to its own:
+      INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
+                         format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
+                         parsed (INVALID_MESSAGE).
+      RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         limits.max_message_bytes.
+      DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
+                         is not started.
+      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
+
+    Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
+    of the server.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Detect: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.DetectRequest, _recognition_service_pb2.DetectResponse]  # type: ignore[assignment]
-    """Finds objects. One picture, at most the server's limits of bytes and pixels.
+    """Detects objects.
+
+    Limits: one picture of at most limits.max_message_bytes and limits.max_pixels. At most 300 objects are returned.
+
     Errors: those of the service, and
-      FAILED_PRECONDITION the server runs without an object detector (NO_OBJECT_DETECTOR).
+      FAILED_PRECONDITION The server runs without an object detector (NO_OBJECT_DETECTOR).
     """
     AnalyzeFaces: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.AnalyzeFacesRequest, _recognition_service_pb2.AnalyzeFacesResponse]  # type: ignore[assignment]
-    """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
-    A picture without a face is answered with none. At most limits.max_faces, the highest scores first.
+    """Detects faces, with landmarks and quality, and on request their embeddings and the objects in the picture. A
+    picture without faces is not an error.
+
+    Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
+
     Errors: those of the service, and
-      FAILED_PRECONDITION a face was chosen and there is none (FACE_NOT_FOUND).
+      FAILED_PRECONDITION The request selects a face, and there is none (FACE_NOT_FOUND).
     """
     Verify: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]  # type: ignore[assignment]
-    """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
-    together are at most limits.max_message_bytes, each at most limits.max_pixels.
+    """Decides whether two faces belong to one person. Compares a picture with another picture or with an enrolled
+    subject.
+
+    Limits: both pictures together have at most limits.max_message_bytes, each at most limits.max_pixels.
+
     Errors: those of the service, and
-      NOT_FOUND           the gallery or subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-      FAILED_PRECONDITION a picture shows no face (FACE_NOT_FOUND) or several without a choice
-                          (SEVERAL_FACES), or the gallery is of another contract (CONTRACT_MISMATCH), or the
-                          subject has no template (SUBJECT_WITHOUT_TEMPLATES).
+      NOT_FOUND           The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION A picture has no face (FACE_NOT_FOUND), or several and the request selects none
+                          (SEVERAL_FACES). The gallery has another embedding contract (CONTRACT_MISMATCH). The subject
+                          has no templates (SUBJECT_WITHOUT_TEMPLATES).
     """
     Identify: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.IdentifyRequest, _recognition_service_pb2.IdentifyResponse]  # type: ignore[assignment]
-    """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-    without a face is answered with none. A face that falls short of the server's settings "identification" is
-    answered with DECISION_REFUSED. At most limits.max_faces, the highest scores first; top_k at most 100.
+    """Identifies the people in a picture: returns for every face the decision, the most similar subjects and the
+    evidence. A picture without faces is not an error. A face that does not meet the server's identification settings
+    is returned with DECISION_REFUSED.
+
+    Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
+    top_k is at most 100.
+
     Errors: those of the service, and
-      NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
-                          there is none (FACE_NOT_FOUND).
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH). The request selects a face,
+                          and there is none (FACE_NOT_FOUND).
     """
     IdentifyBatch: _aio.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyBatchRequest, _recognition_service_pb2.IdentifyBatchResponse]  # type: ignore[assignment]
-    """Says who is in many pictures. Every request is answered once, with its item_id, as it finishes, in any order; one
-    that fails does not end the stream. The server reads on only as it has room, and works on what is live first, so
-    a sender is slowed, not refused. Limits: those of Identify for each item; any number of items; an item keeps its
-    place until its answer is taken, so who does not read is not read from; who neither sends nor reads for
+    """Identifies the people in many pictures. Every request gets one response with its item_id, as soon as it is done, in
+    any order. An item that fails does not end the stream. The server reads the next item when it has room for it and
+    serves live requests first, so it slows the sender down instead of refusing items.
+
+    Limits: those of Identify for each item, and any number of items. An item occupies its place until its response is
+    read: a client that does not read responses is not read from. A client that neither sends nor reads for
     server.stall_seconds while the server waits for it is cut off.
-    Errors: those of Identify, as the status of the item; those of the service end the stream, and
-      DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+
+    Errors: those of Identify, as the status of the item. Those of the service end the stream, and
+      DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
     """
     IdentifyStream: _aio.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyStreamRequest, _recognition_service_pb2.IdentifyStreamResponse]  # type: ignore[assignment]
-    """Says who is in front of a camera now, and who came and left. The first message has the settings, all others a
-    frame each. People are followed from frame to frame, and who they are is decided over several frames: an answer
-    has the tracks in a frame, and what has happened since the answer before.
+    """Identifies the people in front of a camera, and reports who appears and leaves. The first message holds the
+    settings, every other message one frame. The server tracks people from frame to frame and decides who they are over
+    several frames. A response holds the tracks in one frame and the events since the previous response.
 
-    Without lossless, the newest frame counts: one frame at most waits, and a newer one takes its place; answers say
-    how many were dropped so. With lossless, every frame is looked at, in order, and the sender is slowed as the
-    server has room. Streams take turns, a frame each; cameras come before files (lossless).
+    By default the newest frame wins: at most one frame waits, and a newer one replaces it. Responses count the dropped
+    frames. With lossless, every frame is processed in order, and the server slows the sender down. Streams take turns,
+    one frame each. Camera streams go before lossless ones.
 
-    What becomes of bad input:
-      a picture that is empty, broken, too large or of an unknown kind: the frame is answered with that as its status
-        and without tracks; the stream goes on, and what happened meanwhile is told by the next answer.
-      a frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not looked at;
-        without lossless, it takes no other frame's place, and is dropped where one waits.
-      a capture_time that is not later than the one before: as good as no time has passed. One that is much later (more
-        than 1.5 s): everybody is looked for afresh, and known again by their faces.
-      frames of another size than before: everybody is looked for afresh, and known again by their faces.
-      a subject that is deleted: its name is gone from the next frame that is looked at on (CHANGED). An enrolment, or
-        another threshold, takes effect as soon.
-      a gallery that is deleted: names are gone the same way. Frames are answered with tracks, and GALLERY_NOT_FOUND
-        as their status, until there is a gallery of that id again.
-      a client that sends nothing for server.stall_seconds while no frame is under way, or leaves an answer untaken for
-        so long: cut off with TRANSFER_STALLED. While answers are not taken, frames are dropped (without lossless), or
-        not read (with lossless).
-      a message without settings where they belong, with settings again, or with neither: the stream ends with
-        INVALID_FIELD.
-      the server goes down: the frame that is worked on is answered, then the stream ends with SHUTTING_DOWN. The
-        client connects again; tracks are counted from 1 again.
-    Limits: one picture a message, at most limits.max_message_bytes and limits.max_pixels; any number of frames.
-    Errors: of a frame, those of a picture and of its frame_id and capture_time, and GALLERY_NOT_FOUND, as its status;
-    those of the service end the stream, and
-      NOT_FOUND           the gallery does not exist as the stream begins (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION it is of another contract (CONTRACT_MISMATCH).
-      DEADLINE_EXCEEDED   nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+    Bad input and interruptions:
+      - A picture that is empty, broken, too large or of an unknown format: the response to the frame has that error as
+        its status and no tracks. The stream continues, and the next response has the events of the meantime.
+      - A frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not processed.
+        Without lossless it never replaces a waiting frame and is dropped if one waits.
+      - A capture_time that is not later than the previous one: treated as if no time had passed. If it is more than
+        1.5 seconds later, tracking starts afresh, and people are recognised again by their faces.
+      - A frame of another size than the previous one: tracking starts afresh in the same way.
+      - The subject of a track is deleted: the track loses its name in the next processed frame (CHANGED). Enrolments
+        and changes of the threshold take effect as quickly.
+      - The gallery is deleted: tracks lose their names in the same way. Frames are answered with tracks and the status
+        GALLERY_NOT_FOUND until a gallery with that id exists again.
+      - The client sends nothing for server.stall_seconds while no frame is in progress, or does not read a response
+        for that long: the stream ends with TRANSFER_STALLED. While responses are not read, frames are dropped, or with
+        lossless not read.
+      - Settings are missing from the first message or appear in a later one, or a message is empty: the stream ends
+        with INVALID_FIELD.
+      - The server shuts down: it answers the frame in progress and ends the stream with SHUTTING_DOWN. After the
+        client has connected again, track ids start from 1.
+
+    Limits: one picture per message, of at most limits.max_message_bytes and limits.max_pixels; any number of frames.
+
+    Errors: as the status of a frame, those of its picture, frame_id and capture_time, and GALLERY_NOT_FOUND. Those of
+    the service end the stream, and
+      NOT_FOUND           The gallery does not exist when the stream starts (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
+      DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
     """
 
 class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Pictures in, objects, faces and people out.
+    """Finds objects and faces in pictures, compares faces, and identifies people.
 
-    Errors that every method may return, beside those it lists:
-      INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a picture is empty, broken or
-                         of an unknown kind (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE), or the
-                         bytes are no such message (INVALID_MESSAGE).
-      RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
-                         (DEADLINE_TOO_SHORT, with RetryInfo), or the message is over the limit.
-      DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
-                         (DEADLINE_EXCEEDED).
-      UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
-      UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors, in addition to its own:
+      INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
+                         format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
+                         parsed (INVALID_MESSAGE).
+      RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         limits.max_message_bytes.
+      DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
+                         is not started.
+      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
+
+    Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
+    of the server.
     """
 
     @_abc_1.abstractmethod
@@ -234,9 +282,12 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognition_service_pb2.DetectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.DetectResponse, _abc.Awaitable[_recognition_service_pb2.DetectResponse]]:
-        """Finds objects. One picture, at most the server's limits of bytes and pixels.
+        """Detects objects.
+
+        Limits: one picture of at most limits.max_message_bytes and limits.max_pixels. At most 300 objects are returned.
+
         Errors: those of the service, and
-          FAILED_PRECONDITION the server runs without an object detector (NO_OBJECT_DETECTOR).
+          FAILED_PRECONDITION The server runs without an object detector (NO_OBJECT_DETECTOR).
         """
 
     @_abc_1.abstractmethod
@@ -245,10 +296,13 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognition_service_pb2.AnalyzeFacesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.AnalyzeFacesResponse, _abc.Awaitable[_recognition_service_pb2.AnalyzeFacesResponse]]:
-        """Finds faces with landmarks and quality, on request their embeddings, and the objects around them.
-        A picture without a face is answered with none. At most limits.max_faces, the highest scores first.
+        """Detects faces, with landmarks and quality, and on request their embeddings and the objects in the picture. A
+        picture without faces is not an error.
+
+        Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
+
         Errors: those of the service, and
-          FAILED_PRECONDITION a face was chosen and there is none (FACE_NOT_FOUND).
+          FAILED_PRECONDITION The request selects a face, and there is none (FACE_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -257,13 +311,16 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognition_service_pb2.VerifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.VerifyResponse, _abc.Awaitable[_recognition_service_pb2.VerifyResponse]]:
-        """Says whether two faces are of one person: a picture, or an enrolled subject, against a picture. Both pictures
-        together are at most limits.max_message_bytes, each at most limits.max_pixels.
+        """Decides whether two faces belong to one person. Compares a picture with another picture or with an enrolled
+        subject.
+
+        Limits: both pictures together have at most limits.max_message_bytes, each at most limits.max_pixels.
+
         Errors: those of the service, and
-          NOT_FOUND           the gallery or subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-          FAILED_PRECONDITION a picture shows no face (FACE_NOT_FOUND) or several without a choice
-                              (SEVERAL_FACES), or the gallery is of another contract (CONTRACT_MISMATCH), or the
-                              subject has no template (SUBJECT_WITHOUT_TEMPLATES).
+          NOT_FOUND           The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+          FAILED_PRECONDITION A picture has no face (FACE_NOT_FOUND), or several and the request selects none
+                              (SEVERAL_FACES). The gallery has another embedding contract (CONTRACT_MISMATCH). The subject
+                              has no templates (SUBJECT_WITHOUT_TEMPLATES).
         """
 
     @_abc_1.abstractmethod
@@ -272,13 +329,17 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognition_service_pb2.IdentifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recognition_service_pb2.IdentifyResponse, _abc.Awaitable[_recognition_service_pb2.IdentifyResponse]]:
-        """Says who is in a picture: for every face the decision, the best subjects and the evidence. A picture
-        without a face is answered with none. A face that falls short of the server's settings "identification" is
-        answered with DECISION_REFUSED. At most limits.max_faces, the highest scores first; top_k at most 100.
+        """Identifies the people in a picture: returns for every face the decision, the most similar subjects and the
+        evidence. A picture without faces is not an error. A face that does not meet the server's identification settings
+        is returned with DECISION_REFUSED.
+
+        Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
+        top_k is at most 100.
+
         Errors: those of the service, and
-          NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
-          FAILED_PRECONDITION the gallery is of another contract (CONTRACT_MISMATCH); a face was chosen and
-                              there is none (FACE_NOT_FOUND).
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH). The request selects a face,
+                              and there is none (FACE_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -287,13 +348,16 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_recognition_service_pb2.IdentifyBatchRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_recognition_service_pb2.IdentifyBatchResponse], _abc.AsyncIterator[_recognition_service_pb2.IdentifyBatchResponse]]:
-        """Says who is in many pictures. Every request is answered once, with its item_id, as it finishes, in any order; one
-        that fails does not end the stream. The server reads on only as it has room, and works on what is live first, so
-        a sender is slowed, not refused. Limits: those of Identify for each item; any number of items; an item keeps its
-        place until its answer is taken, so who does not read is not read from; who neither sends nor reads for
+        """Identifies the people in many pictures. Every request gets one response with its item_id, as soon as it is done, in
+        any order. An item that fails does not end the stream. The server reads the next item when it has room for it and
+        serves live requests first, so it slows the sender down instead of refusing items.
+
+        Limits: those of Identify for each item, and any number of items. An item occupies its place until its response is
+        read: a client that does not read responses is not read from. A client that neither sends nor reads for
         server.stall_seconds while the server waits for it is cut off.
-        Errors: those of Identify, as the status of the item; those of the service end the stream, and
-          DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+
+        Errors: those of Identify, as the status of the item. Those of the service end the stream, and
+          DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
         """
 
     @_abc_1.abstractmethod
@@ -302,39 +366,41 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_recognition_service_pb2.IdentifyStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_recognition_service_pb2.IdentifyStreamResponse], _abc.AsyncIterator[_recognition_service_pb2.IdentifyStreamResponse]]:
-        """Says who is in front of a camera now, and who came and left. The first message has the settings, all others a
-        frame each. People are followed from frame to frame, and who they are is decided over several frames: an answer
-        has the tracks in a frame, and what has happened since the answer before.
+        """Identifies the people in front of a camera, and reports who appears and leaves. The first message holds the
+        settings, every other message one frame. The server tracks people from frame to frame and decides who they are over
+        several frames. A response holds the tracks in one frame and the events since the previous response.
 
-        Without lossless, the newest frame counts: one frame at most waits, and a newer one takes its place; answers say
-        how many were dropped so. With lossless, every frame is looked at, in order, and the sender is slowed as the
-        server has room. Streams take turns, a frame each; cameras come before files (lossless).
+        By default the newest frame wins: at most one frame waits, and a newer one replaces it. Responses count the dropped
+        frames. With lossless, every frame is processed in order, and the server slows the sender down. Streams take turns,
+        one frame each. Camera streams go before lossless ones.
 
-        What becomes of bad input:
-          a picture that is empty, broken, too large or of an unknown kind: the frame is answered with that as its status
-            and without tracks; the stream goes on, and what happened meanwhile is told by the next answer.
-          a frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not looked at;
-            without lossless, it takes no other frame's place, and is dropped where one waits.
-          a capture_time that is not later than the one before: as good as no time has passed. One that is much later (more
-            than 1.5 s): everybody is looked for afresh, and known again by their faces.
-          frames of another size than before: everybody is looked for afresh, and known again by their faces.
-          a subject that is deleted: its name is gone from the next frame that is looked at on (CHANGED). An enrolment, or
-            another threshold, takes effect as soon.
-          a gallery that is deleted: names are gone the same way. Frames are answered with tracks, and GALLERY_NOT_FOUND
-            as their status, until there is a gallery of that id again.
-          a client that sends nothing for server.stall_seconds while no frame is under way, or leaves an answer untaken for
-            so long: cut off with TRANSFER_STALLED. While answers are not taken, frames are dropped (without lossless), or
-            not read (with lossless).
-          a message without settings where they belong, with settings again, or with neither: the stream ends with
-            INVALID_FIELD.
-          the server goes down: the frame that is worked on is answered, then the stream ends with SHUTTING_DOWN. The
-            client connects again; tracks are counted from 1 again.
-        Limits: one picture a message, at most limits.max_message_bytes and limits.max_pixels; any number of frames.
-        Errors: of a frame, those of a picture and of its frame_id and capture_time, and GALLERY_NOT_FOUND, as its status;
-        those of the service end the stream, and
-          NOT_FOUND           the gallery does not exist as the stream begins (GALLERY_NOT_FOUND).
-          FAILED_PRECONDITION it is of another contract (CONTRACT_MISMATCH).
-          DEADLINE_EXCEEDED   nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
+        Bad input and interruptions:
+          - A picture that is empty, broken, too large or of an unknown format: the response to the frame has that error as
+            its status and no tracks. The stream continues, and the next response has the events of the meantime.
+          - A frame_id that is not higher than all before: the frame is answered with INVALID_FIELD and not processed.
+            Without lossless it never replaces a waiting frame and is dropped if one waits.
+          - A capture_time that is not later than the previous one: treated as if no time had passed. If it is more than
+            1.5 seconds later, tracking starts afresh, and people are recognised again by their faces.
+          - A frame of another size than the previous one: tracking starts afresh in the same way.
+          - The subject of a track is deleted: the track loses its name in the next processed frame (CHANGED). Enrolments
+            and changes of the threshold take effect as quickly.
+          - The gallery is deleted: tracks lose their names in the same way. Frames are answered with tracks and the status
+            GALLERY_NOT_FOUND until a gallery with that id exists again.
+          - The client sends nothing for server.stall_seconds while no frame is in progress, or does not read a response
+            for that long: the stream ends with TRANSFER_STALLED. While responses are not read, frames are dropped, or with
+            lossless not read.
+          - Settings are missing from the first message or appear in a later one, or a message is empty: the stream ends
+            with INVALID_FIELD.
+          - The server shuts down: it answers the frame in progress and ends the stream with SHUTTING_DOWN. After the
+            client has connected again, track ids start from 1.
+
+        Limits: one picture per message, of at most limits.max_message_bytes and limits.max_pixels; any number of frames.
+
+        Errors: as the status of a frame, those of its picture, frame_id and capture_time, and GALLERY_NOT_FOUND. Those of
+        the service end the stream, and
+          NOT_FOUND           The gallery does not exist when the stream starts (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
+          DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
         """
 
 def add_RecognitionServiceServicer_to_server(servicer: RecognitionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,10 +3,14 @@
 isort:skip_file
 Facet finds people in pictures and says who they are.
 
-Conventions of this package. Boxes and landmarks are pixels of the upright picture (after its EXIF
-orientation was applied), origin at the top-left corner. Similarity is the cosine of two embeddings
-in [-1, 1]. Times within a request are milliseconds. Every error carries google.rpc details: ErrorInfo
-with a stable reason, and where they apply BadRequest with the field, ResourceInfo, RetryInfo.
+Conventions of this package:
+
+- Boxes and landmarks are in pixels of the upright picture, after its EXIF orientation is applied. The origin is the
+  top-left corner.
+- A similarity is the cosine of two embeddings, in [-1, 1]. It is not a probability.
+- Durations within a request are in milliseconds.
+- Every error carries google.rpc details: ErrorInfo with a stable reason and, where they apply, BadRequest with the
+  field, ResourceInfo with the missing resource, and RetryInfo with the time after which to try again.
 """
 
 from collections import abc as _abc
@@ -32,25 +36,25 @@ class _PixelFormat:
 class _PixelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PixelFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PIXEL_FORMAT_UNSPECIFIED: _PixelFormat.ValueType  # 0
-    """Refused."""
+    """Not allowed."""
     PIXEL_FORMAT_BGR: _PixelFormat.ValueType  # 1
-    """Blue, green, red: OpenCV's order."""
+    """Blue, green, red: the order of OpenCV."""
     PIXEL_FORMAT_RGB: _PixelFormat.ValueType  # 2
     """Red, green, blue."""
     PIXEL_FORMAT_GREY: _PixelFormat.ValueType  # 3
-    """One sample of brightness."""
+    """One grey sample."""
 
 class PixelFormat(_PixelFormat, metaclass=_PixelFormatEnumTypeWrapper):
     """The order of the 8-bit samples of a raw pixel."""
 
 PIXEL_FORMAT_UNSPECIFIED: PixelFormat.ValueType  # 0
-"""Refused."""
+"""Not allowed."""
 PIXEL_FORMAT_BGR: PixelFormat.ValueType  # 1
-"""Blue, green, red: OpenCV's order."""
+"""Blue, green, red: the order of OpenCV."""
 PIXEL_FORMAT_RGB: PixelFormat.ValueType  # 2
 """Red, green, blue."""
 PIXEL_FORMAT_GREY: PixelFormat.ValueType  # 3
-"""One sample of brightness."""
+"""One grey sample."""
 Global___PixelFormat: _TypeAlias = PixelFormat  # noqa: Y015
 
 class _FaceRule:
@@ -60,25 +64,25 @@ class _FaceRule:
 class _FaceRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FaceRule.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FACE_RULE_UNSPECIFIED: _FaceRule.ValueType  # 0
-    """As if the choice were unset."""
+    """The same as an unset choice."""
     FACE_RULE_CENTRAL: _FaceRule.ValueType  # 1
-    """Area weighed against the distance from the picture's centre: the largest of
-    area - 2 * distance^2, as InsightFace's SCRFD.detect does.
+    """A large face near the centre: the maximum of area - 2 * distance^2, with the distance from the centre of the
+    picture in pixels. The rule of InsightFace's SCRFD.detect.
     """
     FACE_RULE_LARGEST: _FaceRule.ValueType  # 2
-    """The largest area."""
+    """The face with the largest area."""
 
 class FaceRule(_FaceRule, metaclass=_FaceRuleEnumTypeWrapper):
-    """A rule that chooses a face."""
+    """A rule that selects a face."""
 
 FACE_RULE_UNSPECIFIED: FaceRule.ValueType  # 0
-"""As if the choice were unset."""
+"""The same as an unset choice."""
 FACE_RULE_CENTRAL: FaceRule.ValueType  # 1
-"""Area weighed against the distance from the picture's centre: the largest of
-area - 2 * distance^2, as InsightFace's SCRFD.detect does.
+"""A large face near the centre: the maximum of area - 2 * distance^2, with the distance from the centre of the
+picture in pixels. The rule of InsightFace's SCRFD.detect.
 """
 FACE_RULE_LARGEST: FaceRule.ValueType  # 2
-"""The largest area."""
+"""The face with the largest area."""
 Global___FaceRule: _TypeAlias = FaceRule  # noqa: Y015
 
 class _CalibrationState:
@@ -88,43 +92,47 @@ class _CalibrationState:
 class _CalibrationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalibrationState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CALIBRATION_STATE_UNSPECIFIED: _CalibrationState.ValueType  # 0
-    """Nothing was compared, because the face was refused."""
+    """No search was made, because the face was refused."""
     CALIBRATION_STATE_NOT_CALIBRATED: _CalibrationState.ValueType  # 1
-    """It was never calibrated: its threshold is a default, or somebody's choice."""
+    """The gallery was never calibrated. Its threshold is the default or was set by hand."""
     CALIBRATION_STATE_CURRENT: _CalibrationState.ValueType  # 2
-    """It is."""
+    """The threshold is the calibrated one, and the calibration holds."""
     CALIBRATION_STATE_STALE: _CalibrationState.ValueType  # 3
-    """The gallery, its settings or the server's model have changed since: calibrate it again. GetGallery says what."""
+    """The gallery, its settings or the server's model have changed since. Calibrate it again. GetGallery returns the
+    reasons.
+    """
 
 class CalibrationState(_CalibrationState, metaclass=_CalibrationStateEnumTypeWrapper):
-    """Whether the threshold of a gallery is what its calibration says."""
+    """Whether a gallery's threshold is the one that its calibration chose."""
 
 CALIBRATION_STATE_UNSPECIFIED: CalibrationState.ValueType  # 0
-"""Nothing was compared, because the face was refused."""
+"""No search was made, because the face was refused."""
 CALIBRATION_STATE_NOT_CALIBRATED: CalibrationState.ValueType  # 1
-"""It was never calibrated: its threshold is a default, or somebody's choice."""
+"""The gallery was never calibrated. Its threshold is the default or was set by hand."""
 CALIBRATION_STATE_CURRENT: CalibrationState.ValueType  # 2
-"""It is."""
+"""The threshold is the calibrated one, and the calibration holds."""
 CALIBRATION_STATE_STALE: CalibrationState.ValueType  # 3
-"""The gallery, its settings or the server's model have changed since: calibrate it again. GetGallery says what."""
+"""The gallery, its settings or the server's model have changed since. Calibrate it again. GetGallery returns the
+reasons.
+"""
 Global___CalibrationState: _TypeAlias = CalibrationState  # noqa: Y015
 
 @_typing.final
 class Picture(_message.Message):
-    """A picture as encoded bytes, or as a buffer of raw pixels."""
+    """A picture, as encoded bytes or as raw pixels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENCODED_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
     encoded: _builtins.bytes
-    """JPEG, PNG, WebP or BMP. The header is read and the number of pixels checked before anything is
-    decoded. EXIF orientation is applied, alpha is dropped, of an animation the first frame is taken,
-    16-bit samples become 8-bit. The server limits bytes and pixels: see GetServerInfo.
+    """A JPEG, PNG, WebP or BMP file. The server reads the header and checks the number of pixels before it decodes
+    anything. It applies the EXIF orientation, drops alpha, takes the first frame of an animation, and reduces
+    16-bit samples to 8 bits. GetServerInfo returns the limits of bytes and pixels.
     """
     @_builtins.property
     def raw(self) -> Global___RawPicture:
-        """Pixels without a container."""
+        """Pixels without a file format."""
 
     def __init__(
         self,
@@ -144,7 +152,7 @@ Global___Picture: _TypeAlias = Picture  # noqa: Y015
 
 @_typing.final
 class RawPicture(_message.Message):
-    """Rows of pixels, top to bottom, without padding."""
+    """Rows of pixels, from top to bottom, without padding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -159,7 +167,7 @@ class RawPicture(_message.Message):
     pixel_format: Global___PixelFormat.ValueType
     """The order of the samples of a pixel."""
     pixels: _builtins.bytes
-    """Exactly width * height * samples-per-pixel bytes."""
+    """The samples: exactly width * height * samples-per-pixel bytes."""
     def __init__(
         self,
         *,
@@ -185,9 +193,9 @@ class PictureSize(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     width: _builtins.int
-    """Pixels."""
+    """Width in pixels."""
     height: _builtins.int
-    """Pixels."""
+    """Height in pixels."""
     def __init__(
         self,
         *,
@@ -204,7 +212,7 @@ Global___PictureSize: _TypeAlias = PictureSize  # noqa: Y015
 
 @_typing.final
 class Box(_message.Message):
-    """A rectangle, half-open: x1 <= x < x2, y1 <= y < y2. It may reach past the picture's edge."""
+    """A half-open rectangle: x1 <= x < x2, y1 <= y < y2. It may extend beyond the picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -238,16 +246,16 @@ Global___Box: _TypeAlias = Box  # noqa: Y015
 
 @_typing.final
 class Point(_message.Message):
-    """A point in pixels."""
+    """A point."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     X_FIELD_NUMBER: _builtins.int
     Y_FIELD_NUMBER: _builtins.int
     x: _builtins.float
-    """From the left edge."""
+    """Distance from the left edge in pixels."""
     y: _builtins.float
-    """From the top edge."""
+    """Distance from the top edge in pixels."""
     def __init__(
         self,
         *,
@@ -264,7 +272,7 @@ Global___Point: _TypeAlias = Point  # noqa: Y015
 
 @_typing.final
 class Landmarks(_message.Message):
-    """The five landmarks of a face; left and right as the viewer sees them."""
+    """The five landmarks of a face. Left and right are as the viewer sees them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -312,7 +320,7 @@ Global___Landmarks: _TypeAlias = Landmarks  # noqa: Y015
 
 @_typing.final
 class DetectedObject(_message.Message):
-    """An object that the detector found."""
+    """An object in a picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -321,14 +329,14 @@ class DetectedObject(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     BOX_FIELD_NUMBER: _builtins.int
     class_name: _builtins.str
-    """The class, by the detector's own list ("person", "bicycle", ...)."""
+    """The name of the class in the detector's list, for example "person"."""
     class_id: _builtins.int
     """The index of the class in that list."""
     score: _builtins.float
-    """The detector's score in [0, 1]."""
+    """The detector's score, in [0, 1]."""
     @_builtins.property
     def box(self) -> Global___Box:
-        """Where it is."""
+        """The position of the object."""
 
     def __init__(
         self,
@@ -348,7 +356,7 @@ Global___DetectedObject: _TypeAlias = DetectedObject  # noqa: Y015
 
 @_typing.final
 class Quality(_message.Message):
-    """How fit a face is for recognition, and the measurements behind it."""
+    """The quality of a face for recognition, and the measurements behind it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -359,19 +367,21 @@ class Quality(_message.Message):
     PITCH_FIELD_NUMBER: _builtins.int
     ROLL_FIELD_NUMBER: _builtins.int
     value: _builtins.float
-    """The summary in [0, 1]: the weakest of size, sharpness and frontality, each 1 where it costs no accuracy."""
+    """Overall quality, in [0, 1]: the lowest of size, sharpness and frontality, each of which is 1 if it costs no
+    accuracy.
+    """
     size: _builtins.float
     """The shorter side of the face box in pixels."""
     sharpness: _builtins.float
-    """The share of its gradient that the middle of the aligned face loses when it is blurred, [0, 1]; what is
-    blurred already has little to lose.
+    """The share of its gradient that the centre of the aligned face loses when it is blurred, in [0, 1]. A face that is
+    already blurred loses little.
     """
     yaw: _builtins.float
-    """Estimated turn of the head to the side in degrees, [-90, 90]; positive to the viewer's right."""
+    """Estimated yaw of the head in degrees, in [-90, 90]. Positive is a turn to the viewer's right."""
     pitch: _builtins.float
-    """Estimated tilt of the head up or down in degrees, [-90, 90]; positive up."""
+    """Estimated pitch of the head in degrees, in [-90, 90]. Positive is up."""
     roll: _builtins.float
-    """Roll in the picture's plane in degrees, (-180, 180]."""
+    """Roll in the image plane in degrees, in (-180, 180]."""
     def __init__(
         self,
         *,
@@ -392,7 +402,7 @@ Global___Quality: _TypeAlias = Quality  # noqa: Y015
 
 @_typing.final
 class DetectedFace(_message.Message):
-    """A face that was found, without the question whose it is."""
+    """A detected face, without identification."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -402,20 +412,20 @@ class DetectedFace(_message.Message):
     QUALITY_FIELD_NUMBER: _builtins.int
     PERSON_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """The face detector's score in [0, 1]."""
+    """The face detector's score, in [0, 1]."""
     person: _builtins.int
-    """Index into the response's objects of the person whose face this is. Unset where there is none."""
+    """The index in the response's objects of the person to whom the face belongs. Unset if there is none."""
     @_builtins.property
     def box(self) -> Global___Box:
-        """Where it is."""
+        """The position of the face."""
 
     @_builtins.property
     def landmarks(self) -> Global___Landmarks:
-        """Its landmarks."""
+        """The landmarks of the face."""
 
     @_builtins.property
     def quality(self) -> Global___Quality:
-        """How fit it is for recognition."""
+        """The quality of the face for recognition."""
 
     def __init__(
         self,
@@ -438,19 +448,19 @@ Global___DetectedFace: _TypeAlias = DetectedFace  # noqa: Y015
 
 @_typing.final
 class Embedding(_message.Message):
-    """An embedding and the contract it was made under."""
+    """An embedding and the embedding contract under which it was made."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
     CONTRACT_FIELD_NUMBER: _builtins.int
     contract: _builtins.str
-    """Hexadecimal SHA-256 over the recogniser's digest, its alignment and preprocessing, and its dimension.
-    Embeddings of different contracts cannot be compared.
+    """Hexadecimal SHA-256 of the recogniser's digest, its alignment and preprocessing, and its dimension. Embeddings of
+    different contracts cannot be compared.
     """
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """L2-normalised values; as many as the contract's dimension (512 with the embedded models)."""
+        """L2-normalised values. Their number is the dimension of the contract: 512 with the embedded models."""
 
     def __init__(
         self,
@@ -468,7 +478,7 @@ Global___Embedding: _TypeAlias = Embedding  # noqa: Y015
 
 @_typing.final
 class FaceChoice(_message.Message):
-    """Which face of a picture is meant."""
+    """Selects one face of a picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -478,7 +488,7 @@ class FaceChoice(_message.Message):
     """Choose by a rule."""
     @_builtins.property
     def box(self) -> Global___Box:
-        """The face that overlaps this box most (IoU); refused with FACE_NOT_FOUND where none reaches 0.3."""
+        """Choose the face with the highest IoU with this box. Refused with FACE_NOT_FOUND if no face reaches 0.3."""
 
     def __init__(
         self,
@@ -498,8 +508,8 @@ Global___FaceChoice: _TypeAlias = FaceChoice  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):
-    """What a request cost, in milliseconds of wall clock on the server, by stage. A stage that was not
-    needed is 0. Where a request decodes two pictures, their times are added.
+    """The wall-clock time of a request on the server in milliseconds, by stage. A stage that was not needed is 0. The
+    times of the two pictures of a Verify request are added.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -514,23 +524,23 @@ class Timings(_message.Message):
     TOTAL_MS_FIELD_NUMBER: _builtins.int
     STORE_MS_FIELD_NUMBER: _builtins.int
     decode_ms: _builtins.float
-    """Decoding the picture."""
+    """Decoding of the picture."""
     queue_ms: _builtins.float
-    """Waiting for a free worker."""
+    """Wait for a free worker."""
     detect_ms: _builtins.float
-    """Finding objects."""
+    """Object detection."""
     faces_ms: _builtins.float
-    """Finding faces, the second look included."""
+    """Face detection, including the second pass over persons without a face."""
     align_ms: _builtins.float
-    """Aligning faces and measuring their quality."""
+    """Alignment of faces and measurement of their quality."""
     embed_ms: _builtins.float
-    """Embedding faces."""
+    """Embedding of faces."""
     search_ms: _builtins.float
-    """Searching the gallery."""
+    """Search in the gallery."""
     total_ms: _builtins.float
-    """From the request's arrival at the handler to its answer."""
+    """From the arrival of the request at the handler to its response."""
     store_ms: _builtins.float
-    """Storing an enrolment: comparing it with the gallery, and writing it to the database."""
+    """Storing an enrolment: comparison with the gallery and the write to the database."""
     def __init__(
         self,
         *,

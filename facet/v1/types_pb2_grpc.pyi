@@ -3,10 +3,14 @@
 isort:skip_file
 Facet finds people in pictures and says who they are.
 
-Conventions of this package. Boxes and landmarks are pixels of the upright picture (after its EXIF
-orientation was applied), origin at the top-left corner. Similarity is the cosine of two embeddings
-in [-1, 1]. Times within a request are milliseconds. Every error carries google.rpc details: ErrorInfo
-with a stable reason, and where they apply BadRequest with the field, ResourceInfo, RetryInfo.
+Conventions of this package:
+
+- Boxes and landmarks are in pixels of the upright picture, after its EXIF orientation is applied. The origin is the
+  top-left corner.
+- A similarity is the cosine of two embeddings, in [-1, 1]. It is not a probability.
+- Durations within a request are in milliseconds.
+- Every error carries google.rpc details: ErrorInfo with a stable reason and, where they apply, BadRequest with the
+  field, ResourceInfo with the missing resource, and RetryInfo with the time after which to try again.
 """
 
 from collections import abc as _abc

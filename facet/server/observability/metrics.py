@@ -133,7 +133,8 @@ class Metrics:
             case pb.IdentifyBatchResponse() if response.HasField("identification"):
                 self.answered(response.identification)
             case pb.IdentifyStreamResponse():
-                self._age.observe(response.age_ms / 1e3)
+                if not response.end_of_stream:  # that one is about no frame
+                    self._age.observe(response.age_ms / 1e3)
                 self._stream_embeddings.inc(response.embedded)
                 for event in response.events:
                     self._events.labels(

@@ -73,3 +73,7 @@ class FrameProcessor:
             embedded=step.embedded,
         )
         return ProcessedFrame(response, step.gallery_error)
+
+    def end_tracks(self) -> list[pb.TrackEvent]:
+        """End all tracks: the events that were not answered yet, then LEFT for each track. No frame follows."""
+        return [answers.event(each) for each in self._tracker.finish()]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import structlog
 
-from facet.server.errors import InvalidField, RequestExpired, TransferStalled
+from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
 from facet.server.observability import telemetry
 from facet.server.scheduling.workers import Priority, Work, Workers
 from facet.server.streaming.batches import in_band
@@ -70,6 +70,8 @@ class Streams:
     ) -> AsyncGenerator[pb.IdentifyStreamResponse, None]:
         """Answer a stream in the order of its frames. However it ends, the frame that waits is answered first.
 
+        With ``end_tracks``, a last answer has a LEFT event for each track.
+
         Args:
             requests: the settings, then frames.
             begin: begins the work on a frame.
@@ -87,15 +89,25 @@ class Streams:
         work = partial(begin, Priority.BATCH if settings.lossless else Priority.LIVE)
         latest = LatestFrame(lossless=settings.lossless)
         reading = asyncio.ensure_future(self._read(requests, latest))
-        answered = dropped = 0
+        answered = dropped = frame_id = 0
+        ended_by: Exception | None = None
         try:
-            while await self._timely(latest.wait()):
-                response = await self._answer(processor, latest, work)
-                answered += 1
-                telemetry.dropped(latest.dropped - dropped)
-                response.dropped = dropped = latest.dropped
-                yield response
-            await reading
+            try:
+                while await self._timely(latest.wait()):
+                    response = await self._answer(processor, latest, work)
+                    answered, frame_id = answered + 1, response.frame_id
+                    telemetry.dropped(latest.dropped - dropped)
+                    response.dropped = dropped = latest.dropped
+                    yield response
+                await reading
+            except (InvalidField, ShuttingDown, TransferStalled) as error:  # the client can still be answered
+                ended_by = error
+            if settings.end_tracks:
+                yield pb.IdentifyStreamResponse(
+                    frame_id=frame_id, dropped=latest.dropped, events=processor.end_tracks(), end_of_stream=True
+                )
+            if ended_by is not None:
+                raise ended_by
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Streams of items whose client stands still or goes away, and a server that goes down under them."""
+"""Streams of items whose client stalls or never reads, and a server that shuts down meanwhile."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ PATIENCE = 60.0
 
 
 def stalling(first: list[Any], until: threading.Event) -> Iterator[Any]:
-    """Some messages, and then nothing, without an end."""
+    """Some messages, then nothing, without an end."""
     yield from first
     until.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("items", [0, 3])
 @pytest.mark.parametrize("method", ["EnrollBatch", "IdentifyBatch"])
-def test_who_opens_a_stream_and_sends_nothing_more_is_cut_off(
-    serve: Serve, pictures: Pictures, method: str, items: int
-) -> None:
+def test_a_client_that_sends_nothing_more_is_cut_off(serve: Serve, pictures: Pictures, method: str, items: int) -> None:
     serving = serve("--server.stall-seconds", "0.5", "--models.objects", "none")
     until = threading.Event()
     with Client(serving.address) as client:
@@ -51,7 +49,7 @@ def test_who_opens_a_stream_and_sends_nothing_more_is_cut_off(
         assert not answered or len(answered) == items
 
 
-def test_who_sends_and_never_reads_is_cut_off_and_costs_the_others_nothing(serve: Serve, pictures: Pictures) -> None:
+def test_a_client_that_never_reads_is_cut_off_and_costs_others_nothing(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--server.stall-seconds", "0.5", "--models.objects", "none")
     with Client(serving.address) as client:
         client.create_gallery("g")
@@ -78,9 +76,7 @@ def ended(serving: Serving, method: str) -> int:
     return sum(line.get("method", "").endswith(f"/{method}") for line in serving.log_lines())
 
 
-def test_a_server_that_goes_down_answers_what_it_took_in_and_ends_the_stream_at_once(
-    serve: Serve, pictures: Pictures
-) -> None:
+def test_a_server_that_shuts_down_answers_accepted_items_and_ends_the_stream(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--server.drain-seconds", str(PATIENCE), "--models.objects", "none")
     with Client(serving.address) as client:
         client.create_gallery("g")

@@ -1,4 +1,4 @@
-"""Streams of frames whose client stands still, never reads or goes away, and a server that goes down under them."""
+"""Streams of frames whose client stalls, never reads or disconnects, and servers that shut down meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIVE = pb.StreamSettings(gallery_id="g")
 
 @pytest.fixture(scope="module")
 def impatient(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a server that waits for half a second, and has an empty gallery."""
+    """A client of a server that waits half a second for the next frame, and has an empty gallery."""
     serving = start(tmp_path_factory.mktemp("streams"), "--server.stall-seconds", "0.5", "--models.objects", "none")
     with Client(serving.address) as client:
         client.create_gallery("g")
@@ -44,7 +44,7 @@ def endless(picture: bytes) -> Iterator[pb.StreamFrame]:
 
 
 def stalling(frames: Iterable[pb.IdentifyStreamRequest], until: threading.Event) -> Iterator[pb.IdentifyStreamRequest]:
-    """Some messages, and then nothing, without an end."""
+    """Some messages, then nothing, without an end."""
     yield from frames
     until.wait(PATIENCE)
 
@@ -57,7 +57,7 @@ def ended(serving: Serving) -> list[str]:
 
 @pytest.mark.parametrize("settings", [LOSSLESS, LIVE], ids=["lossless", "live"])
 @pytest.mark.parametrize("sent", [0, 1, 4])
-def test_who_sends_nothing_more_is_cut_off(
+def test_a_client_that_sends_nothing_more_is_cut_off(
     impatient: Client, pictures: Pictures, settings: pb.StreamSettings, sent: int
 ) -> None:
     until = threading.Event()
@@ -72,7 +72,7 @@ def test_who_sends_nothing_more_is_cut_off(
 
 
 @pytest.mark.parametrize("settings", [LOSSLESS, LIVE], ids=["lossless", "live"])
-def test_who_never_reads_is_cut_off_and_costs_the_others_nothing(
+def test_a_client_that_never_reads_is_cut_off_and_costs_others_nothing(
     serve: Serve, pictures: Pictures, settings: pb.StreamSettings
 ) -> None:
     serving = serve("--server.stall-seconds", "0.5", "--models.objects", "none")
@@ -93,8 +93,40 @@ def test_who_never_reads_is_cut_off_and_costs_the_others_nothing(
     assert not [line for line in serving.log_lines() if "exception" in line]
 
 
+@pytest.mark.parametrize("lossless", [True, False], ids=["lossless", "live"])
+def test_tracks_of_a_client_that_sends_nothing_more_leave_before_it_is_cut_off(
+    impatient: Client, pictures: Pictures, lossless: bool
+) -> None:
+    settings = pb.StreamSettings(gallery_id="g", lossless=lossless, end_tracks=True)
+    until = threading.Event()
+    some = list(messages(settings, [stream_frame(number, pictures.yaoming, number / 15) for number in range(3)]))
+    answered: list[pb.IdentifyStreamResponse] = []
+    with pytest.raises(DeadlineExceeded) as caught:
+        answered.extend(impatient.recognition.IdentifyStream(stalling(some, until)))
+    until.set()
+    assert caught.value.reason == "TRANSFER_STALLED"
+    assert answered[-1].end_of_stream
+    assert [event.kind for event in answered[-1].events] == [pb.TRACK_EVENT_KIND_LEFT]
+
+
+def test_tracks_leave_before_a_server_shuts_down(serve: Serve, pictures: Pictures) -> None:
+    serving = serve("--server.drain-seconds", str(PATIENCE), "--models.objects", "none")
+    settings = pb.StreamSettings(gallery_id="g", lossless=True, end_tracks=True)
+    with Client(serving.address) as client:
+        client.create_gallery("g")
+        answers = client.identify_stream(settings, endless(pictures.yaoming))
+        answered = [next(answers), next(answers)]
+        serving.process.terminate()
+        with pytest.raises(Unavailable) as caught:
+            answered.extend(answers)
+    assert caught.value.reason == "SHUTTING_DOWN"
+    assert [answer.end_of_stream for answer in answered] == [False] * (len(answered) - 1) + [True]
+    assert [event.kind for event in answered[-1].events] == [pb.TRACK_EVENT_KIND_LEFT]
+    assert serving.stop() == 0
+
+
 @pytest.mark.parametrize("settings", [LOSSLESS, LIVE], ids=["lossless", "live"])
-def test_a_server_that_goes_down_answers_what_waits_and_a_restarted_one_begins_anew(
+def test_a_server_that_shuts_down_answers_the_waiting_frame_and_a_restarted_one_counts_tracks_from_one(
     serve: Serve, pictures: Pictures, settings: pb.StreamSettings
 ) -> None:
     serving = serve("--server.drain-seconds", str(PATIENCE), "--models.objects", "none")
@@ -118,7 +150,7 @@ def test_a_server_that_goes_down_answers_what_waits_and_a_restarted_one_begins_a
         assert again[-1].tracks[0].subject_id == "yao"
 
 
-def test_who_breaks_off_ends_the_stream_and_the_models_are_free_for_others(serve: Serve, pictures: Pictures) -> None:
+def test_a_client_that_disconnects_ends_the_stream_and_frees_the_models(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--models.objects", "none")
     with Client(serving.address) as client:
         client.create_gallery("g")
@@ -132,7 +164,7 @@ def test_who_breaks_off_ends_the_stream_and_the_models_are_free_for_others(serve
     assert not [line for line in serving.log_lines() if "exception" in line]
 
 
-def test_a_stream_ends_with_the_deadline_that_its_client_set(impatient: Client, pictures: Pictures) -> None:
+def test_a_stream_ends_at_its_clients_deadline(impatient: Client, pictures: Pictures) -> None:
     call = impatient.recognition.IdentifyStream(messages(LIVE, endless(pictures.yaoming)), timeout=0.5)
     with pytest.raises(DeadlineExceeded):
         list(call)
@@ -155,7 +187,7 @@ def test_bytes_that_are_no_message_end_the_stream(server: Serving, gallery: str,
     assert [answer.frame_id for answer in answered] == [1]
 
 
-def test_streams_take_turns_and_live_ones_go_before_a_file(serve: Serve, pictures: Pictures) -> None:
+def test_streams_take_turns_and_live_ones_come_before_files(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--models.objects", "none", "--server.workers", "1")
     enough, answered = threading.Event(), [0, 0, 0, 0]
     with Client(serving.address) as client:
@@ -181,7 +213,7 @@ def test_streams_take_turns_and_live_ones_go_before_a_file(serve: Serve, picture
     assert answered[3] < min(live)
 
 
-def test_a_token_is_needed_for_a_stream_as_well(serve: Serve) -> None:
+def test_a_stream_needs_the_token(serve: Serve) -> None:
     serving = serve("--models.objects", "none", environment={"FACET_SERVER__TOKEN": "a-token-of-this-test"})
     with Client(serving.address, token="another") as client, pytest.raises(FacetError) as caught:
         list(client.identify_stream(LIVE, []))

@@ -1,4 +1,4 @@
-"""camera.py and bench.py stream as their users run them: films, a camera that goes away, a server that is restarted."""
+"""camera.py and bench.py stream: films, a camera that goes away, a server that restarts, and outputs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -53,7 +54,7 @@ def scenes(pictures: Pictures) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory, scenes: list[np.ndarray[Any, np.dtype[np.uint8]]]) -> Path:
-    """The same as a file."""
+    """The scenes as a file."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
     for frame in scenes:
@@ -63,11 +64,11 @@ def film(tmp_path_factory: pytest.TempPathFactory, scenes: list[np.ndarray[Any, 
 
 
 class WebCamera(ThreadingHTTPServer):
-    """A camera that sends one picture over and over, as MJPEG over HTTP, until it is switched off.
+    """A camera that sends the same picture as MJPEG over HTTP until it is switched off.
 
     Args:
         picture: the JPEG.
-        port: where; 0 for any.
+        port: 0 for a free one.
     """
 
     daemon_threads = True
@@ -102,7 +103,7 @@ class _WebCameraRequest(BaseHTTPRequestHandler):
             while not self.server.is_off.wait(1 / FPS):
                 self.wfile.write(part + self.server.picture + b"\r\n")
         except OSError:
-            pass  # who looked on has gone
+            pass  # the reader is gone
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -121,11 +122,13 @@ def rows(file: Path) -> list[dict[str, Any]]:
 def wait_for(process: subprocess.Popen[str], happened: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while not happened():
-        assert process.poll() is None, process.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+            pytest.fail(f"the process has ended: {process.communicate()}")
         assert time.monotonic() < end
 
 
-def test_a_film_without_loss_gives_who_came_and_left_the_same_in_every_run(
+def test_a_lossless_film_gives_the_same_events_in_every_run(
     camera: Camera, server: Serving, team: str, film: Path, tmp_path: Path
 ) -> None:
     runs = []
@@ -149,7 +152,7 @@ def test_a_film_without_loss_gives_who_came_and_left_the_same_in_every_run(
     assert events[0]["seconds"] == pytest.approx(0.5, abs=0.11)
 
 
-def test_a_film_that_is_played_finds_him_too_and_tells_ages(
+def test_a_film_that_is_played_identifies_people_and_measures_ages(
     camera: Camera, server: Serving, team: str, film: Path
 ) -> None:
     code, summary, messages = finished(camera(film, "--gallery", team, "--address", server.address, "--fps", FPS))
@@ -160,7 +163,7 @@ def test_a_film_that_is_played_finds_him_too_and_tells_ages(
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_a_camera_is_watched_until_it_is_stopped_also_when_it_goes_away_meanwhile(
+def test_a_camera_that_goes_away_is_tried_again_until_the_user_stops_it(
     camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path, end: signal.Signals
 ) -> None:
     picture = cv2.imencode(".jpg", scenes[8])[1].tobytes()
@@ -188,7 +191,75 @@ def test_a_camera_is_watched_until_it_is_stopped_also_when_it_goes_away_meanwhil
     assert cv2.VideoCapture(str(out)).read()[0], "the video was closed"
 
 
-def test_a_server_that_is_restarted_is_found_again_and_no_frame_of_a_film_is_lost(
+def test_a_camera_that_is_gone_ends_its_tracks_while_it_is_tried_again(
+    camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path
+) -> None:
+    picture, file = cv2.imencode(".jpg", scenes[8])[1].tobytes(), tmp_path / "events.jsonl"
+    web = WebCamera(picture)
+    run = camera(web.address, "--gallery", team, "--events", file, "--address", server.address)
+    try:
+        wait_for(run, lambda: any(row["event"] == "identified" for row in rows(file)))
+    finally:
+        web.switch_off()
+    wait_for(run, lambda: rows(file)[-1]["event"] == "left")
+    left = rows(file)[-1]
+    assert (left["track_id"], left["subject_id"], left["connection"]) == (1, "yao", 1)
+    again = WebCamera(picture, web.server_port)
+    try:
+        wait_for(run, lambda: rows(file)[-1]["event"] == "identified")
+    finally:
+        again.switch_off()
+    events = [(row["event"], row["connection"], row["track_id"]) for row in rows(file)]
+    assert events == [(kind, 1, 1) for kind in ("appeared", "identified", "left")] + [
+        (kind, 2, 1) for kind in ("appeared", "identified")
+    ]
+    run.send_signal(signal.SIGINT)
+    code, summary, _ = finished(run)
+    assert (code, summary["connections"], summary["failed"]) == (0, 2, 0)
+
+
+def test_a_camera_that_does_not_come_back_ends_its_tracks_and_the_command(
+    camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path
+) -> None:
+    web, file = WebCamera(cv2.imencode(".jpg", scenes[8])[1].tobytes()), tmp_path / "events.jsonl"
+    run = camera(web.address, "--gallery", team, "--events", file, "--wait", 0, "--address", server.address)
+    try:
+        wait_for(run, lambda: any(row["event"] == "identified" for row in rows(file)))
+    finally:
+        web.switch_off()
+    code, summary, _ = finished(run)
+    assert (code, summary["ended"]) == (1, "127.0.0.1/video did not come back")
+    assert [row["event"] for row in rows(file)] == ["appeared", "identified", "left"]
+
+
+def test_a_film_that_ends_with_somebody_in_view_ends_the_track(
+    camera: Camera, server: Serving, team: str, scenes: list[Any], tmp_path: Path
+) -> None:
+    film, file = tmp_path / "short.avi", tmp_path / "events.jsonl"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
+    for frame in scenes[:12]:
+        writer.write(frame)
+    writer.release()
+    code, summary, messages = finished(
+        camera(film, "--lossless", "--gallery", team, "--events", file, "--address", server.address)
+    )
+    assert (code, summary["answered"]) == (0, 12), messages
+    left = rows(file)[-1]
+    assert (left["event"], left["subject_id"], left["frame_id"]) == ("left", "yao", 12)
+    assert left["seconds"] == pytest.approx(1.1, abs=0.01)
+
+
+def test_events_on_standard_output_are_alone_there(
+    run_script: Callable[..., subprocess.CompletedProcess[str]], server: Serving, team: str, film: Path
+) -> None:
+    done = run_script("camera.py", film, "--lossless", "--gallery", team, "--events", "-", "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events == ["appeared", "identified", "left"]
+    assert "Yao Ming" in done.stderr, "the summary"
+
+
+def test_a_restarted_server_is_found_again_and_no_frame_of_a_film_is_lost(
     camera: Camera, serve: Serve, pictures: Pictures, film: Path, tmp_path: Path
 ) -> None:
     file, flags = tmp_path / "events.jsonl", ("--models.objects", "none")
@@ -209,7 +280,7 @@ def test_a_server_that_is_restarted_is_found_again_and_no_frame_of_a_film_is_los
     again.stop()
 
 
-def test_a_server_that_does_not_come_back_is_told(
+def test_a_server_that_does_not_come_back_ends_the_command(
     camera: Camera, serve: Serve, pictures: Pictures, film: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "events.jsonl"
@@ -229,6 +300,8 @@ def test_a_server_that_does_not_come_back_is_told(
     [
         (("nowhere.mp4",), 2, "there is no file nowhere.mp4"),
         (("0", "--lossless"), 2, "--lossless is for files"),
+        (("film.mp4", "--events", "-"), 2, "--json and --events - both write to standard output"),
+        (("film.mp4", "--out", "out.gif"), 1, "the name of a video ends in .mp4"),
         (("notes.txt",), 1, "cannot open notes.txt: it is no video"),
         (("rtsp://user:secret@127.0.0.1:9/stream",), 1, "cannot open 127.0.0.1/stream"),
         (("film.mp4", "--gallery", "no-such-gallery"), 1, "GALLERY_NOT_FOUND"),
@@ -237,7 +310,7 @@ def test_a_server_that_does_not_come_back_is_told(
         (("film.mp4", "--address", "127.0.0.1:9"), 1, "no server answers at 127.0.0.1:9"),
     ],
 )
-def test_what_cannot_be_begun_says_why(
+def test_a_command_that_cannot_start_says_why(
     camera: Camera,
     server: Serving,
     team: str,
@@ -257,7 +330,7 @@ def test_what_cannot_be_begun_says_why(
 
 
 @pytest.mark.skipif(bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")), reason="there is a screen")
-def test_without_a_screen_a_window_is_refused_with_what_to_do(
+def test_a_window_without_a_screen_is_refused_with_an_alternative(
     camera: Camera, server: Serving, team: str, film: Path
 ) -> None:
     code, _, message = finished(camera(film, "--show", "--gallery", team, "--address", server.address))
@@ -266,7 +339,7 @@ def test_without_a_screen_a_window_is_refused_with_what_to_do(
     assert "--out" in message
 
 
-def test_cameras_on_one_server_are_measured(
+def test_bench_stream_measures_cameras_on_one_server(
     run_script: Callable[..., subprocess.CompletedProcess[str]], film: Path
 ) -> None:
     done = run_script(

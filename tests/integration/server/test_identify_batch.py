@@ -1,4 +1,4 @@
-"""IdentifyBatch over gRPC, and identify_batch of both clients: every picture answered once, bad ones alone."""
+"""IdentifyBatch over gRPC, and identify_batch of both clients: each picture is answered once, and fails alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def reasons(answers: dict[str, Answer]) -> dict[str, str]:
     return {key: answer.reason for key, answer in answers.items() if isinstance(answer, FacetError)}
 
 
-def test_the_answers_are_those_of_identify(client: Client, team: str, pictures: Pictures) -> None:
+def test_answers_equal_those_of_identify(client: Client, team: str, pictures: Pictures) -> None:
     requests = {
         "yao": identify_request(team, pictures.yaoming),
         "squad": identify_request(team, pictures.players, top_k=1, threshold=0.9, include_objects=True),
@@ -65,7 +65,7 @@ def test_a_bad_item_fails_alone(client: Client, team: str, pictures: Pictures) -
     assert not any(answers[item_id].HasField("identification") for item_id in failed)
 
 
-def test_the_client_answers_every_picture_under_its_own_name(
+def test_the_client_answers_each_picture_under_its_key(
     client: Client, server: Serving, team: str, pictures: Pictures, tmp_path: Path
 ) -> None:
     file = tmp_path / "yao.jpg"
@@ -78,7 +78,7 @@ def test_the_client_answers_every_picture_under_its_own_name(
 
 
 def bad_items(folder: Path, pictures: Pictures) -> Iterator[tuple[str, PictureSource]]:
-    """Pictures of which none can be identified, and a good one."""
+    """Pictures that cannot be identified, and a good one."""
     (folder / "large.jpg").write_bytes(bytes(1 << 17))
     yield "missing", folder / "missing.jpg"
     yield "folder", folder
@@ -110,7 +110,7 @@ async def test_a_picture_that_cannot_be_read_or_sent_fails_alone(
     assert reasons(same) == reasons(answers)
 
 
-def test_pictures_are_read_only_as_answers_are_read(client: Client, team: str) -> None:
+def test_pictures_are_read_at_the_pace_of_the_answers(client: Client, team: str) -> None:
     picture = cv2.imencode(".bmp", np.zeros((600, 600, 3), np.uint8))[1].tobytes()
     taken = 0
 
@@ -128,7 +128,7 @@ def test_pictures_are_read_only_as_answers_are_read(client: Client, team: str) -
                 break
 
 
-async def test_breaking_off_ends_the_call(server: Serving, team: str, pictures: Pictures) -> None:
+async def test_leaving_the_loop_cancels_the_call(server: Serving, team: str, pictures: Pictures) -> None:
     def cancelled() -> int:
         lines = [line for line in server.log_lines() if str(line.get("method", "")).endswith("/IdentifyBatch")]
         return sum(line["code"] == "CANCELLED" for line in lines)
@@ -143,7 +143,7 @@ async def test_breaking_off_ends_the_call(server: Serving, team: str, pictures: 
     assert not [line for line in server.log_lines() if "exception" in line]
 
 
-async def test_what_the_items_fail_with_is_raised(
+async def test_an_error_of_the_iterator_of_pictures_is_raised(
     client: Client, server: Serving, team: str, pictures: Pictures
 ) -> None:
     def failing() -> Iterator[tuple[str, bytes]]:
@@ -159,7 +159,7 @@ async def test_what_the_items_fail_with_is_raised(
             _ = [each async for each in other.identify_batch(team, failing())]
 
 
-def test_a_gallery_that_is_not_there_fails_every_picture(client: Client, pictures: Pictures) -> None:
+def test_a_missing_gallery_fails_every_picture(client: Client, pictures: Pictures) -> None:
     answers = list(client.identify_batch("no-such-gallery", [(1, pictures.yaoming), (2, pictures.yaoming)]))
     assert sorted(key for key, _ in answers) == [1, 2]
     assert all(isinstance(answer, NotFound) for _, answer in answers)

@@ -1,4 +1,4 @@
-"""IdentifyStream over gRPC, and identify_stream of both clients: who is there, from frames that are good and bad."""
+"""IdentifyStream over gRPC, and identify_stream of both clients: tracks from good and bad frames."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 RATE = 15
 PLAYER = types_pb2.Box(x1=160, y1=405, x2=225, y2=490)
-"""Where a face of the picture of players is."""
+"""A face in the picture of players."""
 LEFT, TOP, WIDTH, HEIGHT = 60, 300, 320, 320
-"""What the camera sees of it."""
+"""The part of that picture that the camera sees."""
 
 Array = NDArray[np.uint8]
 
@@ -47,7 +47,7 @@ def enroll(client: Client, gallery: str, pictures: Pictures) -> None:
 
 
 def view(players: Array, moved: int = 0) -> bytes:
-    """A frame of a camera that sees one player, a little further to the right."""
+    """A frame of a camera that sees one player, moved to the right."""
     return jpeg(players[TOP : TOP + HEIGHT, LEFT + moved : LEFT + moved + WIDTH])
 
 
@@ -85,7 +85,7 @@ Ask = Callable[[pb.StreamFrame], pb.IdentifyStreamResponse]
 
 @contextmanager
 def asking(client: Client, settings: pb.StreamSettings) -> Iterator[Ask]:
-    """A stream that is given its next frame when the one before was answered."""
+    """A stream that gets its next frame after the answer about the one before."""
     frames: queue.SimpleQueue[pb.StreamFrame | None] = queue.SimpleQueue()
     answers = client.identify_stream(settings, iter(frames.get, None))
 
@@ -100,7 +100,7 @@ def asking(client: Client, settings: pb.StreamSettings) -> Iterator[Ask]:
         answers.close()
 
 
-def test_every_frame_of_a_lossless_stream_is_answered_in_order_with_who_is_in_it(
+def test_every_frame_of_a_lossless_stream_is_answered_in_order_with_its_tracks(
     client: Client, team: str, players: Array
 ) -> None:
     answers = list(client.identify_stream(lossless(team, include_objects=True), clip(players, 30)))
@@ -129,7 +129,7 @@ def test_replaying_a_file_gives_the_same_tracks_and_events(client: Client, team:
     assert [answer.events for answer in one] == [answer.events for answer in other]
 
 
-def test_of_a_camera_the_newest_frame_is_looked_at_and_the_others_are_counted(
+def test_a_live_stream_processes_the_newest_frame_and_counts_the_dropped_ones(
     client: Client, team: str, players: Array
 ) -> None:
     sent = clip(players, 80)
@@ -142,7 +142,7 @@ def test_of_a_camera_the_newest_frame_is_looked_at_and_the_others_are_counted(
     assert 0 < dropped[-1] == len(sent) - len(answers)
 
 
-async def test_the_client_for_asyncio_takes_frames_of_both_kinds(
+async def test_the_asyncio_client_accepts_iterators_and_async_iterators(
     server: Serving, client: Client, team: str, players: Array
 ) -> None:
     async def frames() -> Any:
@@ -156,7 +156,7 @@ async def test_the_client_for_asyncio_takes_frames_of_both_kinds(
             assert [answer.tracks for answer in answers] == [answer.tracks for answer in expected]
 
 
-async def test_what_making_a_frame_fails_with_is_raised_by_both_clients(
+async def test_both_clients_raise_what_the_iterator_of_frames_raises(
     server: Serving, client: Client, team: str, players: Array
 ) -> None:
     def frames() -> Iterator[pb.StreamFrame]:
@@ -170,7 +170,7 @@ async def test_what_making_a_frame_fails_with_is_raised_by_both_clients(
             [answer async for answer in connected.identify_stream(lossless(team), frames())]
 
 
-def test_between_looks_tracks_are_answered_where_they_are_expected(client: Client, team: str, players: Array) -> None:
+def test_tracks_are_predicted_between_detections(client: Client, team: str, players: Array) -> None:
     answers = list(
         client.identify_stream(lossless(team, detection_interval=3, include_objects=True), clip(players, 12))
     )
@@ -180,7 +180,7 @@ def test_between_looks_tracks_are_answered_where_they_are_expected(client: Clien
     assert not any(answer.embedded for answer in answers if not answer.detected)
 
 
-def test_a_broken_picture_is_answered_with_its_error_and_the_track_goes_on(
+def test_a_broken_picture_is_answered_with_its_error_and_tracks_go_on(
     client: Client, team: str, players: Array
 ) -> None:
     frames = clip(players, 16)
@@ -202,9 +202,7 @@ def test_a_broken_picture_is_answered_with_its_error_and_the_track_goes_on(
     assert named(answers[7]) == named(answers[11]) == {"left"}
 
 
-def test_ids_that_are_repeated_or_out_of_order_are_refused_one_by_one(
-    client: Client, team: str, players: Array
-) -> None:
+def test_frame_ids_that_do_not_rise_are_refused_one_by_one(client: Client, team: str, players: Array) -> None:
     ids = [3, 3, 7, 5, 8, 0, 2**64 - 1]
     frames = [stream_frame(number, view(players), at / RATE) for at, number in enumerate(ids)]
     answers = list(client.identify_stream(lossless(team), frames))
@@ -219,7 +217,7 @@ def test_ids_that_are_repeated_or_out_of_order_are_refused_one_by_one(
     assert len(live) + live[-1].dropped == len(ids)
 
 
-def test_capture_times_may_stand_still_go_back_or_be_missing_but_not_be_out_of_range(
+def test_capture_times_may_stand_still_go_back_or_be_missing_but_must_be_in_range(
     client: Client, team: str, players: Array
 ) -> None:
     frames = clip(players, 12)
@@ -252,9 +250,7 @@ def test_frames_may_change_their_size(client: Client, team: str, players: Array)
     assert track_id
 
 
-def test_a_subject_that_is_forgotten_loses_its_name_with_the_next_frame(
-    client: Client, team: str, players: Array
-) -> None:
+def test_a_deleted_subject_loses_its_name_with_the_next_frame(client: Client, team: str, players: Array) -> None:
     frames = clip(players, 12)
     with asking(client, lossless(team, detection_interval=100)) as ask:
         before = [ask(frame) for frame in frames[:10]][-1]
@@ -270,7 +266,7 @@ def test_a_subject_that_is_forgotten_loses_its_name_with_the_next_frame(
         assert [track.track_id for track in after.tracks] == [track.track_id for track in before.tracks]
 
 
-def test_who_is_enrolled_or_renamed_while_a_stream_runs_is_named_with_the_next_frame(
+def test_an_enrolled_or_renamed_subject_is_named_with_the_next_frame(
     client: Client, gallery: str, players: Array, pictures: Pictures
 ) -> None:
     frames = clip(players, 14)
@@ -289,7 +285,7 @@ def test_who_is_enrolled_or_renamed_while_a_stream_runs_is_named_with_the_next_f
         assert {track.display_name for track in ask(frames[11]).tracks if track.subject_id} == {"Another name"}
 
 
-def test_a_gallery_that_is_deleted_takes_the_names_along_and_may_come_back(
+def test_a_deleted_gallery_takes_the_names_and_may_come_back(
     client: Client, team: str, players: Array, pictures: Pictures
 ) -> None:
     frames = clip(players, 14)
@@ -311,7 +307,7 @@ def test_a_gallery_that_is_deleted_takes_the_names_along_and_may_come_back(
         assert (reason(back), named(back)) == ("", {"left"})
 
 
-def test_the_threshold_is_the_streams_or_the_one_that_somebody_chose_for_the_gallery(
+def test_the_threshold_is_the_streams_or_the_one_chosen_for_the_gallery(
     client: Client, team: str, players: Array
 ) -> None:
     frames = clip(players, 8)
@@ -338,16 +334,14 @@ def test_the_threshold_is_the_streams_or_the_one_that_somebody_chose_for_the_gal
         ({"camera": "a\nb"}, "settings.camera"),
     ],
 )
-def test_settings_that_are_not_as_they_must_be_end_the_stream(
-    client: Client, team: str, fields: dict[str, Any], blamed: str
-) -> None:
+def test_invalid_settings_end_the_stream(client: Client, team: str, fields: dict[str, Any], blamed: str) -> None:
     settings = pb.StreamSettings(**{"gallery_id": team, **fields})
     with pytest.raises(InvalidArgument) as caught:
         list(client.identify_stream(settings, []))
     assert list(caught.value.fields) == [blamed]
 
 
-def test_a_stream_without_settings_or_with_a_message_that_is_no_frame_ends(
+def test_a_stream_without_settings_or_with_a_message_without_a_frame_ends(
     client: Client, team: str, players: Array
 ) -> None:
     settings = pb.IdentifyStreamRequest(settings=lossless(team))
@@ -366,13 +360,13 @@ def test_a_stream_without_settings_or_with_a_message_that_is_no_frame_ends(
     assert not list(client.recognition.IdentifyStream(iter([settings])))
 
 
-def test_a_gallery_that_does_not_exist_as_the_stream_begins_ends_it(client: Client) -> None:
+def test_a_gallery_that_does_not_exist_when_the_stream_begins_ends_it(client: Client) -> None:
     with pytest.raises(NotFound) as caught:
         list(client.identify_stream(lossless("no-such-gallery"), []))
     assert caught.value.reason == "GALLERY_NOT_FOUND"
 
 
-def test_streams_are_counted_in_the_log_with_their_camera_and_nobody_of_the_gallery(
+def test_the_log_names_the_camera_of_a_stream_and_no_subject(
     client: Client, server: Serving, team: str, players: Array
 ) -> None:
     list(client.identify_stream(lossless(team, camera="the front door"), clip(players, 6)))

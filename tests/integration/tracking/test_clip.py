@@ -111,7 +111,7 @@ def replay(
 
 
 @pytest.mark.parametrize("interval", [1, 3])
-def test_the_enrolled_are_named_where_they_are_and_nobody_else_is(
+def test_enrolled_people_are_named_at_their_places_and_nobody_else_is(
     pan: list[Picture], perception: EnrolledFaces, interval: int
 ) -> None:
     steps = replay(pan, perception, TrackerSettings(detection_interval=interval))
@@ -129,9 +129,7 @@ def test_the_enrolled_are_named_where_they_are_and_nobody_else_is(
                 )
 
 
-def test_they_are_named_nearly_as_long_as_their_faces_are_in_the_picture(
-    pan: list[Picture], perception: EnrolledFaces
-) -> None:
+def test_they_are_named_almost_while_their_faces_are_visible(pan: list[Picture], perception: EnrolledFaces) -> None:
     steps = replay(pan, perception)
     for name, (x, _) in (("left", LEFT_PLAYER), ("right", RIGHT_PLAYER)):
         visible = [step for index, step in enumerate(steps) if 30 < x - SPEED * index < WIDTH - 30]
@@ -139,7 +137,7 @@ def test_they_are_named_nearly_as_long_as_their_faces_are_in_the_picture(
         assert sum(named) >= 0.9 * len(visible)
 
 
-def test_replaying_gives_the_same_steps(pan: list[Picture], perception: EnrolledFaces) -> None:
+def test_a_replay_gives_the_same_steps(pan: list[Picture], perception: EnrolledFaces) -> None:
     one, other = replay(pan, perception), replay(pan, perception)
     assert [step.events for step in one] == [step.events for step in other]
     assert [[track.track_id for track in step.tracks] for step in one] == [
@@ -147,7 +145,7 @@ def test_replaying_gives_the_same_steps(pan: list[Picture], perception: Enrolled
     ]
 
 
-def test_a_steady_scene_of_two_faces_costs_few_embeddings(players: Picture, perception: EnrolledFaces) -> None:
+def test_a_steady_scene_needs_few_embeddings(players: Picture, perception: EnrolledFaces) -> None:
     still = np.ascontiguousarray(players[400:740, 120:440])
     steps = replay([still] * (10 * RATE), perception)
     assert [track.identity.subject_id for track in steps[-1].tracks if track.face_box is not None].count("left") == 1

@@ -44,7 +44,7 @@ def frames_of(film: Path, wanted: FrameOptions) -> list[Frame]:
 
     reader = Reader(parse_source(str(film)), wanted, None)
     assert reader.recorded
-    reader.start(frames.append, end, problems.append)
+    reader.start(frames.append, end, lost=lambda _: problems.append("lost"), say=problems.append)
     assert ended.wait(PATIENCE)
     reader.close()
     assert problems == [""]

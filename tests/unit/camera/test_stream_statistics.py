@@ -84,3 +84,12 @@ def test_the_status_line_says_who_is_there() -> None:
     assert "dropped 4" in line
     assert line.endswith("yao, 2 unknown, 1 undecided")
     assert "age" not in line
+
+
+def test_the_end_of_a_stream_counts_its_events_and_no_frame() -> None:
+    statistics = StreamStatistics(recorded=False, measure_ages=True, clock=lambda: 1.0)
+    statistics.count(1, pb.IdentifyStreamResponse(frame_id=7, tracks=[track(pb.TRACK_DECISION_UNKNOWN)]), None)
+    left = pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_LEFT, track_id=1)
+    statistics.count(1, pb.IdentifyStreamResponse(frame_id=7, dropped=2, events=[left], end_of_stream=True), None)
+    assert (statistics.answered, statistics.dropped, statistics.events["left"]) == (1, 2, 1)
+    assert "nobody" in statistics.status_line().plain

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from detector.yolo import Detections
 from facet.tracking.decision import Match
-from facet.tracking.records import EventKind, FrameDetections, StepResult, Track, TrackerSettings, TrackEvent
+from facet.tracking.records import (
+    EventKind,
+    FrameDetections,
+    GalleryUnavailable,
+    StepResult,
+    Track,
+    TrackerSettings,
+    TrackEvent,
+)
 from facet.tracking.tracker import StreamTracker
 from recognizer.faces import Faces
 
@@ -60,6 +68,8 @@ class FakePerception:
     subjects: set[str] = field(default_factory=set)
     people: Sequence[Person] = ()
     broken: str = ""
+    unavailable: GalleryUnavailable | None = None
+    unavailable_from: str = "revision"
     detections: int = 0
     searches: int = 0
 
@@ -88,6 +98,7 @@ class FakePerception:
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         self._fail("search")
+        self._need_gallery()
         self.searches += 1
         found: list[Match | None] = []
         for embedding in embeddings:
@@ -97,10 +108,17 @@ class FakePerception:
         return found
 
     def revision(self) -> Hashable:
+        if self.unavailable_from == "revision":
+            self._need_gallery()
         return frozenset(self.subjects)
 
     def enrolled(self, subject_ids: Collection[str]) -> Collection[str]:
+        self._need_gallery()
         return self.subjects.intersection(subject_ids)
+
+    def _need_gallery(self) -> None:
+        if self.unavailable is not None:
+            raise self.unavailable
 
     def _fail(self, what: str) -> None:
         if self.broken == what:

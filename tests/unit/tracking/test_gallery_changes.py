@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facet.tracking.records import TrackerSettings
+from facet.tracking.records import GalleryUnavailable, TrackerSettings
 from tests.unit.tracking.synthetic_clip import APPEARED, CHANGED, IDENTIFIED, LEFT, RATE, Clip, Person, only
 
 
@@ -69,3 +69,27 @@ def test_a_failed_search_is_repeated_at_the_next_detection() -> None:
         clip.time += 1 / RATE
     clip.perception.broken = ""
     assert only(clip.show(Person("anne", 100))).identity.subject_id == "anne"
+
+
+def test_tracks_go_on_without_names_while_the_gallery_is_unavailable() -> None:
+    clip = Clip("anne")
+    clip.keep(Person("anne", 100), seconds=1)
+    clip.perception.unavailable = GalleryUnavailable(LookupError("gone"))
+    step = clip.show(Person("anne", 100))
+    assert (only(step).track_id, only(step).identity.subject_id) == (1, "")
+    assert [(event.kind, event.previous_subject_id) for event in step.events] == [(CHANGED, "anne")]
+    assert isinstance(step.gallery_error, LookupError)
+    assert isinstance(clip.show(Person("anne", 100)).gallery_error, LookupError)
+    clip.perception.unavailable = None
+    step = clip.show(Person("anne", 100))
+    assert only(step).identity.subject_id == "anne"
+    assert step.gallery_error is None
+
+
+def test_a_gallery_that_goes_between_two_calls_is_reported_and_takes_no_names_yet() -> None:
+    clip = Clip("anne")
+    clip.show(Person("ben", 100))
+    clip.perception.unavailable, clip.perception.unavailable_from = GalleryUnavailable(LookupError("gone")), "search"
+    step = clip.show(Person("ben", 100))
+    assert isinstance(step.gallery_error, LookupError)
+    assert only(step).identity.subject_id == ""

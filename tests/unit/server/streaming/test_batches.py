@@ -1,4 +1,4 @@
-"""Streams of items: lossless, bounded, patient with the server's own work, and not with a client that stands still."""
+"""Streams of items: lossless, bounded, and cut off only if the client stalls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def same(number: int) -> int:
 
 
 async def settled() -> None:
-    """Let everything run that can."""
+    """Let every task run as far as it can."""
     for _ in range(100):
         await asyncio.sleep(0)
 
@@ -51,7 +51,7 @@ async def test_items_are_answered_as_they_finish() -> None:
     assert [number async for number in answers] == [0]
 
 
-async def test_no_more_are_under_way_than_there_are_places_also_where_the_answers_wait() -> None:
+async def test_items_in_progress_are_bounded_even_if_answers_are_not_read() -> None:
     begun = taken = 0
 
     async def counted() -> AsyncIterator[int]:
@@ -73,7 +73,7 @@ async def test_no_more_are_under_way_than_there_are_places_also_where_the_answer
     assert len([number async for number in answers]) == 99
 
 
-async def test_what_was_taken_in_is_answered_before_the_stream_fails() -> None:
+async def test_accepted_items_are_answered_before_the_stream_fails() -> None:
     gate = asyncio.Event()
 
     async def answer(number: int) -> int:
@@ -90,12 +90,12 @@ async def test_what_was_taken_in_is_answered_before_the_stream_fails() -> None:
         await anext(answers)
 
 
-async def test_a_client_that_sends_nothing_is_not_waited_for() -> None:
+async def test_a_client_that_sends_nothing_is_cut_off() -> None:
     with pytest.raises(TransferStalled):
         await anext(Batches(places=2, stall_seconds=0.01).answers(endless(), same))
 
 
-async def test_the_servers_own_work_is_no_stall_however_long_it_takes() -> None:
+async def test_slow_work_of_the_server_is_no_stall() -> None:
     async def one_and_no_end() -> AsyncIterator[int]:
         yield 0
         await asyncio.Event().wait()
@@ -113,14 +113,14 @@ async def test_the_servers_own_work_is_no_stall_however_long_it_takes() -> None:
 
 
 @pytest.mark.parametrize("requests", [endless, lambda: items(*range(100))])
-async def test_a_server_that_goes_down_takes_nothing_more_in(requests: Callable[[], AsyncIterator[int]]) -> None:
+async def test_a_server_that_shuts_down_accepts_no_items(requests: Callable[[], AsyncIterator[int]]) -> None:
     batches = Batches(places=2, stall_seconds=PATIENCE)
     batches.drain()
     with pytest.raises(ShuttingDown):
         await anext(batches.answers(requests(), same))
 
 
-async def test_a_server_that_goes_down_answers_what_it_took_in() -> None:
+async def test_a_server_that_shuts_down_answers_accepted_items() -> None:
     batches, gate = Batches(places=2, stall_seconds=PATIENCE), asyncio.Event()
 
     async def answer(number: int) -> int:
@@ -138,7 +138,7 @@ async def test_a_server_that_goes_down_answers_what_it_took_in() -> None:
         await anext(answers)
 
 
-async def test_a_client_that_goes_away_leaves_nothing_under_way() -> None:
+async def test_a_client_that_disconnects_leaves_no_task_behind() -> None:
     ended: list[int] = []
 
     async def answer(number: int) -> int:
@@ -161,7 +161,7 @@ async def test_a_client_that_goes_away_leaves_nothing_under_way() -> None:
 @pytest.mark.parametrize(
     ("error", "code"), [(InvalidField("picture", "is missing"), INVALID_ARGUMENT), (RuntimeError("a fault"), INTERNAL)]
 )
-async def test_an_item_that_fails_fails_alone_and_a_fault_says_nothing_of_itself(error: Exception, code: int) -> None:
+async def test_an_item_fails_alone_and_an_internal_error_hides_its_message(error: Exception, code: int) -> None:
     async def fails() -> int:
         raise error
 
@@ -171,7 +171,7 @@ async def test_an_item_that_fails_fails_alone_and_a_fault_says_nothing_of_itself
 
 
 @pytest.mark.parametrize(("item_id", "code"), [("", OK), ("x" * 128, OK), ("x" * 129, INVALID_ARGUMENT)])
-async def test_an_item_is_answered_with_its_id_at_no_greater_length_than_it_may_have(item_id: str, code: int) -> None:
+async def test_the_id_of_an_item_is_echoed_and_cut_at_its_maximum_length(item_id: str, code: int) -> None:
     answer: Callable[[], Awaitable[int]] = lambda: same(7)  # noqa: E731
     echoed, status, answered = await outcome(item_id, answer)
     assert (echoed, status.code, answered) == (item_id[:128], code, None if code else 7)

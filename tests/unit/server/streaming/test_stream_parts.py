@@ -137,6 +137,7 @@ async def test_metrics_count_ages_drops_embeddings_and_events_of_streams() -> No
     metrics: Metrics = observing.metrics
     metrics.answered(pb.IdentifyStreamResponse(age_ms=40, embedded=2, events=[appeared, appeared]))
     metrics.answered(pb.IdentifyStreamResponse(age_ms=60, events=[left]))
+    metrics.answered(pb.IdentifyStreamResponse(events=[left], end_of_stream=True))
 
     def value(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"facet_stream_{name}", labels)
@@ -145,7 +146,7 @@ async def test_metrics_count_ages_drops_embeddings_and_events_of_streams() -> No
     assert value("embeddings_total") == 2
     assert value("age_seconds_sum") == pytest.approx(0.1)
     assert value("age_seconds_count") == 2
-    assert (value("events_total", kind="appeared"), value("events_total", kind="left")) == (2, 1)
+    assert (value("events_total", kind="appeared"), value("events_total", kind="left")) == (2, 2)
 
 
 async def test_streams_take_turns_frame_by_frame_among_single_requests() -> None:
