@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from facet import Client, FacetError
 from facet.batch.output import Output
@@ -15,6 +14,7 @@ from facet.client.batches import Answer
 from facet.client.errors import StatusCode
 from facet.client.retry import FINAL, GALLERY_UNUSABLE, Retry
 from facet.terminal.interruption import Interruption
+from facet.v1.types_pb2 import FaceChoice
 
 _TRANSIENT = frozenset({StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE})
 """Status codes of a picture that may succeed another time; so may any error with a time to retry."""
@@ -26,14 +26,18 @@ class BatchJob:
 
     Attributes:
         gallery: the gallery to search.
-        fields: further fields of IdentifyRequest.
+        face: which face of each picture to identify; ``None`` for all.
+        top_k: the number of candidates per face.
+        threshold: the similarity threshold; ``None`` for the gallery's.
         query: the same settings as they are written into every row.
         output: where the rows go.
         wait_seconds: how long to retry while no server answers.
     """
 
     gallery: str
-    fields: dict[str, Any]
+    face: FaceChoice | None
+    top_k: int
+    threshold: float | None
     query: Row
     output: Output
     wait_seconds: float
@@ -65,7 +69,9 @@ def run(
     """
     retry = Retry(job.wait_seconds)
     while True:
-        answers = client.identify_batch(job.gallery, pending.take(), **job.fields)
+        answers = client.identify_batch(
+            job.gallery, pending.take(), face=job.face, top_k=job.top_k, threshold=job.threshold
+        )
         try:
             while (each := _next(answers, interruption)) is not None:
                 path, answer = each

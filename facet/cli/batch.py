@@ -22,7 +22,6 @@ from facet.cli.shared.reasons import in_words
 from facet.terminal import console
 from facet.terminal.interruption import Interruption
 from facet.terminal.tables import listing
-from facet.v1.gallery_service_pb2 import GetGalleryRequest
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -83,11 +82,11 @@ def main(
     Exit code: 0 every picture was answered, 1 some failed or the run was stopped, 2 bad usage.
     """
     query = {"gallery": gallery, "face": face, "top_k": top_k, "threshold": threshold}
-    fields = {"face": choices.parse(face), "top_k": top_k, "threshold": threshold}
+    choice = choices.parse(face)
     pending = _find(pictures or [], lists or [])
     statistics = BatchStatistics()
     with console.connect(address, token, root_certificates) as client:
-        client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))
+        client.get_gallery(gallery)
         with _opened(out) as output:
             total = len(pending)
             _read_back(output, query, out, pending, statistics)
@@ -98,7 +97,7 @@ def main(
                     statistics.add(row)
                     bar.advance(bar.task_ids[0])
 
-                job = BatchJob(gallery, fields, query, output, wait)
+                job = BatchJob(gallery, choice, top_k, threshold, query, output, wait)
                 ended = _run(client, job, PendingPictures(pending.values()), count, address)
     now = statistics.pictures - before
     left = len(pending) - now

@@ -115,7 +115,7 @@ def main(
     failures: Counter[str] = Counter()
     messages: probes.ProbeMessages | None = None
     with console.connect(address, token, root_certificates) as client, interrupted_by_sigterm():
-        before = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
+        before = client.get_gallery(gallery)
         settings.etag = before.etag
         if found:
             most = most_bytes(client)

@@ -12,7 +12,6 @@ import typer
 from facet import FacetError
 from facet.cli.shared import choices
 from facet.client.errors import StatusCode
-from facet.client.requests import identify_request
 from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
 from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import decode
@@ -75,8 +74,9 @@ def main(
         for path, name in found.items():
             try:
                 data = read(path, most)
-                request = identify_request(gallery, data, top_k=top_k, threshold=threshold, face=choice)
-                response = retry_while_busy(partial(client.recognition.Identify, request))
+                response = retry_while_busy(
+                    partial(client.identify, gallery, data, top_k=top_k, threshold=threshold, face=choice)
+                )
             except Unsendable as error:
                 failures += 1
                 _report_failure(path, error.reason, error.message, as_json=as_json)

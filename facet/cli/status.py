@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -160,20 +158,10 @@ def ask(client: Client, address: str) -> Status:
 
 def _galleries(client: Client) -> Galleries:
     count, largest = 0, list[gallery_pb.Gallery]()
-    for page in _pages(client):
-        count += len(page)
-        largest = heapq.nlargest(LARGEST_GALLERIES, (*largest, *page), key=lambda gallery: gallery.template_count)
+    for gallery in client.iter_galleries(page_size=_PAGE):
+        count += 1
+        largest = sorted((*largest, gallery), key=lambda each: -each.template_count)[:LARGEST_GALLERIES]
     return Galleries(count, largest)
-
-
-def _pages(client: Client) -> Iterator[list[gallery_pb.Gallery]]:
-    request = gallery_pb.ListGalleriesRequest(page_size=_PAGE)
-    while True:
-        page = client.galleries.ListGalleries(request)
-        yield list(page.galleries)
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def throughput(info: pb.GetServerInfoResponse, uptime: float) -> Throughput:

@@ -12,16 +12,14 @@ from typing import Annotated
 
 import typer
 
-from facet import AlreadyExists, Client, FacetError, NotFound, from_status, picture
+from facet import AlreadyExists, Client, Enrollment, FacetError, NotFound
 from facet.cli.people.options import Gallery
 from facet.cli.shared import choices, sources
 from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import in_words
+from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
 from facet.terminal.local_server import interrupted_by_sigterm
-from facet.terminal.picture_files import Unsendable, most_bytes
-from facet.terminal.picture_files import read as read_picture
-from facet.v1 import gallery_service_pb2 as pb
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -96,92 +94,71 @@ def enroll(
     Exit code: 0 success, 1 something was rejected or failed, 2 bad usage.
     """
     items = sources.read(pictures, subject, name)
-    template = pb.EnrollFaceRequest(
-        gallery_id=gallery,
-        face=choices.parse(face),
-        accept_low_quality=accept_low_quality,
-        accept_lookalike=accept_lookalike,
-        validate_only=dry_run,
-    )
+    choice = choices.parse(face)
+    enrollments = [
+        Enrollment(item.subject_id, item.path, display_name=item.display_name, face=choice) for item in items
+    ]
+    outcomes: dict[int, Outcome] = {}
     with (
         console.connect(address, token, root_certificates) as client,
         interrupted_by_sigterm(),
-        _gallery_for(client, template),
+        _gallery_for(client, gallery, dry_run=dry_run) as target,
+        console.progress("enrolling", len(items)) as bar,
     ):
-        outcomes = _enroll_all(client, items, template)
-    counts = Counter(outcome.outcome for outcome in outcomes)
+        answers = client.enroll_batch(
+            target,
+            enumerate(enrollments),
+            accept_low_quality=accept_low_quality,
+            accept_lookalike=accept_lookalike,
+            validate_only=dry_run,
+        )
+        for number, answer in answers:
+            outcomes[number] = _outcome(items[number], answer)
+            bar.advance(bar.task_ids[0])
+    ordered = [outcomes[number] for number in sorted(outcomes)]
+    counts = Counter(outcome.outcome for outcome in ordered)
     if as_json:
         totals = {each: counts[each] for each in ("enrolled", "already_enrolled", "rejected")}
-        console.print_json(totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in outcomes]})
+        console.print_json(totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in ordered]})
     else:
-        _report(outcomes, counts, gallery, context.command_path, dry_run=dry_run)
+        _report(ordered, counts, gallery, context.command_path, dry_run=dry_run)
     raise typer.Exit(console.FAILED if counts["rejected"] else console.DONE)
 
 
 @contextmanager
-def _gallery_for(client: Client, request: pb.EnrollFaceRequest) -> Iterator[None]:
-    """Create the gallery if it is missing; for a dry run, point the request at a temporary one instead."""
+def _gallery_for(client: Client, gallery: str, *, dry_run: bool) -> Iterator[str]:
+    """Create the gallery if it is missing, and yield its id; for a dry run, yield a temporary one's instead."""
     try:
-        client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=request.gallery_id))
+        client.get_gallery(gallery)
     except NotFound:
-        if request.validate_only:
-            request.gallery_id = f"dry-run-{uuid.uuid4()}"
-            with _temporary_gallery(client, request.gallery_id):
-                yield
+        if dry_run:
+            with _temporary_gallery(client) as temporary:
+                yield temporary
             return
         with suppress(AlreadyExists):
-            client.create_gallery(request.gallery_id)
-    yield
+            client.create_gallery(gallery)
+    yield gallery
 
 
 @contextmanager
-def _temporary_gallery(client: Client, gallery: str) -> Iterator[None]:
+def _temporary_gallery(client: Client) -> Iterator[str]:
     """Create a gallery and delete it at the end; a failure to delete it is reported, and the results still count."""
+    gallery = f"dry-run-{uuid.uuid4()}"
     try:
         client.create_gallery(gallery)
-        yield
+        yield gallery
     finally:
         try:
-            client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id=gallery))
+            client.delete_gallery(gallery)
         except FacetError as error:
             console.err.print(f"the temporary gallery {gallery} may still exist: {error.message}")
 
 
-def _enroll_all(client: Client, items: list[PersonPicture], template: pb.EnrollFaceRequest) -> list[Outcome]:
-    """Enrol every item through one stream; the outcomes are in the order of the items."""
-    most = most_bytes(client)
-    outcomes: dict[int, Outcome] = {}
-
-    def requests() -> Iterator[pb.EnrollBatchRequest]:
-        for number, item in enumerate(items):
-            try:
-                data = picture(read_picture(item.path, most))
-            except Unsendable as error:
-                outcomes[number] = _rejected(item, error.reason, error.message)
-                bar.advance(bar.task_ids[0])
-                continue
-            request = pb.EnrollFaceRequest(subject_id=item.subject_id, display_name=item.display_name, picture=data)
-            request.MergeFrom(template)
-            yield pb.EnrollBatchRequest(item_id=str(number), enrollment=request)
-
-    with console.progress("enrolling", len(items)) as bar:
-        for response in client.galleries.EnrollBatch(requests()):
-            number = int(response.item_id)
-            outcomes[number] = _outcome(items[number], response)
-            bar.advance(bar.task_ids[0])
-    return [outcomes[number] for number in sorted(outcomes)]
-
-
-def _rejected(item: PersonPicture, reason: str, message: str) -> Outcome:
-    return Outcome(str(item.path), item.subject_id, "rejected", reason, message)
-
-
-def _outcome(item: PersonPicture, response: pb.EnrollBatchResponse) -> Outcome:
-    if response.status.code:
-        error = from_status(response.status)
-        return _rejected(item, error.reason or error.code.name, error.message)
-    outcome = "already_enrolled" if response.enrollment.already_enrolled else "enrolled"
-    return Outcome(str(item.path), item.subject_id, outcome)
+def _outcome(item: PersonPicture, answer: EnrollmentAnswer) -> Outcome:
+    if isinstance(answer, FacetError):
+        reason = answer.reason or answer.code.name
+        return Outcome(str(item.path), item.subject_id, "rejected", reason, answer.message)
+    return Outcome(str(item.path), item.subject_id, "already_enrolled" if answer.already_enrolled else "enrolled")
 
 
 def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command: str, *, dry_run: bool) -> None:

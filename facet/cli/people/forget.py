@@ -10,7 +10,6 @@ import typer
 from facet import NotFound
 from facet.cli.people.options import Gallery, SubjectId
 from facet.terminal import console
-from facet.v1 import gallery_service_pb2 as pb
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
@@ -30,8 +29,7 @@ def forget(
     with console.connect(address, token, root_certificates) as client:
         for subject in subjects:
             try:
-                request = pb.DeleteSubjectRequest(gallery_id=gallery, subject_id=subject)
-                forgotten[subject] = client.galleries.DeleteSubject(request).templates_deleted
+                forgotten[subject] = client.delete_subject(gallery, subject).templates_deleted
             except NotFound as error:
                 console.err.print(error.message)
     if as_json:
@@ -60,9 +58,7 @@ def forget_template(
     with console.connect(address, token, root_certificates) as client:
         for template in templates:
             try:
-                client.galleries.DeleteTemplate(
-                    pb.DeleteTemplateRequest(gallery_id=gallery, subject_id=subject, template_id=template)
-                )
+                client.delete_template(gallery, subject, template)
                 forgotten.append(template)
             except NotFound as error:
                 console.err.print(error.message)

@@ -6,7 +6,6 @@ from facet.cli.people.options import Gallery, utc
 from facet.terminal import console
 from facet.terminal.rendering import as_dict, threshold_line
 from facet.terminal.tables import number, table, whole
-from facet.v1 import gallery_service_pb2 as pb
 
 
 def list_people(
@@ -18,8 +17,8 @@ def list_people(
 ) -> None:
     """List the people of a gallery."""
     with console.connect(address, token, root_certificates) as client:
-        found = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
-        subjects = list(client.subjects(gallery))
+        found = client.get_gallery(gallery)
+        subjects = list(client.iter_subjects(gallery))
     if as_json:
         summary = {
             "gallery": gallery,

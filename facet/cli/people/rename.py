@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from google.protobuf.field_mask_pb2 import FieldMask
 
 from facet.cli.people.options import Gallery, SubjectId
 from facet.terminal import console
 from facet.terminal.rendering import as_dict
-from facet.v1 import gallery_service_pb2 as pb
 
 
 def rename(
@@ -24,11 +22,7 @@ def rename(
 ) -> None:
     """Change a person's display name. The id stays the same."""
     with console.connect(address, token, root_certificates) as client:
-        request = pb.UpdateSubjectRequest(
-            subject=pb.Subject(gallery_id=gallery, subject_id=subject, display_name=name),
-            update_mask=FieldMask(paths=["display_name"]),
-        )
-        renamed = client.galleries.UpdateSubject(request).subject
+        renamed = client.update_subject(gallery, subject, display_name=name)
     if as_json:
         console.print_json(as_dict(renamed))
     else:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from facet import Client
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.terminal import console
 from facet.terminal.picture_files import find_pictures
@@ -39,24 +37,13 @@ def show(
     hashed and the file of each template is named, even if it was renamed or moved since.
     """
     with console.connect(address, token, root_certificates) as client:
-        request = pb.GetSubjectRequest(gallery_id=gallery, subject_id=subject)
-        person = client.galleries.GetSubject(request).subject
-        templates = list(_templates(client, gallery, subject))
+        person = client.get_subject(gallery, subject)
+        templates = list(client.iter_templates(gallery, subject))
     files = None if pictures is None else _files_of({each.picture_sha256 for each in templates}, pictures)
     if as_json:
         console.print_json({"subject": as_dict(person), "templates": [_plain(each, files) for each in templates]})
     else:
         _print(person, templates, files)
-
-
-def _templates(client: Client, gallery: str, subject: str) -> Iterator[pb.Template]:
-    request = pb.ListTemplatesRequest(gallery_id=gallery, subject_id=subject)
-    while True:
-        page = client.galleries.ListTemplates(request)
-        yield from page.templates
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def _files_of(digests: set[str], sources: list[Path]) -> dict[str, Path]:
