@@ -31,33 +31,29 @@ class _StaleReason:
 class _StaleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StaleReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STALE_REASON_UNSPECIFIED: _StaleReason.ValueType  # 0
-    """Never answered."""
+    """Never returned."""
     STALE_REASON_OUTGROWN: _StaleReason.ValueType  # 1
-    """The gallery has more templates than it was calibrated for, by more than a tenth: more unknown people are taken for
-    somebody than the target says.
-    """
+    """The gallery has over 10 % more templates than it was calibrated for, so the FPIR is above the target."""
     STALE_REASON_CONTRACT_CHANGED: _StaleReason.ValueType  # 2
-    """The server's embedding contract is another one."""
+    """The server has another embedding contract."""
     STALE_REASON_THRESHOLD_CHANGED: _StaleReason.ValueType  # 3
-    """The threshold was set otherwise since."""
+    """The threshold was changed."""
     STALE_REASON_MEAN_OF_BEST_CHANGED: _StaleReason.ValueType  # 4
-    """mean_of_best was changed since: similarities are others."""
+    """mean_of_best was changed, which changes similarities."""
 
 class StaleReason(_StaleReason, metaclass=_StaleReasonEnumTypeWrapper):
-    """Why a calibration holds no longer."""
+    """The reason why a calibration no longer holds."""
 
 STALE_REASON_UNSPECIFIED: StaleReason.ValueType  # 0
-"""Never answered."""
+"""Never returned."""
 STALE_REASON_OUTGROWN: StaleReason.ValueType  # 1
-"""The gallery has more templates than it was calibrated for, by more than a tenth: more unknown people are taken for
-somebody than the target says.
-"""
+"""The gallery has over 10 % more templates than it was calibrated for, so the FPIR is above the target."""
 STALE_REASON_CONTRACT_CHANGED: StaleReason.ValueType  # 2
-"""The server's embedding contract is another one."""
+"""The server has another embedding contract."""
 STALE_REASON_THRESHOLD_CHANGED: StaleReason.ValueType  # 3
-"""The threshold was set otherwise since."""
+"""The threshold was changed."""
 STALE_REASON_MEAN_OF_BEST_CHANGED: StaleReason.ValueType  # 4
-"""mean_of_best was changed since: similarities are others."""
+"""mean_of_best was changed, which changes similarities."""
 Global___StaleReason: _TypeAlias = StaleReason  # noqa: Y015
 
 class _CalibrationSource:
@@ -67,25 +63,25 @@ class _CalibrationSource:
 class _CalibrationSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalibrationSource.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CALIBRATION_SOURCE_UNSPECIFIED: _CalibrationSource.ValueType  # 0
-    """Never answered."""
+    """Never returned."""
     CALIBRATION_SOURCE_PROBES: _CalibrationSource.ValueType  # 1
-    """Pictures of people, each searched for without what the gallery has of its own subject."""
+    """Pictures of people, each searched without the templates of its own subject."""
     CALIBRATION_SOURCE_ITSELF: _CalibrationSource.ValueType  # 2
-    """The gallery's own templates, searched for among its other subjects."""
+    """The gallery's own templates, searched among its other subjects."""
     CALIBRATION_SOURCE_ITSELF_AND_COHORT: _CalibrationSource.ValueType  # 3
-    """These, and the templates of another gallery."""
+    """The gallery's own templates and those of another gallery."""
 
 class CalibrationSource(_CalibrationSource, metaclass=_CalibrationSourceEnumTypeWrapper):
-    """Whose searches a threshold was chosen from."""
+    """The searches on which a calibration is based."""
 
 CALIBRATION_SOURCE_UNSPECIFIED: CalibrationSource.ValueType  # 0
-"""Never answered."""
+"""Never returned."""
 CALIBRATION_SOURCE_PROBES: CalibrationSource.ValueType  # 1
-"""Pictures of people, each searched for without what the gallery has of its own subject."""
+"""Pictures of people, each searched without the templates of its own subject."""
 CALIBRATION_SOURCE_ITSELF: CalibrationSource.ValueType  # 2
-"""The gallery's own templates, searched for among its other subjects."""
+"""The gallery's own templates, searched among its other subjects."""
 CALIBRATION_SOURCE_ITSELF_AND_COHORT: CalibrationSource.ValueType  # 3
-"""These, and the templates of another gallery."""
+"""The gallery's own templates and those of another gallery."""
 Global___CalibrationSource: _TypeAlias = CalibrationSource  # noqa: Y015
 
 @_typing.final
@@ -108,42 +104,44 @@ class Gallery(_message.Message):
     CALIBRATION_STATE_FIELD_NUMBER: _builtins.int
     STALE_REASONS_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The id."""
+    """The id of the gallery."""
     display_name: _builtins.str
-    """A name for people."""
+    """The display name. May be empty."""
     threshold: _builtins.float
-    """A probe is a match where its similarity to the best subject reaches this, [-1, 1]."""
+    """A probe is a match if its similarity to the best subject is at least this, in [-1, 1]."""
     contract: _builtins.str
-    """The embedding contract that all its templates are of."""
+    """The embedding contract of all templates, a hexadecimal SHA-256."""
     subject_count: _builtins.int
-    """How many subjects it holds."""
+    """The number of subjects."""
     template_count: _builtins.int
-    """How many templates it holds."""
+    """The number of templates."""
     etag: _builtins.str
-    """Changes with every change of name, threshold, mean_of_best or calibration; sent back, it guards against lost updates."""
+    """Changes whenever display_name, threshold, mean_of_best or calibration changes. Requests that send it back fail if
+    somebody else has changed the gallery meanwhile.
+    """
     mean_of_best: _builtins.int
-    """A subject's similarity is the mean over so many of its templates, the most similar ones, or over all where it
-    has fewer; 1 to 16, where 1 is the best template alone.
+    """The similarity of a subject is the mean over this many of its most similar templates, or over all if it has fewer.
+    1 to 16; 1 means the best template alone.
     """
     calibration_state: _types_pb2.CalibrationState.ValueType
-    """Whether the threshold is what the calibration says."""
+    """Whether the threshold is the calibrated one."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was created."""
+        """When the gallery was created."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When its name, threshold, mean_of_best or calibration was last changed."""
+        """When display_name, threshold, mean_of_best or calibration last changed."""
 
     @_builtins.property
     def calibration(self) -> Global___Calibration:
-        """How its threshold was last chosen from evidence; unset where it never was. It stays when the threshold is set by
-        hand later, and calibration_state then says so.
+        """The last calibration. Unset if the gallery was never calibrated. Kept if the threshold is changed later;
+        calibration_state shows that.
         """
 
     @_builtins.property
     def stale_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___StaleReason.ValueType]:
-        """Why it is not, where the state is CALIBRATION_STATE_STALE."""
+        """The reasons for CALIBRATION_STATE_STALE."""
 
     def __init__(
         self,
@@ -172,8 +170,8 @@ Global___Gallery: _TypeAlias = Gallery  # noqa: Y015
 
 @_typing.final
 class Calibration(_message.Message):
-    """A threshold that was chosen from evidence. FPIR is the share of searches for unknown people that are answered with
-    somebody.
+    """A calibrated threshold and its evidence. The FPIR is the share of searches for people who are not enrolled that
+    return somebody.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -197,51 +195,51 @@ class Calibration(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CURVE_FIELD_NUMBER: _builtins.int
     target_fpir: _builtins.float
-    """The FPIR that was asked for, at for_template_count templates; [1e-9, 0.5]."""
+    """The target FPIR at for_template_count templates, in [1e-9, 0.5]."""
     threshold: _builtins.float
-    """What was chosen, [-1, 1]."""
+    """The threshold that was chosen, in [-1, 1]."""
     fpir: _builtins.float
-    """The FPIR at that threshold and template_count templates, [0, 1]."""
+    """The FPIR at the threshold and template_count templates, in [0, 1]."""
     fpir_low: _builtins.float
-    """Lower end of its 95 % interval, by bootstrap over people."""
+    """The lower end of the 95 % interval of fpir, by bootstrap over people."""
     fpir_high: _builtins.float
-    """Upper end."""
+    """The upper end of that interval."""
     model: _builtins.str
-    """What fpir comes from: "empirical" was counted; "generalised Pareto" is the distribution that the highest
-    similarities follow, where too few searches reach the threshold to count them.
+    """How fpir was obtained. "empirical": by counting. "generalised Pareto": from the distribution that the highest
+    similarities follow, because too few searches reach the threshold to count them.
     """
     source: Global___CalibrationSource.ValueType
-    """Whose searches."""
+    """The searches on which the calibration is based."""
     data_set: _builtins.str
-    """The data set's name as the caller gave it; of a cohort the gallery's id."""
+    """The name of the data set as given by the caller, or the id of the cohort gallery."""
     data_set_sha256: _builtins.str
-    """Hexadecimal SHA-256 over what was searched for: of the probes' subjects and pictures, or of the templates' ids, in
-    an order that does not depend on when they came.
+    """Hexadecimal SHA-256 of the subjects and pictures of the probes, or of the ids of the searched templates. It does
+    not depend on their order.
     """
     search_count: _builtins.int
-    """How many searches were counted."""
+    """The number of searches."""
     identity_count: _builtins.int
-    """Of how many people."""
+    """The number of people searched for."""
     failure_count: _builtins.int
-    """How many probes failed: those without a face to search for, which were counted as searches that found nobody, and
-    those whose picture could not be read, which were not counted.
+    """The number of failed probes: those whose face was missing or refused, which counted as searches that found nobody,
+    and those whose picture could not be read, which did not count.
     """
     template_count: _builtins.int
-    """How many templates a search compared."""
+    """The number of templates that each search compared."""
     for_template_count: _builtins.int
-    """For how many templates the threshold was chosen."""
+    """The number of templates for which the threshold was chosen."""
     contract: _builtins.str
     """The embedding contract."""
     mean_of_best: _builtins.int
-    """mean_of_best of the gallery."""
+    """The gallery's mean_of_best."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When."""
+        """When the calibration was made."""
 
     @_builtins.property
     def curve(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationPoint]:
-        """What false_positive_rate of an identification is read from, rising in similarity, at most 40 points; between two
-        the logarithm of the FPIR is interpolated. At template_count templates.
+        """The FPIR by similarity at template_count templates, by rising similarity, at most 40 points. The logarithm of the
+        FPIR is interpolated between points. Identification.false_positive_rate is read from it.
         """
 
     def __init__(
@@ -283,9 +281,9 @@ class CalibrationPoint(_message.Message):
     SIMILARITY_FIELD_NUMBER: _builtins.int
     FPIR_FIELD_NUMBER: _builtins.int
     similarity: _builtins.float
-    """A similarity, [-1, 1]."""
+    """A similarity, in [-1, 1]."""
     fpir: _builtins.float
-    """The share of searches for unknown people whose best similarity reaches it, [0, 1]."""
+    """The share of searches for people who are not enrolled whose best similarity is at least that high, in [0, 1]."""
     def __init__(
         self,
         *,
@@ -302,7 +300,7 @@ Global___CalibrationPoint: _TypeAlias = CalibrationPoint  # noqa: Y015
 
 @_typing.final
 class Subject(_message.Message):
-    """A person, or whatever the faces belong to."""
+    """An enrolled person."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -314,22 +312,24 @@ class Subject(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The id, unique in the gallery."""
+    """The id of the subject, unique in the gallery."""
     display_name: _builtins.str
-    """A name for people."""
+    """The display name. May be empty."""
     template_count: _builtins.int
-    """How many templates it has."""
+    """The number of templates."""
     etag: _builtins.str
-    """Changes with every change of the name; sent back, it guards against lost updates."""
+    """Changes whenever display_name changes. Requests that send it back fail if somebody else has changed the subject
+    meanwhile.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was created."""
+        """When the subject was created."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When its name was last changed."""
+        """When display_name last changed."""
 
     def __init__(
         self,
@@ -352,7 +352,7 @@ Global___Subject: _TypeAlias = Subject  # noqa: Y015
 
 @_typing.final
 class Template(_message.Message):
-    """One enrolled face of a subject. Its embedding leaves the server only in an export."""
+    """An enrolled face of a subject. Its embedding leaves the server only in an export."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -367,28 +367,28 @@ class Template(_message.Message):
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     HAS_CROP_FIELD_NUMBER: _builtins.int
     template_id: _builtins.str
-    """The id, a UUIDv7."""
+    """The id of the template, a UUIDv7."""
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The subject's id."""
+    """The id of the subject."""
     picture_sha256: _builtins.str
     """Hexadecimal SHA-256 of the picture's bytes as they were sent."""
     quality: _builtins.float
-    """How fit it was, Quality.value in [0, 1]."""
+    """The quality of the face, in [0, 1]; see Quality.value."""
     face_model: _builtins.str
-    """Hexadecimal SHA-256 of the model that found the face, as in GetServerInfo; empty where it is not known."""
+    """Hexadecimal SHA-256 of the model that detected the face, as in GetServerInfo. Empty if unknown."""
     embedding_model: _builtins.str
-    """The same of the model that embedded it."""
+    """Hexadecimal SHA-256 of the model that embedded the face. Empty if unknown."""
     has_crop: _builtins.bool
-    """Whether the aligned face is kept beside it, as enrollment.keep_crops says."""
+    """Whether the aligned face is stored with the template; see the setting enrollment.keep_crops."""
     @_builtins.property
     def box(self) -> _types_pb2.Box:
-        """Where the face is in that picture."""
+        """The position of the face in that picture."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was enrolled."""
+        """When the face was enrolled."""
 
     def __init__(
         self,
@@ -414,7 +414,7 @@ Global___Template: _TypeAlias = Template  # noqa: Y015
 
 @_typing.final
 class CreateGalleryRequest(_message.Message):
-    """Creates a gallery."""
+    """Request of CreateGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -423,13 +423,13 @@ class CreateGalleryRequest(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     MEAN_OF_BEST_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The id. Empty: the server makes one."""
+    """The id of the gallery. Empty: the server chooses one."""
     display_name: _builtins.str
-    """A name for people."""
+    """The display name."""
     threshold: _builtins.float
-    """[-1, 1]. Unset: the server's default, see GetServerInfo."""
+    """The threshold, in [-1, 1]. Unset: the server's default_threshold."""
     mean_of_best: _builtins.int
-    """See Gallery, 1 to 16. Unset: 1."""
+    """See Gallery.mean_of_best, 1 to 16. Unset: 1."""
     def __init__(
         self,
         *,
@@ -455,14 +455,14 @@ Global___CreateGalleryRequest: _TypeAlias = CreateGalleryRequest  # noqa: Y015
 
 @_typing.final
 class CreateGalleryResponse(_message.Message):
-    """The new gallery."""
+    """Response of CreateGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gallery(self) -> Global___Gallery:
-        """The gallery."""
+        """The new gallery."""
 
     def __init__(
         self,
@@ -479,13 +479,13 @@ Global___CreateGalleryResponse: _TypeAlias = CreateGalleryResponse  # noqa: Y015
 
 @_typing.final
 class GetGalleryRequest(_message.Message):
-    """Asks for a gallery."""
+    """Request of GetGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The id."""
+    """The id of the gallery."""
     def __init__(
         self,
         *,
@@ -501,7 +501,7 @@ Global___GetGalleryRequest: _TypeAlias = GetGalleryRequest  # noqa: Y015
 
 @_typing.final
 class GetGalleryResponse(_message.Message):
-    """A gallery."""
+    """Response of GetGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -525,16 +525,16 @@ Global___GetGalleryResponse: _TypeAlias = GetGalleryResponse  # noqa: Y015
 
 @_typing.final
 class ListGalleriesRequest(_message.Message):
-    """Asks for a page of galleries."""
+    """Request of ListGalleries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """1 to 1000; 0 means 100."""
+    """The maximum number of galleries to return, 1 to 1000. 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page. Empty: the first page."""
     def __init__(
         self,
         *,
@@ -551,17 +551,17 @@ Global___ListGalleriesRequest: _TypeAlias = ListGalleriesRequest  # noqa: Y015
 
 @_typing.final
 class ListGalleriesResponse(_message.Message):
-    """A page of galleries."""
+    """Response of ListGalleries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """The token of the next page. Empty on the last page."""
     @_builtins.property
     def galleries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gallery]:
-        """By id."""
+        """The galleries, by id."""
 
     def __init__(
         self,
@@ -579,7 +579,7 @@ Global___ListGalleriesResponse: _TypeAlias = ListGalleriesResponse  # noqa: Y015
 
 @_typing.final
 class UpdateGalleryRequest(_message.Message):
-    """Changes a gallery."""
+    """Request of UpdateGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -587,11 +587,11 @@ class UpdateGalleryRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gallery(self) -> Global___Gallery:
-        """gallery_id says which; where etag is set it must be the current one; the fields of the mask are changed."""
+        """gallery_id selects the gallery. If etag is set, it must be the current one. The fields in update_mask are changed."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """display_name, threshold, mean_of_best; at least one."""
+        """At least one of display_name, threshold and mean_of_best."""
 
     def __init__(
         self,
@@ -609,14 +609,14 @@ Global___UpdateGalleryRequest: _TypeAlias = UpdateGalleryRequest  # noqa: Y015
 
 @_typing.final
 class UpdateGalleryResponse(_message.Message):
-    """The gallery as it is now."""
+    """Response of UpdateGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gallery(self) -> Global___Gallery:
-        """The gallery."""
+        """The gallery after the change."""
 
     def __init__(
         self,
@@ -633,7 +633,7 @@ Global___UpdateGalleryResponse: _TypeAlias = UpdateGalleryResponse  # noqa: Y015
 
 @_typing.final
 class DeleteGalleryRequest(_message.Message):
-    """Deletes a gallery."""
+    """Request of DeleteGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -641,11 +641,11 @@ class DeleteGalleryRequest(_message.Message):
     FORCE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The id."""
+    """The id of the gallery."""
     force: _builtins.bool
-    """Also where it holds subjects."""
+    """Delete the gallery even if it has subjects."""
     etag: _builtins.str
-    """Where set, it must be the current one."""
+    """If set, it must be the current etag."""
     def __init__(
         self,
         *,
@@ -663,7 +663,7 @@ Global___DeleteGalleryRequest: _TypeAlias = DeleteGalleryRequest  # noqa: Y015
 
 @_typing.final
 class DeleteGalleryResponse(_message.Message):
-    """A gallery is gone."""
+    """Response of DeleteGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -680,7 +680,7 @@ Global___DeleteGalleryResponse: _TypeAlias = DeleteGalleryResponse  # noqa: Y015
 
 @_typing.final
 class EnrollFaceRequest(_message.Message):
-    """Enrols a face."""
+    """Request of EnrollFace."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -694,28 +694,28 @@ class EnrollFaceRequest(_message.Message):
     ACCEPT_LOOKALIKE_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The subject's id. Empty: the server makes one."""
+    """The id of the subject. Empty: the server chooses one."""
     display_name: _builtins.str
-    """A name for people, taken where the subject is new. An existing subject keeps its own."""
+    """The display name of a new subject. An existing subject keeps its own."""
     request_id: _builtins.str
-    """The caller's id of this request, at most 128 printable characters. The same one again answers what the first
-    answered, without enrolling twice. Kept for as long as the template it made.
+    """An id of the client's choice for this request, at most 128 printable characters. A repeated request with the same
+    id gets the response of the first, and nothing is enrolled twice. Kept as long as the template.
     """
     accept_low_quality: _builtins.bool
-    """Enrol also a face that is too small, too blurred or too turned."""
+    """Enrol the face even if it is too small, too blurred or turned too far."""
     accept_lookalike: _builtins.bool
-    """Enrol also a face that looks like another subject's."""
+    """Enrol the face even if it resembles another subject."""
     validate_only: _builtins.bool
-    """Check everything and answer as if, but keep nothing. template_id is empty in the answer."""
+    """Check everything and respond as usual, but store nothing. template_id is empty in the response."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
 
     @_builtins.property
     def face(self) -> _types_pb2.FaceChoice:
-        """Which face of it is meant."""
+        """Selects a face of the picture. Unset: the picture must have exactly one face."""
 
     def __init__(
         self,
@@ -740,7 +740,7 @@ Global___EnrollFaceRequest: _TypeAlias = EnrollFaceRequest  # noqa: Y015
 
 @_typing.final
 class EnrollFaceResponse(_message.Message):
-    """What was enrolled."""
+    """Response of EnrollFace."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -750,10 +750,10 @@ class EnrollFaceResponse(_message.Message):
     ALREADY_ENROLLED_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     already_enrolled: _builtins.bool
-    """Whether the template was there before: the same picture of the same subject, or the same request_id."""
+    """Whether the template existed before, from the same picture of the same subject or the same request_id."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """The subject, the new template counted."""
+        """The subject. template_count includes the new template."""
 
     @_builtins.property
     def template(self) -> Global___Template:
@@ -765,7 +765,7 @@ class EnrollFaceResponse(_message.Message):
 
     @_builtins.property
     def timings(self) -> _types_pb2.Timings:
-        """What it cost."""
+        """The duration of each stage."""
 
     def __init__(
         self,
@@ -786,17 +786,17 @@ Global___EnrollFaceResponse: _TypeAlias = EnrollFaceResponse  # noqa: Y015
 
 @_typing.final
 class EnrollBatchRequest(_message.Message):
-    """One item of a batch."""
+    """One item of EnrollBatch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
     ENROLLMENT_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The caller's id of the item, at most 128 printable characters; echoed."""
+    """An id of the client's choice, at most 128 printable characters. The response repeats it."""
     @_builtins.property
     def enrollment(self) -> Global___EnrollFaceRequest:
-        """What to enrol."""
+        """The request."""
 
     def __init__(
         self,
@@ -814,7 +814,7 @@ Global___EnrollBatchRequest: _TypeAlias = EnrollBatchRequest  # noqa: Y015
 
 @_typing.final
 class EnrollBatchResponse(_message.Message):
-    """What became of one item."""
+    """The result of one item of EnrollBatch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -822,14 +822,14 @@ class EnrollBatchResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     ENROLLMENT_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The item; of an item_id that is too long, its first 128 characters."""
+    """The item_id of the request. If it is too long: its first 128 characters."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """Code 0 where it was enrolled; otherwise what EnrollFace would have failed with, details included."""
+        """Code 0 on success. Otherwise the error that EnrollFace would return, including its details."""
 
     @_builtins.property
     def enrollment(self) -> Global___EnrollFaceResponse:
-        """What was enrolled; unset where status is not OK."""
+        """The response. Unset if status is not OK."""
 
     def __init__(
         self,
@@ -848,16 +848,16 @@ Global___EnrollBatchResponse: _TypeAlias = EnrollBatchResponse  # noqa: Y015
 
 @_typing.final
 class GetSubjectRequest(_message.Message):
-    """Asks for a subject."""
+    """Request of GetSubject."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The subject's id."""
+    """The id of the subject."""
     def __init__(
         self,
         *,
@@ -874,7 +874,7 @@ Global___GetSubjectRequest: _TypeAlias = GetSubjectRequest  # noqa: Y015
 
 @_typing.final
 class GetSubjectResponse(_message.Message):
-    """A subject."""
+    """Response of GetSubject."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -898,7 +898,7 @@ Global___GetSubjectResponse: _TypeAlias = GetSubjectResponse  # noqa: Y015
 
 @_typing.final
 class ListSubjectsRequest(_message.Message):
-    """Asks for a page of subjects."""
+    """Request of ListSubjects."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -906,11 +906,11 @@ class ListSubjectsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     page_size: _builtins.int
-    """1 to 1000; 0 means 100."""
+    """The maximum number of subjects to return, 1 to 1000. 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page. Empty: the first page."""
     def __init__(
         self,
         *,
@@ -928,17 +928,17 @@ Global___ListSubjectsRequest: _TypeAlias = ListSubjectsRequest  # noqa: Y015
 
 @_typing.final
 class ListSubjectsResponse(_message.Message):
-    """A page of subjects."""
+    """Response of ListSubjects."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """The token of the next page. Empty on the last page."""
     @_builtins.property
     def subjects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subject]:
-        """By id."""
+        """The subjects, by id."""
 
     def __init__(
         self,
@@ -956,7 +956,7 @@ Global___ListSubjectsResponse: _TypeAlias = ListSubjectsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateSubjectRequest(_message.Message):
-    """Changes a subject."""
+    """Request of UpdateSubject."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -964,7 +964,7 @@ class UpdateSubjectRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """gallery_id and subject_id say which; where etag is set it must be the current one; the fields of the mask
+        """gallery_id and subject_id select the subject. If etag is set, it must be the current one. The fields in update_mask
         are changed.
         """
 
@@ -988,14 +988,14 @@ Global___UpdateSubjectRequest: _TypeAlias = UpdateSubjectRequest  # noqa: Y015
 
 @_typing.final
 class UpdateSubjectResponse(_message.Message):
-    """The subject as it is now."""
+    """Response of UpdateSubject."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """The subject."""
+        """The subject after the change."""
 
     def __init__(
         self,
@@ -1012,7 +1012,7 @@ Global___UpdateSubjectResponse: _TypeAlias = UpdateSubjectResponse  # noqa: Y015
 
 @_typing.final
 class DeleteSubjectRequest(_message.Message):
-    """Forgets a subject."""
+    """Request of DeleteSubject."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1020,11 +1020,11 @@ class DeleteSubjectRequest(_message.Message):
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The subject's id."""
+    """The id of the subject."""
     etag: _builtins.str
-    """Where set, it must be the current one."""
+    """If set, it must be the current etag."""
     def __init__(
         self,
         *,
@@ -1042,13 +1042,13 @@ Global___DeleteSubjectRequest: _TypeAlias = DeleteSubjectRequest  # noqa: Y015
 
 @_typing.final
 class DeleteSubjectResponse(_message.Message):
-    """A subject is gone."""
+    """Response of DeleteSubject."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEMPLATES_DELETED_FIELD_NUMBER: _builtins.int
     templates_deleted: _builtins.int
-    """How many templates went with it."""
+    """The number of templates that were deleted with the subject."""
     def __init__(
         self,
         *,
@@ -1064,7 +1064,7 @@ Global___DeleteSubjectResponse: _TypeAlias = DeleteSubjectResponse  # noqa: Y015
 
 @_typing.final
 class ListTemplatesRequest(_message.Message):
-    """Asks for a page of templates."""
+    """Request of ListTemplates."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1073,13 +1073,13 @@ class ListTemplatesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The subject's id."""
+    """The id of the subject."""
     page_size: _builtins.int
-    """1 to 1000; 0 means 100."""
+    """The maximum number of templates to return, 1 to 1000. 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page. Empty: the first page."""
     def __init__(
         self,
         *,
@@ -1098,17 +1098,17 @@ Global___ListTemplatesRequest: _TypeAlias = ListTemplatesRequest  # noqa: Y015
 
 @_typing.final
 class ListTemplatesResponse(_message.Message):
-    """A page of templates."""
+    """Response of ListTemplates."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEMPLATES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """The token of the next page. Empty on the last page."""
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Template]:
-        """By id, the oldest first."""
+        """The templates, by id, which is the order of their enrolment."""
 
     def __init__(
         self,
@@ -1126,7 +1126,7 @@ Global___ListTemplatesResponse: _TypeAlias = ListTemplatesResponse  # noqa: Y015
 
 @_typing.final
 class DeleteTemplateRequest(_message.Message):
-    """Deletes a template."""
+    """Request of DeleteTemplate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1134,11 +1134,11 @@ class DeleteTemplateRequest(_message.Message):
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     TEMPLATE_ID_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery's id."""
+    """The id of the gallery."""
     subject_id: _builtins.str
-    """The subject's id."""
+    """The id of the subject."""
     template_id: _builtins.str
-    """The template's id."""
+    """The id of the template."""
     def __init__(
         self,
         *,
@@ -1156,7 +1156,7 @@ Global___DeleteTemplateRequest: _TypeAlias = DeleteTemplateRequest  # noqa: Y015
 
 @_typing.final
 class DeleteTemplateResponse(_message.Message):
-    """A template is gone."""
+    """Response of DeleteTemplate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1173,7 +1173,7 @@ Global___DeleteTemplateResponse: _TypeAlias = DeleteTemplateResponse  # noqa: Y0
 
 @_typing.final
 class SearchEmbeddingRequest(_message.Message):
-    """Asks whose an embedding is."""
+    """Request of SearchEmbedding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1182,14 +1182,14 @@ class SearchEmbeddingRequest(_message.Message):
     TOP_K_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery to search."""
+    """The id of the gallery to search."""
     top_k: _builtins.int
-    """How many subjects to name, 1 to 100. Unset: 5."""
+    """The maximum number of candidates, 1 to 100. Unset: 5."""
     threshold: _builtins.float
-    """Decide by this threshold, [-1, 1], instead of the gallery's."""
+    """The threshold of the decision, in [-1, 1]. Unset: the gallery's."""
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
-        """The probe. It is normalised by the server; its contract must be the gallery's."""
+        """The probe. The server normalises it. Its contract must be the gallery's."""
 
     def __init__(
         self,
@@ -1216,7 +1216,7 @@ Global___SearchEmbeddingRequest: _TypeAlias = SearchEmbeddingRequest  # noqa: Y0
 
 @_typing.final
 class SearchEmbeddingResponse(_message.Message):
-    """Whose an embedding is."""
+    """Response of SearchEmbedding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1224,11 +1224,11 @@ class SearchEmbeddingResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def identification(self) -> _recognition_service_pb2.Identification:
-        """The answer."""
+        """The identification of the embedding."""
 
     @_builtins.property
     def timings(self) -> _types_pb2.Timings:
-        """What it cost."""
+        """The duration of each stage."""
 
     def __init__(
         self,
@@ -1246,13 +1246,13 @@ Global___SearchEmbeddingResponse: _TypeAlias = SearchEmbeddingResponse  # noqa: 
 
 @_typing.final
 class ExportGalleryRequest(_message.Message):
-    """Asks for a whole gallery."""
+    """Request of ExportGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The id."""
+    """The id of the gallery."""
     def __init__(
         self,
         *,
@@ -1268,7 +1268,7 @@ Global___ExportGalleryRequest: _TypeAlias = ExportGalleryRequest  # noqa: Y015
 
 @_typing.final
 class ExportGalleryResponse(_message.Message):
-    """A piece of the file, or what all pieces add up to."""
+    """A chunk of the file, or the digest of the whole file."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1278,10 +1278,10 @@ class ExportGalleryResponse(_message.Message):
     chunk: _builtins.bytes
     """The next bytes of the file."""
     templates: _builtins.int
-    """How many templates the pieces so far hold, as a measure of progress."""
+    """The number of templates in the chunks so far, as a measure of progress."""
     @_builtins.property
     def digest(self) -> Global___FileDigest:
-        """The whole file; the last message. A stream that ends without it broke off."""
+        """The digest of the whole file, in the last message. A stream without it is incomplete."""
 
     def __init__(
         self,
@@ -1302,7 +1302,7 @@ Global___ExportGalleryResponse: _TypeAlias = ExportGalleryResponse  # noqa: Y015
 
 @_typing.final
 class FileDigest(_message.Message):
-    """What the pieces of a file add up to."""
+    """The digest of a file."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1311,7 +1311,7 @@ class FileDigest(_message.Message):
     sha256: _builtins.str
     """Hexadecimal SHA-256 of the whole file."""
     size: _builtins.int
-    """Bytes of the whole file."""
+    """The size of the whole file in bytes."""
     def __init__(
         self,
         *,
@@ -1328,7 +1328,7 @@ Global___FileDigest: _TypeAlias = FileDigest  # noqa: Y015
 
 @_typing.final
 class ImportGalleryRequest(_message.Message):
-    """What to import, first; then the file, piece by piece; last, what the pieces add up to."""
+    """The target of an import first, then the chunks of the file, and the digest of the whole file last."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1339,11 +1339,11 @@ class ImportGalleryRequest(_message.Message):
     """The next bytes of the file."""
     @_builtins.property
     def target(self) -> Global___ImportTarget:
-        """What is to become of the file; the first message."""
+        """The target, in the first message."""
 
     @_builtins.property
     def digest(self) -> Global___FileDigest:
-        """The whole file; the last message."""
+        """The digest of the whole file, in the last message."""
 
     def __init__(
         self,
@@ -1364,16 +1364,16 @@ Global___ImportGalleryRequest: _TypeAlias = ImportGalleryRequest  # noqa: Y015
 
 @_typing.final
 class ImportTarget(_message.Message):
-    """What is to become of a file."""
+    """The target of an import."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The id of the new gallery. Empty: the id that the file says."""
+    """The id of the new gallery. Empty: the id in the file."""
     validate_only: _builtins.bool
-    """Check everything and answer as if, but keep nothing."""
+    """Check everything and respond as usual, but store nothing."""
     def __init__(
         self,
         *,
@@ -1390,14 +1390,14 @@ Global___ImportTarget: _TypeAlias = ImportTarget  # noqa: Y015
 
 @_typing.final
 class ImportGalleryResponse(_message.Message):
-    """The gallery that was imported."""
+    """Response of ImportGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gallery(self) -> Global___Gallery:
-        """The gallery."""
+        """The imported gallery."""
 
     def __init__(
         self,
@@ -1414,7 +1414,7 @@ Global___ImportGalleryResponse: _TypeAlias = ImportGalleryResponse  # noqa: Y015
 
 @_typing.final
 class CalibrateGalleryRequest(_message.Message):
-    """The settings of a calibration, first; then the probes."""
+    """The settings of a calibration first, then the probes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1422,11 +1422,11 @@ class CalibrateGalleryRequest(_message.Message):
     PROBE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def settings(self) -> Global___CalibrationSettings:
-        """What to calibrate, and how; the first message."""
+        """The settings, in the first message."""
 
     @_builtins.property
     def probe(self) -> Global___CalibrationProbe:
-        """A picture of somebody; at least one follows, but for against_itself."""
+        """A picture of somebody. At least one, or none with against_itself."""
 
     def __init__(
         self,
@@ -1446,7 +1446,7 @@ Global___CalibrateGalleryRequest: _TypeAlias = CalibrateGalleryRequest  # noqa: 
 
 @_typing.final
 class CalibrationSettings(_message.Message):
-    """What to calibrate, and how."""
+    """The settings of a calibration."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1461,31 +1461,31 @@ class CalibrationSettings(_message.Message):
     AGAINST_ITSELF_FIELD_NUMBER: _builtins.int
     PROBE_COUNT_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
-    """The gallery."""
+    """The id of the gallery."""
     target_fpir: _builtins.float
-    """The FPIR to aim for, at for_template_count templates; [1e-9, 0.5]. Where many probes have no face, half of those
-    with one is the limit.
+    """The target FPIR at for_template_count templates, in [1e-9, 0.5]. It must also be at most half the share of probes
+    with a face.
     """
     for_template_count: _builtins.int
-    """How many templates the gallery is to hold, where it is to grow: at least as many as it does, at most 2^40. Unset: as
-    many. Every further template is taken to be a further chance to be mistaken.
+    """The number of templates to which the gallery will grow: at least its current number, at most 2^40. Unset: its
+    current number. Every additional template counts as an additional chance of a false match.
     """
     cohort_gallery_id: _builtins.str
-    """Another gallery, of other people, to search for beside the gallery's own. Its subjects whose ids are in the gallery
-    are left out. Only with against_itself.
+    """The id of another gallery of other people, whose templates are searched in addition to the gallery's own. Its
+    subjects with ids that exist in the gallery are left out. Only with against_itself.
     """
     data_set: _builtins.str
-    """A name of the data set, for people, at most 256 printable characters. Not with against_itself."""
+    """The name of the data set, at most 256 printable characters. Not with against_itself."""
     without_suspects: _builtins.bool
-    """Leave suspects out of the count; see CalibrateGalleryResponse. Without probes they always are."""
+    """Do not count suspects; see CalibrateGalleryResponse. Without probes they are never counted."""
     validate_only: _builtins.bool
-    """Check everything and answer as if, but keep nothing."""
+    """Check everything and respond as usual, but store nothing."""
     etag: _builtins.str
-    """Where set, it must be the gallery's current one, at the beginning and in the end."""
+    """If set, it must be the gallery's current etag at the start and at the end."""
     against_itself: _builtins.bool
-    """Search for the gallery's own people among its others; no probes follow."""
+    """Search the gallery's own templates among its other subjects. No probes follow."""
     probe_count: _builtins.int
-    """How many probes follow, where that is known: where another number comes nothing is changed."""
+    """The number of probes that follow, if it is known. If another number arrives, nothing is changed."""
     def __init__(
         self,
         *,
@@ -1517,7 +1517,7 @@ Global___CalibrationSettings: _TypeAlias = CalibrationSettings  # noqa: Y015
 
 @_typing.final
 class CalibrationProbe(_message.Message):
-    """A picture of somebody, as a search for a person whom the gallery does not know."""
+    """A picture of somebody, used as a search for a person who is not enrolled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1525,14 +1525,14 @@ class CalibrationProbe(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     FACE_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Who it is: a subject's id, of the gallery or not. Several probes may be of one person."""
+    """The id of the person, who may be a subject of the gallery. Several probes may show one person."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
 
     @_builtins.property
     def face(self) -> _types_pb2.FaceChoice:
-        """Which face of it is meant. Unset: it must show one face, or counts as SEVERAL_FACES."""
+        """Selects a face of the picture. Unset: a picture with several faces fails with SEVERAL_FACES."""
 
     def __init__(
         self,
@@ -1551,7 +1551,7 @@ Global___CalibrationProbe: _TypeAlias = CalibrationProbe  # noqa: Y015
 
 @_typing.final
 class CalibrateGalleryResponse(_message.Message):
-    """What was chosen."""
+    """Response of CalibrateGallery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1582,29 +1582,29 @@ class CalibrateGalleryResponse(_message.Message):
     SUSPECT_COUNT_FIELD_NUMBER: _builtins.int
     UNREADABLE_PROBES_FIELD_NUMBER: _builtins.int
     threshold_before: _builtins.float
-    """The threshold that it had before."""
+    """The previous threshold, in [-1, 1]."""
     suspect_count: _builtins.int
-    """How many such pairs there are."""
+    """The number of all such pairs."""
     @_builtins.property
     def gallery(self) -> Global___Gallery:
-        """The gallery with its new threshold and calibration; as it would be, where validate_only was set."""
+        """The gallery with its new threshold and calibration. With validate_only: as it would be."""
 
     @_builtins.property
     def failures(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Probes that failed, by reason: FACE_NOT_FOUND, SEVERAL_FACES, FACE_TOO_SMALL, FACE_TOO_BLURRED and FACE_TOO_TURNED
-        were counted as searches that found nobody, INVALID_PICTURE and PICTURE_TOO_LARGE were not counted.
+        """The number of failed probes by reason. FACE_NOT_FOUND, SEVERAL_FACES, FACE_TOO_SMALL, FACE_TOO_BLURRED and
+        FACE_TOO_TURNED counted as searches that found nobody. INVALID_PICTURE and PICTURE_TOO_LARGE did not count.
         """
 
     @_builtins.property
     def suspects(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationSuspect]:
-        """Pairs that come closer than strangers are likely to, by falling similarity, at most 100: one person enrolled twice,
-        or a probe of somebody who is in the gallery under another id. They are written down nowhere else. Without probes
-        they do not count; with probes they do, unless without_suspects is set, and may decide a low FPIR.
+        """Pairs that are more similar than different people usually are, by falling similarity, at most 100: one person
+        enrolled twice, or a probe of a person who is enrolled under another id. They are not stored. Without probes they
+        do not count. With probes they do, unless without_suspects is set, and may decide a low FPIR.
         """
 
     @_builtins.property
     def unreadable_probes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Which probes had a picture that could not be read, counted from 0 in the order in which they came; at most 100."""
+        """The probes whose picture could not be read, as indices from 0 in the order of arrival, at most 100."""
 
     def __init__(
         self,
@@ -1634,11 +1634,11 @@ class CalibrationSuspect(_message.Message):
     OTHER_SUBJECT_ID_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Whom the search was for."""
+    """The id of the subject that was searched for."""
     other_subject_id: _builtins.str
-    """The gallery's subject who came closest."""
+    """The id of the most similar subject in the gallery."""
     similarity: _builtins.float
-    """Their similarity, [-1, 1]."""
+    """Their similarity, in [-1, 1]."""
     def __init__(
         self,
         *,

@@ -26,26 +26,31 @@ if _version_not_supported:
 
 
 class GalleryServiceStub:
-    """Galleries, the subjects in them, and their templates.
+    """Manages galleries, their subjects, and the templates of the subjects.
 
-    A write that was acknowledged is on disk and seen by the next search. What was deleted is gone from memory
-    and from the database file. Ids: a gallery's is 1 to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or
-    digit. A subject's is 1 to 128 printable characters without leading or trailing blanks, compared after
-    Unicode normalisation (NFC). Display names are at most 256 printable characters. Lists are ordered by id and
-    paged: page_size 1 to 1000, 100 where unset.
+    When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
+    the database file.
 
-    Errors that every method may return, beside those it lists:
-    INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
-    list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
-    (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
-    (STORAGE_FULL).
-    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
-    (DEADLINE_EXCEEDED).
-    UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
-    UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo), or its database cannot be
-    written (STORAGE_UNAVAILABLE).
-    INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
+    The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
+    The id of a subject has 1 to 128 printable characters without leading or trailing blanks, and is compared after
+    Unicode normalisation (NFC). Display names have at most 256 printable characters. Lists are ordered by id and paged:
+    page_size is 1 to 1000, or 0 for the default, 100.
+
+    Every method may return these errors, in addition to its own:
+    INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
+    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
+    RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+    limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
+    is not started.
+    UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
+    (STORAGE_UNAVAILABLE).
+    INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
+
+    Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
+    of the server.
     """
 
     def __init__(self, channel):
@@ -142,46 +147,60 @@ class GalleryServiceStub:
 
 
 class GalleryServiceServicer:
-    """Galleries, the subjects in them, and their templates.
+    """Manages galleries, their subjects, and the templates of the subjects.
 
-    A write that was acknowledged is on disk and seen by the next search. What was deleted is gone from memory
-    and from the database file. Ids: a gallery's is 1 to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or
-    digit. A subject's is 1 to 128 printable characters without leading or trailing blanks, compared after
-    Unicode normalisation (NFC). Display names are at most 256 printable characters. Lists are ordered by id and
-    paged: page_size 1 to 1000, 100 where unset.
+    When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
+    the database file.
 
-    Errors that every method may return, beside those it lists:
-    INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
-    list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
-    (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
-    (STORAGE_FULL).
-    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
-    (DEADLINE_EXCEEDED).
-    UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
-    UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo), or its database cannot be
-    written (STORAGE_UNAVAILABLE).
-    INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
+    The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
+    The id of a subject has 1 to 128 printable characters without leading or trailing blanks, and is compared after
+    Unicode normalisation (NFC). Display names have at most 256 printable characters. Lists are ordered by id and paged:
+    page_size is 1 to 1000, or 0 for the default, 100.
+
+    Every method may return these errors, in addition to its own:
+    INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
+    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
+    RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+    limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
+    is not started.
+    UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
+    (STORAGE_UNAVAILABLE).
+    INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
+
+    Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
+    of the server.
     """
 
     def CreateGallery(self, request, context):
-        """Creates a gallery, bound to the server's embedding contract. Limits: those of UpdateGallery, and the id, as above.
-        Errors: those of the service, and ALREADY_EXISTS the id is taken (GALLERY_EXISTS).
+        """Creates a gallery with the server's embedding contract.
+
+        Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16.
+
+        Errors: those of the service, and
+        ALREADY_EXISTS The id is taken (GALLERY_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGallery(self, request, context):
-        """Answers a gallery.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
+        """Returns a gallery.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGalleries(self, request, context):
-        """Lists galleries. Limits: at most 1000 a page.
+        """Lists galleries.
+
+        Limits: at most 1000 per page.
+
         Errors: those of the service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -189,173 +208,221 @@ class GalleryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateGallery(self, request, context):
-        """Changes display_name, threshold or mean_of_best. Limits: the display name, as above; the threshold is in
-        [-1, 1], mean_of_best 1 to 16.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); ABORTED the etag is not the current one (ETAG_MISMATCH).
+        """Changes the display_name, threshold or mean_of_best of a gallery.
+
+        Limits: those of CreateGallery.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
+        ABORTED   The etag is not the current one (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteGallery(self, request, context):
-        """Deletes a gallery. One that holds subjects is deleted only with force.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); FAILED_PRECONDITION it holds subjects (GALLERY_NOT_EMPTY);
-        ABORTED the etag is not the current one (ETAG_MISMATCH).
+        """Deletes a gallery. A gallery with subjects is only deleted with force.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery has subjects, and force is not set (GALLERY_NOT_EMPTY).
+        ABORTED             The etag is not the current one (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnrollFace(self, request, context):
-        """Enrols a face as a template of a subject, which is created where it does not exist yet. The same picture
-        of the same subject is enrolled once: a second time answers the template that is there. Limits: one picture of
-        at most limits.max_message_bytes and limits.max_pixels, limits.max_templates_per_subject of a subject.
+        """Enrols a face as a template of a subject. Creates the subject if it does not exist. If the same picture is already
+        enrolled for the subject, returns the existing template.
+
+        Limits: one picture of at most limits.max_message_bytes and limits.max_pixels. A subject has at most
+        limits.max_templates_per_subject templates.
+
         Errors: those of the service, and
-        INVALID_ARGUMENT    as in RecognitionService, for the picture.
-        NOT_FOUND           the gallery does not exist (GALLERY_NOT_FOUND).
-        ALREADY_EXISTS      request_id was used for something else (REQUEST_ID_REUSED).
-        FAILED_PRECONDITION the picture shows no face (FACE_NOT_FOUND) or several without a choice
-        (SEVERAL_FACES); the face is too small (FACE_TOO_SMALL), too blurred
-        (FACE_TOO_BLURRED) or too turned (FACE_TOO_TURNED) and accept_low_quality is not
-        set; it looks like another subject (LOOKS_LIKE_ANOTHER_SUBJECT) and
-        accept_lookalike is not set; the subject has the most templates allowed
-        (TOO_MANY_TEMPLATES); the gallery is of another contract (CONTRACT_MISMATCH).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def EnrollBatch(self, request_iterator, context):
-        """Enrols many. Every request is answered once, with its item_id, as it finishes, in any order; one that
-        fails does not end the stream. The server reads on only as it has room, so a sender is slowed, not refused.
-        An item that was answered OK is kept, also where the stream breaks later. Limits: those of EnrollFace for each
-        item; any number of items; who does not read answers is not read from; who neither sends nor reads for
-        server.stall_seconds while the server waits for it is cut off.
-        Errors: those of EnrollFace, as the status of the item; those of the service end the stream, and
-        DEADLINE_EXCEEDED  nothing was sent, or no answer taken, for so long (TRANSFER_STALLED).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetSubject(self, request, context):
-        """Answers a subject.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListSubjects(self, request, context):
-        """Lists the subjects of a gallery. Limits: at most 1000 a page.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateSubject(self, request, context):
-        """Changes a subject's display_name. Limits: the display name, as above.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
-        (ETAG_MISMATCH).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeleteSubject(self, request, context):
-        """Forgets a subject: its name and all its templates.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND); ABORTED the etag is not the current one
-        (ETAG_MISMATCH).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListTemplates(self, request, context):
-        """Lists the templates of a subject. Limits: at most 1000 a page.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeleteTemplate(self, request, context):
-        """Deletes one template. The subject stays, also without any.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, TEMPLATE_NOT_FOUND).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def SearchEmbedding(self, request, context):
-        """Identifies an embedding that the caller has already. Limits: as many values as the contract has, top_k at most 100.
-        Errors: those of the service, and NOT_FOUND (GALLERY_NOT_FOUND); INVALID_ARGUMENT the embedding has another dimension, values
-        that are not finite, or no length (INVALID_FIELD); FAILED_PRECONDITION it or the gallery is of another
+        INVALID_ARGUMENT    The picture is empty, broken or of an unknown format (INVALID_PICTURE), or has too many
+        pixels
+        (PICTURE_TOO_LARGE).
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        ALREADY_EXISTS      request_id was used for another request (REQUEST_ID_REUSED).
+        FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
+        (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
+        turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
+        another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The subject
+        has the maximum number of templates (TOO_MANY_TEMPLATES). The gallery has another embedding
         contract (CONTRACT_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ExportGallery(self, request, context):
-        """Answers a whole gallery as one Parquet file, embeddings and kept crops included, which ImportGallery takes and
-        any other program can read; docs/galleries.md describes it. The file comes in pieces, the last message says what
-        they add up to. Other calls go on meanwhile: what is enrolled or deleted during the export may be in the file or
-        not, what was there from beginning to end is. Limits: a piece is at most 1 MiB; gallery.max_transfers exports at
-        the same time; who takes no piece for server.stall_seconds is not waited for.
+    def EnrollBatch(self, request_iterator, context):
+        """Enrols many faces. Every request gets one response with its item_id, as soon as it is done, in any order. An item
+        that fails does not end the stream. The server reads the next item when it has room for it, so it slows the sender
+        down instead of refusing items. An item that was answered with OK is stored, even if the stream breaks later.
+
+        Limits: those of EnrollFace for each item, and any number of items. A client that does not read responses is not
+        read from. A client that neither sends nor reads for server.stall_seconds while the server waits for it is cut off.
+
+        Errors: those of EnrollFace, as the status of the item. Those of the service end the stream, and
+        DEADLINE_EXCEEDED The client stalled (TRANSFER_STALLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSubject(self, request, context):
+        """Returns a subject.
+
         Errors: those of the service, and
-        NOT_FOUND           the gallery does not exist, or was deleted meanwhile (GALLERY_NOT_FOUND).
-        RESOURCE_EXHAUSTED  as many exports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo).
-        DEADLINE_EXCEEDED   no piece was taken for so long (TRANSFER_STALLED).
+        NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSubjects(self, request, context):
+        """Lists the subjects of a gallery.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSubject(self, request, context):
+        """Changes the display_name of a subject.
+
+        Limits: the display name, see above.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        ABORTED   The etag is not the current one (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSubject(self, request, context):
+        """Deletes a subject with its display name and all its templates.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        ABORTED   The etag is not the current one (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTemplates(self, request, context):
+        """Lists the templates of a subject.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTemplate(self, request, context):
+        """Deletes one template. The subject remains, even without templates.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery, the subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
+        TEMPLATE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchEmbedding(self, request, context):
+        """Identifies an embedding that the caller already has.
+
+        Limits: the embedding has as many values as the contract's dimension. top_k is at most 100.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    The embedding has another dimension, values that are not finite, or length 0 (INVALID_FIELD).
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportGallery(self, request, context):
+        """Returns a gallery as a Parquet file, including embeddings and stored crops. ImportGallery reads it, and so does any
+        other program; docs/galleries.md describes it. The file arrives in chunks. The last message holds the digest of the
+        whole file. Other calls continue meanwhile: templates that are enrolled or deleted during the export may or may not
+        be in the file, and all others are.
+
+        Limits: a chunk has at most 1 MiB. At most gallery.max_transfers exports run at a time. A client that reads nothing
+        for server.stall_seconds is cut off.
+
+        Errors: those of the service, and
+        NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
+        RESOURCE_EXHAUSTED The maximum number of exports is running (TOO_MANY_TRANSFERS, with RetryInfo).
+        DEADLINE_EXCEEDED  The client stalled (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportGallery(self, request_iterator, context):
-        """Creates a gallery from a file of ExportGallery, the whole of it or nothing: it is seen, and searched, once it is
-        answered. Subjects keep their times, templates their ids and times; the gallery and the subjects get new etags,
-        the gallery new times. The limit of templates of a subject is for enrolments, not for imports. A client that goes
-        away before the answer may leave the gallery behind, never a part of it. Limits: a file of at most
-        gallery.max_import_bytes in messages of at most limits.max_message_bytes, better of 1 MiB;
-        gallery.max_transfers imports at the same time; who sends nothing for server.stall_seconds is not waited for.
+        """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
+        is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
+        gallery new times. limits.max_templates_per_subject does not apply. If the client disconnects before the response,
+        the gallery may exist, but never a part of it.
+
+        Limits: a file of at most gallery.max_import_bytes, in messages of at most limits.max_message_bytes; 1 MiB per
+        message is recommended. At most gallery.max_transfers imports run at a time. A client that sends nothing for
+        server.stall_seconds is cut off.
+
         Errors: those of the service, and
-        INVALID_ARGUMENT    the file is not as it must be (INVALID_IMPORT): damaged, of another kind, of a newer
-        version, or one of its lines has a bad field. ErrorInfo.metadata has line and field where
-        one is to blame, counted from 1.
-        ALREADY_EXISTS      the gallery's id is taken (GALLERY_EXISTS).
-        FAILED_PRECONDITION the file is of another embedding contract than the server (CONTRACT_MISMATCH).
-        RESOURCE_EXHAUSTED  as many imports as may are under way (TOO_MANY_TRANSFERS, with RetryInfo); the file is
-        larger than it may be (IMPORT_TOO_LARGE).
-        DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+        INVALID_ARGUMENT    The file is damaged, of another kind or of a newer version, or one of its lines has an
+        invalid
+        field (INVALID_IMPORT). In that case ErrorInfo.metadata has line, counted from 1, and field.
+        ALREADY_EXISTS      The id of the gallery is taken (GALLERY_EXISTS). FAILED_PRECONDITION The file has another
+        embedding contract than the server (CONTRACT_MISMATCH). RESOURCE_EXHAUSTED  The maximum number of imports is
+        running (TOO_MANY_TRANSFERS, with RetryInfo). The file is too
+        large (IMPORT_TOO_LARGE).
+        DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CalibrateGallery(self, request_iterator, context):
-        """Sets a gallery's threshold to what a share of unknown people reaches, the target FPIR (false-positive
-        identification rate, ISO/IEC 19795-1), and keeps the evidence with it. First come the settings, then any number of
-        probes: pictures of people, analysed and searched for as Identify does, each without what the gallery has of its
-        own subject. A probe that fails for its face counts as a search that found nobody, as it would be in use; one whose
-        picture cannot be read is no search, and counts as a failure. With against_itself no probes follow: the gallery's
-        own people are searched for among its others, and with cohort_gallery_id those of another gallery as well. Other
-        calls go on meanwhile; nothing is changed before the last search, and nothing where the call breaks off.
-        Limits: 1,000,000 probes, each within the limits of Identify; of a gallery without probes 20,000 templates are
-        searched for; one calibration of a gallery at a time, and gallery.max_transfers at the same time; who sends nothing
-        for server.stall_seconds is not waited for. The server reads on only as it has room, so a sender is slowed, not
-        refused.
+        """Sets the threshold of a gallery for a target FPIR (false-positive identification rate, ISO/IEC 19795-1), and stores
+        the evidence with it. The FPIR is the share of searches for people who are not enrolled that return somebody.
+
+        The first message holds the settings. Probes follow: pictures of people, which are analysed and searched as
+        Identify does, each without the templates of its own subject. A probe whose face is refused or missing counts as a
+        search that found nobody, as it would in production. A probe whose picture cannot be read is not a search and
+        counts as a failure. With against_itself no probes follow: the gallery's own templates are searched among its other
+        subjects, and with cohort_gallery_id the templates of another gallery as well.
+
+        Other calls continue meanwhile. Nothing changes before the last search, or if the call breaks off.
+
+        Limits: 1,000,000 probes, each within the limits of Identify. Without probes 20,000 templates are searched. One
+        calibration per gallery and gallery.max_transfers calibrations run at a time. A client that sends nothing for
+        server.stall_seconds is cut off. The server reads the next probe when it has room for it, so it slows the sender
+        down instead of refusing probes.
+
         Errors: those of the service, and
-        NOT_FOUND           the gallery or the cohort does not exist (GALLERY_NOT_FOUND).
-        FAILED_PRECONDITION too few searches with a face compared anything for such a target, or they are of too few
-        people: ErrorInfo.metadata has found and needed, people and people_needed
-        (TOO_FEW_SEARCHES); the gallery or the cohort is of another contract (CONTRACT_MISMATCH).
-        ABORTED             the etag is not the current one, at the beginning or in the end; or mean_of_best was changed
-        in between (ETAG_MISMATCH).
-        RESOURCE_EXHAUSTED  the gallery is being calibrated already, or as many as may be (CALIBRATION_UNDER_WAY, with
-        RetryInfo).
-        DEADLINE_EXCEEDED   nothing came for so long (TRANSFER_STALLED).
+        NOT_FOUND           The gallery or the cohort does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION There were too few searches, or searches for too few people, for the target FPIR
+        (TOO_FEW_SEARCHES); ErrorInfo.metadata has found, needed, people and people_needed. The
+        gallery or the cohort has another embedding contract (CONTRACT_MISMATCH).
+        ABORTED             The etag is not the current one at the start or at the end, or mean_of_best was changed in
+        between (ETAG_MISMATCH).
+        RESOURCE_EXHAUSTED  The gallery is being calibrated already, or the maximum number of calibrations is running
+        (CALIBRATION_UNDER_WAY, with RetryInfo).
+        DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -458,26 +525,31 @@ def add_GalleryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GalleryService:
-    """Galleries, the subjects in them, and their templates.
+    """Manages galleries, their subjects, and the templates of the subjects.
 
-    A write that was acknowledged is on disk and seen by the next search. What was deleted is gone from memory
-    and from the database file. Ids: a gallery's is 1 to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or
-    digit. A subject's is 1 to 128 printable characters without leading or trailing blanks, compared after
-    Unicode normalisation (NFC). Display names are at most 256 printable characters. Lists are ordered by id and
-    paged: page_size 1 to 1000, 100 where unset.
+    When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
+    the database file.
 
-    Errors that every method may return, beside those it lists:
-    INVALID_ARGUMENT   a field is missing or out of range (INVALID_FIELD), or a page token is not one of this
-    list (INVALID_PAGE_TOKEN), or the bytes are no such message (INVALID_MESSAGE).
-    RESOURCE_EXHAUSTED the queue is full (QUEUE_FULL, with RetryInfo), or so long that the deadline could not be met
-    (DEADLINE_TOO_SHORT, with RetryInfo), the message is over the limit, or the disk is full
-    (STORAGE_FULL).
-    DEADLINE_EXCEEDED  the deadline passed before the work was done; what had not begun is not begun
-    (DEADLINE_EXCEEDED).
-    UNAUTHENTICATED    the server wants a token and the call has none or another one (UNAUTHENTICATED).
-    UNAVAILABLE        the server is going down (SHUTTING_DOWN, with RetryInfo), or its database cannot be
-    written (STORAGE_UNAVAILABLE).
-    INTERNAL           a fault of the server; its log has the details under the request id (INTERNAL).
+    The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
+    The id of a subject has 1 to 128 printable characters without leading or trailing blanks, and is compared after
+    Unicode normalisation (NFC). Display names have at most 256 printable characters. Lists are ordered by id and paged:
+    page_size is 1 to 1000, or 0 for the default, 100.
+
+    Every method may return these errors, in addition to its own:
+    INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
+    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
+    RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+    limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
+    is not started.
+    UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
+    (STORAGE_UNAVAILABLE).
+    INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
+
+    Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
+    of the server.
     """
 
     @staticmethod

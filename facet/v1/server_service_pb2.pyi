@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
-    """Asks what is running."""
+    """Request of GetServerInfo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -38,7 +38,7 @@ Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
 
 @_typing.final
 class GetServerInfoResponse(_message.Message):
-    """What is running."""
+    """Response of GetServerInfo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -121,26 +121,26 @@ class GetServerInfoResponse(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     OPEN_STREAMS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """Facet's version."""
+    """The version of Facet."""
     contract: _builtins.str
-    """The embedding contract of this server; galleries of another are refused."""
+    """The embedding contract of the server, a hexadecimal SHA-256. Galleries of another contract are refused."""
     embedding_dimension: _builtins.int
-    """The number of values in an embedding."""
+    """The number of values of an embedding."""
     default_threshold: _builtins.float
-    """The threshold of a gallery that is created without one."""
+    """The threshold of a gallery that is created without one, in [-1, 1]."""
     face_min_score: _builtins.float
-    """The least score of the faces that are answered where a request does not say."""
+    """The minimum score of returned faces if a request has no min_score, in (0, 1]."""
     object_min_score: _builtins.float
-    """The least score of the objects that Detect answers where a request does not say."""
+    """The minimum score of returned objects if a request has no min_score, in (0, 1]."""
     verification_threshold: _builtins.float
-    """The threshold by which Verify decides between two pictures where a request does not say."""
+    """The threshold of Verify for two pictures if a request has none, in [-1, 1]."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the server started."""
 
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInfo]:
-        """The models that are loaded."""
+        """The loaded models."""
 
     @_builtins.property
     def limits(self) -> Global___Limits:
@@ -148,7 +148,7 @@ class GetServerInfoResponse(_message.Message):
 
     @_builtins.property
     def runtime(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Versions of what runs the models, by name: "python", "onnxruntime", "opencv", ..."""
+        """Versions of the software that runs the models, by name: "python", "onnxruntime", "opencv", ..."""
 
     @_builtins.property
     def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -156,19 +156,19 @@ class GetServerInfoResponse(_message.Message):
 
     @_builtins.property
     def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The settings that bear on what is found, enrolled and decided, by their names in the configuration, such as
-        "detection.face_min_score"; each value as JSON.
+        """The settings that affect detections, enrolments and decisions, by name, such as "detection.face_min_score". Values
+        are JSON.
         """
 
     @_builtins.property
     def stage_latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageLatency]:
-        """How long each stage of requests takes, in the order in which a request goes through them; those that no request has
-        gone through yet are left out. Of a request that goes through a stage twice the sum counts once.
+        """The duration of each stage of requests, in the order of the stages. Stages that no request has passed yet are
+        missing. If a request passes a stage twice, the sum counts once.
         """
 
     @_builtins.property
     def method_latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___MethodLatency]:
-        """How long whole requests take that are answered OK, by method; an item of a batch counts as a request."""
+        """The duration of successful requests, by method. An item of a batch counts as a request."""
 
     @_builtins.property
     def queue(self) -> Global___QueueState:
@@ -176,14 +176,14 @@ class GetServerInfoResponse(_message.Message):
 
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorCount]:
-        """Requests and streams that ended with an error, by code and reason; errors that have not occurred are left out.
-        Calls that the client cancelled are not counted.
+        """The number of requests and streams that ended with an error, by code and reason. Errors that have not occurred are
+        missing. Calls that the client cancelled are not counted.
         """
 
     @_builtins.property
     def open_streams(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Streams that are open now, by method without its service: "IdentifyStream", "IdentifyBatch", ...; methods without
-        an open stream are left out.
+        """The number of open streams, by method without its service: "IdentifyStream", "IdentifyBatch", ... Methods without
+        an open stream are missing.
         """
 
     def __init__(
@@ -218,7 +218,7 @@ Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
 
 @_typing.final
 class ErrorCount(_message.Message):
-    """How often requests ended with one kind of error. Items of batches and frames of streams count as requests."""
+    """How often one kind of error has occurred. Items of batches and frames of streams count as requests."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -227,13 +227,13 @@ class ErrorCount(_message.Message):
     SINCE_START_FIELD_NUMBER: _builtins.int
     LAST_MINUTE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """The name of the status code: "INVALID_ARGUMENT"."""
+    """The name of the status code, for example "INVALID_ARGUMENT"."""
     reason: _builtins.str
-    """The reason in ErrorInfo: "INVALID_PICTURE"."""
+    """The reason in ErrorInfo, for example "INVALID_PICTURE"."""
     since_start: _builtins.int
-    """Since the server started."""
+    """The number since the server started."""
     last_minute: _builtins.int
-    """In the last 55 to 60 seconds."""
+    """The number in the last 55 to 60 seconds."""
     def __init__(
         self,
         *,
@@ -252,7 +252,7 @@ Global___ErrorCount: _TypeAlias = ErrorCount  # noqa: Y015
 
 @_typing.final
 class StageLatency(_message.Message):
-    """How long a stage of requests takes."""
+    """The duration of one stage of requests."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -260,16 +260,16 @@ class StageLatency(_message.Message):
     SINCE_START_FIELD_NUMBER: _builtins.int
     LAST_MINUTE_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The stage, named as in Timings without "_ms": "decode", "queue", "detect", "faces", "align", "embed", "search",
-    "store".
+    """The name of the stage, as in Timings without "_ms": "decode", "queue", "detect", "faces", "align", "embed",
+    "search", "store".
     """
     @_builtins.property
     def since_start(self) -> Global___Percentiles:
-        """Of all requests since the server started."""
+        """All requests since the server started."""
 
     @_builtins.property
     def last_minute(self) -> Global___Percentiles:
-        """Of those that ended in the last minute."""
+        """Requests that ended in the last minute."""
 
     def __init__(
         self,
@@ -288,7 +288,7 @@ Global___StageLatency: _TypeAlias = StageLatency  # noqa: Y015
 
 @_typing.final
 class MethodLatency(_message.Message):
-    """How long whole requests take, from when their message has arrived until it is answered."""
+    """The duration of requests of one method, from the arrival of the message to the response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -296,14 +296,14 @@ class MethodLatency(_message.Message):
     SINCE_START_FIELD_NUMBER: _builtins.int
     LAST_MINUTE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """The method, without its service: "Identify"."""
+    """The name of the method without its service, for example "Identify"."""
     @_builtins.property
     def since_start(self) -> Global___Percentiles:
-        """Of all requests since the server started."""
+        """All requests since the server started."""
 
     @_builtins.property
     def last_minute(self) -> Global___Percentiles:
-        """Of those that ended in the last minute."""
+        """Requests that ended in the last minute."""
 
     def __init__(
         self,
@@ -322,7 +322,7 @@ Global___MethodLatency: _TypeAlias = MethodLatency  # noqa: Y015
 
 @_typing.final
 class Percentiles(_message.Message):
-    """Percentiles of durations; each is off by 1 % of itself at the most."""
+    """Percentiles of durations, each accurate to 1 %."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -331,13 +331,13 @@ class Percentiles(_message.Message):
     P95_MS_FIELD_NUMBER: _builtins.int
     P99_MS_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """Durations that were counted; where it is 0, so are the others."""
+    """The number of durations. If it is 0, so are the percentiles."""
     p50_ms: _builtins.float
-    """Half took no longer, milliseconds."""
+    """The median in milliseconds."""
     p95_ms: _builtins.float
-    """95 % took no longer, milliseconds."""
+    """The 95th percentile in milliseconds."""
     p99_ms: _builtins.float
-    """99 % took no longer, milliseconds."""
+    """The 99th percentile in milliseconds."""
     def __init__(
         self,
         *,
@@ -356,7 +356,7 @@ Global___Percentiles: _TypeAlias = Percentiles  # noqa: Y015
 
 @_typing.final
 class QueueState(_message.Message):
-    """The queue in front of the models, as it is now."""
+    """The current state of the queue in front of the models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -365,13 +365,13 @@ class QueueState(_message.Message):
     BUSY_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
     waiting: _builtins.int
-    """Requests that wait for a worker, items of batches included."""
+    """Requests that wait for a worker, including items of batches."""
     max_waiting: _builtins.int
-    """Requests that may wait, items of batches left out; one more is refused."""
+    """The maximum number of waiting requests, not counting items of batches. Further requests are refused."""
     busy: _builtins.int
-    """Workers that work."""
+    """Busy workers."""
     workers: _builtins.int
-    """Workers there are."""
+    """All workers."""
     def __init__(
         self,
         *,
@@ -390,7 +390,7 @@ Global___QueueState: _TypeAlias = QueueState  # noqa: Y015
 
 @_typing.final
 class ModelInfo(_message.Message):
-    """A model that is loaded."""
+    """A loaded model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -403,21 +403,21 @@ class ModelInfo(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     role: _builtins.str
-    """What it does: "objects", "faces", "embedding"."""
+    """The role of the model: "objects", "faces" or "embedding"."""
     name: _builtins.str
-    """Its file's name."""
+    """The name of its file."""
     sha256: _builtins.str
     """Hexadecimal SHA-256 of the file."""
     size: _builtins.int
-    """Bytes of the file."""
+    """The size of the file in bytes."""
     license: _builtins.str
     """The licence of the weights, in words."""
     source: _builtins.str
-    """Where the file comes from."""
+    """The origin of the file, in words."""
     head: _builtins.str
-    """What kind of head it has, where that was to be recognised."""
+    """The kind of its output head, if it was recognised from the file."""
     runtime: _builtins.str
-    """What runs it, and in which precision: "openvino bf16", "onnxruntime CPU fp32", ..."""
+    """The runtime, device and precision: "openvino bf16", "onnxruntime CPU fp32", ..."""
     def __init__(
         self,
         *,
@@ -450,15 +450,15 @@ class Limits(_message.Message):
     MAX_TEMPLATES_PER_SUBJECT_FIELD_NUMBER: _builtins.int
     MAX_QUEUE_FIELD_NUMBER: _builtins.int
     max_message_bytes: _builtins.int
-    """Bytes of a request."""
+    """The maximum size of a request in bytes."""
     max_pixels: _builtins.int
-    """Pixels of a picture."""
+    """The maximum number of pixels of a picture."""
     max_faces: _builtins.int
-    """Faces answered of one picture."""
+    """The maximum number of faces returned for a picture."""
     max_templates_per_subject: _builtins.int
-    """Templates of one subject."""
+    """The maximum number of templates of a subject."""
     max_queue: _builtins.int
-    """Requests that may wait for a worker."""
+    """The maximum number of requests that wait for a worker."""
     def __init__(
         self,
         *,

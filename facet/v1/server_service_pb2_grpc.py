@@ -26,13 +26,13 @@ if _version_not_supported:
 
 
 class ServerServiceStub:
-    """What is running here.
+    """Describes the running server.
 
-    Errors that every method may return:
-    INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
-    UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
-    UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
-    INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors:
+    INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
+    UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     def __init__(self, channel):
@@ -49,18 +49,21 @@ class ServerServiceStub:
 
 
 class ServerServiceServicer:
-    """What is running here.
+    """Describes the running server.
 
-    Errors that every method may return:
-    INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
-    UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
-    UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
-    INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors:
+    INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
+    UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     def GetServerInfo(self, request, context):
-        """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
-        server is now. Waits for no model; no limits of its own.
+        """Returns the version, the models with their digests and licences, the embedding contract, the limits, the settings,
+        and current latencies and errors. Does not wait for the models.
+
+        Limits: none of its own.
+
         Errors: those of the service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -84,13 +87,13 @@ def add_ServerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServerService:
-    """What is running here.
+    """Describes the running server.
 
-    Errors that every method may return:
-    INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
-    UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
-    UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
-    INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors:
+    INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
+    UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     @staticmethod

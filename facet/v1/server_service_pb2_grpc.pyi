@@ -27,13 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ServerServiceStub:
-    """What is running here.
+    """Describes the running server.
 
-    Errors that every method may return:
-      INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
-      UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
-      UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors:
+      INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
+      UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     @_typing.overload
@@ -41,37 +41,43 @@ class ServerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServerServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]
-    """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
-    server is now. Waits for no model; no limits of its own.
+    """Returns the version, the models with their digests and licences, the embedding contract, the limits, the settings,
+    and current latencies and errors. Does not wait for the models.
+
+    Limits: none of its own.
+
     Errors: those of the service.
     """
 
 @_typing.type_check_only
 class ServerServiceAsyncStub(ServerServiceStub):
-    """What is running here.
+    """Describes the running server.
 
-    Errors that every method may return:
-      INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
-      UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
-      UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors:
+      INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
+      UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
-    """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
-    server is now. Waits for no model; no limits of its own.
+    """Returns the version, the models with their digests and licences, the embedding contract, the limits, the settings,
+    and current latencies and errors. Does not wait for the models.
+
+    Limits: none of its own.
+
     Errors: those of the service.
     """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What is running here.
+    """Describes the running server.
 
-    Errors that every method may return:
-      INVALID_ARGUMENT the bytes are no such message (INVALID_MESSAGE).
-      UNAUTHENTICATED  the server wants a token and the call has none or another one (UNAUTHENTICATED).
-      UNAVAILABLE      the server is going down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL         a fault of the server; its log has the details under the request id (INTERNAL).
+    Every method may return these errors:
+      INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
+      UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     @_abc_1.abstractmethod
@@ -80,8 +86,11 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_service_pb2.GetServerInfoResponse, _abc.Awaitable[_server_service_pb2.GetServerInfoResponse]]:
-        """Answers version, models with their digests and licences, embedding contract, limits and runtime, and how fast the
-        server is now. Waits for no model; no limits of its own.
+        """Returns the version, the models with their digests and licences, the embedding contract, the limits, the settings,
+        and current latencies and errors. Does not wait for the models.
+
+        Limits: none of its own.
+
         Errors: those of the service.
         """
 
