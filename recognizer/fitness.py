@@ -1,4 +1,4 @@
-"""Checks whether the quality of a face suffices to enroll or identify it."""
+"""Checks whether the quality of a face suffices to enrol or identify it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Minimum quality of a face; the defaults are for enrollment (docs/evaluation.md explains them).
+    """Minimum quality of a face; the defaults are for enrolment (docs/evaluation.md explains them).
 
     Attributes:
         min_size: minimum of the shorter side of the face box, pixels.

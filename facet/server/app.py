@@ -1,4 +1,4 @@
-"""The server as a whole: what it is made of, and how it starts and ends."""
+"""Assembles the server, starts it and stops it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FLUSH_SECONDS = 0.5
 
 
 class BindError(Exception):
-    """The address cannot be listened on."""
+    """The server cannot listen on the address."""
 
 
 class Server:
@@ -57,9 +57,9 @@ class Server:
         pipeline: the models; by default those of the configuration are loaded.
 
     Raises:
-        ModelError: a model is missing, damaged or of another kind.
-        StorageError: the database cannot be opened, or Milvus does not answer.
-        TracingUnavailable: traces are asked for, and what sends them is not installed.
+        ModelError: a model is missing, damaged or unsupported.
+        StorageError: the database cannot be opened, or Milvus does not respond.
+        TracingUnavailable: tracing is configured, but its packages are not installed.
     """
 
     def __init__(self, config: Config, pipeline: FacePipeline | None = None) -> None:
@@ -87,17 +87,17 @@ class Server:
 
     @property
     def metrics_address(self) -> str:
-        """Where Prometheus reads the metrics, with the port that was chosen; empty for nowhere."""
+        """Address and port that serve metrics to Prometheus; empty if they are not served."""
         return self._metrics.address if self._metrics else ""
 
     async def start(self) -> str:
-        """Start listening; the address, with the port that was chosen.
+        """Start serving and return the address with the actual port.
 
         Raises:
-            BindError: the address is taken, or none of this machine's.
+            BindError: the address is in use, or is not an address of this machine.
         """
         config = self._config.server
-        # Enrolments wait for their turn, and for a store elsewhere, on threads of their own, and hold up nobody else.
+        # Enrolments wait for each other and for a remote store. Each call has its own thread, so others do not wait.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(config.max_concurrent_calls))
         self._workers = Workers(config.workers or usable_cores(), config.max_queue)
         self._server = grpc.aio.server(
@@ -106,12 +106,12 @@ class Server:
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-                # Clients ask every 20 seconds whether anybody is there, also while a long call has nothing to say.
+                # Clients send a keepalive ping every 20 seconds, also during calls without messages.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
         )
-        # Twice as many as there are workers, so that the next item is there when a worker is free.
+        # Twice the number of workers, so that the next item is ready when a worker becomes free.
         self._batches = Batches(places=2 * self._workers.threads, stall_seconds=config.stall_seconds)
         self._streams = Streams(
             self.pipeline,
@@ -134,14 +134,14 @@ class Server:
         return f"{host}:{port}"
 
     async def stop(self) -> None:
-        """Say that it is going, finish what was accepted, and close the database."""
+        """Report NOT_SERVING, finish accepted calls, then stop and close the database."""
         if self._server and self._workers and self._batches and self._streams:
             await self._health.enter_graceful_shutdown()
             _log.info("draining", seconds=self._config.server.drain_seconds)
             self._batches.drain()
             self._streams.drain()
             await self._calls.drain(self._config.server.drain_seconds)
-            # What is open now is watched health, which never ends, and answers on their way out.
+            # Still open: health watches, which never end, and responses being sent.
             await self._server.stop(_FLUSH_SECONDS)
             await asyncio.to_thread(self._workers.close)
         for part in (self._metrics, self._gauges, self._galleries, self._tracing):

@@ -161,7 +161,7 @@ class DetectionConfig(_Section):
 
 
 class EnrollmentConfig(_Section):
-    """Minimum quality of a face to enroll, unless a request sets accept_low_quality, and limits on templates."""
+    """Minimum quality of a face to enrol, unless a request sets accept_low_quality, and limits on templates."""
 
     min_face_size: float = Field(_QUALITY.min_size, ge=0)
     """Minimum of the shorter side of the face box, pixels."""

@@ -11,7 +11,7 @@ from facet.server.config import LogConfig
 
 
 def configure(config: LogConfig) -> None:
-    """Write lines from this level on, for people or for programs."""
+    """Configure structlog: minimum level, and lines for people or JSON for programs."""
     renderer: structlog.typing.Processor
     if config.format == "json":
         renderer = structlog.processors.JSONRenderer()

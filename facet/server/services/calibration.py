@@ -15,7 +15,7 @@ from facet.server.background import on_a_thread
 from facet.server.errors import CalibrationUnderWay, InvalidField
 from facet.server.observability import telemetry
 from facet.server.scheduling.workers import Work, Workers
-from facet.server.services.recognition import look, only_face
+from facet.server.services.recognition import analyze_and_align, only_face
 from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
@@ -171,12 +171,12 @@ class Calibrations:
             raise InvalidField("probe", "is missing: every message after the settings must have a probe")
         subject_id = validate.subject_id(request.probe.subject_id, "probe.subject_id")
         source = convert.source(request.probe.picture, "probe.picture")
-        chosen = convert.face_choice(request.probe.face, "probe.face") or only_face
+        choose = convert.face_choice(request.probe.face, "probe.face") or only_face
 
         def task() -> _Searched:
             sha256 = source.sha256()
             try:
-                _, (aligned,) = look(self._pipeline, source, chosen, work, "probe.picture")
+                _, (aligned,) = analyze_and_align(self._pipeline, source, choose, work, "probe.picture")
                 with field_at_fault("probe.picture"):
                     need_fit(aligned.quality, self._limits)
             except PictureError as error:

@@ -14,7 +14,7 @@ import numpy as np
 from facet.server.config import EnrollmentConfig
 from facet.server.scheduling.workers import Priority, Work, Workers
 from facet.server.services.calibration import Calibrations
-from facet.server.services.recognition import Context, begin, look, only_face
+from facet.server.services.recognition import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, validate
@@ -241,11 +241,11 @@ class GalleryServicer(GalleryServiceServicer):
         display_name = validate.display_name(request.display_name)
         request_id = validate.caller_id(request.request_id, "request_id")
         source = convert.source(request.picture)
-        chosen = convert.face_choice(request.face, "face") or only_face
+        choose = convert.face_choice(request.face, "face") or only_face
 
         def task() -> tuple[Enrollment, pb.EnrollFaceResponse]:
             self._galleries.need_searchable(gallery_id)
-            _, (aligned,) = look(self._pipeline, source, chosen, work, "picture")
+            _, (aligned,) = analyze_and_align(self._pipeline, source, choose, work, "picture")
             if not request.accept_low_quality:
                 with field_at_fault("picture"):
                     need_fit(aligned.quality, self._config.limits())

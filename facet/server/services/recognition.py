@@ -1,4 +1,4 @@
-"""RecognitionService: pictures in, objects, faces and people out."""
+"""Implements RecognitionService: detection, analysis, verification and identification."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     Args:
         pipeline: the models.
-        workers: where they run.
-        galleries: who is known.
-        batches: how pictures come in a stream.
-        streams: how a camera's frames do.
-        limits: what a face must be like to be identified.
-        threshold: decides whether two pictures show one person, where the request does not say.
+        workers: run the models.
+        galleries: the enrolled people.
+        batches: answers IdentifyBatch.
+        streams: answers IdentifyStream.
+        limits: minimum quality of a face to identify.
+        threshold: minimum similarity of Verify, for requests without a threshold.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class RecognitionServicer(RecognitionServiceServicer):
     async def Detect(self, request: pb.DetectRequest, context: Context) -> pb.DetectResponse:
         """See the proto."""
         source = convert.source(request.picture)
-        least = None
-        if request.HasField("min_score"):  # the detector answers what is above, the wire says at least
-            least = float(np.nextafter(np.float32(validate.min_score(request.min_score)), np.float32(0)))
+        min_score = None
+        if request.HasField("min_score"):  # inclusive on the wire, exclusive in the detector
+            min_score = float(np.nextafter(np.float32(validate.min_score(request.min_score)), np.float32(0)))
         wanted = self._class_ids(request.class_names)
         work = begin(context, "Detect")
 
         def task() -> pb.DetectResponse:
             with field_at_fault("picture"):
                 picture = self._pipeline.decode(source, work)
-            found = self._pipeline.detect(picture, work, min_score=least)
-            keep = np.flatnonzero(np.isin(found.class_ids, wanted))
-            objects = convert.objects(found, self._pipeline.class_names)
+            detections = self._pipeline.detect(picture, work, min_score=min_score)
+            keep = np.flatnonzero(np.isin(detections.class_ids, wanted))
+            objects = convert.objects(detections, self._pipeline.class_names)
             return pb.DetectResponse(objects=[objects[i] for i in keep], picture_size=convert.picture_size(picture))
 
         response = await self._workers.run(work, task)
@@ -89,18 +89,18 @@ class RecognitionServicer(RecognitionServiceServicer):
     async def AnalyzeFaces(self, request: pb.AnalyzeFacesRequest, context: Context) -> pb.AnalyzeFacesResponse:
         """See the proto."""
         source = convert.source(request.picture)
-        least = validate.min_score(request.min_score) if request.HasField("min_score") else None
-        chosen = convert.face_choice(request.face, "face")
+        min_score = validate.min_score(request.min_score) if request.HasField("min_score") else None
+        choose = convert.face_choice(request.face, "face")
         work = begin(context, "AnalyzeFaces")
 
         def task() -> pb.AnalyzeFacesResponse:
             wanted = request.include_objects
-            analysis, aligned_faces = look(
-                self._pipeline, source, chosen, work, "picture", face_min_score=least, objects_wanted=wanted
+            analysis, aligned = analyze_and_align(
+                self._pipeline, source, choose, work, "picture", face_min_score=min_score, objects_wanted=wanted
             )
-            faces = [pb.AnalyzedFace(face=convert.face(aligned)) for aligned in aligned_faces]
+            faces = [pb.AnalyzedFace(face=convert.face(each)) for each in aligned]
             if request.include_embeddings:
-                embeddings = self._pipeline.embed(aligned_faces, work, as_template=request.embed_as_templates)
+                embeddings = self._pipeline.embed(aligned, work, as_template=request.embed_as_templates)
                 for face, embedding in zip(faces, embeddings, strict=True):
                     face.embedding.values.extend(embedding.tolist())
                     face.embedding.contract = self._pipeline.contract
@@ -162,7 +162,7 @@ class RecognitionServicer(RecognitionServiceServicer):
     ) -> pb.IdentifyResponse:
         gallery_id = validate.gallery_id(request.gallery_id)
         source = convert.source(request.picture)
-        chosen = convert.face_choice(request.face, "face")
+        choose = convert.face_choice(request.face, "face")
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
 
@@ -174,7 +174,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                 source,
                 work,
                 gallery_id=gallery_id,
-                chosen=chosen,
+                choose=choose,
                 top_k=top_k,
                 threshold=threshold,
                 limits=self._limits,
@@ -192,15 +192,17 @@ class RecognitionServicer(RecognitionServiceServicer):
         reference_choice = convert.face_choice(request.reference_face, "reference_face") or only_face
 
         def task() -> pb.VerifyResponse:
-            one = look(self._pipeline, reference, reference_choice, work, "reference_picture")[1]
-            other = look(self._pipeline, probe, probe_choice, work, "probe_picture")[1]
-            known = self._pipeline.embed(one, work, as_template=True)[0]
-            asked = self._pipeline.embed(other, work)[0]
+            _, reference_faces = analyze_and_align(
+                self._pipeline, reference, reference_choice, work, "reference_picture"
+            )
+            _, probe_faces = analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")
+            reference_embedding = self._pipeline.embed(reference_faces, work, as_template=True)[0]
+            probe_embedding = self._pipeline.embed(probe_faces, work)[0]
             return pb.VerifyResponse(
-                similarity=float(np.clip(known @ asked, -1, 1)),
+                similarity=float(np.clip(reference_embedding @ probe_embedding, -1, 1)),
                 threshold=request.threshold if request.HasField("threshold") else self._threshold,
-                reference_face=convert.face(one[0]),
-                probe_face=convert.face(other[0]),
+                reference_face=convert.face(reference_faces[0]),
+                probe_face=convert.face(probe_faces[0]),
             )
 
         return task
@@ -208,20 +210,18 @@ class RecognitionServicer(RecognitionServiceServicer):
     def _verify_subject(
         self, request: pb.VerifyRequest, work: Work, probe: Source, probe_choice: Choice
     ) -> Callable[[], pb.VerifyResponse]:
-        wanted = request.reference_subject
-        gallery_id = validate.gallery_id(wanted.gallery_id, "reference_subject.gallery_id")
-        subject_id = validate.subject_id(wanted.subject_id, "reference_subject.subject_id")
+        subject = request.reference_subject
+        gallery_id = validate.gallery_id(subject.gallery_id, "reference_subject.gallery_id")
+        subject_id = validate.subject_id(subject.subject_id, "reference_subject.subject_id")
 
         def task() -> pb.VerifyResponse:
             threshold = request.threshold if request.HasField("threshold") else self._galleries.threshold(gallery_id)
             self._galleries.need_searchable(gallery_id)
-            _, aligned_faces = look(self._pipeline, probe, probe_choice, work, "probe_picture")
-            asked = self._pipeline.embed(aligned_faces, work)[0]
-            with work.stopwatch.stage("search"):
-                similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, asked)
-            return pb.VerifyResponse(
-                similarity=similarity, threshold=threshold, probe_face=convert.face(aligned_faces[0])
-            )
+            _, faces = analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")
+            embedding = self._pipeline.embed(faces, work)[0]
+            with work.stage("search"):
+                similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, embedding)
+            return pb.VerifyResponse(similarity=similarity, threshold=threshold, probe_face=convert.face(faces[0]))
 
         return task
 
@@ -241,27 +241,49 @@ def identify(
     work: Work,
     *,
     gallery_id: str,
-    chosen: Choice | None = None,
+    choose: Choice | None = None,
     top_k: int = validate.DEFAULT_TOP_K,
     threshold: float | None = None,
     limits: QualityLimits = _ALL_FIT,
     include_objects: bool = False,
 ) -> pb.IdentifyResponse:
-    """Say who is in a picture: what Identify does on a worker's thread. The timings are the caller's to fill in."""
-    analysis, aligned_faces = look(pipeline, source, chosen, work, "picture", objects_wanted=include_objects)
-    fit = [shortfall(aligned.quality, limits) is None for aligned in aligned_faces]
+    """Identify the people in a picture; called on a worker's thread.
+
+    Args:
+        pipeline: the models.
+        galleries: the enrolled people.
+        source: the picture.
+        work: the request.
+        gallery_id: the gallery to search.
+        choose: returns the index of the only face to identify; ``None`` identifies all.
+        top_k: maximum number of candidates per face.
+        threshold: minimum similarity of a match; that of the gallery if ``None``.
+        limits: minimum quality; faces below it are refused.
+        include_objects: whether to return objects.
+
+    Returns:
+        the response without timings.
+
+    Raises:
+        RequestExpired: the request's deadline has passed, or it was cancelled.
+        GalleryError: the gallery cannot be searched.
+        PictureError: the picture cannot be decoded.
+        FaceNotFound: the picture does not show the chosen face.
+    """
+    analysis, faces = analyze_and_align(pipeline, source, choose, work, "picture", objects_wanted=include_objects)
+    fit = [shortfall(face.quality, limits) is None for face in faces]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
-    answers = [refused] * len(aligned_faces)
+    answers = [refused] * len(faces)
     if any(fit):
-        probes = pipeline.embed(list(compress(aligned_faces, fit)), work)
+        probes = pipeline.embed(list(compress(faces, fit)), work)
         work.check()
-        with work.stopwatch.stage("search"):
+        with work.stage("search"):
             found = iter(galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold))
         answers = [next(found) if is_fit else refused for is_fit in fit]
     return pb.IdentifyResponse(
         faces=[
-            pb.IdentifiedFace(face=convert.face(aligned), identification=convert.identification(whose))
-            for aligned, whose in zip(aligned_faces, answers, strict=True)
+            pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer))
+            for face, answer in zip(faces, answers, strict=True)
         ],
         objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
         picture_size=convert.picture_size(analysis.picture),
@@ -269,33 +291,33 @@ def identify(
 
 
 def begin(context: Context, kind: str, priority: Priority = Priority.LIVE) -> Work:
-    """A request's work, or an item's of a stream, with the deadline that its client set."""
+    """Return the work of a request or of an item of a stream, with the client's deadline."""
     remaining = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
     return Work(telemetry.stopwatch(), deadline, kind, priority)
 
 
-def look(
+def analyze_and_align(
     pipeline: FacePipeline,
     source: Source,
-    chosen: Choice | None,
+    choose: Choice | None,
     work: Work,
     field: str,
     *,
     face_min_score: float | None = None,
     objects_wanted: bool = False,
 ) -> tuple[Analysis, list[AlignedFace]]:
-    """Find the faces of a picture, all or the chosen one; ``field`` is blamed for a picture without it."""
+    """Find the faces of a picture and align all or the chosen one; errors name the request's ``field``."""
     with field_at_fault(field):
         analysis = pipeline.analyze(source, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
-        pick = None if chosen is None else partial(_pick, chosen, analysis)
-        return analysis, pipeline.align(analysis, pick, work)
+        choose_index = None if choose is None else partial(_choose_index, choose, analysis)
+        return analysis, pipeline.align(analysis, choose_index, work)
 
 
-def _pick(chosen: Choice, analysis: Analysis, faces: Faces) -> int:
-    return chosen(faces, analysis.picture.shape)
+def _choose_index(choose: Choice, analysis: Analysis, faces: Faces) -> int:
+    return choose(faces, analysis.picture.shape)
 
 
 def only_face(faces: Faces, _shape: tuple[int, ...]) -> int:
-    """The choice of a face where nothing was chosen."""
+    """Return the index of the only face: the rule for requests that choose none."""
     return choice.only(faces)

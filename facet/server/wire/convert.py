@@ -1,4 +1,4 @@
-"""Between the wire and the rooms below: messages to pictures and choices, findings to messages."""
+"""Converts messages to pictures and choices, and results to messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A picture as rows of pixels."""
+    """A picture as raw rows of pixels."""
 
     width: int
     height: int
@@ -67,17 +67,17 @@ class Raw:
         return from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
 
     def sha256(self) -> str:
-        """See :class:`recognizer.pipeline.Source`; the size and order count as well."""
+        """See :class:`recognizer.pipeline.Source`; the digest includes size and order."""
         digest = hashlib.sha256(f"{self.width}x{self.height} {self.order}\n".encode())
         digest.update(self.pixels)
         return digest.hexdigest()
 
 
 def source(picture: pb.Picture, field: str = "picture") -> Source:
-    """The picture of a request; it is decoded later.
+    """Return the picture of a request; it is decoded later.
 
     Raises:
-        InvalidField: there is none, or its pixel format is unknown.
+        InvalidField: the picture is missing, or its pixel format is unknown.
     """
     kind = picture.WhichOneof("data")
     if kind is None:
@@ -91,7 +91,7 @@ def source(picture: pb.Picture, field: str = "picture") -> Source:
 
 
 def face_choice(wanted: pb.FaceChoice, field: str) -> Callable[[Faces, tuple[int, ...]], int] | None:
-    """Which face is meant, given the faces and the picture's shape; ``None`` where nothing was chosen.
+    """Return a function from faces and the picture's shape to the index of the chosen face; ``None`` for no choice.
 
     Raises:
         InvalidField: the box has no area, or the rule is unknown.
@@ -111,19 +111,19 @@ def face_choice(wanted: pb.FaceChoice, field: str) -> Callable[[Faces, tuple[int
 
 
 def timestamp(moment: datetime) -> Timestamp:
-    """A moment in UTC."""
+    """Convert a time in UTC."""
     message = Timestamp()
     message.FromDatetime(moment)
     return message
 
 
 def picture_size(picture: NDArray[np.uint8]) -> pb.PictureSize:
-    """The size of an upright picture."""
+    """Return the size of an upright picture."""
     return pb.PictureSize(width=picture.shape[1], height=picture.shape[0])
 
 
 def objects(detections: Detections, class_names: tuple[str, ...]) -> list[pb.DetectedObject]:
-    """Detected objects, in their order."""
+    """Convert detected objects, in their order."""
     return [
         pb.DetectedObject(class_name=class_names[class_id], class_id=class_id, score=score, box=box_message(box))
         for box, score, class_id in zip(
@@ -132,13 +132,13 @@ def objects(detections: Detections, class_names: tuple[str, ...]) -> list[pb.Det
     ]
 
 
-def face(aligned: AlignedFace) -> pb.DetectedFace:
-    """A face that was found and measured."""
-    quality = aligned.quality
+def face(found: AlignedFace) -> pb.DetectedFace:
+    """Convert an aligned face."""
+    quality = found.quality
     return pb.DetectedFace(
-        box=box_message(aligned.faces.boxes[0].tolist()),
-        landmarks=landmarks(aligned.faces.landmarks[0]),
-        score=float(aligned.faces.scores[0]),
+        box=box_message(found.faces.boxes[0].tolist()),
+        landmarks=landmarks(found.faces.landmarks[0]),
+        score=float(found.faces.scores[0]),
         quality=pb.Quality(
             value=quality.value,
             size=quality.size,
@@ -147,17 +147,17 @@ def face(aligned: AlignedFace) -> pb.DetectedFace:
             pitch=quality.pitch,
             roll=quality.roll,
         ),
-        person=aligned.person if aligned.person >= 0 else None,
+        person=found.person if found.person >= 0 else None,
     )
 
 
 def analysis_objects(analysis: Analysis, class_names: tuple[str, ...], *, wanted: bool) -> list[pb.DetectedObject]:
-    """The objects of a analysis, where they are wanted."""
+    """Convert the objects of a picture; none unless ``wanted``."""
     return objects(analysis.objects, class_names) if wanted else []
 
 
 def identification(found: Identification) -> recognition_pb.Identification:
-    """The answer of a gallery."""
+    """Convert the result of a search."""
     is_compared = found.decision is not Decision.REFUSED
     return recognition_pb.Identification(
         decision=_DECISIONS[found.decision],
@@ -179,7 +179,7 @@ def identification(found: Identification) -> recognition_pb.Identification:
 
 
 def gallery(record: Gallery, stands: Standing) -> gallery_pb.Gallery:
-    """A gallery, and how its calibration stands."""
+    """Convert a gallery and the state of its calibration."""
     return gallery_pb.Gallery(
         gallery_id=record.gallery_id,
         display_name=record.display_name,
@@ -221,7 +221,7 @@ def _calibration(record: Calibration) -> gallery_pb.Calibration:
 
 
 def subject(record: Subject) -> gallery_pb.Subject:
-    """A subject."""
+    """Convert a subject."""
     return gallery_pb.Subject(
         gallery_id=record.gallery_id,
         subject_id=record.subject_id,
@@ -234,7 +234,7 @@ def subject(record: Subject) -> gallery_pb.Subject:
 
 
 def template(record: Template) -> gallery_pb.Template:
-    """A template."""
+    """Convert a template."""
     return gallery_pb.Template(
         template_id=record.template_id,
         gallery_id=record.gallery_id,
@@ -250,7 +250,7 @@ def template(record: Template) -> gallery_pb.Template:
 
 
 def landmarks(points: NDArray[np.float32]) -> pb.Landmarks:
-    """The landmarks of a face, ``(5, 2)`` pixels."""
+    """Convert the landmarks of a face, ``(5, 2)`` pixels."""
     left_eye, right_eye, nose, left_mouth, right_mouth = (pb.Point(x=x, y=y) for x, y in points.tolist())
     return pb.Landmarks(
         left_eye=left_eye, right_eye=right_eye, nose=nose, left_mouth=left_mouth, right_mouth=right_mouth
@@ -258,6 +258,6 @@ def landmarks(points: NDArray[np.float32]) -> pb.Landmarks:
 
 
 def box_message(corners: tuple[float, ...] | list[float]) -> pb.Box:
-    """A rectangle, xyxy pixels."""
+    """Convert a box, xyxy pixels."""
     x1, y1, x2, y2 = corners
     return pb.Box(x1=x1, y1=y1, x2=x2, y2=y2)
