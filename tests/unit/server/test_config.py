@@ -1,4 +1,4 @@
-"""The configuration: who wins, what is refused, and what is never printed."""
+"""The configuration: precedence of sources, validation, and masking of secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facet.server.config import Config, ConfigError, ServerConfig, dump, load
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("FACET_")]:
         monkeypatch.delenv(name)
 
@@ -24,7 +24,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_flags_win_over_the_environment_and_that_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_the_environment_and_the_environment_overrides_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FACET_SERVER__PORT", "1002")
     monkeypatch.setenv("FACET_SERVER__WORKERS", "4")
     server = load(["--server.port", "1003"], file=file).server
@@ -43,31 +45,31 @@ def test_flags_win_over_the_environment_and_that_over_the_file(file: Path, monke
         ("server = [\n", r"facet\.toml is not valid TOML"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named(file: Path, text: str, named: str) -> None:
+def test_an_error_names_the_wrong_setting_in_the_file(file: Path, text: str, named: str) -> None:
     file.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=named):
         load(file=file)
 
 
-def test_a_file_must_be_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         load(file=tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize("name", ["FACET_SERVER_PORT", "FACET_PORT", "FACET_SERVRE__PORT"])
-def test_a_variable_that_is_no_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
     with pytest.raises(ConfigError, match=name):
         load()
 
 
-def test_the_variables_of_clients_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_clients_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACET_TOKEN", "x")
     monkeypatch.setenv("FACET_ADDRESS", "x:1")
     assert load().server.token is None
 
 
-def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACET_SERVER__TOKEN", "very-secret")
     config = load()
     assert config.server.token is not None
@@ -80,7 +82,7 @@ def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
-def test_beyond_loopback_a_token_is_needed_or_an_explicit_word(host: str) -> None:
+def test_a_host_other_than_loopback_needs_a_token_or_explicit_consent(host: str) -> None:
     with pytest.raises(ValidationError, match="token"):
         ServerConfig(host=host)
     assert ServerConfig.model_validate({"host": host, "token": "x"}).host == host
@@ -88,11 +90,11 @@ def test_beyond_loopback_a_token_is_needed_or_an_explicit_word(host: str) -> Non
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
-def test_on_loopback_no_token_is_needed(host: str) -> None:
+def test_a_loopback_host_needs_no_token(host: str) -> None:
     assert ServerConfig(host=host).token is None
 
 
-def test_an_empty_token_guards_nothing() -> None:
+def test_an_empty_token_does_not_protect_a_host() -> None:
     with pytest.raises(ValidationError, match="token"):
         ServerConfig.model_validate({"host": "0.0.0.0", "token": ""})
 
@@ -102,17 +104,17 @@ def test_an_empty_token_is_none() -> None:
 
 
 @pytest.mark.parametrize("token", ["schlüssel", "two\nlines"])
-def test_a_token_that_no_call_can_bring_is_refused(token: str) -> None:
+def test_a_token_that_grpc_metadata_cannot_carry_is_refused(token: str) -> None:
     with pytest.raises(ConfigError, match="printable ASCII"):
         load(["--server.token", token])
 
 
-def test_the_configuration_cannot_be_changed() -> None:
+def test_the_configuration_is_frozen() -> None:
     with pytest.raises(ValidationError):
         Config().server.port = 1  # type: ignore[misc]
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     for name, section in Config.model_fields.items():
         kind = section.annotation
         assert isinstance(kind, type)

@@ -1,4 +1,4 @@
-"""Which store a server opens, and what of its settings is never printed."""
+"""The store that the configuration names, and masking of its secrets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gallery.errors import StorageUnavailable
 from gallery.stores.sqlite.store import SqliteStore
 
 
-def test_galleries_are_in_sqlite_unless_a_milvus_is_named(tmp_path: Path) -> None:
+def test_the_store_is_sqlite_by_default(tmp_path: Path) -> None:
     store = open_store(GalleryConfig(database=tmp_path / "facet.sqlite3"))
     assert isinstance(store, SqliteStore)
     store.close()
 
 
-def test_galleries_are_in_the_milvus_that_is_named(tmp_path: Path) -> None:
+def test_the_store_is_the_configured_milvus(tmp_path: Path) -> None:
     pytest.importorskip("pymilvus")
     pytest.importorskip("milvus_lite")
     store = open_store(GalleryConfig(milvus_uri=str(tmp_path / "facet.db"), milvus_prefix="mine"))
@@ -30,20 +30,20 @@ def test_galleries_are_in_the_milvus_that_is_named(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_server_without_pymilvus_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pymilvus_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     with pytest.raises(StorageUnavailable, match=re.escape(install_command("milvus"))):
         open_store(GalleryConfig(milvus_uri="http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("uri", ["http://root:hidden@milvus:19530", "milvus:19530", "facet.sqlite3"])
-def test_a_milvus_that_cannot_be_one_is_refused_without_showing_its_password(uri: str) -> None:
+def test_an_invalid_milvus_address_is_refused_without_printing_its_password(uri: str) -> None:
     with pytest.raises(ConfigError, match=r"gallery\.milvus_uri") as refused:
         load(["--gallery.milvus-uri", uri])
     assert "hidden" not in str(refused.value)
 
 
-def test_the_token_is_masked() -> None:
+def test_the_milvus_token_is_masked() -> None:
     config = Config(gallery=GalleryConfig(milvus_uri="http://milvus:19530", milvus_token=SecretStr("root:hidden")))
     assert "hidden" not in repr(config)
     assert "hidden" not in str(dump(config))
