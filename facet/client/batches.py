@@ -1,4 +1,4 @@
-"""Many pictures through one stream: the requests, and which answer belongs to which picture."""
+"""Many pictures through one stream: make the requests, and match answers to pictures."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from facet.v1.gallery_service_pb2 import EnrollBatchRequest, EnrollFaceRequest, 
 from facet.v1.types_pb2 import FaceChoice
 
 K = TypeVar("K")
-"""What a program calls a picture."""
+"""The caller's key of an item."""
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
 
 Answer = pb.IdentifyResponse | FacetError
-"""What became of a picture that was to be identified: who is in it, or why that cannot be said."""
+"""The answer to a picture that was to be identified, or the error."""
 EnrollmentAnswer = EnrollFaceResponse | FacetError
-"""What became of a picture that was to be enrolled."""
+"""The answer to a picture that was to be enrolled, or the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Batch(Generic[K, T, M]):
     server answers the request. Answers therefore keep pace with reading, even if a whole disk fails.
 
     Args:
-        items: what the program calls each item, and the item.
+        items: the caller's key of each item, and the item.
         request_type: the type of the requests, which have an ``item_id``.
         fill: completes the request of an item.
         max_bytes: the largest message that the server takes.
@@ -86,7 +86,7 @@ class Batch(Generic[K, T, M]):
             yield request
 
     def take(self, item_id: str, status: Status, answer: R) -> tuple[K, R | FacetError]:
-        """The item that a response answers, and the answer or the error."""
+        """The key of the item that a response answers, and the answer or the error."""
         key, failure = self._pending.pop(item_id)
         if failure is not None:
             return key, failure
@@ -108,7 +108,7 @@ def identify_batch(
     """The requests of IdentifyBatch.
 
     Args:
-        items: what the program calls each picture, and the picture.
+        items: the caller's key of each picture, and the picture.
         common: the fields that all requests share.
         max_bytes: the largest message that the server takes.
     """

@@ -1,4 +1,4 @@
-"""What a call can end with, as exceptions.
+"""The exceptions that calls raise.
 
 FacetError
     InvalidArgument
@@ -37,11 +37,11 @@ class FacetError(Exception):
 
     Attributes:
         code: the gRPC status.
-        reason: the stable reason of google.rpc.ErrorInfo, as the proto lists them; empty where there is none.
+        reason: the stable reason of google.rpc.ErrorInfo, as the proto lists them; empty if there is none.
         message: one sentence for people.
-        fields: for each field of the request that was wrong, what is wrong with it.
-        metadata: of google.rpc.ErrorInfo; for LOOKS_LIKE_ANOTHER_SUBJECT, who.
-        retry_after: seconds to wait before another attempt makes sense; ``None`` where the server did not say.
+        fields: the fields of the request that were wrong, and what is wrong with each.
+        metadata: of google.rpc.ErrorInfo, such as the other subject for LOOKS_LIKE_ANOTHER_SUBJECT.
+        retry_after: seconds to wait before another attempt; ``None`` if the server did not say.
     """
 
     def __init__(self, code: grpc.StatusCode, status: Status) -> None:
@@ -67,7 +67,7 @@ class FacetError(Exception):
 
 
 class InvalidArgument(FacetError):
-    """A field, or a picture, is not as it must be."""
+    """A field or a picture is not valid."""
 
 
 class NotFound(FacetError):
@@ -79,19 +79,19 @@ class AlreadyExists(FacetError):
 
 
 class FailedPrecondition(FacetError):
-    """The face or the gallery does not allow it."""
+    """The face or the gallery does not suit the call."""
 
 
 class Aborted(FacetError):
-    """Somebody changed it in between: read it again."""
+    """Somebody else changed it: read it again."""
 
 
 class ResourceExhausted(FacetError):
-    """The server has no room now, or the message is too large."""
+    """The server is busy, or the message is too large."""
 
 
 class DeadlineExceeded(FacetError):
-    """It took too long."""
+    """The call took too long."""
 
 
 class Cancelled(FacetError):
@@ -99,19 +99,19 @@ class Cancelled(FacetError):
 
 
 class Unauthenticated(FacetError):
-    """The server wants another token."""
+    """The server does not accept the token."""
 
 
 class Unavailable(FacetError):
-    """The server cannot be reached, or is going down."""
+    """The server cannot be reached, or is shutting down."""
 
 
 class DataLoss(FacetError):
-    """What came is not what was sent."""
+    """What arrived is not what was sent."""
 
 
 class InternalError(FacetError):
-    """A fault of the server."""
+    """The server failed; its log says more."""
 
 
 _CLASSES: dict[grpc.StatusCode, type[FacetError]] = {
@@ -137,7 +137,7 @@ def from_status(status: Status) -> FacetError:
 
 
 def make_error(code: grpc.StatusCode, message: str, reason: str = "") -> FacetError:
-    """An error that the client found by itself, as the server would have answered it."""
+    """An error that the client itself found, in the form of one from the server."""
     status = Status(code=code.value[0], message=message)
     if reason:
         status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason))
@@ -145,7 +145,7 @@ def make_error(code: grpc.StatusCode, message: str, reason: str = "") -> FacetEr
 
 
 def from_rpc_error(error: grpc.RpcError) -> FacetError:
-    """The exception for what gRPC raised."""
+    """The exception for an error of gRPC."""
     status = Status(code=error.code().value[0], message=error.details() or "")
     metadata: Iterable[tuple[str, Any]] = cast("Any", error.trailing_metadata()) or ()
     for key, value in metadata:

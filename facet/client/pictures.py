@@ -58,9 +58,9 @@ def picture(source: PictureSource, *, rgb: bool = False) -> pb.Picture:
             - an encoded picture (JPEG, PNG, WebP, BMP) as bytes, bytearray or memoryview,
             - the path of a file, or a file that is open for reading bytes, read from where it stands,
             - a NumPy array of uint8: colour ``(h, w, 3)`` in OpenCV's order blue, green, red, or grey ``(h, w)``,
-            - a Pillow image with 8-bit samples; it is turned upright as its EXIF orientation says,
+            - a Pillow image with 8-bit samples; it is turned upright by its EXIF orientation,
             - a :class:`facet.v1.types_pb2.Picture`, which stays as it is.
-        rgb: the samples of a colour array are red, green, blue. Other sources know their order.
+        rgb: the samples of a colour array are in the order red, green, blue. Other sources ignore this.
 
     Raises:
         OSError: the file cannot be read.

@@ -54,7 +54,7 @@ class ImportRequests:
 
     Args:
         source: the file.
-        target: what is to become of it.
+        target: the first message: the id of the new gallery, and whether to only check the file.
 
     Raises:
         OSError: the file cannot be opened.

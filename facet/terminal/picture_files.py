@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 from facet import Client
 from facet.terminal import console
-from facet.v1.server_service_pb2 import GetServerInfoRequest
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
@@ -34,7 +33,7 @@ class Unsendable(Exception):
 
 def most_bytes(client: Client) -> int:
     """Bytes of the largest picture that fits in a request to this server."""
-    return client.server.GetServerInfo(GetServerInfoRequest()).limits.max_message_bytes - _ENVELOPE
+    return client.get_server_info().limits.max_message_bytes - _ENVELOPE
 
 
 def read(path: Path, most: int) -> bytes:

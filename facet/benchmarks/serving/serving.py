@@ -42,7 +42,6 @@ from facet.server.config import NONE
 from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.local_server import LocalServer, local_process
-from facet.v1.server_service_pb2 import GetServerInfoRequest
 from gallery.errors import GalleryError
 from gallery.stores.sqlite.store import SqliteStore
 
@@ -266,7 +265,7 @@ def _is_serving(health: HealthStub) -> bool:
 
 def _machine(server: LocalServer) -> dict[str, Any]:
     with Client(server.address) as client:
-        info = client.server.GetServerInfo(GetServerInfoRequest())
+        info = client.get_server_info()
     return {
         "processor": processor(),
         "cores": usable_cores(),

@@ -27,7 +27,7 @@ from facet.evaluation.report.provenance import data_set, provenance
 from facet.runtime.extras import install_command
 from facet.terminal import console
 from facet.terminal.console import AsJson, RootCertificates, Token
-from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
+from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 IOUS: dict[Task, float] = {"faces": 0.4, "objects": 0.5}
 """The least overlap of a match, unless said."""
@@ -118,7 +118,7 @@ def detection(
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
 
     async def measure(client: AsyncClient, advance: Advance) -> _Run:
-        info = await client.server.GetServerInfo(GetServerInfoRequest())
+        info = await client.get_server_info()
         what, labelled = _to_judge(listed, labels, task, wanted, info)
         deployed = info.face_min_score if what == "faces" else info.object_min_score
         least = min(MIN_SCORES[what] if min_score is None else min_score, deployed)

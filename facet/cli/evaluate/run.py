@@ -25,7 +25,7 @@ from facet.evaluation.report.html import render
 from facet.runtime.extras import install_command
 from facet.terminal import console
 from facet.terminal.local_server import interrupted_by_sigterm, local_server
-from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
+from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 R = TypeVar("R")
 Row = tuple[str, str, str]
@@ -132,7 +132,7 @@ def measured(
 
     async def connected(address: str, advance: Advance) -> tuple[R, GetServerInfoResponse]:
         async with AsyncClient(address, token=target.token or None, root_certificates=certificates) as client:
-            info = await client.server.GetServerInfo(GetServerInfoRequest())
+            info = await client.get_server_info()
             return await measure(client, advance), info
 
     with (

@@ -16,7 +16,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Items = AsyncIterable[T] | Iterable[T]
-"""Items that are made when they are needed, on a thread if they are iterated without ``async`` and so may wait."""
+"""Items that are produced on demand. A plain iterable is iterated on a thread, since it may block."""
 
 
 class Page(Protocol):
@@ -32,7 +32,7 @@ P = TypeVar("P", bound=Page)
 
 
 async def read(source: PictureSource) -> Picture:
-    """Make a message of a picture, on a thread if that may take a while."""
+    """Make a message of a picture, on a thread if that may block."""
     if isinstance(source, (bytes, Picture)):
         return make_picture(source)
     return await asyncio.to_thread(make_picture, source)
@@ -70,7 +70,7 @@ async def download(
 
 
 async def upload(start: Callable[..., Awaitable[R]], requests: Items[Any], timeout: float | None) -> R:
-    """Send requests, and return the response. An error in making a request is raised as it is."""
+    """Send requests, and return the response. If making a request fails, that error is raised."""
     sending = _Sending(requests)
     try:
         return await start(aiter(sending), timeout=timeout)
@@ -85,7 +85,7 @@ async def upload(start: Callable[..., Awaitable[R]], requests: Items[Any], timeo
 async def exchange(
     start: Callable[..., AsyncIterable[R]], requests: Items[Any], timeout: float | None
 ) -> AsyncGenerator[R, None]:
-    """Send requests, and yield the responses as they come. An error in making a request is raised as it is."""
+    """Send requests, and yield the responses as they come. If making a request fails, that error is raised."""
     sending = _Sending(requests)
     call: Any = start(aiter(sending), timeout=timeout)
     try:
@@ -104,7 +104,7 @@ class _Sending(Generic[T]):
     """Requests on their way to the server.
 
     Attributes:
-        error: the error in making a request. gRPC does not pass it on.
+        error: why making a request failed. gRPC does not pass that on.
     """
 
     def __init__(self, requests: Items[T]) -> None:
@@ -122,7 +122,7 @@ class _Sending(Generic[T]):
             raise
 
     def stop(self) -> None:
-        """Make no more requests. gRPC would still take one after the call has ended."""
+        """Make no more requests. gRPC would still take one after the call ended."""
         if self._task is not None:
             self._task.cancel()
 

@@ -40,7 +40,7 @@ class Connection:
             self._channel = grpc.aio.secure_channel(channels.address_of(address), credentials, channels.options())
         else:
             self._channel = grpc.aio.insecure_channel(channels.address_of(address), channels.options())
-        # An interceptor cannot be added to a channel that exists, as one of the caller's does.
+        # grpc.aio takes interceptors only when it makes a channel, and the caller may have made this one.
         calls = cast("grpc.aio.Channel", _Calls(self._channel, channels.token_of(token), timeout))
         self.recognition = RecognitionServiceStub(calls)
         self.galleries = GalleryServiceStub(calls)
@@ -48,7 +48,7 @@ class Connection:
         self._health = HealthStub(calls)
 
     async def close(self) -> None:
-        """Close the connection; a channel of the caller's stays open."""
+        """Close the connection. A channel that the caller passed in stays open."""
         if self._owns_channel:
             await self._channel.close()
 
@@ -60,7 +60,7 @@ class Connection:
 
 
 class _Calls:
-    """The calls of a channel. They carry the token, unary calls have a deadline, and failures are of FacetError."""
+    """The calls of a channel, with the token, a deadline for unary calls, and errors that are FacetErrors."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str | None, timeout: float) -> None:
         self._channel, self._token, self._timeout = channel, token, timeout
@@ -88,7 +88,7 @@ class _Calls:
 
 
 class _Call:
-    """A call under way, whose failures are of FacetError."""
+    """A call under way, that fails with a FacetError."""
 
     def __init__(self, call: Any) -> None:
         self._call = call

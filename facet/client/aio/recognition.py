@@ -145,20 +145,20 @@ class RecognitionMethods(ServerMethods):
 
         Args:
             gallery_id: the gallery to search.
-            items: for each picture what to call it, and the picture. Pictures are read on a thread, a few at a time, as
-                the server has room and only while answers are taken.
-            face: as for :meth:`identify`, for every picture; so are the next three.
-            top_k: see above.
-            threshold: see above.
-            include_objects: see above.
+            items: a key of the caller's for each picture, and the picture. Pictures are read on a thread, a few at a
+                time, as the server has room and the answers are consumed.
+            face: which face of each picture is meant; ``None`` for all.
+            top_k: how many subjects to name for each face, 1 to 100; ``None`` for 5.
+            threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
+            include_objects: also return the objects that were found on the way.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
         Yields:
-            For each picture what it was called, and its answer or error. A file may fail with CANNOT_READ or
+            The key of a picture, and its answer or error. The reason of a file that could not be sent is CANNOT_READ or
             FILE_TOO_LARGE.
 
         Raises:
-            FacetError: the batch ended early; pictures without an answer were not answered.
+            FacetError: the batch ended early.
         """
         common = pb.IdentifyRequest(
             gallery_id=gallery_id, face=face, top_k=top_k, threshold=threshold, include_objects=include_objects
@@ -177,12 +177,12 @@ class RecognitionMethods(ServerMethods):
 
         Args:
             settings: the gallery, and how people are followed.
-            frames: the frames, see :func:`facet.stream_frame`. They are taken on a thread as there is room to send
-                them. Make a camera's frames when they are asked for, so that none is old before it is sent.
+            frames: the frames, see :func:`facet.stream_frame`. They are taken on a thread when there is room to send
+                them. Yield a camera's newest frame each time, so that none is old before it is sent.
             timeout: seconds the whole stream may take; ``None`` for no limit.
 
         Yields:
-            An answer for each frame that was looked at. The status of a frame that failed says why.
+            An answer for each frame that was analysed. If a frame failed, its status says why.
 
         Raises:
             FacetError: the stream ended early.

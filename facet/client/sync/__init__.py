@@ -12,18 +12,18 @@ from facet.client.sync.subjects import SubjectMethods
 class Client(RecognitionMethods, GalleryMethods, SubjectMethods):
     """A connection to a Facet server, for programs that wait for each answer. Threads may share it.
 
-    A method returns the response of its RPC or, if that holds nothing but one resource, the resource: ``get_gallery``
-    returns a Gallery. A call that fails raises a :class:`facet.FacetError`.
+    A method returns the response of its RPC. If the response is only a wrapper around one resource, it returns the
+    resource: ``get_gallery`` returns a Gallery. A call that fails raises a :class:`facet.FacetError`.
 
     Args:
         address: ``host:port``; ``None`` for the environment's FACET_ADDRESS, else 127.0.0.1:50051.
         token: the bearer token that the server asks for; ``None`` for the environment's FACET_TOKEN.
-        root_certificates: PEM bytes of the authorities that may have signed the server's certificate. With them, or
-            with a client certificate, the connection is encrypted.
+        root_certificates: PEM bytes of the authorities to trust for the server's certificate. With these, or with a
+            client certificate, the connection is encrypted.
         certificate_chain: PEM bytes of the client's certificate, if the server asks for one.
         private_key: PEM bytes of its key.
-        channel: a channel to use instead. Its options stay as they are, so it retries only if it was made to; closing
-            the client does not close it.
+        channel: a channel to use instead of one to ``address``. It keeps its own options, retries included; closing the
+            client does not close it.
         timeout: seconds that a unary call may take unless the call says otherwise.
 
     Attributes:
@@ -32,5 +32,5 @@ class Client(RecognitionMethods, GalleryMethods, SubjectMethods):
         server: the stub of ServerService.
 
     Raises:
-        ValueError: the arguments do not go together.
+        ValueError: the arguments contradict each other.
     """

@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Items = Iterable[T]
-"""Items that are made as they are needed, on a thread of gRPC's."""
+"""Items that are produced on demand, on a thread of gRPC."""
 
 
 class Page(Protocol):
@@ -62,7 +62,7 @@ def download(start: Callable[..., Iterable[R]], request: object, timeout: float 
 
 
 def upload(start: Callable[..., R], requests: Items[Any], timeout: float | None) -> R:
-    """Send requests, and return the response. An error in making a request is raised as it is."""
+    """Send requests, and return the response. If making a request fails, that error is raised."""
     sending = _Sending(requests)
     try:
         return start(sending, timeout=timeout)
@@ -75,7 +75,7 @@ def upload(start: Callable[..., R], requests: Items[Any], timeout: float | None)
 def exchange(
     start: Callable[..., Iterable[R]], requests: Items[Any], timeout: float | None
 ) -> Generator[R, None, None]:
-    """Send requests, and yield the responses as they come. An error in making a request is raised as it is."""
+    """Send requests, and yield the responses as they come. If making a request fails, that error is raised."""
     sending = _Sending(requests)
     call: Any = start(sending, timeout=timeout)
     try:
@@ -92,7 +92,7 @@ class _Sending(Generic[T]):
     """Requests on their way to the server.
 
     Attributes:
-        error: the error in making a request. gRPC does not pass it on.
+        error: why making a request failed. gRPC does not pass that on.
     """
 
     def __init__(self, requests: Items[T]) -> None:

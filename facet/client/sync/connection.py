@@ -45,7 +45,7 @@ class Connection:
         self._health = HealthStub(calls)
 
     def close(self) -> None:
-        """Close the connection; a channel of the caller's stays open."""
+        """Close the connection. A channel that the caller passed in stays open."""
         if self._owns_channel:
             self._channel.close()
 
@@ -62,7 +62,7 @@ class _Interceptor(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Makes calls carry the token, gives unary calls a deadline, and has them fail with FacetError."""
+    """Adds the token to calls and a deadline to unary calls, and turns their errors into FacetErrors."""
 
     def __init__(self, token: str | None, timeout: float) -> None:
         self._token, self._timeout = token, timeout
@@ -102,7 +102,7 @@ class _Interceptor(
 
 
 class _Call:
-    """A call under way, whose failures are of FacetError."""
+    """A call under way, that fails with a FacetError."""
 
     def __init__(self, call: Any) -> None:
         self._call = call

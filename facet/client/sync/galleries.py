@@ -15,7 +15,7 @@ from facet.v1.types_pb2 import Embedding
 
 
 class GalleryMethods(Connection):
-    """Keep galleries, search them, calibrate them, and move them between servers."""
+    """Create, search, calibrate and move galleries."""
 
     def create_gallery(
         self,
@@ -90,7 +90,7 @@ class GalleryMethods(Connection):
         etag: str = "",
         timeout: float | None = None,
     ) -> pb.Gallery:
-        """Change a gallery, and return it as it is now. What is ``None`` stays as it is.
+        """Change a gallery, and return it as it is now. An argument that is ``None`` changes nothing.
 
         Args:
             gallery_id: the gallery.
@@ -102,7 +102,7 @@ class GalleryMethods(Connection):
 
         Raises:
             Aborted: somebody else changed the gallery.
-            InvalidArgument: nothing is to change.
+            InvalidArgument: every change is ``None``.
             NotFound: there is no gallery of this id.
         """
         changes = {"display_name": display_name, "threshold": threshold, "mean_of_best": mean_of_best}
@@ -146,7 +146,7 @@ class GalleryMethods(Connection):
         threshold: float | None = None,
         timeout: float | None = None,
     ) -> pb.SearchEmbeddingResponse:
-        """Identify an embedding that the program has already.
+        """Identify an embedding that the program already has.
 
         Args:
             gallery_id: the gallery to search.
@@ -166,7 +166,7 @@ class GalleryMethods(Connection):
     def export_gallery(
         self, gallery_id: str, *, progress: Callable[[int], None] | None = None, timeout: float | None = None
     ) -> Generator[bytes, None, None]:
-        """Export a whole gallery as a file, in pieces. The file is whole if the iteration ends without an error.
+        """Export a whole gallery as a file, in pieces. The file is complete once the iteration ends without an error.
 
         Args:
             gallery_id: the gallery.
@@ -174,7 +174,7 @@ class GalleryMethods(Connection):
             timeout: seconds the whole export may take; ``None`` for no limit.
 
         Raises:
-            DataLoss: the pieces are not those that were sent.
+            DataLoss: the pieces that arrived are not those that were sent.
             NotFound: there is no gallery of this id.
         """
         received = Received()
@@ -194,7 +194,7 @@ class GalleryMethods(Connection):
 
         Args:
             source: the file. It is read on a thread.
-            gallery_id: the id of the new gallery; empty for the id that the file says.
+            gallery_id: the id of the new gallery; empty for the id in the file.
             validate_only: check everything, but keep nothing.
             timeout: seconds the whole import may take; ``None`` for no limit.
 
@@ -241,7 +241,7 @@ class GalleryMethods(Connection):
             timeout: seconds the whole calibration may take; ``None`` for no limit.
 
         Raises:
-            FailedPrecondition: there were too few searches for such a target.
+            FailedPrecondition: there were too few searches for this target.
             OSError: a picture cannot be read; nothing was changed.
             ValueError: there are no probes.
         """

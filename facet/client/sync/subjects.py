@@ -17,7 +17,7 @@ from facet.v1.types_pb2 import FaceChoice
 
 
 class SubjectMethods(ServerMethods):
-    """Enrol people, list them, correct them, and forget them."""
+    """Enrol, list, correct and forget people."""
 
     def enroll(
         self,
@@ -48,8 +48,8 @@ class SubjectMethods(ServerMethods):
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
-            FailedPrecondition: the face does not suit; the error's ``reason`` says why.
-            InvalidArgument: the picture cannot be read by the server.
+            FailedPrecondition: the face was refused; the error's ``reason`` says why.
+            InvalidArgument: the server cannot read the picture.
             NotFound: there is no gallery of this id.
         """
         request = enroll_request(
@@ -79,19 +79,19 @@ class SubjectMethods(ServerMethods):
 
         Args:
             gallery_id: the gallery.
-            items: for each face what to call it, and the enrolment. Pictures are read on a thread, a few at a time, as
-                the server has room and only while answers are taken.
-            accept_low_quality: as for :meth:`enroll`, for every face; so are the next two.
-            accept_lookalike: see above.
-            validate_only: see above.
+            items: a key of the caller's for each face, and the enrolment. Pictures are read on a thread, a few at a
+                time, as the server has room and the answers are consumed.
+            accept_low_quality: also enrol faces that are too small, too blurred or too turned.
+            accept_lookalike: also enrol faces that look like another subject's.
+            validate_only: check everything, but keep nothing.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
         Yields:
-            For each face what it was called, and its answer or error. A file may fail with CANNOT_READ or
+            The key of a face, and its answer or error. The reason of a file that could not be sent is CANNOT_READ or
             FILE_TOO_LARGE.
 
         Raises:
-            FacetError: the batch ended early; what was answered is kept.
+            FacetError: the batch ended early. Faces that were answered are enrolled.
         """
         common = pb.EnrollFaceRequest(
             gallery_id=gallery_id,
@@ -160,7 +160,7 @@ class SubjectMethods(ServerMethods):
         etag: str = "",
         timeout: float | None = None,
     ) -> pb.Subject:
-        """Change a subject, and return it as it is now. What is ``None`` stays as it is.
+        """Change a subject, and return it as it is now. An argument that is ``None`` changes nothing.
 
         Args:
             gallery_id: the gallery.
@@ -171,7 +171,7 @@ class SubjectMethods(ServerMethods):
 
         Raises:
             Aborted: somebody else changed the subject.
-            InvalidArgument: nothing is to change.
+            InvalidArgument: every change is ``None``.
             NotFound: there is no such gallery or subject.
         """
         request = pb.UpdateSubjectRequest(subject=pb.Subject(gallery_id=gallery_id, subject_id=subject_id, etag=etag))

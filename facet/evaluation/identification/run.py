@@ -15,7 +15,6 @@ from facet.evaluation.datasets.protocol import Entry, Protocol
 from facet.evaluation.identification.figures import Candidate, Search
 from facet.v1.gallery_service_pb2 import EnrollFaceResponse
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
-from facet.v1.server_service_pb2 import GetServerInfoRequest
 
 NO_FACE = "FACE_NOT_FOUND"
 TOO_POOR = "DECISION_REFUSED"
@@ -175,7 +174,7 @@ async def _enroll(
 
 async def _too_many_of_one(client: AsyncClient, protocol: Protocol) -> bool:
     """Whether a subject has so many pictures that the server will refuse those that come last."""
-    info = await client.server.GetServerInfo(GetServerInfoRequest())
+    info = await client.get_server_info()
     return max(Counter(entry.subject for entry in protocol.gallery).values()) > info.limits.max_templates_per_subject
 
 

@@ -18,7 +18,6 @@ from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.video import Clip
 from facet.evaluation.tracks.figures import SeenFrame, SeenTrack
 from facet.v1 import recognition_service_pb2 as pb
-from facet.v1.server_service_pb2 import GetServerInfoRequest
 from facet.v1.types_pb2 import Box
 
 _ENVELOPE = 4096
@@ -69,7 +68,7 @@ async def run_tracks(
         FacetError: the server went away before it did anything, or refuses everything.
         LabelError: the clip cannot be decoded any more.
     """
-    most = (await client.server.GetServerInfo(GetServerInfoRequest())).limits.max_message_bytes - _ENVELOPE
+    most = (await client.get_server_info()).limits.max_message_bytes - _ENVELOPE
     made = (await client.create_gallery(f"evaluation-{uuid4()}", display_name="a running evaluation")).gallery_id
     left_behind = made
     try:
