@@ -83,9 +83,9 @@ def main(
 
     [b]Examples[/b]
 
-      camera.py 0 --gallery team --show
-      camera.py rtsp://user:password@10.0.0.5/stream1 --gallery team --events door.jsonl
-      camera.py film.mp4 --gallery team --lossless --out named.mp4
+      facet camera 0 --gallery team --show
+      facet camera rtsp://user:password@10.0.0.5/stream1 --gallery team --events door.jsonl
+      facet camera film.mp4 --gallery team --lossless --out named.mp4
 
     Exit code: 0 the file or its user ended it (Ctrl-C, q), 1 the camera or server failed, or frames were answered with
     an error, 2 bad usage.

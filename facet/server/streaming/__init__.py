@@ -1,1 +1,1 @@
-"""Streams both ways: batches of pictures, and the frames of a camera."""
+"""Bidirectional streams: batches of items, and the frames of a camera."""

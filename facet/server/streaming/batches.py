@@ -1,4 +1,4 @@
-"""Streams of items both ways, without loss: every item is answered, as it finishes, and one that fails fails alone."""
+"""Bidirectional streams of items: each item is answered as it finishes, and fails alone."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _log = structlog.get_logger("facet.batches")
 
 
 class Batches:
-    """What the streams of items have in common.
+    """Serves streams of items.
 
     Args:
-        places: items of a stream that are worked on, wait for a worker, or wait for their answer to be taken.
-        stall_seconds: how long a stream on which nothing is under way waits for its client's next item.
+        places: maximum items of a stream that are in progress or whose answers are not read yet.
+        stall_seconds: how long an idle stream waits for its client's next item.
     """
 
     def __init__(self, *, places: int, stall_seconds: float) -> None:
@@ -38,58 +38,58 @@ class Batches:
         self._intake = Intake()
 
     def drain(self) -> None:
-        """Take nothing more in: what was taken in is answered, then every stream ends."""
+        """Accept no more items: those accepted are answered, then every stream ends."""
         self._intake.close()
 
     async def answers(
         self, requests: AsyncIterator[_Request], answer: Callable[[_Request], Awaitable[_Response]]
     ) -> AsyncGenerator[_Response, None]:
-        """The answers to a stream of items, as they finish.
+        """Answer a stream of items, as they finish.
 
-        An item keeps its place until its answer was taken from here: who does not read is not read from. Whatever
-        the stream ends with, what was taken in is answered first.
+        An item keeps its place until its answer is taken from here, so a client that does not read answers is slowed
+        down. However the stream ends, the items accepted are answered first.
 
         Args:
             requests: the items.
-            answer: answers one; does not raise, see :func:`outcome`.
+            answer: answers an item; must not raise, see :func:`outcome`.
 
         Raises:
-            TransferStalled: nothing came for too long, while nothing was under way here.
-            ShuttingDown: the server takes nothing more in.
+            TransferStalled: the client sent nothing for too long while the stream was idle.
+            ShuttingDown: the server accepts no more items.
         """
-        under_way: set[asyncio.Future[Any]] = set()
-        coming: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._intake.next(requests))}
+        in_progress: set[asyncio.Future[Any]] = set()
+        incoming: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._intake.next(requests))}
         failure: Exception | None = None
         try:
-            while coming or under_way:
-                # While something is under way here, it is not the client who is waited for.
+            while incoming or in_progress:
+                # While items are in progress, the stream does not wait for its client.
                 done, _ = await asyncio.wait(
-                    under_way | coming if len(under_way) < self._places else under_way,
-                    timeout=None if under_way else self._stall_seconds,
+                    in_progress | incoming if len(in_progress) < self._places else in_progress,
+                    timeout=None if in_progress else self._stall_seconds,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not done:
                     raise TransferStalled
-                finished = done & under_way
-                for each in done & coming:
-                    coming.remove(each)
+                finished = done & in_progress
+                for each in done & incoming:
+                    incoming.remove(each)
                     try:
                         item = each.result()
                     except Exception as error:
                         failure = error
                         continue
                     if item is not None:
-                        under_way.add(asyncio.ensure_future(_observed(answer, item)))
-                        coming.add(asyncio.ensure_future(self._intake.next(requests)))
+                        in_progress.add(asyncio.ensure_future(_observed(answer, item)))
+                        incoming.add(asyncio.ensure_future(self._intake.next(requests)))
                 for each in finished:
                     yield each.result()
-                    under_way.remove(each)
+                    in_progress.remove(each)
             if failure is not None:
                 raise failure
         finally:
-            for each in under_way | coming:
+            for each in in_progress | incoming:
                 each.cancel()
-            await asyncio.gather(*under_way, *coming, return_exceptions=True)
+            await asyncio.gather(*in_progress, *incoming, return_exceptions=True)
 
 
 async def _observed(answer: Callable[[_Request], Awaitable[_Response]], item: _Request) -> _Response:
@@ -98,9 +98,9 @@ async def _observed(answer: Callable[[_Request], Awaitable[_Response]], item: _R
 
 
 async def outcome(item_id: str, answer: Callable[[], Awaitable[_Answer]]) -> tuple[str, Status, _Answer | None]:
-    """What becomes of one item: its id as it is echoed, its status, and its answer where that is OK.
+    """Answer one item: the id to echo, the status, and the answer if that is OK.
 
-    Whatever the item fails with is its own status, and does not end the stream.
+    An error becomes the status of the item and does not end the stream.
     """
     try:
         return validate.caller_id(item_id, "item_id"), Status(), await answer()
@@ -109,7 +109,7 @@ async def outcome(item_id: str, answer: Callable[[], Awaitable[_Answer]]) -> tup
 
 
 def in_band(error: Exception) -> Status:
-    """The status of an item that is answered with an error, which is noted."""
+    """The status of an item that failed; the error is counted, and logged if it is internal."""
     telemetry.failed(error)
     status = to_status(error)
     if status is None:

@@ -1,4 +1,4 @@
-"""What a stream's client sends, for as long as the server takes something in."""
+"""Reads the messages of streams until the server drains."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _Request = TypeVar("_Request")
 
 
 class Intake:
-    """The way in of all streams of a kind."""
+    """Reads the messages of all streams of one kind."""
 
     def __init__(self) -> None:
         self._closed = asyncio.Event()
 
     def close(self) -> None:
-        """Take nothing more in."""
+        """Accept no more messages."""
         self._closed.set()
 
     async def next(self, requests: AsyncIterator[_Request]) -> _Request | None:
-        """The next message of a stream; ``None`` where there is none any more.
+        """The next message of a stream; ``None`` at its end.
 
         Raises:
-            ShuttingDown: the server takes nothing more in.
+            ShuttingDown: the server accepts no more messages.
         """
         item: asyncio.Future[Any] = asyncio.ensure_future(anext(requests, None))
         closed = asyncio.ensure_future(self._closed.wait())
