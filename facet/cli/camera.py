@@ -59,7 +59,7 @@ def main(
     name: Annotated[str, typer.Option(help="The camera's name. Default: from the source.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write a video with boxes and names to FILE.mp4.")] = None,
     events: Annotated[
-        Path | None, typer.Option(help="Append events to FILE.jsonl as they happen; - prints them.")
+        Path | None, typer.Option(help="Append events to FILE.jsonl as they happen; -: print them.")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Show the video in a window; q ends.")] = False,
     wait: Annotated[
@@ -75,8 +75,8 @@ def main(
 
     Prints events as they happen: who came, who it is, who left. A terminal also shows a line of statistics: frames per
     second, frames that the server dropped for newer ones, the age of answers (from reading a frame to its answer), and
-    who is there. Frames that cannot be processed in time are dropped, so that answers are never old. If the camera or
-    the server goes away, it is tried again; tracks are then numbered from 1.
+    who is there. Frames that cannot be processed in time are dropped, so that answers are never old. A camera or a
+    server that goes away is tried again. Everybody has left once the camera is gone for two seconds.
 
     A file is played at its own speed, and frames may be dropped as well. With [b]--lossless[/b] every frame is
     processed, and each run gives the same events.
@@ -84,7 +84,7 @@ def main(
     [b]Examples[/b]
 
       facet camera 0 --gallery team --show
-      facet camera rtsp://user:password@10.0.0.5/stream1 --gallery team --events door.jsonl
+      facet camera rtsp://user:password@10.0.0.5/1 --events door.jsonl
       facet camera film.mp4 --gallery team --lossless --out named.mp4
 
     Exit code: 0 the file or its user ended it (Ctrl-C, q), 1 the camera or server failed, or frames were answered with
