@@ -15,7 +15,7 @@ from rich.table import Table
 
 from facet.benchmarks.galleries.templates import SEED, Faces, embed
 from facet.evaluation.datasets.labels import LabelError
-from facet.evaluation.figures import wilson
+from facet.evaluation.intervals import wilson
 from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError

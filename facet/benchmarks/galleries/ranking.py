@@ -16,8 +16,8 @@ from rich.table import Table
 from facet.benchmarks.galleries.templates import SEED, EmbeddedFace, embedded
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import read_protocol
-from facet.evaluation.figures import CONFIDENCE, Identities, Weights
 from facet.evaluation.identification.figures import AtFpir
+from facet.evaluation.intervals import CONFIDENCE, Identities, Weights
 from facet.runtime.extras import install_command
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError

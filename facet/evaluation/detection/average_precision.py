@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facet.evaluation.datasets.labelled import LabelledPicture
 from facet.evaluation.detection.matching import Detected
-from facet.evaluation.figures import Figure, Weights, none, of_rounds, widened
+from facet.evaluation.intervals import Figure, Weights, none, of_rounds, widened
 
 ROUNDS = 200
 """Resamples for an interval; a round costs a pass over all detections."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facet.evaluation.datasets.detection_set import MIN_FACE_HEIGHT, Task
 from facet.evaluation.detection.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Judged
-from facet.evaluation.figures import Figure, Identities, Weights, bootstrapped, unless_alone, widened
+from facet.evaluation.intervals import Figure, Identities, Weights, bootstrapped, unless_alone, widened
 
 Counts: TypeAlias = NDArray[np.int64]
 """Of each picture, shape ``(pictures,)``."""

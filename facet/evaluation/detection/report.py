@@ -15,7 +15,7 @@ from facet.evaluation.detection.average_precision import AveragePrecision
 from facet.evaluation.detection.figures import BANDS, Resampled, outcome, sweep
 from facet.evaluation.detection.matching import FALSE_POSITIVE, Judged, judge
 from facet.evaluation.detection.run import AskedPicture
-from facet.evaluation.figures import Figure
+from facet.evaluation.intervals import Figure
 
 MOST: dict[Task, int] = {"faces": 1000, "objects": 100}
 """Detections of a class a picture that average precision looks at; of objects as in COCO."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.evaluation.figures import Statistic, Weights
+from facet.evaluation.intervals import Statistic, Weights
 
 LOWEST_SIMILARITY = -1.0
 _NOBODY = -np.inf

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from facet.evaluation.datasets.protocol import Protocol
-from facet.evaluation.figures import Figure, Identities, Weights, bootstrapped, none, share, unless_alone, widened
 from facet.evaluation.identification import figures as identification
 from facet.evaluation.identification.figures import Outcomes, Search
 from facet.evaluation.identification.run import NO_FACE, TOO_POOR, IdentificationRun
 from facet.evaluation.identification.subgalleries import TARGET, by_gallery_size, by_templates
+from facet.evaluation.intervals import Figure, Identities, Weights, bootstrapped, none, share, unless_alone, widened
 from facet.evaluation.report.document import Report
 
 FPIRS = (0.1, 0.01, 0.003)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.evaluation.figures import Figure, Identities, Statistic, Weights, bootstrapped, none, share, widened
 from facet.evaluation.identification.figures import AtFpir, Bools, Outcomes, Search
+from facet.evaluation.intervals import Figure, Identities, Statistic, Weights, bootstrapped, none, share, widened
 
 Row = dict[str, Any]
 

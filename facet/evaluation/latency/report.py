@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.evaluation.figures import Figure, none
+from facet.evaluation.intervals import Figure, none
 from facet.evaluation.report.document import Report
 
 PERCENTILES = (50, 95, 99)

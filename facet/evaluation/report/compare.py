@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from facet.evaluation.figures import Figure, bootstrapped_together
+from facet.evaluation.intervals import Figure, bootstrapped_together
 from facet.evaluation.report.document import Report, value_of
 from facet.evaluation.report.outcomes import resamplable
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from facet.evaluation.calls import Stopped
-from facet.evaluation.figures import Figure
+from facet.evaluation.intervals import Figure
 
 Report: TypeAlias = dict[str, Any]
 """Plain values by name, ready for JSON."""

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from facet.evaluation.figures import Identities, Weights
 from facet.evaluation.identification.figures import Outcomes, statistics
 from facet.evaluation.identification.report import FPIRS
+from facet.evaluation.intervals import Identities, Weights
 from facet.evaluation.report.document import Report, value_of
 from facet.evaluation.verification.report import rounds_of, scored_items
 

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from facet.evaluation.datasets.track_labels import Span
-from facet.evaluation.figures import Figure, Identities, Weights, bootstrapped, none, rate, share, unless_alone, widened
+from facet.evaluation.intervals import (
+    Figure,
+    Identities,
+    Weights,
+    bootstrapped,
+    none,
+    rate,
+    share,
+    unless_alone,
+    widened,
+)
 from facet.evaluation.report.document import Report
 from facet.evaluation.tracks.figures import JudgedClip, JudgedPresence, SeenFrame, median
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.evaluation.figures import Weights
+from facet.evaluation.intervals import Weights
 
 NO_FACE = -1.0
 """What a pair counts as, one of whose pictures shows no face: nothing is less alike."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.evaluation import figures
+from facet.evaluation import intervals
 from facet.evaluation.datasets.pairs import Pairs
-from facet.evaluation.figures import Figure, Identities, Weights
+from facet.evaluation.intervals import Figure, Identities, Weights
 from facet.evaluation.report.document import Report
 from facet.evaluation.verification import figures as verification
 from facet.evaluation.verification.figures import FARS, Curve, Folds, Values, at_far, decided
@@ -61,7 +61,7 @@ class Scored:
 
 def rounds_of(pairs: int) -> int:
     """How often so many pairs are drawn again."""
-    return int(np.clip(_AT_MOST // max(pairs, 1), 200, figures.ROUNDS))
+    return int(np.clip(_AT_MOST // max(pairs, 1), 200, intervals.ROUNDS))
 
 
 def verification_report(pairs: Pairs, run: VerificationRun, *, threshold: np.float32, seed: int) -> Report:
@@ -76,7 +76,7 @@ def verification_report(pairs: Pairs, run: VerificationRun, *, threshold: np.flo
     scored, same, _, a, b = _judged(pairs, run, threshold)
     subjects = np.array(pairs.subjects)
     people = Identities(pairs.subjects, seed=seed, rounds=rounds_of(len(same)))
-    told = figures.bootstrapped_together(
+    told = intervals.bootstrapped_together(
         scored.values, len(same), people.weights(subjects[a].tolist(), subjects[b].tolist())
     )
     in_genuine = len(np.unique(subjects[a[same]]))
@@ -209,16 +209,16 @@ def _bounded(name: str, figure: Figure, in_genuine: int, in_impostors: int) -> F
     It goes by the people whose pairs might have shown an error.
     """
     if name == "far":
-        return figures.widened(figure, in_impostors)
+        return intervals.widened(figure, in_impostors)
     if name in ("frr", "recall") or name.startswith("tar@"):
-        return figures.widened(figure, in_genuine)
-    return figures.widened(figure, min(in_genuine, in_impostors))
+        return intervals.widened(figure, in_genuine)
+    return intervals.widened(figure, min(in_genuine, in_impostors))
 
 
 def _noted(figure: Figure, rate: float, impostors: int) -> Figure:
     """True accepts at a rate, and how far the impostors reach."""
     if not verification.measurable(rate, impostors):
-        return figures.none(f"too few impostors: {impostors} pairs of two people, {1 / rate:.0f} needed")
+        return intervals.none(f"too few impostors: {impostors} pairs of two people, {1 / rate:.0f} needed")
     if figure.value is not None and impostors * rate < RULE_OF_30:
         allowed = int(impostors * rate + 1e-9)
         pairs = "pair is" if allowed == 1 else "pairs are"

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from facet.evaluation.calls import Stopped
-from facet.evaluation.figures import Figure, none
+from facet.evaluation.intervals import Figure, none
 from facet.evaluation.report.document import Report, document
 
 pytest.importorskip("jinja2", reason="needs the extra evaluation: scripts/install evaluation")

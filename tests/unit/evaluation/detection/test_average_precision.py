@@ -12,7 +12,7 @@ import pytest
 from facet.evaluation.datasets.labelled import LabelledPicture, labelled
 from facet.evaluation.detection import average_precision as ap
 from facet.evaluation.detection.matching import Detected
-from facet.evaluation.figures import Identities, Weights
+from facet.evaluation.intervals import Identities, Weights
 
 CLASSES = 3
 MOST = 100

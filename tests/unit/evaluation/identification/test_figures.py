@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facet.evaluation.figures import Identities, bootstrapped
 from facet.evaluation.identification.figures import (
     LOWEST_SIMILARITY,
     Candidate,
@@ -19,6 +18,7 @@ from facet.evaluation.identification.figures import (
     worst_misses,
     worst_wrong_subjects,
 )
+from facet.evaluation.intervals import Identities, bootstrapped
 
 FPIRS = (0.1, 0.01, 0.003)
 

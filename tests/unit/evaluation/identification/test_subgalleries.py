@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.evaluation.figures import Identities
 from facet.evaluation.identification.figures import Candidate, Outcomes, Search
 from facet.evaluation.identification.subgalleries import DRAWS, Answered, by_gallery_size, by_templates
+from facet.evaluation.intervals import Identities
 
 SUBJECTS = [f"s{place:02d}" for place in range(40)]
 

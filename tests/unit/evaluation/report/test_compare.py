@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facet.evaluation.figures import bootstrapped_together
+from facet.evaluation.intervals import bootstrapped_together
 from facet.evaluation.report.compare import Incomparable, compare
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.outcomes import resamplable

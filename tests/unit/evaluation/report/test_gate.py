@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facet.evaluation.calls import Stopped
-from facet.evaluation.figures import Figure, none
+from facet.evaluation.intervals import Figure, none
 from facet.evaluation.report.document import document, value_of
 from facet.evaluation.report.gate import requirement
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_curve
 
 from facet.evaluation.datasets.pairs import Pairs
-from facet.evaluation.figures import Figure, Identities, bootstrapped_together, share
+from facet.evaluation.intervals import Figure, Identities, bootstrapped_together, share
 from facet.evaluation.verification.figures import FARS, NO_FACE, Curve, Folds, Points, decided, measurable, thinned
 from facet.evaluation.verification.report import verification_report
 from facet.evaluation.verification.run import VerificationRun
