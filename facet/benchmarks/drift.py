@@ -11,7 +11,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
 from detector.yolo import Detections, YoloDetector
 from facet.benchmarks.serving.pictures import samples, thinned
@@ -23,7 +22,7 @@ from facet.runtime.pictures import PictureError, decode
 from facet.runtime.process import configure_for_models
 from facet.runtime.session import OnnxSession, Precision, Session
 from facet.runtime.sessions import open_session
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from facet.terminal.picture_files import find_pictures
 from recognizer.alignment import align
@@ -97,7 +96,7 @@ def drift(
         console.print_json({"runtime": runtime, "pictures": len(pictures), "drift": [asdict(each) for each in found]})
         return
     title = f"{runtime} against onnxruntime fp32, {len(pictures)} pictures"
-    table = Table("model", "difference of", "compared", "unpaired", "median", "p95", "p99", "worst", title=title)
+    table = tables.table("model", "difference of", "compared", "unpaired", "median", "p95", "p99", "worst", title=title)
     for each in found:
         figures = (f"{value:.5f}" for value in (each.p50, each.p95, each.p99, each.worst))
         table.add_row(each.model, each.quantity, str(each.compared), str(each.unpaired), *figures)

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Table
 
 from facet import Client, FacetError
 from facet.benchmarks.serving.in_process import GALLERY, SUBJECT, LocalIdentify, defaults, in_process
 from facet.runtime.models import ModelError, packaged_path
 from facet.runtime.process import configure_for_models
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from facet.terminal.local_server import local_server
 
@@ -139,7 +138,7 @@ def _median(values: list[float]) -> float:
 
 def _print(measured: Wire) -> None:
     picture = f"{measured.picture}, {measured.bytes:,} bytes, {measured.faces} faces"
-    table = Table("", "ms", "", title=f"Identify {picture}: medians of {measured.rounds} rounds", title_justify="left")
+    table = tables.table("", "ms", "", title=f"Identify {picture}: medians of {measured.rounds} rounds")
     rows = (
         ("in process", measured.engine_ms, "decode, detect, find faces, align, embed, search"),
         ("over gRPC", measured.grpc_ms, "the same as a call over loopback"),

@@ -12,7 +12,7 @@ import typer
 from facet import Client
 from facet.cli.shared import choices, probes
 from facet.terminal import console
-from facet.terminal.local_server import interrupted_by_sigterm
+from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.picture_files import Unsendable, most_bytes
 from facet.terminal.rendering import as_dict, interval, percent
 from facet.terminal.tables import listing, number, table

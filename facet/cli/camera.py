@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from facet import FacetError
 from facet.camera.answer_handler import AnswerHandler
@@ -23,7 +22,7 @@ from facet.camera.session import run
 from facet.camera.source import Source, parse_source
 from facet.runtime.extras import install_command
 from facet.runtime.process import configure_for_video
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
@@ -198,7 +197,7 @@ def _say(message: str) -> None:
 
 
 def _print_summary(summary: dict[str, Any], target: Console) -> None:
-    table = Table("", "", title=summary["source"], title_justify="left", show_header=False)
+    table = tables.listing(summary["source"])
     table.add_row("frames answered", str(summary["answered"]))
     for reason, count in summary["errors"].items():
         table.add_row(f"failed: {reason}", str(count))

@@ -1,7 +1,8 @@
-"""Find one man in a picture of a squad: what ``scripts/run`` shows."""
+"""``facet demo``: find one man in a picture of his squad. ``scripts/run`` runs it."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -22,15 +23,20 @@ NAME, OTHER = "Yao Ming", "Somebody else"
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for the picture with names.")] = Path("out"),
+    out: Annotated[Path, typer.Option(help="Folder for the picture with names, and for the two pictures.")] = Path(
+        "out"
+    ),
     as_json: console.AsJson = False,
 ) -> None:
-    """Enrol one man, find him in a picture of his squad, and draw what was found.
+    """Enrol one man, find him in a picture of his squad, and draw the result.
 
-    Somebody who is not in the picture is enrolled as well, so that there is a runner-up to be told apart from.
+    A second person, who is not in the picture, is enrolled as well, so that every face has a runner-up.
 
-    Starts a server with the embedded models on a free port and with a temporary gallery. Exit code: 0 if exactly one
-    face is his and all others are unknown, otherwise 1.
+    The command runs a server with the packaged models on a free port, with a temporary gallery. It writes the picture
+    with names to [b]out/players.jpg[/b], and the pictures that it used to [b]out/people[/b] and [b]out/photos[/b], so
+    that you can try other commands with them.
+
+    Exit code: 0 he was found once and all other faces are unknown, 1 otherwise, 2 bad usage.
     """
     portrait = packaged_path(PACKAGE, f"{FOLDER}/yaoming.jpg")
     squad = packaged_path(PACKAGE, f"{FOLDER}/players.jpg")
@@ -38,11 +44,13 @@ def main(
     with local_server() as address, console.connect(address, "") as client:
         response = _enroll_and_identify(client, portrait, other, squad)
     target = out / squad.name
-    out.mkdir(parents=True, exist_ok=True)
-    size = response.picture_size
-    picture = decode(squad.read_bytes(), max_pixels=size.width * size.height)
-    if not cv2.imwrite(str(target), draw_faces(picture, list(response.faces))):
-        console.fail(f"cannot write {target}")
+    try:
+        for source, copy in ((portrait, out / "people" / f"{NAME}.jpg"), (squad, out / "photos" / squad.name)):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        target.write_bytes(_with_names(squad, response))
+    except OSError as error:
+        console.fail(f"cannot write to {out}: {error.strerror}")
     found = [face for face in response.faces if face.identification.decision == pb.DECISION_MATCH]
     as_expected = len(found) == 1 and found[0].identification.candidates[0].display_name == NAME
     if as_json:
@@ -53,6 +61,13 @@ def main(
         verdict = f"found {NAME} once, the {others}" if as_expected else f"expected {NAME} once, found {len(found)}"
         console.out.print(f"{verdict}; see {target}")
     raise typer.Exit(console.DONE if as_expected else console.FAILED)
+
+
+def _with_names(picture: Path, response: pb.IdentifyResponse) -> bytes:
+    """The picture with boxes and names drawn, as a JPEG."""
+    size = response.picture_size
+    decoded = decode(picture.read_bytes(), max_pixels=size.width * size.height)
+    return cv2.imencode(".jpg", draw_faces(decoded, list(response.faces)))[1].tobytes()
 
 
 def _enroll_and_identify(client: Client, portrait: Path, other: Path, squad: Path) -> pb.IdentifyResponse:

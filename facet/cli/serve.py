@@ -6,6 +6,8 @@ import asyncio
 import json
 import signal
 import sys
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -95,12 +97,12 @@ def _announce(config: Config, server: Server, address: str, *, as_json: bool) ->
         for name, value in values.items():
             settings.add_row(f"{section}.{name}", str(value))
     console.out.print(settings)
-    loaded = tables.table("role", "file", "head", "runs on", "SHA-256", "licence of the weights", title="models")
+    loaded = tables.table("role", "file", "head", "runs on", "SHA-256", title="models")
     for model in models:
-        loaded.add_row(
-            *(model[name] for name in ("role", "name", "head", "runtime")), model["sha256"][:12], model["license"]
-        )
+        loaded.add_row(*(model[name] for name in ("role", "name", "head", "runtime")), model["sha256"][:12])
     console.out.print(loaded)
+    for licence, files in groupby(sorted(models, key=itemgetter("license")), itemgetter("license")):
+        console.out.print(f"licence of the weights of {', '.join(model['name'] for model in files)}: {licence}")
     if server.metrics_address:
         console.out.print(f"metrics for Prometheus on http://{server.metrics_address}/metrics")
     console.out.print(f"Facet {__version__} serves on {address}; stop it with Ctrl-C or SIGTERM")

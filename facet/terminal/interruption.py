@@ -1,15 +1,29 @@
-"""Ctrl-C and SIGTERM for a script that writes: they end a wait at once, and never tear what is being written."""
+"""Ctrl-C and SIGTERM: a command that waits ends at once, and a command that writes finishes what it is writing."""
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, so that it cleans up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Interruption:
-    """Whether the script was told to end.
+    """Whether the command was told to end.
 
     Attributes:
         asked: it was.
@@ -21,7 +35,7 @@ class Interruption:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Have the signals handled here meanwhile; for the main thread."""
+        """Handle the signals here until the block ends; for the main thread."""
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -31,10 +45,10 @@ class Interruption:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """What is done meanwhile can be given up.
+        """Mark a block that can be given up.
 
         Raises:
-            KeyboardInterrupt: the script was told to end, before or meanwhile.
+            KeyboardInterrupt: the command was told to end, before the block or during it.
         """
         self._is_waiting = True
         try:

@@ -1,4 +1,4 @@
-"""A server of one's own for as long as a script runs: on a free port, with a temporary database."""
+"""A server of a command's own: on a free port, with a temporary database, stopped when the command ends."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from facet.terminal import console
+from facet.terminal.interruption import interrupted_by_sigterm
 
 STOP_SECONDS = 30
+
+_NEVER_SLOW_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """A server that answers.
+    """A server that is ready.
 
     Attributes:
         address: host and port.
@@ -34,25 +36,29 @@ class LocalServer:
 
 @contextmanager
 def local_server(*flags: str) -> Iterator[str]:
-    """As :func:`local_process`, where nothing but its address matters."""
+    """Run a server with these flags; gives its address. See :func:`local_process`."""
     with local_process(*flags) as server:
         yield server.address
 
 
 @contextmanager
 def local_process(*flags: str) -> Iterator[LocalServer]:
-    """Start ``serve.py`` with these flags; it is stopped, and its database gone, in the end.
+    """Run a server with these flags; stop it and delete its database at the end.
 
-    It is stopped also where the script fails, or is told to end by Ctrl-C or SIGTERM. The settings are the flags and
-    the defaults alone: neither the environment's FACET_ settings nor its token.
+    It is also stopped if the command fails, or is ended by Ctrl-C or SIGTERM. Its settings are the flags and the
+    defaults alone: the environment's FACET_ variables are not passed on.
     """
     with interrupted_by_sigterm(), tempfile.TemporaryDirectory(prefix="facet-") as folder:
         settings = ["--server.port", "0", "--gallery.database", str(Path(folder) / "gallery.sqlite3")]
-        command = [sys.executable, "-m", "facet.cli", "serve", "--json", "--log.level", "warning", *settings, *flags]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-        # Of a session of its own: Ctrl-C is for the script, which still needs the server to clear up.
+        # Its log is on the command's standard error: no line about every call that a busy machine makes slow.
+        quiet = ["--log.level", "warning", "--metrics.slow-ms", str(_NEVER_SLOW_MS)]
+        # In a session of its own: Ctrl-C is for the command, which still needs the server to clean up.
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+            [sys.executable, "-m", "facet.cli", "serve", "--json", *quiet, *settings, *flags],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+            start_new_session=True,
         ) as server:
             try:
                 yield LocalServer(_address(server), server.pid)
@@ -60,17 +66,10 @@ def local_process(*flags: str) -> Iterator[LocalServer]:
                 _stop(server)
 
 
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the script as Ctrl-C does, so that it clears up behind itself."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _environment() -> dict[str, str]:
+    """The environment without settings. It makes the server find modules where this process finds them."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _address(server: subprocess.Popen[str]) -> str:

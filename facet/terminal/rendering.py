@@ -9,6 +9,8 @@ from google.protobuf.message import Message
 from rich.table import Table
 from rich.text import Text
 
+from facet.terminal import tables
+from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
@@ -34,26 +36,27 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 
 def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
-    """One row a face: where it is, whose it is, how sure, and who comes next."""
-    table = Table(title=title, title_justify="left", caption=timings_line(response.timings), caption_justify="left")
-    for column, justify in (
-        ("face", "right"),
-        ("box", "left"),
-        ("decision", "left"),
-        ("similarity", "right"),
-        ("runner-up", "left"),
-        ("quality", "right"),
-    ):
-        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    """One row per face: its box as ``--face`` takes it, the decision, the similarity, and the runner-up."""
+    table = tables.table(
+        tables.number("face"),
+        tables.whole("box"),
+        "decision",
+        tables.number("similarity"),
+        "runner-up",
+        tables.number("quality"),
+        title=title,
+    )
+    table.caption, table.caption_justify = timings_line(response.timings), "left"
     for number, face in enumerate(response.faces, start=1):
         candidates = face.identification.candidates
         decision = face.identification.decision
-        matched = decision == pb.DECISION_MATCH
         box = face.face.box
         table.add_row(
             str(number),
-            f"{box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}",
-            Text(_name(candidates[0]), "bold green") if matched else _UNDECIDED.get(decision, "unknown"),
+            ",".join(f"{corner:.0f}" for corner in (box.x1, box.y1, box.x2, box.y2)),
+            Text(_name(candidates[0]), "bold green")
+            if decision == pb.DECISION_MATCH
+            else _UNDECIDED.get(decision, "unknown"),
             f"{candidates[0].similarity:.3f}" if candidates else "-",
             f"{_name(candidates[1])} {candidates[1].similarity:.3f}" if len(candidates) > 1 else "-",
             f"{face.face.quality.value:.2f}",
@@ -65,13 +68,13 @@ def threshold_line(gallery: gallery_pb.Gallery) -> str:
     """The threshold of a gallery, and what is known of it, in a line."""
     said = f"threshold {gallery.threshold:.4f}"
     if not gallery.HasField("calibration"):
-        return f"{said}, not calibrated: see scripts/calibrate.py"
+        return f"{said}, not calibrated: see {spelled('facet calibrate --help')}"
     chosen = gallery.calibration
     said += f", calibrated {chosen.create_time.ToDatetime():%Y-%m-%d} for {interval(chosen, chosen.for_template_count)}"
     if not gallery.stale_reasons:
         return said
     reasons = ", ".join(_STALE_REASONS.get(reason, "changed") for reason in gallery.stale_reasons)
-    return f"{said}; stale: {reasons}; see scripts/calibrate.py"
+    return f"{said}; stale: {reasons}; see {spelled('facet calibrate --help')}"
 
 
 def interval(chosen: gallery_pb.Calibration, templates: int) -> str:

@@ -20,16 +20,24 @@ def table(*columns: str | Column, title: str = "") -> Table:
     """A table with a heading for each column.
 
     Args:
-        columns: headings; :func:`number` makes one for figures.
+        columns: headings; :func:`number` and :func:`whole` make those of columns that are never broken.
         title: printed above, in one line however long it is, so that a path in it stays whole.
     """
-    return Table(*map(_column, columns), box=box.SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
+    return Table(
+        *map(_column, columns),
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title=title or None,
+        title_justify="left",
+    )
 
 
-def listing(title: str = "") -> Table:
-    """A table without headings: a name and a value in every row."""
-    made = Table("", Column("", overflow="fold"), box=box.SIMPLE, show_header=False, pad_edge=False)
-    made.title, made.title_justify = title or None, "left"
+def listing(title: str = "", *, columns: int = 2) -> Table:
+    """A table without headings, whose rows begin with a name."""
+    made = table(whole(""), *[""] * (columns - 1), title=title)
+    made.show_header = False
     return made
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, TypeAlias
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
 from facet.benchmarks.galleries.templates import SEED, Faces, embed
 from facet.evaluation.datasets.labels import LabelError
@@ -20,7 +19,7 @@ from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.runtime.process import configure_for_models
-from facet.terminal import console
+from facet.terminal import console, tables
 from gallery.calibration.searches import closest
 from gallery.calibration.thresholds import Chosen, Searches, choose, searches_needed
 from gallery.index.memory_index import MemoryIndex
@@ -145,7 +144,7 @@ def calibration(
         )
         return
     title = f"{len(faces.templates)} templates, {len(faces.nonmated)} searches for unknown people, {splits} halves"
-    table = Table("chosen from", "target", "threshold", "measured", title=title, title_justify="left")
+    table = tables.table("chosen from", "target", "threshold", "measured", title=title)
     for heading in ("target in the measured interval", "measured in the promised interval", "missed"):
         table.add_column(heading, justify="right")
     for each in measured:
@@ -158,14 +157,14 @@ def calibration(
 
 
 def _print_grown(grown: list[Grown]) -> None:
-    table = Table("templates", "target", "measured in the whole", title="parts that are to grow", title_justify="left")
+    table = tables.table("templates", "target", "measured in the whole", title="parts that are to grow")
     for each in grown:
         table.add_row(str(each.templates), f"{each.target:.3f}", f"{each.measured:.4f}")
     console.out.print(table)
 
 
 def _print_known(known: list[Known]) -> None:
-    table = Table("searches", "target", title="a distribution that is known", title_justify="left")
+    table = tables.table("searches", "target", title="a distribution that is known")
     for heading in ("FPIR, median", "of half the sets", "truth in the interval"):
         table.add_column(heading, justify="right")
     for each in known:

@@ -16,7 +16,6 @@ import faiss
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
 from facet.benchmarks.galleries.people import (
     BATCH,
@@ -35,7 +34,7 @@ from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.runtime.process import configure_for_models
 from facet.server.config import GalleryConfig
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
@@ -288,7 +287,7 @@ def _rss_mb() -> float:
 
 def _print(costs: Costs) -> None:
     title = f"{costs.templates:,} templates of as many subjects, {costs.probes:,} probes"
-    table = Table("", "FAISS flat", "Facet", title=title, title_justify="left")
+    table = tables.table("", "FAISS flat", "Facet", title=title)
     rows = (
         ("a probe, p50", f"{costs.flat_p50_ms:.2f} ms", f"{costs.ours_p50_ms:.2f} ms, {costs.speedup} times faster"),
         ("a probe, p99", f"{costs.flat_p99_ms:.2f} ms", f"{costs.ours_p99_ms:.2f} ms"),

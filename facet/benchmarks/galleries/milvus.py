@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
 from facet.benchmarks.galleries.milvus_server import MilvusServer
 from facet.benchmarks.galleries.people import (
@@ -33,7 +32,7 @@ from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.runtime.process import configure_for_models
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
@@ -322,13 +321,13 @@ def _rss_mb(process_id: int) -> float:
 
 
 def _print(costs: Costs) -> None:
-    table = Table("", "", title=f"{costs.templates} templates in a Milvus, {costs.index}")
+    table = tables.table("", "", title=f"{costs.templates} templates in a Milvus, {costs.index}")
     for name, value in asdict(costs).items():
         if name != "levels":
             table.add_row(name, str(value))
     console.out.print(table)
     names = list(Level.__dataclass_fields__)
-    levels = Table("level", *names)
+    levels = tables.table("level", *names)
     for name, level in costs.levels.items():
         levels.add_row(name, *(str(getattr(level, each)) for each in names))
     console.out.print(levels)

@@ -11,7 +11,6 @@ from typing import Annotated, TypeAlias
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
 from facet.benchmarks.galleries.templates import SEED, EmbeddedFace, embedded
 from facet.evaluation.datasets.labels import LabelError
@@ -22,7 +21,7 @@ from facet.runtime.extras import install_command
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.runtime.process import configure_for_models
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from recognizer.models import load_models
 from recognizer.pipeline import FacePipeline
@@ -303,10 +302,9 @@ def similarities(gallery: Sequence[EmbeddedFace], probes: Sequence[EmbeddedFace]
 
 
 def _print(measured: list[Ranking], splits: int) -> None:
-    table = Table(
+    table = tables.table(
         *("score by", "FNIR", "difference", "95 % interval", "better / worse", "earns its place"),
         title=f"FNIR at FPIR {FPIR} on people not trained on: means of {splits} splits, both halves in turn",
-        title_justify="left",
     )
     for each in measured:
         if each.scorer == PLAIN:

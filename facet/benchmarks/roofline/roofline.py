@@ -10,7 +10,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from detector import yolo
 from facet.benchmarks.roofline.flops import Arithmetic, Shape, count
@@ -23,7 +22,7 @@ from facet.runtime.models import ModelError, find_model
 from facet.runtime.session import Normalization, Session
 from facet.runtime.sessions import open_session
 from facet.server.config import ModelsConfig
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from recognizer import alignment, embedding, scrfd
 
@@ -184,17 +183,16 @@ def _openers() -> Iterator[Callable[..., Session]]:
 
 
 def _print(machine: Roof, stages: list[Stage], cores: int) -> None:
-    table = Table("", "", title=f"{processor()}, {cores} cores", title_justify="left", show_header=False)
+    table = tables.listing(f"{processor()}, {cores} cores")
     table.add_row("matrix product, NumPy fp32", f"{machine.numpy_fp32:,.0f} GFLOP/s")
     for name, value in (("fp32", machine.openvino_fp32), ("bf16", machine.openvino_bf16)):
         table.add_row(f"matrix product, OpenVINO {name}", f"{value:,.0f} GFLOP/s" if value else "-")
     table.add_row("copying memory", f"{machine.copy_gb_per_s:.1f} GB/s")
     console.out.print(table)
-    table = Table(
+    table = tables.table(
         *("model", "input", "runtime, * serves", "GFLOP", "at the roof, ms", "from memory, ms"),
         *("alone, ms", "of the roof", "side by side, per s", "of the roof"),
         title="Models",
-        title_justify="left",
     )
     for stage in stages:
         table.add_row(

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from facet.benchmarks.serving.load import Point
 from facet.benchmarks.serving.speed import CLIENTS
-from facet.terminal import console
+from facet.terminal import console, tables
 
 if TYPE_CHECKING:
     from facet.benchmarks.serving.saturation import Saturation
@@ -27,10 +27,9 @@ def show(measured: Serving) -> None:
 
 
 def _print_pictures(measured: Serving) -> None:
-    table = Table(
+    table = tables.table(
         *("picture", "faces", "FaceAnalysis", "engine", "faster", "engine without objects", "faster", "gRPC", "wire"),
         title="Identify, one request at a time: medians in milliseconds",
-        title_justify="left",
     )
     for each in measured.pictures:
         found = (
@@ -56,7 +55,7 @@ def _print_pictures(measured: Serving) -> None:
 
 def _print_throughput(measured: Serving) -> None:
     rates = measured.throughput
-    table = Table("", "per second", title="One-face pictures without objects, as fast as can be", title_justify="left")
+    table = tables.table("", "per second", title="One-face pictures without objects, as fast as can be")
     table.add_row("FaceAnalysis tuned, a thread a core", f"{rates.faceanalysis_threads_per_s:.1f}")
     table.add_row("FaceAnalysis tuned, a process a core", f"{rates.faceanalysis_processes_per_s:.1f}")
     ratio = measured.figures()["throughput_ratio_tuned"]
@@ -84,7 +83,7 @@ def _print_open(saturation: Saturation, title: str) -> None:
 
 def _print_server(measured: Serving) -> None:
     memory = measured.memory
-    table = Table("", "", title="The server", title_justify="left", show_header=False)
+    table = tables.listing("The server")
     table.add_row("ready after", f"{measured.ready_s:.1f} s")
     table.add_row("memory at start", f"{memory.rss_mb_ready:.0f} MiB")
     table.add_row(f"after {memory.first_requests:,} mixed requests", f"{memory.rss_mb_start:.0f} MiB")
@@ -97,7 +96,7 @@ def _print_server(measured: Serving) -> None:
 
 def _points(*columns: str, title: str) -> Table:
     rest = ("answered in time per second", "p50 ms", "p95 ms", "p99 ms", "late", "refused", "generator's lag, p99 ms")
-    return Table(*columns, *rest, title=title, title_justify="left")
+    return tables.table(*columns, *rest, title=title)
 
 
 def _columns(point: Point) -> tuple[str, ...]:

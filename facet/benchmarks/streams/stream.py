@@ -15,14 +15,13 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from facet import AsyncClient, Client, FacetError, FailedPrecondition, from_status, picture, stream_frame
 from facet.benchmarks.serving.load import percentile
 from facet.benchmarks.serving.pictures import FRAME_SIZE, samples
 from facet.benchmarks.streams.scenes import filmed, size_of, street
 from facet.runtime.models import ModelError
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from facet.terminal.local_server import local_server
 from facet.v1 import recognition_service_pb2 as pb
@@ -270,7 +269,7 @@ async def _camera(client: AsyncClient, frames: Sequence[bytes], load: Load, numb
 def _print(measured: Stream) -> None:
     who = "1 camera" if measured.cameras == 1 else f"{measured.cameras} cameras"
     title = f"{who}, {measured.fps:g} fps each, {measured.width}x{measured.height}: {measured.scene}"
-    table = Table("", "", "", title=title, title_justify="left", show_header=False)
+    table = tables.listing(title, columns=3)
     table.add_row("sent", f"{measured.fps_in:.1f}", "frames a second, all cameras together")
     table.add_row("answered", f"{measured.fps_answered:.1f}", "frames a second")
     table.add_row("dropped", str(measured.dropped), f"of {measured.sent}: newer ones came before their turn")

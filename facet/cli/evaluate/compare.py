@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from facet.cli.evaluate.run import REPORT_JSON, shown
+from facet.cli.evaluate.output import REPORT_JSON, stacked
 from facet.evaluation.report.compare import Incomparable
 from facet.evaluation.report.compare import compare as compared
 from facet.evaluation.report.document import Report
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 
 _COLOURS = {"better": "green", "worse": "red", "lost": "red"}
@@ -80,10 +79,10 @@ def _read(path: Path) -> Report:
 
 
 def _show(found: Report) -> None:
-    table = Table("figure", "A", "B", "B - A", "verdict", title=found["kind"].capitalize(), title_justify="left")
+    table = tables.table("figure", "A", "B", "B - A", "verdict", title=found["kind"].capitalize())
     for each in found["figures"]:
         verdict = Text(each["verdict"], _COLOURS.get(each["verdict"], ""))
-        values = (shown(each[key], _DIGITS) for key in ("a", "b", "difference"))
+        values = (stacked(each[key], _DIGITS) for key in ("a", "b", "difference"))
         table.add_row(each["name"], *values, verdict)
     console.out.print(table)
     if not found["paired"]:

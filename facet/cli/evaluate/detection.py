@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import run as evaluating
-from facet.cli.evaluate.run import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import output as results
+from facet.cli.evaluate import run as running
+from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.output import Row, shown
+from facet.cli.evaluate.run import Advance
 from facet.evaluation.calls import Answers
 from facet.evaluation.datasets import detection_set
 from facet.evaluation.datasets.detection_set import Format, Task
@@ -25,7 +27,7 @@ from facet.evaluation.detection.run import AskedPicture, run_detection
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.runtime.extras import install_command
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson, RootCertificates, Token
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
@@ -104,15 +106,15 @@ def detection(
     A picture that is refused, or that the labels list and the folder does not have, counts with all that is labelled
     in it as missed.
     """
-    out = evaluating.output(as_json, report, require)
+    out = results.output(as_json, report, require)
     if not average_precision.is_available():
         console.fail(f"average precision needs pycocotools: {install_command('evaluation')}")
-    kind = evaluating.labels(lambda: format_ or detection_set.guessed_format(labels))
+    kind = running.labels(lambda: format_ or detection_set.guessed_format(labels))
     if names and kind != "yolo":
         console.fail("--names is for YOLO's labels: the others name their classes themselves", console.USAGE)
-    listed = evaluating.labels(lambda: detection_set.read_set(labels, kind, images, names))
+    listed = running.labels(lambda: detection_set.read_set(labels, kind, images, names))
     pictures = {each.image: images / each.image for each in listed.there().pictures}
-    data = evaluating.labels(lambda: data_set(labels, pictures))
+    data = running.labels(lambda: data_set(labels, pictures))
     if allow_missing:
         listed = listed.there()
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
@@ -125,8 +127,8 @@ def detection(
         answers = await run_detection(client, labelled, images, task=what, min_score=least, advance=advance)
         return _Run(what, labelled, deployed, least, answers)
 
-    target = evaluating.Target(address, token, root_certificates)
-    done = evaluating.labels(lambda: evaluating.measured(target, "Looking", len(listed.pictures), measure))
+    target = running.Target(address, token, root_certificates)
+    done = running.labels(lambda: running.measured(target, "Looking", len(listed.pictures), measure))
     run = done.run
     asked = list(run.answers.by_item.values())
     overlap = IOUS[run.task] if iou is None else iou
@@ -164,7 +166,7 @@ def detection(
         provenance=origin,
         times=done.times,
     )
-    evaluating.finish(built, out, pictures, _show, problems=_nothing_to_find(built))
+    results.finish(built, out, pictures, _show, problems=_nothing_to_find(built))
 
 
 def _to_judge(
@@ -186,14 +188,14 @@ def _nothing_to_find(report: Report) -> Iterator[str]:
 
 
 def _show(report: Report) -> None:
-    evaluating.print_figures(f"Detection of {report['task']}", _rows(report))
+    results.print_figures(f"Detection of {report['task']}", _rows(report))
     for name, title in (("false_positives", "The surest false positives"), ("misses", "The largest misses")):
         if rows := report["mistakes"][name]:
-            table = Table("picture", "box", "what", title=title, title_justify="left")
+            table = tables.table("picture", "box", "what", title=title)
             for each in rows:
                 what = f"score {each['score']:.3f}" if "score" in each else f"{each['height']:.0f} pixels high"
                 place = " ".join(f"{edge:.0f}" for edge in each["box"])
-                table.add_row(each["image"], place, " ".join([each.get("class", ""), what]).strip())
+                table.add_row(tables.Shortened(each["image"]), place, " ".join([each.get("class", ""), what]).strip())
             console.out.print(table)
 
 

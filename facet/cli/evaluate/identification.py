@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import run as evaluating
-from facet.cli.evaluate.run import Advance, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import output as results
+from facet.cli.evaluate import run as running
+from facet.cli.evaluate.options import Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.output import Row, shown, stacked
+from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.protocol import Protocol, read_protocol
 from facet.evaluation.datasets.protocol_folders import read_folders
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
@@ -19,7 +21,7 @@ from facet.evaluation.identification.run import IdentificationRun, run_identific
 from facet.evaluation.identification.subgalleries import TARGET
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson, RootCertificates, Token
 
 
@@ -79,10 +81,10 @@ def identification(
 
     Everybody of the protocol is enrolled and looked for; whoever is refused or not found counts as missed.
     """
-    out = evaluating.output(as_json, report, require)
-    labelled = evaluating.labels(lambda: _labelled(protocol, images, gallery, probes))
+    out = results.output(as_json, report, require)
+    labelled = running.labels(lambda: _labelled(protocol, images, gallery, probes))
     pictures = {entry.image: entry.path for entry in (*labelled.gallery, *labelled.probes)}
-    data = evaluating.labels(lambda: data_set(protocol, pictures))
+    data = running.labels(lambda: data_set(protocol, pictures))
     labelled = labelled.at_most(max_templates)
 
     async def measure(client: AsyncClient, advance: Advance) -> IdentificationRun:
@@ -94,8 +96,8 @@ def identification(
             advance=advance,
         )
 
-    done = evaluating.measured(
-        evaluating.Target(address, token, root_certificates),
+    done = running.measured(
+        running.Target(address, token, root_certificates),
         "Identifying",
         len(labelled.gallery) + len(labelled.probes),
         measure,
@@ -106,7 +108,7 @@ def identification(
         "max_templates": max_templates,
     }
     built = IdentificationReport(labelled, done.run, seed=seed)
-    evaluating.finish(
+    results.finish(
         document(
             "identification",
             built.figures(),
@@ -122,7 +124,7 @@ def identification(
         out,
         pictures,
         _show,
-        problems=evaluating.left_behind(done.run.left_behind),
+        problems=results.left_behind(done.run.left_behind),
     )
 
 
@@ -136,7 +138,7 @@ def _labelled(protocol: Path | None, images: Path | None, gallery: Path | None, 
 
 
 def _show(report: Report) -> None:
-    evaluating.print_figures("Identification", _rows(report))
+    results.print_figures("Identification", _rows(report))
     for each in report["not_enrolled"]:
         console.out.print(f"not enrolled: {each['image']}: {each['reason']}", soft_wrap=True)
     _print_sizes(report)
@@ -181,39 +183,37 @@ def _rows(report: Report) -> Iterator[Row]:
 
 
 def _print_sizes(report: Report) -> None:
-    table = Table(
+    table = tables.table(
         *("subjects", "fpir", "if independent", "fnir", f"fnir@fpir={TARGET}", "beyond"),
         title="Error against gallery size: random parts of this gallery, at the deployed threshold",
-        title_justify="left",
     )
     for row in report["tables"]["by_gallery_size"]:
         table.add_row(
             str(row["subjects"]),
-            shown(row["fpir"]),
-            shown(row["fpir_if_independent"]),
-            shown(row["fnir"]),
-            shown(row[f"fnir@fpir={TARGET}"]),
-            shown(row["beyond"]),
+            stacked(row["fpir"]),
+            stacked(row["fpir_if_independent"]),
+            stacked(row["fnir"]),
+            stacked(row[f"fnir@fpir={TARGET}"]),
+            stacked(row["beyond"]),
         )
     console.out.print(table)
 
 
 def _print_templates(report: Report) -> None:
-    table = Table(
+    table = tables.table(
         *("templates", "subjects", "probes", "rank_1", "fnir", f"fnir@fpir={TARGET}"),
         title="Error against templates a subject",
-        title_justify="left",
     )
     for row in report["tables"]["by_templates"]:
-        figures = [shown(row[name]) for name in ("rank_1", "fnir", f"fnir@fpir={TARGET}")]
+        figures = [stacked(row[name]) for name in ("rank_1", "fnir", f"fnir@fpir={TARGET}")]
         table.add_row(row["templates"], str(row["subjects"]), str(row["probes"]), *figures)
     console.out.print(table)
 
 
 def _print_mistakes(report: Report) -> None:
-    table = Table(title="The worst mistakes", title_justify="left")
-    for column in ("mistake", "probe", "who it is", "best candidate", "similarity", "its picture"):
-        table.add_column(column, overflow="fold")
+    table = tables.table(
+        "mistake", "probe", "who it is", "best candidate", "similarity", "its picture", title="The worst mistakes"
+    )
     for kind, name in (
         ("false_positives", "false positive"),
         ("wrong_subjects", "wrong subject"),
@@ -222,5 +222,6 @@ def _print_mistakes(report: Report) -> None:
         for each in report["mistakes"][kind]:
             candidate = each["candidate"] or each["failure"] or "-"
             similarity = shown(each["similarity"], 3)
-            table.add_row(name, each["image"], each["subject"], candidate, similarity, each["candidate_image"] or "-")
+            picture, other = tables.Shortened(each["image"]), tables.Shortened(each["candidate_image"] or "-")
+            table.add_row(name, picture, each["subject"], candidate, similarity, other)
     console.out.print(table)

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import run as evaluating
-from facet.cli.evaluate.run import Advance, Images, ReportFolder, Require, Row, ServerAddress, shown
+from facet.cli.evaluate import output as results
+from facet.cli.evaluate import run as running
+from facet.cli.evaluate.options import Images, ReportFolder, Require, ServerAddress
+from facet.cli.evaluate.output import Row, shown
+from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.labels import LabelError, need_folder
 from facet.evaluation.latency.report import PERCENTILES, curves, latency_report, stages_table
 from facet.evaluation.latency.run import LatencyRun, run_latency
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson, RootCertificates, Token
 from facet.terminal.picture_files import find_pictures
 
@@ -54,11 +56,11 @@ def latency(
     A first call for every client is not counted. Time is told as a client sees it: with the wire, and with waiting
     where the server is busy.
     """
-    out = evaluating.output(as_json, report, require)
+    out = results.output(as_json, report, require)
     if gallery and (method is Called.ANALYZE or not address):
         console.fail("--gallery is for identify, and needs a running server: --address", console.USAGE)
-    pictures = evaluating.labels(lambda: _pictures(images))
-    data = evaluating.labels(lambda: data_set(None, pictures))
+    pictures = running.labels(lambda: _pictures(images))
+    data = running.labels(lambda: data_set(None, pictures))
 
     async def measure(client: AsyncClient, advance: Advance) -> LatencyRun:
         return await run_latency(
@@ -71,8 +73,8 @@ def latency(
             advance=advance,
         )
 
-    target = evaluating.Target(address, token, root_certificates)
-    done = evaluating.measured(target, "Timing calls", rounds * len(pictures), measure)
+    target = running.Target(address, token, root_certificates)
+    done = running.measured(target, "Timing calls", rounds * len(pictures), measure)
     run = done.run
     flags = {"method": method.value, "gallery": gallery or "", "rounds": rounds, "clients": clients}
     built = document(
@@ -85,7 +87,7 @@ def latency(
         provenance=provenance(done.info, data=data, configuration=flags),
         times=done.times,
     )
-    evaluating.finish(built, out, pictures, _show, problems=evaluating.left_behind(run.left_behind))
+    results.finish(built, out, pictures, _show, problems=results.left_behind(run.left_behind))
 
 
 def _pictures(images: Path) -> dict[str, Path]:
@@ -98,8 +100,8 @@ def _pictures(images: Path) -> dict[str, Path]:
 
 
 def _show(report: Report) -> None:
-    evaluating.print_figures("Latency", _rows(report))
-    table = Table("stage", *(f"p{percent}" for percent in PERCENTILES), "mean", title="Stages, milliseconds")
+    results.print_figures("Latency", _rows(report))
+    table = tables.table("stage", *(f"p{percent}" for percent in PERCENTILES), "mean", title="Stages, milliseconds")
     for row in report["tables"]["stages"]:
         columns = [*(f"p{percent}_ms" for percent in PERCENTILES), "mean_ms"]
         table.add_row(row["stage"], *(shown(row[name], _DIGITS) for name in columns))

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import run as evaluating
-from facet.cli.evaluate.run import Advance, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import output as results
+from facet.cli.evaluate import run as running
+from facet.cli.evaluate.options import ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.output import Row, shown
+from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.protocol_folders import read_gallery
 from facet.evaluation.datasets.track_labels import Span, of_enrolled, read_track_labels, within_clip
@@ -22,7 +24,7 @@ from facet.evaluation.report.provenance import data_set, provenance
 from facet.evaluation.tracks.figures import SeenFrame, judge
 from facet.evaluation.tracks.report import SOON, TracksReport
 from facet.evaluation.tracks.run import TracksRun, run_tracks
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson, RootCertificates, Token
 
 _MOST_FALSE = 20
@@ -76,21 +78,21 @@ def tracks(
     How long it takes until somebody who comes is named, what part of the time the name is right, and who is called by
     a name that is not theirs. The gallery is made for the purpose and deleted afterwards.
     """
-    out = evaluating.output(as_json, report, require)
-    entries = evaluating.labels(lambda: read_gallery(gallery))
+    out = results.output(as_json, report, require)
+    entries = running.labels(lambda: read_gallery(gallery))
     chosen = _chosen(entries, only, gallery)
-    spans, clip = evaluating.labels(lambda: _labelled(labels, video, fps, entries, chosen))
+    spans, clip = running.labels(lambda: _labelled(labels, video, fps, entries, chosen))
     pictures = {entry.image: entry.path for entry in chosen}
-    data = evaluating.labels(lambda: data_set(labels, {**pictures, f"video/{video.name}": video}))
+    data = running.labels(lambda: data_set(labels, {**pictures, f"video/{video.name}": video}))
 
     async def measure(client: AsyncClient, advance: Advance) -> TracksRun:
         return await run_tracks(
             client, chosen, clip, threshold=threshold, detection_interval=detection_interval, advance=advance
         )
 
-    target = evaluating.Target(address, token, root_certificates)
+    target = running.Target(address, token, root_certificates)
     steps = len(chosen) + len(clip.times)
-    done = evaluating.labels(lambda: evaluating.measured(target, "Following", steps, measure))
+    done = running.labels(lambda: running.measured(target, "Following", steps, measure))
     run = done.run
     end = clip.end if len(run.frames) == len(clip.times) else clip.times[len(run.frames)]
     reached = [span for span in spans if span.start < end]
@@ -104,7 +106,7 @@ def tracks(
         "tolerance": tolerance,
         "only": only or [],
     }
-    evaluating.finish(
+    results.finish(
         document(
             "tracks",
             built.figures(),
@@ -119,7 +121,7 @@ def tracks(
         out,
         pictures,
         _show,
-        problems=evaluating.left_behind(run.left_behind),
+        problems=results.left_behind(run.left_behind),
     )
 
 
@@ -153,11 +155,10 @@ def _failed(frames: Sequence[SeenFrame]) -> Iterator[dict[str, str]]:
 
 
 def _show(report: Report) -> None:
-    evaluating.print_figures("Tracks", _rows(report))
-    table = Table(
+    results.print_figures("Tracks", _rows(report))
+    table = tables.table(
         *("subject", "presence", "from", "visible", "named after", "named", "seen", "id switches"),
         title="Presences, seconds and shares",
-        title_justify="left",
     )
     for row in report["items"]:
         seconds = [shown(row[name], 2) for name in ("start", "visible_seconds", "identified_after")]
@@ -194,7 +195,7 @@ def _with_note(meaning: str, figure: dict[str, Any]) -> str:
 
 
 def _print_false_names(false_names: Sequence[Report]) -> None:
-    table = Table("name", "track", "from", "to", "seconds", title="False names", title_justify="left")
+    table = tables.table("name", "track", "from", "to", "seconds", title="False names")
     for row in false_names[:_MOST_FALSE]:
         times = [shown(row[name], 2) for name in ("start", "end", "seconds")]
         table.add_row(row["subject"], str(row["track"]), *times)

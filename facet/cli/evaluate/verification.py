@@ -8,18 +8,20 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import run as evaluating
-from facet.cli.evaluate.run import Advance, Images, Mistakes, ReportFolder, Require, Row, Seed, ServerAddress, shown
+from facet.cli.evaluate import output as results
+from facet.cli.evaluate import run as running
+from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.output import Row, shown
+from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.pairs import read_pairs
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.evaluation.verification import report as told
 from facet.evaluation.verification.figures import FARS, at_far
 from facet.evaluation.verification.run import TOLERANCE, VerificationRun, looks, run_verification
-from facet.terminal import console
+from facet.terminal import console, tables
 from facet.terminal.console import AsJson, RootCertificates, Token
 
 
@@ -46,16 +48,16 @@ def verification(
 
     The face of a picture is its central one. A pair without a face in one of its pictures counts: as rejected.
     """
-    out = evaluating.output(as_json, report, require)
-    labelled = evaluating.labels(lambda: read_pairs(pairs, images))
+    out = results.output(as_json, report, require)
+    labelled = running.labels(lambda: read_pairs(pairs, images))
     pictures = {name: images / name for name in labelled.images}
-    data = evaluating.labels(lambda: data_set(pairs, pictures))
+    data = running.labels(lambda: data_set(pairs, pictures))
 
     async def measure(client: AsyncClient, advance: Advance) -> VerificationRun:
         return await run_verification(client, labelled, images, advance=advance)
 
-    target = evaluating.Target(address, token, root_certificates)
-    done = evaluating.measured(target, "Comparing", looks(labelled), measure)
+    target = running.Target(address, token, root_certificates)
+    done = running.measured(target, "Comparing", looks(labelled), measure)
     run = done.run
     threshold = np.float32(done.info.verification_threshold)
     built = document(
@@ -70,7 +72,7 @@ def verification(
         provenance=provenance(done.info, data=data, configuration={"face": "central"}, seed=seed),
         times=done.times,
     )
-    evaluating.finish(built, out, pictures, _show, problems=_differing(run))
+    results.finish(built, out, pictures, _show, problems=_differing(run))
 
 
 def _differing(run: VerificationRun) -> Iterator[str]:
@@ -82,13 +84,14 @@ def _differing(run: VerificationRun) -> Iterator[str]:
 
 
 def _show(report: Report) -> None:
-    evaluating.print_figures("Verification", _rows(report))
+    results.print_figures("Verification", _rows(report))
     if not any(report["mistakes"].values()):
         return
-    table = Table("mistake", "picture", "other picture", "similarity", title="The worst mistakes", title_justify="left")
+    table = tables.table("mistake", "picture", "other picture", "similarity", title="The worst mistakes")
     for kind, name in (("false_matches", "false match"), ("misses", "miss")):
         for each in report["mistakes"][kind]:
-            table.add_row(name, each["image_a"], each["image_b"], each["failure"] or shown(each["similarity"], 3))
+            pictures = (tables.Shortened(each[image]) for image in ("image_a", "image_b"))
+            table.add_row(name, *pictures, each["failure"] or shown(each["similarity"], 3))
     console.out.print(table)
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from facet.terminal import console
+from facet.terminal import console, tables
 from gallery.errors import StorageError
 from gallery.stores.sqlite import copies as sqlite_copies
 from gallery.stores.sqlite import verify as sqlite_verify
@@ -113,7 +112,7 @@ def _say_copied(path: Path, verification: Verification, *, as_json: bool) -> Non
 
 def _show(database: Path, found: Verification) -> None:
     title = f"{database}: schema version {found.schema_version}, {_size(found.size)}"
-    table = Table("gallery", "subjects", "templates", "values", "contract", title=title, title_justify="left")
+    table = tables.table("gallery", "subjects", "templates", "values", "contract", title=title)
     for gallery in found.galleries:
         counts = (str(gallery.subjects), str(gallery.templates), str(gallery.dimension))
         table.add_row(gallery.gallery_id, *counts, gallery.contract[:16])

@@ -14,7 +14,7 @@ import typer
 
 from facet import Client
 from facet.terminal import console
-from facet.terminal.local_server import interrupted_by_sigterm
+from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 

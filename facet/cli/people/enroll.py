@@ -19,7 +19,7 @@ from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import in_words
 from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
-from facet.terminal.local_server import interrupted_by_sigterm
+from facet.terminal.interruption import interrupted_by_sigterm
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 

@@ -1,0 +1,30 @@
+"""Flags that several evaluations have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ServerAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="A running server, host:port. Default: a server that is started for the run.", metavar="HOST"
+    ),
+]
+Images = Annotated[Path, typer.Option(help="Folder of the pictures.", show_default=False)]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the resampling that gives the intervals.")]
+Mistakes = Annotated[int, typer.Option(min=0, help="Number of the worst mistakes of each kind to list.")]
+ReportFolder = Annotated[
+    Path | None,
+    typer.Option("--report", help="Folder to write report.json and a self-contained report.html to."),
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--require",
+        help="Exit with code 1 unless this holds: 'fnir@fpir=0.01<=0.02'. Can be repeated.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,146 @@
+"""What becomes of an evaluation's document: tables, JSON, a report, and whether it meets its requirements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from facet.evaluation.report.document import Report, ending, uncounted
+from facet.evaluation.report.gate import Requirement, requirement
+from facet.evaluation.report.html import render
+from facet.runtime.extras import install_command
+from facet.terminal import console, tables
+
+Row = tuple[str, str, str]
+"""A figure in a table: name, value, meaning."""
+
+REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What to do with the document.
+
+    Attributes:
+        as_json: print it as JSON instead of tables.
+        report: folder to write it to, with a page of plots; ``None`` for none.
+        requirements: what it must meet.
+    """
+
+    as_json: bool
+    report: Path | None
+    requirements: tuple[Requirement, ...]
+
+
+def output(as_json: bool, report: Path | None, require: Iterable[str] | None) -> Output:
+    """Check the flags; exits with a usage error if a requirement is malformed or the folder cannot be created."""
+    try:
+        requirements = tuple(requirement(text) for text in require or ())
+        if report:
+            _need_plotting()
+            report.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:
+        console.fail(str(error), console.USAGE)
+    except OSError as error:
+        console.fail(f"cannot write to {report}: {error.strerror}", console.USAGE)
+    return Output(as_json, report, requirements)
+
+
+def finish(
+    document: Report,
+    out: Output,
+    pictures: Mapping[str, Path],
+    show: Callable[[Report], None],
+    *,
+    problems: Iterable[str] = (),
+) -> None:
+    """Write, print and check a document; exits with code 1 if something failed.
+
+    Args:
+        document: see :func:`facet.evaluation.report.document.document`.
+        out: what to do with it.
+        pictures: its pictures' files by name, for those that the report shows.
+        show: prints it as tables.
+        problems: other failures, a line each.
+    """
+    if out.report:
+        _write(document, out.report, pictures)
+    if out.as_json:
+        console.print_json(document)
+    else:
+        show(document)
+    failed = [*problems, *_problems(document, out.requirements)]
+    for problem in failed:
+        console.err.print(Text(problem, "red"))
+    if failed:
+        raise typer.Exit(console.FAILED)
+
+
+def left_behind(gallery: str) -> Iterable[str]:
+    """The problem of a gallery that a run made and could not delete; nothing if ``gallery`` is empty."""
+    if gallery:
+        yield f"the gallery {gallery} could not be deleted"
+
+
+def print_figures(title: str, rows: Iterable[Row]) -> None:
+    """Print a table of figures."""
+    table = tables.table("figure", "value", "what it says", title=title)
+    for row in rows:
+        table.add_row(*row)
+    console.out.print(table)
+
+
+def shown(figure: Any, digits: int = 4) -> str:
+    """A figure as text: its value and interval; a dash if it has no value."""
+    if isinstance(figure, Mapping):
+        value, low, high = figure["value"], figure["low"], figure["high"]
+        if value is None or low is None or high is None:
+            return shown(value, digits)
+        return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return "-" if figure is None else f"{figure:.{digits}f}"
+
+
+def stacked(figure: Any, digits: int = 4) -> str:
+    """A figure in two lines, for narrow columns: its value, then its interval with one digit less."""
+    if isinstance(figure, Mapping) and None not in (figure["value"], figure["low"], figure["high"]):
+        low, high = (f"{figure[bound]:.{digits - 1}f}" for bound in ("low", "high"))
+        return f"{figure['value']:.{digits}f}\n{low}..{high}"
+    return shown(figure, digits)
+
+
+def _need_plotting() -> None:
+    """Exit if packages for reports are missing, before anything is measured."""
+    if missing := [name for name in ("jinja2", "matplotlib") if not find_spec(name)]:
+        console.fail(f"--report needs {' and '.join(missing)}: {install_command('evaluation')}", console.USAGE)
+
+
+def _problems(document: Report, requirements: Iterable[Requirement]) -> Iterable[str]:
+    refused = document["refused"]
+    for each in refused:
+        yield f"refused: {each['image']}: {each['reason']}"
+    if refused:
+        yield f"{len(refused)} pictures were refused; {uncounted(document)}"
+    if document["partial"]:
+        yield ending(document)
+    for each in requirements:
+        if failure := each.failure(document):
+            yield f"not met: {failure}"
+
+
+def _write(document: Report, folder: Path, pictures: Mapping[str, Path]) -> None:
+    lines = (
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
+        for name, value in document.items()
+    )
+    try:
+        (folder / REPORT_JSON).write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+        (folder / REPORT_HTML).write_text(render(document, pictures), "utf-8")
+    except OSError as error:
+        console.fail(f"cannot write to {folder}: {error.strerror}")
