@@ -1,4 +1,4 @@
-"""Fields out of range, unset, or hostile: each is refused with its name and a reason, and the server goes on."""
+"""Invalid fields: each is refused by name with a reason, and the server keeps serving."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HOSTILE_IDS = HOSTILE_NAMES | {
 
 @pytest.fixture(autouse=True)
 def _alive(client: Client) -> Iterator[None]:
-    """After each test the server must answer as ever, and nothing may have been beyond it."""
+    """After each test the server must still answer."""
     yield
     assert client.server.GetServerInfo(server_pb.GetServerInfoRequest()).contract
 
@@ -66,7 +66,7 @@ def invalid(field: str) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_display_name_must_be_printable_and_of_a_sane_length(client: Client, gallery: str, name: str) -> None:
+def test_a_display_name_must_be_printable_and_not_too_long(client: Client, gallery: str, name: str) -> None:
     value = HOSTILE_NAMES[name]
     assert refusal(lambda: client.create_gallery("", display_name=value)) == invalid("display_name")
     assert refusal(lambda: client.enroll(gallery, "a", b"", display_name=value)) == invalid("display_name")
@@ -79,7 +79,7 @@ def test_a_display_name_must_be_printable_and_of_a_sane_length(client: Client, g
 
 
 @pytest.mark.parametrize("name", HOSTILE_IDS)
-def test_an_id_must_be_printable_and_of_a_sane_length(client: Client, gallery: str, name: str) -> None:
+def test_an_id_must_be_printable_and_not_too_long(client: Client, gallery: str, name: str) -> None:
     value = HOSTILE_IDS[name]
     assert refusal(lambda: client.enroll(gallery, value, b"")) == invalid("subject_id")
     assert refusal(lambda: client.enroll(gallery, "a", b"", request_id=value)) == invalid("request_id")
@@ -95,18 +95,18 @@ def test_an_id_must_be_printable_and_of_a_sane_length(client: Client, gallery: s
 
 
 @pytest.mark.parametrize("value", ["", "Upper", "a/b", "-a", "x" * 64, "é"])
-def test_a_gallery_id_is_lower_case_letters_digits_and_dashes(client: Client, value: str) -> None:
+def test_a_gallery_id_has_only_lower_case_letters_digits_and_dashes(client: Client, value: str) -> None:
     request = gallery_pb.GetGalleryRequest(gallery_id=value)
     assert refusal(lambda: client.galleries.GetGallery(request)) == invalid("gallery_id")
 
 
-def test_joiners_inside_a_name_are_kept(client: Client) -> None:
+def test_a_name_keeps_joiners(client: Client) -> None:
     persian = "\u0645\u06cc\u200c\u0631\u0648\u0645"
     assert client.create_gallery("", display_name=persian).display_name == persian
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1.01, -1.01])
-def test_a_threshold_is_a_cosine(client: Client, gallery: str, pictures: Pictures, value: float) -> None:
+def test_a_threshold_must_be_a_cosine(client: Client, gallery: str, pictures: Pictures, value: float) -> None:
     assert refusal(lambda: client.create_gallery("", threshold=value)) == invalid("threshold")
     assert refusal(lambda: client.identify(gallery, pictures.yaoming, threshold=value)) == invalid("threshold")
     assert refusal(lambda: client.verify(b"", b"", threshold=value)) == invalid("threshold")
@@ -116,7 +116,7 @@ def test_a_threshold_is_a_cosine(client: Client, gallery: str, pictures: Picture
 
 
 @pytest.mark.parametrize("value", [NAN, INF, 0, -0.5, 1.5])
-def test_a_least_score_is_in_its_range(client: Client, value: float) -> None:
+def test_a_minimum_score_must_be_in_range(client: Client, value: float) -> None:
     request = pb.DetectRequest(picture=picture(b"x"), min_score=value)
     assert refusal(lambda: client.recognition.Detect(request)) == invalid("min_score")
     faces = pb.AnalyzeFacesRequest(picture=picture(b"x"), min_score=value)
@@ -124,13 +124,13 @@ def test_a_least_score_is_in_its_range(client: Client, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 101, 2**32 - 1])
-def test_top_k_is_one_to_a_hundred(client: Client, gallery: str, value: int) -> None:
+def test_top_k_must_be_1_to_100(client: Client, gallery: str, value: int) -> None:
     assert refusal(lambda: client.identify(gallery, b"x", top_k=value)) == invalid("top_k")
     request = gallery_pb.SearchEmbeddingRequest(gallery_id=gallery, top_k=value)
     assert refusal(lambda: client.galleries.SearchEmbedding(request)) == invalid("top_k")
 
 
-def test_a_page_has_at_most_a_thousand(client: Client, gallery: str) -> None:
+def test_a_page_size_is_at_most_1000(client: Client, gallery: str) -> None:
     calls: list[Callable[[], object]] = [
         lambda: client.galleries.ListGalleries(gallery_pb.ListGalleriesRequest(page_size=5000)),
         lambda: client.galleries.ListSubjects(gallery_pb.ListSubjectsRequest(gallery_id=gallery, page_size=1001)),
@@ -150,7 +150,7 @@ def token(value: object) -> str:
     "value",
     ["?", "AAAA", "x" * 2**20, "é", token([]), token({}), token(["subjects", "another", "a"]), token(["galleries", 1])],
 )
-def test_a_broken_or_foreign_page_token_is_refused(client: Client, gallery: str, value: str) -> None:
+def test_a_page_token_that_is_malformed_or_of_another_list_is_refused(client: Client, gallery: str, value: str) -> None:
     expected = ("INVALID_PAGE_TOKEN", ["page_token"])
     listing = gallery_pb.ListGalleriesRequest(page_token=value)
     assert refusal(lambda: client.galleries.ListGalleries(listing)) == expected
@@ -161,7 +161,7 @@ def test_a_broken_or_foreign_page_token_is_refused(client: Client, gallery: str,
 @pytest.mark.parametrize(
     "corners", [(NAN, 0, 1, 1), (0, 0, INF, 1), (5, 0, 1, 1), (0, 5, 1, 1), (0, 0, 0, 0), (1, 1, 1, 2)]
 )
-def test_a_box_has_an_area(client: Client, gallery: str, corners: tuple[float, ...]) -> None:
+def test_a_box_must_have_an_area(client: Client, gallery: str, corners: tuple[float, ...]) -> None:
     x1, y1, x2, y2 = corners
     face = types_pb2.FaceChoice(box=types_pb2.Box(x1=x1, y1=y1, x2=x2, y2=y2))
     assert refusal(lambda: client.identify(gallery, b"x", face=face)) == invalid("face.box")
@@ -175,7 +175,7 @@ def test_an_unknown_rule_is_refused(client: Client, gallery: str) -> None:
     assert refusal(lambda: client.identify(gallery, b"x", face=face)) == invalid("face.rule")
 
 
-def test_what_must_be_set_is_missed_by_name(client: Client, gallery: str) -> None:
+def test_a_missing_field_is_named(client: Client, gallery: str) -> None:
     missing: dict[str, Callable[[], object]] = {
         "picture": lambda: client.identify(gallery, types_pb2.Picture()),
         "probe_picture": lambda: client.recognition.Verify(pb.VerifyRequest(reference_picture=picture(b"x"))),
@@ -197,7 +197,7 @@ def test_what_must_be_set_is_missed_by_name(client: Client, gallery: str) -> Non
 @pytest.mark.parametrize(
     "values", [[NAN] * 512, [INF] + [0.0] * 511, [0.0] * 512, [1e-40] * 512, [1.0] * 511, [1.0] * 513, []]
 )
-def test_an_embedding_is_finite_of_the_right_dimension_and_points_somewhere(
+def test_an_embedding_must_be_finite_nonzero_and_of_the_right_dimension(
     client: Client, server: Serving, gallery: str, values: list[float]
 ) -> None:
     embedding = types_pb2.Embedding(values=values, contract=str(server.said["contract"]))
@@ -211,7 +211,7 @@ def test_a_contract_of_a_megabyte_is_refused(client: Client, gallery: str) -> No
     assert refusal(lambda: client.galleries.SearchEmbedding(request)) == invalid("embedding.contract")
 
 
-def test_what_does_not_exist_is_named(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_a_missing_gallery_subject_or_template_is_named(client: Client, gallery: str, pictures: Pictures) -> None:
     client.enroll(gallery, "yao", pictures.yaoming)
     missing: list[tuple[str, Callable[[], object]]] = [
         ("GALLERY_NOT_FOUND", lambda: client.identify("nowhere", b"not even a picture")),
@@ -236,7 +236,7 @@ def test_what_does_not_exist_is_named(client: Client, gallery: str, pictures: Pi
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff\xff\xff", b"\x0a\x03\xed\xa0\x80", b"\x0a\x7f"])
-def test_bytes_that_are_no_message_are_refused_in_our_own_words(server: Serving, data: bytes) -> None:
+def test_an_unparsable_message_is_refused_with_a_reason(server: Serving, data: bytes) -> None:
     with grpc.insecure_channel(server.address) as channel:
         unary: Any = channel.unary_unary("/facet.v1.GalleryService/GetGallery")
         stream: Any = channel.stream_stream("/facet.v1.GalleryService/EnrollBatch")
@@ -255,7 +255,7 @@ def reason_of(error: grpc.RpcError) -> str:
     return str(info.reason)
 
 
-def test_the_longest_ids_still_fit_into_an_error(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_the_longest_ids_fit_into_an_error(client: Client, gallery: str, pictures: Pictures) -> None:
     longest = "\U0001f600" * 128
     assert refusal(
         lambda: client.galleries.GetSubject(gallery_pb.GetSubjectRequest(gallery_id=gallery, subject_id=longest)),
@@ -268,5 +268,5 @@ def test_the_longest_ids_still_fit_into_an_error(client: Client, gallery: str, p
     assert caught.value.metadata["subject_id"] == longest
 
 
-def test_nothing_of_this_was_unforeseen(server: Serving) -> None:
+def test_no_invalid_field_was_an_internal_error(server: Serving) -> None:
     assert [line for line in server.log_lines() if line.get("code") == "INTERNAL" or "exception" in line] == []

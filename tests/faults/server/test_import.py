@@ -1,4 +1,4 @@
-"""Imports on a machine that fails: a disk without room, and a server that is killed."""
+"""Imports on a full disk, and on a server that is killed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ finally:
 """
 
 
-def test_an_import_leaves_room_on_the_disk_for_enrolments(tmp_path: Path) -> None:
+def test_an_upload_leaves_room_on_the_disk_for_enrolments(tmp_path: Path) -> None:
     alone = ["unshare", "--map-root-user", "--mount"]
     try:
         subprocess.run([*alone, "mount", "-t", "tmpfs", "none", str(tmp_path)], check=True, capture_output=True)
@@ -81,9 +81,7 @@ def test_an_import_leaves_room_on_the_disk_for_enrolments(tmp_path: Path) -> Non
     assert result.stdout == "done\n", result.stderr
 
 
-def test_a_server_that_is_killed_during_an_import_has_all_of_the_gallery_or_nothing(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_a_server_killed_during_an_import_has_the_whole_gallery_or_none_of_it(serve: Serve, tmp_path: Path) -> None:
     chosen = random.Random(5)
     serving = serve()
     with Client(serving.address) as client:
@@ -95,7 +93,7 @@ def test_a_server_that_is_killed_during_an_import_has_all_of_the_gallery_or_noth
         with Client(serving.address) as client:
             importing = threading.Thread(target=import_until_killed, args=(client, file))
             importing.start()
-            # Of about a second and a half that an import takes.
+            # An import takes about 1.5 seconds.
             importing.join(chosen.uniform(0.1, 1.5))
             serving.process.kill()
             serving.process.wait()
@@ -122,7 +120,7 @@ def import_until_killed(client: Client, file: Path) -> None:
 
 
 def exported_crowd(database: Path, contract: str) -> bytes:
-    """A file of many subjects with a template each."""
+    """An exported gallery of many subjects with one template each."""
     now = datetime.now(UTC)
     values = np.random.default_rng(3).standard_normal((MANY, DIMENSION)).astype(np.float32)
     values /= np.linalg.norm(values, axis=1, keepdims=True)

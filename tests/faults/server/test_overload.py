@@ -1,4 +1,4 @@
-"""More work than there is room or time for, and the end of the server while work is under way."""
+"""A full queue, short deadlines, and a shutdown during requests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class GatedPipeline(FacePipeline):
-    """The pipeline, counting the pictures that it begins, each of which waits at a gate first."""
+    """Counts the pictures it starts on, and makes each wait at a gate."""
 
     def __init__(self, models: PipelineModels, settings: PipelineSettings) -> None:
         super().__init__(models, settings)
@@ -62,7 +62,7 @@ class Running:
 
 @asynccontextmanager
 async def running(folder: Path, *, max_queue: int, drain_seconds: float = 60) -> AsyncIterator[Running]:
-    """A server of one worker in this process; its gate is closed."""
+    """A server with one worker in this process; its gate is closed."""
     config = Config(
         server=ServerConfig(port=0, workers=1, max_queue=max_queue, drain_seconds=drain_seconds),
         gallery=GalleryConfig(database=folder / "facet.sqlite3"),
@@ -80,9 +80,7 @@ async def running(folder: Path, *, max_queue: int, drain_seconds: float = 60) ->
         await server.stop()
 
 
-async def test_a_request_whose_deadline_passed_in_the_queue_costs_no_inference(
-    tmp_path: Path, pictures: Pictures
-) -> None:
+async def test_a_request_that_expires_in_the_queue_runs_no_model(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=32) as at:
         first = asyncio.ensure_future(at.detect(pictures.street))
         await asyncio.to_thread(at.pipeline.reached.wait, 60)
@@ -94,12 +92,12 @@ async def test_a_request_whose_deadline_passed_in_the_queue_costs_no_inference(
         assert at.pipeline.begun == 2
 
 
-async def test_a_request_that_its_client_cancelled_costs_no_inference(tmp_path: Path, pictures: Pictures) -> None:
+async def test_a_request_cancelled_in_the_queue_runs_no_model(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=32) as at:
         first = asyncio.ensure_future(at.detect(pictures.street))
         await asyncio.to_thread(at.pipeline.reached.wait, 60)
         given_up = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(8)]
-        # A call that is answered shows that those sent before it have arrived.
+        # Once this call is answered, the calls sent before it have arrived.
         await at.client.create_gallery("arrived")
         for call in given_up:
             call.cancel()
@@ -112,9 +110,7 @@ async def test_a_request_that_its_client_cancelled_costs_no_inference(tmp_path: 
         assert at.pipeline.begun == 2
 
 
-async def test_one_request_more_than_may_wait_is_refused_with_when_to_come_again(
-    tmp_path: Path, pictures: Pictures
-) -> None:
+async def test_a_full_queue_refuses_requests_with_a_retry_delay(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=2) as at:
         calls = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(5)]
         refused, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
@@ -128,9 +124,7 @@ async def test_one_request_more_than_may_wait_is_refused_with_when_to_come_again
         await at.detect(pictures.street)
 
 
-async def test_a_request_that_would_not_be_answered_in_time_is_refused_at_once(
-    tmp_path: Path, pictures: Pictures
-) -> None:
+async def test_a_request_that_would_miss_its_deadline_is_refused_at_once(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=32) as at:
         with pytest.raises(DeadlineExceeded):
             await at.detect(pictures.street, 1.0)
@@ -148,7 +142,7 @@ async def test_a_request_that_would_not_be_answered_in_time_is_refused_at_once(
         await running_on
 
 
-async def test_a_batch_waits_for_room_where_a_single_request_is_refused(tmp_path: Path, pictures: Pictures) -> None:
+async def test_a_batch_waits_when_the_queue_is_full(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=0) as at:
         await at.client.create_gallery("g")
         at.pipeline.gate.set()
@@ -160,9 +154,7 @@ async def test_a_batch_waits_for_room_where_a_single_request_is_refused(tmp_path
         assert [answer.status.code for answer in answers] == [0] * 6
 
 
-async def test_a_server_that_goes_down_finishes_what_it_began_and_begins_nothing_more(
-    tmp_path: Path, pictures: Pictures
-) -> None:
+async def test_shutdown_finishes_accepted_requests_and_refuses_new_ones(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=4) as at, grpc.aio.insecure_channel(at.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         watching = health.Watch(health_pb2.HealthCheckRequest())
@@ -186,7 +178,7 @@ async def test_a_server_that_goes_down_finishes_what_it_began_and_begins_nothing
         assert at.pipeline.begun == 3
 
 
-async def test_a_server_waits_only_so_long_for_what_it_began(tmp_path: Path, pictures: Pictures) -> None:
+async def test_shutdown_waits_at_most_drain_seconds(tmp_path: Path, pictures: Pictures) -> None:
     async with running(tmp_path, max_queue=4, drain_seconds=0.05) as at:
         call = asyncio.ensure_future(at.detect(pictures.street))
         await asyncio.to_thread(at.pipeline.reached.wait, 60)
@@ -197,7 +189,7 @@ async def test_a_server_waits_only_so_long_for_what_it_began(tmp_path: Path, pic
         await stopping
 
 
-def test_sigterm_lets_requests_under_way_finish_and_exits_with_zero(serve: Serve, pictures: Pictures) -> None:
+def test_sigterm_finishes_accepted_requests_and_exits_with_zero(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--server.workers", "1", "--models.objects", "none")
     with Client(serving.address) as client:
         request = pb.AnalyzeFacesRequest(picture=picture(pictures.players), include_embeddings=True)

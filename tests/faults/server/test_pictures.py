@@ -1,4 +1,4 @@
-"""Hostile and unusual pictures: each is answered, or refused with a field and a reason, and the server goes on."""
+"""Hostile and unusual pictures: each is answered or refused with a reason, and the server keeps serving."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def flat_png(width: int, height: int, *, before: bytes = b"", behind: bytes = b"", rows: int | None = None) -> bytes:
-    """A grey RGB picture in few bytes; ``rows`` are as many as are really there."""
+    """A grey RGB picture in few bytes; ``rows`` is the number of rows it really has."""
     compressor = zlib.compressobj(9)
     row = b"\0" + b"\x7f" * (3 * width)
     pixels = b"".join(compressor.compress(row) for _ in range(height if rows is None else rows)) + compressor.flush()
@@ -56,7 +56,7 @@ def flat_png(width: int, height: int, *, before: bytes = b"", behind: bytes = b"
 
 
 def bomb(kind: bytes) -> bytes:
-    """A chunk of a hundred megabytes of zeros, compressed."""
+    """A chunk that decompresses to 100 MB of zeros."""
     return chunk(kind, b"a\0\0" + zlib.compress(bytes(10**8), 9))
 
 
@@ -72,7 +72,7 @@ def image(pictures: Pictures) -> Image.Image:
 
 @pytest.fixture
 def alive(client: Client, pictures: Pictures) -> Iterator[None]:
-    """After the test a good picture must be answered as ever."""
+    """After the test the server must still find a face."""
     yield
     assert len(analyze(client, pictures.yaoming).faces) == 1
 
@@ -117,14 +117,12 @@ def test_a_broken_picture_is_refused(client: Client, image: Image.Image, name: s
 
 
 @pytest.mark.usefixtures("alive")
-def test_a_decompression_bomb_is_refused_by_its_header(client: Client) -> None:
+def test_a_truncated_decompression_bomb_is_refused_by_its_header(client: Client) -> None:
     assert refusal(client, flat_png(20_000, 20_000, rows=0)) == ("PICTURE_TOO_LARGE", ["picture"])
     assert refusal(client, flat_png(20_000, 20_000, rows=2000)) == ("PICTURE_TOO_LARGE", ["picture"])
 
 
-def test_sixteen_pictures_of_forty_megapixels_at_once_stay_within_bounded_memory(
-    serve: Serve, pictures: Pictures
-) -> None:
+def test_sixteen_pictures_of_40_megapixels_at_once_use_bounded_memory(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--server.workers", str(WORKERS))
     huge = flat_png(*FORTY_MEGAPIXELS)
     with Client(serving.address, timeout=120) as client:
@@ -137,7 +135,7 @@ def test_sixteen_pictures_of_forty_megapixels_at_once_stay_within_bounded_memory
         assert serving.resident_bytes() - before < MAX_GROWTH
 
 
-def test_a_bomb_that_is_whole_costs_no_memory(serve: Serve, pictures: Pictures) -> None:
+def test_a_complete_decompression_bomb_is_not_decoded(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--models.objects", "none")
     with Client(serving.address) as client:
         analyze(client, pictures.yaoming)
@@ -148,14 +146,14 @@ def test_a_bomb_that_is_whole_costs_no_memory(serve: Serve, pictures: Pictures) 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 20_000), (20_000, 1), (4000, 20), (20, 4000)])
 @pytest.mark.usefixtures("alive")
-def test_extreme_shapes_are_answered_without_faces(client: Client, width: int, height: int) -> None:
+def test_extreme_shapes_have_no_faces(client: Client, width: int, height: int) -> None:
     for source in (flat_png(width, height), np.zeros((height, width, 3), np.uint8)):
         answer = analyze(client, source)
         assert (answer.picture_size.width, answer.picture_size.height) == (width, height)
         assert not answer.faces
 
 
-def test_a_face_is_found_alike_in_every_kind_of_picture(client: Client, image: Image.Image) -> None:
+def test_a_face_is_found_in_every_picture_format(client: Client, image: Image.Image) -> None:
     bgr = np.asarray(image)[..., ::-1]
     deep = np.ascontiguousarray(bgr.astype(np.uint16) * 257)
     deep_grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
@@ -187,8 +185,8 @@ def test_a_face_is_found_alike_in_every_kind_of_picture(client: Client, image: I
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_turned_picture_is_answered_upright(client: Client, image: Image.Image, kind: str) -> None:
-    undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transpose that makes what the orientation undoes
+def test_exif_orientation_is_applied(client: Client, image: Image.Image, kind: str) -> None:
+    undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's inverse of each orientation
     choices: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": 100, "subsampling": 0},
         "PNG": {},
@@ -218,7 +216,7 @@ def points(face: types_pb2.DetectedFace) -> list[float]:
 
 
 @pytest.mark.usefixtures("alive")
-def test_metadata_however_much_or_broken_does_not_spoil_a_picture(client: Client, pictures: Pictures) -> None:
+def test_large_or_broken_metadata_is_ignored(client: Client, pictures: Pictures) -> None:
     broken = b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(range(200))
     loops = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x8769, 4, 1, 8, 8)
     sources = {
@@ -236,7 +234,7 @@ def test_metadata_however_much_or_broken_does_not_spoil_a_picture(client: Client
 
 
 @pytest.mark.usefixtures("alive")
-def test_a_jpeg_of_endless_scans_is_refused(client: Client, image: Image.Image) -> None:
+def test_a_jpeg_with_too_many_scans_is_refused(client: Client, image: Image.Image) -> None:
     progressive = encode(image, "JPEG", progressive=True)
     last = progressive.rindex(b"\xff\xda")
     scan = progressive[last:-2]
@@ -280,7 +278,7 @@ RAW = {
 
 @pytest.mark.parametrize("name", RAW)
 @pytest.mark.usefixtures("alive")
-def test_raw_pixels_that_do_not_fit_are_refused(client: Client, name: str) -> None:
+def test_invalid_raw_pixels_are_refused(client: Client, name: str) -> None:
     raw, reason, field = RAW[name]
     assert refusal(client, types_pb2.Picture(raw=raw)) == (reason, [f"picture{field}"])
 

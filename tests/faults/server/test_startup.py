@@ -1,4 +1,4 @@
-"""What keeps a server from starting, said in one clear line and an exit code; and what other models do."""
+"""Servers that fail to start, with one clear line and an exit code; and servers with other models."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def analyze(client: Client, data: bytes, min_score: float | None = None) -> pb.A
 
 
 def complaint(stderr: str) -> str:
-    """The only line in which the server says why; its structured log may stand beside it."""
+    """The one line of the error; the structured log goes to the same stream."""
     (line,) = [each for each in stderr.splitlines() if each.startswith("serve.py: ")]
     assert "Traceback" not in stderr
     return line
 
 
-def test_a_second_server_on_a_database_in_use_is_refused(serve: Serve, refused: Refused, tmp_path: Path) -> None:
+def test_a_database_in_use_is_refused(serve: Serve, refused: Refused, tmp_path: Path) -> None:
     serve()
     result = refused("--server.port", "0", "--gallery.database", str(tmp_path / "facet.sqlite3"))
     assert result.returncode == FAILED
@@ -44,7 +44,7 @@ def test_a_second_server_on_a_database_in_use_is_refused(serve: Serve, refused: 
     assert not result.stdout
 
 
-def test_a_port_that_is_taken_is_refused(refused: Refused) -> None:
+def test_a_port_in_use_is_refused(refused: Refused) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -67,7 +67,7 @@ def test_a_port_that_is_taken_is_refused(refused: Refused) -> None:
         (("--no-such-flag",), {}, "--no-such-flag"),
     ],
 )
-def test_a_broken_configuration_is_refused_by_the_field(
+def test_an_invalid_setting_is_named(
     refused: Refused, flags: tuple[str, ...], environment: dict[str, str], named: str
 ) -> None:
     result = refused(*flags, environment=environment)
@@ -76,7 +76,7 @@ def test_a_broken_configuration_is_refused_by_the_field(
     assert "Traceback" not in result.stderr
 
 
-def test_the_variables_of_clients_are_no_settings_of_the_server(serve: Serve) -> None:
+def test_environment_variables_of_the_client_are_ignored(serve: Serve) -> None:
     serving = serve(
         "--models.objects", "none", environment={"FACET_TOKEN": "a client's", "FACET_ADDRESS": "elsewhere:1"}
     )
@@ -103,7 +103,7 @@ def test_a_damaged_model_is_refused(refused: Refused, tmp_path: Path) -> None:
     assert hashlib.sha256(damaged).hexdigest() in said
 
 
-def test_a_file_that_is_no_model_is_refused(refused: Refused, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model at all", "utf-8")
     for role in ("objects", "faces", "embedding"):
         result = refused(f"--models.{role}", str(tmp_path / "text.onnx"))
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_model_is_refused(refused: Refused, tmp_path: Path) ->
         ("embedding", "scrfd_500m_bnkps"),
     ],
 )
-def test_a_model_of_another_kind_is_refused_with_what_was_expected(refused: Refused, role: str, model: str) -> None:
+def test_a_model_of_the_wrong_kind_is_refused_with_what_was_expected(refused: Refused, role: str, model: str) -> None:
     result = refused(f"--models.{role}", model)
     assert result.returncode == FAILED
     said = complaint(result.stderr)
@@ -130,7 +130,7 @@ def test_a_model_of_another_kind_is_refused_with_what_was_expected(refused: Refu
     assert "found" in said
 
 
-def test_a_gallery_of_another_embedding_model_is_listed_but_not_searched(
+def test_a_gallery_of_another_embedding_model_is_listed_and_not_searched(
     serve: Serve, shared: Path, pictures: Pictures
 ) -> None:
     first = serve("--models.objects", "none")
@@ -162,7 +162,7 @@ def test_a_gallery_of_another_embedding_model_is_listed_but_not_searched(
 
 
 @pytest.mark.parametrize("role", ["faces", "objects"])
-def test_a_yolo_model_of_faces_takes_the_place_of_scrfd(
+def test_a_yolo_face_model_replaces_scrfd(
     serve: Serve, client: Client, shared: Path, pictures: Pictures, role: str
 ) -> None:
     model = shared / "models" / "yolov8-lite-t-face.onnx"
@@ -190,7 +190,7 @@ def points(analyzed: pb.AnalyzedFace) -> list[float]:
     return [coordinate for point in five for coordinate in (point.x, point.y)]
 
 
-def test_without_an_object_detector_faces_are_found_and_detect_is_refused(serve: Serve, pictures: Pictures) -> None:
+def test_a_server_without_an_object_detector_finds_faces_and_refuses_detect(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--models.objects", "none")
     with Client(serving.address) as client:
         answer = analyze(client, pictures.yaoming)
@@ -203,7 +203,7 @@ def test_without_an_object_detector_faces_are_found_and_detect_is_refused(serve:
     assert caught.value.reason == "NO_OBJECT_DETECTOR"
 
 
-def test_a_damaged_database_is_refused_with_what_to_do_next(refused: Refused, tmp_path: Path) -> None:
+def test_a_damaged_database_is_refused_with_a_remedy(refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / "damaged.sqlite3"
     SqliteStore(path).close()
     data = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""CalibrateGallery over gRPC: the threshold and its evidence, what is refused, and what breaks off."""
+"""CalibrateGallery over gRPC: thresholds, their evidence, refusals and interruptions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Crowd = Callable[..., bytes]
 
 PEOPLE = 400
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def team(client: Client, gallery: str, crowd: Crowd) -> str:
 
 @pytest.fixture(scope="module")
 def faces(client: Client, pictures: Pictures) -> list[pb.CalibrationProbe]:
-    """A probe of each face of a squad and of a family, none of whom is in the gallery."""
+    """A nonmated probe of each face of two pictures."""
     found = []
     for name, data in (("player", pictures.players), ("six", pictures.six)):
         analyzed = client.recognition.AnalyzeFaces(recognition_pb.AnalyzeFacesRequest(picture=picture(data))).faces
@@ -57,7 +57,7 @@ def faces(client: Client, pictures: Pictures) -> list[pb.CalibrationProbe]:
 
 
 def repeated(probes: list[pb.CalibrationProbe], times: int) -> list[pb.CalibrationProbe]:
-    """The same pictures so many times, each time of other people."""
+    """The same pictures several times, each time with new subject ids."""
     return [
         pb.CalibrationProbe(subject_id=f"{each.subject_id}-{turn}", picture=each.picture, face=each.face)
         for turn in range(times)
@@ -98,7 +98,7 @@ def test_a_gallery_is_calibrated_against_itself(client: Client, team: str, pictu
     assert face.identification.calibration == types_pb2.CALIBRATION_STATE_STALE
 
 
-def test_a_search_with_an_embedding_is_rated_too(client: Client, team: str) -> None:
+def test_a_search_by_embedding_has_a_false_positive_rate(client: Client, team: str) -> None:
     contract = get(client, team).contract
 
     def search(values: Any) -> recognition_pb.Identification:
@@ -112,13 +112,13 @@ def test_a_search_with_an_embedding_is_rated_too(client: Client, team: str) -> N
     assert search(values).HasField("false_positive_rate")
 
 
-def test_a_gallery_without_a_calibration_rates_nothing(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_an_uncalibrated_gallery_has_no_false_positive_rate(client: Client, gallery: str, pictures: Pictures) -> None:
     (face,) = client.identify(gallery, pictures.yaoming).faces
     assert face.identification.calibration == types_pb2.CALIBRATION_STATE_NOT_CALIBRATED
     assert not face.identification.HasField("false_positive_rate")
 
 
-async def test_probes_are_searched_for_and_those_without_a_face_counted(
+async def test_probes_are_searched_and_those_without_a_face_are_counted(
     server: Serving, client: Client, team: str, faces: list[pb.CalibrationProbe], pictures: Pictures
 ) -> None:
     client.enroll(team, "yao", pictures.yaoming)
@@ -135,13 +135,13 @@ async def test_probes_are_searched_for_and_those_without_a_face_counted(
     assert sent[-1] == len(probes)
     assert dict(response.failures) == {"INVALID_PICTURE": 1, "SEVERAL_FACES": 1}
     assert list(response.unreadable_probes) == [len(probes) - 2]
-    # A picture of several faces is a search that found nobody; a broken one is none.
+    # A picture with several faces is a search without a match; an unreadable picture is not a search.
     assert (chosen.search_count, chosen.failure_count) == (len(probes) - 1, 2)
     assert chosen.identity_count == 4 * len(faces) + 2
     assert (chosen.source, chosen.data_set) == (pb.CALIBRATION_SOURCE_PROBES, "squads")
     assert (chosen.template_count, chosen.for_template_count) == (PEOPLE + 1, 2 * PEOPLE)
     assert chosen.fpir < 0.06
-    # Yao Ming's own template was left out of his search: nobody comes near.
+    # His own template is left out of the search, and nobody else is similar.
     assert all(suspect.subject_id != "yao" for suspect in response.suspects)
     assert not get(client, team).HasField("calibration")
     async with AsyncClient(server.address) as others:
@@ -151,7 +151,7 @@ async def test_probes_are_searched_for_and_those_without_a_face_counted(
     assert again == response
 
 
-def test_faces_that_identify_would_refuse_find_nobody(
+def test_faces_below_the_quality_limits_match_nobody(
     serve: Serve, crowd: Crowd, pictures: Pictures, faces: list[pb.CalibrationProbe]
 ) -> None:
     strict = serve("--identification.min-face-size", "60", "--models.objects", "none")
@@ -175,7 +175,7 @@ def test_a_cohort_is_pooled_with_the_gallery(client: Client, team: str, crowd: C
         client.calibrate(team, 0.02, cohort_gallery_id="nobody")
 
 
-def test_people_who_are_in_it_twice_are_answered(client: Client, team: str, crowd: Crowd) -> None:
+def test_people_enrolled_twice_are_reported_as_suspects(client: Client, team: str, crowd: Crowd) -> None:
     twice = f"{team}-twice"
     client.import_gallery(iter([crowd(PEOPLE, twice=3)]), twice)
     response = client.calibrate(twice, 0.05)
@@ -200,7 +200,7 @@ def test_people_who_are_in_it_twice_are_answered(client: Client, team: str, crow
         ({"gallery_id": ""}, "settings.gallery_id"),
     ],
 )
-def test_settings_out_of_range_are_named(client: Client, team: str, fields: dict[str, Any], field: str) -> None:
+def test_an_invalid_setting_is_named(client: Client, team: str, fields: dict[str, Any], field: str) -> None:
     wanted: dict[str, Any] = {"gallery_id": team, "target_fpir": 0.1} | fields
     settings = pb.CalibrationSettings(**wanted)
     with pytest.raises(InvalidArgument) as refused:
@@ -209,9 +209,7 @@ def test_settings_out_of_range_are_named(client: Client, team: str, fields: dict
     assert list(refused.value.fields) == [field]
 
 
-def test_messages_must_follow_each_other_as_they_should(
-    client: Client, team: str, faces: list[pb.CalibrationProbe]
-) -> None:
+def test_messages_out_of_order_are_refused(client: Client, team: str, faces: list[pb.CalibrationProbe]) -> None:
     settings = pb.CalibrateGalleryRequest(settings=pb.CalibrationSettings(gallery_id=team, target_fpir=0.1))
     itself = pb.CalibrationSettings(gallery_id=team, target_fpir=0.1, against_itself=True)
     fewer = pb.CalibrationSettings(gallery_id=team, target_fpir=0.1, probe_count=2)
@@ -234,9 +232,7 @@ def test_messages_must_follow_each_other_as_they_should(
     assert not get(client, team).HasField("calibration")
 
 
-async def test_no_probes_are_not_taken_for_the_gallery_against_itself(
-    server: Serving, client: Client, team: str
-) -> None:
+async def test_an_empty_list_of_probes_is_an_error(server: Serving, client: Client, team: str) -> None:
     nothing: tuple[Iterable[Any], ...] = ([], iter([]))
     for probes in nothing:
         with pytest.raises(ValueError, match="no probes"):
@@ -247,7 +243,7 @@ async def test_no_probes_are_not_taken_for_the_gallery_against_itself(
     assert not get(client, team).HasField("calibration")
 
 
-def test_a_cohort_is_refused_before_the_first_probe_is_looked_at(
+def test_invalid_settings_are_refused_before_the_probes_are_read(
     client: Client, team: str, faces: list[pb.CalibrationProbe]
 ) -> None:
     taken: list[int] = []
@@ -256,7 +252,7 @@ def test_a_cohort_is_refused_before_the_first_probe_is_looked_at(
     assert len(taken) < 1000 * len(faces)
 
 
-def test_as_many_galleries_are_calibrated_at_once_as_may_be(
+def test_the_number_of_concurrent_calibrations_is_limited(
     serve: Serve, crowd: Crowd, faces: list[pb.CalibrationProbe]
 ) -> None:
     one = serve("--gallery.max-transfers", "1", "--models.objects", "none")
@@ -264,11 +260,11 @@ def test_as_many_galleries_are_calibrated_at_once_as_may_be(
 
     def probes() -> Iterator[pb.CalibrationProbe]:
         yield faces[0]
-        may_end.wait(PATIENCE)
+        may_end.wait(TIMEOUT)
 
     def until_ended(connected: Client) -> None:
         while True:
-            with suppress(ResourceExhausted):  # an attempt of the other's own was quicker
+            with suppress(ResourceExhausted):  # the other thread's attempt came first
                 connected.calibrate("team", 0.1, probes())
 
     def occupy(connected: Client) -> None:
@@ -288,7 +284,7 @@ def test_as_many_galleries_are_calibrated_at_once_as_may_be(
         assert until_accepted(connected, "other")
 
 
-def test_what_cannot_be_calibrated_says_why(client: Client, gallery: str, team: str) -> None:
+def test_a_gallery_that_cannot_be_calibrated_is_refused_with_a_reason(client: Client, gallery: str, team: str) -> None:
     with pytest.raises(NotFound):
         client.calibrate("no-such-gallery", 0.1)
     with pytest.raises(Aborted):
@@ -300,7 +296,7 @@ def test_what_cannot_be_calibrated_says_why(client: Client, gallery: str, team: 
     assert refused.value.metadata == {"found": str(PEOPLE), "needed": "5000"} | people
 
 
-def test_a_gallery_is_calibrated_by_one_at_a_time_and_a_call_that_is_cancelled_changes_nothing(
+def test_a_gallery_has_one_calibration_at_a_time_and_a_cancelled_one_changes_nothing(
     client: Client, team: str, faces: list[pb.CalibrationProbe]
 ) -> None:
     before = get(client, team)
@@ -310,7 +306,7 @@ def test_a_gallery_is_calibrated_by_one_at_a_time_and_a_call_that_is_cancelled_c
         yield pb.CalibrateGalleryRequest(settings=pb.CalibrationSettings(gallery_id=team, target_fpir=0.1))
         for probe in faces * 4:
             yield pb.CalibrateGalleryRequest(probe=probe)
-        may_end.wait(PATIENCE)
+        may_end.wait(TIMEOUT)
 
     call = client.galleries.CalibrateGallery.future(messages())
     try:
@@ -326,17 +322,17 @@ def test_a_gallery_is_calibrated_by_one_at_a_time_and_a_call_that_is_cancelled_c
 
 
 def until_refused(client: Client, gallery: str) -> ResourceExhausted:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:
             client.calibrate(gallery, 0.1, validate_only=True)
         except ResourceExhausted as refused:
             return refused
-    raise AssertionError("the other calibration never began")
+    raise AssertionError("the other calibration did not start")
 
 
 def until_accepted(client: Client, gallery: str) -> pb.CalibrateGalleryResponse:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
             return client.calibrate(gallery, 0.1, validate_only=True)
@@ -344,21 +340,25 @@ def until_accepted(client: Client, gallery: str) -> pb.CalibrateGalleryResponse:
             assert time.monotonic() < deadline
 
 
-def test_a_deadline_that_passes_changes_nothing(client: Client, team: str, faces: list[pb.CalibrationProbe]) -> None:
+def test_a_calibration_that_expires_changes_nothing(
+    client: Client, team: str, faces: list[pb.CalibrationProbe]
+) -> None:
     def messages() -> Iterator[pb.CalibrateGalleryRequest]:
         yield pb.CalibrateGalleryRequest(settings=pb.CalibrationSettings(gallery_id=team, target_fpir=0.1))
-        for probe in faces * 50:
+        for probe in faces:
             yield pb.CalibrateGalleryRequest(probe=probe)
+        expired.wait(TIMEOUT)
 
-    before = get(client, team)
+    before, expired = get(client, team), threading.Event()
     with pytest.raises(FacetError) as ended:
         client.galleries.CalibrateGallery(messages(), timeout=1.0)
+    expired.set()
     assert ended.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     until_accepted(client, team)
     assert get(client, team) == before
 
 
-def test_a_server_that_is_killed_in_the_middle_has_changed_nothing(
+def test_a_server_killed_during_a_calibration_has_changed_nothing(
     serve: Serve, tmp_path: Path, crowd: Crowd, faces: list[pb.CalibrationProbe]
 ) -> None:
     database = ("--gallery.database", str(tmp_path / "killed.sqlite3"), "--models.objects", "none")
@@ -383,7 +383,7 @@ def test_a_server_that_is_killed_in_the_middle_has_changed_nothing(
         assert get(connected, "team") == before
 
 
-def test_a_picture_that_cannot_be_read_ends_the_calibration_with_its_own_error(client: Client, team: str) -> None:
+def test_a_missing_picture_file_raises_file_not_found(client: Client, team: str) -> None:
     with pytest.raises(FileNotFoundError):
         client.calibrate(team, 0.1, [("somebody", "no such file")])
     assert not get(client, team).HasField("calibration")

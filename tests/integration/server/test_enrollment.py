@@ -1,4 +1,4 @@
-"""EnrollFace and EnrollBatch over gRPC: what is enrolled, what is refused, and what is enrolled only once."""
+"""EnrollFace and EnrollBatch over gRPC: answers, refusals and repeated requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def box_of(face: types_pb2.DetectedFace) -> tuple[float, float, float, float]:
     return face.box.x1, face.box.y1, face.box.x2, face.box.y2
 
 
-def test_an_enrolled_face_says_what_was_enrolled(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_the_answer_describes_the_enrolled_face(client: Client, gallery: str, pictures: Pictures) -> None:
     enrolled = client.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
     assert (enrolled.subject.display_name, enrolled.subject.template_count) == ("Yao Ming", 1)
     assert not enrolled.already_enrolled
@@ -56,7 +56,7 @@ def test_the_same_picture_of_the_same_subject_is_enrolled_once(
     assert again.subject == first.subject
 
 
-def test_a_request_id_answers_what_it_answered_before(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_a_repeated_request_id_gets_the_same_answer(client: Client, gallery: str, pictures: Pictures) -> None:
     request = enroll_request(gallery, "", pictures.yaoming, request_id="r1")
     first, again = (client.galleries.EnrollFace(request) for _ in range(2))
     assert again.already_enrolled
@@ -68,7 +68,7 @@ def test_a_request_id_answers_what_it_answered_before(client: Client, gallery: s
     assert (caught.value.reason, list(caught.value.fields)) == ("REQUEST_ID_REUSED", ["request_id"])
 
 
-def test_of_several_faces_one_must_be_chosen(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_several_faces_need_a_choice(client: Client, gallery: str, pictures: Pictures) -> None:
     with pytest.raises(FailedPrecondition) as caught:
         client.enroll(gallery, "player", pictures.players)
     assert caught.value.reason == "SEVERAL_FACES"
@@ -76,7 +76,7 @@ def test_of_several_faces_one_must_be_chosen(client: Client, gallery: str, pictu
     assert list(caught.value.fields) == ["picture"]
 
 
-def test_the_chosen_face_is_the_one_that_is_enrolled(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_the_chosen_face_is_enrolled(client: Client, gallery: str, pictures: Pictures) -> None:
     found = client.recognition.AnalyzeFaces(recognition_pb.AnalyzeFacesRequest(picture=picture(pictures.six)))
     boxes = np.array([box_of(each.face) for each in found.faces])
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
@@ -91,7 +91,7 @@ def test_the_chosen_face_is_the_one_that_is_enrolled(client: Client, gallery: st
         assert box_of(enrolled.face) == tuple(boxes[index]), name
 
 
-def test_a_box_with_no_face_in_it_is_refused(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_a_box_without_a_face_is_refused(client: Client, gallery: str, pictures: Pictures) -> None:
     nowhere = types_pb2.FaceChoice(box=types_pb2.Box(x1=0, y1=0, x2=10, y2=10))
     assert reason_of_refusal(client, gallery, pictures.yaoming, face=nowhere) == "FACE_NOT_FOUND"
 
@@ -127,7 +127,7 @@ def test_a_small_or_blurred_face_is_refused_unless_accepted(client: Client, gall
         ).subject.template_count == (number + 1)
 
 
-def test_validate_only_answers_as_if_and_keeps_nothing(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_validate_only_stores_nothing(client: Client, gallery: str, pictures: Pictures) -> None:
     checked = client.enroll(gallery, "yao", pictures.yaoming, validate_only=True, request_id="r")
     assert checked.subject.template_count == 1
     assert not checked.template.template_id
@@ -173,7 +173,7 @@ def test_a_long_batch_is_answered_item_by_item(client: Client, gallery: str, pic
     assert sum(not answer.enrollment.already_enrolled for answer in answers) == 1
 
 
-def test_what_was_answered_is_kept_where_the_client_breaks_off(
+def test_answered_items_are_stored_even_if_the_client_disconnects(
     client: Client, server: Serving, gallery: str, pictures: Pictures
 ) -> None:
     def endless() -> Iterator[pb.EnrollBatchRequest]:

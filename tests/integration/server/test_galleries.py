@@ -1,4 +1,4 @@
-"""GalleryService over gRPC: galleries, subjects and templates as an admin handles them."""
+"""GalleryService over gRPC: managing galleries, subjects and templates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def get_subject(client: Client, gallery_id: str, subject_id: str) -> pb.Subject:
     return client.galleries.GetSubject(request).subject
 
 
-def test_a_created_gallery_is_answered_as_it_was_created(client: Client) -> None:
+def test_a_created_gallery_is_returned_and_listed(client: Client) -> None:
     created = client.create_gallery("team-7.a_b", display_name="Équipe", threshold=0.5)
     assert created == get(client, "team-7.a_b")
     assert (created.display_name, created.threshold) == ("Équipe", 0.5)
@@ -34,20 +34,20 @@ def test_a_created_gallery_is_answered_as_it_was_created(client: Client) -> None
     assert created.create_time == created.update_time
 
 
-def test_a_gallery_without_id_and_threshold_gets_the_servers(client: Client) -> None:
+def test_a_gallery_without_id_and_threshold_gets_defaults(client: Client) -> None:
     created = client.create_gallery("")
     assert uuid.UUID(created.gallery_id).version == 7
     info = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
     assert (created.threshold, created.contract) == (info.default_threshold, info.contract)
 
 
-def test_a_gallerys_id_is_taken_once(client: Client, gallery: str) -> None:
+def test_a_gallery_id_is_unique(client: Client, gallery: str) -> None:
     with pytest.raises(AlreadyExists) as caught:
         client.create_gallery(gallery)
     assert caught.value.reason == "GALLERY_EXISTS"
 
 
-def test_galleries_are_listed_by_id_in_pages_that_leave_none_out(client: Client) -> None:
+def test_pages_list_every_gallery_in_order_of_id(client: Client) -> None:
     prefix = f"p{uuid.uuid4().hex}"
     made = [client.create_gallery(f"{prefix}-{i}").gallery_id for i in range(5)]
     request = pb.ListGalleriesRequest(page_size=2)
@@ -92,9 +92,7 @@ def test_an_update_must_name_fields_that_can_be_changed(client: Client, gallery:
     assert (caught.value.reason, list(caught.value.fields)) == ("INVALID_FIELD", ["update_mask"])
 
 
-def test_a_gallery_that_holds_subjects_is_deleted_only_with_force(
-    client: Client, gallery: str, pictures: Pictures
-) -> None:
+def test_a_gallery_with_subjects_is_deleted_only_with_force(client: Client, gallery: str, pictures: Pictures) -> None:
     client.enroll(gallery, "yao", pictures.yaoming)
     with pytest.raises(FailedPrecondition) as caught:
         client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id=gallery))
@@ -106,7 +104,7 @@ def test_a_gallery_that_holds_subjects_is_deleted_only_with_force(
         assert gone.value.reason == "GALLERY_NOT_FOUND"
 
 
-def test_subjects_are_listed_by_id_in_pages(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_pages_list_subjects_in_order_of_id(client: Client, gallery: str, pictures: Pictures) -> None:
     names = ["c", "a", "d", "b"]
     for name in names:
         client.enroll(gallery, name, pictures.yaoming, accept_lookalike=True)
@@ -133,7 +131,7 @@ def test_a_renamed_subject_is_found_under_its_new_name(client: Client, gallery: 
     assert caught.value.reason == "ETAG_MISMATCH"
 
 
-def test_a_forgotten_subject_is_gone_with_its_templates(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_deleting_a_subject_deletes_its_templates(client: Client, gallery: str, pictures: Pictures) -> None:
     client.enroll(gallery, "yao", pictures.yaoming)
     request = pb.DeleteSubjectRequest(gallery_id=gallery, subject_id="yao")
     assert client.galleries.DeleteSubject(request).templates_deleted == 1
@@ -146,9 +144,7 @@ def test_a_forgotten_subject_is_gone_with_its_templates(client: Client, gallery:
     assert (get(client, gallery).subject_count, get(client, gallery).template_count) == (0, 0)
 
 
-def test_templates_are_listed_the_oldest_first_and_deleted_one_by_one(
-    client: Client, gallery: str, pictures: Pictures
-) -> None:
+def test_templates_are_listed_oldest_first_and_can_be_deleted(client: Client, gallery: str, pictures: Pictures) -> None:
     first = client.enroll(gallery, "yao", pictures.yaoming).template
     second = client.enroll(gallery, "yao", picture_of(pictures.yaoming)).template
     request = pb.ListTemplatesRequest(gallery_id=gallery, subject_id="yao", page_size=1)
@@ -175,18 +171,18 @@ def delete_request(gallery: str, template_id: str) -> pb.DeleteTemplateRequest:
 
 
 def picture_of(data: bytes) -> bytes:
-    """The same picture in other bytes: what stands behind the end of a JPEG is no part of it."""
+    """The same picture with another digest: bytes after the end of a JPEG are ignored."""
     return data + b"\0"
 
 
-def test_composed_and_decomposed_ids_name_one_subject(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_composed_and_decomposed_ids_name_the_same_subject(client: Client, gallery: str, pictures: Pictures) -> None:
     composed, decomposed = "Jos\u00e9", "Jose\u0301"
     assert client.enroll(gallery, decomposed, pictures.yaoming).subject.subject_id == composed
     assert client.enroll(gallery, composed, pictures.yaoming).already_enrolled
     assert get_subject(client, gallery, decomposed) == get_subject(client, gallery, composed)
 
 
-def test_subjects_without_an_id_get_one(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_a_subject_without_an_id_gets_one(client: Client, gallery: str, pictures: Pictures) -> None:
     request = pb.EnrollFaceRequest(gallery_id=gallery, picture=picture(pictures.yaoming), display_name="Yao")
     subject = client.galleries.EnrollFace(request).subject
     assert uuid.UUID(subject.subject_id).version == 7

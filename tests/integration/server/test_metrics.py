@@ -1,4 +1,4 @@
-"""What a server tells of itself: Prometheus' metrics, the dashboard made for them, latencies and slow requests."""
+"""Metrics for Prometheus, their dashboard, the latencies of GetServerInfo, and the log of slow requests."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ DASHBOARD = ROOT / "deploy" / "grafana" / "facet.json"
 PERSON, NAME = "Rumpelstilzchen-4711", "Hans im Glück"
 GALLERY = "guests"
 OF_SCRAPING = {"instance", "job", "le"}
-"""Labels that Prometheus adds, or that a histogram has."""
+"""Labels that Prometheus or a histogram adds."""
 
 
 @pytest.fixture(scope="module")
 def used(start: Start, tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Iterator[Serving]:
-    """A server that was asked for everything once, with success and without."""
+    """A server that has served every kind of request, both with and without success."""
     serving = start(tmp_path_factory.mktemp("metrics"), "--metrics.port", "0", "--metrics.slow-ms", "0")
     with Client(serving.address) as client:
         client.create_gallery(GALLERY)
@@ -74,7 +74,7 @@ def families(serving: Serving) -> dict[str, Metric]:
 
 @pytest.fixture
 def values(used: Serving) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample by its name and labels."""
+    """Every sample by name and labels."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in families(used).values()
@@ -86,7 +86,7 @@ def of(values: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, *
     return values.get((name, frozenset(labels.items())), 0.0)
 
 
-def test_calls_are_counted_by_method_and_status_items_of_batches_like_calls(
+def test_calls_and_items_of_batches_are_counted_by_method_and_status(
     values: dict[tuple[str, frozenset[tuple[str, str]]], float],
 ) -> None:
     for method, code, count in (
@@ -110,17 +110,17 @@ def test_calls_are_counted_by_method_and_status_items_of_batches_like_calls(
     assert of(values, "facet_stream_events_total", kind="appeared") == 1
 
 
-def test_stages_are_counted_by_method_with_the_model_that_they_run(
+def test_stages_are_counted_by_method_and_model(
     values: dict[tuple[str, frozenset[tuple[str, str]]], float],
 ) -> None:
     models = {"detect": "yolo11n.onnx", "faces": "scrfd_500m_bnkps.onnx", "embed": "w600k_mbf.onnx"}
     for stage in ("queue", "decode", "detect", "faces", "align", "embed", "search"):
         labels = {"method": "Identify", "stage": stage, "model": models.get(stage, "")}
         assert of(values, "facet_stage_seconds_count", **labels) >= 1, stage
-    assert of(values, "facet_embedding_batch_faces_sum") > 20, "the players are embedded at once"
+    assert of(values, "facet_embedding_batch_faces_sum") > 20, "all players are one batch"
 
 
-def test_refusals_are_counted_by_the_reason_that_the_client_got(
+def test_refusals_are_counted_by_reason(
     values: dict[tuple[str, frozenset[tuple[str, str]]], float],
 ) -> None:
     for method, reason in (
@@ -132,7 +132,7 @@ def test_refusals_are_counted_by_the_reason_that_the_client_got(
         assert of(values, "facet_refusals_total", method=method, reason=reason) == 1, (method, reason)
 
 
-def test_decisions_faces_queue_galleries_and_the_process_are_there(
+def test_decisions_faces_queue_galleries_and_process_are_exported(
     values: dict[tuple[str, frozenset[tuple[str, str]]], float],
 ) -> None:
     assert of(values, "facet_decisions_total", decision="match") == 2
@@ -149,14 +149,14 @@ def test_decisions_faces_queue_galleries_and_the_process_are_there(
     assert of(values, "process_resident_memory_bytes") > 0
 
 
-def test_neither_the_metrics_nor_the_log_hold_a_person(used: Serving) -> None:
+def test_metrics_and_log_contain_no_personal_data(used: Serving) -> None:
     for text in (scrape(used), used.log.read_text("utf-8")):
         assert GALLERY in scrape(used)
         for secret in (PERSON, NAME, "Hans", json.dumps(NAME)):
             assert secret.lower() not in text.lower()
 
 
-def test_the_server_says_how_long_stages_and_methods_take(used: Serving) -> None:
+def test_server_info_has_latencies_of_stages_and_methods(used: Serving) -> None:
     with Client(used.address) as client:
         info = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
         again = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
@@ -166,7 +166,7 @@ def test_the_server_says_how_long_stages_and_methods_take(used: Serving) -> None
         assert 0 < latency.since_start.p50_ms <= latency.since_start.p95_ms <= latency.since_start.p99_ms
         assert latency.last_minute.count <= latency.since_start.count
     methods = {latency.method: latency.since_start.count for latency in info.method_latencies}
-    assert (methods["Identify"], methods["EnrollFace"], methods["EnrollBatch"]) == (1, 1, 1), "those answered OK"
+    assert (methods["Identify"], methods["EnrollFace"], methods["EnrollBatch"]) == (1, 1, 1), "only calls answered OK"
     assert (info.queue.waiting, info.queue.busy, info.queue.max_waiting) == (0, 0, 32)
     assert info.queue.workers >= 1
     asked = {latency.method: latency.since_start.count for latency in again.method_latencies}
@@ -174,7 +174,7 @@ def test_the_server_says_how_long_stages_and_methods_take(used: Serving) -> None
     assert (again.version, again.start_time, again.models) == (info.version, info.start_time, info.models)
 
 
-def test_a_slow_request_is_a_warning_with_its_stages(used: Serving) -> None:
+def test_a_slow_request_is_logged_as_a_warning_with_its_stages(used: Serving) -> None:
     calls = [line for line in used.log_lines() if line["event"] == "call"]
     (identified,) = (line for line in calls if line["method"] == "RecognitionService/Identify" and line["code"] == "OK")
     assert identified["level"] == "warning"
@@ -182,10 +182,10 @@ def test_a_slow_request_is_a_warning_with_its_stages(used: Serving) -> None:
     assert 0 < sum(stages) <= identified["ms"] + 0.1 * len(stages)
     assert identified["request_id"]
     (batch,) = (line for line in calls if line["method"] == "GalleryService/EnrollBatch")
-    assert batch["level"] == "info", "how long a stream is open says nothing"
+    assert batch["level"] == "info", "a long stream is not slow"
 
 
-def test_every_query_of_the_dashboard_names_metrics_and_labels_that_are_exported(used: Serving) -> None:
+def test_the_dashboard_uses_only_exported_metrics_and_labels(used: Serving) -> None:
     exported: dict[str, set[str]] = {}
     for family in families(used).values():
         for sample in family.samples:
@@ -205,7 +205,7 @@ def test_every_query_of_the_dashboard_names_metrics_and_labels_that_are_exported
         assert not labels.union(selected) - known, query
 
 
-def test_the_panels_of_the_dashboard_do_not_overlap_and_say_what_they_show() -> None:
+def test_the_panels_of_the_dashboard_do_not_overlap_and_have_descriptions() -> None:
     dashboard = json.loads(DASHBOARD.read_text("utf-8"))
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
@@ -225,7 +225,7 @@ def test_the_panels_of_the_dashboard_do_not_overlap_and_say_what_they_show() -> 
     assert rows == ["Traffic", "Latency", "Queue", "Refusals", "Decisions", "Cameras", "Galleries", "Process"]
 
 
-def test_every_metric_of_ours_is_documented_and_every_documented_one_is_exported(used: Serving) -> None:
+def test_documented_and_exported_metrics_are_the_same(used: Serving) -> None:
     text = (ROOT / "docs" / "operations.md").read_text("utf-8")
     documented = set(re.findall(r"`(facet_\w+)`", text))
     exported = {name for name in families(used) if name.startswith("facet_") and not name.endswith("_created")}
@@ -233,17 +233,17 @@ def test_every_metric_of_ours_is_documented_and_every_documented_one_is_exported
     assert documented == {f"{name}_total" if name in counters else name for name in exported}
 
 
-def test_a_call_without_the_token_is_a_refusal_too(serve: Serve) -> None:
+def test_a_call_without_the_token_counts_as_a_refusal(serve: Serve) -> None:
     serving = serve("--metrics.port", "0", "--models.objects", "none", "--server.token", "t")
     with Client(serving.address) as client, pytest.raises(Unauthenticated):
         client.create_gallery("g")
     counted: list[dict[str, str]] = []
-    while not counted:  # the client has the status a moment before the call has ended and is counted
+    while not counted:  # the client gets the status just before the call is counted
         refusals = families(serving)["facet_refusals"].samples
         counted = [sample.labels for sample in refusals if sample.name == "facet_refusals_total"]
     assert counted == [{"method": "CreateGallery", "reason": "UNAUTHENTICATED"}]
 
 
-def test_without_a_port_no_metrics_are_served(server: Serving) -> None:
+def test_metrics_are_off_by_default(server: Serving) -> None:
     assert server.said["metrics_address"] == ""
     assert not [line for line in server.log_lines() if line["event"] == "metrics"]

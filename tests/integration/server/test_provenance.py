@@ -1,4 +1,4 @@
-"""What is kept beside a template, and what a face must be like to be searched for."""
+"""The origin of templates, stored face crops, and the quality limits of identification."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
 
 
-def test_a_template_says_which_models_made_it(client: Client, gallery: str, pictures: Pictures) -> None:
+def test_a_template_names_its_models(client: Client, gallery: str, pictures: Pictures) -> None:
     template = client.enroll(gallery, "yao", pictures.yaoming).template
     models = client.server.GetServerInfo(server_pb.GetServerInfoRequest()).models
     by_role = {model.role: model.sha256 for model in models}
@@ -29,17 +29,13 @@ def test_a_template_says_which_models_made_it(client: Client, gallery: str, pict
     assert list(client.galleries.ListTemplates(request).templates) == [template]
 
 
-def test_no_picture_of_a_face_is_kept_unless_that_is_asked_for(
-    client: Client, gallery: str, pictures: Pictures
-) -> None:
+def test_face_crops_are_not_stored_by_default(client: Client, gallery: str, pictures: Pictures) -> None:
     assert not client.enroll(gallery, "yao", pictures.yaoming).template.has_crop
     lines = pq.read_table(io.BytesIO(b"".join(client.export_gallery(gallery))))
     assert lines["crop"].to_pylist() == [None]
 
 
-def test_the_aligned_face_is_kept_and_moved_and_forgotten_where_that_is_asked_for(
-    serve: Serve, pictures: Pictures
-) -> None:
+def test_face_crops_are_stored_exported_and_deleted_if_configured(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--enrollment.keep-crops")
     with Client(serving.address) as client:
         client.create_gallery("team")
@@ -60,7 +56,7 @@ def test_the_aligned_face_is_kept_and_moved_and_forgotten_where_that_is_asked_fo
     connection.close()
 
 
-def test_faces_that_fall_short_are_refused_without_being_embedded(serve: Serve, pictures: Pictures) -> None:
+def test_faces_below_the_quality_limits_are_refused_without_embedding(serve: Serve, pictures: Pictures) -> None:
     with Client(serve("--identification.min-face-size", "1000").address) as client:
         client.create_gallery("team", threshold=0.25)
         client.enroll("team", "yao", pictures.yaoming)
@@ -72,7 +68,7 @@ def test_faces_that_fall_short_are_refused_without_being_embedded(serve: Serve, 
             assert answer.timings.embed_ms == answer.timings.search_ms == 0
 
 
-def test_only_the_faces_that_fall_short_are_refused(client: Client, serve: Serve, pictures: Pictures) -> None:
+def test_only_faces_below_the_quality_limits_are_refused(client: Client, serve: Serve, pictures: Pictures) -> None:
     info = client.server.GetServerInfo(server_pb.GetServerInfoRequest())
     sizes = sorted(
         face.face.quality.size
@@ -92,7 +88,7 @@ def test_only_the_faces_that_fall_short_are_refused(client: Client, serve: Serve
         assert other.server.GetServerInfo(server_pb.GetServerInfoRequest()).contract == info.contract
 
 
-def test_the_mean_of_the_best_templates_decides_where_the_gallery_says_so(
+def test_a_gallery_can_decide_by_the_mean_of_the_best_templates(
     client: Client, gallery: str, pictures: Pictures
 ) -> None:
     client.enroll(gallery, "yao", pictures.yaoming)
@@ -108,7 +104,7 @@ def test_the_mean_of_the_best_templates_decides_where_the_gallery_says_so(
 
 
 @pytest.mark.parametrize("value", [0, 17, 2**32 - 1])
-def test_the_mean_is_over_one_to_sixteen_templates(client: Client, gallery: str, value: int) -> None:
+def test_mean_of_best_must_be_1_to_16(client: Client, gallery: str, value: int) -> None:
     with pytest.raises(InvalidArgument) as caught:
         client.create_gallery("", mean_of_best=value)
     assert list(caught.value.fields) == ["mean_of_best"]

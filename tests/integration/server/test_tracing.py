@@ -1,4 +1,4 @@
-"""Traces, as a collector on loopback gets them."""
+"""Traces as a collector receives them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """What came, and where it is to be sent."""
+    """The received spans, and the endpoint for them."""
 
     endpoint: str
     bodies: list[bytes] = field(default_factory=list)
@@ -55,7 +55,7 @@ def collector() -> Iterator[Collector]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -69,7 +69,7 @@ def attributes(span: Any) -> dict[str, Any]:
     return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
 
 
-def test_a_request_is_a_span_of_its_clients_trace_with_its_stages_below(
+def test_a_request_is_a_span_in_its_clients_trace_with_child_spans_for_stages(
     serve: Serve, collector: Collector, pictures: Pictures
 ) -> None:
     serving = serve("--tracing.endpoint", collector.endpoint)
@@ -80,7 +80,7 @@ def test_a_request_is_a_span_of_its_clients_trace_with_its_stages_below(
         client.recognition.Identify(request, metadata=(("traceparent", f"00-{TRACE}-{PARENT}-01"),))
         with pytest.raises(NotFound):
             client.identify("nowhere", pictures.yaoming)
-    assert serving.stop() == 0, "what is left is sent before the end"
+    assert serving.stop() == 0, "remaining spans are sent before the exit"
     spans = collector.spans()
     ours = [span for span in spans if span.trace_id.hex() == TRACE]
     (call,) = (span for span in ours if span.name == "Identify")
@@ -99,7 +99,7 @@ def test_a_request_is_a_span_of_its_clients_trace_with_its_stages_below(
         assert not [person for person in (b"Rumpelstilzchen", b"Hans", b"guests") if person in body]
 
 
-def test_a_clients_own_sampling_decision_is_kept(serve: Serve, collector: Collector, pictures: Pictures) -> None:
+def test_the_clients_sampling_decision_is_respected(serve: Serve, collector: Collector, pictures: Pictures) -> None:
     serving = serve("--tracing.endpoint", collector.endpoint, "--tracing.ratio", "0", "--models.objects", "none")
     with Client(serving.address) as client:
         client.create_gallery("guests")
@@ -111,7 +111,7 @@ def test_a_clients_own_sampling_decision_is_kept(serve: Serve, collector: Collec
     assert {span.trace_id.hex() for span in collector.spans()} == {TRACE}
 
 
-def test_a_collector_that_takes_nothing_keeps_neither_requests_nor_the_end_of_the_server(serve: Serve) -> None:
+def test_an_unresponsive_collector_delays_neither_requests_nor_shutdown(serve: Serve) -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra tracing")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces"
@@ -132,7 +132,7 @@ def test_without_opentelemetry_the_server_says_what_to_install(refused: Refused,
 
 
 @pytest.mark.parametrize("endpoint", ["http://user:secret@127.0.0.1:4318", "127.0.0.1:4317"])
-def test_an_endpoint_that_is_none_or_would_show_a_password_is_refused(refused: Refused, endpoint: str) -> None:
+def test_an_endpoint_that_is_invalid_or_contains_a_password_is_refused(refused: Refused, endpoint: str) -> None:
     result = refused("--tracing.endpoint", endpoint)
     assert result.returncode == 2
     assert "tracing.endpoint" in result.stderr

@@ -1,4 +1,4 @@
-"""ExportGallery and ImportGallery over gRPC: whole or nothing, and nobody waits for who does not move."""
+"""ExportGallery and ImportGallery over gRPC: all or nothing, limits, and clients that stall."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DIMENSION = 512
 MANY = 6000
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 def contract_of(client: Client) -> str:
@@ -45,7 +45,7 @@ def contract_of(client: Client) -> str:
 
 
 def crowd(exported: Exported, contract: str, count: int) -> bytes:
-    """A file of so many subjects with a template each, about 2 KB a subject."""
+    """An exported gallery of ``count`` subjects with one template each, about 2 KB per subject."""
     values = np.random.default_rng(7).standard_normal((count, DIMENSION)).astype(np.float32)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     times = pa.array([1_700_000_000_000_000] * count, pa.timestamp("us", tz="UTC"))
@@ -86,7 +86,7 @@ def team(client: Client, gallery: str, pictures: Pictures) -> str:
 
 
 def contents(client: Client, gallery: str) -> list[Any]:
-    """All that can be listed of a gallery, but for etags and its id."""
+    """Everything that can be listed of a gallery, without etags and its id."""
     found: list[Any] = []
     for subject in client.subjects(gallery):
         request = pb.ListTemplatesRequest(gallery_id=gallery, subject_id=subject.subject_id)
@@ -98,7 +98,7 @@ def contents(client: Client, gallery: str) -> list[Any]:
     return found
 
 
-def test_an_exported_gallery_comes_back_as_it_was(client: Client, team: str, pictures: Pictures) -> None:
+def test_an_exported_gallery_is_imported_unchanged(client: Client, team: str, pictures: Pictures) -> None:
     data = b"".join(client.export_gallery(team))
     before, searched = contents(client, team), client.identify(team, pictures.players).faces
     client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id=team, force=True))
@@ -110,7 +110,7 @@ def test_an_exported_gallery_comes_back_as_it_was(client: Client, team: str, pic
     assert client.enroll(team, "yao", pictures.yaoming).already_enrolled
 
 
-async def test_the_client_for_asyncio_does_the_same(server: Serving, client: Client, team: str) -> None:
+async def test_the_asyncio_client_exports_and_imports(server: Serving, client: Client, team: str) -> None:
     counted: list[int] = []
     async with AsyncClient(server.address) as others:
         pieces = [piece async for piece in others.export_gallery(team, progress=counted.append)]
@@ -130,20 +130,20 @@ def unreadable(first: bytes) -> Iterator[bytes]:
     raise OSError("unreadable")
 
 
-def test_a_file_that_cannot_be_read_ends_the_import_with_its_own_error(client: Client, team: str) -> None:
+def test_a_missing_file_raises_file_not_found(client: Client, team: str) -> None:
     with pytest.raises(OSError, match="unreadable"):
         client.import_gallery(unreadable(b"PAR1"), f"{team}-2")
     with pytest.raises(FileNotFoundError):
         client.import_gallery("no such file")
 
 
-def test_a_gallery_that_is_not_there_is_not_exported(client: Client) -> None:
+def test_exporting_an_unknown_gallery_is_refused(client: Client) -> None:
     with pytest.raises(NotFound) as caught:
         list(client.export_gallery("nobody"))
     assert caught.value.reason == "GALLERY_NOT_FOUND"
 
 
-def test_an_import_into_a_gallery_that_is_there_is_refused_before_the_file_is_sent(client: Client, team: str) -> None:
+def test_importing_into_an_existing_gallery_is_refused_before_the_upload(client: Client, team: str) -> None:
     sent = 0
 
     def pieces() -> Iterator[bytes]:
@@ -158,7 +158,7 @@ def test_an_import_into_a_gallery_that_is_there_is_refused_before_the_file_is_se
     assert sent < 100
 
 
-def test_a_bad_line_is_named_and_nothing_is_kept(client: Client, team: str, exported: Exported) -> None:
+def test_an_invalid_line_is_named_and_nothing_is_imported(client: Client, team: str, exported: Exported) -> None:
     lines = pq.read_table(io.BytesIO(b"".join(client.export_gallery(team))))
     place = lines.schema.get_field_index("quality")
     changed = lines.set_column(place, lines.schema.field("quality"), pa.array([None, 0.5, 7.0]))
@@ -213,7 +213,7 @@ CHUNK = pb.ImportGalleryRequest(chunk=b"PAR1")
         ),
     ],
 )
-def test_messages_that_do_not_follow_each_other_as_they_must_are_refused(
+def test_messages_out_of_order_are_refused(
     client: Client, messages: list[pb.ImportGalleryRequest], reason: str, field: str
 ) -> None:
     with pytest.raises(InvalidArgument) as caught:
@@ -221,7 +221,7 @@ def test_messages_that_do_not_follow_each_other_as_they_must_are_refused(
     assert (caught.value.reason, list(caught.value.fields)) == (reason, [field])
 
 
-def test_a_client_that_goes_away_leaves_nothing(serve: Serve, exported: Exported) -> None:
+def test_an_interrupted_import_leaves_nothing_behind(serve: Serve, exported: Exported) -> None:
     serving = serve()
     with Client(serving.address) as client:
         data = crowd(exported, contract_of(client), MANY)
@@ -232,7 +232,7 @@ def test_a_client_that_goes_away_leaves_nothing(serve: Serve, exported: Exported
             for start in range(0, len(data) // 2, 1 << 20):
                 yield pb.ImportGalleryRequest(chunk=data[start : start + (1 << 20)])
             taken.set()
-            threading.Event().wait(PATIENCE)
+            threading.Event().wait(TIMEOUT)
 
         with grpc.insecure_channel(serving.address) as channel:
             call = channel.stream_unary(
@@ -240,7 +240,7 @@ def test_a_client_that_goes_away_leaves_nothing(serve: Serve, exported: Exported
                 request_serializer=pb.ImportGalleryRequest.SerializeToString,
                 response_deserializer=pb.ImportGalleryResponse.FromString,
             ).future(messages())
-            assert taken.wait(PATIENCE)
+            assert taken.wait(TIMEOUT)
             call.cancel()
         wait_until(lambda: "CANCELLED" in [line.get("code") for line in serving.log_lines()])
         assert_free(client, "crowd")
@@ -249,14 +249,13 @@ def test_a_client_that_goes_away_leaves_nothing(serve: Serve, exported: Exported
     assert left <= {".log", ".sqlite3", ".lock", ".sqlite3-wal", ".sqlite3-shm"}
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.02)
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
 
 
-def test_what_is_moved_is_not_in_the_log(serve: Serve, exported: Exported) -> None:
+def test_the_log_contains_no_contents_of_a_transfer(serve: Serve, exported: Exported) -> None:
     serving = serve()
     with Client(serving.address) as client:
         client.import_gallery(iter([crowd(exported, contract_of(client), 3)]), "crowd")
@@ -267,7 +266,7 @@ def test_what_is_moved_is_not_in_the_log(serve: Serve, exported: Exported) -> No
     assert not any(word in log for word in ("s000001", "Somebody", "PAR1"))
 
 
-def test_one_export_or_import_more_than_may_be_under_way_is_refused(serve: Serve, exported: Exported) -> None:
+def test_the_number_of_concurrent_transfers_is_limited(serve: Serve, exported: Exported) -> None:
     serving = serve("--gallery.max-transfers", "1")
     with Client(serving.address) as client:
         client.import_gallery(iter([crowd(exported, contract_of(client), MANY)]), "crowd")
@@ -283,10 +282,10 @@ def test_one_export_or_import_more_than_may_be_under_way_is_refused(serve: Serve
 
         def messages() -> Iterator[pb.ImportGalleryRequest]:
             yield pb.ImportGalleryRequest(target=pb.ImportTarget(gallery_id="other"))
-            ends.wait(PATIENCE)
+            ends.wait(TIMEOUT)
 
         def hold() -> None:
-            # Those imports by which it is asked how it stands may be there first.
+            # The imports that probe the limit may take the slot first.
             while not ends.is_set():
                 with suppress(ResourceExhausted, InvalidArgument):
                     client.galleries.ImportGallery(messages())
@@ -295,7 +294,7 @@ def test_one_export_or_import_more_than_may_be_under_way_is_refused(serve: Serve
         held.start()
         wait_until(lambda: reason_of_import(client) == "TOO_MANY_TRANSFERS")
         ends.set()
-        held.join(PATIENCE)
+        held.join(TIMEOUT)
         wait_until(lambda: reason_of_import(client) == "INVALID_IMPORT")
 
 
@@ -314,7 +313,7 @@ def reason_of_import(client: Client) -> str:
     return ""
 
 
-def test_a_file_that_is_larger_than_may_be_is_refused(serve: Serve) -> None:
+def test_a_file_above_the_size_limit_is_refused(serve: Serve) -> None:
     serving = serve("--gallery.max-import-bytes", str(1 << 20))
     with Client(serving.address) as client:
         with pytest.raises(ResourceExhausted) as caught:
@@ -322,7 +321,7 @@ def test_a_file_that_is_larger_than_may_be_is_refused(serve: Serve) -> None:
         assert caught.value.reason == "IMPORT_TOO_LARGE"
 
 
-def test_who_does_not_move_is_not_waited_for(serve: Serve, exported: Exported) -> None:
+def test_a_client_that_stalls_is_cut_off(serve: Serve, exported: Exported) -> None:
     serving = serve("--server.stall-seconds", "0.5", "--gallery.max-transfers", "1")
     with Client(serving.address) as client:
         client.import_gallery(iter([crowd(exported, contract_of(client), MANY)]), "crowd")
@@ -330,7 +329,7 @@ def test_who_does_not_move_is_not_waited_for(serve: Serve, exported: Exported) -
 
         def messages() -> Iterator[pb.ImportGalleryRequest]:
             yield pb.ImportGalleryRequest(target=pb.ImportTarget(gallery_id="other"))
-            waits.wait(PATIENCE)
+            waits.wait(TIMEOUT)
 
         with pytest.raises(DeadlineExceeded) as caught:
             client.galleries.ImportGallery(messages())

@@ -1,4 +1,4 @@
-"""EnrollBatch reads no further than it is read from."""
+"""EnrollBatch reads from its client only as fast as the client reads the answers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Call:
         return None
 
 
-async def test_a_client_that_does_not_read_is_not_read_from() -> None:
+async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
-    # items without a gallery are refused before models or galleries are asked
+    # items without a gallery id are refused before models or galleries are used
     servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig(), 0.3)
     sent = 0
 
@@ -45,7 +45,7 @@ async def test_a_client_that_does_not_read_is_not_read_from() -> None:
     workers.close()
 
 
-async def test_an_item_id_that_is_refused_is_not_echoed_at_length() -> None:
+async def test_an_invalid_item_id_is_truncated_in_the_answer() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
     servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig(), 0.3)
 

@@ -1,4 +1,4 @@
-"""The port of the metrics, and the figures that are read when it is asked."""
+"""The HTTP port of the metrics, and the gauges that a scrape collects."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(address: str) -> str:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]", "localhost"])
-def test_metrics_are_read_over_http_until_the_port_is_closed(registry: CollectorRegistry, host: str) -> None:
+def test_metrics_are_served_over_http_until_the_port_is_closed(registry: CollectorRegistry, host: str) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     port = MetricsPort(registry, host, 0)
@@ -53,12 +53,12 @@ def test_metrics_are_read_over_http_until_the_port_is_closed(registry: Collector
         read(port.address)
 
 
-def test_a_port_that_is_taken_is_an_error(registry: CollectorRegistry) -> None:
+def test_a_port_in_use_is_an_error(registry: CollectorRegistry) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
         MetricsPort(registry, "127.0.0.1", other.getsockname()[1])
 
 
-def test_who_connects_and_says_nothing_keeps_nobody_waiting(registry: CollectorRegistry) -> None:
+def test_silent_connections_do_not_block_a_scrape(registry: CollectorRegistry) -> None:
     port = MetricsPort(registry, "127.0.0.1", 0)
     host, _, number = port.address.rpartition(":")
     silent = [socket.create_connection((host, int(number))) for _ in range(20)]
@@ -68,7 +68,7 @@ def test_who_connects_and_says_nothing_keeps_nobody_waiting(registry: CollectorR
     port.close()
 
 
-def test_a_gallery_has_its_size_and_only_the_largest_have(galleries: Galleries) -> None:
+def test_only_the_largest_galleries_have_a_size(galleries: Galleries) -> None:
     for number in range(MAX_GALLERIES + 5):
         galleries.create_gallery(f"g{number:03}", display_name="", threshold=0.5)
     enrollment = Enrollment(
@@ -82,26 +82,26 @@ def test_a_gallery_has_its_size_and_only_the_largest_have(galleries: Galleries) 
     assert (found[0].gallery_id, found[0].template_count, found[0].subject_count) == ("g104", 1, 1)
 
 
-def test_a_store_that_cannot_be_asked_has_no_sizes_instead_of_old_ones(galleries: Galleries) -> None:
+def test_a_failed_store_has_no_sizes_rather_than_old_ones(galleries: Galleries) -> None:
     now = 0.0
     galleries.create_gallery("g", display_name="", threshold=0.5)
     sizes = GallerySizes(galleries, lambda: now)
     assert [gallery.gallery_id for gallery in sizes.largest()] == ["g"]
     galleries.close()
-    assert [gallery.gallery_id for gallery in sizes.largest()] == ["g"], "asked a moment ago"
+    assert [gallery.gallery_id for gallery in sizes.largest()] == ["g"], "cached"
     now = 60.0
     assert not sizes.largest()
     sizes.close()
 
 
-def test_a_store_that_does_not_answer_holds_up_no_figure(galleries: Galleries) -> None:
+def test_a_store_that_does_not_answer_does_not_block_other_gauges(galleries: Galleries) -> None:
     answering = threading.Event()
 
     class Slow(Galleries):
         def __init__(self) -> None:
-            """Without a store."""
+            """Open no store."""
 
-        def list_galleries(self, *, page_size: int, page_token: str = "") -> object:  # type: ignore[override]
+        def list_galleries(self, *, page_size: int, page_token: str = "") -> object:  # type: ignore[override]  # returns what the other galleries return
             assert answering.wait(SECONDS)
             return galleries.list_galleries(page_size=page_size, page_token=page_token)
 

@@ -1,4 +1,4 @@
-"""What is observed of requests that are served, without models."""
+"""Observation of requests, without models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ended(observing: Telemetry, method: str, code: str) -> float:
     return value(observing.metrics.registry, "facet_call_seconds_count", method=method, code=code)
 
 
-async def test_a_call_has_one_stopwatch_wherever_its_task_asks_for_it() -> None:
+async def test_a_call_and_its_tasks_share_one_stopwatch() -> None:
     observed = Telemetry(()).observe("Identify", is_stream=False)
     assert telemetry.stopwatch() is observed.stopwatch
 
@@ -37,7 +37,7 @@ async def test_a_call_has_one_stopwatch_wherever_its_task_asks_for_it() -> None:
     assert await asyncio.create_task(further()) is observed.stopwatch
 
 
-async def test_items_of_a_stream_have_a_stopwatch_each_and_the_stream_has_none() -> None:
+async def test_each_item_of_a_stream_has_its_own_stopwatch() -> None:
     observing = Telemetry(())
     stream = observing.observe("IdentifyBatch", is_stream=True)
     assert telemetry.stopwatch() is not telemetry.stopwatch()
@@ -59,7 +59,7 @@ async def test_items_of_a_stream_have_a_stopwatch_each_and_the_stream_has_none()
     assert observing.methods.all()["IdentifyBatch"].since_start.count == 3
 
 
-async def test_an_item_that_fails_is_counted_with_the_status_that_its_client_gets() -> None:
+async def test_a_failed_item_is_counted_with_the_status_sent_to_its_client() -> None:
     observing = Telemetry(())
     observing.observe("EnrollBatch", is_stream=True)
 
@@ -78,7 +78,7 @@ async def test_an_item_that_fails_is_counted_with_the_status_that_its_client_get
     registry = observing.metrics.registry
     assert value(registry, "facet_refusals_total", method="EnrollBatch", reason="GALLERY_NOT_FOUND") == 1
     assert value(registry, "facet_refusals_total", method="EnrollBatch", reason="DEADLINE_EXCEEDED") == 1
-    assert not observing.methods.all(), "latencies are of what was answered"
+    assert not observing.methods.all(), "only requests answered OK have a latency"
     counts = {key: latency.since_start.count for key, latency in observing.errors.all().items()}
     assert counts == {("NOT_FOUND", "GALLERY_NOT_FOUND"): 1, ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"): 1}
 
@@ -121,7 +121,7 @@ def test_decisions_and_faces_are_counted() -> None:
     assert value(metrics.registry, "facet_faces_per_picture_sum") == 8
 
 
-async def test_a_stage_tells_the_model_that_it_runs_and_the_batch_that_it_was_given() -> None:
+async def test_a_stage_is_counted_with_its_model_and_batch_size() -> None:
     class File:
         def __init__(self, name: str) -> None:
             self.path = self

@@ -1,4 +1,4 @@
-"""Fields of requests, on their own; what they do on the wire is in tests/faults."""
+"""Validation of single fields; tests/faults sends invalid fields to a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gallery import names
 
 
 @given(st.text(max_size=200))
-def test_an_id_that_is_taken_is_printable_normal_and_taken_again(value: str) -> None:
+def test_an_accepted_id_is_normalized_and_stays_valid(value: str) -> None:
     try:
         taken = validate.subject_id(value)
     except InvalidField:
@@ -32,17 +32,17 @@ def test_page_sizes_and_top_k_have_defaults() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0001, 1.0001])
-def test_a_similarity_is_a_cosine(value: float) -> None:
+def test_a_similarity_must_be_a_cosine(value: float) -> None:
     with pytest.raises(InvalidField, match="cosine"):
         validate.similarity(value)
 
 
-def test_an_empty_caller_id_is_none() -> None:
+def test_a_caller_id_is_optional_and_a_subject_id_is_not() -> None:
     assert validate.caller_id("", "request_id") == ""
     with pytest.raises(InvalidField):
         validate.subject_id("")
 
 
-def test_a_list_over_its_length_is_refused_before_it_is_looked_at() -> None:
+def test_a_list_that_is_too_long_is_refused_by_its_length() -> None:
     with pytest.raises(InvalidField, match="at most 16 entries, has 1000000"):
         validate.update_mask(FieldMask(paths=["threshold"] * 1_000_000), frozenset({"threshold"}))
