@@ -54,7 +54,7 @@ try {
   await call(galleries, "DeleteGallery", { gallery_id, force: true });
 }
 
-// Send frames and print what happens in them. A camera leaves `lossless` out, so that the newest frame wins.
+// Send frames and print the events. A camera leaves `lossless` out, so that the newest frame wins.
 async function stream(pictures) {
   const frames = recognition.IdentifyStream();
   frames.write({ settings: { gallery_id, camera: "example", lossless: true } });

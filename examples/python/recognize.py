@@ -12,12 +12,11 @@ import time
 from collections.abc import Sequence
 
 from facet import Client, FailedPrecondition, stream_frame
-from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, StreamSettings, TrackEventKind
 
 
 def main(portrait: str, group: str, address: str = "127.0.0.1:50051") -> None:
-    """Do all of it in a gallery that is deleted in the end."""
+    """Run all steps in a gallery that is deleted at the end."""
     gallery = f"example-{time.time_ns()}"
     with Client(address) as client:
         client.create_gallery(gallery)
@@ -26,11 +25,11 @@ def main(portrait: str, group: str, address: str = "127.0.0.1:50051") -> None:
             show_error(client, gallery, group)
             stream(client, gallery, [portrait] * 3)
         finally:
-            client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=gallery, force=True))
+            client.delete_gallery(gallery, force=True)
 
 
 def enroll_and_identify(client: Client, gallery: str, portrait: str, group: str) -> None:
-    """Enrol one person, then find him among others."""
+    """Enrol a person and find him in the group."""
     enrolled = client.enroll(gallery, "yao-ming", portrait, display_name="Yao Ming")
     print(f"enrolled Yao Ming, template {enrolled.template.template_id}")
     faces = client.identify(gallery, group).faces
@@ -42,7 +41,7 @@ def enroll_and_identify(client: Client, gallery: str, portrait: str, group: str)
 
 
 def show_error(client: Client, gallery: str, group: str) -> None:
-    """Every error has a class for its status code, and a stable reason from the google.rpc details."""
+    """An error has a class for its status code, and a stable reason from its google.rpc details."""
     try:
         client.enroll(gallery, "somebody", group)
     except FailedPrecondition as error:
@@ -50,7 +49,7 @@ def show_error(client: Client, gallery: str, group: str) -> None:
 
 
 def stream(client: Client, gallery: str, pictures: Sequence[str]) -> None:
-    """Send frames and print what happens in them. A camera leaves ``lossless`` out, so that the newest frame wins."""
+    """Send frames and print the events. A camera leaves ``lossless`` out, so that the newest frame wins."""
     settings = StreamSettings(gallery_id=gallery, camera="example", lossless=True)
     # 10 frames a second. Only differences between capture times count.
     frames = (stream_frame(number, picture, number / 10) for number, picture in enumerate(pictures, start=1))
