@@ -10,11 +10,11 @@ from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import ModelFile, UnsupportedModel, find_model, is_packaged
 from facet.runtime.session import Precision, Session
 from facet.runtime.sessions import open_session
+from recognizer.detection.finder import FaceFinder
+from recognizer.detection.scrfd import ScrfdDetector
+from recognizer.detection.yolo_faces import YoloFaceFinder
 from recognizer.embedding import Embedder
-from recognizer.finder import FaceFinder
-from recognizer.scrfd import ScrfdDetector
 from recognizer.settings import ModelSettings, PipelineSettings
-from recognizer.yolo_faces import YoloFaceFinder
 
 PROPORTIONS = (0.6, 0.7, 0.75, 0.85, 1.0)
 """Shorter to longer side of the object detector's inputs: 16:9, 3:2, 4:3 and those between."""

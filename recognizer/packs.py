@@ -11,8 +11,8 @@ import requests
 
 from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
 from facet.runtime.session import OnnxSession
+from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder
-from recognizer.scrfd import ScrfdDetector
 
 PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "raccoon_l", "raccoon_m", "raccoon_s")
 

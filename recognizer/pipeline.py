@@ -16,15 +16,15 @@ from detector.yolo import Detections
 from facet.runtime.pictures import decode
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
+from recognizer.detection.persons import faces_of_persons
+from recognizer.detection.yolo_faces import faces_of
 from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
-from recognizer.persons import faces_of_persons
 from recognizer.progress import NO_PROGRESS, Progress
 from recognizer.quality import Quality, measure
 from recognizer.settings import PipelineSettings
-from recognizer.yolo_faces import faces_of
 
 PERSON_CLASS = "person"
 

@@ -9,7 +9,7 @@ from typing import Literal
 from facet.runtime.inference_slots import Preset
 from facet.runtime.session import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
-from recognizer.finder import FinderSettings
+from recognizer.detection.finder import FinderSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from facet.terminal.picture_files import find_pictures
 from recognizer.alignment import align
+from recognizer.detection.finder import FaceFinder
+from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder
-from recognizer.finder import FaceFinder
 from recognizer.models import PROPORTIONS
-from recognizer.scrfd import ScrfdDetector
 
 MAX_PIXELS = 50_000_000
 SAME_IOU = 0.7

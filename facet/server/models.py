@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facet.server.config import NONE, Config
-from recognizer.finder import FinderSettings
+from recognizer.detection.finder import FinderSettings
 from recognizer.models import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings, PipelineSettings

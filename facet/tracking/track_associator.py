@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from facet.tracking.decision import Decision
 from facet.tracking.embedding_aggregate import similarity
 from facet.tracking.track_state import NO_ID, TrackState
+from recognizer.detection.persons import faces_of_persons
 from recognizer.faces import Faces
-from recognizer.persons import faces_of_persons
 
 _MAX_GROWTH = 1.6
 """Factor by which the sides of a face may grow or shrink between two detections."""

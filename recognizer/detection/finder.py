@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.detection.persons import faces_of_persons, head_region
+from recognizer.detection.scrfd import ScrfdDetector, suppress
 from recognizer.faces import Faces
-from recognizer.persons import faces_of_persons, head_region
-from recognizer.scrfd import ScrfdDetector, suppress
 
 CELL = 32
 """The coarsest stride of SCRFD: sides of frames are multiples of it."""

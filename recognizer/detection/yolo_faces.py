@@ -58,7 +58,7 @@ class YoloFaceFinder:
         _check: Callable[[], None] = lambda: None,
         min_score: float | None = None,
     ) -> Faces:
-        """Find the faces of a picture in one pass; see :meth:`recognizer.finder.FaceFinder.find`.
+        """Find the faces of a picture in one pass; see :meth:`recognizer.detection.finder.FaceFinder.find`.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.

@@ -24,7 +24,8 @@ from facet.runtime.sessions import open_session
 from facet.server.config import ModelsConfig
 from facet.terminal import console, tables
 from facet.terminal.console import AsJson
-from recognizer import alignment, embedding, scrfd
+from recognizer import alignment, embedding
+from recognizer.detection import scrfd
 
 _ARCFACE = Normalization(mean=127.5, scale=127.5)
 _WIDTH = {FP32: 4, BF16: 2}

@@ -1,7 +1,7 @@
 """The recogniser against InsightFace's own classes: the same faces, the same crops, the same embeddings.
 
 Both see the same frame. InsightFace's detector takes one frame size for a picture, so each comparison here is of
-one look; how looks are combined is ours (recognizer/finder.py).
+one look; how looks are combined is ours (recognizer/detection/finder.py).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from facet.runtime.models import ModelFile, find_model
 from facet.runtime.session import OnnxSession
 from recognizer import choice
 from recognizer.alignment import align
+from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder, input_normalization
 from recognizer.faces import Faces
-from recognizer.scrfd import ScrfdDetector
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures

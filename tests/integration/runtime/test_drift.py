@@ -14,10 +14,10 @@ from facet.runtime.pictures import decode
 from facet.runtime.session import OnnxSession
 from facet.runtime.sessions import open_session
 from recognizer.alignment import align
+from recognizer.detection.finder import FaceFinder
+from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder
-from recognizer.finder import FaceFinder
 from recognizer.models import PROPORTIONS
-from recognizer.scrfd import ScrfdDetector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

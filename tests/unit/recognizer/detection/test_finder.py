@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from facet.runtime.models import find_model
 from facet.runtime.pictures import decode
 from facet.runtime.session import OnnxSession
-from recognizer.finder import CELL, FaceFinder, FinderSettings, frames
-from recognizer.scrfd import ScrfdDetector
+from recognizer.detection.finder import CELL, FaceFinder, FinderSettings, frames
+from recognizer.detection.scrfd import ScrfdDetector
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures

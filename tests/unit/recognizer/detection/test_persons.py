@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recognizer.detection.persons import faces_of_persons, head_region
 from recognizer.faces import Faces
-from recognizer.persons import faces_of_persons, head_region
 
 
 def test_a_person_has_at_most_one_face_and_a_face_at_most_one_person(faces: Callable[..., Faces]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from recognizer.detection.scrfd import suppress
 from recognizer.faces import Faces
-from recognizer.scrfd import suppress
 
 
 def test_nms_keeps_the_highest_score_of_overlapping_faces(faces: Callable[..., Faces]) -> None:

@@ -1,0 +1,1 @@
+"""Face detection: SCRFD or a YOLO face model, over the frame and inside persons."""
