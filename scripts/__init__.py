@@ -1,1 +1,1 @@
-"""What a person runs."""
+"""Programs to run from a clone. The code behind them is in the packages."""
