@@ -1,4 +1,4 @@
-"""Calls to a server: several in flight, patient where it is busy, and telling a bad picture from a lost server."""
+"""Concurrent calls to a server; an error of one item is kept apart from a server that went away."""
 
 from __future__ import annotations
 
@@ -16,34 +16,32 @@ from facet import (
     InvalidArgument,
     ResourceExhausted,
 )
-from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 IN_FLIGHT = 4
-
-OF_ONE_ITEM = (InvalidArgument, FailedPrecondition, ResourceExhausted, DeadlineExceeded, InternalError, OSError)
-"""Errors that say something of one item, a picture that cannot be read among them; after any other the rest cannot be
-asked either."""
+"""Concurrent calls."""
+ITEM_ERRORS = (InvalidArgument, FailedPrecondition, ResourceExhausted, DeadlineExceeded, InternalError, OSError)
+"""Errors that concern one item, including a picture that cannot be read. Any other error ends the run."""
 UNREADABLE = "UNREADABLE"
-"""The reason of a picture that cannot be read."""
+"""The reason for a picture that cannot be read."""
 TOO_LARGE = "PICTURE_TOO_LARGE"
-"""The reason of a picture that has too many pixels, or does not fit in a request."""
+"""The reason for a picture that has too many pixels or does not fit into a request."""
 
-_OVER_THE_LIMIT = "larger than max"
-"""In gRPC's own words, for a request over its limit is refused before the service could give a reason."""
+_MESSAGE_TOO_LARGE = "larger than max"
+"""Part of gRPC's own message: it refuses a request over its limit before the service can give a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Where a run ended, because the server went away or refuses everything.
+    """Where a run ended because the server went away or refused to continue.
 
     Attributes:
-        at: what was asked for, such as a picture's path.
-        done: how many items were answered.
-        of: how many there are.
-        reason: why, in one stable word.
+        at: the item, such as the path of a picture.
+        done: number of answered items.
+        of: number of all items.
+        reason: the stable reason.
     """
 
     at: str
@@ -54,43 +52,43 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Answers(Generic[R]):
-    """What was answered.
+    """The answers of a run.
 
     Attributes:
-        by_item: the answers by the position of their item, in the order of the items; all of them, unless stopped.
-        stopped: where the run ended; ``None`` where every item was answered.
+        by_item: the answers by the index of their item, rising; all items unless the run stopped.
+        stopped: where the run ended; ``None`` if all items were answered.
     """
 
     by_item: dict[int, R]
     stopped: Stopped | None
 
 
-async def all_of(
-    items: Sequence[T], ask: Callable[[T], Awaitable[R]], *, name: Callable[[T], str] = str, in_flight: int = IN_FLIGHT
+async def call_all(
+    items: Sequence[T], call: Callable[[T], Awaitable[R]], *, name: Callable[[T], str] = str, in_flight: int = IN_FLIGHT
 ) -> Answers[R]:
-    """Ask for all items, some at a time, until all are answered or the server goes away.
+    """Make one call per item, several at a time, until all are answered or the server goes away.
 
     Args:
-        items: what to ask for.
-        ask: asks for one; raises ``FacetError`` only where the rest cannot be asked either.
-        name: what to call an item in a message.
-        in_flight: how many are asked for at a time.
+        items: the items.
+        call: makes the call for an item. A ``FacetError`` that it raises ends the run.
+        name: names an item in a message.
+        in_flight: number of concurrent calls.
 
     Raises:
         FacetError: the server went away before it answered anything.
     """
     answers: dict[int, R] = {}
-    lost: list[tuple[int, FacetError]] = []
-    waiting = iter(enumerate(items))
+    failures: list[tuple[int, FacetError]] = []
+    remaining = iter(enumerate(items))
 
     async def work() -> None:
-        for index, item in waiting:
-            if lost:
+        for index, item in remaining:
+            if failures:
                 return
             try:
-                answers[index] = await ask(item)
+                answers[index] = await call(item)
             except FacetError as error:
-                lost.append((index, error))
+                failures.append((index, error))
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -98,28 +96,28 @@ async def all_of(
                 tasks.create_task(work())
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
-    if lost and not answers:
-        raise lost[0][1]
+    if failures and not answers:
+        raise failures[0][1]
     stopped = None
-    if lost:
-        index, error = min(lost, key=lambda each: each[0])
+    if failures:
+        index, error = min(failures, key=lambda failure: failure[0])
         stopped = Stopped(name(items[index]), len(answers), len(items), reason_of(error))
     return Answers(dict(sorted(answers.items())), stopped)
 
 
-async def deleted(client: AsyncClient, gallery_id: str) -> bool:
-    """Delete a gallery; whether that succeeded, for a server that went away cannot."""
+async def delete_gallery(client: AsyncClient, gallery_id: str) -> bool:
+    """Delete a gallery with its subjects. Returns whether that succeeded: the server may be gone."""
     try:
-        await client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=gallery_id, force=True))
+        await client.delete_gallery(gallery_id, force=True)
     except FacetError:
         return False
     return True
 
 
 def reason_of(error: FacetError | OSError) -> str:
-    """Why an item failed, in one stable word."""
+    """The stable reason for the failure of an item."""
     if isinstance(error, OSError):
         return UNREADABLE
-    if isinstance(error, ResourceExhausted) and not error.reason and _OVER_THE_LIMIT in error.message:
+    if isinstance(error, ResourceExhausted) and not error.reason and _MESSAGE_TOO_LARGE in error.message:
         return TOO_LARGE
     return error.reason or error.code.name

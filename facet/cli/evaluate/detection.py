@@ -21,9 +21,9 @@ from facet.evaluation.datasets import detection_set
 from facet.evaluation.datasets.detection_set import Format, Task
 from facet.evaluation.datasets.labelled import LabelledSet
 from facet.evaluation.detection import average_precision
-from facet.evaluation.detection import report as told
-from facet.evaluation.detection.figures import BANDS
-from facet.evaluation.detection.run import AskedPicture, run_detection
+from facet.evaluation.detection.figures import SIZE_BANDS
+from facet.evaluation.detection.report import detection_report, evaluate, refused_pictures
+from facet.evaluation.detection.run import EvaluatedPicture, run_detection
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.runtime.extras import install_command
@@ -50,7 +50,7 @@ class _Run:
     labelled: LabelledSet
     deployed: float
     min_score: float
-    answers: Answers[AskedPicture]
+    answers: Answers[EvaluatedPicture]
 
 
 def detection(
@@ -130,15 +130,15 @@ def detection(
     target = running.Target(address, token, root_certificates)
     done = running.labels(lambda: running.measured(target, "Looking", len(listed.pictures), measure))
     run = done.run
-    asked = list(run.answers.by_item.values())
+    evaluated = list(run.answers.by_item.values())
     overlap = IOUS[run.task] if iou is None else iou
-    parts = told.parts(
-        told.evaluated(
-            asked,
+    parts = detection_report(
+        evaluate(
+            evaluated,
             task=run.task,
             class_names=run.labelled.class_names or (),
             iou=overlap,
-            deployed=run.deployed,
+            deployed_score=run.deployed,
             min_score=run.min_score,
             seed=seed,
         ),
@@ -161,7 +161,7 @@ def detection(
         curves=parts.curves,
         tables=parts.tables,
         mistakes=parts.mistakes,
-        refused=told.refused(asked),
+        refused=refused_pictures(evaluated),
         items=parts.items,
         provenance=origin,
         times=done.times,
@@ -204,7 +204,7 @@ def _rows(report: Report) -> Iterator[Row]:
     yield "precision", shown(report["precision"]), f"of the answered {task} are labelled ones"
     yield "recall", shown(report["recall"]), f"of the {report[task]} labelled {task} are found"
     yield "f1", shown(report["f1"]), f"harmonic mean of the two, at the deployed score, {report['deployed_score']:g}"
-    for band, sizes in zip(BANDS[task], _SIZES[task], strict=True):
+    for band, sizes in zip(SIZE_BANDS[task], _SIZES[task], strict=True):
         number = report[f"{task}_{band.name}"]
         yield f"recall_{band.name}", shown(report[f"recall_{band.name}"]), f"of the {number} {sizes}"
     yield "ap50", shown(report["ap50"]), "average precision at an IoU of 0.5, over all scores"

@@ -1,4 +1,4 @@
-"""The figures of detection at a least score, with intervals; pictures are what is resampled."""
+"""Detection figures at a minimum score, with intervals over pictures."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.evaluation.datasets.detection_set import MIN_FACE_HEIGHT, Task
-from facet.evaluation.detection.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, Judged
+from facet.evaluation.detection.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, MatchedPicture
 from facet.evaluation.intervals import Figure, Identities, Weights, bootstrapped, unless_alone, widened
 
-Counts: TypeAlias = NDArray[np.int64]
-"""Of each picture, shape ``(pictures,)``."""
+PerPicture: TypeAlias = NDArray[np.int64]
+"""A count for each picture, shape ``(pictures,)``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
-    """Sizes for which recall is told.
+class SizeBand:
+    """A range of object sizes with a recall of its own.
 
     Attributes:
-        name: as it follows "recall_".
-        low: the least size; of faces their height in pixels, of objects their area in square pixels.
-        high: the size that is too large.
+        name: the part of the figure's name after "recall_".
+        low: smallest size: the height of a face in pixels, or the area of an object in square pixels.
+        high: upper limit, exclusive.
     """
 
     name: str
@@ -32,57 +32,63 @@ class Band:
     high: float
 
 
-BANDS: dict[Task, tuple[Band, ...]] = {
-    "faces": (Band("20_40", MIN_FACE_HEIGHT, 40.0), Band("40_80", 40.0, 80.0), Band("80", 80.0, np.inf)),
-    "objects": (Band("small", 0.0, 32.0**2), Band("medium", 32.0**2, 96.0**2), Band("large", 96.0**2, np.inf)),
+SIZE_BANDS: dict[Task, tuple[SizeBand, ...]] = {
+    "faces": (SizeBand("20_40", MIN_FACE_HEIGHT, 40.0), SizeBand("40_80", 40.0, 80.0), SizeBand("80", 80.0, np.inf)),
+    "objects": (
+        SizeBand("small", 0.0, 32.0**2),
+        SizeBand("medium", 32.0**2, 96.0**2),
+        SizeBand("large", 96.0**2, np.inf),
+    ),
 }
-"""The bands of faces are ours; those of objects are COCO's."""
+"""Bands of faces are Facet's own; bands of objects are COCO's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was right and wrong in each picture at a least score.
+class PictureCounts:
+    """Counts for each picture at a minimum score.
 
     Attributes:
-        true_positives: detections matched with an object that counts.
-        false_positives: detections matched with nothing, or with an object that another had already.
-        ignored: detections on an object that is not judged by.
-        objects: labelled objects that count.
+        true_positives: detections matched with a judged object.
+        false_positives: detections without a match, including those on an object that is already matched.
+        ignored: detections on an ignored object.
+        objects: judged objects.
     """
 
-    true_positives: Counts
-    false_positives: Counts
-    ignored: Counts
-    objects: Counts
+    true_positives: PerPicture
+    false_positives: PerPicture
+    ignored: PerPicture
+    objects: PerPicture
 
 
-def outcome(judged: Sequence[Judged], least: float, of_class: int | None = None) -> Outcome:
-    """Count what was found at a score of ``least`` or more, of all classes or of one."""
+def count_at(pictures: Sequence[MatchedPicture], min_score: float, class_index: int | None = None) -> PictureCounts:
+    """Count detections with at least the minimum score, and judged objects, of one class or of all."""
 
-    def verdicts(verdict: int) -> Counts:
-        return _counted(
-            (each.verdicts == verdict) & (each.detected.scores >= least) & _is(each.detected.classes, of_class)
-            for each in judged
+    def with_verdict(verdict: int) -> PerPicture:
+        return _count(
+            (each.verdicts == verdict)
+            & (each.detections.scores >= min_score)
+            & _is_class(each.detections.classes, class_index)
+            for each in pictures
         )
 
-    objects = _counted(each.counts & _is(each.labels.classes, of_class) for each in judged)
-    return Outcome(verdicts(TRUE_POSITIVE), verdicts(FALSE_POSITIVE), verdicts(IGNORED), objects)
+    objects = _count(each.judged & _is_class(each.labels.classes, class_index) for each in pictures)
+    return PictureCounts(with_verdict(TRUE_POSITIVE), with_verdict(FALSE_POSITIVE), with_verdict(IGNORED), objects)
 
 
-def _is(classes: NDArray[np.intp], of_class: int | None) -> NDArray[np.bool_]:
-    return np.ones(len(classes), np.bool_) if of_class is None else classes == of_class
+def _is_class(classes: NDArray[np.intp], class_index: int | None) -> NDArray[np.bool_]:
+    return np.ones(len(classes), np.bool_) if class_index is None else classes == class_index
 
 
-def _counted(flags: Iterable[NDArray[np.bool_]]) -> Counts:
+def _count(flags: Iterable[NDArray[np.bool_]]) -> PerPicture:
     return np.array([np.count_nonzero(each) for each in flags], np.int64)
 
 
-class Resampled:
-    """Shares over pictures, with intervals by resampling the pictures.
+class PictureBootstrap:
+    """Figures with intervals, from resampled pictures.
 
     Args:
-        images: the pictures.
-        seed: of the resampling.
+        images: paths of the pictures.
+        seed: seed of the resampling.
     """
 
     def __init__(self, images: Sequence[str], seed: int) -> None:
@@ -90,21 +96,21 @@ class Resampled:
         self._identities = Identities(images, seed=seed)
 
     def rounds(self) -> Iterator[Weights]:
-        """How often each picture counts, round by round."""
+        """Yield how often each picture counts, round by round."""
         return self._identities.weights(self._images)
 
-    def share(self, hits: Counts, of: Counts) -> Figure:
-        """The share of hits; where none or all hit, its other end is the rule of three over pictures."""
+    def share(self, hits: PerPicture, totals: PerPicture) -> Figure:
+        """The share of hits. If none or all hit, the other end is the rule of three over pictures."""
 
         def statistic(weights: Weights) -> float | None:
-            total = int(of @ weights)
+            total = int(totals @ weights)
             return int(hits @ weights) / total if total else None
 
-        figure = bootstrapped(statistic, len(of), self.rounds())
-        return widened(figure, int(np.count_nonzero(of)))
+        figure = bootstrapped(statistic, len(totals), self.rounds())
+        return widened(figure, int(np.count_nonzero(totals)))
 
-    def per_picture(self, counts: Counts) -> Figure:
-        """The mean count of a picture; where none has any, its upper end is the rule of three over pictures."""
+    def per_picture(self, counts: PerPicture) -> Figure:
+        """The mean count per picture. If all are 0, the upper end is the rule of three over pictures."""
 
         def statistic(weights: Weights) -> float | None:
             total = int(weights.sum())
@@ -113,32 +119,34 @@ class Resampled:
         figure = bootstrapped(statistic, len(counts), self.rounds())
         return unless_alone(figure, len(counts)) if counts.any() else widened(figure, len(counts))
 
-    def precision(self, at: Outcome) -> Figure:
-        """Share of the detections that are right, the ignored ones left out."""
-        return self.share(at.true_positives, at.true_positives + at.false_positives)
+    def precision(self, counts: PictureCounts) -> Figure:
+        """Share of detections that are right, without the ignored ones."""
+        return self.share(counts.true_positives, counts.true_positives + counts.false_positives)
 
-    def recall(self, at: Outcome) -> Figure:
-        """Share of the objects that were found."""
-        return self.share(at.true_positives, at.objects)
+    def recall(self, counts: PictureCounts) -> Figure:
+        """Share of judged objects that were found."""
+        return self.share(counts.true_positives, counts.objects)
 
-    def f1(self, at: Outcome) -> Figure:
-        """The harmonic mean of the two."""
-        return self.share(2 * at.true_positives, at.true_positives + at.false_positives + at.objects)
+    def f1(self, counts: PictureCounts) -> Figure:
+        """Harmonic mean of precision and recall."""
+        return self.share(2 * counts.true_positives, counts.true_positives + counts.false_positives + counts.objects)
 
-    def recall_of(self, judged: Sequence[Judged], least: float, task: Task, band: Band) -> tuple[int, Figure]:
-        """How many objects of a band of sizes count, and the share of them that was found."""
+    def band_recall(
+        self, pictures: Sequence[MatchedPicture], min_score: float, task: Task, band: SizeBand
+    ) -> tuple[int, Figure]:
+        """Number of judged objects in a size band, and the share of them that was found at the minimum score."""
         inside = []
-        for each in judged:
+        for each in pictures:
             sizes = each.labels.heights if task == "faces" else each.labels.areas
-            inside.append(each.counts & (sizes >= band.low) & (sizes < band.high))
-        objects = _counted(inside)
-        found = _counted(each.found_at[chosen] >= least for each, chosen in zip(judged, inside, strict=True))
+            inside.append(each.judged & (sizes >= band.low) & (sizes < band.high))
+        objects = _count(inside)
+        found = _count(each.matched_scores[chosen] >= min_score for each, chosen in zip(pictures, inside, strict=True))
         return int(objects.sum()), self.share(found, objects)
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """Precision, recall and F1 over least scores, each ``(n,)``."""
+class ScoreSweep:
+    """Precision, recall and F1 at minimum scores, each ``(n,)``."""
 
     scores: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -146,24 +154,31 @@ class Sweep:
     f1: NDArray[np.float64]
 
 
-def sweep(judged: Sequence[Judged], least: NDArray[np.float64]) -> Sweep:
-    """What precision, recall and F1 would be at other least scores, as far as something is found at them.
+def sweep_scores(pictures: Sequence[MatchedPicture], min_scores: NDArray[np.float64]) -> ScoreSweep:
+    """Compute precision, recall and F1 at other minimum scores. Scores that nothing reaches are left out.
 
     Args:
-        judged: what was found down to the lowest of them.
-        least: rising scores.
+        pictures: the pictures, with detections down to the lowest of the scores.
+        min_scores: rising minimum scores.
     """
-    scores = _joined([each.detected.scores for each in judged])
-    verdicts = _joined([each.verdicts for each in judged])
-    objects = sum(int(np.count_nonzero(each.counts)) for each in judged)
-    right = len(scores[verdicts == TRUE_POSITIVE]) - np.searchsorted(np.sort(scores[verdicts == TRUE_POSITIVE]), least)
-    wrong = len(scores[verdicts == FALSE_POSITIVE]) - np.searchsorted(
-        np.sort(scores[verdicts == FALSE_POSITIVE]), least
+    scores = _concatenate([each.detections.scores for each in pictures])
+    verdicts = _concatenate([each.verdicts for each in pictures])
+    objects = sum(int(np.count_nonzero(each.judged)) for each in pictures)
+    right = _count_reaching(scores[verdicts == TRUE_POSITIVE], min_scores)
+    wrong = _count_reaching(scores[verdicts == FALSE_POSITIVE], min_scores)
+    defined = (right + wrong > 0) & (objects > 0)
+    right, wrong = right[defined], wrong[defined]
+    return ScoreSweep(
+        scores=min_scores[defined],
+        precision=right / (right + wrong),
+        recall=right / max(objects, 1),
+        f1=2 * right / (right + wrong + objects),
     )
-    some = (right + wrong > 0) & (objects > 0)
-    right, wrong = right[some], wrong[some]
-    return Sweep(least[some], right / (right + wrong), right / max(objects, 1), 2 * right / (right + wrong + objects))
 
 
-def _joined(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
+def _count_reaching(scores: NDArray[np.float64], min_scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    return len(scores) - np.searchsorted(np.sort(scores), min_scores)
+
+
+def _concatenate(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
     return np.concatenate([np.empty(0), *parts])

@@ -1,4 +1,4 @@
-"""What became of the detections and the labelled objects of a picture."""
+"""Matching of detections with the labelled objects of a picture."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ IGNORED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Detected:
-    """What the service found in a picture, in any order.
+class Detections:
+    """The detections in a picture, in any order.
 
     Attributes:
         boxes: xyxy pixels, float64 ``(n, 4)``.
         scores: [0, 1], float64 ``(n,)``.
-        classes: as those of the labels, intp ``(n,)``.
+        classes: class indices as in the labels, intp ``(n,)``.
     """
 
     boxes: NDArray[np.float64]
@@ -30,68 +30,76 @@ class Detected:
     classes: NDArray[np.intp]
 
     @staticmethod
-    def nothing() -> Detected:
-        """Nothing was found."""
-        return Detected(np.empty((0, 4)), np.empty(0), np.empty(0, np.intp))
+    def none() -> Detections:
+        """No detections."""
+        return Detections(np.empty((0, 4)), np.empty(0), np.empty(0, np.intp))
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A picture after the match.
+class MatchedPicture:
+    """A picture whose detections are matched with its labels.
 
     Attributes:
-        labels: what people marked.
-        detected: what was found, by falling score.
-        verdicts: of each detection :data:`TRUE_POSITIVE`, :data:`FALSE_POSITIVE` or :data:`IGNORED`, int8 ``(n,)``.
-        found_at: the score of the detection that each labelled object was matched with, float64 ``(m,)``; minus
-            infinity where there was none. At a least score ``s`` found is what was found at ``s`` or more: detections
-            of lower scores take nothing from those of higher ones.
+        labels: the labelled objects.
+        detections: the detections, by falling score.
+        verdicts: :data:`TRUE_POSITIVE`, :data:`FALSE_POSITIVE` or :data:`IGNORED` for each detection, int8 ``(n,)``.
+        matched_scores: the score of the detection matched with each labelled object, float64 ``(m,)``; minus infinity
+            without a match. The matches at a minimum score are those that reach it, because a detection takes no
+            object from one with a higher score.
     """
 
     labels: LabelledPicture
-    detected: Detected
+    detections: Detections
     verdicts: NDArray[np.int8]
-    found_at: NDArray[np.float64]
+    matched_scores: NDArray[np.float64]
 
     @property
-    def counts(self) -> NDArray[np.bool_]:
-        """Which labelled objects are judged by, ``(m,)``."""
+    def judged(self) -> NDArray[np.bool_]:
+        """Whether each labelled object is judged, that is, not ignored, ``(m,)``."""
         return ~self.labels.ignored
 
 
-def judge(labels: LabelledPicture, detected: Detected, *, iou: float) -> Judged:
+def match_detections(labels: LabelledPicture, detections: Detections, *, iou: float) -> MatchedPicture:
     """Match detections with labelled objects, greedily by falling score.
 
-    A detection takes the free object of its class that it overlaps most, where their IoU reaches ``iou``; an object is
-    taken once. A detection that is left without one, and overlaps an ignored one of its class enough, counts neither
-    way, however many others do.
+    A detection takes the free object of its class with the largest IoU, if that reaches ``iou``. Each object is taken
+    once. An unmatched detection is ignored if its IoU with an ignored object of its class reaches ``iou``; an ignored
+    object absorbs any number of detections.
 
     Args:
-        labels: what people marked.
-        detected: what was found.
-        iou: the least intersection over union of a match, (0, 1].
+        labels: the labelled objects.
+        detections: the detections.
+        iou: minimum intersection over union of a match, (0, 1].
     """
-    order = np.argsort(-detected.scores, kind="stable")
-    detected = Detected(detected.boxes[order], detected.scores[order], detected.classes[order])
-    overlaps = iou_matrix(detected.boxes, labels.boxes, labels.crowds)
-    overlaps[detected.classes[:, None] != labels.classes[None]] = 0.0
+    order = np.argsort(-detections.scores, kind="stable")
+    detections = Detections(detections.boxes[order], detections.scores[order], detections.classes[order])
+    overlaps = iou_matrix(detections.boxes, labels.boxes, labels.crowds)
+    overlaps[detections.classes[:, None] != labels.classes[None]] = 0.0
     free = ~labels.ignored
-    found_at = np.full(len(free), -np.inf)
+    matched_scores = np.full(len(free), -np.inf)
     verdicts = np.where((overlaps * labels.ignored).max(axis=1, initial=0.0) >= iou, IGNORED, FALSE_POSITIVE)
-    for at in np.flatnonzero((overlaps * free).max(axis=1, initial=0.0) >= iou):
-        candidates = np.where(free, overlaps[at], 0.0)
-        taken = int(candidates.argmax())
-        if candidates[taken] >= iou:
-            free[taken] = False
-            found_at[taken] = detected.scores[at]
-            verdicts[at] = TRUE_POSITIVE
-    return Judged(labels, detected, verdicts.astype(np.int8), found_at)
+    for index in np.flatnonzero((overlaps * free).max(axis=1, initial=0.0) >= iou):
+        candidates = np.where(free, overlaps[index], 0.0)
+        best = int(candidates.argmax())
+        if candidates[best] >= iou:
+            free[best] = False
+            matched_scores[best] = detections.scores[index]
+            verdicts[index] = TRUE_POSITIVE
+    return MatchedPicture(labels, detections, verdicts.astype(np.int8), matched_scores)
 
 
 def iou_matrix(
     boxes: NDArray[np.float64], others: NDArray[np.float64], crowds: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Intersection over union of every box with every other, with a crowd over the box: ``(n, m)``; 0 without area."""
+    """Compute the intersection over union of each box with each other box, ``(n, m)``; 0 for boxes without area.
+
+    For a crowd, the divisor is the area of the box instead of the union, as in COCO.
+
+    Args:
+        boxes: xyxy, ``(n, 4)``.
+        others: xyxy, ``(m, 4)``.
+        crowds: which of the others are crowds, ``(m,)``.
+    """
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=-1)

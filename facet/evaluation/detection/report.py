@@ -1,4 +1,4 @@
-"""The document of detection: figures by the names that they are known by, curves, mistakes and outcomes."""
+"""The detection report: figures by name, curves, tables, mistakes and the counts of each picture."""
 
 from __future__ import annotations
 
@@ -12,192 +12,205 @@ import numpy as np
 from facet.evaluation.datasets.detection_set import Task
 from facet.evaluation.detection import average_precision
 from facet.evaluation.detection.average_precision import AveragePrecision
-from facet.evaluation.detection.figures import BANDS, Resampled, outcome, sweep
-from facet.evaluation.detection.matching import FALSE_POSITIVE, Judged, judge
-from facet.evaluation.detection.run import AskedPicture
+from facet.evaluation.detection.figures import SIZE_BANDS, PictureBootstrap, count_at, sweep_scores
+from facet.evaluation.detection.matching import FALSE_POSITIVE, MatchedPicture, match_detections
+from facet.evaluation.detection.run import EvaluatedPicture
 from facet.evaluation.intervals import Figure
 
-MOST: dict[Task, int] = {"faces": 1000, "objects": 100}
-"""Detections of a class a picture that average precision looks at; of objects as in COCO."""
+MAX_DETECTIONS: dict[Task, int] = {"faces": 1000, "objects": 100}
+"""Detections per class and picture that average precision uses; for objects as in COCO."""
 
-_STEP = 0.01
+_SWEEP_STEP = 0.01
 _PIXEL_DIGITS = 1
 _SCORE_DIGITS = 4
 
+_Row = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """A labelled set after the run.
+class DetectionEvaluation:
+    """A labelled set with its detections, matched.
 
     Attributes:
-        task: what was looked for.
-        class_names: of the labels and detections.
-        judged: the pictures, after the match.
-        iou: the least overlap of it.
-        deployed: the least score that the server answers by itself.
-        min_score: the least score that it was asked for.
-        seed: of the resampling.
+        task: faces or objects.
+        class_names: class names of labels and detections.
+        pictures: the pictures.
+        iou: minimum IoU of a match.
+        deployed_score: the server's own minimum score.
+        min_score: minimum score of the run.
+        seed: seed of the resampling.
     """
 
     task: Task
     class_names: tuple[str, ...]
-    judged: tuple[Judged, ...]
+    pictures: tuple[MatchedPicture, ...]
     iou: float
-    deployed: float
+    deployed_score: float
     min_score: float
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What :func:`facet.evaluation.report.document.document` is made of."""
+class DetectionReport:
+    """The parts of the report, as :func:`facet.evaluation.report.document.document` takes them."""
 
     figures: dict[str, Any]
     curves: dict[str, Any]
-    tables: dict[str, list[dict[str, Any]]]
-    mistakes: dict[str, list[dict[str, Any]]]
-    items: list[dict[str, Any]]
+    tables: dict[str, list[_Row]]
+    mistakes: dict[str, list[_Row]]
+    items: list[_Row]
 
 
-def evaluated(
-    asked: Sequence[AskedPicture],
+def evaluate(
+    pictures: Sequence[EvaluatedPicture],
     *,
     task: Task,
     class_names: tuple[str, ...],
     iou: float,
-    deployed: float,
+    deployed_score: float,
     min_score: float,
     seed: int,
-) -> Evaluated:
-    """Judge every picture; see :class:`Evaluated` and :func:`facet.evaluation.detection.matching.judge`."""
-    judged = tuple(judge(each.labels, each.detected, iou=iou) for each in asked)
-    return Evaluated(task, class_names, judged, iou, deployed, min_score, seed)
+) -> DetectionEvaluation:
+    """Match the detections of every picture with its labels; for the arguments see :class:`DetectionEvaluation`."""
+    matched = tuple(match_detections(each.labels, each.detections, iou=iou) for each in pictures)
+    return DetectionEvaluation(task, class_names, matched, iou, deployed_score, min_score, seed)
 
 
-def parts(run: Evaluated, *, mistakes: int) -> Parts:
-    """All that there is to tell of a run, with so many of the worst mistakes of each kind."""
-    resampled = Resampled([each.labels.image for each in run.judged], run.seed)
-    precision = average_precision.average_precision(
-        [each.labels for each in run.judged],
-        [each.detected for each in run.judged],
-        len(run.class_names),
-        most=MOST[run.task],
-        rounds=islice(resampled.rounds(), average_precision.ROUNDS),
+def detection_report(evaluation: DetectionEvaluation, *, mistakes: int) -> DetectionReport:
+    """Build the report.
+
+    Args:
+        evaluation: the matched set.
+        mistakes: number of the worst mistakes to list, of each kind.
+    """
+    bootstrap = PictureBootstrap([each.labels.image for each in evaluation.pictures], evaluation.seed)
+    ap = average_precision.average_precision(
+        [each.labels for each in evaluation.pictures],
+        [each.detections for each in evaluation.pictures],
+        len(evaluation.class_names),
+        max_detections=MAX_DETECTIONS[evaluation.task],
+        rounds=islice(bootstrap.rounds(), average_precision.ROUNDS),
     )
-    return Parts(
-        figures=_figures(run, resampled, precision),
-        curves=_curves(run, precision),
-        tables=_tables(run, resampled, precision),
-        mistakes=_mistakes(run, mistakes),
-        items=[_item(each, run.deployed) for each in run.judged],
+    return DetectionReport(
+        figures=_figures(evaluation, bootstrap, ap),
+        curves=_curves(evaluation, ap),
+        tables=_tables(evaluation, bootstrap, ap),
+        mistakes=_mistakes(evaluation, mistakes),
+        items=[_item(each, evaluation.deployed_score) for each in evaluation.pictures],
     )
 
 
-def refused(asked: Sequence[AskedPicture]) -> list[dict[str, str]]:
-    """The pictures that could not be judged, and why."""
-    return [{"image": each.labels.image, "reason": each.failure} for each in asked if each.failure]
+def refused_pictures(pictures: Sequence[EvaluatedPicture]) -> list[dict[str, str]]:
+    """The refused pictures with their reasons."""
+    return [{"image": each.labels.image, "reason": each.failure} for each in pictures if each.failure]
 
 
-def _figures(run: Evaluated, resampled: Resampled, precision: AveragePrecision) -> dict[str, Any]:
-    at = outcome(run.judged, run.deployed)
-    told: dict[str, Any] = {
-        "task": run.task,
-        "precision": resampled.precision(at),
-        "recall": resampled.recall(at),
-        "f1": resampled.f1(at),
-        "ap50": precision.ap50,
-        "ap50_95": precision.ap50_95,
+def _figures(evaluation: DetectionEvaluation, bootstrap: PictureBootstrap, ap: AveragePrecision) -> dict[str, Any]:
+    task, score = evaluation.task, evaluation.deployed_score
+    counts = count_at(evaluation.pictures, score)
+    figures: dict[str, Any] = {
+        "task": task,
+        "precision": bootstrap.precision(counts),
+        "recall": bootstrap.recall(counts),
+        "f1": bootstrap.f1(counts),
+        "ap50": ap.ap50,
+        "ap50_95": ap.ap50_95,
     }
-    counts: dict[str, int] = {run.task: int(at.objects.sum())}
-    for band in BANDS[run.task]:
-        number, told[f"recall_{band.name}"] = resampled.recall_of(run.judged, run.deployed, run.task, band)
-        counts[f"{run.task}_{band.name}"] = number
-    return told | {
-        **counts,
-        "true_positives": int(at.true_positives.sum()),
-        "false_positives": int(at.false_positives.sum()),
-        "ignored": int(at.ignored.sum()),
-        "false_positives_per_image": resampled.per_picture(at.false_positives),
-        "images": len(run.judged),
-        "deployed_score": np.float32(run.deployed),
+    objects: dict[str, int] = {task: int(counts.objects.sum())}
+    for band in SIZE_BANDS[task]:
+        in_band, figures[f"recall_{band.name}"] = bootstrap.band_recall(evaluation.pictures, score, task, band)
+        objects[f"{task}_{band.name}"] = in_band
+    return figures | {
+        **objects,
+        "true_positives": int(counts.true_positives.sum()),
+        "false_positives": int(counts.false_positives.sum()),
+        "ignored": int(counts.ignored.sum()),
+        "false_positives_per_image": bootstrap.per_picture(counts.false_positives),
+        "images": len(evaluation.pictures),
+        "deployed_score": np.float32(score),
     }
 
 
-def _curves(run: Evaluated, precision: AveragePrecision) -> dict[str, Any]:
-    """Precision over recall as matched at the IoU of the run, and as AP50 is the area of; figures over least scores."""
+def _curves(evaluation: DetectionEvaluation, ap: AveragePrecision) -> dict[str, Any]:
+    """Precision over recall at the IoU of the evaluation and as in AP50, and the figures over minimum scores."""
     curves: dict[str, Any] = {}
-    marked = np.float32(run.deployed)
-    least = np.unique(np.append(np.arange(1, round(1 / _STEP)) * _STEP, marked).astype(np.float32))
-    swept = sweep(run.judged, least[least >= np.float32(run.min_score)].astype(np.float64))
-    if len(swept.scores):
-        matched = f"at an IoU of {run.iou:g}, as in precision and recall"
-        curves["precision_recall"] = {"x": swept.recall[::-1], "y": swept.precision[::-1], "label": matched}
+    deployed = np.float32(evaluation.deployed_score)
+    grid = np.arange(1, round(1 / _SWEEP_STEP)) * _SWEEP_STEP
+    scores = np.unique(np.append(grid, deployed).astype(np.float32))
+    scores = scores[scores >= np.float32(evaluation.min_score)]
+    sweep = sweep_scores(evaluation.pictures, scores.astype(np.float64))
+    if len(sweep.scores):
+        label = f"at an IoU of {evaluation.iou:g}, as in precision and recall"
+        curves["precision_recall"] = {"x": sweep.recall[::-1], "y": sweep.precision[::-1], "label": label}
         curves["score_sweep"] = {
-            "x": swept.scores.astype(np.float32),
-            "series": {"precision": swept.precision, "recall": swept.recall, "f1": swept.f1},
-            "mark": marked,
-            "label": "least score",
+            "x": sweep.scores.astype(np.float32),
+            "series": {"precision": sweep.precision, "recall": sweep.recall, "f1": sweep.f1},
+            "mark": deployed,
+            "label": "minimum score",
         }
-    if precision.precision is not None:
-        label = "AP50" if run.task == "faces" else "AP50: the mean over classes"
-        recalls = average_precision.RECALLS.round(2)
-        curves["precision_recall_ap50"] = {"x": recalls, "y": precision.precision, "label": label}
+    if ap.precision is not None:
+        label = "AP50" if evaluation.task == "faces" else "AP50: mean over classes"
+        curves["precision_recall_ap50"] = {"x": average_precision.RECALLS.round(2), "y": ap.precision, "label": label}
     return curves
 
 
-def _tables(run: Evaluated, resampled: Resampled, precision: AveragePrecision) -> dict[str, list[dict[str, Any]]]:
-    if run.task == "faces":
+def _tables(
+    evaluation: DetectionEvaluation, bootstrap: PictureBootstrap, ap: AveragePrecision
+) -> dict[str, list[_Row]]:
+    if evaluation.task == "faces":
         return {}
     rows = []
-    for place, (name, (ap50, ap50_95)) in enumerate(zip(run.class_names, precision.by_class, strict=True)):
-        at = outcome(run.judged, run.deployed, place)
-        shares: dict[str, Figure] = {
-            "precision": resampled.precision(at),
-            "recall": resampled.recall(at),
-            "f1": resampled.f1(at),
+    for index, (name, (ap50, ap50_95)) in enumerate(zip(evaluation.class_names, ap.by_class, strict=True)):
+        counts = count_at(evaluation.pictures, evaluation.deployed_score, index)
+        figures: dict[str, Figure] = {
+            "precision": bootstrap.precision(counts),
+            "recall": bootstrap.recall(counts),
+            "f1": bootstrap.f1(counts),
         }
-        rows.append({"class": name, "objects": int(at.objects.sum()), **shares, "ap50": ap50, "ap50_95": ap50_95})
+        rows.append({"class": name, "objects": int(counts.objects.sum()), **figures, "ap50": ap50, "ap50_95": ap50_95})
     return {"classes": rows}
 
 
-def _mistakes(run: Evaluated, most: int) -> dict[str, list[dict[str, Any]]]:
-    """False positives by falling score, misses by falling area; each with its place in the picture."""
-    wrong: list[tuple[float, dict[str, Any]]] = []
-    missed: list[tuple[float, dict[str, Any]]] = []
-    for each in run.judged:
-        found = each.detected
-        for at in np.flatnonzero((each.verdicts == FALSE_POSITIVE) & (found.scores >= run.deployed)):
-            row = {"image": each.labels.image, "box": _pixels(found.boxes[at]), "score": np.float32(found.scores[at])}
-            wrong.append((-found.scores[at], row | _class(run, int(found.classes[at]))))
-        for at in np.flatnonzero(each.counts & (each.found_at < run.deployed)):
-            box = each.labels.boxes[at]
-            row = {"image": each.labels.image, "box": _pixels(box), "height": round(box[3] - box[1], _PIXEL_DIGITS)}
-            missed.append((-each.labels.areas[at], row | _class(run, int(each.labels.classes[at]))))
-    kinds = {"false_positives": wrong, "misses": missed}
-    return {kind: [row for _, row in sorted(rows, key=lambda each: each[0])[:most]] for kind, rows in kinds.items()}
+def _mistakes(evaluation: DetectionEvaluation, count: int) -> dict[str, list[_Row]]:
+    """False positives by falling score and misses by falling area, with their boxes."""
+    false_positives: list[tuple[float, _Row]] = []
+    misses: list[tuple[float, _Row]] = []
+    for each in evaluation.pictures:
+        image, labels, found = each.labels.image, each.labels, each.detections
+        for index in np.flatnonzero((each.verdicts == FALSE_POSITIVE) & (found.scores >= evaluation.deployed_score)):
+            row = {"image": image, "box": _pixels(found.boxes[index]), "score": np.float32(found.scores[index])}
+            row |= _class_of(evaluation, int(found.classes[index]))
+            false_positives.append((-found.scores[index], row))
+        for index in np.flatnonzero(each.judged & (each.matched_scores < evaluation.deployed_score)):
+            box = labels.boxes[index]
+            row = {"image": image, "box": _pixels(box), "height": round(box[3] - box[1], _PIXEL_DIGITS)}
+            row |= _class_of(evaluation, int(labels.classes[index]))
+            misses.append((-labels.areas[index], row))
+    kinds = {"false_positives": false_positives, "misses": misses}
+    return {kind: [row for _, row in sorted(rows, key=lambda each: each[0])[:count]] for kind, rows in kinds.items()}
 
 
-def _class(run: Evaluated, place: int) -> dict[str, str]:
-    return {} if run.task == "faces" else {"class": run.class_names[place]}
+def _class_of(evaluation: DetectionEvaluation, index: int) -> dict[str, str]:
+    return {} if evaluation.task == "faces" else {"class": evaluation.class_names[index]}
 
 
 def _pixels(box: Any) -> list[float]:
     return [round(float(edge), _PIXEL_DIGITS) for edge in box]
 
 
-def _item(judged: Judged, deployed: float) -> dict[str, Any]:
-    at = outcome([judged], deployed)
-    right, objects = int(at.true_positives[0]), int(at.objects[0])
-    shown = judged.detected.scores >= deployed
+def _item(picture: MatchedPicture, deployed_score: float) -> _Row:
+    counts = count_at([picture], deployed_score)
+    true_positives, objects = int(counts.true_positives[0]), int(counts.objects[0])
+    shown = picture.detections.scores >= deployed_score
     return {
-        "image": judged.labels.image,
-        "tp": right,
-        "fp": int(at.false_positives[0]),
-        "fn": objects - right,
-        "ignored": int(at.ignored[0]),
+        "image": picture.labels.image,
+        "tp": true_positives,
+        "fp": int(counts.false_positives[0]),
+        "fn": objects - true_positives,
+        "ignored": int(counts.ignored[0]),
         "faces": objects,
         "detections": [
             [round(float(score), _SCORE_DIGITS), int(verdict)]
-            for score, verdict in zip(judged.detected.scores[shown], judged.verdicts[shown], strict=True)
+            for score, verdict in zip(picture.detections.scores[shown], picture.verdicts[shown], strict=True)
         ],
     }

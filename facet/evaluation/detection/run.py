@@ -1,4 +1,4 @@
-"""Detection through the service: every labelled picture asked for, down to scores far below the deployed one."""
+"""Detection through the service: one call per labelled picture, down to scores far below the deployed minimum."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from pathlib import Path
 
 import numpy as np
 
-from facet import AsyncClient, picture
+from facet import AsyncClient
 from facet.client.retry import retry_while_busy_async
-from facet.evaluation.calls import OF_ONE_ITEM, Answers, all_of, reason_of
+from facet.evaluation.calls import ITEM_ERRORS, Answers, call_all, reason_of
 from facet.evaluation.datasets.detection_set import Task
 from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet
-from facet.evaluation.detection.matching import Detected
-from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, DetectRequest
-from facet.v1.types_pb2 import Box, Picture
+from facet.evaluation.detection.matching import Detections
+from facet.v1.types_pb2 import Box
 
 MISSING = "MISSING"
-"""Why a picture that is not there was refused."""
+"""The reason for a picture that does not exist."""
+
+_Row = tuple[float, ...]
+"""A detection: x1, y1, x2, y2, score, class index."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskedPicture:
-    """What the service made of a labelled picture.
+class EvaluatedPicture:
+    """A labelled picture and its detections.
 
     Attributes:
-        labels: the picture and what people marked in it.
-        detected: what was found; nothing where the picture was refused, so that all its objects are missed.
-        failure: the stable reason why it was refused, :data:`MISSING` where it is not there; empty where it was not.
+        labels: the picture and its labelled objects.
+        detections: the detections; none if the picture was refused, so that all its objects count as missed.
+        failure: the stable reason why the picture was refused, :data:`MISSING` if it does not exist; empty on success.
     """
 
     labels: LabelledPicture
-    detected: Detected
+    detections: Detections
     failure: str = ""
 
 
@@ -44,53 +46,51 @@ async def run_detection(
     task: Task,
     min_score: float,
     advance: Callable[[], None],
-) -> Answers[AskedPicture]:
-    """Ask for every picture, in the order of the labels.
+) -> Answers[EvaluatedPicture]:
+    """Detect faces or objects in every picture, in the order of the labels.
 
     Args:
         client: the connection.
-        labelled: the set; for objects the server knows all its classes.
-        images: the folder that the pictures' paths are relative to.
-        task: what to look for.
-        min_score: the least score that is asked for, (0, 1].
-        advance: called once for every picture that is done.
+        labelled: the set; for objects the server must know all its classes.
+        images: folder of the pictures.
+        task: faces or objects.
+        min_score: minimum score to request, (0, 1].
+        advance: called once per finished picture.
 
     Raises:
         FacetError: the server went away before it answered anything.
     """
     missing = set(labelled.missing)
-    places = {name: place for place, name in enumerate(labelled.class_names or ())}
+    indices = {name: index for index, name in enumerate(labelled.class_names or ())}
 
-    async def faces(source: Picture) -> list[tuple[float, ...]]:
-        request = AnalyzeFacesRequest(picture=source, min_score=min_score)
-        answer = await retry_while_busy_async(lambda: client.recognition.AnalyzeFaces(request))
+    async def detect_faces(file: Path) -> list[_Row]:
+        answer = await retry_while_busy_async(lambda: client.analyze_faces(file, min_score=min_score))
         return [_row(each.face.box, each.face.score, 0) for each in answer.faces]
 
-    async def objects(source: Picture) -> list[tuple[float, ...]]:
-        request = DetectRequest(picture=source, class_names=places, min_score=min_score)
-        answer = await retry_while_busy_async(lambda: client.recognition.Detect(request))
-        return [_row(each.box, each.score, places[each.class_name]) for each in answer.objects]
+    async def detect_objects(file: Path) -> list[_Row]:
+        answer = await retry_while_busy_async(lambda: client.detect(file, class_names=indices, min_score=min_score))
+        return [_row(each.box, each.score, indices[each.class_name]) for each in answer.objects]
 
-    find = faces if task == "faces" else objects
+    detect = detect_faces if task == "faces" else detect_objects
 
-    async def asked(labels: LabelledPicture) -> AskedPicture:
+    async def evaluate(labels: LabelledPicture) -> EvaluatedPicture:
         if labels.image in missing:
-            done = AskedPicture(labels, Detected.nothing(), MISSING)
+            evaluated = EvaluatedPicture(labels, Detections.none(), MISSING)
         else:
             try:
-                done = AskedPicture(labels, _detected(await find(picture(images / labels.image))))
-            except OF_ONE_ITEM as error:
-                done = AskedPicture(labels, Detected.nothing(), reason_of(error))
+                evaluated = EvaluatedPicture(labels, _detections(await detect(images / labels.image)))
+            except ITEM_ERRORS as error:
+                evaluated = EvaluatedPicture(labels, Detections.none(), reason_of(error))
         advance()
-        return done
+        return evaluated
 
-    return await all_of(labelled.pictures, asked, name=lambda labels: labels.image)
-
-
-def _row(box: Box, score: float, of_class: int) -> tuple[float, ...]:
-    return box.x1, box.y1, box.x2, box.y2, score, of_class
+    return await call_all(labelled.pictures, evaluate, name=lambda labels: labels.image)
 
 
-def _detected(rows: Sequence[tuple[float, ...]]) -> Detected:
-    found = np.array(rows, np.float64).reshape(-1, 6)
-    return Detected(found[:, :4], found[:, 4], found[:, 5].astype(np.intp))
+def _row(box: Box, score: float, class_index: int) -> _Row:
+    return box.x1, box.y1, box.x2, box.y2, score, class_index
+
+
+def _detections(rows: Sequence[_Row]) -> Detections:
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.intp))

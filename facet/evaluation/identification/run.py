@@ -10,7 +10,7 @@ from uuid import uuid4
 from facet import CENTRAL, AsyncClient, FacetError
 from facet.client.requests import enroll_request
 from facet.client.retry import retry_while_busy_async
-from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, reason_of
+from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Stopped, call_all, delete_gallery, reason_of
 from facet.evaluation.datasets.protocol import Entry, Protocol
 from facet.evaluation.identification.figures import Candidate, Search
 from facet.v1.gallery_service_pb2 import EnrollFaceResponse
@@ -115,7 +115,7 @@ async def run_identification(
         if stopped is None:
             searches, stopped = await _search_all(client, gallery.gallery_id, protocol, enrolled, advance)
     finally:
-        if await deleted(client, gallery.gallery_id):
+        if await delete_gallery(client, gallery.gallery_id):
             left_behind = ""
     templates: dict[str, list[str]] = {}
     for place in sorted(enrolled.templates.values()):
@@ -153,13 +153,13 @@ async def _enroll(
                 accept_lookalike=accept_lookalike,
             )
             return await retry_while_busy_async(lambda: client.galleries.EnrollFace(request))
-        except OF_ONE_ITEM as error:
+        except ITEM_ERRORS as error:
             return reason_of(error)
         finally:
             advance()
 
     in_turn = not accept_lookalike or await _too_many_of_one(client, protocol)
-    found = await all_of(
+    found = await call_all(
         protocol.gallery, enroll, name=lambda entry: entry.image, in_flight=1 if in_turn else IN_FLIGHT
     )
     done = _Gallery()
@@ -190,7 +190,7 @@ async def _search_all(
         return searched
 
     try:
-        found = await all_of(protocol.probes, search, name=lambda probe: probe.image)
+        found = await call_all(protocol.probes, search, name=lambda probe: probe.image)
     except FacetError as error:
         return (), Stopped(protocol.probes[0].image, before, pictures, reason_of(error))
     stopped = found.stopped and replace(found.stopped, done=before + found.stopped.done, of=pictures)
@@ -203,7 +203,7 @@ async def _search(client: AsyncClient, gallery_id: str, probe: Entry, images: Ma
         answer = await retry_while_busy_async(
             lambda: client.identify(gallery_id, probe.path, face=CENTRAL, top_k=CANDIDATES)
         )
-    except OF_ONE_ITEM as error:
+    except ITEM_ERRORS as error:
         return Search(probe.image, probe.subject, mated, failure=reason_of(error))
     whose = answer.faces[0].identification
     if whose.decision == DECISION_REFUSED:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from facet import AsyncClient, picture
 from facet.client.requests import identify_request
 from facet.client.retry import retry_while_busy_async
-from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, deleted, reason_of
+from facet.evaluation.calls import ITEM_ERRORS, Stopped, call_all, delete_gallery, reason_of
 from facet.evaluation.latency.report import STAGES, Call
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, AnalyzeFacesResponse, IdentifyResponse
 from facet.v1.types_pb2 import Picture
@@ -87,7 +87,7 @@ async def run_latency(
         start = time.monotonic()
         try:
             answer = await retry_while_busy_async(lambda: call(name))
-        except OF_ONE_ITEM as error:
+        except ITEM_ERRORS as error:
             return reason_of(error)
         taken = (time.monotonic() - start) * 1000
         return Call(name, taken, tuple(getattr(answer.timings, f"{stage}_ms") for stage in STAGES))
@@ -98,12 +98,12 @@ async def run_latency(
         return found
 
     try:
-        await all_of([*islice(cycle(read), clients)], timed, in_flight=clients)
+        await call_all([*islice(cycle(read), clients)], timed, in_flight=clients)
         start = time.monotonic()
-        found = await all_of(read * rounds, counted, in_flight=clients)
+        found = await call_all(read * rounds, counted, in_flight=clients)
         seconds = time.monotonic() - start
     finally:
-        if made and await deleted(client, made):
+        if made and await delete_gallery(client, made):
             made = ""
     for at, each in found.by_item.items():
         if isinstance(each, str):

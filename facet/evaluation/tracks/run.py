@@ -13,7 +13,7 @@ from facet.client.errors import from_status
 from facet.client.requests import enroll_request
 from facet.client.retry import retry_while_busy_async
 from facet.client.streams import stream_frame
-from facet.evaluation.calls import IN_FLIGHT, OF_ONE_ITEM, Stopped, all_of, deleted, reason_of
+from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Stopped, call_all, delete_gallery, reason_of
 from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.video import Clip
 from facet.evaluation.tracks.figures import SeenFrame, SeenTrack
@@ -93,7 +93,7 @@ async def run_tracks(
             if stopped is None and len(frames) < len(clip.times):
                 stopped = _stopped(clip, len(frames), _CUT_SHORT)
     finally:
-        if await deleted(client, made):
+        if await delete_gallery(client, made):
             left_behind = ""
     subjects = dict.fromkeys(entry.subject for entry in gallery)
     return TracksRun(
@@ -116,13 +116,13 @@ async def _enroll(
                 gallery_id, entry.subject, entry.path, face=CENTRAL, accept_low_quality=True, accept_lookalike=True
             )
             await retry_while_busy_async(lambda: client.galleries.EnrollFace(request))
-        except OF_ONE_ITEM as error:
+        except ITEM_ERRORS as error:
             return reason_of(error)
         finally:
             advance()
         return ""
 
-    found = await all_of(gallery, enroll, name=lambda entry: entry.image, in_flight=IN_FLIGHT)
+    found = await call_all(gallery, enroll, name=lambda entry: entry.image, in_flight=IN_FLIGHT)
     refused = {gallery[place].image: reason for place, reason in found.by_item.items() if reason}
     enrolled = {gallery[place].subject for place, reason in found.by_item.items() if not reason}
     return refused, enrolled, found.stopped

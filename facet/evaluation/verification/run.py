@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facet import CENTRAL, AsyncClient, FacetError, picture
 from facet.client.requests import verify_request
 from facet.client.retry import retry_while_busy_async
-from facet.evaluation.calls import OF_ONE_ITEM, Stopped, all_of, reason_of
+from facet.evaluation.calls import ITEM_ERRORS, Stopped, call_all, reason_of
 from facet.evaluation.datasets.pairs import Pairs
 from facet.evaluation.verification.figures import NO_FACE
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest
@@ -88,14 +88,14 @@ async def run_verification(
                 embed_as_templates=look.as_template,
             )
             answer = await retry_while_busy_async(lambda: client.recognition.AnalyzeFaces(request))
-        except OF_ONE_ITEM as error:
+        except ITEM_ERRORS as error:
             return reason_of(error)
         finally:
             advance()
         return np.array(answer.faces[0].embedding.values, np.float32)
 
     wanted = _looks(pairs)
-    found = await all_of(wanted, embed, name=lambda look: pairs.images[look.image])
+    found = await call_all(wanted, embed, name=lambda look: pairs.images[look.image])
     embedded: dict[_Look, NDArray[np.float32]] = {}
     failures: dict[str, str] = {}
     for position, answer in found.by_item.items():
@@ -173,7 +173,7 @@ async def _verify(client: AsyncClient, pairs: Pairs, images: Path, pair: int) ->
     request = verify_request(reference, probe, reference_face=CENTRAL, probe_face=CENTRAL)
     try:
         answer = await retry_while_busy_async(lambda: client.recognition.Verify(request))
-    except OF_ONE_ITEM:
+    except ITEM_ERRORS:
         return None
     return answer.similarity
 

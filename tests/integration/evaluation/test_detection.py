@@ -60,7 +60,7 @@ def values_of(report: dict[str, Any], *names: str) -> list[float | None]:
     return [report[name]["value"] for name in names]
 
 
-def test_faces_are_judged_in_the_pictures_that_are_there_where_others_may_be_missing(
+def test_allow_missing_judges_the_faces_of_the_pictures_that_exist(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
     path = wider(
@@ -106,7 +106,7 @@ def test_faces_are_judged_in_the_pictures_that_are_there_where_others_may_be_mis
     assert again == {name: value for name, value in report.items() if name != "times"}
 
 
-def test_a_picture_that_is_missing_counts_as_missed_and_fails_the_run(
+def test_a_missing_picture_counts_as_missed_and_fails_the_run(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
     path = wider(
@@ -126,7 +126,7 @@ def objects_of(client: Client, images: Path, name: str) -> list[tuple[str, list[
     return [(each.class_name, [each.box.x1, each.box.y1, each.box.x2, each.box.y2]) for each in found]
 
 
-def test_objects_of_coco_labels_are_judged_class_by_class(
+def test_coco_labels_are_judged_class_by_class(
     run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
 ) -> None:
     found = objects_of(client, images, "street.png")
@@ -157,7 +157,7 @@ def test_objects_of_coco_labels_are_judged_class_by_class(
     assert [row["class"] for row in people["tables"]["classes"]] == ["person"]
 
 
-def test_objects_of_yolo_labels_are_of_the_servers_classes_unless_named(
+def test_yolo_labels_use_the_servers_class_names_unless_a_file_gives_others(
     run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
 ) -> None:
     (images / "broken.jpg").unlink()
@@ -183,7 +183,7 @@ def test_objects_of_yolo_labels_are_of_the_servers_classes_unless_named(
     assert reported(run("--labels", tmp_path / "renumbered", "--names", names, *common))["recall"]["value"] == 1.0
 
 
-def test_a_picture_that_is_refused_counts_as_missed_and_fails_the_run(
+def test_a_refused_picture_counts_as_missed_and_fails_the_run(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
     path = wider(tmp_path, "broken.jpg", "1", f"10 10 90 90 {ORDINARY}")
@@ -196,7 +196,7 @@ def test_a_picture_that_is_refused_counts_as_missed_and_fails_the_run(
     assert "broken.jpg" in done.stderr
 
 
-def test_labels_without_a_face_give_no_recall_and_say_so(
+def test_labels_without_a_face_have_no_recall_and_a_note(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
     path = wider(tmp_path, "wall.png", "0")
@@ -219,7 +219,7 @@ def test_labels_without_a_face_give_no_recall_and_say_so(
         (["--task", "faces", "--classes", "person"], 2, "--classes is for objects"),
     ],
 )
-def test_labels_that_cannot_be_judged_by_fail_and_flags_that_contradict_are_bad_usage(
+def test_unusable_labels_fail_and_contradictory_flags_are_usage_errors(
     run: Run, server: Serving, images: Path, tmp_path: Path, flags: list[str], code: int, problem: str
 ) -> None:
     path = tmp_path / "labels.json"
@@ -235,7 +235,7 @@ def test_labels_that_cannot_be_judged_by_fail_and_flags_that_contradict_are_bad_
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_what_was_answered_before_the_server_went_away_is_kept(serve: Serve, images: Path) -> None:
+async def test_answers_from_before_the_server_went_away_are_kept(serve: Serve, images: Path) -> None:
     serving = serve()
     answered: list[int] = []
 
@@ -249,4 +249,4 @@ async def test_what_was_answered_before_the_server_went_away_is_kept(serve: Serv
         answers = await run_detection(client, shown, images, task="faces", min_score=0.1, advance=advance)
     assert answers.stopped is not None
     assert answers.stopped.done == len(answers.by_item) == len(answered) < answers.stopped.of == 40
-    assert all(len(each.detected.scores) and not each.failure for each in answers.by_item.values())
+    assert all(len(each.detections.scores) and not each.failure for each in answers.by_item.values())

@@ -76,7 +76,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "figures": {"ap50": Figure(0.888, 0.865, 0.912), "task": "faces"},
         "curves": {
             "precision_recall": {"x": RATES, "y": 1 - RATES},
-            "score_sweep": {"x": RATES, "series": {"f1": RATES}, "mark": 0.4, "label": "least score"},
+            "score_sweep": {"x": RATES, "series": {"f1": RATES}, "mark": 0.4, "label": "minimum score"},
         },
         "mistakes": {"false_positives": [{"image": "a.png", "box": [10.0, 10.0, 60.0, 60.0], "score": 0.7}]},
     },
