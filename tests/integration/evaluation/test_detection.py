@@ -1,4 +1,4 @@
-"""evaluate.py detection, as a person or a program runs it, over labels of every format."""
+"""Detection through evaluate.py and from a program, with labels of every format."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_missing_picture_counts_as_missed_and_fails_the_run(
 
 
 def objects_of(client: Client, images: Path, name: str) -> list[tuple[str, list[float]]]:
-    """What the server itself finds, as the truth that it must agree with."""
+    """The server's own detections, used as labels."""
     found = client.recognition.Detect(pb.DetectRequest(picture=picture(images / name))).objects
     return [(each.class_name, [each.box.x1, each.box.y1, each.box.x2, each.box.y2]) for each in found]
 
