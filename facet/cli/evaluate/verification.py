@@ -18,9 +18,9 @@ from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.pairs import read_pairs
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
-from facet.evaluation.verification import report as told
-from facet.evaluation.verification.figures import FARS, at_far
-from facet.evaluation.verification.run import TOLERANCE, VerificationRun, looks, run_verification
+from facet.evaluation.verification.figures import FARS, far_name
+from facet.evaluation.verification.report import VerificationReport
+from facet.evaluation.verification.run import TOLERANCE, VerificationRun, run_verification, step_count
 from facet.terminal import console, tables
 from facet.terminal.console import AsJson, RootCertificates, Token
 
@@ -57,18 +57,19 @@ def verification(
         return await run_verification(client, labelled, images, advance=advance)
 
     target = running.Target(address, token, root_certificates)
-    done = running.measured(target, "Comparing", looks(labelled), measure)
+    done = running.measured(target, "Comparing", step_count(labelled), measure)
     run = done.run
     threshold = np.float32(done.info.verification_threshold)
+    parts = VerificationReport(labelled, run, threshold=threshold, seed=seed)
     built = document(
         "verification",
-        told.verification_report(labelled, run, threshold=threshold, seed=seed),
+        parts.figures(),
         stopped=run.stopped,
-        curves=told.curves(labelled, run),
-        tables={"folds": told.folds_table(labelled, run)},
-        mistakes=told.mistakes(labelled, run, threshold=threshold, count=mistakes),
-        refused=told.refused(run),
-        items=told.items(labelled, run),
+        curves=parts.curves(),
+        tables=parts.tables(),
+        mistakes=parts.mistakes(mistakes),
+        refused=parts.refused(),
+        items=parts.items(),
         provenance=provenance(done.info, data=data, configuration={"face": "central"}, seed=seed),
         times=done.times,
     )
@@ -76,9 +77,9 @@ def verification(
 
 
 def _differing(run: VerificationRun) -> Iterator[str]:
-    if run.difference > TOLERANCE:
+    if run.max_difference > TOLERANCE:
         yield (
-            f"Verify differs by up to {run.difference:.2g} from the embeddings that were compared: "
+            f"Verify differs by up to {run.max_difference:.2g} from the embeddings that were compared: "
             "the figures are not those of Verify"
         )
 
@@ -106,10 +107,10 @@ def _rows(report: Report) -> Iterator[Row]:
     yield "auc", shown(report["auc"], 5), "chance that a pair of one person is more alike than one of two"
     yield "eer", shown(report["eer"]), f"both error rates where they are equal, at {shown(report['eer_threshold'], 3)}"
     for rate in FARS:
-        figure = report[f"tar@{at_far(rate)}"]
-        at = shown(report.get(f"threshold@{at_far(rate)}"), 3)
+        figure = report[f"tar@{far_name(rate)}"]
+        at = shown(report.get(f"threshold@{far_name(rate)}"), 3)
         meaning = f"pairs of one person accepted where {100 * rate:g} % of the others are, at {at}"
-        yield f"tar@{at_far(rate)}", shown(figure), figure.get("note") or meaning
+        yield f"tar@{far_name(rate)}", shown(figure), figure.get("note") or meaning
     yield "deployed_threshold", shown(report["deployed_threshold"], 3), "the similarity from which Verify says same:"
     yield "  far", shown(report["far"]), f"of {report['impostors']} pairs of two people are accepted"
     yield "  frr", shown(report["frr"]), f"of {report['genuine']} pairs of one person are rejected"

@@ -12,7 +12,7 @@ from facet.evaluation.identification.figures import Outcomes, statistics
 from facet.evaluation.identification.report import FPIRS
 from facet.evaluation.intervals import Identities, Weights
 from facet.evaluation.report.document import Report, value_of
-from facet.evaluation.verification.report import rounds_of, scored_items
+from facet.evaluation.verification.report import ScoredPairs, bootstrap_rounds
 
 Values: TypeAlias = Mapping[str, float | None]
 
@@ -49,8 +49,8 @@ def resamplable(report: Report, *, seed: int) -> Resamplable | None:
 def _pairs(columns: Mapping[str, Any], threshold: float, seed: int) -> Resamplable:
     subjects = columns["subjects"]
     first, second = [subjects[at] for at in columns["a"]], [subjects[at] for at in columns["b"]]
-    people = Identities(subjects, seed=seed, rounds=rounds_of(len(first)))
-    scored = scored_items(columns, threshold)
+    people = Identities(subjects, seed=seed, rounds=bootstrap_rounds(len(first)))
+    scored = ScoredPairs.from_items(columns, threshold)
     return Resamplable(len(first), people, lambda: people.weights(first, second), scored.values)
 
 

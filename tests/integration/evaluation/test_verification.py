@@ -1,4 +1,4 @@
-"""evaluate.py verification, latency and compare, as a person or a program runs them."""
+"""Verification, latency and compare through evaluate.py."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(run_script: Run) -> Run:
 
 @pytest.fixture
 def images(tmp_path: Path, pictures: Pictures) -> Path:
-    """Two people in three pictures each, one without a face, one that is broken."""
+    """Three pictures each of two people, a picture without a face, and a broken one."""
     folder = tmp_path / "images"
     squad = cv2.imdecode(np.frombuffer(pictures.six, np.uint8), cv2.IMREAD_COLOR)
     portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
@@ -61,7 +61,7 @@ def verify(images: Path, path: Path, *arguments: object) -> tuple[object, ...]:
     return "verification", "--pairs", path, "--images", images, *arguments
 
 
-def test_every_pair_counts_and_the_figures_are_those_of_verify(
+def test_every_pair_counts_and_the_similarities_equal_those_of_verify(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
     path = pairs(tmp_path, *SAME, *DIFFERENT, "yao/1.png,yao/wall.png,1", "yao/wall.png,six/1.png,0")
@@ -86,7 +86,7 @@ def test_every_pair_counts_and_the_figures_are_those_of_verify(
     assert str(tmp_path) not in done.stdout
 
 
-def test_two_runs_tell_the_same_but_for_times(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+def test_two_runs_differ_only_in_their_times(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
     path = pairs(tmp_path, *SAME, *DIFFERENT)
     reports = []
     for number in range(2):
@@ -103,7 +103,7 @@ def test_two_runs_tell_the_same_but_for_times(run: Run, server: Serving, images:
     assert {each["verdict"] for each in found["figures"]} == {"same", "not told"}
 
 
-def test_a_requirement_that_is_not_met_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+def test_an_unmet_requirement_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
     path = pairs(tmp_path, *SAME, *DIFFERENT)
     required = ("--require", "far<=0.001", "--require", "frr>0.5", "--require", "rank_1>=0.9")
     done = run(*verify(images, path, "--address", server.address, *required))
@@ -115,7 +115,7 @@ def test_a_requirement_that_is_not_met_fails_the_run(run: Run, server: Serving, 
     assert "accuracy" in done.stdout
 
 
-def test_a_picture_that_is_refused_is_told_and_fails_the_run(
+def test_a_refused_picture_is_named_and_fails_the_run(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
     path = pairs(tmp_path, *SAME, *DIFFERENT, "yao/1.png,yao/broken.jpg,1")
@@ -136,7 +136,7 @@ def test_a_picture_that_is_refused_is_told_and_fails_the_run(
         (["yao/1.png,yao,1"], "line 2: cannot read the picture"),
     ],
 )
-def test_wrong_pairs_are_told_before_anything_is_measured(
+def test_malformed_pairs_fail_before_anything_is_measured(
     run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str
 ) -> None:
     path = pairs(tmp_path, *lines)
@@ -146,7 +146,7 @@ def test_wrong_pairs_are_told_before_anything_is_measured(
     assert problem in done.stderr
 
 
-def test_files_and_folders_that_are_not_there_are_told(run: Run, images: Path, tmp_path: Path) -> None:
+def test_missing_files_and_folders_are_named(run: Run, images: Path, tmp_path: Path) -> None:
     nowhere, path = tmp_path / "nowhere", pairs(tmp_path, *SAME, *DIFFERENT)
     for done in (
         run(*verify(images, nowhere)),
@@ -161,13 +161,13 @@ def test_files_and_folders_that_are_not_there_are_told(run: Run, images: Path, t
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_requirement_that_is_none_is_bad_usage(run: Run, images: Path, tmp_path: Path) -> None:
+def test_a_malformed_requirement_is_a_usage_error(run: Run, images: Path, tmp_path: Path) -> None:
     done = run(*verify(images, pairs(tmp_path, *SAME, *DIFFERENT), "--require", "accuracy"))
     assert done.returncode == 2
     assert "is no requirement" in done.stderr
 
 
-def test_latency_is_told_of_the_call_and_of_its_stages(
+def test_latency_covers_the_call_and_its_stages(
     run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
 ) -> None:
     (images / "yao" / "broken.jpg").unlink()
@@ -184,7 +184,7 @@ def test_latency_is_told_of_the_call_and_of_its_stages(
     assert not [each.gallery_id for each in left if each.gallery_id.startswith("latency-")]
 
 
-def test_reports_that_cannot_be_compared_are_told(run: Run, tmp_path: Path) -> None:
+def test_reports_that_cannot_be_compared_are_refused(run: Run, tmp_path: Path) -> None:
     frame: dict[str, Any] = {"kind": "latency", "partial": False, "provenance": {"data_set": {"sha256": "a"}}}
     files = {
         "a": json.dumps(frame),
@@ -209,7 +209,7 @@ def test_reports_that_cannot_be_compared_are_told(run: Run, tmp_path: Path) -> N
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_analyze_faces_embeds_the_chosen_face_as_verify_embeds_either_picture(
+def test_analyze_faces_embeds_the_chosen_face_as_verify_embeds_reference_and_probe(
     client: Client, pictures: Pictures
 ) -> None:
     def embedded(source: bytes, *, as_template: bool) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -1,4 +1,4 @@
-"""Figures of verification against independent references: scikit-learn, closed forms, a plain protocol of LFW."""
+"""Verification figures against scikit-learn, closed forms and a plain implementation of LFW's protocol."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_curve
 
 from facet.evaluation.datasets.pairs import Pairs
-from facet.evaluation.intervals import Figure, Identities, bootstrapped_together, share
-from facet.evaluation.verification.figures import FARS, NO_FACE, Curve, Folds, Points, decided, measurable, thinned
-from facet.evaluation.verification.report import verification_report
+from facet.evaluation.intervals import Figure
+from facet.evaluation.verification.figures import (
+    FARS,
+    NO_FACE,
+    LfwFolds,
+    RocCurve,
+    RocPoints,
+    decision_values,
+    is_measurable,
+    thin_curve,
+)
+from facet.evaluation.verification.report import VerificationReport
 from facet.evaluation.verification.run import VerificationRun
 
 SEPARATION = 3.0
-"""Between the means of genuine and impostor scores, both of standard deviation 1."""
+"""Distance of the means of mated and nonmated similarities, both with standard deviation 1."""
 
 
 def points(
     similarity: NDArray[np.float64], same: NDArray[np.bool_], weights: NDArray[np.int64] | None = None
-) -> Points:
-    found = Curve(similarity, same).points(np.ones(len(same), np.int64) if weights is None else weights)
+) -> RocPoints:
+    found = RocCurve(similarity, same).points(np.ones(len(same), np.int64) if weights is None else weights)
     assert found is not None
     return found
 
@@ -40,7 +49,7 @@ scored_pairs = st.lists(
 
 
 @given(scored_pairs)
-def test_roc_and_auc_are_those_of_scikit_learn_also_with_ties_and_weights(pairs: list[tuple[int, bool, int]]) -> None:
+def test_roc_and_auc_equal_those_of_scikit_learn_with_ties_and_weights(pairs: list[tuple[int, bool, int]]) -> None:
     similarity = np.array([each[0] for each in pairs], np.float64)
     same, weights = np.array([each[1] for each in pairs]), np.array([each[2] for each in pairs], np.int64)
     found = points(similarity, same, weights)
@@ -52,17 +61,17 @@ def test_roc_and_auc_are_those_of_scikit_learn_also_with_ties_and_weights(pairs:
 
 
 @given(scored_pairs)
-def test_decisions_are_those_of_scikit_learn(pairs: list[tuple[int, bool, int]]) -> None:
+def test_decision_figures_equal_those_of_scikit_learn(pairs: list[tuple[int, bool, int]]) -> None:
     accepted = np.array([each[0] >= 0 for each in pairs])
     same, weights = np.array([each[1] for each in pairs]), np.array([each[2] for each in pairs], np.int64)
-    found = decided(accepted, same, weights)
+    found = decision_values(accepted, same, weights)
     precision, recall, f1, _ = precision_recall_fscore_support(
         same, accepted, sample_weight=weights, average="binary", zero_division=0
     )
     assert (found["precision"] or 0, found["recall"], found["f1"]) == pytest.approx((precision, recall, f1))
 
 
-def test_eer_and_tar_are_those_of_two_gaussians() -> None:
+def test_eer_and_tar_of_two_gaussians_equal_the_closed_form() -> None:
     similarity, same = gaussian(1_000_000, np.random.default_rng(1))
     found, normal = points(similarity, same), NormalDist()
     rate, threshold = found.eer()
@@ -76,9 +85,7 @@ def test_eer_and_tar_are_those_of_two_gaussians() -> None:
 
 
 @given(scored_pairs, st.floats(0, 1))
-def test_the_true_accepts_at_a_rate_are_the_most_that_any_threshold_gives(
-    pairs: list[tuple[int, bool, int]], rate: float
-) -> None:
+def test_tar_at_far_is_the_largest_of_any_allowed_threshold(pairs: list[tuple[int, bool, int]], rate: float) -> None:
     similarity, same = np.array([each[0] for each in pairs], np.float64), np.array([each[1] for each in pairs])
     tar, threshold = points(similarity, same).at_far(rate)
     allowed = [
@@ -90,20 +97,20 @@ def test_the_true_accepts_at_a_rate_are_the_most_that_any_threshold_gives(
     assert np.mean(similarity[same] >= threshold) == tar
 
 
-@pytest.mark.parametrize("impostors", [99, 100, 3000])
-def test_a_rate_is_told_only_where_one_impostor_may_be_accepted(impostors: int) -> None:
-    report = reported(np.append(np.full(50, 0.9), np.linspace(0, 0.2, impostors)), np.arange(50 + impostors) < 50)
-    told = {name: figure for name, figure in report.items() if name.startswith("tar@")}
-    assert list(told) == [f"tar@far=1e-{digits}" for digits in range(2, 7)]
-    for rate, figure in zip(FARS, told.values(), strict=True):
-        reached = impostors * rate >= 1
-        assert (figure.value is not None) == reached == measurable(rate, impostors)
+@pytest.mark.parametrize("nonmated", [99, 100, 3000])
+def test_tar_is_reported_only_if_its_rate_allows_a_nonmated_pair(nonmated: int) -> None:
+    report = reported(np.append(np.full(50, 0.9), np.linspace(0, 0.2, nonmated)), np.arange(50 + nonmated) < 50)
+    rates = {name: figure for name, figure in report.items() if name.startswith("tar@")}
+    assert list(rates) == [f"tar@far=1e-{digits}" for digits in range(2, 7)]
+    for rate, figure in zip(FARS, rates.values(), strict=True):
+        reached = nonmated * rate >= 1
+        assert (figure.value is not None) == reached == is_measurable(rate, nonmated)
         assert ("too few impostors" in figure.note) == (not reached)
-        assert ("would make it firm" in figure.note) == (reached and impostors * rate < 30)
+        assert ("a reliable figure needs 30" in figure.note) == (reached and nonmated * rate < 30)
 
 
 def reported(similarity: NDArray[np.float64], same: NDArray[np.bool_]) -> dict[str, Figure]:
-    """The report of pairs of one person each, or of two."""
+    """The figures of pairs that share no picture."""
     count = len(same)
     first, second = np.arange(count), np.arange(count) + count
     people = [f"a{place}" for place in range(count)]
@@ -111,10 +118,10 @@ def reported(similarity: NDArray[np.float64], same: NDArray[np.bool_]) -> dict[s
     images = tuple(f"{place}.jpg" for place in range(2 * count))
     pairs = Pairs(images, (*people, *others), "columns", first, second, same, first % 10)
     run = VerificationRun(similarity.astype(np.float32), np.ones(count, np.bool_), {}, 0, 0.0, None)
-    return verification_report(pairs, run, threshold=np.float32(0.5), seed=0)
+    return VerificationReport(pairs, run, threshold=np.float32(0.5), seed=0).figures()
 
 
-def test_without_an_error_the_rule_of_three_over_people_bounds_figures() -> None:
+def test_figures_without_errors_have_the_rule_of_three_over_people_as_bound() -> None:
     report = reported(np.append(np.full(60, 0.9), np.linspace(0, 0.2, 90)), np.arange(150) < 60)
     assert [report[name].value for name in ("frr", "far", "auc")] == [0, 0, 1]
     assert report["frr"].high == pytest.approx(3 / 60)
@@ -122,20 +129,20 @@ def test_without_an_error_the_rule_of_three_over_people_bounds_figures() -> None
     assert report["auc"].low == pytest.approx(1 - 3 / 60)
 
 
-def test_pairs_that_were_refused_are_told_beside_those_without_a_face() -> None:
+def test_refused_pairs_are_counted_apart_from_pairs_without_a_face() -> None:
     images = tuple(f"{number}.jpg" for number in range(6))
     a, b = np.array([0, 2, 4]), np.array([1, 3, 5])
     pairs = Pairs(images, tuple("aabbcd"), "columns", a, b, np.array([True, True, False]), np.arange(3) % 2)
     failures = {"1.jpg": "FACE_NOT_FOUND", "3.jpg": "UNREADABLE"}
     similarity = np.array([NO_FACE, NO_FACE, 0.1], np.float32)
     run = VerificationRun(similarity, np.ones(3, np.bool_), failures, 0, 0.0, None)
-    report = verification_report(pairs, run, threshold=np.float32(0.5), seed=0)
+    report = VerificationReport(pairs, run, threshold=np.float32(0.5), seed=0).figures()
     assert (report["pairs_without_face"], report["pairs_refused"], report["failed_to_detect"]) == (1, 1, 1)
     assert report["frr"].value == 1
 
 
 def plain_folds(similarity: NDArray[np.float64], same: NDArray[np.bool_], folds: NDArray[np.intp]) -> list[float]:
-    """LFW's protocol as its paper tells it, threshold by threshold."""
+    """LFW's protocol as in its paper, trying every threshold."""
     accuracies = []
     for fold in range(int(folds.max()) + 1):
         train, test = folds != fold, folds == fold
@@ -148,67 +155,39 @@ def plain_folds(similarity: NDArray[np.float64], same: NDArray[np.bool_], folds:
 
 
 @pytest.mark.parametrize("decimals", [1, 8])
-def test_accuracy_by_folds_is_that_of_a_plain_protocol(decimals: int) -> None:
+def test_accuracy_by_folds_equals_the_plain_protocol(decimals: int) -> None:
     rng = np.random.default_rng(2)
     similarity, same = gaussian(600, rng)
     similarity = np.round(similarity, decimals)
     folds = rng.integers(10, size=600)
-    found, _ = Folds(similarity, same, folds).accuracies(np.ones(600, np.int64))
+    found, _ = LfwFolds(similarity, same, folds).accuracies(np.ones(600, np.int64))
     assert found.tolist() == pytest.approx(plain_folds(similarity, same, folds))
 
 
 def test_no_threshold_accepts_a_pair_without_a_face() -> None:
-    """Where it would pay to accept everything, pairs without a face are still wrong, if they are of one person."""
+    """Even if accepting every pair is best, mated pairs without a face are errors."""
     similarity = np.array([0.5, 0.4, 0.3, NO_FACE] * 2, np.float32)
     folds = np.repeat([0, 1], 4)
-    found, thresholds = Folds(similarity, np.ones(8, np.bool_), folds).accuracies(np.ones(8, np.int64))
+    found, thresholds = LfwFolds(similarity, np.ones(8, np.bool_), folds).accuracies(np.ones(8, np.int64))
     assert found.tolist() == [0.75, 0.75]
     assert all(NO_FACE < threshold < 0.3 for threshold in thresholds)
 
 
-def test_accuracy_with_weights_is_that_of_pairs_repeated() -> None:
+def test_weighted_accuracy_equals_that_of_repeated_pairs() -> None:
     rng = np.random.default_rng(3)
     similarity, same = gaussian(200, rng)
     folds, weights = rng.integers(10, size=200), rng.integers(4, size=200)
-    found, _ = Folds(similarity, same, folds).accuracies(weights)
+    found, _ = LfwFolds(similarity, same, folds).accuracies(weights)
     repeated = np.repeat(np.arange(200), weights)
     assert found.tolist() == pytest.approx(plain_folds(similarity[repeated], same[repeated], folds[repeated]))
 
 
-def test_intervals_over_identities_hold_the_truth_about_as_often_as_they_say() -> None:
-    """Pairs of a few people whose own ease differs: intervals over pairs would be far too narrow."""
-    rng, normal, held, rounds = np.random.default_rng(4), NormalDist(), 0, 100
-    for _ in range(rounds):
-        ease = rng.normal(size=40).repeat(25)
-        missed = ease + rng.normal(size=1000) < -1.5
-        truth = normal.cdf(-1.5 / 2**0.5)
-        names = np.arange(40).repeat(25).tolist()
-        people = Identities(names, seed=0, rounds=200)
-        figure = share(missed, names, people)
-        assert figure.low is not None
-        assert figure.high is not None
-        held += figure.low <= truth <= figure.high
-    assert 0.85 <= held / rounds <= 1
-
-
-def test_a_thinned_curve_keeps_its_ends_and_its_corners_at_low_rates() -> None:
+def test_a_thinned_curve_keeps_its_ends_and_its_points_at_low_rates() -> None:
     similarity, same = gaussian(20_000, np.random.default_rng(5))
     found = points(similarity, same)
-    corners = thinned(found)
+    corners = thin_curve(found)
     assert len(corners["far"]) < 500
     assert (corners["far"][-1], corners["tar"][-1]) == (1.0, 1.0)
     assert corners["far"][0] == 0.0
     assert 1 / 10_000 in corners["far"]
     assert 1 - 1 / 10_000 in corners["tar"]
-
-
-def test_figures_told_together_are_those_told_one_by_one() -> None:
-    names, hit = ["a", "a", "b", "c", "d"], np.array([True, False, True, False, False])
-    people = Identities(names, seed=0)
-
-    def shares(weights: NDArray[np.int64]) -> dict[str, float | None]:
-        return {"hit": float(weights[hit].sum() / weights.sum()), "nothing": None}
-
-    told = bootstrapped_together(shares, 5, people.weights(names))
-    assert told["hit"] == share(hit, names, people)
-    assert told["nothing"].value is None
