@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HERE = Path(__file__).resolve().parent
 FACET = next(folder / "facet" for folder in (HERE, HERE.parent) if (folder / "facet" / "client").is_dir())
-PARTS = ("__init__.py", "py.typed", "client/**/*.py", "v1/*.py", "v1/*.pyi")
+PARTS = ("__init__.py", "__main__.py", "py.typed", "client/**/*.py", "v1/*.py", "v1/*.pyi")
 
 
 def version() -> str:

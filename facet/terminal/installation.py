@@ -72,7 +72,7 @@ def _environment() -> str:
     script = ROOT / "scripts" / "run"
     if not script.is_file():
         return ""
-    started = ["-m", "facet.cli"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
+    started = ["-m", "facet"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
     again = " ".join(map(shlex.quote, [f"{ROOT}/.venv/bin/python", *started, *sys.argv[1:]]))
     return f"{script} makes an environment that has it; then type {again}"
 
