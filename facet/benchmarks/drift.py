@@ -1,4 +1,4 @@
-"""How far what the server computes with is from float32 on ONNX Runtime."""
+"""``facet bench drift``: the difference between the serving runtime and float32 on ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -72,16 +72,16 @@ class _Found:
 def drift(
     images: Annotated[
         Path | None,
-        typer.Option(help="A folder of pictures; default: those of the model packages.", exists=True, file_okay=False),
+        typer.Option(help="Folder of pictures. Default: those of the model packages.", exists=True, file_okay=False),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="At most so many pictures of it, evenly chosen.")] = 200,
-    precision: Annotated[str, typer.Option(help="bf16 or fp32, of OpenVINO.")] = "bf16",
+    count: Annotated[int, typer.Option(min=1, help="Maximum number of its pictures, evenly chosen.")] = 200,
+    precision: Annotated[str, typer.Option(help="Precision of OpenVINO: bf16 or fp32.")] = "bf16",
     as_json: AsJson = False,
 ) -> None:
-    """How far the runtime that serves is from float32 on ONNX Runtime, model by model.
+    """The difference between the runtime that serves and float32 on ONNX Runtime, model by model.
 
-    Boxes are compared in pixels of the picture, between findings of an IoU of at least 0.7; embeddings are of the same
-    crops. Findings that only one of the two has lie at the least score.
+    Boxes are compared in pixels of the picture, between detections with an IoU of at least 0.7. Embeddings are compared
+    on the same crops. Unpaired detections are those that only one runtime has; their scores are near the minimum.
     """
     if precision not in ("bf16", "fp32"):
         console.fail("--precision is bf16 or fp32", console.USAGE)

@@ -1,4 +1,4 @@
-"""What things cost, measured."""
+"""``facet bench wire``: what gRPC adds to a call."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What the way over gRPC costs, medians in milliseconds.
+    """The cost of gRPC: medians in milliseconds.
 
     Attributes:
-        engine_ms: the work in process.
-        grpc_ms: the same as a call over loopback, seen from the client.
-        wire_overhead_ms: how much longer the call took than the work in process of the same round.
-        server_total_ms: what the server itself says the call took.
-        outside_server_ms: how much longer the call took than that; free of the machine's change of pace.
-        after_pause_ms: as wire_overhead_ms, for the call before, which finds threads asleep and the processor's
-            caches filled by the other side.
-        rounds: how many of each were timed.
+        engine_ms: the pipeline in process.
+        grpc_ms: the same work as a call over loopback, timed by the client.
+        wire_overhead_ms: the call minus the pipeline of the same round.
+        server_total_ms: the server's own time for the call.
+        outside_server_ms: the call minus the server's own time, which does not depend on the machine's pace.
+        after_pause_ms: as wire_overhead_ms, for the first call of a turn, which finds threads asleep and the
+            processor's caches filled by the other side.
+        rounds: number of rounds.
         picture: the picture's name.
-        bytes: the picture's length.
-        faces: how many are in it.
+        bytes: the picture's size.
+        faces: number of faces in it.
     """
 
     engine_ms: float
@@ -63,14 +63,14 @@ def wire(
             show_default=False,
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How many of each are timed.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds to time.")] = 60,
     as_json: AsJson = False,
 ) -> None:
     """What gRPC adds to Identify: a call over loopback against the same work in process.
 
-    Both have the same settings and a gallery of one subject. They take turns, so that neither disturbs the other and a
-    change of the machine's pace meets both. A turn is two calls, of which the first wakes the side up; what it costs
-    is told apart.
+    Both sides have the same settings and a gallery of one subject. They take turns, so that they do not disturb each
+    other and a change of the machine's pace affects both. A turn is two calls; the first wakes the side up and is
+    reported separately.
     """
     configure_for_models()
     try:
@@ -126,7 +126,7 @@ def _measure(client: Client, local: LocalIdentify, picture: Path, rounds: int) -
 
 
 def _milliseconds(call: Callable[[], R]) -> tuple[float, R]:
-    """How long a call took, and its answer."""
+    """The duration of a call in milliseconds, and its result."""
     start = time.perf_counter()
     answer = call()
     return (time.perf_counter() - start) * 1e3, answer
@@ -142,9 +142,9 @@ def _print(measured: Wire) -> None:
     rows = (
         ("in process", measured.engine_ms, "decode, detect, find faces, align, embed, search"),
         ("over gRPC", measured.grpc_ms, "the same as a call over loopback"),
-        ("the wire", measured.wire_overhead_ms, "how much longer the call took than the work in process"),
-        ("outside the server", measured.outside_server_ms, "how much longer it took than the server says"),
-        ("after a pause", measured.after_pause_ms, "the wire, where the call before was the other side's"),
+        ("the wire", measured.wire_overhead_ms, "the call minus the work in process"),
+        ("outside the server", measured.outside_server_ms, "the call minus the server's own time"),
+        ("after a pause", measured.after_pause_ms, "the wire, if the call before was the other side's"),
     )
     for name, milliseconds, meaning in rows:
         table.add_row(name, f"{milliseconds:.2f}", meaning)

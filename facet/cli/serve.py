@@ -64,7 +64,7 @@ async def _serve(config: Config, *, as_json: bool) -> int:
         server = Server(config)
         address = await server.start()
     except (ModelError, StorageError, BindError, TracingUnavailable, OSError) as error:
-        console.err.print(f"{program.name('serve')}: {error}")
+        console.err.print(f"{program.name('serve')}: {program.spelled(str(error))}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)
     await told_to_stop.wait()

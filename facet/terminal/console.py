@@ -1,4 +1,4 @@
-"""What the scripts have in common: exit codes, output for people and programs, and the way to the server."""
+"""What all commands share: exit codes, output for people and for programs, and the connection to a server."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 Address = Annotated[str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, host:port.", show_default=True)]
-Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, where it wants one.")]
+Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, if it needs one.")]
 RootCertificates = Annotated[
-    Path | None, typer.Option(help="PEM file: the connection is encrypted, the server's certificate checked.")
+    Path | None, typer.Option(help="PEM file to check the server's certificate against; encrypts the connection.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables for eyes.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables.")]
 
 __all__ = ["ADDRESS_VARIABLE", "DEFAULT_ADDRESS", "TOKEN_VARIABLE"]
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
-    """Say in one line what went wrong, and exit."""
+    """Print one line that says what went wrong, and exit."""
     err.print(message)
     raise typer.Exit(code)
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON on standard output."""
+    """Print one line of JSON on standard output."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
 
 
 class _Speed(ProgressColumn):
-    """Steps a second."""
+    """Steps per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress(description: str, total: int, *, done: int = 0, unit: str = "") -> Iterator[Progress]:
-    """A progress bar on standard error, where a terminal looks on; ``advance(progress.task_ids[0])`` moves it.
+    """Show a progress bar on standard error if it is a terminal; ``advance(progress.task_ids[0])`` moves it.
 
     Args:
-        description: beside the bar.
-        total: how many steps there are.
-        done: how many of them were done before.
-        unit: what a step is, in the plural; given, their number a second is shown.
+        description: shown beside the bar.
+        total: number of steps.
+        done: number of steps that were done before.
+        unit: what a step is, in the plural. If given, the bar also shows steps per second.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -92,7 +92,7 @@ def progress(description: str, total: int, *, done: int = 0, unit: str = "") -> 
 
 
 def certificates(file: Path | None) -> bytes | None:
-    """What --root-certificates names; exits with a usage error where it cannot be read."""
+    """Read the file of --root-certificates; exits with a usage error if that fails."""
     try:
         return file.read_bytes() if file else None
     except OSError as error:
@@ -101,7 +101,7 @@ def certificates(file: Path | None) -> bytes | None:
 
 @contextmanager
 def connect(address: str, token: str, root_certificates: Path | None = None) -> Iterator[Client]:
-    """A client; a call that fails ends the script with one line that says why and what to do."""
+    """Connect to a server. If a call fails, the command ends with one line that says why and what to do."""
     with Client(address, token=token or None, root_certificates=certificates(root_certificates)) as client:
         try:
             yield client
@@ -110,10 +110,10 @@ def connect(address: str, token: str, root_certificates: Path | None = None) -> 
 
 
 def explained(error: FacetError, address: str) -> str:
-    """One line for a person: what failed, and what to do about it."""
+    """One line for people: what failed, and what to do about it."""
     if error.code is StatusCode.UNAVAILABLE and not error.reason:
         serve = spelled("facet serve")
         return f"no server answers at {address}: start one with {serve}, or name another with --address"
     if error.code is StatusCode.UNAUTHENTICATED:
-        return f"the server at {address} wants a token: set --token or {TOKEN_VARIABLE}"
+        return f"the server at {address} needs a token: set --token or {TOKEN_VARIABLE}"
     return f"{error.reason or error.code.name}: {error.message}"

@@ -1,4 +1,4 @@
-"""Boxes and names onto pictures."""
+"""Draws boxes and names on pictures."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _Corners = tuple[int, int, int, int]
 
 
 def draw_faces(picture: NDArray[np.uint8], faces: list[pb.IdentifiedFace]) -> NDArray[np.uint8]:
-    """Draw every face's box: green with the name and similarity for a match, grey for anybody else, dark where refused.
+    """Draw a box for every face: green with name and similarity for a match, dark if refused, grey otherwise.
 
     Args:
         picture: upright BGR ``(h, w, 3)``; not changed.
-        faces: what Identify answered.
+        faces: the faces that Identify returned.
 
     Returns:
-        a copy, enlarged if it was too small to read names on.
+        a copy, enlarged if names would not be readable.
     """
     scale = max(1.0, 640 / max(picture.shape[:2]))
     canvas = np.array(cv2.resize(picture, None, fx=scale, fy=scale), np.uint8)
@@ -41,11 +41,11 @@ def draw_faces(picture: NDArray[np.uint8], faces: list[pb.IdentifiedFace]) -> ND
 
 
 def draw_tracks(picture: NDArray[np.uint8], tracks: Iterable[pb.Track]) -> NDArray[np.uint8]:
-    """Draw every track's boxes: green with name and similarity for who is known, amber while undecided, else grey.
+    """Draw the boxes of every track: green with name and similarity if identified, amber if undecided, else grey.
 
     Args:
         picture: BGR ``(h, w, 3)`` as it was sent; not changed.
-        tracks: what IdentifyStream answered about it.
+        tracks: the tracks that IdentifyStream returned for it.
 
     Returns:
         a copy.
@@ -65,7 +65,7 @@ def draw_tracks(picture: NDArray[np.uint8], tracks: Iterable[pb.Track]) -> NDArr
 
 
 def label(face: pb.IdentifiedFace) -> str:
-    """Who it is, for people: the name and the similarity, or nothing for anybody else."""
+    """The name and similarity of a match; empty for any other face."""
     if face.identification.decision != pb.DECISION_MATCH:
         return ""
     best = face.identification.candidates[0]
@@ -78,7 +78,7 @@ def _draw_face(canvas: NDArray[np.uint8], face: pb.IdentifiedFace, scale: float,
 
 
 def _draw_box(canvas: NDArray[np.uint8], corners: _Corners, text: str, colour: tuple[int, ...], line: int) -> None:
-    """A box, bolder with a text: that stands above it, or below where there is no room."""
+    """Draw a box. With a text it is bolder, and the text stands above it, or below if there is no room."""
     left, top, right, bottom = corners
     cv2.rectangle(canvas, (left, top), (right, bottom), colour, 2 * line if text else line, cv2.LINE_AA)
     if not text:
@@ -98,5 +98,5 @@ def _corners(box: Box, scale: float = 1.0) -> _Corners:
 
 
 def _line(canvas: NDArray[np.uint8]) -> int:
-    """How many pixels a line is wide."""
+    """Width of lines, pixels."""
     return max(1, round(int(max(canvas.shape[:2])) / 600))

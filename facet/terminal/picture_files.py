@@ -1,4 +1,4 @@
-"""Pictures in files: which there are, and what of them a server takes."""
+"""Pictures in files: find them, and read those that a server accepts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from facet.terminal import console
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 _ENVELOPE = 4096
-"""Bytes of a request beside its picture, at the most."""
+"""Upper bound of a request's bytes besides its picture."""
 
 
 class Unsendable(Exception):
-    """A file that is not sent to the server.
+    """A file that cannot be sent to the server.
 
     Attributes:
         reason: CANNOT_READ or FILE_TOO_LARGE.
@@ -32,12 +32,12 @@ class Unsendable(Exception):
 
 
 def most_bytes(client: Client) -> int:
-    """Bytes of the largest picture that fits in a request to this server."""
+    """Size in bytes of the largest picture that this server accepts."""
     return client.get_server_info().limits.max_message_bytes - _ENVELOPE
 
 
 def read(path: Path, most: int) -> bytes:
-    """The bytes of a file, at the most ``most``.
+    """Read a file of at most ``most`` bytes.
 
     Raises:
         Unsendable: the file cannot be read, or is larger.
@@ -47,15 +47,15 @@ def read(path: Path, most: int) -> bytes:
 
 
 def check(path: Path, most: int) -> None:
-    """See whether :func:`read` would answer; raises what it raises."""
+    """Check that :func:`read` would succeed; raises what it raises."""
     with _opened(path, most):
         pass
 
 
 def find_pictures(sources: list[Path]) -> list[Path]:
-    """The pictures among files and, in the order of their names, below folders.
+    """Find pictures: the files among the sources, and those below the folders, sorted by path.
 
-    A file that is named is taken whatever its name ends in.
+    A file that is named itself is taken whatever its suffix.
     """
     found: list[Path] = []
     for source in sources:
@@ -74,7 +74,7 @@ def _opened(path: Path, most: int) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
-                raise Unsendable("FILE_TOO_LARGE", f"{size} bytes, the server takes {most}")
+                raise Unsendable("FILE_TOO_LARGE", f"{size} bytes, the server accepts {most}")
             yield file
     except OSError as error:
         raise Unsendable("CANNOT_READ", error.strerror or str(error)) from error

@@ -1,4 +1,4 @@
-"""Answers of the service for eyes and for programs."""
+"""Responses of the server as tables and lines for people, and as plain values for programs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ STAGES = ("decode", "queue", "detect", "faces", "align", "embed", "search", "tot
 
 _STALE_REASONS = {
     gallery_pb.STALE_REASON_OUTGROWN: "the gallery has outgrown it",
-    gallery_pb.STALE_REASON_CONTRACT_CHANGED: "the model is another",
+    gallery_pb.STALE_REASON_CONTRACT_CHANGED: "the embedding model is another",
     gallery_pb.STALE_REASON_THRESHOLD_CHANGED: "the threshold was set by hand since",
     gallery_pb.STALE_REASON_MEAN_OF_BEST_CHANGED: "mean_of_best was changed since",
 }
-_UNDECIDED = {pb.DECISION_REFUSED: "refused: too poor"}
+_UNDECIDED = {pb.DECISION_REFUSED: "refused: poor quality"}
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """A message as plain values, its fields named as in the proto, the unset ones without presence included."""
+    """A message as plain values. Fields are named as in the proto; unset fields without presence are included."""
     plain: dict[str, Any] = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -65,7 +65,7 @@ def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
 
 
 def threshold_line(gallery: gallery_pb.Gallery) -> str:
-    """The threshold of a gallery, and what is known of it, in a line."""
+    """One line with a gallery's threshold and the state of its calibration."""
     said = f"threshold {gallery.threshold:.4f}"
     if not gallery.HasField("calibration"):
         return f"{said}, not calibrated: see {spelled('facet calibrate --help')}"
@@ -78,7 +78,7 @@ def threshold_line(gallery: gallery_pb.Gallery) -> str:
 
 
 def interval(chosen: gallery_pb.Calibration, templates: int) -> str:
-    """The FPIR of a calibration in a gallery of so many templates, with its interval."""
+    """The FPIR of a calibration, with its interval, at a number of templates."""
     value, low, high = (
         percent(at_size(share, chosen.template_count, templates))
         for share in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
@@ -87,12 +87,12 @@ def interval(chosen: gallery_pb.Calibration, templates: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in three digits."""
+    """A share as a percentage with three digits."""
     return f"{100 * share:.3g} %"
 
 
 def timings_line(timings: types_pb2.Timings) -> str:
-    """The milliseconds of each stage, in a line."""
+    """One line with the milliseconds of each stage."""
     return "ms: " + ", ".join(f"{stage} {getattr(timings, stage + '_ms'):.1f}" for stage in STAGES)
 
 

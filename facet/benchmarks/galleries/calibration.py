@@ -1,4 +1,4 @@
-"""The command calibration of scripts/bench.py: thresholds that were chosen on some people, measured on others."""
+"""``facet bench calibration``: thresholds chosen on some people, measured on others."""
 
 from __future__ import annotations
 
@@ -105,26 +105,28 @@ class Known:
 
 def calibration(
     protocol: Annotated[
-        Path, typer.Option(help="A labelled set, a CSV with role, subject, image.", exists=True, dir_okay=False)
+        Path, typer.Option(help="Labelled set: a CSV with role, subject, image.", exists=True, dir_okay=False)
     ],
-    images: Annotated[Path, typer.Option(help="The folder of its images.", exists=True, file_okay=False)],
-    splits: Annotated[int, typer.Option(min=1, help="Random halves.")] = 100,
-    draws: Annotated[int, typer.Option(min=0, help="Sets drawn from a known distribution, of each size.")] = 100,
+    images: Annotated[Path, typer.Option(help="Folder of its images.", exists=True, file_okay=False)],
+    splits: Annotated[int, typer.Option(min=1, help="Number of random splits into halves.")] = 100,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Number of sets of each size to draw from a known distribution.")
+    ] = 100,
     as_json: console.AsJson = False,
 ) -> None:
-    """How well a threshold keeps what its calibration promises, on people that it never saw.
+    """Whether a threshold keeps what its calibration promises, on people that it has not seen.
 
-    The people of the set's non-mated probes are split into halves at random, again and again. A threshold is chosen on
-    one half, in the ways that scripts/calibrate.py has, and the other half measures how many unknown people reach it:
-    from probes, with and without suspects; from the gallery against itself; from it and a cohort, which are the
-    templates of half of its people, searched for among the other half, which then is the gallery. Missed are mated
-    probes that such a threshold does not identify in the whole gallery.
+    First, the people of the nonmated probes are split into random halves, many times. One half chooses a threshold in
+    each way that [b]facet calibrate[/b] has: from probes, with and without suspects; from the gallery against itself;
+    and from the gallery with a cohort, for which half of its people are searched for among the other half. The other
+    half measures how many unknown people reach the threshold. "Missed" are mated probes that the threshold does not
+    identify in the whole gallery.
 
-    Then parts of the gallery are drawn, a fifth and a half, and calibrated for the size of the whole, which measures
-    how well the growth was foreseen.
+    Second, a fifth and a half of the gallery are calibrated for the size of the whole, which measures how well growth
+    is predicted.
 
-    Then sets are drawn from a distribution whose FPIR is known, the best of 1871 normal similarities: how far the
-    threshold is off, and how often the truth is in the interval.
+    Third, sets are drawn from a distribution with a known FPIR, the best of 1871 normal similarities. They measure the
+    error of the threshold, and how often the true FPIR lies in the interval.
     """
     configure_for_models()
     try:
@@ -157,14 +159,14 @@ def calibration(
 
 
 def _print_grown(grown: list[Grown]) -> None:
-    table = tables.table("templates", "target", "measured in the whole", title="parts that are to grow")
+    table = tables.table("templates", "target", "measured in the whole", title="parts, calibrated for the whole")
     for each in grown:
         table.add_row(str(each.templates), f"{each.target:.3f}", f"{each.measured:.4f}")
     console.out.print(table)
 
 
 def _print_known(known: list[Known]) -> None:
-    table = tables.table("searches", "target", title="a distribution that is known")
+    table = tables.table("searches", "target", title="a known distribution")
     for heading in ("FPIR, median", "of half the sets", "truth in the interval"):
         table.add_column(heading, justify="right")
     for each in known:

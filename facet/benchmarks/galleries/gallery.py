@@ -1,4 +1,4 @@
-"""What a large gallery costs, and what it finds, beside FAISS's flat index in the same run."""
+"""``facet bench gallery``: a large gallery beside FAISS's flat index, in one run."""
 
 from __future__ import annotations
 
@@ -103,20 +103,21 @@ class Costs:
 
 
 def gallery(
-    templates: Annotated[int, typer.Option(min=5000, max=100_000_000, help="Templates of the gallery.")] = 100_000,
+    templates: Annotated[int, typer.Option(min=5000, max=100_000_000, help="Number of templates.")] = 100_000,
     protocol: Annotated[
-        Path, typer.Option(help="CSV with role, subject, image: the faces that templates and probes are made of.")
+        Path,
+        typer.Option(help="CSV with role, subject, image: the faces for templates and probes.", show_default="LFW"),
     ] = _LFW / "identification.csv",
-    images: Annotated[Path, typer.Option(help="The folder that its images are in.")] = _LFW / "images",
-    rounds: Annotated[int, typer.Option(min=10, help="Single probes that the flat index is timed with.")] = 100,
-    hnsw: Annotated[bool, typer.Option("--hnsw", help="Measure FAISS's HNSW as well; it takes long to build.")] = False,
+    images: Annotated[Path, typer.Option(help="Folder of its images.", show_default="LFW")] = _LFW / "images",
+    rounds: Annotated[int, typer.Option(min=10, help="Number of single probes to time the flat index with.")] = 100,
+    hnsw: Annotated[bool, typer.Option("--hnsw", help="Measure FAISS's HNSW as well; building it takes long.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """A gallery of many templates: speed, agreement with an exact search, memory, changes.
+    """A gallery of many templates: speed, agreement with an exact search, memory, enrolling and forgetting.
 
-    The faces of a labelled set are embedded, and put among strangers that are drawn with the mean and the covariance of
-    these embeddings. FAISS's flat index and Facet's search the same probes by turns. Memory and loading are those of
-    a process of its own, which opens the database as a server does when it starts.
+    The faces of a labelled set are embedded and mixed with random strangers that have the mean and covariance of these
+    embeddings. FAISS's flat index and Facet's take turns at searching the same probes. Memory and loading time are
+    measured in a process of its own, which opens the database as a starting server does.
     """
     try:
         faces = embed(protocol, images)

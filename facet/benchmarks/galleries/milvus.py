@@ -1,4 +1,4 @@
-"""What galleries in a Milvus cost, and when one server sees what another enrolled."""
+"""``facet bench milvus``: galleries in Milvus, and when one server sees what another enrolled."""
 
 from __future__ import annotations
 
@@ -108,21 +108,22 @@ class Costs:
 
 
 def milvus(
-    templates: Annotated[int, typer.Option(min=5000, max=100_000_000, help="Templates of the gallery.")] = 10_000,
+    templates: Annotated[int, typer.Option(min=5000, max=100_000_000, help="Number of templates.")] = 10_000,
     index: Annotated[str, typer.Option(help="FLAT or HNSW.")] = "FLAT",
-    uri: Annotated[str, typer.Option(help="A Milvus to measure; without, one of its own is started.")] = "",
-    token: Annotated[str, typer.Option(envvar="FACET_GALLERY__MILVUS_TOKEN", help="For that Milvus.")] = "",
+    uri: Annotated[str, typer.Option(help="The Milvus to measure. Default: one that is started for the run.")] = "",
+    token: Annotated[str, typer.Option(envvar="FACET_GALLERY__MILVUS_TOKEN", help="Token of that Milvus.")] = "",
     protocol: Annotated[
-        Path, typer.Option(help="CSV with role, subject, image: the faces that templates and probes are made of.")
+        Path,
+        typer.Option(help="CSV with role, subject, image: the faces for templates and probes.", show_default="LFW"),
     ] = _LFW / "identification.csv",
-    images: Annotated[Path, typer.Option(help="The folder that its images are in.")] = _LFW / "images",
-    rounds: Annotated[int, typer.Option(min=10, help="Single searches that are timed.")] = 100,
+    images: Annotated[Path, typer.Option(help="Folder of its images.", show_default="LFW")] = _LFW / "images",
+    rounds: Annotated[int, typer.Option(min=10, help="Number of single searches to time.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Galleries in a Milvus: speed, agreement with an exact search, and when who sees what.
+    """Galleries in Milvus: speed, agreement with an exact search, and when other servers see a change.
 
-    It fills collections whose names begin with "bench_", and a gallery in them; in a Milvus of its own, from the
-    package milvus, which is gone in the end.
+    Fills a gallery in collections whose names begin with "bench_". Without --uri they are in a temporary Milvus, which
+    the package milvus brings.
     """
     kind: IndexType = "HNSW" if index == "HNSW" else "FLAT"
     try:

@@ -1,4 +1,4 @@
-"""Whether a learned ranking would beat the plain similarity: trained on some people, judged on others."""
+"""``facet bench ranking``: whether a learned ranking would beat the plain similarity."""
 
 from __future__ import annotations
 
@@ -101,18 +101,18 @@ class Set:
 
 
 def ranking(
-    protocol: Annotated[Path, typer.Option(help="Set for open-set identification.", show_default="LFW")] = _LFW
+    protocol: Annotated[Path, typer.Option(help="Labelled set for open-set identification.", show_default="LFW")] = _LFW
     / "identification.csv",
-    images: Annotated[Path, typer.Option(help="The folder of its pictures.", show_default="LFW")] = _LFW / "images",
-    splits: Annotated[int, typer.Option(min=1, help="How often the people are halved.")] = 20,
+    images: Annotated[Path, typer.Option(help="Folder of its pictures.", show_default="LFW")] = _LFW / "images",
+    splits: Annotated[int, typer.Option(min=1, help="Number of random splits into halves.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Would a learned ranking do better than the plain similarity? FNIR at FPIR 0.01, beside it in one run.
+    """Would a learned ranking beat the plain similarity? Compares FNIR at FPIR 0.01 in one run.
 
-    The people are halved at random, several times. Each half has a gallery of its own, is trained on once and judged
-    on once: nobody is in both. Models see the best candidate of a search: its similarity, the margin to the runner-up,
-    the quality of probe and templates, the number of templates. The interval is a paired bootstrap over people.
-    A set needs 200 non-mated probes, and 20 people who are enrolled and have mated ones.
+    The people are split into random halves, several times. Each half has its own gallery, and is used once for training
+    and once for testing, so that nobody is in both. Models see the best candidate of a search: its similarity, the
+    margin to the runner-up, the quality of probe and templates, and the number of templates. The interval is a paired
+    bootstrap over people. A set needs 200 nonmated probes, and 20 people with both templates and mated probes.
     """
     if importlib.util.find_spec("sklearn") is None:
         console.fail(f"the models need scikit-learn: {install_command('benchmarks')}")

@@ -1,4 +1,4 @@
-"""The command roof of scripts/bench.py: how near the models come to what the machine can compute."""
+"""``facet bench roof``: how close the models come to what the machine can compute."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ class Stage:
 
 
 def roof(
-    seconds: Annotated[float, typer.Option(min=0.1, max=60, help="For how long each figure is measured.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=60, help="Duration of each measurement.")] = 2.0,
     as_json: AsJson = False,
 ) -> None:
     """The arithmetic of each model against what the machine can compute.
 
-    The roof is a large product of matrices. Multiply-adds of convolutions and matrix products are counted in the graph
-    at the sizes that a frame of 1280x720 comes to. Every runtime that is installed runs each model both ways
-    that the server does: one run on all cores (preset latency), and one on every core (preset throughput).
+    The roof is a large matrix product. Multiply-adds of convolutions and matrix products are counted in the graph, at
+    the input sizes of a 1280x720 frame. Every installed runtime runs each model in both ways that the server does: one
+    run on all cores (preset latency), and one run per core (preset throughput).
     """
     if importlib.util.find_spec("onnx") is None:
         console.fail(f"counting arithmetic needs onnx: {install_command('benchmarks')}")

@@ -1,4 +1,4 @@
-"""The command serving of scripts/bench.py: Facet beside InsightFace's FaceAnalysis, alone and under load."""
+"""``facet bench serving``: Facet beside InsightFace's FaceAnalysis, alone and under load."""
 
 from __future__ import annotations
 
@@ -120,26 +120,26 @@ class Serving:
 def serving(
     images: Annotated[
         Path | None,
-        typer.Option(
-            help="A folder of pictures to time as well, at the most 50 of them.", exists=True, file_okay=False
-        ),
+        typer.Option(help="Folder of further pictures to time, at most 50.", exists=True, file_okay=False),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Of each point under load.")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each side is timed on each picture.")] = 15,
-    requests: Annotated[int, typer.Option(min=2, help="Mixed requests for the figures of memory.")] = 2000,
-    deadline: Annotated[float, typer.Option(min=0.01, help="Of requests at a fixed rate, seconds.")] = 1.0,
-    arrivals: Annotated[Spacing, typer.Option(help="How requests at a fixed rate are spaced.")] = Spacing.EVEN,
-    preset: Annotated[Preset | None, typer.Option(help="Of the server.", show_default="the server's own")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A few calls of each, to see that it works.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Duration of each point under load.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of times each side is timed on each picture.")] = 15,
+    requests: Annotated[int, typer.Option(min=2, help="Number of mixed requests for the memory figures.")] = 2000,
+    deadline: Annotated[float, typer.Option(min=0.01, help="Deadline of requests at a fixed rate, seconds.")] = 1.0,
+    arrivals: Annotated[Spacing, typer.Option(help="Spacing of requests at a fixed rate.")] = Spacing.EVEN,
+    preset: Annotated[
+        Preset | None, typer.Option(help="Preset of the server.", show_default="the server's own")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Make a few calls of each, to check that it works.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Facet's engine and server beside InsightFace's FaceAnalysis on the same weights and pictures.
+    """Facet's pipeline and server beside InsightFace's FaceAnalysis, on the same weights and pictures.
 
-    One run: (a) FaceAnalysis in process with its defaults at 640x640, then a search by NumPy; (a2) the same tuned, with
-    one thread a session and one request a core; (b) Facet's engine in process; (c) its server, closed loops with 1 to 8
-    clients; (d) the server at fixed rates up to twice what (c) reached, latency counted from when a request was due.
-    With and without the object detector. Each side is a process of its own, and they take turns; clients share the
-    machine's cores with the server.
+    One run measures (a) FaceAnalysis in process, with its defaults at 640x640, then a search with NumPy; (a2) the same,
+    tuned: one thread per session and one request per core; (b) Facet's pipeline in process; (c) its server in closed
+    loops with 1 to 8 clients; (d) the server at fixed rates up to twice the throughput of (c), with latency counted
+    from the time a request was due. Facet runs with and without the object detector. Each side is a process of its own,
+    and they take turns. Clients share the machine's cores with the server.
     """
     plan = Plan(seconds=seconds, deadline=deadline, arrivals=arrivals.value)
     if quick:

@@ -1,4 +1,4 @@
-"""The figures of scripts/bench.py serving as tables for eyes."""
+"""The figures of ``facet bench serving`` as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bench.py stream``: cameras on one server, and how old its answers are."""
+"""``facet bench stream``: cameras on one server, and the age of its answers."""
 
 from __future__ import annotations
 
@@ -129,14 +129,14 @@ class Stream:
 
 
 def stream(
-    cameras: Annotated[int, typer.Option(min=1, max=64, help="How many cameras.")] = 1,
-    fps: Annotated[float, typer.Option(min=0.1, max=120, help="Frames a second of each.")] = 15.0,
-    width: Annotated[int, typer.Option(min=64, max=3840, help="Width of the frames.")] = FRAME_SIZE[0],
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="For how long.")] = 20.0,
+    cameras: Annotated[int, typer.Option(min=1, max=64, help="Number of cameras.")] = 1,
+    fps: Annotated[float, typer.Option(min=0.1, max=120, help="Frames per second of each.")] = 15.0,
+    width: Annotated[int, typer.Option(min=64, max=3840, help="Width of the frames, pixels.")] = FRAME_SIZE[0],
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Duration of the measurement.")] = 20.0,
     video: Annotated[
         Path | None,
         typer.Option(
-            help="What the cameras see. Default: two people in a street, nearly still.",
+            help="The video that the cameras show. Default: two people in a street, nearly still.",
             exists=True,
             dir_okay=False,
             show_default=False,
@@ -144,17 +144,16 @@ def stream(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cameras on one server: frames answered a second, how old answers are, frames dropped, faces embedded.
+    """Cameras on one server: frames answered per second, age of the answers, dropped frames, embedded faces.
 
-    The cameras are one process of its own, which shares the machine's cores with the server; their frames are JPEGs
-    that were made before. Each camera begins at another moment. A frame's age counts from when it was due, so a camera
-    that is held up looks no better for it. The fittest face of the first frame is enrolled. Before the measurement all
-    cameras run for a few seconds that are not counted.
+    All cameras run in one process, which shares the machine's cores with the server. Their frames are JPEGs made
+    beforehand, and each camera starts at another moment. A frame's age counts from the time it was due, so a delayed
+    camera looks no better. The best face of the first frame is enrolled. A few seconds of warm-up are not counted.
 
     [b]Examples[/b]
 
-      bench.py stream --cameras 1 --fps 15
-      bench.py stream --cameras 8 --fps 5 --width 640 --json
+      facet bench stream --cameras 1 --fps 15
+      facet bench stream --cameras 8 --fps 5 --width 640 --json
     """
     try:
         frames = filmed(video, fps, width) if video is not None else street(fps, width)

@@ -1,1 +1,1 @@
-"""Commands that evaluate a server on labelled sets."""
+"""``facet evaluate``: measure a server on labelled sets."""

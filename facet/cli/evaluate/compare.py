@@ -1,4 +1,4 @@
-"""The command compare of evaluate.py: what changed between two runs."""
+"""``facet evaluate compare``: what changed between two reports."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ _COLOURS = {"better": "green", "worse": "red", "lost": "red"}
 _FAILING = {"worse": "worse beyond chance", "lost": "without a value in B"}
 _DIGITS = 5
 
-ReportFile = typer.Argument(help="report.json of --report, its folder, or what --json printed.", show_default=False)
+ReportFile = typer.Argument(help="A report.json, its folder, or a file with the output of --json.", show_default=False)
 
 
 def compare(
     a: Annotated[Path, ReportFile],
     b: Annotated[Path, ReportFile],
     different_sets: Annotated[
-        bool, typer.Option("--different-sets", help="Compare figures of different sets; no intervals then.")
+        bool, typer.Option("--different-sets", help="Compare reports on different sets, without intervals.")
     ] = False,
     fail_if_worse: Annotated[
         bool,
         typer.Option(
-            "--fail-if-worse", help="Exit code 1 where a figure of B is worse beyond chance, or has no value."
+            "--fail-if-worse", help="Exit with code 1 if a figure of B is worse beyond chance, or has no value."
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What changed from A to B, and is it more than chance? Two reports on one set, resampled together.
+    """What changed from A to B, and is it more than chance? Both reports are on the same set.
 
-    Each figure is taken again from the outcome of every probe, pair or picture, drawing the same people (for detection:
-    pictures) for both, a thousand times. Where the 95 % interval of the difference leaves out 0, it is beyond chance.
+    Each figure is computed again a thousand times from the outcomes of all probes, pairs or pictures, with the same
+    people (for detection: pictures) drawn for both reports. A difference is beyond chance if its 95 % interval does not
+    contain 0.
     """
     first, second = _read(a), _read(b)
     try:
@@ -48,7 +49,7 @@ def compare(
     except Incomparable as error:
         console.fail(f"{a} and {b} cannot be compared: {error}", console.USAGE)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError):
-        console.fail(f"{a} or {b} is no report of evaluate.py, or of another version")
+        console.fail(f"{a} or {b} is not a report of this version of facet evaluate")
     if as_json:
         console.print_json(found)
     else:
@@ -71,9 +72,9 @@ def _read(path: Path) -> Report:
     except UnicodeDecodeError as error:
         console.fail(f"{file} is not UTF-8 text (byte {error.start})")
     except json.JSONDecodeError as error:
-        console.fail(f"{file}, line {error.lineno}: is not JSON: {error.msg}")
+        console.fail(f"{file}, line {error.lineno}: not JSON: {error.msg}")
     if not isinstance(read, dict) or "kind" not in read or "provenance" not in read:
-        console.fail(f"{file} is no report of evaluate.py")
+        console.fail(f"{file} is not a report of facet evaluate")
     report: Report = read
     return report
 
@@ -86,8 +87,8 @@ def _show(found: Report) -> None:
         table.add_row(each["name"], *values, verdict)
     console.out.print(table)
     if not found["paired"]:
-        console.out.print("no intervals: the items of the two are not the same")
+        console.out.print("no intervals: the two reports have different items")
     for each in found["changed"]:
-        console.out.print(f"changed: {each['name']}: {each['a']} -> {each['b']}", soft_wrap=True)
+        console.out.print(f"changed: {each['name']}: {each['a']} -> {each['b']}")
     if not found["changed"]:
-        console.out.print("nothing changed in models, settings, software and set")
+        console.out.print("models, settings, software and set are the same")

@@ -1,4 +1,4 @@
-"""The command detection of evaluate.py: are the faces, or the objects, found."""
+"""``facet evaluate detection``: whether faces, or objects, are found."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from facet.terminal.console import AsJson, RootCertificates, Token
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 IOUS: dict[Task, float] = {"faces": 0.4, "objects": 0.5}
-"""The least overlap of a match, unless said."""
+"""Minimum overlap of a match by default."""
 MIN_SCORES: dict[Task, float] = {"faces": 0.02, "objects": 0.001}
-"""The least scores that are asked for, unless said: those at which such sets are customarily evaluated."""
+"""Minimum scores to request by default: those at which such sets are usually evaluated."""
 
 _SIZES: dict[Task, tuple[str, ...]] = {
-    "faces": ("20 to 40 pixels high", "40 to 80 pixels high", "80 and more pixels high"),
-    "objects": ("of less than 32x32 pixels", "of 32x32 to 96x96 pixels", "of 96x96 and more pixels"),
+    "faces": ("20 to 40 pixels high", "40 to 80 pixels high", "80 pixels high or more"),
+    "objects": ("below 32x32 pixels", "from 32x32 to 96x96 pixels", "of 96x96 pixels or more"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What was asked and answered."""
+    """What was requested, and the responses."""
 
     task: Task
     labelled: LabelledSet
@@ -56,32 +56,32 @@ class _Run:
 def detection(
     labels: Annotated[
         Path,
-        typer.Option(
-            help="Labels: WIDER FACE's text, COCO's JSON, or a folder of YOLO's text files.", show_default=False
-        ),
+        typer.Option(help="Labels: WIDER FACE text, COCO JSON, or a folder of YOLO text files.", show_default=False),
     ],
     images: Images,
     format_: Annotated[
         Format | None,
-        typer.Option("--format", help="What the labels are. Else: a folder yolo, .json coco, .txt wider."),
+        typer.Option(
+            "--format", help="Format of the labels. Default: yolo for a folder, coco for .json, wider for .txt."
+        ),
     ] = None,
     task: Annotated[
         Task | None,
-        typer.Option(help="What to judge. Else: faces where the labels know no other class, or objects."),
+        typer.Option(help="What to evaluate. Default: faces if the labels have no other class, else objects."),
     ] = None,
     classes: Annotated[
-        str, typer.Option(help="Only these classes of objects: person,car. Else: all of the labels'.")
+        str, typer.Option(help="Only these classes of objects, as in person,car. Default: all that the labels have.")
     ] = "",
     names: Annotated[
         Path | None,
         typer.Option(
-            help="The names of YOLO's classes: data.yaml, or a text file of a name a line. Else: the server's."
+            help="Names of YOLO classes: data.yaml, or a text file with a name per line. Default: the server's."
         ),
     ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option(
-            "--allow-missing", help="Leave out pictures that the labels list and the folder does not have: a subset."
+            "--allow-missing", help="Skip pictures that the labels list and the folder lacks, for a subset of a set."
         ),
     ] = False,
     address: ServerAddress = None,
@@ -89,11 +89,15 @@ def detection(
     root_certificates: RootCertificates = None,
     iou: Annotated[
         float | None,
-        typer.Option(min=0.05, max=1, help="The least overlap (IoU) of a match. Else: 0.4 for faces, 0.5 for objects."),
+        typer.Option(
+            min=0.05, max=1, help="Minimum overlap (IoU) of a match. Default: 0.4 for faces, 0.5 for objects."
+        ),
     ] = None,
     min_score: Annotated[
         float | None,
-        typer.Option(min=0.001, max=1, help="Ask down to this score, for AP. Else: 0.02 for faces, 0.001 for objects."),
+        typer.Option(
+            min=0.001, max=1, help="Minimum score to request, for AP. Default: 0.02 for faces, 0.001 for objects."
+        ),
     ] = None,
     mistakes: Mistakes = 10,
     seed: Seed = 0,
@@ -101,17 +105,16 @@ def detection(
     require: Require = None,
     as_json: AsJson = False,
 ) -> None:
-    """Are the faces, or the objects, found? Precision and recall at the deployed score, and average precision.
+    """Are faces, or objects, found? Precision and recall at the deployed score, and average precision.
 
-    A picture that is refused, or that the labels list and the folder does not have, counts with all that is labelled
-    in it as missed.
+    Everything labelled in a picture counts as missed if the picture is refused, or if the folder lacks it.
     """
     out = results.output(as_json, report, require)
     if not average_precision.is_available():
         console.fail(f"average precision needs pycocotools: {install_command('evaluation')}")
     kind = running.labels(lambda: format_ or detection_set.guessed_format(labels))
     if names and kind != "yolo":
-        console.fail("--names is for YOLO's labels: the others name their classes themselves", console.USAGE)
+        console.fail("--names is for YOLO labels: the other formats name their classes", console.USAGE)
     listed = running.labels(lambda: detection_set.read_set(labels, kind, images, names))
     pictures = {each.image: images / each.image for each in listed.there().pictures}
     data = running.labels(lambda: data_set(labels, pictures))
@@ -172,24 +175,27 @@ def detection(
 def _to_judge(
     listed: LabelledSet, labels: Path, task: Task | None, classes: list[str], info: GetServerInfoResponse
 ) -> tuple[Task, LabelledSet]:
-    """What to look for, and the labels that say where it is."""
+    """What to evaluate, and its labels."""
     named = listed.named(info.class_names, labels)
     what = task or ("objects" if classes else detection_set.guessed_task(named))
     if what == "objects":
         return what, detection_set.objects_of(named, labels, classes, info.class_names)
     if classes:
-        console.fail("--classes is for objects; faces are of one class", console.USAGE)
+        console.fail("--classes is for objects: faces have one class", console.USAGE)
     return what, detection_set.faces_of(named, labels)
 
 
 def _nothing_to_find(report: Report) -> Iterator[str]:
     if not report[report["task"]]:
-        yield f"the labels have no {report['task']} to judge by: there is no recall and no average precision"
+        yield f"the labels have no {report['task']}: there is no recall and no average precision"
 
 
 def _show(report: Report) -> None:
     results.print_figures(f"Detection of {report['task']}", _rows(report))
-    for name, title in (("false_positives", "The surest false positives"), ("misses", "The largest misses")):
+    for name, title in (
+        ("false_positives", "False positives with the highest scores"),
+        ("misses", "The largest misses"),
+    ):
         if rows := report["mistakes"][name]:
             table = tables.table("picture", "box", "what", title=title)
             for each in rows:
@@ -201,24 +207,28 @@ def _show(report: Report) -> None:
 
 def _rows(report: Report) -> Iterator[Row]:
     task: Task = report["task"]
-    yield "precision", shown(report["precision"]), f"of the answered {task} are labelled ones"
+    yield "precision", shown(report["precision"]), f"of the returned {task} match a label"
     yield "recall", shown(report["recall"]), f"of the {report[task]} labelled {task} are found"
-    yield "f1", shown(report["f1"]), f"harmonic mean of the two, at the deployed score, {report['deployed_score']:g}"
+    yield "f1", shown(report["f1"]), f"harmonic mean of both, at the deployed score, {report['deployed_score']:g}"
     for band, sizes in zip(SIZE_BANDS[task], _SIZES[task], strict=True):
         number = report[f"{task}_{band.name}"]
         yield f"recall_{band.name}", shown(report[f"recall_{band.name}"]), f"of the {number} {sizes}"
     yield "ap50", shown(report["ap50"]), "average precision at an IoU of 0.5, over all scores"
-    yield "ap50_95", shown(report["ap50_95"]), "the same, the mean over IoUs of 0.5 to 0.95"
-    yield "true_positives", str(report["true_positives"]), f"answered {task} that match a labelled one"
-    yield "false_positives", str(report["false_positives"]), "that match none, or one that was matched already"
-    yield "ignored", str(report["ignored"]), f"on {_ignored(task)}: counted neither way"
+    yield "ap50_95", shown(report["ap50_95"]), "its mean over IoUs of 0.5 to 0.95"
+    yield "true_positives", str(report["true_positives"]), f"returned {task} that match a label"
+    yield "false_positives", str(report["false_positives"]), "that match no label, or one that is matched already"
+    yield "ignored", str(report["ignored"]), f"on {_ignored(task)}: not counted"
     yield "false_positives_per_image", shown(report["false_positives_per_image"]), ""
     yield "images", str(report["images"]), f"matched at an IoU of {report['iou']:g}"
-    yield "images_missing", str(report["images_missing"]), "listed by the labels, but not in the folder"
+    yield "images_missing", str(report["images_missing"]), "listed by the labels, missing in the folder"
     if report["images_unlabelled"]:
-        yield "images_unlabelled", str(report["images_unlabelled"]), "without a file of labels: without objects, then"
-    yield "seconds", str(report["times"]["seconds"]), "for all of it"
+        yield (
+            "images_unlabelled",
+            str(report["images_unlabelled"]),
+            "without a label file: taken as pictures without objects",
+        )
+    yield "seconds", str(report["times"]["seconds"]), "in total"
 
 
 def _ignored(task: Task) -> str:
-    return "faces flagged invalid or lower than 20 pixels" if task == "faces" else "crowds"
+    return "faces flagged invalid or less than 20 pixels high" if task == "faces" else "crowds"

@@ -1,4 +1,4 @@
-"""The command identification of evaluate.py: who is it, and is it anybody."""
+"""``facet evaluate identification``: who is in a picture, if anybody known."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ def identification(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="The folder that the pictures of --protocol are in.", show_default=False),
+        typer.Option(help="Folder of the pictures of --protocol.", show_default=False),
     ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(
-            help="Instead of --protocol: a folder with a folder of pictures a subject, to be enrolled.",
+            help="Instead of --protocol: a folder with one folder of pictures per subject to enrol.",
             show_default=False,
         ),
     ] = None,
     probes: Annotated[
         Path | None,
         typer.Option(
-            help="With --gallery: a folder with a folder a person, to be looked for; those whom --gallery does not "
-            "have are non-mated. Pictures that lie loose are of the subject that they are called after.",
+            help="With --gallery: a folder with one folder of probes per person. People who are not in --gallery are "
+            "nonmated. A picture outside these folders belongs to the subject that it is named after.",
             show_default=False,
         ),
     ] = None,
     max_templates: Annotated[
-        int | None, typer.Option(min=1, help="Enrol only the first so many pictures of a subject.", show_default=False)
+        int | None, typer.Option(min=1, help="Enrol at most this many pictures of a subject.", show_default=False)
     ] = None,
     address: ServerAddress = None,
     token: Token = "",
@@ -62,13 +62,13 @@ def identification(
         bool,
         typer.Option(
             "--accept-low-quality/--refuse-low-quality",
-            help="Enrol also faces that are too small, too blurred or too turned.",
+            help="Enrol faces that are too small, blurred or turned, or refuse them.",
         ),
     ] = True,
     accept_lookalike: Annotated[
         bool,
         typer.Option(
-            "--accept-lookalike/--refuse-lookalike", help="Enrol also faces that look like another subject's."
+            "--accept-lookalike/--refuse-lookalike", help="Enrol faces that look like another subject, or refuse them."
         ),
     ] = True,
     seed: Seed = 0,
@@ -77,9 +77,9 @@ def identification(
     require: Require = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who is it, and is it anybody? Open-set identification in a gallery that is deleted afterwards.
+    """Who is it, and is it anybody? Open-set identification in a temporary gallery.
 
-    Everybody of the protocol is enrolled and looked for; whoever is refused or not found counts as missed.
+    Everybody in the protocol is enrolled and searched for. A mated probe that is refused or not found counts as missed.
     """
     out = results.output(as_json, report, require)
     labelled = running.labels(lambda: _labelled(protocol, images, gallery, probes))
@@ -129,7 +129,7 @@ def identification(
 
 
 def _labelled(protocol: Path | None, images: Path | None, gallery: Path | None, probes: Path | None) -> Protocol:
-    """The protocol; exits where the flags say neither or both."""
+    """Read the protocol; exits if the flags name no set, or two."""
     if protocol and images and not gallery and not probes:
         return read_protocol(protocol, images)
     if not (gallery and probes) or protocol or images:
@@ -140,7 +140,7 @@ def _labelled(protocol: Path | None, images: Path | None, gallery: Path | None, 
 def _show(report: Report) -> None:
     results.print_figures("Identification", _rows(report))
     for each in report["not_enrolled"]:
-        console.out.print(f"not enrolled: {each['image']}: {each['reason']}", soft_wrap=True)
+        console.out.print(f"not enrolled: {each['image']}: {each['reason']}")
     _print_sizes(report)
     _print_templates(report)
     if any(report["mistakes"].values()):
@@ -149,43 +149,43 @@ def _show(report: Report) -> None:
 
 def _rows(report: Report) -> Iterator[Row]:
     mated, nonmated = report["mated"], report["nonmated"]
-    yield "rank_1", shown(report["rank_1"]), f"of {mated} mated probes whose best candidate is the right subject"
+    yield "rank_1", shown(report["rank_1"]), f"of {mated} mated probes have the right subject as best candidate"
     for k in (5, 10):
-        yield f"rank_{k}", shown(report[f"rank_{k}"]), f"of them who have the right subject among the best {k}"
+        yield f"rank_{k}", shown(report[f"rank_{k}"]), f"have the right subject among the best {k}"
     for fpir in FPIRS:
-        name, meaning = f"fnir@fpir={fpir}", f"mated probes missed, where {fpir:.1%} of {nonmated} unknown people "
-        yield name, shown(report[name]), report[name].get("note") or f"{meaning}may be taken for somebody"
+        name, meaning = f"fnir@fpir={fpir}", f"mated probes missed while {fpir:.1%} of {nonmated} unknown people "
+        yield name, shown(report[name]), report[name].get("note") or f"{meaning}are taken for somebody"
         name = f"threshold@fpir={fpir}"
-        yield name, shown(report[name], 3), "the similarity that does it"
-    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "the similarity by which the server decides:"
+        yield name, shown(report[name], 3), "the similarity at which that is so"
+    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "similarity from which the server says match:"
     for name, meaning in (
         ("fpir", "of the unknown people are taken for somebody"),
-        ("fnir", "of the mated probes are not found to be who they are"),
+        ("fnir", "of the mated probes are missed"),
         ("precision", "of the matches name the right subject"),
-        ("recall", "of the mated probes are found to be who they are"),
-        ("f1", "the harmonic mean of the two"),
+        ("recall", "of the mated probes are identified"),
+        ("f1", "harmonic mean of both"),
     ):
         yield f"  {name}", shown(report[name]), report[name].get("note") or meaning
     failed = report["failed_to_search"]
-    yield "failed_to_detect", str(report["failed_to_detect"]), "probes without a face found; counted as missed if mated"
-    yield "failed_to_search", str(failed), "probes that could not be searched with, these among them"
+    yield "failed_to_detect", str(report["failed_to_detect"]), "probes in which no face was found; missed if mated"
+    yield "failed_to_search", str(failed), "probes that could not be searched with, including these"
     yield (
         "failed_to_enroll",
         str(report["failed_to_enroll"]),
-        f"of {report['gallery']} pictures; {report['subjects_not_enrolled']} subjects have none, and are missed",
+        f"of {report['gallery']} pictures; {report['subjects_not_enrolled']} subjects have none and are missed",
     )
     yield "gallery", str(report["gallery"]), f"pictures of {report['subjects']} subjects"
     yield "mated", str(mated), "probes of subjects who are in the gallery"
     yield "nonmated", str(nonmated), "probes of people who are not"
     if also := report["probes_also_enrolled"]:
-        yield "probes_also_enrolled", str(also), "probes that are enrolled themselves: they flatter"
-    yield "seconds", str(report["times"]["seconds"]), "for all of it"
+        yield "probes_also_enrolled", str(also), "probes that are enrolled as well: figures look better than they are"
+    yield "seconds", str(report["times"]["seconds"]), "in total"
 
 
 def _print_sizes(report: Report) -> None:
     table = tables.table(
         *("subjects", "fpir", "if independent", "fnir", f"fnir@fpir={TARGET}", "beyond"),
-        title="Error against gallery size: random parts of this gallery, at the deployed threshold",
+        title="Error by gallery size: random parts of this gallery, at the deployed threshold",
     )
     for row in report["tables"]["by_gallery_size"]:
         table.add_row(
@@ -202,7 +202,7 @@ def _print_sizes(report: Report) -> None:
 def _print_templates(report: Report) -> None:
     table = tables.table(
         *("templates", "subjects", "probes", "rank_1", "fnir", f"fnir@fpir={TARGET}"),
-        title="Error against templates a subject",
+        title="Error by templates per subject",
     )
     for row in report["tables"]["by_templates"]:
         figures = [stacked(row[name]) for name in ("rank_1", "fnir", f"fnir@fpir={TARGET}")]

@@ -1,4 +1,4 @@
-"""The command latency of evaluate.py: how long does an answer take."""
+"""``facet evaluate latency``: how long an answer takes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DIGITS = 1
 
 
 class Called(StrEnum):
-    """What is called."""
+    """The method to call."""
 
     IDENTIFY = "identify"
     ANALYZE = "analyze"
@@ -39,22 +39,20 @@ def latency(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each picture is sent.")] = 3,
-    clients: Annotated[int, typer.Option(min=1, max=64, help="How many calls are under way at a time.")] = 1,
-    method: Annotated[
-        Called, typer.Option(help="Identify all faces in a gallery, or AnalyzeFaces with embeddings.")
-    ] = Called.IDENTIFY,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of times each picture is sent.")] = 3,
+    clients: Annotated[int, typer.Option(min=1, max=64, help="Number of calls at the same time.")] = 1,
+    method: Annotated[Called, typer.Option(help="Call Identify, or AnalyzeFaces with embeddings.")] = Called.IDENTIFY,
     gallery: Annotated[
-        str | None, typer.Option(help="A gallery of the server to search. Default: an empty one.", show_default=False)
+        str | None, typer.Option(help="The gallery to search. Default: an empty one.", show_default=False)
     ] = None,
     report: ReportFolder = None,
     require: Require = None,
     as_json: AsJson = False,
 ) -> None:
-    """How long does an answer take? Percentiles of calls, and of every stage that the server tells.
+    """How long does an answer take? Percentiles of calls, and of the stages that the server reports.
 
-    A first call for every client is not counted. Time is told as a client sees it: with the wire, and with waiting
-    where the server is busy.
+    The first call of each client is not counted. Times are those that a client sees: they include the wire, and waiting
+    while the server is busy.
     """
     out = results.output(as_json, report, require)
     if gallery and (method is Called.ANALYZE or not address):
@@ -111,10 +109,10 @@ def _show(report: Report) -> None:
 def _rows(report: Report) -> Iterator[Row]:
     for percent in PERCENTILES:
         figure = report[f"p{percent}_ms"]
-        meaning = f"milliseconds that {percent} % of the calls do not exceed"
+        meaning = f"milliseconds; {percent} % of the calls take no longer"
         yield f"p{percent}_ms", shown(figure, _DIGITS), figure.get("note") or meaning
-    yield "mean_ms", shown(report["mean_ms"], _DIGITS), report["mean_ms"].get("note") or "on average"
-    yield "calls_per_second", shown(report["calls_per_second"], _DIGITS), "over all clients"
+    yield "mean_ms", shown(report["mean_ms"], _DIGITS), report["mean_ms"].get("note") or "milliseconds on average"
+    yield "calls_per_second", shown(report["calls_per_second"], _DIGITS), "of all clients together"
     settings = report["provenance"]["configuration"]
     yield "calls", str(report["calls"]), f"{settings['method']}, {settings['clients']} at a time"
     yield "images", str(report["images"]), "different pictures"

@@ -1,4 +1,4 @@
-"""The command pan of evaluate.py: a labelled clip that anyone can make, of the pictures that come with the models."""
+"""``facet evaluate pan``: make a labelled clip from the pictures that come with the models."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
 from facet.terminal import console
 from facet.terminal.console import AsJson
+from facet.terminal.program import spelled
 
 SUBJECT = "yao-ming"
 
 _SIZE = (640, 360)
 _VIEW = (480, 270)
-"""Of a picture as much is shown at a time, pixels."""
+"""Size of the part of a picture that a frame shows, pixels."""
 _FACE = (716.0, 128.0, 768.0, 194.0)
 _MIDDLE = (722.0, 144.0, 762.0, 186.0)
 _BODY = (670.0, 122.0, 822.0, 522.0)
-"""Where in the picture of the squad the man is, his face, and what its middle lies within: xyxy pixels."""
+"""His face in the picture of the squad, where the middle of its detection lies, and his body: xyxy pixels."""
 _SQUAD_TOP, _OTHERS_TOP = 90, 0
 _FIRST = 150.0
-"""Left edge of the first view of the squad, in which he is not."""
+"""Left edge of the first view of the squad, which does not show him."""
 _NEAR = 480
-"""Left edge of a view of the squad that he is in the middle of."""
+"""Left edge of a view of the squad with him in the middle."""
 _PIECE = 0.25
-"""Seconds that a label is about, as the view moves on, at the most."""
+"""Longest label while the view moves, seconds."""
 _HOLD = 2.0
-"""Seconds that the views last that stand still."""
+"""Seconds that the view stands still."""
 _EARLY = 1e-3
-"""Seconds that labels begin before their frame, for rounding."""
+"""Seconds by which labels begin before their frame, for rounding."""
 _MOST_PIXELS = 4_000_000
 _COLUMNS = ("start", "end", "subject", "face", "presence", "x1", "y1", "x2", "y2")
 
@@ -53,9 +54,9 @@ class _View:
     """What a frame shows.
 
     Attributes:
-        squad: whether it is of the squad; else of the others.
-        left: of the view in the picture, pixels.
-        presence: what a presence is called that he has here.
+        squad: it shows the squad; otherwise the strangers.
+        left: left edge of the view in the picture, pixels.
+        presence: name of his presence here.
     """
 
     squad: bool
@@ -64,7 +65,7 @@ class _View:
 
     @property
     def face(self) -> str:
-        """Whether his face is in it: "visible"; "hidden" where only a part of him is; empty where he is not."""
+        """His face: "visible", "hidden" if only a part of him is in the view, empty if he is not."""
         if not self.squad:
             return ""
         right = self.left + _VIEW[0]
@@ -74,22 +75,24 @@ class _View:
 
     @property
     def region(self) -> tuple[float, float, float, float]:
-        """Where the middle of his face is, or all of him where it is hidden: xyxy pixels of the frame."""
+        """Where the middle of his face is, or his body if the face is hidden: xyxy pixels of the frame."""
         x1, y1, x2, y2 = _MIDDLE if self.face == "visible" else _BODY
         scale = _SIZE[0] / _VIEW[0]
         return (x1 - self.left) * scale, (y1 - _SQUAD_TOP) * scale, (x2 - self.left) * scale, (y2 - _SQUAD_TOP) * scale
 
 
 def pan(
-    folder: Annotated[Path, typer.Argument(help="Where clip.mp4, labels.csv and people/ are written.")],
-    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 15.0,
-    pace: Annotated[float, typer.Option(min=10, max=1000, help="Pixels of the picture by second.")] = 120.0,
+    folder: Annotated[Path, typer.Argument(help="Folder to write clip.mp4, labels.csv and people/ to.")],
+    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames per second.")] = 15.0,
+    pace: Annotated[
+        float, typer.Option(min=10, max=1000, help="Speed of the pan, pixels of the picture per second.")
+    ] = 120.0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a labelled clip of the pictures that come with the models, for the command tracks.
+    """Make a labelled clip for [b]facet evaluate tracks[/b] from the pictures that come with the models.
 
-    The view pans over a squad and back, in which one man is enrolled and all others are strangers; then it cuts to
-    three strangers, and back to him.
+    The view pans over a squad and back. One man is to be enrolled; all others are strangers. Then it cuts to three
+    other strangers, and back to him.
     """
     squad, others = _picture("players.jpg"), _picture("gdp.jpg")
     portrait = packaged_path(PACKAGE, f"{FOLDER}/yaoming.jpg")
@@ -107,9 +110,9 @@ def pan(
     if as_json:
         console.print_json(said)
         return
-    console.out.print(f"{len(views)} frames, {len(views) / fps:.1f} s; to measure with it:", soft_wrap=True)
+    console.out.print(f"{len(views)} frames, {len(views) / fps:.1f} s; to evaluate with it:")
     flags = " ".join(f"--{name} {said[name]}" for name in ("video", "labels", "gallery"))
-    console.out.print(f"python scripts/evaluate.py tracks {flags}", soft_wrap=True)
+    console.out.print(f"{spelled('facet evaluate tracks')} {flags}")
 
 
 def _picture(name: str) -> _Picture:
@@ -127,7 +130,7 @@ def _views(fps: float, pace: float, width: int) -> Iterator[_View]:
 
 def _labels(views: Sequence[_View], fps: float) -> str:
     text = io.StringIO()
-    text.write("# made by scripts/evaluate.py pan: one man among strangers, and three others\n")
+    text.write("# made by facet evaluate pan: one man among strangers, and three other strangers\n")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for first, last in _pieces(views, max(1, round(_PIECE * fps))):
@@ -142,7 +145,7 @@ def _labels(views: Sequence[_View], fps: float) -> str:
 
 
 def _pieces(views: Sequence[_View], most: int) -> Iterator[tuple[int, int]]:
-    """First and last frames of stretches in which the same is to be said, of at most so many frames."""
+    """First and last frames of stretches with the same label, of at most ``most`` frames."""
     for _, group in groupby(enumerate(views), key=lambda each: (each[1].face, each[1].presence)):
         places = [place for place, _ in group]
         yield from ((places[at], places[min(at + most, len(places)) - 1]) for at in range(0, len(places), most))

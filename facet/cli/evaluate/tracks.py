@@ -1,4 +1,4 @@
-"""The command tracks of evaluate.py: who is there now, over the frames of a labelled clip."""
+"""``facet evaluate tracks``: who is in front of the camera now, over the frames of a labelled clip."""
 
 from __future__ import annotations
 
@@ -31,23 +31,22 @@ _MOST_FALSE = 20
 
 
 def tracks(
-    video: Annotated[Path, typer.Option(help="The clip: any file that OpenCV decodes.", show_default=False)],
+    video: Annotated[Path, typer.Option(help="The clip: any video file that OpenCV reads.", show_default=False)],
     labels: Annotated[
         Path,
         typer.Option(
-            help="CSV with the columns start, end (seconds), subject (empty: a stranger), and if you like face "
+            help="CSV with the columns start, end (seconds), subject (empty: a stranger), and optionally face "
             "(visible, hidden), presence, x1, y1, x2, y2; see docs/evaluation.md.",
             show_default=False,
         ),
     ],
     gallery: Annotated[
-        Path, typer.Option(help="A folder with a folder of pictures a subject, to be enrolled.", show_default=False)
+        Path, typer.Option(help="Folder with one folder of pictures per subject to enrol.", show_default=False)
     ],
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Enrol this subject of the gallery, and no other that is not named so; the others count as strangers. "
-            "May be given again.",
+            help="Enrol only this subject of --gallery; all others count as strangers. Can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -57,13 +56,14 @@ def tracks(
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(min=0.1, max=1000, help="Send so many frames a second. Default: all.", show_default=False),
+        typer.Option(min=0.1, max=1000, help="Frames per second to send. Default: all.", show_default=False),
     ] = None,
-    detection_interval: Annotated[
-        int, typer.Option(min=1, max=100, help="Look for faces in every so manyth frame.")
-    ] = 1,
+    detection_interval: Annotated[int, typer.Option(min=1, max=100, help="Run detection every N frames.")] = 1,
     tolerance: Annotated[
-        float, typer.Option(min=0, max=10, help="How exact the labels are, seconds: a name so near is not false.")
+        float,
+        typer.Option(
+            min=0, max=10, help="Precision of the labels in seconds: a name that is off by less is not false."
+        ),
     ] = 0.1,
     address: ServerAddress = None,
     token: Token = "",
@@ -73,10 +73,10 @@ def tracks(
     require: Require = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who is there now? A labelled clip through IdentifyStream, every frame in order.
+    """Who is in front of the camera now? Sends every frame of a labelled clip through IdentifyStream, in order.
 
-    How long it takes until somebody who comes is named, what part of the time the name is right, and who is called by
-    a name that is not theirs. The gallery is made for the purpose and deleted afterwards.
+    Measures how long it takes until a person is named, the share of time with the right name, and false names. The
+    gallery is temporary.
     """
     out = results.output(as_json, report, require)
     entries = running.labels(lambda: read_gallery(gallery))
@@ -126,7 +126,7 @@ def tracks(
 
 
 def _chosen(entries: Sequence[Entry], only: Sequence[str] | None, gallery: Path) -> list[Entry]:
-    """The pictures to enrol; exits with a usage error where --only names somebody who has none."""
+    """The pictures to enrol; exits with a usage error if --only names a subject without pictures."""
     names = {unicodedata.normalize("NFC", name) for name in only or ()}
     if unknown := sorted(names - {entry.subject for entry in entries}):
         console.fail(f"--only: {gallery} has no folder {', '.join(unknown)}", console.USAGE)
@@ -158,7 +158,7 @@ def _show(report: Report) -> None:
     results.print_figures("Tracks", _rows(report))
     table = tables.table(
         *("subject", "presence", "from", "visible", "named after", "named", "seen", "id switches"),
-        title="Presences, seconds and shares",
+        title="Presences: seconds and shares",
     )
     for row in report["items"]:
         seconds = [shown(row[name], 2) for name in ("start", "visible_seconds", "identified_after")]
@@ -174,20 +174,20 @@ def _rows(report: Report) -> Iterator[Row]:
     of = f"of {report['presences']} presences of {report['subjects']} subjects"
     within = f"identified_within_{SOON:g}s"
     for name, meaning in (
-        ("identified", f"{of} that were named at all"),
-        (within, f"that were named within {SOON:g} s of their start"),
-        ("median_seconds_to_identify", "from the start of a presence until it was named"),
-        ("worst_seconds_to_identify", "of the presence that took longest"),
-        ("named_share", f"of {report['presence_seconds']:.2f} s with a visible face, rightly named"),
-        ("seen_share", "of the same, with a face found there at all"),
+        ("identified", f"{of}: named at all"),
+        (within, f"named within {SOON:g} s of their start"),
+        ("median_seconds_to_identify", "from the start of a presence until it is named"),
+        ("worst_seconds_to_identify", "of the slowest presence"),
+        ("named_share", f"of {report['presence_seconds']:.2f} s with a visible face, with the right name"),
+        ("seen_share", "of the same time, with a face detected there"),
         ("false_names_per_minute", f"{report['false_names']} false names, {report['false_name_seconds']:.2f} s"),
-        ("strangers_named", f"of {report['strangers']} spans with a stranger, with a false name"),
+        ("strangers_named", f"of {report['strangers']} spans with a stranger, had a false name"),
     ):
         yield name, shown(report[name], 3), _with_note(meaning, report[name])
-    yield "id_switches", str(report["id_switches"]), "times that another track took over a name within a presence"
-    yield "embeddings_per_frame", shown(report["embeddings_per_frame"], 3), "faces embedded, by frame"
+    yield "id_switches", str(report["id_switches"]), "a name moved to another track within a presence"
+    yield "embeddings_per_frame", shown(report["embeddings_per_frame"], 3), "faces embedded per frame"
     yield "frames", str(report["frames"]), f"{report['clip_seconds']:.2f} s; {report['failed_frames']} failed"
-    yield "seconds", str(report["times"]["seconds"]), "for all of it"
+    yield "seconds", str(report["times"]["seconds"]), "in total"
 
 
 def _with_note(meaning: str, figure: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The command verification of evaluate.py: are two pictures of one person."""
+"""``facet evaluate verification``: whether two pictures show one person."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def verification(
     pairs: Annotated[
         Path,
         typer.Option(
-            help="CSV with the columns image_a, image_b, same (1 or 0); optionally fold, subject_a, subject_b. Or "
-            "LFW's own pairs.txt.",
+            help="CSV with the columns image_a, image_b, same (1 or 0), and optionally fold, subject_a, subject_b; or "
+            "LFW's pairs.txt.",
             show_default=False,
         ),
     ],
@@ -44,9 +44,9 @@ def verification(
     require: Require = None,
     as_json: AsJson = False,
 ) -> None:
-    """Are two pictures of one person? Accuracy, ROC and DET over labelled pairs, as Verify compares them.
+    """Do two pictures show one person? Accuracy, ROC and DET over labelled pairs, compared as Verify does.
 
-    The face of a picture is its central one. A pair without a face in one of its pictures counts: as rejected.
+    The face of a picture is its central one. A pair counts as rejected if one of its pictures shows no face.
     """
     out = results.output(as_json, report, require)
     labelled = running.labels(lambda: read_pairs(pairs, images))
@@ -79,8 +79,8 @@ def verification(
 def _differing(run: VerificationRun) -> Iterator[str]:
     if run.max_difference > TOLERANCE:
         yield (
-            f"Verify differs by up to {run.max_difference:.2g} from the embeddings that were compared: "
-            "the figures are not those of Verify"
+            f"Verify's similarities differ by up to {run.max_difference:.2g} from those of the embeddings: "
+            "these figures are not those of Verify"
         )
 
 
@@ -101,31 +101,31 @@ def _rows(report: Report) -> Iterator[Row]:
     yield (
         "accuracy",
         shown(report["accuracy"]),
-        f"right decisions, the threshold of each of {folds} folds from the others",
+        f"right decisions; each of {folds} folds has the threshold of the others",
     )
     yield "accuracy_std", shown(report["accuracy_std"]), "standard deviation over the folds"
-    yield "auc", shown(report["auc"], 5), "chance that a pair of one person is more alike than one of two"
-    yield "eer", shown(report["eer"]), f"both error rates where they are equal, at {shown(report['eer_threshold'], 3)}"
+    yield "auc", shown(report["auc"], 5), "chance that a pair of one person scores higher than a pair of two"
+    yield "eer", shown(report["eer"]), f"the error rate at which both are equal, at {shown(report['eer_threshold'], 3)}"
     for rate in FARS:
         figure = report[f"tar@{far_name(rate)}"]
         at = shown(report.get(f"threshold@{far_name(rate)}"), 3)
-        meaning = f"pairs of one person accepted where {100 * rate:g} % of the others are, at {at}"
+        meaning = f"pairs of one person accepted while {100 * rate:g} % of the others are, at {at}"
         yield f"tar@{far_name(rate)}", shown(figure), figure.get("note") or meaning
-    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "the similarity from which Verify says same:"
+    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "similarity from which Verify says same:"
     yield "  far", shown(report["far"]), f"of {report['impostors']} pairs of two people are accepted"
     yield "  frr", shown(report["frr"]), f"of {report['genuine']} pairs of one person are rejected"
     yield "  deployed_accuracy", shown(report["deployed_accuracy"]), "of all decisions are right"
     yield "  precision", shown(report["precision"]), "of the accepted pairs are of one person"
     yield "  recall", shown(report["recall"]), "of the pairs of one person are accepted"
-    yield "  f1", shown(report["f1"]), "harmonic mean of the two"
+    yield "  f1", shown(report["f1"]), "harmonic mean of both"
     yield "failed_to_detect", str(report["failed_to_detect"]), f"of {report['images']} pictures show no face"
     yield "pairs_without_face", str(report["pairs_without_face"]), "counted as rejected"
     if refused := report["pairs_refused"]:
-        yield "pairs_refused", str(refused), "counted as rejected, because a picture was refused"
-    yield "subjects", str(report["subjects"]), f"by {report['identified_by']}; intervals are over them"
+        yield "pairs_refused", str(refused), "counted as rejected: a picture was refused"
+    yield "subjects", str(report["subjects"]), f"by {report['identified_by']}; intervals resample them"
     yield (
         "verify_max_difference",
         f"{report['verify_max_difference']:g}",
-        f"of the similarities compared here and {report['verify_checked']} that Verify answered",
+        f"between similarities here and {report['verify_checked']} of Verify",
     )
-    yield "seconds", str(report["times"]["seconds"]), "for all of it"
+    yield "seconds", str(report["times"]["seconds"]), "in total"

@@ -1,1 +1,1 @@
-"""Commands that look after galleries."""
+"""``facet gallery``: backups and transfers of galleries."""

@@ -1,4 +1,4 @@
-"""The commands of scripts/gallery.py."""
+"""``facet gallery backup``, ``restore``, ``verify`` and ``compact``: work on the database file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from facet.terminal import console, tables
+from facet.terminal.program import spelled
 from gallery.errors import StorageError
 from gallery.stores.sqlite import copies as sqlite_copies
 from gallery.stores.sqlite import verify as sqlite_verify
@@ -21,14 +22,14 @@ Database = Annotated[Path, typer.Argument(help="The database of a server.", show
 
 def backup(
     database: Database,
-    target: Annotated[Path, typer.Argument(help="The file to make.", show_default=False)],
-    replace: Annotated[bool, typer.Option("--replace", help="Also where TARGET is there already.")] = False,
+    target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace TARGET if it exists.")] = False,
     as_json: console.AsJson = False,
 ) -> None:
-    """Copy a database as it is at this moment, while its server goes on.
+    """Copy a database as it is now. The server may run.
 
-    TARGET appears when all of it is copied and verified; it is one file, which only its owner can read. It holds
-    everybody who is enrolled now: when they are forgotten later, delete it as well.
+    TARGET appears once the copy is complete and verified. It is one file, readable by its owner only. It holds
+    everybody who is enrolled now; if you forget somebody later, delete it as well.
     """
     with _failures(), _copying("backing up") as progress:
         verification = sqlite_copies.backup(database, target, replace=replace, progress=progress)
@@ -36,15 +37,15 @@ def backup(
 
 
 def restore(
-    backup: Annotated[Path, typer.Argument(help="What backup has made.", show_default=False)],
-    database: Annotated[Path, typer.Argument(help="The database that it is to become.", show_default=False)],
-    replace: Annotated[bool, typer.Option("--replace", help="Also where DATABASE is there; it is lost.")] = False,
+    backup: Annotated[Path, typer.Argument(help="A file that backup wrote.", show_default=False)],
+    database: Annotated[Path, typer.Argument(help="The database to replace.", show_default=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace DATABASE if it exists; it is lost.")] = False,
     as_json: console.AsJson = False,
 ) -> None:
-    """Put a backup in the place of a database. The server must be stopped.
+    """Replace a database with a backup. Stop the server first.
 
-    BACKUP is copied and verified first. DATABASE is whole as it was, or whole as the backup, also where the machine
-    fails meanwhile. BACKUP itself is only read.
+    BACKUP is copied and verified first, and is only read. DATABASE is either the old one or the backup, even if the
+    machine fails in between.
     """
     with _failures(), _copying("restoring") as progress:
         verification = sqlite_copies.restore(backup, database, replace=replace, progress=progress)
@@ -52,11 +53,13 @@ def restore(
 
 
 def verify(database: Database, as_json: console.AsJson = False) -> None:
-    """Read all of a database, and say what is wrong with it. The server may go on.
+    """Read a whole database, and report what is wrong with it. The server may run.
 
-    Checks SQLite's structure and references, that embeddings are of unit length and of one dimension in a contract,
-    and that counts are right. Exits with 1 where anything is not. A large database on a live server is better backed
-    up, which verifies the copy, because deletions wait for whoever reads.
+    Checks SQLite's structure and references, that embeddings have unit length and one dimension per contract, and that
+    counts are right. For a large database on a busy server use backup, which verifies its copy: deletions wait for
+    readers.
+
+    Exit code: 0 sound, 1 damaged or not readable, 2 bad usage.
     """
     with _failures():
         found = sqlite_verify.verify(database)
@@ -68,10 +71,10 @@ def verify(database: Database, as_json: console.AsJson = False) -> None:
 
 
 def compact(database: Database, as_json: console.AsJson = False) -> None:
-    """Write a database anew without the room that deletions have left. The server must be stopped.
+    """Rewrite a database without the space that deletions left. Stop the server first.
 
-    Needs as much room again beside it while it works. Also removes what imports have left that were never finished,
-    and brings a database of an older version to this one.
+    Needs as much free space as the database takes. Also removes unfinished imports, and upgrades the database of an
+    older version.
     """
     with _failures():
         before, after = sqlite_copies.compact(database)
@@ -86,14 +89,14 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        console.fail(f"{error}: say --replace to have it replaced")
+        console.fail(f"{error}: add --replace to replace it")
     except StorageError as error:
-        console.fail(str(error))
+        console.fail(spelled(str(error)))
 
 
 @contextmanager
 def _copying(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; what to tell about it: how many pages are done, and of how many."""
+    """Show a progress bar; gives the function that takes the pages copied and the pages in total."""
     with console.progress(description, 1) as bar:
         yield lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
 
@@ -118,11 +121,11 @@ def _show(database: Path, found: Verification) -> None:
         table.add_row(gallery.gallery_id, *counts, gallery.contract[:16])
     console.out.print(table)
     if found.unfinished:
-        console.out.print(f"{found.unfinished} unfinished imports or deletions, which the server or compact removes")
+        console.out.print(f"{found.unfinished} unfinished imports or deletions; the server or compact removes them")
     for problem in found.problems:
         console.out.print(f"damaged: {problem}")
     if found.problems:
-        console.out.print('put a backup in its place with "gallery.py restore"')
+        console.out.print(f"replace it with a backup: {spelled('facet gallery restore')}")
     else:
         console.out.print("sound")
 

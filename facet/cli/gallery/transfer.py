@@ -1,4 +1,4 @@
-"""The commands export and import of scripts/gallery.py: a gallery into a file, and a file into a gallery."""
+"""``facet gallery export`` and ``import``: a gallery of a server to a Parquet file, and back."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ CHUNK_BYTES = 1 << 20
 
 def export_gallery(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
-    file: Annotated[Path, typer.Argument(help="The file to make.", show_default=False)],
-    replace: Annotated[bool, typer.Option("--replace", help="Also where FILE is there already.")] = False,
+    file: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace FILE if it exists.")] = False,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
     as_json: console.AsJson = False,
 ) -> None:
-    """Write a gallery of a running server into a Parquet file, embeddings and kept crops included.
+    """Write a gallery of a running server to a Parquet file, with embeddings and kept crops.
 
-    FILE appears when all of it has come and its SHA-256 was verified; only its owner can read it. It holds everybody
-    who is enrolled now: when they are forgotten later, delete it as well.
+    FILE appears once it is complete and its SHA-256 is verified. It is readable by its owner only. It holds everybody
+    who is enrolled now; if you forget somebody later, delete it as well.
     """
     if file.exists() and not replace:
-        console.fail(f"{file} is there already: say --replace to have it replaced")
+        console.fail(f"{file} exists: add --replace to replace it")
     with (
         console.connect(address, token, root_certificates) as client,
         interrupted_by_sigterm(),
@@ -52,18 +52,18 @@ def export_gallery(
 
 
 def import_gallery(
-    file: Annotated[Path, typer.Argument(help="What export has made.", show_default=False)],
-    gallery: Annotated[str, typer.Option(help="The id of the new gallery instead of the file's.")] = "",
+    file: Annotated[Path, typer.Argument(help="A file that export wrote.", show_default=False)],
+    gallery: Annotated[str, typer.Option(help="The new gallery's id. Default: the one in the file.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, keep nothing.")] = False,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
     as_json: console.AsJson = False,
 ) -> None:
-    """Make a gallery of a running server from a file that export has made: the whole of it, or nothing.
+    """Create a gallery on a running server from an exported file: all of it, or nothing.
 
-    The server refuses a file of another embedding contract, a gallery that is there already, and a damaged file; of a
-    line with a bad field it says which.
+    The server refuses a damaged file, a file of another embedding contract, and the id of a gallery that exists. It
+    names the line and the field of a wrong value.
     """
     with (
         console.connect(address, token, root_certificates) as client,
@@ -87,7 +87,7 @@ def import_gallery(
 
 
 def _receive(client: Client, gallery: str, file: BinaryIO) -> tuple[int, str]:
-    """Write what comes; how many templates it holds, and its SHA-256."""
+    """Write what arrives; returns the number of templates and the SHA-256."""
     expected = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery.template_count
     digest = hashlib.sha256()
     with console.progress("exporting", expected) as bar:
@@ -103,7 +103,7 @@ def _receive(client: Client, gallery: str, file: BinaryIO) -> tuple[int, str]:
 
 @contextmanager
 def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """A file that only its owner can read, and that is there once it is whole and on the disk."""
+    """A file that only its owner can read, and that appears once it is complete and on disk."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:

@@ -54,7 +54,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 def damaged(path: Path, what: str) -> StorageUnavailable:
     """The error of a database that is not as it was written, which says what to do next."""
     return StorageUnavailable(
-        f'{path} is damaged: {what}. "gallery.py verify" says how far, "gallery.py restore" puts a backup in its place'
+        f"{path} is damaged: {what}; facet gallery verify lists it, facet gallery restore puts a backup in its place"
     )
 
 
