@@ -1,69 +1,101 @@
-"""How a face becomes a template: what was there before, what is refused, what is kept."""
+"""How a face becomes a template: what already exists, what is refused, what is stored."""
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import uuid_utils
 from numpy.typing import NDArray
 
+from gallery.embeddings import normalized
 from gallery.errors import LooksLikeAnotherSubject, RequestIdReused, TooManyTemplates
-from gallery.index.base import Index
-from gallery.records.records import Box, EmbeddedTemplates, Enrolled, Enrollment, Subject, Template
-from gallery.registry import Searchable
-from gallery.stores.base import Request, Store
+from gallery.etags import new_etag
+from gallery.index.protocol import Index
+from gallery.records.enrollments import Enrolled, Enrollment
+from gallery.records.subjects import Subject
+from gallery.records.templates import Box, EmbeddedTemplates, Template
+from gallery.registry import GalleryRegistry, OpenGallery
+from gallery.stores.base import EnrollmentRequest, Store
 
 SAME_FACE_IOU = 0.5
-"""Two boxes in one picture that overlap this much (IoU) are of one face."""
+"""Two boxes in one picture are the same face if their IoU is at least this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolling:
-    """Checks an enrolment, and keeps it; for whoever holds the gallery's lock for writers.
+class Enroller:
+    """Enrols faces.
 
-    Attributes:
-        store: where templates are kept.
-        searchable: the gallery.
-        index: the gallery's.
-        max_templates: how many templates a subject may have.
+    Args:
+        store: where templates are stored.
+        registry: the open galleries.
+        max_templates: the most templates of a subject, at least 1.
     """
 
-    store: Store
-    searchable: Searchable
-    index: Index
-    max_templates: int
+    def __init__(self, store: Store, registry: GalleryRegistry, *, max_templates: int) -> None:
+        self._store = store
+        self._registry = registry
+        self._max_templates = max_templates
 
-    def check(self, subject_id: str, enrollment: Enrollment, embedding: NDArray[np.float32]) -> Enrolled:
-        """Answer as if the face was enrolled; a new template, or a subject to be named, has no id yet.
+    def enroll(
+        self, gallery_id: str, subject_id: str, enrollment: Enrollment, *, validate_only: bool = False
+    ) -> Enrolled:
+        """Add a face as a template of a subject, which is created if it does not exist.
+
+        A face is enrolled once: if the subject has a template from the same picture whose box overlaps by
+        :data:`SAME_FACE_IOU`, that template is returned. Another face of the picture is another template. A repeated
+        request id returns the same template again, as long as that template exists.
+
+        A face looks like another subject if the gallery would identify it as that subject: the other subject's
+        similarity reaches the threshold and is higher than that of its own subject.
 
         Args:
-            subject_id: the subject; empty for a new one.
-            enrollment: the face.
-            embedding: the enrolment's, at unit length.
+            gallery_id: the gallery.
+            subject_id: the subject; empty to create one with a new UUIDv7.
+            enrollment: the face. An existing subject keeps its name.
+            validate_only: check everything and return the same answer, but store nothing. The template id of the
+                answer is empty, and so is the etag of a new subject, and its id if none was given.
 
         Raises:
-            RequestIdReused: the request id stands for another request.
-            TooManyTemplates: the subject has as many as are allowed.
-            LooksLikeAnotherSubject: the gallery would identify the face as another subject.
+            GalleryNotFound: the gallery does not exist.
+            ContractMismatch: the gallery has another contract than the embedding or the server.
+            InvalidEmbedding: the embedding has another dimension, is not finite, or has a length of zero.
+            RequestIdReused: the request id was used for another request.
+            TooManyTemplates: the subject has the most templates allowed.
+            LooksLikeAnotherSubject: see above; not raised if ``accept_lookalike`` is set.
         """
-        gallery_id = self.searchable.gallery_id
-        known = self.store.known(
+        with self._registry.changing(gallery_id) as gallery:
+            index = gallery.index_for(enrollment.contract)
+            embedding = normalized(enrollment.embedding[None], dimension=self._registry.dimension)[0]
+            checked = self._check(gallery, index, subject_id, enrollment, embedding)
+            if validate_only:
+                return replace(checked, template=replace(checked.template, template_id=""))
+            return self._store_template(gallery, index, checked, enrollment, embedding)
+
+    def _check(
+        self,
+        gallery: OpenGallery,
+        index: Index,
+        subject_id: str,
+        enrollment: Enrollment,
+        embedding: NDArray[np.float32],
+    ) -> Enrolled:
+        """Return the answer of the enrolment; a new template has no id yet, nor has a new subject without one."""
+        gallery_id = gallery.gallery_id
+        state = self._store.enrollment_state(
             gallery_id, subject_id, picture_sha256=enrollment.picture_sha256, request_id=enrollment.request_id
         )
-        if known.answered is not None:
-            return self._answered_before(*known.answered, enrollment)
-        subject = known.subject
+        if state.answered is not None:
+            return self._answered_before(gallery_id, *state.answered, enrollment)
+        subject = state.subject
         if subject is not None:
-            for template in known.templates_of_picture:
-                if _same_face(template.box, enrollment.box):
+            for template in state.templates_of_picture:
+                if _is_same_face(template.box, enrollment.box):
                     return Enrolled(subject, template, already_enrolled=True)
-            if subject.template_count >= self.max_templates:
-                raise TooManyTemplates(gallery_id, subject_id, self.max_templates)
+            if subject.template_count >= self._max_templates:
+                raise TooManyTemplates(gallery_id, subject_id, self._max_templates)
         if not enrollment.accept_lookalike:
-            self._refuse_lookalike(subject_id, embedding)
+            _refuse_lookalike(gallery, index, subject_id, embedding)
         now = datetime.now(UTC)
         if subject is None:
             subject = Subject(gallery_id, subject_id, enrollment.display_name, 0, now, now, "")
@@ -82,12 +114,19 @@ class Enrolling:
         counted = replace(subject, template_count=subject.template_count + 1)
         return Enrolled(counted, template, already_enrolled=False)
 
-    def keep(self, checked: Enrolled, enrollment: Enrollment, embedding: NDArray[np.float32]) -> Enrolled:
-        """Write down what :meth:`check` answered, then let searches see it; the answer has its ids."""
-        request = Request(enrollment.request_id, enrollment.request_digest) if enrollment.request_id else None
+    def _store_template(
+        self,
+        gallery: OpenGallery,
+        index: Index,
+        checked: Enrolled,
+        enrollment: Enrollment,
+        embedding: NDArray[np.float32],
+    ) -> Enrolled:
+        """Store what :meth:`_check` returned, then make it visible to searches; the answer has its ids."""
+        request = EnrollmentRequest(enrollment.request_id, enrollment.request_digest) if enrollment.request_id else None
         if checked.already_enrolled:
-            if request and not self.store.template_of_request(self.searchable.gallery_id, request.request_id):
-                self.store.add_request(checked.template, request)
+            if request and not self._store.template_of_request(gallery.gallery_id, request.request_id):
+                self._store.add_request(checked.template, request)
             return checked
         subject = checked.subject
         is_new = not subject.etag
@@ -95,49 +134,39 @@ class Enrolling:
             subject_id = subject.subject_id or str(uuid_utils.uuid7())
             subject = replace(subject, subject_id=subject_id, etag=new_etag())
         template = replace(checked.template, template_id=str(uuid_utils.uuid7()), subject_id=subject.subject_id)
-        # Memory that is wanting must be found out before the store has committed.
-        self.index.reserve()
-        self.store.add_template(
+        # A lack of memory must show before the store commits.
+        index.reserve()
+        self._store.add_template(
             template, embedding, new_subject=subject if is_new else None, request=request, crop=enrollment.crop
         )
-        self.index.add(
+        index.add(
             EmbeddedTemplates((subject.subject_id,), (subject.display_name,), (template.template_id,), embedding[None])
         )
         return Enrolled(subject, template, already_enrolled=False)
 
-    def _answered_before(self, template: Template, digest: str, enrollment: Enrollment) -> Enrolled:
-        gallery_id = self.searchable.gallery_id
+    def _answered_before(self, gallery_id: str, template: Template, digest: str, enrollment: Enrollment) -> Enrolled:
         if digest != enrollment.request_digest:
             raise RequestIdReused(gallery_id, enrollment.request_id)
-        subject = self.store.subject(gallery_id, template.subject_id)
+        subject = self._store.subject(gallery_id, template.subject_id)
         return Enrolled(subject, template, already_enrolled=True)
 
-    def _refuse_lookalike(self, subject_id: str, embedding: NDArray[np.float32]) -> None:
-        (ranked,) = self.index.search(
-            embedding[None],
-            subjects=1,
-            mean_of_best=self.searchable.settings.mean_of_best,
-            at_least=self.searchable.settings.threshold,
-        )
-        for nearest in ranked.candidates:
-            if nearest.subject_id == subject_id or nearest.similarity < self.searchable.settings.threshold:
-                return
-            own = self.index.similarity(subject_id, embedding, mean_of_best=self.searchable.settings.mean_of_best)
-            if own is None or nearest.similarity > own:
-                raise LooksLikeAnotherSubject(
-                    self.searchable.gallery_id,
-                    nearest.subject_id,
-                    nearest.similarity,
-                    self.searchable.settings.threshold,
-                )
+
+def _refuse_lookalike(gallery: OpenGallery, index: Index, subject_id: str, embedding: NDArray[np.float32]) -> None:
+    settings = gallery.settings
+    (found,) = index.search(
+        embedding[None], subjects=1, mean_of_best=settings.mean_of_best, at_least=settings.threshold
+    )
+    for nearest in found.candidates:
+        if nearest.subject_id == subject_id or nearest.similarity < settings.threshold:
+            return
+        own = index.similarity(subject_id, embedding, mean_of_best=settings.mean_of_best)
+        if own is None or nearest.similarity > own:
+            raise LooksLikeAnotherSubject(
+                gallery.gallery_id, nearest.subject_id, nearest.similarity, settings.threshold
+            )
 
 
-def new_etag() -> str:
-    """An etag that was never given before."""
-    return secrets.token_hex(8)
-
-
-def _same_face(one: Box, other: Box) -> bool:
+def _is_same_face(one: Box, other: Box) -> bool:
     if one == other:
         return True
     width = min(one[2], other[2]) - max(one[0], other[0])

@@ -1,4 +1,4 @@
-"""What ids and names of galleries, subjects and templates must be like, wherever they come from."""
+"""The rules for ids and names of galleries, subjects and templates."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _TEMPLATE_ID = re.compile(r"[!-~]{1,36}")
 # Scripts such as Persian and Hindi need the (non-)joiner inside names.
 _JOINERS = "\u200c\u200d"
 _WITHOUT_JOINERS = str.maketrans("", "", _JOINERS)
-# Printable are no other blanks; a joiner at an end joins nothing, and makes two ids that look the same.
+# A space is the only printable blank. A joiner at either end joins nothing, and makes two ids that look the same.
 _BLANKS = " " + _JOINERS
 
 
 class InvalidName(ValueError):
-    """An id or a name is not as it must be; the message says how."""
+    """An id or a name breaks a rule; the message says which."""
 
 
 def gallery_id(value: str) -> str:
-    """A gallery's id.
+    """Check a gallery id, and return it.
 
     Raises:
-        InvalidName: it is none.
+        InvalidName: it is invalid.
     """
     if not _GALLERY_ID.fullmatch(value):
         raise InvalidName("must be 1 to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit" + shown(value))
@@ -33,10 +33,10 @@ def gallery_id(value: str) -> str:
 
 
 def template_id(value: str) -> str:
-    """A template's id: a UUID, or another text that is no longer.
+    """Check a template id, and return it: a UUID, or another text of at most that length.
 
     Raises:
-        InvalidName: it is none.
+        InvalidName: it is invalid.
     """
     if not _TEMPLATE_ID.fullmatch(value):
         raise InvalidName("must be 1 to 36 ASCII characters without blanks" + shown(value))
@@ -44,14 +44,14 @@ def template_id(value: str) -> str:
 
 
 def identifier(value: str) -> str:
-    """An id of a subject, or one that a caller chose, in Unicode's normal form NFC.
+    """Check an id of a subject or one that a caller chose, and return it in Unicode normal form NFC.
 
     Raises:
         InvalidName: it is empty, longer than :data:`MAX_ID`, not printable, or begins or ends with a blank.
     """
     if not value:
         raise InvalidName("is missing")
-    _need_printable(value, MAX_ID)
+    _check_printable(value, MAX_ID)
     if value != value.strip(_BLANKS):
         raise InvalidName("must not begin or end with a blank or a joiner" + shown(value))
     normal = unicodedata.normalize("NFC", value)
@@ -61,22 +61,22 @@ def identifier(value: str) -> str:
 
 
 def display_name(value: str) -> str:
-    """A name for people, in Unicode's normal form NFC; may be empty.
+    """Check a name for people, and return it in Unicode normal form NFC; it may be empty.
 
     Raises:
         InvalidName: it is longer than :data:`MAX_NAME`, or not printable.
     """
-    _need_printable(value, MAX_NAME)
+    _check_printable(value, MAX_NAME)
     return unicodedata.normalize("NFC", value)
 
 
 def shown(value: str) -> str:
-    """The end of a message, with the value that it is about, cut where it is long."""
+    """Return the end of a message that quotes the invalid value, shortened if it is long."""
     return f"; is {value[:40]!r}{'...' if len(value) > 40 else ''}"
 
 
-def _need_printable(value: str, longest: int) -> None:
-    if len(value) > longest:
-        raise InvalidName(f"must be at most {longest} characters, is {len(value)}")
+def _check_printable(value: str, max_length: int) -> None:
+    if len(value) > max_length:
+        raise InvalidName(f"must be at most {max_length} characters, is {len(value)}")
     if not value.translate(_WITHOUT_JOINERS).isprintable():
         raise InvalidName("must not have control or other unprintable characters" + shown(value))

@@ -1,4 +1,4 @@
-"""Page tokens: which list, and the last id of the page before."""
+"""Pages of lists, and the tokens that ask for the next page."""
 
 from __future__ import annotations
 
@@ -6,22 +6,35 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from gallery.errors import InvalidPageToken
-from gallery.records.records import Page
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list.
+
+    Attributes:
+        items: in the order of the list.
+        next_page_token: asks for the next page; empty on the last page.
+    """
+
+    items: tuple[T, ...]
+    next_page_token: str
+
+
 def page_of(found: Sequence[T], ids: Sequence[str], *, page_size: int, scope: Sequence[str]) -> Page[T]:
-    """Make a page of up to ``page_size + 1`` items that were found; the one too many says that more follow.
+    """Make a page from up to ``page_size + 1`` items; the extra item means that there is another page.
 
     Args:
         found: the items.
         ids: their ids.
-        page_size: the most items of a page, at least 1.
-        scope: what tells this list from others.
+        page_size: the maximum length of the page, at least 1.
+        scope: identifies the list, so that its token is not accepted for another list.
     """
     if len(found) <= page_size:
         return Page(tuple(found), "")
@@ -30,10 +43,10 @@ def page_of(found: Sequence[T], ids: Sequence[str], *, page_size: int, scope: Se
 
 
 def last_id(token: str, *, scope: Sequence[str]) -> str:
-    """The id that a page comes after; empty for the first page.
+    """Return the id that the page of a token starts after; an empty string for the first page.
 
     Raises:
-        InvalidPageToken: not a token, or one of another list.
+        InvalidPageToken: it is not a token, or a token of another list.
     """
     if not token:
         return ""
@@ -48,6 +61,6 @@ def last_id(token: str, *, scope: Sequence[str]) -> str:
         raise InvalidPageToken
     try:
         after.encode()
-    except UnicodeEncodeError as error:  # JSON can carry a lone surrogate, which nothing stores
+    except UnicodeEncodeError as error:  # JSON can carry a lone surrogate, which no store accepts
         raise InvalidPageToken from error
     return after

@@ -1,4 +1,4 @@
-"""From scores of templates to ranked subjects, and to a decision."""
+"""From scores of templates to ranked subjects and a decision."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.records.records import Candidate, Decision, Identification
+from gallery.records.identifications import Candidate, Decision, Identification
 
 _TEMPLATES_PER_SUBJECT = 4
-"""How many templates a subject is first taken to have; and by what a search that meets more is widened."""
+"""First guess of the templates per subject, and the factor by which the shortlist grows if there are more."""
 
 
 def shortlist(
     scores: NDArray[np.float32], codes: NDArray[np.int32], *, subjects: int, tolerance: float
 ) -> NDArray[np.intp]:
-    """The rows among which the best templates of the best subjects are for certain.
+    """Select the rows that certainly include the best templates of the best subjects.
 
-    Not just the best rows: somebody with very many templates would push the others out, so the cut is lowered
-    until enough subjects are above it.
+    The best rows alone are not enough: a subject with very many templates would crowd out the others. The cutoff is
+    lowered until enough subjects are above it.
 
     Args:
-        scores: shape ``(n,)``, approximate similarity of every row; ``-inf`` where the row is dead.
-        codes: shape ``(n,)``, which subject a row belongs to.
-        subjects: how many subjects are wanted, at least 1.
-        tolerance: how far a score may be from the exact similarity.
+        scores: shape ``(n,)``, the approximate similarity of every row; ``-inf`` for a dead row.
+        codes: shape ``(n,)``, the subject of every row.
+        subjects: the number of subjects wanted, at least 1.
+        tolerance: the maximum difference between a score and the exact similarity.
 
     Returns:
-        Rows, rising.
+        Rows in rising order.
     """
     wanted = _TEMPLATES_PER_SUBJECT * subjects
     while wanted < scores.size:
@@ -45,20 +45,19 @@ def shortlist(
 
 
 def rank(templates: Iterable[Candidate], *, subjects: int, mean_of_best: int = 1) -> tuple[Candidate, ...]:
-    """The best subjects, each by its best templates; ties by subject, then template.
+    """Rank subjects by their best templates; ties by subject id, then template id.
 
     Args:
-        templates: of every subject at least the best ``mean_of_best``, or all that it has.
-        subjects: how many are wanted.
-        mean_of_best: a subject's similarity is the mean over so many of its templates; see
-            :class:`gallery.records.records.Gallery`.
+        templates: for every subject at least its best ``mean_of_best`` templates, or all it has.
+        subjects: the number of subjects wanted.
+        mean_of_best: see :class:`gallery.records.galleries.Gallery`.
     """
-    of_subject: dict[str, list[Candidate]] = {}
+    by_subject: dict[str, list[Candidate]] = {}
     for template in templates:
-        of_subject.setdefault(template.subject_id, []).append(template)
+        by_subject.setdefault(template.subject_id, []).append(template)
     best = []
-    for theirs in of_subject.values():
-        first, *others = heapq.nsmallest(mean_of_best, theirs, key=_order)
+    for own in by_subject.values():
+        first, *others = heapq.nsmallest(mean_of_best, own, key=_order)
         if others:
             mean = math.fsum(each.similarity for each in (first, *others)) / (1 + len(others))
             first = replace(first, similarity=float(np.float32(mean)))
@@ -67,7 +66,7 @@ def rank(templates: Iterable[Candidate], *, subjects: int, mean_of_best: int = 1
 
 
 def refuse(*, threshold: float) -> Identification:
-    """The answer about a probe that is too poor to be compared; the threshold would have been applied."""
+    """Answer a probe that is too poor to be compared; ``threshold`` would have been applied."""
     return Identification(Decision.REFUSED, candidates=(), threshold=threshold, margin=None, templates_compared=0)
 
 
@@ -75,10 +74,10 @@ def decide(ranked: Sequence[Candidate], *, top_k: int, threshold: float, templat
     """Decide about a probe.
 
     Args:
-        ranked: the best subjects, at least two where the gallery has them, also where ``top_k`` is 1.
-        top_k: how many of them to name.
-        threshold: what the best one must reach, a float32 value in [-1, 1].
-        templates_compared: goes into the answer.
+        ranked: the best subjects, at least two if the gallery has two, even if ``top_k`` is 1.
+        top_k: the number of candidates in the answer.
+        threshold: the lowest similarity of a match, a float32 value in [-1, 1].
+        templates_compared: copied to the answer.
     """
     is_match = bool(ranked) and ranked[0].similarity >= threshold
     return Identification(

@@ -1,49 +1,50 @@
-"""A gallery as a search needs it, at hand without asking the store."""
+"""The open galleries of a server: what a search needs, without asking the store."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gallery.calibration.thresholds import OF_OTHER_SIMILARITIES, false_positive_rate, standing
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageUnavailable
-from gallery.index.base import Index
 from gallery.index.memory_index import MemoryIndex
-from gallery.records.calibrations import Calibration
-from gallery.records.records import Gallery, Identification
+from gallery.index.protocol import Index
+from gallery.records.calibrations import Calibration, calibration_status
+from gallery.records.galleries import Gallery
+from gallery.records.identifications import Identification
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 
-REFRESHED_SECONDS = 1.0
-"""How long what a store that other processes write to said of a gallery is taken to hold."""
+REFRESH_SECONDS = 1.0
+"""How long a gallery of a store that other processes write to is used before the store is asked again."""
 
-_LISTED_AT_ONCE = 1000
-_LOADED_AT_ONCE = 1024
+_GALLERIES_PER_PAGE = 1000
+_TEMPLATES_PER_PAGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What a search does with similarities; see :class:`gallery.records.records.Gallery` for the attributes."""
+class SearchSettings:
+    """What a search does with similarities; see :class:`gallery.records.galleries.Gallery` for the attributes."""
 
     threshold: float
     mean_of_best: int
     calibration: Calibration | None
 
     @staticmethod
-    def of(gallery: Gallery) -> Settings:
-        """Those of a gallery."""
-        return Settings(gallery.threshold, gallery.mean_of_best, gallery.calibration)
+    def of(gallery: Gallery) -> SearchSettings:
+        """Return the settings of a gallery."""
+        return SearchSettings(gallery.threshold, gallery.mean_of_best, gallery.calibration)
 
     def rated(self, found: Identification, contract: str) -> Identification:
-        """An answer with what the calibration says of it, under the server's contract."""
+        """Add the calibration's state and false-positive rate to an answer, under the server's contract."""
         calibration, templates = self.calibration, found.templates_compared
         if calibration is None:
             return found
-        stands = standing(
+        status = calibration_status(
             calibration,
             contract=contract,
             threshold=self.threshold,
@@ -51,50 +52,49 @@ class Settings:
             templates=templates,
         )
         rate = None
-        if found.candidates and not OF_OTHER_SIMILARITIES.intersection(stands.reasons):
-            rate = false_positive_rate(calibration, found.candidates[0].similarity, templates)
-        return replace(found, calibration=stands.state, false_positive_rate=rate)
+        if found.candidates and status.curve_applies:
+            rate = calibration.false_positive_rate(found.candidates[0].similarity, templates)
+        return replace(found, calibration=status.state, false_positive_rate=rate)
 
 
 @dataclass(slots=True)
-class Searchable:
-    """A gallery at hand.
+class OpenGallery:
+    """A gallery that can be searched without asking the store.
 
     Attributes:
         gallery_id: the gallery.
-        create_time: tells it from a later one of the same id.
+        create_time: distinguishes it from a later gallery with the same id.
         gallery_contract: the embedding contract of its templates.
-        server_contract: that of the server's model.
-        settings: the gallery's, as they are now; replaced as one, so that a search takes those that belong together.
-        index: its templates; ``None`` where the two contracts differ.
-        good_until: when the store has to be asked again, by the monotonic clock; never, where only this process
-            writes to it.
-        changes: how often somebody here has changed it.
-        writing: held by whoever changes the gallery.
-        refreshing: held by whoever asks the store again.
+        server_contract: the embedding contract of the server's model.
+        settings: the current settings; replaced as a whole, so that a search sees consistent ones.
+        index: its templates; ``None`` if the two contracts differ.
+        fresh_until: when to ask the store again, on the monotonic clock; infinity if only this process writes to it.
+        changes: the number of changes made by this process.
+        change_lock: held by a thread that changes the gallery.
+        refresh_lock: held by a thread that asks the store again.
     """
 
     gallery_id: str
     create_time: datetime
     gallery_contract: str
     server_contract: str
-    settings: Settings
+    settings: SearchSettings
     index: Index | None
-    good_until: float
+    fresh_until: float
     changes: int = 0
-    writing: threading.Lock = field(default_factory=threading.Lock)
-    refreshing: threading.Lock = field(default_factory=threading.Lock)
+    change_lock: threading.Lock = field(default_factory=threading.Lock)
+    refresh_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def revision(self) -> Hashable:
-        """Another value where a search may find something else; with other writers, as often as the store is asked."""
-        return self.create_time, self.changes, self.good_until
+        """Changes whenever a search may find something else; with other writers, whenever the store was asked."""
+        return self.create_time, self.changes, self.fresh_until
 
     def index_for(self, contract: str) -> Index:
-        """The index, for embeddings of a contract.
+        """Return the index, for embeddings of a contract.
 
         Raises:
-            ContractMismatch: the gallery is of another contract than these, or than the server.
+            ContractMismatch: the gallery's contract is not this one, or not the server's.
         """
         if contract != self.gallery_contract:
             raise ContractMismatch(self.gallery_id, expected=self.gallery_contract, found=contract)
@@ -103,110 +103,135 @@ class Searchable:
         return self.index
 
 
-class Shelf:
-    """The galleries of a store, at hand: all of them where the store has one process, else those asked for lately.
+class GalleryRegistry:
+    """The open galleries: all of them if only this process writes to the store, else those used recently.
 
     Args:
-        store: what they are read from.
+        store: the store.
         contract: the embedding contract of the server's model.
-        dimension: how many values its embeddings have.
+        dimension: values of an embedding.
         pool: the threads that search an index in memory.
 
     Raises:
-        StorageError: the store cannot be read, or holds embeddings of another dimension under this contract.
+        StorageError: the store cannot be read, or has embeddings of another dimension under this contract.
     """
 
     def __init__(self, store: Store, *, contract: str, dimension: int, pool: SearchPool) -> None:
         self._store = store
         self._pool = pool
-        self._contract = contract
-        self._dimension = dimension
-        self._galleries: dict[str, Searchable] = {}
-        self.changing = threading.Lock()
-        """Held while a gallery is made, or goes, here and in the store."""
+        self.contract = contract
+        self.dimension = dimension
+        self._galleries: dict[str, OpenGallery] = {}
+        self.create_lock = threading.Lock()
+        """Held while a gallery is created or deleted, here and in the store."""
         after = ""
-        while galleries := store.galleries(after=after, limit=_LISTED_AT_ONCE):
+        while galleries := store.galleries(after=after, limit=_GALLERIES_PER_PAGE):
             for gallery in galleries:
-                self.put(gallery)
+                self.add(gallery)
             after = galleries[-1].gallery_id
 
-    def find(self, gallery_id: str) -> Searchable:
-        """The gallery; asks the store only where that has other writers.
+    def find(self, gallery_id: str) -> OpenGallery:
+        """Return an open gallery; asks the store only if other processes write to it.
 
         Raises:
-            GalleryNotFound: there is none.
+            GalleryNotFound: it does not exist.
         """
         found = self._galleries.get(gallery_id)
         if found is None:
-            with self.changing:
-                return self._galleries.get(gallery_id) or self.put(self._store.gallery(gallery_id))
-        # One asks the store again; others take the gallery as it was meanwhile.
-        if time.monotonic() < found.good_until or not found.refreshing.acquire(blocking=False):
+            with self.create_lock:
+                return self._galleries.get(gallery_id) or self.add(self._store.gallery(gallery_id))
+        # One thread asks the store again; meanwhile the others use the gallery as it is.
+        if time.monotonic() < found.fresh_until or not found.refresh_lock.acquire(blocking=False):
             return found
         try:
             return self._refreshed(found)
         finally:
-            found.refreshing.release()
+            found.refresh_lock.release()
 
-    def holds(self, searchable: Searchable) -> bool:
-        """Whether this is still the gallery of its id."""
-        return self._galleries.get(searchable.gallery_id) is searchable
+    def index(self, gallery_id: str) -> Index:
+        """Return the index of a gallery that the server's model can search.
+
+        Raises:
+            GalleryNotFound: it does not exist.
+            ContractMismatch: it has another contract than the server.
+        """
+        return self.find(gallery_id).index_for(self.contract)
+
+    def is_open(self, gallery: OpenGallery) -> bool:
+        """Tell whether a gallery was neither deleted nor replaced."""
+        return self._galleries.get(gallery.gallery_id) is gallery
+
+    @contextmanager
+    def changing(self, gallery_id: str) -> Iterator[OpenGallery]:
+        """Hold a gallery for one change; other changes of it wait.
+
+        Raises:
+            GalleryNotFound: it does not exist.
+        """
+        gallery = self.find(gallery_id)
+        with gallery.change_lock:
+            if not self.is_open(gallery):
+                raise GalleryNotFound(gallery_id)
+            try:
+                yield gallery
+            finally:
+                gallery.changes += 1
 
     def index_to_fill(self, gallery: Gallery) -> MemoryIndex | None:
-        """For a gallery that is being imported, the index to put it in with; ``None`` where the store keeps its own."""
-        if self._store.index(gallery, dimension=self._dimension) is not None:
+        """Make the index of a gallery that is being imported; ``None`` if the store keeps its own."""
+        if self._store.index(gallery, dimension=self.dimension) is not None:
             return None
-        return MemoryIndex(self._dimension, self._pool)
+        return MemoryIndex(self.dimension, self._pool)
 
-    def put(self, gallery: Gallery, filled: MemoryIndex | None = None) -> Searchable:
-        """Take in a gallery that is in the store, with its templates, which may be in an index already."""
+    def add(self, gallery: Gallery, filled: MemoryIndex | None = None) -> OpenGallery:
+        """Open a gallery of the store; its templates are loaded unless an index is filled already."""
         index: Index | None = filled
-        good_until = math.inf if filled is not None else time.monotonic() + REFRESHED_SECONDS
-        if filled is None and gallery.contract == self._contract:
-            index = self._store.index(gallery, dimension=self._dimension)
+        fresh_until = math.inf if filled is not None else time.monotonic() + REFRESH_SECONDS
+        if filled is None and gallery.contract == self.contract:
+            index = self._store.index(gallery, dimension=self.dimension)
             if index is None:
-                index, good_until = self._loaded(gallery), math.inf
-        searchable = Searchable(
+                index, fresh_until = self._loaded(gallery), math.inf
+        opened = OpenGallery(
             gallery.gallery_id,
             gallery.create_time,
             gallery.contract,
-            self._contract,
-            Settings.of(gallery),
+            self.contract,
+            SearchSettings.of(gallery),
             index,
-            good_until,
+            fresh_until,
         )
-        self._galleries[gallery.gallery_id] = searchable
-        return searchable
+        self._galleries[gallery.gallery_id] = opened
+        return opened
 
-    def drop(self, gallery_id: str) -> None:
-        """Let go of a gallery that is no longer in the store."""
+    def remove(self, gallery_id: str) -> None:
+        """Close a gallery that is no longer in the store."""
         self._galleries.pop(gallery_id, None)
 
-    def _refreshed(self, found: Searchable) -> Searchable:
+    def _refreshed(self, found: OpenGallery) -> OpenGallery:
         settings = found.settings
         try:
             gallery = self._store.gallery(found.gallery_id)
         except GalleryNotFound:
-            with self.changing:
-                if self.holds(found):
-                    self.drop(found.gallery_id)
+            with self.create_lock:
+                if self.is_open(found):
+                    self.remove(found.gallery_id)
             raise
         if found.create_time != gallery.create_time:
-            with self.changing:
-                return self.put(gallery)
-        if found.settings is settings:  # else somebody here has changed them since they were read
-            found.settings = Settings.of(gallery)
-        found.good_until = time.monotonic() + REFRESHED_SECONDS
+            with self.create_lock:
+                return self.add(gallery)
+        if found.settings is settings:  # otherwise this process changed them after the store was read
+            found.settings = SearchSettings.of(gallery)
+        found.fresh_until = time.monotonic() + REFRESH_SECONDS
         return found
 
     def _loaded(self, gallery: Gallery) -> MemoryIndex:
-        index = MemoryIndex(self._dimension, self._pool)
+        index = MemoryIndex(self.dimension, self._pool)
         after = ""
-        while found := self._store.embedded_templates(gallery.gallery_id, after=after, limit=_LOADED_AT_ONCE):
-            if found.embeddings.shape[1] != self._dimension:
+        while found := self._store.embedded_templates(gallery.gallery_id, after=after, limit=_TEMPLATES_PER_PAGE):
+            if found.embeddings.shape[1] != self.dimension:
                 raise StorageUnavailable(
-                    f"gallery {gallery.gallery_id!r} holds embeddings of {found.embeddings.shape[1]} values, "
-                    f"its contract has {self._dimension}"
+                    f"gallery {gallery.gallery_id!r} has embeddings of {found.embeddings.shape[1]} values, "
+                    f"its contract has {self.dimension}"
                 )
             index.add(found)
             after = found.template_ids[-1]

@@ -22,7 +22,7 @@ from hypothesis import settings
 from facet import Client
 from facet.runtime.models import packaged_path
 from facet.runtime.process import configure_for_models
-from gallery.transfer.parquet_format import ContentsDigest
+from gallery.transfer.parquet.schema import ContentsDigest
 
 settings.register_profile("facet", deadline=None)  # how long a machine takes says nothing of the code
 settings.load_profile("facet")

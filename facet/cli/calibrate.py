@@ -17,7 +17,8 @@ from facet.terminal.picture_files import Unsendable, most_bytes
 from facet.terminal.rendering import as_dict, interval, percent
 from facet.terminal.tables import listing, number, table
 from facet.v1 import gallery_service_pb2 as pb
-from gallery.calibration.thresholds import MOST_PASSED, OUTGROWN, at_size
+from gallery.calibration.thresholds import MAX_TARGET_FPIR
+from gallery.records.calibrations import MAX_GROWTH, fpir_at_size
 
 SOURCES = {
     pb.CALIBRATION_SOURCE_PROBES: "pictures",
@@ -93,8 +94,8 @@ def main(
 
     Exit code: 0 success, 1 failure or unreadable pictures, 2 bad usage.
     """
-    if not 0 < fpir <= MOST_PASSED:
-        raise typer.BadParameter(f"{fpir} must be above 0 and at most {MOST_PASSED}", param_hint="--fpir")
+    if not 0 < fpir <= MAX_TARGET_FPIR:
+        raise typer.BadParameter(f"{fpir} must be above 0 and at most {MAX_TARGET_FPIR}", param_hint="--fpir")
     if sum(map(bool, (protocol, people, cohort))) > 1:
         raise typer.BadParameter("choose one of --protocol, --strangers and --cohort")
     if (protocol is None) != (images is None):
@@ -206,7 +207,7 @@ def _explain(response: pb.CalibrateGalleryResponse, *, suspects_count: bool, dry
         console.out.print("Nothing was changed: repeat the command without --dry-run.")
     else:
         console.out.print(
-            f"Calibrate again above {int(OUTGROWN * size)} templates, and after a change of the embedding model."
+            f"Calibrate again above {int(MAX_GROWTH * size)} templates, and after a change of the embedding model."
         )
 
 
@@ -215,5 +216,5 @@ def _counts(reasons: Iterable[str], failures: Mapping[str, int]) -> str:
 
 
 def _per_thousand(share: float, chosen: pb.Calibration, templates: int) -> str:
-    people = 1000 * at_size(share, chosen.template_count, templates)
+    people = 1000 * fpir_at_size(share, chosen.template_count, templates)
     return f"{people:.0f}" if people >= 10 else f"{people:.2g}"

@@ -71,6 +71,7 @@ class Server:
             dimension=self.pipeline.dimension,
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
             search_threads=usable_cores(),
+            default_threshold=config.gallery.default_threshold,
         )
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
@@ -118,7 +119,6 @@ class Server:
             self._workers,
             self._galleries,
             stall_seconds=config.stall_seconds,
-            default_threshold=self._config.gallery.default_threshold,
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
         host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
@@ -175,10 +175,7 @@ class Server:
             max_concurrent=max_transfers,
         )
         calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
-        threshold = config.gallery.default_threshold
-        gallery = GalleryServicer(
-            pipeline, workers, galleries, transfers, calibrations, batches, config.enrollment, threshold
-        )
+        gallery = GalleryServicer(pipeline, workers, galleries, transfers, calibrations, batches, config.enrollment)
         add_GalleryServiceServicer_to_server(gallery, server)
         add_ServerServiceServicer_to_server(ServerServicer(config, pipeline, workers, self._telemetry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -25,6 +25,7 @@ from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.runtime.inference_slots import Preset
 from facet.runtime.session import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
+from gallery.records.galleries import DEFAULT_THRESHOLD
 from recognizer.quality import QualityLimits
 from recognizer.settings import ModelSettings, PipelineSettings
 
@@ -213,7 +214,7 @@ class GalleryConfig(_Section):
     used."""
     check_at_start: bool = False
     """Verify the whole database at startup, and do not start if it is damaged."""
-    default_threshold: float = Field(0.34, ge=-1, le=1)
+    default_threshold: float = Field(DEFAULT_THRESHOLD, ge=-1, le=1)
     """Minimum cosine similarity of a match, in galleries that are created without a threshold. docs/evaluation.md
     explains the default."""
     max_import_bytes: int = Field(16 * 2**30, ge=2**20)

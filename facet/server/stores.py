@@ -8,7 +8,7 @@ from facet.runtime.extras import install_command
 from facet.server.config import GalleryConfig
 from gallery.errors import StorageUnavailable
 from gallery.stores.base import Store
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 
 def open_store(config: GalleryConfig) -> Store:
@@ -18,11 +18,11 @@ def open_store(config: GalleryConfig) -> Store:
         StorageError: the store cannot be opened, or pymilvus is missing.
     """
     if not config.milvus_uri:
-        return SqliteStore(config.database, check=config.check_at_start)
+        return SqliteStore(config.database, check=config.check_at_start, default_threshold=config.default_threshold)
     if find_spec("pymilvus") is None:
         raise StorageUnavailable(f"galleries in Milvus need pymilvus: {install_command('milvus')}")
     # Only servers with a Milvus load its client.
-    from gallery.stores.milvus.store import MilvusStore
+    from gallery.stores.milvus.milvus_store import MilvusStore
 
     return MilvusStore(
         config.milvus_uri,
@@ -31,4 +31,5 @@ def open_store(config: GalleryConfig) -> Store:
         index=config.milvus_index,
         strong=config.milvus_consistency == "strong",
         timeout=config.milvus_timeout_seconds,
+        default_threshold=config.default_threshold,
     )

@@ -14,7 +14,7 @@ from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
-from gallery.calibration.thresholds import at_size
+from gallery.records.calibrations import fpir_at_size
 
 STAGES = ("decode", "queue", "detect", "faces", "align", "embed", "search", "total")
 
@@ -80,7 +80,7 @@ def threshold_line(gallery: gallery_pb.Gallery) -> str:
 def interval(chosen: gallery_pb.Calibration, templates: int) -> str:
     """The FPIR of a calibration, with its interval, at a number of templates."""
     value, low, high = (
-        percent(at_size(share, chosen.template_count, templates))
+        percent(fpir_at_size(share, chosen.template_count, templates))
         for share in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
     )
     return f"FPIR {value} (95 % interval {low} to {high}) at {templates} templates"

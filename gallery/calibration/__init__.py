@@ -1,1 +1,1 @@
-"""Thresholds from evidence."""
+"""Calibration: a threshold for a target false-positive rate, chosen from nonmated searches."""

@@ -1,4 +1,4 @@
-"""How often strangers come close: the distribution of the best similarity of searches for people who are not there."""
+"""The distribution of the best similarity of nonmated searches, above all its upper tail."""
 
 from __future__ import annotations
 
@@ -10,95 +10,96 @@ from numpy.typing import NDArray
 
 EMPIRICAL = "empirical"
 PARETO = "generalised Pareto"
-"""Names of the models that a share of searches comes from."""
+"""Names of the models that an FPIR is estimated with."""
 
 _TAIL_SHARE = 0.1
-_TAIL_LEAST = 50
-_TAIL_MOST = 500
-_TAIL_LARGEST_SHARE = 0.2
-_ROUNDING = 1e-6
-"""What a share may be over another one and still be taken for it."""
-_EXPONENTIAL = 1e-6
+_MIN_TAIL = 50
+_MAX_TAIL = 500
+_MAX_TAIL_SHARE = 0.2
+_RELATIVE_TOLERANCE = 1e-6
+"""An FPIR that exceeds the wanted one by less than this is taken for equal."""
+_EXPONENTIAL_SHAPE = 1e-6
 """A shape nearer to 0 than this is taken to be 0."""
 
-_CORE_SHARE = 0.2
+_UPPER_SHARE = 0.2
 _CENSORED_SHARE = 0.5
-_BY_CHANCE = 0.25
+_EXPECTED_SUSPECTS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
-    """The share of searches whose best similarity reaches a value.
+class ImpostorTail:
+    """The share of nonmated searches whose best similarity reaches a threshold: the FPIR at that threshold.
 
-    Up to ``start`` it is counted. Above, the excesses over it follow a generalised Pareto distribution, as those of
-    most distributions do over a high enough start (Pickands 1975, Balkema and de Haan 1974).
+    Up to ``start`` searches are counted. Above it, the excesses over ``start`` follow a generalised Pareto
+    distribution, as those of most distributions do above a high enough start (Pickands 1975, Balkema and de Haan 1974).
 
     Attributes:
-        searched: float64, shape ``(m,)``, falling: the best similarities, but for those in ``set_apart``.
-        set_apart: float64, shape ``(k,)``: searches that count as they are, and say nothing of the others.
+        similarities: float64, shape ``(m,)``, falling: the best similarities of the searches, without suspects.
+        suspects: float64, shape ``(k,)``: similarities that are counted, but that the tail is not fitted to.
         start: where the tail begins.
-        share: of ``searched`` that is above it.
-        shape: of the excesses, negative where they have an upper end.
-        scale: of the excesses, above 0; 0 where there is no tail, because all are equal.
+        share: the share of ``similarities`` above ``start``.
+        shape: of the excesses; negative if they have an upper limit.
+        scale: of the excesses, above 0; 0 if there is no tail because all similarities are equal.
     """
 
-    searched: NDArray[np.float64]
-    set_apart: NDArray[np.float64]
+    similarities: NDArray[np.float64]
+    suspects: NDArray[np.float64]
     start: float
     share: float
     shape: float
     scale: float
 
-    def reached(self, similarity: float) -> float:
-        """The share of searches whose best similarity is at least this."""
-        if similarity <= self.start or not self.scale:
-            share = float(np.count_nonzero(self.searched >= similarity)) / len(self.searched)
+    def fpir(self, threshold: float) -> float:
+        """Return the share of searches whose best similarity is at least a threshold."""
+        if threshold <= self.start or not self.scale:
+            share = float(np.count_nonzero(self.similarities >= threshold)) / len(self.similarities)
         else:
-            share = self.share * pareto(similarity - self.start, self.shape, self.scale)
-        total = len(self.searched) + len(self.set_apart)
-        return (share * len(self.searched) + float(np.count_nonzero(self.set_apart >= similarity))) / total
+            share = self.share * pareto_survival(threshold - self.start, self.shape, self.scale)
+        total = len(self.similarities) + len(self.suspects)
+        return (share * len(self.similarities) + float(np.count_nonzero(self.suspects >= threshold))) / total
 
-    def threshold(self, share: float) -> float:
-        """The lowest float32 value in [-1, 1] that at most this share of searches reaches; 1 where more reach 1."""
+    def threshold(self, fpir: float) -> float:
+        """Return the lowest float32 threshold in [-1, 1] with at most this FPIR; 1 if there is none."""
         low, high = -1.0, 1.0
-        share *= 1 + _ROUNDING
-        if self.reached(low) <= share:
+        fpir *= 1 + _RELATIVE_TOLERANCE
+        if self.fpir(low) <= fpir:
             return low
         while high - low > 1e-9:
             middle = (low + high) / 2
-            low, high = (low, middle) if self.reached(middle) <= share else (middle, high)
+            low, high = (low, middle) if self.fpir(middle) <= fpir else (middle, high)
         value = np.float32(high)
         return float(value) if float(value) >= high else float(np.nextafter(value, np.float32(2)))
 
-    def model(self, similarity: float) -> str:
-        """What the share at a similarity comes from."""
-        return PARETO if similarity > self.start and self.scale else EMPIRICAL
+    def model(self, threshold: float) -> str:
+        """Return the name of the model that the FPIR at a threshold is estimated with."""
+        return PARETO if threshold > self.start and self.scale else EMPIRICAL
 
 
-def fit(best: NDArray[np.float64], set_apart: NDArray[np.float64] | None = None) -> Tail:
-    """Estimate the tail from searches, by probability-weighted moments (Hosking and Wallis 1987).
+def fit(similarities: NDArray[np.float64], suspects: NDArray[np.float64] | None = None) -> ImpostorTail:
+    """Fit the tail by probability-weighted moments (Hosking and Wallis 1987).
 
-    The tail is the highest tenth of the searches: at least 50 of them, where that is no more than a fifth, and at most
-    500, because of more the counted share is as good. Moments beat the likelihood at such sizes, and are a closed form.
+    The tail is the highest tenth of the searches: at least 50 if that is no more than a fifth of them, and at most 500,
+    because with more the counted share is just as good. At such sizes, moments are better than maximum likelihood, and
+    have a closed form.
 
     Args:
-        best: the best similarity of every search, shape ``(m,)``, at least one.
-        set_apart: see :class:`Tail`.
+        similarities: the best similarity of every search, shape ``(m,)``, at least one.
+        suspects: see :class:`ImpostorTail`.
     """
-    falling = np.sort(best)[::-1]
+    falling = np.sort(similarities)[::-1]
+    suspects = np.empty(0) if suspects is None else suspects
     count = len(falling)
-    size = min(max(round(_TAIL_SHARE * count), min(_TAIL_LEAST, round(_TAIL_LARGEST_SHARE * count))), _TAIL_MOST)
-    none = np.empty(0)
+    size = min(max(round(_TAIL_SHARE * count), min(_MIN_TAIL, round(_MAX_TAIL_SHARE * count))), _MAX_TAIL)
     if not 2 <= size < count or falling[size] <= -1:
-        return Tail(falling, none if set_apart is None else set_apart, float(falling[0]), 0.0, 0.0, 0.0)
+        return ImpostorTail(falling, suspects, float(falling[0]), 0.0, 0.0, 0.0)
     start = float(falling[size - 1] + falling[size]) / 2
     excesses = falling[:size] - start
-    shape, scale = moments(excesses, np.ones(size))
-    return Tail(falling, none if set_apart is None else set_apart, start, size / count, shape, scale)
+    shape, scale = pareto_moments(excesses, np.ones(size))
+    return ImpostorTail(falling, suspects, start, size / count, shape, scale)
 
 
-def moments(excesses: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float]:
-    """Shape and scale of a generalised Pareto distribution by probability-weighted moments; (0, 0) without a spread.
+def pareto_moments(excesses: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float]:
+    """Estimate shape and scale of a generalised Pareto distribution; (0, 0) if the weights are all zero.
 
     Args:
         excesses: shape ``(k,)``, falling, none negative.
@@ -107,7 +108,7 @@ def moments(excesses: NDArray[np.float64], weights: NDArray[np.float64]) -> tupl
     total = weights.sum()
     if not total:
         return 0.0, 0.0
-    # The estimated chance to be exceeded, with the plotting position (j - 0.35) / n.
+    # The estimated probability of being exceeded, with the plotting position (j - 0.35) / n.
     exceeded = (np.cumsum(weights) - (weights - 1) / 2 - 0.65) / total
     first = float((weights * excesses).sum() / total)
     second = float((weights * excesses * np.clip(exceeded, 0, 1)).sum() / total)
@@ -117,30 +118,30 @@ def moments(excesses: NDArray[np.float64], weights: NDArray[np.float64]) -> tupl
     return 2 - first / spread, 2 * first * second / spread
 
 
-def pareto(excess: float, shape: float, scale: float) -> float:
-    """The chance that an excess of a generalised Pareto distribution is at least this."""
+def pareto_survival(excess: float, shape: float, scale: float) -> float:
+    """Return the probability that an excess of a generalised Pareto distribution is at least this."""
     if not scale:
         return 1.0 if excess <= 0 else 0.0
-    if abs(shape) < _EXPONENTIAL:
+    if abs(shape) < _EXPONENTIAL_SHAPE:
         return math.exp(-excess / scale)
     base = 1 + shape * excess / scale
     return base ** (-1 / shape) if base > 0 else 0.0
 
 
-def implausible(best: NDArray[np.float64], *, alike: int = 1) -> float:
-    """From where on a best similarity is hardly a stranger's.
+def suspect_similarity(similarities: NDArray[np.float64], *, group_size: int = 1) -> float:
+    """Return the similarity above which a search is hardly nonmated: the two may be one person.
 
-    The highest fifth of searches is taken to fall off exponentially, which is slower than the best of many normal
-    similarities does; how fast is taken from its lower half, with the upper half censored, so that people who are in
-    the gallery after all do not blur what they are to be told from. Beyond the answer at most a quarter of a search is
-    to be expected, were all of strangers.
+    The highest fifth of the searches is assumed to fall off exponentially, which is slower than the maximum of many
+    normally distributed similarities does. The rate is estimated from the lower half of that fifth; the upper half is
+    censored, so that people who are in the gallery after all do not distort it. If all searches were nonmated, a
+    quarter of a search would be expected above the result.
 
     Args:
-        best: the best similarity of every search, shape ``(m,)``.
-        alike: in groups of how many such searches come, as two do where each is the other's best.
+        similarities: the best similarity of every search, shape ``(m,)``.
+        group_size: how many searches share one similarity: 2 if two subjects are each other's best.
     """
-    falling = np.sort(best)[::-1]
-    size = round(_CORE_SHARE * len(falling))
+    falling = np.sort(similarities)[::-1]
+    size = round(_UPPER_SHARE * len(falling))
     kept = round((1 - _CENSORED_SHARE) * size)
     if kept < 2 or falling[size] <= -1:
         return math.inf
@@ -148,4 +149,4 @@ def implausible(best: NDArray[np.float64], *, alike: int = 1) -> float:
     excesses = falling[:size] - start
     below, limit = excesses[size - kept :], float(excesses[size - kept])
     scale = float(below.sum() + (size - kept) * limit) / kept
-    return start + scale * math.log(size / alike / _BY_CHANCE)
+    return start + scale * math.log(size / group_size / _EXPECTED_SUSPECTS)

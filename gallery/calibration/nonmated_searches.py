@@ -1,50 +1,39 @@
-"""Searches for people who are not in a gallery: for whoever is brought, and for its own people among the others."""
+"""Nonmated searches of a gallery: for people outside it, and for its own subjects among the others."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration.thresholds import (
-    MIN_PEOPLE,
-    MIN_SEARCHES,
-    MOST_PASSED,
-    NOBODY,
-    Chosen,
-    Searches,
-    at_size,
-    choose,
-    searches_needed,
-)
-from gallery.errors import StorageUnavailable, TooFewSearches
-from gallery.index.base import Index
-from gallery.records.calibrations import Calibration, CalibrationSource
-from gallery.records.records import EmbeddedTemplates, Gallery
+from gallery.calibration.thresholds import NO_SIMILARITY, NonmatedScores
+from gallery.errors import StorageUnavailable
+from gallery.index.protocol import Index
+from gallery.records.calibrations import CalibrationSource
+from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.base import Store
 
-MOST_TEMPLATES = 20_000
-"""Templates of a gallery that are searched for, at the most: as many searches tell an FPIR of one in ten thousand."""
+MAX_PROBES = 20_000
+"""The most templates of a gallery that are used as probes: enough for an FPIR of one in ten thousand."""
 
-_READ_AT_ONCE = 4096
-_SEARCHED_AT_ONCE = 256
+_TEMPLATES_PER_PAGE = 4096
+_PROBES_AT_ONCE = 256
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Closest:
-    """What a search for somebody found, the gallery's templates of their own left out.
+class NonmatedSearch:
+    """The result of a search that leaves out the templates of its own subject.
 
     Attributes:
-        subject_id: whom it was for.
-        other_id: the best other subject; empty where there is none.
-        similarity: of the two, float32 in [-1, 1]; :data:`gallery.calibration.thresholds.NOBODY` where there is none.
-        templates: how many templates were compared.
+        subject_id: the subject of the probe.
+        other_id: the best other subject; empty if there is none.
+        similarity: of the two, float32 in [-1, 1]; :data:`gallery.calibration.thresholds.NO_SIMILARITY` if there is
+            none.
+        templates: the number of templates that were compared.
     """
 
     subject_id: str
@@ -55,62 +44,63 @@ class Closest:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Searches that a threshold is chosen from.
+    """The searches that a threshold is chosen from.
 
     Attributes:
-        source: whose they are.
-        closest: what each found.
-        failures: how many found nobody because there was no face to search for; and pictures that could not be read,
-            which are no searches and not in ``closest``.
-        data_set: a name for people of where they come from.
-        data_set_sha256: hexadecimal digest over what was searched for.
+        source: where the probes come from.
+        searches: the results.
+        failures: how many searches returned nobody because there was no usable face, plus pictures that could not be
+            read, which are not in ``searches``.
+        data_set: where the probes come from, for people.
+        data_set_sha256: hexadecimal digest of the probes.
     """
 
     source: CalibrationSource
-    closest: Sequence[Closest]
+    searches: Sequence[NonmatedSearch]
     failures: int
     data_set: str
     data_set_sha256: str
 
-    def searches(self) -> Searches:
-        """As columns."""
-        return Searches(
-            best=np.array([each.similarity for each in self.closest], np.float32),
-            subjects=[each.subject_id for each in self.closest],
-            nearest=[each.other_id for each in self.closest],
-            templates=max((each.templates for each in self.closest), default=0),
-            itself=self.source is not CalibrationSource.PROBES,
+    def scores(self) -> NonmatedScores:
+        """Return the searches as columns."""
+        return NonmatedScores(
+            best=np.array([each.similarity for each in self.searches], np.float32),
+            subject_ids=[each.subject_id for each in self.searches],
+            other_ids=[each.other_id for each in self.searches],
+            templates=max((each.templates for each in self.searches), default=0),
+            is_cross_subject=self.source is not CalibrationSource.PROBES,
         )
 
 
-def nobody(subject_id: str) -> Closest:
-    """What a search without a face finds."""
-    return Closest(subject_id, "", NOBODY, 0)
+def empty_search(subject_id: str) -> NonmatedSearch:
+    """Return the result of a search that compared nothing, for example because there was no face."""
+    return NonmatedSearch(subject_id, "", NO_SIMILARITY, 0)
 
 
-def closest(
+def search_nonmated(
     index: Index, probes: NDArray[np.float32], subject_ids: Sequence[str], *, mean_of_best: int
-) -> list[Closest]:
-    """Search for people among the others.
+) -> list[NonmatedSearch]:
+    """Search for people among the other subjects.
 
     Args:
-        index: the gallery's.
-        probes: shape ``(n, dimension)``, of unit length.
-        subject_ids: whose each is; these subjects need not be in the gallery.
+        index: the gallery's index.
+        probes: shape ``(n, dimension)``, unit length.
+        subject_ids: the subject of each probe, which need not be in the gallery.
         mean_of_best: the gallery's.
     """
-    found = []
-    ranked = index.search(probes, subjects=2, mean_of_best=mean_of_best, thorough=True)
-    for subject_id, each in zip(subject_ids, ranked, strict=True):
+    searches = []
+    found = index.search(probes, subjects=2, mean_of_best=mean_of_best, thorough=True)
+    for subject_id, each in zip(subject_ids, found, strict=True):
         others = [candidate for candidate in each.candidates if candidate.subject_id != subject_id]
         if others:
-            found.append(Closest(subject_id, others[0].subject_id, others[0].similarity, each.templates_compared))
+            best = others[0]
+            searches.append(NonmatedSearch(subject_id, best.subject_id, best.similarity, each.templates_compared))
         else:
-            found.append(nobody(subject_id))
-    return found
+            searches.append(empty_search(subject_id))
+    return searches
 
 
-def among_others(
+def search_cross_subject(
     store: Store,
     index: Index,
     gallery_id: str,
@@ -118,114 +108,63 @@ def among_others(
     *,
     mean_of_best: int,
     check: Callable[[], None],
+    max_probes: int = MAX_PROBES,
+    templates_per_page: int = _TEMPLATES_PER_PAGE,
 ) -> Evidence:
-    """Search for a gallery's own people among the others, and for those of a cohort.
+    """Search for a gallery's own subjects among the others, and for the subjects of a cohort.
 
-    Of every subject one template is searched for first, then others, up to :data:`MOST_TEMPLATES` of a gallery. Which,
-    if not all, is decided by digests of their ids: the same next time. People of the cohort whose subject id is in the
-    gallery are left out.
+    One template of every subject is a probe first, then others. If there are more than ``max_probes`` in a gallery,
+    digests of their ids select them, so that the next calibration uses the same. Subjects of the cohort whose id is in
+    the gallery are left out.
 
     Args:
-        store: where the galleries are.
-        index: the gallery's.
+        store: the store of both galleries.
+        index: the gallery's index.
         gallery_id: the gallery.
-        cohort_id: another gallery of the same contract, of other people; empty for none.
+        cohort_id: a gallery of other people with the same contract; empty for none.
         mean_of_best: the gallery's.
-        check: called now and then; what it raises ends the search.
+        check: called now and then; an exception from it ends the search.
+        max_probes: the most templates of each gallery that are used as probes.
+        templates_per_page: how many templates are read from the store at once.
     """
-    own, known = _chosen(store, gallery_id, frozenset(), check)
-    chosen = [own]
+
+    def probes_of(probe_gallery_id: str, without: frozenset[str]) -> tuple[EmbeddedTemplates, frozenset[str]]:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return _select_probes(store, probe_gallery_id, without, check, max_probes, templates_per_page)
+            except StorageUnavailable:  # the last template of a page may just have been deleted
+                check()
+        return _select_probes(store, probe_gallery_id, without, check, max_probes, templates_per_page)
+
+    own, own_subjects = probes_of(gallery_id, frozenset())
+    probe_sets = [own]
     if cohort_id:
-        chosen.append(_chosen(store, cohort_id, known, check)[0])
-    found: list[Closest] = []
+        probe_sets.append(probes_of(cohort_id, own_subjects)[0])
+    searches: list[NonmatedSearch] = []
     digest = hashlib.sha256()
-    for templates in chosen:
-        for start in range(0, len(templates), _SEARCHED_AT_ONCE):
+    for templates in probe_sets:
+        for start in range(0, len(templates), _PROBES_AT_ONCE):
             check()
-            some = templates[start : start + _SEARCHED_AT_ONCE]
-            found += closest(index, some.embeddings, some.subject_ids, mean_of_best=mean_of_best)
+            some = templates[start : start + _PROBES_AT_ONCE]
+            searches += search_nonmated(index, some.embeddings, some.subject_ids, mean_of_best=mean_of_best)
         digest.update("\n".join([*sorted(templates.template_ids), ""]).encode())
     source = CalibrationSource.ITSELF_AND_COHORT if cohort_id else CalibrationSource.ITSELF
-    return Evidence(source, found, failures=0, data_set=cohort_id, data_set_sha256=digest.hexdigest())
+    return Evidence(source, searches, failures=0, data_set=cohort_id, data_set_sha256=digest.hexdigest())
 
 
-def conclude(
-    gallery: Gallery,
-    evidence: Evidence,
-    *,
-    target_fpir: float,
-    for_templates: int,
-    without_suspects: bool,
-    at: datetime,
-) -> tuple[Calibration, Chosen]:
-    """Choose a gallery's threshold; see :func:`gallery.calibration.thresholds.choose`.
-
-    Args:
-        gallery: as it was before the searches.
-        evidence: the searches. Where a gallery was searched for its own people, suspects do not count.
-        target_fpir: above 0, at most :data:`gallery.calibration.thresholds.MOST_PASSED`.
-        for_templates: the size that the threshold is for; the gallery's own where it is less.
-        without_suspects: suspects do not count.
-        at: now.
-
-    Raises:
-        TooFewSearches: fewer searches compared anything than such a target takes, or they are of too few people. Where
-            many found nobody, a target that they alone nearly meet takes more of the others.
-    """
-    searches = evidence.searches()
-    size = max(for_templates, gallery.template_count, searches.templates)
-    compared = [each.subject_id for each in evidence.closest if each.other_id]
-    needed = MIN_SEARCHES
-    if compared:
-        passed = at_size(target_fpir, size, searches.templates) * len(evidence.closest)
-        needed = max(searches_needed(target_fpir, searches.templates, size), math.ceil(passed / MOST_PASSED - 1e-6))
-    people = len(set(compared))
-    if len(compared) < needed or people < MIN_PEOPLE:
-        raise TooFewSearches(gallery.gallery_id, len(compared), needed, people=people, people_needed=MIN_PEOPLE)
-    without_suspects = without_suspects or searches.itself
-    chosen = choose(searches, target=target_fpir, for_templates=size, without_suspects=without_suspects)
-    calibration = Calibration(
-        target_fpir=target_fpir,
-        threshold=chosen.threshold,
-        fpir=chosen.fpir,
-        fpir_low=chosen.fpir_low,
-        fpir_high=chosen.fpir_high,
-        model=chosen.model,
-        source=evidence.source,
-        data_set=evidence.data_set,
-        data_set_sha256=evidence.data_set_sha256,
-        searches=chosen.searches,
-        identities=chosen.identities,
-        failures=evidence.failures,
-        templates=searches.templates,
-        for_templates=size,
-        contract=gallery.contract,
-        mean_of_best=gallery.mean_of_best,
-        create_time=at,
-        curve=chosen.curve,
-    )
-    return calibration, chosen
-
-
-def _chosen(
-    store: Store, gallery_id: str, without: frozenset[str], check: Callable[[], None]
+def _select_probes(
+    store: Store,
+    gallery_id: str,
+    without: frozenset[str],
+    check: Callable[[], None],
+    max_probes: int,
+    templates_per_page: int,
 ) -> tuple[EmbeddedTemplates, frozenset[str]]:
-    """Templates to search for, but for those of some subjects; and all subjects that have templates."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return _read(store, gallery_id, without, check)
-        except StorageUnavailable:  # the template that a page was to follow may just have been deleted
-            check()
-    return _read(store, gallery_id, without, check)
-
-
-def _read(
-    store: Store, gallery_id: str, without: frozenset[str], check: Callable[[], None]
-) -> tuple[EmbeddedTemplates, frozenset[str]]:
+    """Return the probes, without those of some subjects; and all other subjects that have templates."""
     seen: set[str] = set()
     kept: list[tuple[bool, bytes, str, str, NDArray[np.float32]]] = []
     after = ""
-    while page := store.embedded_templates(gallery_id, after=after, limit=_READ_AT_ONCE):
+    while page := store.embedded_templates(gallery_id, after=after, limit=templates_per_page):
         check()
         for subject_id, template_id, embedding in zip(
             page.subject_ids, page.template_ids, page.embeddings, strict=True
@@ -234,10 +173,10 @@ def _read(
                 order = hashlib.blake2b(template_id.encode(), digest_size=8).digest()
                 kept.append((subject_id in seen, order, subject_id, template_id, embedding.copy()))
                 seen.add(subject_id)
-        if len(kept) > 2 * MOST_TEMPLATES:
-            kept = sorted(kept, key=lambda each: each[:2])[:MOST_TEMPLATES]
+        if len(kept) > 2 * max_probes:
+            kept = sorted(kept, key=lambda each: each[:2])[:max_probes]
         after = page.template_ids[-1]
-    kept = sorted(kept, key=lambda each: each[:2])[:MOST_TEMPLATES]
+    kept = sorted(kept, key=lambda each: each[:2])[:max_probes]
     embeddings = np.stack([each[4] for each in kept]) if kept else np.empty((0, 0), np.float32)
-    chosen = EmbeddedTemplates([each[2] for each in kept], [""] * len(kept), [each[3] for each in kept], embeddings)
-    return chosen, frozenset(seen)
+    probes = EmbeddedTemplates([each[2] for each in kept], [""] * len(kept), [each[3] for each in kept], embeddings)
+    return probes, frozenset(seen)

@@ -1,76 +1,68 @@
-"""From searches for unknown people to a threshold, and what a similarity means in a calibrated gallery."""
+"""The choice of a threshold from nonmated searches."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration import impostor_tail as tail
-from gallery.calibration.impostor_tail import Tail
-from gallery.records.calibrations import (
-    MAX_CURVE_POINTS,
-    Calibration,
-    CalibrationState,
-    CurvePoint,
-    StaleReason,
-    Standing,
+from gallery.calibration.impostor_tail import (
+    EMPIRICAL,
+    ImpostorTail,
+    fit,
+    pareto_moments,
+    pareto_survival,
+    suspect_similarity,
 )
+from gallery.records.calibrations import MAX_CURVE_POINTS, CurvePoint, fpir_at_size
 
 MIN_SEARCHES = 100
 MIN_PEOPLE = 50
-"""Of how many people the searches must be: pictures of one person come as close as each other, and so tell little."""
-MOST_PASSED = 0.5
-"""The share of the searches with a face that a target may let pass; a threshold that more reach tells nobody apart."""
-MIN_EXCEEDING = 0.5
-"""How many of the searches must be expected above the threshold: the tail is followed so far beyond the data, and no
-further."""
-OUTGROWN = 1.1
-"""A gallery may have so many times the templates that it was calibrated for."""
-NOBODY = -1.0
-"""The best similarity of a search that nothing was compared in."""
+"""The least number of people the searches must be for: searches for one person have similar results, and say little."""
+MAX_TARGET_FPIR = 0.5
+"""The highest target, as a share of the searches with a face. A threshold with a higher FPIR distinguishes nobody."""
+MIN_EXPECTED_ABOVE = 0.5
+"""The least number of searches that must be expected above the threshold; the tail is not extrapolated further."""
+NO_SIMILARITY = -1.0
+"""The best similarity of a search that compared nothing."""
 
 _ROUNDS = 1000
 _SEED = 0
 _DIGITS = 6
-_OFTEN = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6)
-"""Shares of the curve's first points; the others fall from a half by equal factors."""
-
-
-OF_OTHER_SIMILARITIES = frozenset({StaleReason.CONTRACT_CHANGED, StaleReason.MEAN_OF_BEST_CHANGED})
-"""Reasons for which the curve says nothing of similarities as they are now."""
+_HIGH_SHARES = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6)
+"""Shares of the first points of the curve; the others fall from a half by equal factors."""
 
 
 @dataclass(frozen=True, slots=True)
-class Searches:
-    """Searches for people who are not there: each is without what the gallery has of its own subject.
+class NonmatedScores:
+    """Nonmated searches, column by column: each leaves out the gallery's templates of its own subject.
 
     Attributes:
-        best: the best similarity of each, shape ``(m,)``, float32; :data:`NOBODY` where nothing was compared.
-        subjects: whom each was for.
-        nearest: the best subject of each; empty where nothing was compared.
-        templates: how many templates a search compared.
-        itself: whether the gallery's own templates were searched for, so that two subjects may be each other's best.
+        best: the best similarity of each, shape ``(m,)``, float32; :data:`NO_SIMILARITY` if nothing was compared.
+        subject_ids: the subject each was for.
+        other_ids: the best other subject of each; empty if nothing was compared.
+        templates: the number of templates a search compared.
+        is_cross_subject: whether the probes were the gallery's own templates, so that two subjects may be each other's
+            best.
     """
 
     best: NDArray[np.float32]
-    subjects: Sequence[str]
-    nearest: Sequence[str]
+    subject_ids: Sequence[str]
+    other_ids: Sequence[str]
     templates: int
-    itself: bool
+    is_cross_subject: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A search that came closer than a stranger is likely to: the two may be one person.
+    """A search with a higher similarity than nonmated ones are likely to have: the two may be one person.
 
     Attributes:
-        subject_id: whom the search was for.
-        other_id: the best subject.
+        subject_id: the subject of the search.
+        other_id: the best other subject.
         similarity: their similarity.
     """
 
@@ -80,13 +72,13 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A threshold and what it does; see :class:`gallery.records.calibrations.Calibration` for the attributes.
+class ThresholdChoice:
+    """A threshold and its FPIR; see :class:`gallery.records.calibrations.Calibration` for the other attributes.
 
     Attributes:
-        searches: how many were counted.
-        identities: of how many people.
-        suspects: by falling similarity, one of every two subjects.
+        searches: the number of searches that were counted.
+        identities: the number of people they were for.
+        suspects: by falling similarity, one for each pair of subjects.
     """
 
     threshold: float
@@ -100,169 +92,115 @@ class Chosen:
     suspects: tuple[Suspect, ...]
 
 
-def at_size(share: float, templates: int, wanted: int) -> float:
-    """The share of searches that reach a similarity, in a gallery of another size.
-
-    Every template is taken to be another chance of its own to be reached, which overstates the growth where people
-    have several templates each.
-
-    Args:
-        share: at ``templates`` templates, [0, 1].
-        templates: at least 1.
-        wanted: the other size.
-    """
-    return 1.0 if share >= 1 else -math.expm1(wanted / templates * math.log1p(-share))
+def searches_needed(target_fpir: float, templates: int, for_templates: int) -> int:
+    """Return the number of searches that :func:`choose_threshold` needs."""
+    here = fpir_at_size(target_fpir, for_templates, templates)
+    return max(MIN_SEARCHES, math.ceil(MIN_EXPECTED_ABOVE / here - 1e-6))
 
 
-def searches_needed(target: float, templates: int, for_templates: int) -> int:
-    """How many searches it takes to choose a threshold; see :func:`choose`."""
-    here = at_size(target, for_templates, templates)
-    return max(MIN_SEARCHES, math.ceil(MIN_EXCEEDING / here - 1e-6))
+def choose_threshold(
+    scores: NonmatedScores, *, target_fpir: float, for_templates: int, without_suspects: bool
+) -> ThresholdChoice:
+    """Choose the threshold with a target FPIR.
 
+    The interval is a bootstrap over people (Efron 1979): all searches for a person are drawn together, and so are two
+    people who are each other's best, because their searches are the same pair.
 
-def choose(searches: Searches, *, target: float, for_templates: int, without_suspects: bool) -> Chosen:
-    """Choose the threshold that a share of unknown people reaches.
-
-    The interval is where the share at the chosen threshold may well lie: the tail is estimated again from people drawn
-    with replacement (Efron 1979). All searches of a person are drawn together, and so are two people of whom each is
-    the other's best, whose searches are one and the same pair.
-
-    Suspects do not shape the tail. They count as they are where the searches are of a labelled set, whose word is taken
-    for it that these are other people; ``without_suspects`` they do not count.
+    The tail is not fitted to suspects. They are counted as false positives if the probes are labelled, because the
+    labels say that the two are different people; with ``without_suspects`` they are not counted.
 
     Args:
-        searches: at least as many that compared something as :func:`searches_needed` says.
-        target: the share at ``for_templates`` templates, (0, 1).
-        for_templates: the size that the threshold is for, at least 1.
-        without_suspects: leave suspects out of the count.
+        scores: at least :func:`searches_needed` searches that compared something.
+        target_fpir: the FPIR at ``for_templates`` templates, (0, 1).
+        for_templates: the gallery size that the threshold is for, at least 1.
+        without_suspects: do not count suspects.
     """
-    best, groups = searches.best.astype(np.float64), _groups(searches)
-    is_suspect = best > tail.implausible(best, alike=2 if searches.itself else 1)
-    suspects = _suspects(searches, is_suspect)
+    best, groups = scores.best.astype(np.float64), _bootstrap_groups(scores)
+    is_suspect = best > suspect_similarity(best, group_size=2 if scores.is_cross_subject else 1)
+    suspects = _suspects(scores, is_suspect)
     counted = np.flatnonzero(~is_suspect) if without_suspects else np.arange(len(best))
     best, groups, is_suspect = best[counted], groups[counted], is_suspect[counted]
-    fitted = tail.fit(best[~is_suspect], best[is_suspect])
-    threshold = fitted.threshold(at_size(target, for_templates, searches.templates))
-    fpir = fitted.reached(threshold)
-    low, high = _interval(fitted, best, groups, is_suspect, threshold)
-    return Chosen(
+    tail = fit(best[~is_suspect], best[is_suspect])
+    threshold = tail.threshold(fpir_at_size(target_fpir, for_templates, scores.templates))
+    fpir = tail.fpir(threshold)
+    low, high = _bootstrap_interval(tail, best, groups, is_suspect, threshold)
+    return ThresholdChoice(
         threshold=threshold,
         fpir=fpir,
         fpir_low=min(low, fpir),
         fpir_high=max(high, fpir),
-        model=fitted.model(threshold),
-        curve=_curve(fitted),
+        model=tail.model(threshold),
+        curve=_curve(tail),
         searches=len(best),
-        identities=len({searches.subjects[row] for row in counted.tolist()}),
+        identities=len({scores.subject_ids[row] for row in counted.tolist()}),
         suspects=suspects,
     )
 
 
-def standing(
-    calibration: Calibration | None, *, contract: str, threshold: float, mean_of_best: int, templates: int
-) -> Standing:
-    """How a calibration stands, given the server's contract and the gallery as it is now."""
-    if calibration is None:
-        return _NOT_CALIBRATED
-    reasons = []
-    if templates > OUTGROWN * calibration.for_templates:
-        reasons.append(StaleReason.OUTGROWN)
-    if contract != calibration.contract:
-        reasons.append(StaleReason.CONTRACT_CHANGED)
-    if threshold != calibration.threshold:
-        reasons.append(StaleReason.THRESHOLD_CHANGED)
-    if mean_of_best != calibration.mean_of_best:
-        reasons.append(StaleReason.MEAN_OF_BEST_CHANGED)
-    return Standing(CalibrationState.STALE, tuple(reasons)) if reasons else _CURRENT
-
-
-def false_positive_rate(calibration: Calibration, similarity: float, templates: int) -> float:
-    """The chance that the best similarity of an unknown person reaches this, in a gallery of so many templates.
-
-    Between the points of the curve the logarithm of the share is interpolated. It is never less than the last point's,
-    beyond which the searches say nothing.
-    """
-    curve = calibration.curve
-    above = bisect_right(curve, (similarity, math.inf))
-    if above == 0:
-        share = 1.0
-    elif above == len(curve) or curve[above - 1][0] == similarity:
-        share = curve[above - 1][1]
-    else:
-        (left, more), (right, less) = curve[above - 1], curve[above]
-        share = more * (less / more) ** ((similarity - left) / (right - left))
-    return at_size(share, calibration.templates, templates)
-
-
-_NOT_CALIBRATED = Standing(CalibrationState.NOT_CALIBRATED)
-_CURRENT = Standing(CalibrationState.CURRENT)
-
-
-def _groups(searches: Searches) -> NDArray[np.intp]:
-    """What is drawn together, by number."""
+def _bootstrap_groups(scores: NonmatedScores) -> NDArray[np.intp]:
+    """Number the groups of searches that are drawn together."""
     best_of: dict[str, tuple[float, str]] = {}
-    for subject, nearest, best in zip(searches.subjects, searches.nearest, searches.best.tolist(), strict=True):
-        best_of[subject] = max(best_of.get(subject, (-2.0, "")), (best, nearest))
-    together = {}
-    for subject, (_, nearest) in best_of.items():
-        is_pair = searches.itself and nearest in best_of and best_of[nearest][1] == subject
-        together[subject] = min(subject, nearest) if is_pair else subject
-    numbers = {name: number for number, name in enumerate(sorted(set(together.values())))}
-    return np.array([numbers[together[subject]] for subject in searches.subjects], np.intp)
+    for subject_id, other_id, best in zip(scores.subject_ids, scores.other_ids, scores.best.tolist(), strict=True):
+        best_of[subject_id] = max(best_of.get(subject_id, (-2.0, "")), (best, other_id))
+    group_of = {}
+    for subject_id, (_, other_id) in best_of.items():
+        is_pair = scores.is_cross_subject and other_id in best_of and best_of[other_id][1] == subject_id
+        group_of[subject_id] = min(subject_id, other_id) if is_pair else subject_id
+    numbers = {name: number for number, name in enumerate(sorted(set(group_of.values())))}
+    return np.array([numbers[group_of[subject_id]] for subject_id in scores.subject_ids], np.intp)
 
 
-def _suspects(searches: Searches, is_suspect: NDArray[np.bool_]) -> tuple[Suspect, ...]:
+def _suspects(scores: NonmatedScores, is_suspect: NDArray[np.bool_]) -> tuple[Suspect, ...]:
     found: dict[frozenset[str], Suspect] = {}
     rows = np.flatnonzero(is_suspect)
-    for row in rows[np.argsort(-searches.best[rows], kind="stable")].tolist():
-        subject, other = searches.subjects[row], searches.nearest[row]
-        found.setdefault(frozenset((subject, other)), Suspect(subject, other, float(searches.best[row])))
+    for row in rows[np.argsort(-scores.best[rows], kind="stable")].tolist():
+        subject_id, other_id = scores.subject_ids[row], scores.other_ids[row]
+        found.setdefault(frozenset((subject_id, other_id)), Suspect(subject_id, other_id, float(scores.best[row])))
     return tuple(found.values())
 
 
-def _interval(
-    fitted: Tail,
+def _bootstrap_interval(
+    tail: ImpostorTail,
     best: NDArray[np.float64],
     groups: NDArray[np.intp],
     is_suspect: NDArray[np.bool_],
     threshold: float,
 ) -> tuple[float, float]:
+    """Return the 95 % interval of the FPIR at a threshold."""
     core = np.flatnonzero(~is_suspect)
     core = core[np.argsort(-best[core], kind="stable")]
-    excesses = fitted.searched[: round(fitted.share * len(core))] - fitted.start
-    in_tail = groups[core[: len(excesses)]]
-    if fitted.model(threshold) == tail.EMPIRICAL:
-        counted = groups[best >= threshold]
-    else:
-        counted = groups[is_suspect & (best >= threshold)]
+    excesses = tail.similarities[: round(tail.share * len(core))] - tail.start
+    groups_in_tail = groups[core[: len(excesses)]]
+    is_empirical = tail.model(threshold) == EMPIRICAL
+    counted = groups[best >= threshold] if is_empirical else groups[is_suspect & (best >= threshold)]
     sizes = np.bincount(groups)
     rng = np.random.default_rng(_SEED)
     shares = []
     for _ in range(_ROUNDS):
         drawn = np.bincount(rng.integers(len(sizes), size=len(sizes)), minlength=len(sizes))
         total = float(drawn @ sizes)
-        reached = float(drawn[counted].sum())
-        if fitted.model(threshold) != tail.EMPIRICAL:
-            weights = drawn[in_tail].astype(np.float64)
-            shape, scale = tail.moments(excesses, weights)
-            reached += float(weights.sum()) * tail.pareto(threshold - fitted.start, shape, scale)
-        shares.append(reached / total)
+        above = float(drawn[counted].sum())
+        if not is_empirical:
+            weights = drawn[groups_in_tail].astype(np.float64)
+            shape, scale = pareto_moments(excesses, weights)
+            above += float(weights.sum()) * pareto_survival(threshold - tail.start, shape, scale)
+        shares.append(above / total)
     low, high = np.percentile(shares, [2.5, 97.5])
     return float(low), float(high)
 
 
-def _short(value: float) -> float:
-    """As many digits as are kept."""
-    return float(f"{value:.{_DIGITS}g}")
-
-
-def _curve(fitted: Tail) -> tuple[CurvePoint, ...]:
-    total = len(fitted.searched) + len(fitted.set_apart)
-    rare = np.geomspace(0.5, min(0.5, MIN_EXCEEDING / total), MAX_CURVE_POINTS - len(_OFTEN))
+def _curve(tail: ImpostorTail) -> tuple[CurvePoint, ...]:
+    total = len(tail.similarities) + len(tail.suspects)
+    low_shares = np.geomspace(0.5, min(0.5, MIN_EXPECTED_ABOVE / total), MAX_CURVE_POINTS - len(_HIGH_SHARES))
     points: list[CurvePoint] = []
-    for wanted in (*_OFTEN, *rare.tolist()):
-        similarity = fitted.threshold(wanted)
-        point = _short(similarity), _short(max(fitted.reached(similarity), MIN_EXCEEDING / total))
+    for wanted in (*_HIGH_SHARES, *low_shares.tolist()):
+        similarity = tail.threshold(wanted)
+        point = _stored(similarity), _stored(max(tail.fpir(similarity), MIN_EXPECTED_ABOVE / total))
         if not points or (point[0] > points[-1][0] and point[1] < points[-1][1]):
             points.append(point)
     return tuple(points)
+
+
+def _stored(value: float) -> float:
+    """Round to the digits that are stored."""
+    return float(f"{value:.{_DIGITS}g}")

@@ -1,1 +1,1 @@
-"""What is searched: segments in memory, binary codes, candidate search."""
+"""Search of a gallery in memory: exact for small galleries, binary codes and candidate search for large ones."""

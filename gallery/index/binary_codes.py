@@ -1,7 +1,7 @@
-"""Sketches: one bit for every value of an embedding, by which most templates of a large gallery are passed over.
+"""Binary codes: one bit for every value of an embedding, to rule out most templates of a large gallery cheaply.
 
-A bit says on which side of the gallery's mean a value lies. Of two vectors at an angle a, measured from the mean, each
-bit differs with probability a / pi, so their Hamming distance tells the angle but for binomial noise (M. Charikar,
+A bit is set if the value is above the gallery's mean. For two vectors at an angle a, measured from the mean, each bit
+differs with probability a / pi, so the Hamming distance estimates the angle with binomial noise (M. Charikar,
 Similarity estimation techniques from rounding algorithms, STOC 2002).
 """
 
@@ -16,64 +16,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DEVIATIONS = 2.6
-"""How much noise is reckoned with, in standard deviations of the binomial distribution. On face embeddings the noise
-has 0.8 to 0.9 of that, so one in a thousand is further off: docs/performance.md."""
+"""Noise allowed for, in standard deviations of the binomial distribution. On face embeddings the noise is 0.8 to 0.9 of
+that, so one in a thousand is beyond it: docs/performance.md."""
 
 
-def sketch(vectors: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The sketches of vectors, shape ``(n, dimension)``; shape ``(n, ceil(dimension / 8))``."""
+def encode(vectors: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Compute the binary codes of vectors, shape ``(n, dimension)``; shape ``(n, ceil(dimension / 8))``."""
     return np.packbits(vectors > mean, axis=1)
 
 
-def hamming(probes: NDArray[np.uint8], sketches: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """In how many bits sketches differ: shapes ``(b, bytes)`` and ``(n, bytes)`` to ``(b, n)``."""
-    distances = np.empty((len(probes), len(sketches)), np.int32)
+def hamming_distances(probes: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Count the bits that differ: shapes ``(b, bytes)`` and ``(n, bytes)`` to ``(b, n)``."""
+    distances = np.empty((len(probes), len(codes)), np.int32)
     faiss.hammings(
         faiss.swig_ptr(np.ascontiguousarray(probes)),
-        faiss.swig_ptr(sketches),
+        faiss.swig_ptr(codes),
         len(probes),
-        len(sketches),
-        sketches.shape[1],
+        len(codes),
+        codes.shape[1],
         faiss.swig_ptr(distances),
     )
     return distances
 
 
-def most_agreeing(
-    probe: NDArray[np.float32], sketches: NDArray[np.uint8], most: int
+def best_products(
+    probe: NDArray[np.float32], codes: NDArray[np.uint8], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The sketches whose bits agree best with the values of a probe, each bit counting for as much as the value is.
+    """Find the binary codes with the highest inner product with a probe; a bit counts as +1 or -1.
 
-    This tells the angle better than the probe's own sketch does, which has lost how large its values are (J. Gao and
-    C. Long, RaBitQ, SIGMOD 2024), and takes a hundred times as long.
+    This estimates the angle better than the Hamming distance to the probe's own code, which ignores how large the
+    probe's values are (J. Gao and C. Long, RaBitQ, SIGMOD 2024), and takes a hundred times as long.
 
     Args:
         probe: shape ``(dimension,)``.
-        sketches: shape ``(n, bytes)``.
-        most: how many, at most ``n``.
+        codes: shape ``(n, bytes)``.
+        most: how many to return, at most ``n``.
 
     Returns:
-        Rows of the sketches, the best first, and how well they agree: a multiple of the cosine, but for noise.
+        Rows of the codes, the best first, and their products: a multiple of the cosine, with noise.
     """
-    size = sketches.shape[1]
+    size = codes.shape[1]
     values = np.zeros(8 * size, np.float32)
     values[: probe.size] = probe
     products, rows = np.empty(most, np.float32), np.empty(most, np.int64)
     heap = faiss.float_minheap_array_t()
     heap.nh, heap.k, heap.val, heap.ids = 1, most, faiss.swig_ptr(products), faiss.swig_ptr(rows)
-    _signs(size).search_ip(faiss.swig_ptr(values), 1, faiss.swig_ptr(sketches), len(sketches), heap, True)
+    _sign_quantizer(size).search_ip(faiss.swig_ptr(values), 1, faiss.swig_ptr(codes), len(codes), heap, True)
     return rows, products
 
 
-def reach(similarity: float, dimension: int) -> float:
-    """Within which Hamming distance a vector of at least this cosine is found, but for one in a thousand."""
+def search_radius(similarity: float, dimension: int) -> float:
+    """Return the Hamming distance within which 999 of 1000 vectors with at least this cosine are."""
     share = math.acos(min(1.0, max(-1.0, similarity))) / math.pi
     return dimension * share + _DEVIATIONS * math.sqrt(dimension * share * (1 - share))
 
 
 @cache
-def _signs(size: int) -> Any:
-    """A product quantizer whose codes are sketches: eight signs for every byte."""
+def _sign_quantizer(size: int) -> Any:
+    """Make a product quantizer that decodes every byte of a binary code to eight signs."""
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
     quantizer = faiss.ProductQuantizer(8 * size, size, 8)
     faiss.copy_array_to_vector(np.tile((2 * bits - 1).ravel(), size), quantizer.centroids)

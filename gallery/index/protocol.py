@@ -1,4 +1,4 @@
-"""What an index of a gallery must do: it retrieves templates, and ranks their subjects."""
+"""What an index does: it finds the templates of a gallery that resemble a probe, and ranks their subjects."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.records.records import Candidate, EmbeddedTemplates
+from gallery.records.identifications import Candidate
+from gallery.records.templates import EmbeddedTemplates
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class SearchResult:
     """The best subjects for one probe.
 
     Attributes:
         candidates: by falling similarity, ties by subject id.
-        templates_compared: how many templates there were.
+        templates_compared: the number of templates in the index.
     """
 
     candidates: tuple[Candidate, ...]
@@ -27,13 +28,13 @@ class Ranked:
 class Index(Protocol):
     """The templates of a gallery, as searches see them.
 
-    Any number of threads may search, and none waits for another. Changes come from one thread at a time, and every
-    search that begins after one sees it. An index that a store keeps by itself has seen a change already when it is
-    told of it.
+    Any number of threads may search, and no search waits for another. Only one thread changes the index at a time, and
+    every search that begins after a change sees it. A store may keep the index itself; such an index already contains
+    a change when its method is called.
     """
 
     def __len__(self) -> int:
-        """How many templates there are."""
+        """Return the number of templates."""
 
     def search(
         self,
@@ -43,38 +44,38 @@ class Index(Protocol):
         mean_of_best: int,
         at_least: float = -1.0,
         thorough: bool = False,
-    ) -> tuple[Ranked, ...]:
+    ) -> tuple[SearchResult, ...]:
         """Rank the best subjects for every probe.
 
         Args:
-            probes: shape ``(n, dimension)``, of unit length.
-            subjects: how many to rank, at least 1.
-            mean_of_best: see :class:`gallery.records.records.Gallery`.
-            at_least: subjects of a lower similarity are not wanted, and may be missing.
-            thorough: the runners-up matter as much as the best subject.
+            probes: shape ``(n, dimension)``, unit length.
+            subjects: the number of subjects to rank, at least 1.
+            mean_of_best: see :class:`gallery.records.galleries.Gallery`.
+            at_least: subjects with a lower similarity may be left out, [-1, 1].
+            thorough: find the runners-up as reliably as the best subject.
         """
 
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:
-        """Similarity of a probe, shape ``(dimension,)``, and a subject; ``None`` without any template."""
+        """Compare a probe, shape ``(dimension,)``, with a subject; ``None`` if it has no template."""
 
     def reserve(self, templates: int = 1) -> None:
-        """Make room, so that adding so many cannot fail for want of memory.
+        """Allocate memory, so that adding this many templates cannot fail for lack of it.
 
         Raises:
-            MemoryError: there is none; the index is as it was.
+            MemoryError: there is not enough; the index is unchanged.
         """
 
     def add(self, templates: EmbeddedTemplates) -> None:
-        """Add templates. A name is taken where the template is its subject's first here."""
+        """Add templates. A display name is used if the template is the first of its subject."""
 
     def rename(self, subject_id: str, display_name: str) -> None:
-        """Give a subject another name; nothing happens where it has no templates."""
+        """Rename a subject; does nothing if it has no template."""
 
     def remove_template(self, subject_id: str, template_id: str) -> None:
-        """Remove a template that is here, of the subject that it is of."""
+        """Remove a template of a subject; it must exist."""
 
     def remove_subject(self, subject_id: str) -> None:
-        """Remove a subject and its templates; nothing happens where it has none."""
+        """Remove a subject and its templates; does nothing if it has none."""
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""

@@ -1,1 +1,1 @@
-"""What is kept: galleries, subjects, templates, calibrations."""
+"""What a gallery stores, and what it answers: galleries, subjects, templates, calibrations, identifications."""

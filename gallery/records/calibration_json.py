@@ -1,4 +1,4 @@
-"""A calibration as JSON: in a store's row, and in the manifest of an exported gallery."""
+"""A calibration as JSON, for a store's row and for the manifest of an exported gallery."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from gallery import names
 from gallery.records.calibrations import MAX_CURVE_POINTS, Calibration, CalibrationSource, CurvePoint
 
 MAX_TEXT = 1 << 14
-"""Bytes of a calibration as text, at the most."""
+"""Maximum length of a calibration as text, in bytes."""
 
 _MAX_COUNT = 1 << 62
 
 
 class InvalidCalibration(Exception):
-    """It is no calibration as it is written here."""
+    """The JSON is not a calibration in this format."""
 
 
 def to_text(calibration: Calibration | None) -> str:
-    """One line of JSON, at most :data:`MAX_TEXT` bytes in UTF-8; empty for none."""
+    """Write one line of JSON, at most :data:`MAX_TEXT` bytes in UTF-8; an empty string for ``None``."""
     return "" if calibration is None else json.dumps(to_plain(calibration), ensure_ascii=False, allow_nan=False)
 
 
 def from_text(text: str) -> Calibration | None:
-    """What :func:`to_text` wrote.
+    """Read the output of :func:`to_text`.
 
     Raises:
-        InvalidCalibration: it is something else.
+        InvalidCalibration: the text is something else.
     """
     if not text:
         return None
@@ -43,7 +43,7 @@ def from_text(text: str) -> Calibration | None:
 
 
 def to_plain(calibration: Calibration) -> dict[str, Any]:
-    """As values of JSON."""
+    """Convert a calibration to JSON values."""
     return asdict(calibration) | {
         "source": calibration.source.name.lower(),
         "create_time": calibration.create_time.isoformat(timespec="microseconds"),
@@ -51,19 +51,19 @@ def to_plain(calibration: Calibration) -> dict[str, Any]:
 
 
 def from_plain(plain: Any) -> Calibration:
-    """What :func:`to_plain` answered; keys that this version does not know are passed over.
+    """Read the output of :func:`to_plain`; unknown keys are ignored.
 
     Raises:
-        InvalidCalibration: a value is missing, of another type or out of range.
+        InvalidCalibration: a value is missing, has the wrong type or is out of range.
     """
     if not isinstance(plain, dict):
         raise InvalidCalibration("it is not an object")
     values = {}
-    for name, read in _RULES.items():
+    for name, read in _READERS.items():
         try:
             values[name] = read(plain[name])
         except (LookupError, TypeError, ValueError, OverflowError) as error:
-            raise InvalidCalibration(f"{name} is missing or not as it must be") from error
+            raise InvalidCalibration(f"{name} is missing or invalid") from error
     return Calibration(**values)
 
 
@@ -112,10 +112,10 @@ def _curve(value: Any) -> tuple[CurvePoint, ...]:
 
 _similarity = _number(-1, 1)
 _share = _number(0, 1)
-_rare_share = _number(math.ulp(0), math.nextafter(1, 0))
+_open_share = _number(math.ulp(0), math.nextafter(1, 0))
 
-_RULES: dict[str, Callable[[Any], Any]] = {
-    "target_fpir": _rare_share,
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "target_fpir": _open_share,
     "threshold": _similarity,
     "fpir": _share,
     "fpir_low": _share,

@@ -1,1 +1,1 @@
-"""Where galleries are kept: the contract, and one folder a store."""
+"""Where galleries are stored: the contract of a store, SQLite, and Milvus."""

@@ -1,1 +1,1 @@
-"""Export and import of whole galleries."""
+"""Export of a gallery to a file, and import of such a file."""

@@ -1,115 +1,63 @@
-"""Whole galleries out of a store and into one, as files that any language can read."""
+"""Export of a gallery, page by page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import numpy as np
-
-from gallery.enrollment import new_etag
 from gallery.errors import GalleryNotFound
-from gallery.index.base import Index
-from gallery.records.records import Gallery, StoredFace
-from gallery.stores.base import Import, Store
+from gallery.records.galleries import Gallery
+from gallery.records.templates import StoredFace
+from gallery.stores.base import Store
 from gallery.transfer.manifest import Manifest
-from gallery.transfer.parquet_export import Writer
-from gallery.transfer.parquet_format import GROUP_LINES
-from gallery.transfer.parquet_import import Reader
-from gallery.transfer.parquet_records import embedded_of, faces_of
-
-__all__ = ["Piece", "Reader", "fill", "imported", "pieces_of", "verify"]
+from gallery.transfer.parquet.schema import GROUP_LINES
+from gallery.transfer.parquet.writer import ParquetWriter
 
 _PIECE_BYTES = 1 << 20
 _BEFORE_ALL = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ExportPiece:
     """A part of an exported file.
 
     Attributes:
         data: at most 1 MiB.
-        templates: how many templates the pieces so far hold.
+        templates: the number of templates in this and all earlier pieces.
     """
 
     data: bytes
     templates: int
 
 
-def pieces_of(store: Store, gallery: Gallery, *, dimension: int) -> Iterator[Piece]:
-    """Export a gallery, a page of the store at a time; nothing is held between two pages.
+def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator[ExportPiece]:
+    """Export a gallery, one page of the store at a time; no lock is held between pages.
 
-    What is enrolled or deleted meanwhile may be in the file or not; what was there from beginning to end is. A subject
-    is in the file under one name, also where it was renamed meanwhile.
+    Templates that are enrolled or deleted during the export may be in the file or not; all others are. A subject has
+    one name in the file, even if it is renamed during the export.
 
     Args:
-        store: where the gallery is.
-        gallery: as the store has it.
+        store: the gallery's store.
+        gallery: the gallery.
         dimension: values of an embedding.
 
     Raises:
-        GalleryNotFound: the gallery was deleted meanwhile.
+        GalleryNotFound: the gallery was deleted during the export.
         StorageError: the store cannot be read.
     """
-    writer = Writer(_manifest(gallery, dimension))
+    writer = ParquetWriter(_manifest(gallery, dimension))
     last: StoredFace | None = None
     after = _BEFORE_ALL
     while found := store.faces(gallery.gallery_id, after=after, limit=GROUP_LINES):
-        after = _key(found[-1])
-        faces = found if last is None else _continued(last, found)
+        after = found[-1].key
+        faces = found if last is None else _consistent(last, found)
         if faces:
-            yield from _cut(writer.write(faces), writer.templates)
+            yield from _split(writer.write(faces), writer.templates)
             last = faces[-1]
     if store.gallery(gallery.gallery_id).create_time != gallery.create_time:
         raise GalleryNotFound(gallery.gallery_id)
-    yield from _cut(writer.finish(), writer.templates)
-
-
-def imported(manifest: Manifest, gallery_id: str) -> Gallery:
-    """The gallery that comes of a file; its id is the file's where none is given."""
-    now = datetime.now(UTC)
-    return Gallery(
-        gallery_id=gallery_id or manifest.gallery_id,
-        display_name=manifest.display_name,
-        threshold=float(np.float32(manifest.threshold)),
-        mean_of_best=manifest.mean_of_best,
-        contract=manifest.contract,
-        subject_count=manifest.subjects,
-        template_count=manifest.templates,
-        create_time=now,
-        update_time=now,
-        etag=new_etag(),
-        calibration=manifest.calibration,
-    )
-
-
-def verify(reader: Reader, check: Callable[[], None]) -> None:
-    """Read a file to its end, and keep nothing; see :func:`fill`."""
-    for _ in reader.read():
-        check()
-
-
-def fill(importing: Import, reader: Reader, index: Index | None, gallery: Gallery, check: Callable[[], None]) -> None:
-    """Read the lines of a file into a gallery that is being imported.
-
-    Args:
-        importing: takes the lines; neither committed nor aborted here.
-        reader: the file.
-        index: takes the templates; ``None`` where the store keeps an index by itself.
-        gallery: what it is to be.
-        check: called between row groups; what it raises ends the import.
-
-    Raises:
-        InvalidImport: a line has a bad field, or the file is damaged.
-        StorageError: the lines cannot be kept.
-    """
-    for lines in reader.read():
-        check()
-        importing.add(faces_of(lines, gallery.gallery_id, gallery.etag))
-        if index is not None:
-            index.add(embedded_of(lines))
+    yield from _split(writer.finish(), writer.templates)
 
 
 def _manifest(gallery: Gallery, dimension: int) -> Manifest:
@@ -126,29 +74,26 @@ def _manifest(gallery: Gallery, dimension: int) -> Manifest:
         templates=0,
         contents_sha256="",
         calibration=gallery.calibration,
+        threshold_source=gallery.threshold_source,
     )
 
 
-def _key(face: StoredFace) -> tuple[str, str]:
-    return face.subject.subject_id, face.template.template_id if face.template else ""
+def _consistent(last: StoredFace, faces: Sequence[StoredFace]) -> list[StoredFace]:
+    """Make the beginning of a page agree with the last line of the page before.
 
-
-def _continued(last: StoredFace, faces: Sequence[StoredFace]) -> list[StoredFace]:
-    """A page, its beginning made to agree with the end of the page before, whose subject may have changed meanwhile.
-
-    One that was renamed keeps the name of its first line. Lines of one that had no templates, or that was forgotten
-    and enrolled anew, are left out: they are newer than the export.
+    A subject that was renamed keeps the name of its first line. Lines are left out if the subject had no template on
+    the page before, or was deleted and created again: they are newer than the export.
     """
     subject = last.subject
-    agreeing = []
+    consistent = []
     for face in faces:
         if face.subject.subject_id != subject.subject_id:
-            agreeing.append(face)
+            consistent.append(face)
         elif last.template is not None and face.subject.create_time == subject.create_time:
-            agreeing.append(replace(face, subject=subject))
-    return agreeing
+            consistent.append(replace(face, subject=subject))
+    return consistent
 
 
-def _cut(data: bytes, templates: int) -> Iterator[Piece]:
+def _split(data: bytes, templates: int) -> Iterator[ExportPiece]:
     for start in range(0, len(data), _PIECE_BYTES):
-        yield Piece(data[start : start + _PIECE_BYTES], templates)
+        yield ExportPiece(data[start : start + _PIECE_BYTES], templates)

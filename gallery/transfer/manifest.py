@@ -1,4 +1,4 @@
-"""What an exported file says of the gallery in it, as JSON that any language can read."""
+"""The manifest of an exported file: what it says about its gallery, as JSON."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from gallery import names
-from gallery.calibration import serialization as calibration_json
-from gallery.calibration.serialization import InvalidCalibration
 from gallery.errors import InvalidImport
+from gallery.records import calibration_json
+from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
-from gallery.records.records import MAX_MEAN_OF_BEST
+from gallery.records.galleries import MAX_MEAN_OF_BEST, ThresholdSource
 
 FORMAT = "facet-gallery"
 VERSION = 1
 
 MAX_BYTES = (1 << 16) + calibration_json.MAX_TEXT
-"""Bytes of a manifest that is read."""
+"""Maximum length of a manifest that is read."""
 
 _MAX_DIMENSION = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an exported file says of itself.
+    """What an exported file says about itself.
 
     Attributes:
         contract: the embedding contract of the gallery.
-        dimension: how many values its embeddings have.
+        dimension: values of an embedding.
         gallery_id: the gallery's id.
         display_name: its name for people.
-        threshold: see :class:`gallery.records.records.Gallery`.
-        mean_of_best: see :class:`gallery.records.records.Gallery`.
-        export_time: when the export was begun, ISO 8601 in UTC.
-        lines: how many lines the file has.
-        subjects: how many subjects are in them.
-        templates: how many templates are in them.
-        contents_sha256: hexadecimal digest of all values; see :class:`gallery.transfer.parquet_format.ContentsDigest`.
-        calibration: see :class:`gallery.records.records.Gallery`; files that were made before there were any have none.
+        threshold: see :class:`gallery.records.galleries.Gallery`.
+        mean_of_best: see :class:`gallery.records.galleries.Gallery`.
+        export_time: when the export began, ISO 8601 in UTC.
+        lines: the number of lines.
+        subjects: the number of subjects in them.
+        templates: the number of templates in them.
+        contents_sha256: hexadecimal digest of all values; see :class:`gallery.transfer.parquet.schema.ContentsDigest`.
+        calibration: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
+        threshold_source: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
     """
 
     contract: str
@@ -55,21 +56,24 @@ class Manifest:
     templates: int
     contents_sha256: str
     calibration: Calibration | None = None
+    threshold_source: ThresholdSource | None = None
 
 
 def to_json(manifest: Manifest) -> bytes:
-    """The manifest as it stands in a file, UTF-8."""
+    """Write a manifest as it is in a file, UTF-8."""
     plain = {"format": FORMAT, "version": VERSION} | {name: getattr(manifest, name) for name in _RULES}
     if manifest.calibration is not None:
         plain["calibration"] = calibration_json.to_plain(manifest.calibration)
+    if manifest.threshold_source is not None:
+        plain["threshold_source"] = manifest.threshold_source.value
     return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
 
 
 def from_json(text: bytes) -> Manifest:
-    """Read a manifest; fields that this version does not know are passed over.
+    """Read a manifest; unknown fields are ignored.
 
     Raises:
-        InvalidImport: it is no manifest, one of another format or a newer version, or has a bad field.
+        InvalidImport: it is not a manifest, has another format or a newer version, or has an invalid field.
     """
     if len(text) > MAX_BYTES:
         raise InvalidImport(f"the manifest has more than {MAX_BYTES} bytes")
@@ -78,27 +82,30 @@ def from_json(text: bytes) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise InvalidImport("the manifest is not JSON") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-        raise InvalidImport(f"the manifest is not of the format {FORMAT!r}")
+        raise InvalidImport(f"the format of the manifest is not {FORMAT!r}")
     version = plain.get("version")
     if version != VERSION:
         raise InvalidImport(
-            f"the file is of version {str(version)[:20]}; this server reads version {VERSION}", field="version"
+            f"the file has version {str(version)[:20]}; this server reads version {VERSION}", field="version"
         )
-    values = {name: _checked(plain, name, *rule) for name, rule in _RULES.items()}
-    return Manifest(**values, calibration=_calibration(plain.get("calibration")))
+    return Manifest(
+        **{name: _checked(plain, name, *rule) for name, rule in _RULES.items()},
+        calibration=_calibration(plain.get("calibration")),
+        threshold_source=_threshold_source(plain.get("threshold_source")),
+    )
 
 
-def _checked(plain: dict[str, Any], name: str, kind: type, is_good: Callable[[Any], bool]) -> Any:
+def _checked(plain: dict[str, Any], name: str, kind: type, is_valid: Callable[[Any], bool]) -> Any:
     value = plain.get(name)
-    if kind is float and value in (-1, 0, 1):  # JSON of another hand may write them so
+    if kind is float and value in (-1, 0, 1):  # other JSON writers may write these without a decimal point
         value = float(value)
     if type(value) is not kind:
         raise InvalidImport(f"must be of type {kind.__name__}", field=f"manifest.{name}")
     try:
-        good = is_good(value)
+        valid = is_valid(value)
     except names.InvalidName as error:
         raise InvalidImport(str(error), field=f"manifest.{name}") from error
-    if not good:
+    if not valid:
         raise InvalidImport(f"is out of range{names.shown(str(value))}", field=f"manifest.{name}")
     return value
 
@@ -108,6 +115,16 @@ def _calibration(plain: Any) -> Calibration | None:
         return None if plain is None else calibration_json.from_plain(plain)
     except InvalidCalibration as error:
         raise InvalidImport(str(error), field="manifest.calibration") from error
+
+
+def _threshold_source(plain: Any) -> ThresholdSource | None:
+    if plain is None:
+        return None
+    try:
+        return ThresholdSource(plain)
+    except ValueError as error:
+        known = ", ".join(source.value for source in ThresholdSource)
+        raise InvalidImport(f"must be one of {known}", field="manifest.threshold_source") from error
 
 
 def _is_count(value: int) -> bool:

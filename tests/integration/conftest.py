@@ -19,7 +19,7 @@ import pytest
 from facet import Client
 from facet.benchmarks.galleries.milvus_server import MilvusServer
 from facet.v1.server_service_pb2 import GetServerInfoRequest
-from gallery.transfer.parquet_format import schema
+from gallery.transfer.parquet.schema import schema
 
 if TYPE_CHECKING:
     from tests.conftest import Exported, Pictures

@@ -20,10 +20,10 @@ from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.runtime.process import configure_for_models
 from facet.terminal import console, tables
-from gallery.calibration.searches import closest
-from gallery.calibration.thresholds import Chosen, Searches, choose, searches_needed
+from gallery.calibration.nonmated_searches import search_nonmated
+from gallery.calibration.thresholds import NonmatedScores, ThresholdChoice, choose_threshold, searches_needed
 from gallery.index.memory_index import MemoryIndex
-from gallery.records.records import EmbeddedTemplates
+from gallery.records.templates import EmbeddedTemplates
 from gallery.search_pool import SearchPool
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -182,15 +182,15 @@ def measure(faces: Faces, splits: int) -> list[HeldOut]:
     names = [f"subject {number}" for number in range(len(templates))]
     strangers = [f"stranger {number}" for number in range(len(faces.nonmated))]
     index = _index(templates, names)
-    of_probes = _searches(index, faces.nonmated, strangers, itself=False)
+    of_probes = _searches(index, faces.nonmated, strangers, is_cross_subject=False)
     of_strangers = _without(of_probes)
-    of_itself = _searches(index, templates, names, itself=True)
+    of_itself = _searches(index, templates, names, is_cross_subject=True)
     half, cohort = _parts(len(templates))
     smaller = _index(templates[half], [names[row] for row in half])
-    of_probes_there = _searches(smaller, faces.nonmated, strangers, itself=False)
-    of_itself_there = _searches(smaller, templates[half], [names[row] for row in half], itself=True)
-    of_cohort = _searches(smaller, templates[cohort], [names[row] for row in cohort], itself=True)
-    methods: list[tuple[str, Searches, Callable[[NDArray[np.intp]], Searches], bool]] = [
+    of_probes_there = _searches(smaller, faces.nonmated, strangers, is_cross_subject=False)
+    of_itself_there = _searches(smaller, templates[half], [names[row] for row in half], is_cross_subject=True)
+    of_cohort = _searches(smaller, templates[cohort], [names[row] for row in cohort], is_cross_subject=True)
+    methods: list[tuple[str, NonmatedScores, Callable[[NDArray[np.intp]], NonmatedScores], bool]] = [
         ("probes", of_probes, lambda rows: _take(of_probes, rows), False),
         ("probes, without suspects", of_strangers, lambda rows: _take(of_strangers, rows), True),
         ("itself", of_probes, lambda _: of_itself, True),
@@ -211,7 +211,7 @@ def growth(faces: Faces) -> list[Grown]:
     templates, rng = faces.templates, np.random.default_rng(SEED)
     names = [f"subject {number}" for number in range(len(templates))]
     strangers = [f"stranger {number}" for number in range(len(faces.nonmated))]
-    whole = _without(_searches(_index(templates, names), faces.nonmated, strangers, itself=False))
+    whole = _without(_searches(_index(templates, names), faces.nonmated, strangers, is_cross_subject=False))
     found = []
     for share in _SHARES:
         size = round(share * len(templates))
@@ -219,11 +219,13 @@ def growth(faces: Faces) -> list[Grown]:
         for _ in range(_PARTS):
             rows = np.sort(rng.permutation(len(templates))[:size])
             part = _index(templates[rows], [names[row] for row in rows])
-            searches = _searches(part, faces.nonmated, strangers, itself=False)
+            searches = _searches(part, faces.nonmated, strangers, is_cross_subject=False)
             for target, reached in measured.items():
                 if len(searches.best) < searches_needed(target, size, len(templates)):
                     continue
-                chosen = choose(searches, target=target, for_templates=len(templates), without_suspects=True)
+                chosen = choose_threshold(
+                    searches, target_fpir=target, for_templates=len(templates), without_suspects=True
+                )
                 reached.append(float((whole.best >= chosen.threshold).mean()))
         found += [
             Grown(size, target, len(reached), round(float(np.mean(reached)), 5))
@@ -236,21 +238,23 @@ def growth(faces: Faces) -> list[Grown]:
 def _held_out(
     method: str,
     target: float,
-    whole: Searches,
-    chosen_from: Callable[[NDArray[np.intp]], Searches],
+    whole: NonmatedScores,
+    chosen_from: Callable[[NDArray[np.intp]], NonmatedScores],
     without_suspects: bool,
     splits: int,
     own: NDArray[np.float32],
 ) -> HeldOut:
     rng = np.random.default_rng(SEED)
-    outcomes: list[tuple[Chosen, float, tuple[float, float]]] = []
+    outcomes: list[tuple[ThresholdChoice, float, tuple[float, float]]] = []
     for _ in range(splits):
         order = rng.permutation(len(whole.best))
         one, other = np.sort(order[::2]), order[1::2]
         searches = chosen_from(one)
         if len(searches.best) < searches_needed(target, searches.templates, searches.templates):
             continue
-        chosen = choose(searches, target=target, for_templates=searches.templates, without_suspects=without_suspects)
+        chosen = choose_threshold(
+            searches, target_fpir=target, for_templates=searches.templates, without_suspects=without_suspects
+        )
         reached = int((whole.best[other] >= chosen.threshold).sum())
         outcomes.append((chosen, reached / len(other), wilson(reached, len(other))))
     threshold = float(np.median([chosen.threshold for chosen, _, _ in outcomes]))
@@ -276,8 +280,8 @@ def _known(searches: int, target: float, draws: int) -> Known:
     held = 0
     for _ in range(draws):
         best = [normal.inv_cdf(share) for share in rng.random(searches) ** (1 / _COMPARED)]
-        drawn = Searches(np.array(best, np.float32), names, names, _COMPARED, itself=False)
-        chosen = choose(drawn, target=target, for_templates=_COMPARED, without_suspects=False)
+        drawn = NonmatedScores(np.array(best, np.float32), names, names, _COMPARED, is_cross_subject=False)
+        chosen = choose_threshold(drawn, target_fpir=target, for_templates=_COMPARED, without_suspects=False)
         truths.append(1 - normal.cdf(chosen.threshold) ** _COMPARED)
         held += chosen.fpir_low <= truths[-1] <= chosen.fpir_high
     quarter, median, more = np.quantile(truths, [0.25, 0.5, 0.75]).round(5).tolist() if truths else (0.0, 0.0, 0.0)
@@ -295,25 +299,29 @@ def _index(templates: Vectors, names: Sequence[str]) -> MemoryIndex:
     return index
 
 
-def _searches(index: MemoryIndex, probes: Vectors, names: Sequence[str], *, itself: bool) -> Searches:
-    found = closest(index, probes, names, mean_of_best=1)
+def _searches(index: MemoryIndex, probes: Vectors, names: Sequence[str], *, is_cross_subject: bool) -> NonmatedScores:
+    found = search_nonmated(index, probes, names, mean_of_best=1)
     best = np.array([each.similarity for each in found], np.float32)
-    return Searches(best, names, [each.other_id for each in found], len(index), itself)
+    return NonmatedScores(best, names, [each.other_id for each in found], len(index), is_cross_subject)
 
 
-def _take(searches: Searches, rows: NDArray[np.intp]) -> Searches:
-    subjects = [searches.subjects[row] for row in rows]
-    return Searches(searches.best[rows], subjects, [searches.nearest[row] for row in rows], searches.templates, False)
+def _take(searches: NonmatedScores, rows: NDArray[np.intp]) -> NonmatedScores:
+    subjects = [searches.subject_ids[row] for row in rows]
+    return NonmatedScores(
+        searches.best[rows], subjects, [searches.other_ids[row] for row in rows], searches.templates, False
+    )
 
 
-def _joined(one: Searches, other: Searches) -> Searches:
+def _joined(one: NonmatedScores, other: NonmatedScores) -> NonmatedScores:
     best = np.concatenate([one.best, other.best])
-    return Searches(best, [*one.subjects, *other.subjects], [*one.nearest, *other.nearest], one.templates, True)
+    return NonmatedScores(
+        best, [*one.subject_ids, *other.subject_ids], [*one.other_ids, *other.other_ids], one.templates, True
+    )
 
 
-def _without(searches: Searches) -> Searches:
+def _without(searches: NonmatedScores) -> NonmatedScores:
     """Without the searches that are suspects among all of them: what is measured then is of strangers, too."""
-    everything = choose(searches, target=0.1, for_templates=searches.templates, without_suspects=True)
+    everything = choose_threshold(searches, target_fpir=0.1, for_templates=searches.templates, without_suspects=True)
     suspects = {each.subject_id for each in everything.suspects}
-    rows = [row for row, subject in enumerate(searches.subjects) if subject not in suspects]
+    rows = [row for row, subject in enumerate(searches.subject_ids) if subject not in suspects]
     return _take(searches, np.array(rows, np.intp))

@@ -38,7 +38,7 @@ from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 _LFW = Path(__file__).resolve().parents[4] / "shared" / "data" / "lfw"
 _TEMPLATES_OF_A_SUBJECT = 100

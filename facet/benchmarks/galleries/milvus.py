@@ -36,8 +36,8 @@ from facet.terminal import console, tables
 from facet.terminal.console import AsJson
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
+from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.stores.milvus.schema import IndexType
-from gallery.stores.milvus.store import MilvusStore
 
 LEVELS = ("Strong", "Session", "Bounded", "Eventually")
 

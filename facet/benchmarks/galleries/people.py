@@ -12,7 +12,10 @@ import uuid_utils
 from numpy.typing import NDArray
 
 from facet.terminal import console
-from gallery.records.records import Box, Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.records.enrollments import Enrollment
+from gallery.records.galleries import Gallery
+from gallery.records.subjects import Subject
+from gallery.records.templates import Box, StoredFace, Template
 from gallery.stores.base import Store
 
 T = TypeVar("T")

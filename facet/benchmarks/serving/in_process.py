@@ -14,8 +14,8 @@ from facet.server.scheduling.workers import Work
 from facet.server.services.recognition import identify
 from facet.v1.recognition_service_pb2 import IdentifyResponse
 from gallery.galleries import Galleries
-from gallery.records.records import Enrollment
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.records.enrollments import Enrollment
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from recognizer.pipeline import Encoded, FacePipeline
 
 GALLERY, SUBJECT = "bench", "yao-ming"
@@ -69,6 +69,7 @@ def opened(config: Config) -> Iterator[LocalIdentify]:
         dimension=pipeline.dimension,
         max_templates_per_subject=config.enrollment.max_templates_per_subject,
         search_threads=usable_cores(),
+        default_threshold=config.gallery.default_threshold,
     )
     try:
         yield LocalIdentify(pipeline, galleries)
@@ -80,6 +81,6 @@ def opened(config: Config) -> Iterator[LocalIdentify]:
 def in_process(config: Config, portrait: bytes) -> Iterator[LocalIdentify]:
     """The same with a gallery of one subject, the only face of a picture."""
     with opened(config) as local:
-        local.galleries.create_gallery(GALLERY, display_name="", threshold=config.gallery.default_threshold)
+        local.galleries.create_gallery(GALLERY, display_name="")
         local.enroll(portrait)
         yield local

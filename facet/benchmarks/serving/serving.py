@@ -43,7 +43,7 @@ from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.local_server import LocalServer, local_process
 from gallery.errors import GalleryError
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 STRANGERS = 1000
 """Templates of the gallery beside the one of the portrait."""

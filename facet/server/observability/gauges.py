@@ -16,7 +16,7 @@ from facet import __version__
 from facet.server.scheduling.workers import Workers
 from gallery.errors import StorageError
 from gallery.galleries import Galleries
-from gallery.records.records import Gallery
+from gallery.records.galleries import Gallery
 
 MAX_GALLERIES = 100
 """The largest galleries have a series each, up to this number."""

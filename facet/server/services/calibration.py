@@ -19,11 +19,11 @@ from facet.server.services.recognition import analyze_and_align, only_face
 from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
-from gallery.calibration.searches import Closest, Evidence, nobody
-from gallery.calibration.thresholds import MOST_PASSED
+from gallery.calibration.nonmated_searches import Evidence, NonmatedSearch, empty_search
+from gallery.calibration.thresholds import MAX_TARGET_FPIR
 from gallery.galleries import Galleries
 from gallery.records.calibrations import CalibrationSource
-from gallery.records.records import Gallery
+from gallery.records.galleries import Gallery
 from recognizer.errors import RecognizerError
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
@@ -55,12 +55,12 @@ class _Searched:
     """The result of one probe.
 
     Attributes:
-        closest: the most similar other subject; ``None`` if the picture is unreadable.
+        search: the search for the face; ``None`` if the picture is unreadable.
         picture_sha256: digest of the picture.
         failure: why no face was searched for; empty if one was.
     """
 
-    closest: Closest | None
+    search: NonmatedSearch | None
     picture_sha256: str
     failure: str = ""
 
@@ -105,24 +105,26 @@ class Calibrations:
             InvalidField: a message is missing, out of order or invalid.
             CalibrationUnderWay: this gallery, or the maximum number of galleries, is already being calibrated.
             RequestExpired: the deadline passed.
-            GalleryError: see :meth:`gallery.galleries.Galleries.calibrate`.
+            GalleryError: see :meth:`gallery.calibration.calibrator.Calibrator.calibrate`.
         """
         settings = _settings(await anext(requests, pb.CalibrateGalleryRequest()))
         work = begin()
         with self._exclusively(settings.gallery_id):
             gallery = await on_a_thread(
-                partial(self._galleries.begin_calibration, settings.gallery_id, etag=settings.etag)
+                partial(self._galleries.calibrator.begin, settings.gallery_id, etag=settings.etag)
             )
             if settings.for_templates and settings.for_templates < gallery.template_count:
                 raise InvalidField(
                     "settings.for_template_count", f"is less than the {gallery.template_count} templates in the gallery"
                 )
             if settings.cohort_id:
-                await on_a_thread(partial(self._galleries.need_searchable, settings.cohort_id))
+                await on_a_thread(partial(self._galleries.check_searchable, settings.cohort_id))
             searched = await self._search(requests, settings, gallery, begin)
             if settings.against_itself:
-                itself = partial(self._galleries.search_itself, gallery, settings.cohort_id, check=work.check)
-                evidence = await on_a_thread(itself, work.abandon)
+                cross_subject = partial(
+                    self._galleries.calibrator.search_cross_subject, gallery, settings.cohort_id, check=work.check
+                )
+                evidence = await on_a_thread(cross_subject, work.abandon)
             else:
                 evidence = _evidence(searched, settings.data_set)
             return await self._conclude(settings, gallery, evidence, searched, work)
@@ -182,11 +184,11 @@ class Calibrations:
             except PictureError as error:
                 return _Searched(None, sha256, error.reason)
             except RecognizerError as error:  # a person whose face is not found is a search that matches nobody
-                return _Searched(nobody(subject_id), sha256, error.reason)
+                return _Searched(empty_search(subject_id), sha256, error.reason)
             probe = self._pipeline.embed([aligned], work)
             work.check()
-            (closest,) = self._galleries.search_strangers(gallery, probe, [subject_id])
-            return _Searched(closest, sha256)
+            (search,) = self._galleries.calibrator.search_nonmated(gallery, probe, [subject_id])
+            return _Searched(search, sha256)
 
         return task
 
@@ -194,7 +196,7 @@ class Calibrations:
         self, settings: _Settings, gallery: Gallery, evidence: Evidence, searched: list[_Searched], work: Work
     ) -> pb.CalibrateGalleryResponse:
         calibrate = partial(
-            self._galleries.calibrate,
+            self._galleries.calibrator.calibrate,
             gallery,
             evidence,
             target_fpir=settings.target_fpir,
@@ -206,7 +208,7 @@ class Calibrations:
         )
         kept, chosen = await on_a_thread(calibrate, work.abandon)
         return pb.CalibrateGalleryResponse(
-            gallery=convert.gallery(kept, self._galleries.calibration_of(kept)),
+            gallery=convert.gallery(kept, self._galleries.calibrator.status(kept)),
             threshold_before=gallery.threshold,
             failures=Counter(each.failure for each in searched if each.failure),
             suspects=[
@@ -216,7 +218,7 @@ class Calibrations:
                 for each in chosen.suspects[:MAX_SUSPECTS]
             ],
             suspect_count=len(chosen.suspects),
-            unreadable_probes=[number for number, each in enumerate(searched) if each.closest is None][:MAX_UNREADABLE],
+            unreadable_probes=[number for number, each in enumerate(searched) if each.search is None][:MAX_UNREADABLE],
         )
 
     @contextmanager
@@ -244,9 +246,9 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
         raise InvalidField("settings.cohort_gallery_id", "requires settings.against_itself")
     if wanted.data_set and wanted.against_itself:
         raise InvalidField("settings.data_set", "cannot be combined with settings.against_itself")
-    if not validate.MIN_FPIR <= wanted.target_fpir <= MOST_PASSED:
+    if not validate.MIN_FPIR <= wanted.target_fpir <= MAX_TARGET_FPIR:
         raise InvalidField(
-            "settings.target_fpir", f"must be {validate.MIN_FPIR} to {MOST_PASSED}, is {wanted.target_fpir}"
+            "settings.target_fpir", f"must be {validate.MIN_FPIR} to {MAX_TARGET_FPIR}, is {wanted.target_fpir}"
         )
     if wanted.HasField("for_template_count") and not 1 <= wanted.for_template_count <= validate.MAX_TEMPLATES:
         raise InvalidField("settings.for_template_count", f"must be 1 to {validate.MAX_TEMPLATES}")
@@ -265,11 +267,11 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
 
 
 def _evidence(searched: list[_Searched], data_set: str) -> Evidence:
-    found = [(each.closest, each.picture_sha256) for each in searched if each.closest is not None]
-    lines = sorted(f"{closest.subject_id}\t{picture_sha256}\n" for closest, picture_sha256 in found)
+    found = [(each.search, each.picture_sha256) for each in searched if each.search is not None]
+    lines = sorted(f"{search.subject_id}\t{picture_sha256}\n" for search, picture_sha256 in found)
     return Evidence(
         source=CalibrationSource.PROBES,
-        closest=[closest for closest, _ in found],
+        searches=[search for search, _ in found],
         failures=sum(1 for each in searched if each.failure),
         data_set=data_set,
         data_set_sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),

@@ -22,7 +22,8 @@ from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from gallery.galleries import Galleries
-from gallery.records.records import Enrollment, Gallery
+from gallery.records.enrollments import Enrollment
+from gallery.records.galleries import Gallery, GalleryChange
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
 
@@ -41,7 +42,6 @@ class GalleryServicer(GalleryServiceServicer):
         calibrations: choose thresholds.
         batches: the streams of EnrollBatch.
         config: quality limits of enrolment, and whether face crops are stored.
-        default_threshold: threshold of a gallery that is created without one.
     """
 
     def __init__(
@@ -53,7 +53,6 @@ class GalleryServicer(GalleryServiceServicer):
         calibrations: Calibrations,
         batches: Batches,
         config: EnrollmentConfig,
-        default_threshold: float,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
@@ -62,17 +61,16 @@ class GalleryServicer(GalleryServiceServicer):
         self._calibrations = calibrations
         self._batches = batches
         self._config = config
-        self._default_threshold = default_threshold
 
     async def CreateGallery(self, request: pb.CreateGalleryRequest, context: Context) -> pb.CreateGalleryResponse:
         """See the proto."""
-        wanted = validate.similarity(request.threshold) if request.HasField("threshold") else self._default_threshold
+        threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
         mean_of_best = validate.mean_of_best(request.mean_of_best) if request.HasField("mean_of_best") else 1
         gallery = await asyncio.to_thread(
             self._galleries.create_gallery,
             validate.gallery_id(request.gallery_id) if request.gallery_id else "",
             display_name=validate.display_name(request.display_name),
-            threshold=wanted,
+            threshold=threshold,
             mean_of_best=mean_of_best,
         )
         return pb.CreateGalleryResponse(gallery=self._gallery(gallery))
@@ -105,9 +103,11 @@ class GalleryServicer(GalleryServiceServicer):
         gallery = await asyncio.to_thread(
             self._galleries.update_gallery,
             gallery_id,
-            display_name=name if "display_name" in changed else None,
-            threshold=threshold if "threshold" in changed else None,
-            mean_of_best=mean_of_best,
+            GalleryChange(
+                display_name=name if "display_name" in changed else None,
+                threshold=threshold if "threshold" in changed else None,
+                mean_of_best=mean_of_best,
+            ),
             etag=wanted.etag,
         )
         return pb.UpdateGalleryResponse(gallery=self._gallery(gallery))
@@ -231,7 +231,7 @@ class GalleryServicer(GalleryServiceServicer):
         return await self._calibrations.calibrate(requests, new_work)
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
-        return convert.gallery(gallery, self._galleries.calibration_of(gallery))
+        return convert.gallery(gallery, self._galleries.calibrator.status(gallery))
 
     async def _enroll(
         self, request: pb.EnrollFaceRequest, work: Work, *, never_refuse: bool = False
@@ -244,7 +244,7 @@ class GalleryServicer(GalleryServiceServicer):
         choose = convert.face_choice(request.face, "face") or only_face
 
         def task() -> tuple[Enrollment, pb.EnrollFaceResponse]:
-            self._galleries.need_searchable(gallery_id)
+            self._galleries.check_searchable(gallery_id)
             _, (aligned,) = analyze_and_align(self._pipeline, source, choose, work, "picture")
             if not request.accept_low_quality:
                 with field_at_fault("picture"):

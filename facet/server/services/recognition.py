@@ -167,7 +167,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
 
         def task() -> pb.IdentifyResponse:
-            self._galleries.need_searchable(gallery_id)
+            self._galleries.check_searchable(gallery_id)
             return identify(
                 self._pipeline,
                 self._galleries,
@@ -216,7 +216,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
         def task() -> pb.VerifyResponse:
             threshold = request.threshold if request.HasField("threshold") else self._galleries.threshold(gallery_id)
-            self._galleries.need_searchable(gallery_id)
+            self._galleries.check_searchable(gallery_id)
             _, faces = analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")
             embedding = self._pipeline.embed(faces, work)[0]
             with work.stage("search"):

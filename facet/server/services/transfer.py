@@ -17,10 +17,10 @@ from facet.server.wire import validate
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport
 from gallery.galleries import Galleries
-from gallery.records.records import Gallery
+from gallery.records.galleries import Gallery
 
 if TYPE_CHECKING:
-    from gallery.transfer.transfer import Piece
+    from gallery.transfer.gallery_export import ExportPiece
 
 
 class Transfers:
@@ -43,7 +43,7 @@ class Transfers:
     async def export_gallery(self, gallery_id: str) -> AsyncGenerator[pb.ExportGalleryResponse, None]:
         """Yield the messages of an export."""
         with self._exports.acquired():
-            pieces = await on_a_thread(partial(self._galleries.export_gallery, gallery_id))
+            pieces = await on_a_thread(partial(self._galleries.transfer.export_gallery, gallery_id))
             messages = _messages(pieces)
             while (message := await on_a_thread(partial(next, messages, None))) is not None:
                 yield message
@@ -53,7 +53,8 @@ class Transfers:
 
         Raises:
             InvalidField: a message is missing or out of order.
-            InvalidImport: the file is incomplete or invalid; see :meth:`gallery.galleries.Galleries.import_gallery`.
+            InvalidImport: the file is incomplete or invalid; see
+                :meth:`gallery.transfer.gallery_transfer.GalleryTransfer.import_gallery`.
             FileTooLarge: the file exceeds ``max_import_bytes``.
             TooManyTransfers: the maximum number of imports is already running.
         """
@@ -65,12 +66,12 @@ class Transfers:
         )
         with self._imports.acquired():
             if gallery_id:
-                await on_a_thread(partial(self._galleries.need_free_id, gallery_id))
+                await on_a_thread(partial(self._galleries.transfer.check_id_is_free, gallery_id))
             upload = UploadFile(self._folder, self._max_import_bytes)
             try:
                 await _receive(requests, upload)
                 task = partial(
-                    self._galleries.import_gallery,
+                    self._galleries.transfer.import_gallery,
                     upload.file,
                     gallery_id,
                     validate_only=first.target.validate_only,
@@ -96,7 +97,7 @@ class _Slots:
             self._free += 1
 
 
-def _messages(pieces: Iterator[Piece]) -> Iterator[pb.ExportGalleryResponse]:
+def _messages(pieces: Iterator[ExportPiece]) -> Iterator[pb.ExportGalleryResponse]:
     digest = hashlib.sha256()
     size = templates = 0
     for piece in pieces:

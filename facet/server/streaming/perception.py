@@ -15,7 +15,7 @@ from facet.tracking.decision import Match
 from facet.tracking.records import FrameDetections, GalleryUnavailable
 from gallery.errors import ContractMismatch, GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.records.records import Identification
+from gallery.records.identifications import Identification
 from recognizer.pipeline import FacePipeline
 
 _BEST_AND_RUNNER_UP = 2
@@ -32,16 +32,12 @@ class StreamGallery:
         gallery_id: the gallery to search.
         threshold: minimum similarity of a match; ``None`` for
             :func:`facet.server.streaming.threshold.stream_threshold`.
-        default_threshold: threshold of galleries that have none of their own.
     """
 
-    def __init__(
-        self, galleries: Galleries, gallery_id: str, *, threshold: float | None, default_threshold: float
-    ) -> None:
+    def __init__(self, galleries: Galleries, gallery_id: str, *, threshold: float | None) -> None:
         self._galleries = galleries
         self._gallery_id = gallery_id
         self._threshold = threshold
-        self._default_threshold = default_threshold
         self._cached_threshold: tuple[Hashable, float] | None = None
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
@@ -75,7 +71,7 @@ class StreamGallery:
         revision = self._galleries.revision(self._gallery_id)
         if self._cached_threshold is None or self._cached_threshold[0] != revision:
             gallery = self._galleries.get_gallery(self._gallery_id)
-            self._cached_threshold = revision, stream_threshold(gallery, self._default_threshold)
+            self._cached_threshold = revision, stream_threshold(gallery)
         return self._cached_threshold[1]
 
 

@@ -42,7 +42,6 @@ class Streams:
         workers: run them.
         galleries: all galleries.
         stall_seconds: how long an idle stream waits for its client's next frame.
-        default_threshold: threshold of galleries that have none of their own.
     """
 
     def __init__(
@@ -52,13 +51,11 @@ class Streams:
         galleries: Galleries,
         *,
         stall_seconds: float,
-        default_threshold: float,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
         self._galleries = galleries
         self._stall_seconds = stall_seconds
-        self._default_threshold = default_threshold
         self._intake = Intake()
 
     def drain(self) -> None:
@@ -127,7 +124,7 @@ class Streams:
             validate.similarity(settings.threshold, "settings.threshold")
         interval = settings.detection_interval if settings.HasField("detection_interval") else None
         settings.detection_interval = validate.detection_interval(interval, "settings.detection_interval")
-        await asyncio.to_thread(self._galleries.need_searchable, settings.gallery_id)
+        await asyncio.to_thread(self._galleries.check_searchable, settings.gallery_id)
         return settings
 
     def _processor(self, settings: pb.StreamSettings) -> FrameProcessor:
@@ -135,7 +132,6 @@ class Streams:
             self._galleries,
             settings.gallery_id,
             threshold=settings.threshold if settings.HasField("threshold") else None,
-            default_threshold=self._default_threshold,
         )
         tracker_settings = TrackerSettings(detection_interval=settings.detection_interval)
         return FrameProcessor(self._pipeline, gallery, tracker_settings, include_objects=settings.include_objects)

@@ -19,8 +19,17 @@ from facet.server.wire import validate
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2 as pb
-from gallery.records.calibrations import Calibration, CalibrationSource, CalibrationState, StaleReason, Standing
-from gallery.records.records import Decision, Gallery, Identification, Subject, Template
+from gallery.records.calibrations import (
+    Calibration,
+    CalibrationSource,
+    CalibrationState,
+    CalibrationStatus,
+    StaleReason,
+)
+from gallery.records.galleries import Gallery
+from gallery.records.identifications import Decision, Identification
+from gallery.records.subjects import Subject
+from gallery.records.templates import Template
 from recognizer import choice
 from recognizer.faces import Faces
 from recognizer.pipeline import AlignedFace, Analysis, Encoded, Source
@@ -178,7 +187,7 @@ def identification(found: Identification) -> recognition_pb.Identification:
     )
 
 
-def gallery(record: Gallery, stands: Standing) -> gallery_pb.Gallery:
+def gallery(record: Gallery, status: CalibrationStatus) -> gallery_pb.Gallery:
     """Convert a gallery and the state of its calibration."""
     return gallery_pb.Gallery(
         gallery_id=record.gallery_id,
@@ -192,8 +201,8 @@ def gallery(record: Gallery, stands: Standing) -> gallery_pb.Gallery:
         etag=record.etag,
         mean_of_best=record.mean_of_best,
         calibration=None if record.calibration is None else _calibration(record.calibration),
-        calibration_state=_STATES[stands.state],
-        stale_reasons=[_STALE_REASONS[reason] for reason in stands.reasons],
+        calibration_state=_STATES[status.state],
+        stale_reasons=[_STALE_REASONS[reason] for reason in status.reasons],
     )
 
 

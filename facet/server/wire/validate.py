@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from facet.server.errors import InvalidField
 from gallery import names
 from gallery.names import MAX_NAME
-from gallery.records.records import MAX_MEAN_OF_BEST
+from gallery.records.galleries import MAX_MEAN_OF_BEST
 
 if TYPE_CHECKING:
     from google.protobuf.field_mask_pb2 import FieldMask
@@ -23,7 +23,7 @@ MAX_PATHS = 16
 MAX_CLASSES = 1000
 MAX_DETECTION_INTERVAL = 100
 MIN_FPIR = 1e-9
-"""Minimum target FPIR of a calibration; the maximum is :data:`gallery.calibration.thresholds.MOST_PASSED`."""
+"""Minimum target FPIR of a calibration; the maximum is :data:`gallery.calibration.thresholds.MAX_TARGET_FPIR`."""
 MAX_TEMPLATES = 1 << 40
 MIN_SCORE = 0.001
 """Below this score, detectors return every location."""

@@ -1,1 +1,1 @@
-"""Galleries in a Milvus that several servers share."""
+"""The Milvus store: galleries that several servers share."""

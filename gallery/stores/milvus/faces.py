@@ -1,4 +1,4 @@
-"""Templates of a Milvus with all that belongs to them."""
+"""Reads subjects and templates from Milvus."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gallery.records.records import EmbeddedTemplates, StoredFace, Subject
-from gallery.stores.milvus.connection import Milvus, Row, quoted, quoted_all
-from gallery.stores.milvus.places import Place
+from gallery.records.subjects import Subject
+from gallery.records.templates import EmbeddedTemplates, StoredFace
+from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
+from gallery.stores.milvus.locations import GalleryLocation
 from gallery.stores.milvus.rows import SUBJECT_FIELDS, TEMPLATE_FIELDS, crop_of, id_of, row_id, subject_of, template_of
 from gallery.stores.milvus.schema import VECTOR, Collections
 
@@ -18,40 +19,47 @@ _CROPS_AT_ONCE = 200
 
 
 class FaceReader:
-    """Reads subjects with their templates."""
+    """Reads subjects with their templates.
 
-    def __init__(self, milvus: Milvus, collections: Collections) -> None:
+    Args:
+        milvus: the connection.
+        collections: its collections.
+    """
+
+    def __init__(self, milvus: MilvusConnection, collections: Collections) -> None:
         self._milvus = milvus
         self._collections = collections
 
-    def subjects(self, place: Place, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
-        """The subjects of a gallery after one, by id."""
-        where = f"{place.here} and id > {quoted(row_id(place.key, after))}"
-        rows = self._milvus.first(self._collections.subjects, where, SUBJECT_FIELDS, limit=limit)
-        counts = Counter(row["subject"] for row in self._template_ids(place, [row["subject"] for row in rows]))
+    def subjects(self, location: GalleryLocation, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
+        """List the subjects of a gallery after a subject id."""
+        where = f"{location.filter} and id > {quoted(row_id(location.key, after))}"
+        rows = self._milvus.first_page(self._collections.subjects, where, SUBJECT_FIELDS, limit=limit)
+        counts = Counter(row["subject"] for row in self._template_ids(location, [row["subject"] for row in rows]))
         return [subject_of(row, gallery_id, templates=counts[row["subject"]]) for row in rows]
 
-    def faces(self, place: Place, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
-        """The subjects of a gallery with their templates, by subject id, then template id."""
+    def faces(
+        self, location: GalleryLocation, gallery_id: str, *, after: tuple[str, str], limit: int
+    ) -> list[StoredFace]:
+        """List the subjects of a gallery with their templates, by subject id, then template id."""
         found: list[tuple[Row, str]] = []
-        for subjects in self._subjects_from(place, after[0], at_once=min(limit, _SUBJECTS_AT_ONCE)):
+        for subjects in self._subjects_from(location, after[0], at_once=min(limit, _SUBJECTS_AT_ONCE)):
             templates: dict[str, list[str]] = {row["subject"]: [] for row in subjects}
-            for row in self._template_ids(place, list(templates)):
+            for row in self._template_ids(location, list(templates)):
                 templates[row["subject"]].append(id_of(row))
             lines = ((row, each) for row in subjects for each in sorted(templates[row["subject"]]) or [""])
             found += [(row, each) for row, each in lines if (row["subject"], each) > after]
             if len(found) >= limit:
                 break
-        return self._whole(place, gallery_id, found[:limit])
+        return self._stored_faces(location, gallery_id, found[:limit])
 
-    def embedded_templates(self, place: Place, *, after: str, limit: int) -> EmbeddedTemplates:
-        """The templates of a gallery after one, by id."""
-        while place.templates is not None:
-            where = f"{place.here} and id > {quoted(row_id(place.key, after))}"
-            rows = self._milvus.first(place.templates, where, ("subject", VECTOR), limit=limit)
+    def embedded_templates(self, location: GalleryLocation, *, after: str, limit: int) -> EmbeddedTemplates:
+        """List the templates of a gallery after a template id."""
+        while location.templates is not None:
+            where = f"{location.filter} and id > {quoted(row_id(location.key, after))}"
+            rows = self._milvus.first_page(location.templates, where, ("subject", VECTOR), limit=limit)
             if not rows:
                 break
-            names = self.names(place, {row["subject"] for row in rows})
+            names = self.names(location, {row["subject"] for row in rows})
             after = id_of(rows[-1])
             if rows := [row for row in rows if row["subject"] in names]:
                 subject_ids = [row["subject"] for row in rows]
@@ -63,33 +71,35 @@ class FaceReader:
                 )
         return EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
 
-    def names(self, place: Place, subject_ids: set[str], *, strong: bool = False) -> dict[str, str]:
-        """The display names of those subjects that there are."""
-        keys = [row_id(place.key, subject_id) for subject_id in sorted(subject_ids)]
-        rows = self._milvus.by_id(self._collections.subjects, keys, ("subject", "display_name"), strong=strong)
+    def names(self, location: GalleryLocation, subject_ids: set[str], *, strong: bool = False) -> dict[str, str]:
+        """Return the display names of the subjects that exist."""
+        keys = [row_id(location.key, subject_id) for subject_id in sorted(subject_ids)]
+        rows = self._milvus.get(self._collections.subjects, keys, ("subject", "display_name"), strong=strong)
         return {row["subject"]: row["display_name"] for row in rows.values()}
 
-    def _subjects_from(self, place: Place, first: str, *, at_once: int) -> Iterator[list[Row]]:
-        beyond = f"id >= {quoted(row_id(place.key, first))}"
-        where = f"{place.here} and {beyond}"
-        return self._milvus.all(self._collections.subjects, where, SUBJECT_FIELDS, at_once=at_once)
+    def _subjects_from(self, location: GalleryLocation, first: str, *, at_once: int) -> Iterator[list[Row]]:
+        beyond = f"id >= {quoted(row_id(location.key, first))}"
+        where = f"{location.filter} and {beyond}"
+        return self._milvus.pages(self._collections.subjects, where, SUBJECT_FIELDS, at_once=at_once)
 
-    def _template_ids(self, place: Place, subject_ids: Sequence[str]) -> Iterator[Row]:
-        if place.templates is None:
+    def _template_ids(self, location: GalleryLocation, subject_ids: Sequence[str]) -> Iterator[Row]:
+        if location.templates is None:
             return
         for start in range(0, len(subject_ids), _SUBJECTS_AT_ONCE):
             theirs = f"subject in {quoted_all(subject_ids[start : start + _SUBJECTS_AT_ONCE])}"
-            for rows in self._milvus.all(place.templates, f"{place.here} and {theirs}", ("subject",)):
+            for rows in self._milvus.pages(location.templates, f"{location.filter} and {theirs}", ("subject",)):
                 yield from rows
 
-    def _whole(self, place: Place, gallery_id: str, lines: Sequence[tuple[Row, str]]) -> list[StoredFace]:
-        ids = [row_id(place.key, template_id) for _, template_id in lines if template_id]
-        rows = self._milvus.by_id(place.templates, ids, (*TEMPLATE_FIELDS, VECTOR)) if place.templates else {}
+    def _stored_faces(
+        self, location: GalleryLocation, gallery_id: str, lines: Sequence[tuple[Row, str]]
+    ) -> list[StoredFace]:
+        ids = [row_id(location.key, template_id) for _, template_id in lines if template_id]
+        rows = self._milvus.get(location.templates, ids, (*TEMPLATE_FIELDS, VECTOR)) if location.templates else {}
         crops = self._crops([each for each, row in rows.items() if row["has_crop"]])
         faces = []
         for subject_row, template_id in lines:
             subject = subject_of(subject_row, gallery_id, templates=0)
-            key = row_id(place.key, template_id)
+            key = row_id(location.key, template_id)
             if not template_id:
                 faces.append(StoredFace(subject, None, None, None))
             elif row := rows.get(key):
@@ -99,9 +109,9 @@ class FaceReader:
 
     def _crops(self, ids: Sequence[str]) -> dict[str, bytes]:
         crops: dict[str, bytes] = {}
-        collection = self._collections.found("crops") if ids else None
+        collection = self._collections.find("crops") if ids else None
         if collection is not None:
             for start in range(0, len(ids), _CROPS_AT_ONCE):
-                rows = self._milvus.by_id(collection, ids[start : start + _CROPS_AT_ONCE], ("png",))
+                rows = self._milvus.get(collection, ids[start : start + _CROPS_AT_ONCE], ("png",))
                 crops |= {key: crop_of(row) for key, row in rows.items()}
         return crops

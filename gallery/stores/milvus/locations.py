@@ -1,4 +1,4 @@
-"""Where the rows of a gallery are in a Milvus."""
+"""Finds the rows of a gallery in Milvus."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import time
 from dataclasses import dataclass
 
 from gallery.errors import GalleryNotFound
-from gallery.stores.milvus.connection import Milvus, Row, quoted
-from gallery.stores.milvus.rows import GALLERY_FIELDS
+from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.schema import Collections
 
-RECENT_SECONDS = 1.0
-"""How old what a search knows of its gallery may be: where it is, and how many templates it has."""
+CACHE_SECONDS = 1.0
+"""How long a search uses a gallery's location and template count before it reads them again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a gallery is.
+class GalleryLocation:
+    """Where the rows of a gallery are.
 
     Attributes:
-        row: the gallery's own.
-        key: what its rows have as their gallery.
-        templates: the collection of its templates; ``None`` where there is none yet.
+        row: the gallery's own row.
+        key: the key that all its rows have.
+        templates: the collection of its templates; ``None`` if it does not exist yet.
     """
 
     row: Row
@@ -30,77 +29,84 @@ class Place:
     templates: str | None
 
     @property
-    def here(self) -> str:
-        """Holds of the gallery's rows."""
+    def filter(self) -> str:
+        """The expression that matches the gallery's rows."""
         return f"gallery == {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Recent:
-    place: Place
+class _Cached:
+    location: GalleryLocation
     templates: int
     until: float
 
 
-class Places:
-    """Finds galleries."""
+class GalleryLocator:
+    """Finds galleries.
 
-    def __init__(self, milvus: Milvus, collections: Collections) -> None:
+    Args:
+        milvus: the connection.
+        collections: its collections.
+    """
+
+    def __init__(self, milvus: MilvusConnection, collections: Collections) -> None:
         self._milvus = milvus
         self._collections = collections
         self._lock = threading.Lock()
-        self._recent: dict[str, _Recent] = {}
+        self._cache: dict[str, _Cached] = {}
         self._unchanged: dict[str, object] = {}
 
-    def find(self, gallery_id: str, *, strong: bool = False) -> Place:
-        """Where a gallery is.
+    def find(self, gallery_id: str, *, strong: bool = False) -> GalleryLocation:
+        """Find a gallery.
 
         Raises:
-            GalleryNotFound: there is none.
+            GalleryNotFound: it does not exist.
         """
         where = f"id == {quoted(gallery_id)}"
-        rows = self._milvus.read(self._collections.galleries, where, ("id", *GALLERY_FIELDS), strong=strong)
-        # The row without an id is not a gallery's.
+        rows = self._milvus.query(
+            self._collections.galleries, where, ("id", *self._collections.gallery_fields), strong=strong
+        )
+        # The row with an empty id is the schema's version.
         if not gallery_id or not rows:
             raise GalleryNotFound(gallery_id)
         return self.of(rows[0])
 
-    def of(self, row: Row) -> Place:
-        """Where the gallery of a row is."""
-        return Place(row, row["gallery"], self._collections.templates_found(row["contract"]))
+    def of(self, row: Row) -> GalleryLocation:
+        """Return the location of a gallery's row."""
+        return GalleryLocation(row, row["gallery"], self._collections.find_templates(row["contract"]))
 
-    def templates(self, place: Place) -> int:
-        """How many templates a gallery has."""
-        return self._milvus.count(place.templates, place.here) if place.templates else 0
+    def count_templates(self, location: GalleryLocation) -> int:
+        """Count the templates of a gallery."""
+        return self._milvus.count(location.templates, location.filter) if location.templates else 0
 
-    def subjects(self, place: Place, *, strong: bool = False) -> int:
-        """How many subjects a gallery has."""
-        return self._milvus.count(self._collections.subjects, place.here, strong=strong)
+    def count_subjects(self, location: GalleryLocation, *, strong: bool = False) -> int:
+        """Count the subjects of a gallery."""
+        return self._milvus.count(self._collections.subjects, location.filter, strong=strong)
 
-    def recent(self, gallery_id: str) -> tuple[Place, int]:
-        """Where a gallery is and how many templates it has, as it was lately.
+    def cached(self, gallery_id: str) -> tuple[GalleryLocation, int]:
+        """Return a gallery's location and template count, which may be cached.
 
-        What this process changed it sees at once, what others changed after :data:`RECENT_SECONDS`.
+        They include changes of this process at once, and changes of others after :data:`CACHE_SECONDS`.
 
         Raises:
-            GalleryNotFound: there is none.
+            GalleryNotFound: it does not exist.
         """
-        recent = self._recent.get(gallery_id)
-        if recent is None or time.monotonic() >= recent.until:
-            until = time.monotonic() + RECENT_SECONDS
+        cached = self._cache.get(gallery_id)
+        if cached is None or time.monotonic() >= cached.until:
+            until = time.monotonic() + CACHE_SECONDS
             with self._lock:
-                self._recent.pop(gallery_id, None)
+                self._cache.pop(gallery_id, None)
                 unchanged = self._unchanged.setdefault(gallery_id, object())
-            place = self.find(gallery_id)
-            recent = _Recent(place, self.templates(place), until)
+            location = self.find(gallery_id)
+            cached = _Cached(location, self.count_templates(location), until)
             with self._lock:
-                # What was changed while it was read may not be in it, and is for who asks later.
+                # If the gallery changed while it was read, the change may be missing: do not cache it.
                 if self._unchanged.get(gallery_id) is unchanged:
-                    self._recent[gallery_id] = recent
-        return recent.place, recent.templates
+                    self._cache[gallery_id] = cached
+        return cached.location, cached.templates
 
-    def changed(self, gallery_id: str) -> None:
-        """Take note that this process changed a gallery, made it or deleted it."""
+    def invalidate(self, gallery_id: str) -> None:
+        """Forget a gallery that this process has created, changed or deleted."""
         with self._lock:
-            self._recent.pop(gallery_id, None)
+            self._cache.pop(gallery_id, None)
             self._unchanged.pop(gallery_id, None)

@@ -1,4 +1,4 @@
-"""The index of a gallery in a Milvus: Milvus retrieves, here subjects are ranked."""
+"""The index of a gallery in Milvus: Milvus finds templates, and their subjects are ranked here."""
 
 from __future__ import annotations
 
@@ -7,57 +7,64 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.index.base import Ranked
+from gallery.index.protocol import SearchResult
 from gallery.ranking import rank
-from gallery.records.records import Candidate, EmbeddedTemplates
-from gallery.stores.milvus.connection import MOST_ROWS, Milvus, Row, quoted, quoted_all
+from gallery.records.identifications import Candidate
+from gallery.records.templates import EmbeddedTemplates
+from gallery.stores.milvus.connection import MAX_ROWS, MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.places import Place, Places
+from gallery.stores.milvus.locations import GalleryLocation, GalleryLocator
 from gallery.stores.milvus.rows import id_of
 from gallery.stores.milvus.schema import VECTOR, Collections, search_parameters
 
 _TEMPLATES_PER_SUBJECT = 8
-"""How many templates a subject is first taken to have."""
-_LEAST_ROWS = 64
-_SHORTLIST = 64
-"""Where a subject's similarity is a mean, so many are ranked for one that is wanted: those whose best templates are
-the most similar."""
+"""First guess of the templates per subject."""
+_MIN_ROWS = 64
+_SHORTLIST_FACTOR = 64
+"""If similarities are means, how many subjects are ranked for each one wanted: those with the most similar best
+templates."""
 _FIELDS = ("id", "subject")
 
 
 class MilvusIndex:
-    """An index that Milvus keeps; see :class:`gallery.index.base.Index`.
+    """An index that Milvus keeps; see :class:`gallery.index.protocol.Index`.
 
-    Milvus answers the most similar templates, of all probes in one call. Where they are of too few subjects, because
-    somebody has very many templates, it is asked again for those of other subjects: nobody is pushed out. With a flat
-    index that is exact; similarities are Milvus's own, inner products in float32.
+    Milvus returns the most similar templates for all probes in one call. If these belong to too few subjects, because
+    one has very many templates, Milvus is asked again for the templates of other subjects. With a flat index that is
+    exact; similarities are Milvus's own inner products in float32.
 
-    A mean of the best is exact for the subjects that it is computed for, which are those :data:`_SHORTLIST` times as
-    many whose best templates are the most similar: where one is that much better than its best, it may be missed.
+    A mean over the best templates is exact, but only computed for the :data:`_SHORTLIST_FACTOR` times as many subjects
+    with the most similar best templates. A subject with a worse best template and a higher mean may be missed.
 
-    The store has written a change before the index is told of it. ``templates_compared`` is as old as
-    :data:`gallery.stores.milvus.places.RECENT_SECONDS` allows.
+    The store has already written a change when the index method is called. ``templates_compared`` may be as old as
+    :data:`gallery.stores.milvus.locations.CACHE_SECONDS`.
 
     Args:
-        milvus: where it is.
+        milvus: the connection.
         collections: its collections.
-        places: finds the gallery.
+        locator: finds the gallery.
         gallery_id: the gallery.
-        strong: wait for what other processes wrote before.
+        strong: see everything that other processes wrote before, and wait for it.
     """
 
     def __init__(
-        self, milvus: Milvus, collections: Collections, places: Places, gallery_id: str, *, strong: bool
+        self,
+        milvus: MilvusConnection,
+        collections: Collections,
+        locator: GalleryLocator,
+        gallery_id: str,
+        *,
+        strong: bool,
     ) -> None:
         self._milvus = milvus
         self._collections = collections
-        self._places = places
+        self._locator = locator
         self._faces = FaceReader(milvus, collections)
         self._gallery_id = gallery_id
         self._strong = strong
 
     def __len__(self) -> int:
-        return self._places.recent(self._gallery_id)[1]
+        return self._locator.cached(self._gallery_id)[1]
 
     def search(
         self,
@@ -65,81 +72,83 @@ class MilvusIndex:
         *,
         subjects: int,
         mean_of_best: int,
-        at_least: float = -1.0,  # noqa: ARG002 - all are found
+        at_least: float = -1.0,  # noqa: ARG002 - nothing is left out
         thorough: bool = False,  # noqa: ARG002 - always
-    ) -> tuple[Ranked, ...]:
-        """See :meth:`gallery.index.base.Index.search`; what is not wanted is not missing, and all are thorough."""
-        place, templates = self._places.recent(self._gallery_id)
-        if place.templates is None or not len(probes):
-            return tuple(Ranked((), templates) for _ in probes)
-        wanted = subjects if mean_of_best == 1 else subjects * _SHORTLIST
-        found = self._nearest(place, probes, wanted)
+    ) -> tuple[SearchResult, ...]:
+        """See :meth:`gallery.index.protocol.Index.search`; ``at_least`` and ``thorough`` make no difference."""
+        location, templates = self._locator.cached(self._gallery_id)
+        if location.templates is None or not len(probes):
+            return tuple(SearchResult((), templates) for _ in probes)
+        wanted = subjects if mean_of_best == 1 else subjects * _SHORTLIST_FACTOR
+        found = self._nearest(location, probes, wanted)
         if mean_of_best > 1:
             best = [rank(each, subjects=wanted) for each in found]
             found = [
-                self._templates_of(place, probe, [each.subject_id for each in some], mean_of_best)
+                self._templates_of(location, probe, [each.subject_id for each in some], mean_of_best)
                 for probe, some in zip(probes, best, strict=True)
             ]
         ranked = [rank(each, subjects=subjects, mean_of_best=mean_of_best) for each in found]
-        return tuple(Ranked(each, max(templates, len(each))) for each in ranked)
+        return tuple(SearchResult(each, max(templates, len(each))) for each in ranked)
 
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:
-        """See :meth:`gallery.index.base.Index.similarity`."""
-        place, _ = self._places.recent(self._gallery_id)
-        if place.templates is None:
+        """See :meth:`gallery.index.protocol.Index.similarity`."""
+        location, _ = self._locator.cached(self._gallery_id)
+        if location.templates is None:
             return None
-        templates = self._templates_of(place, probe, [subject_id], mean_of_best)
+        templates = self._templates_of(location, probe, [subject_id], mean_of_best)
         return next((each.similarity for each in rank(templates, subjects=1, mean_of_best=mean_of_best)), None)
 
     def reserve(self, templates: int = 1) -> None:
-        """See :meth:`gallery.index.base.Index.reserve`; the room is Milvus's."""
+        """See :meth:`gallery.index.protocol.Index.reserve`; does nothing, because Milvus allocates."""
 
     def add(self, templates: EmbeddedTemplates) -> None:
-        """See :meth:`gallery.index.base.Index.add`."""
+        """See :meth:`gallery.index.protocol.Index.add`; does nothing, like the following methods."""
 
     def rename(self, subject_id: str, display_name: str) -> None:
-        """See :meth:`gallery.index.base.Index.rename`."""
+        """See :meth:`gallery.index.protocol.Index.rename`."""
 
     def remove_template(self, subject_id: str, template_id: str) -> None:
-        """See :meth:`gallery.index.base.Index.remove_template`."""
+        """See :meth:`gallery.index.protocol.Index.remove_template`."""
 
     def remove_subject(self, subject_id: str) -> None:
-        """See :meth:`gallery.index.base.Index.remove_subject`."""
+        """See :meth:`gallery.index.protocol.Index.remove_subject`."""
 
     def clear(self) -> None:
-        """See :meth:`gallery.index.base.Index.clear`."""
+        """See :meth:`gallery.index.protocol.Index.clear`."""
 
-    def _nearest(self, place: Place, probes: NDArray[np.float32], subjects: int) -> list[list[Candidate]]:
-        """For each probe, templates among which the best ones of the best subjects are."""
-        limit = min(MOST_ROWS, max(_LEAST_ROWS, _TEMPLATES_PER_SUBJECT * subjects))
-        hits = self._search(place, probes, place.here, limit)
-        found = self._named(place, hits)
+    def _nearest(self, location: GalleryLocation, probes: NDArray[np.float32], subjects: int) -> list[list[Candidate]]:
+        """Return templates that include the best ones of the best subjects, for each probe."""
+        limit = min(MAX_ROWS, max(_MIN_ROWS, _TEMPLATES_PER_SUBJECT * subjects))
+        hits = self._search(location, probes, location.filter, limit)
+        found = self._named(location, hits)
         for number, probe in enumerate(probes):
-            passed = {row["subject"] for row in hits[number]}
+            seen = {row["subject"] for row in hits[number]}
             last = hits[number]
             while len(last) == limit and len({each.subject_id for each in found[number]}) < subjects:
-                others = f"{place.here} and not (subject in {quoted_all(sorted(passed))})"
-                (last,) = self._search(place, probe[None], others, limit)
-                passed |= {row["subject"] for row in last}
-                found[number] += self._named(place, [last])[0]
+                others = f"{location.filter} and not (subject in {quoted_all(sorted(seen))})"
+                (last,) = self._search(location, probe[None], others, limit)
+                seen |= {row["subject"] for row in last}
+                found[number] += self._named(location, [last])[0]
         return found
 
     def _templates_of(
-        self, place: Place, probe: NDArray[np.float32], subject_ids: Sequence[str], wanted: int
+        self, location: GalleryLocation, probe: NDArray[np.float32], subject_ids: Sequence[str], wanted: int
     ) -> list[Candidate]:
-        """Of each subject at least the best templates that are wanted, or all that it has."""
-        where = f"{place.here} and subject in {quoted_all(subject_ids)}"
-        (hits,) = self._search(place, probe[None], where, MOST_ROWS) if len(subject_ids) > 1 else ([],)
-        if len(subject_ids) > 1 and len(hits) < MOST_ROWS:
-            return self._named(place, [hits])[0]
-        each_alone = [
-            self._search(place, probe[None], f"{place.here} and subject == {quoted(subject_id)}", wanted)[0]
+        """Return at least the ``wanted`` best templates of each subject, or all it has."""
+        where = f"{location.filter} and subject in {quoted_all(subject_ids)}"
+        (hits,) = self._search(location, probe[None], where, MAX_ROWS) if len(subject_ids) > 1 else ([],)
+        if len(subject_ids) > 1 and len(hits) < MAX_ROWS:
+            return self._named(location, [hits])[0]
+        of_each = [
+            self._search(location, probe[None], f"{location.filter} and subject == {quoted(subject_id)}", wanted)[0]
             for subject_id in subject_ids
         ]
-        return [candidate for few in self._named(place, each_alone) for candidate in few]
+        return [candidate for few in self._named(location, of_each) for candidate in few]
 
-    def _search(self, place: Place, probes: NDArray[np.float32], where: str, limit: int) -> list[list[Row]]:
-        templates = str(place.templates)
+    def _search(
+        self, location: GalleryLocation, probes: NDArray[np.float32], where: str, limit: int
+    ) -> list[list[Row]]:
+        templates = str(location.templates)
         return self._milvus.search(
             templates,
             probes,
@@ -151,10 +160,10 @@ class MilvusIndex:
             strong=self._strong,
         )
 
-    def _named(self, place: Place, hits: Iterable[Sequence[Row]]) -> list[list[Candidate]]:
-        """Templates with the names of their subjects; those without are of nobody, as a dead enrolment leaves them."""
+    def _named(self, location: GalleryLocation, hits: Iterable[Sequence[Row]]) -> list[list[Candidate]]:
+        """Add the names of subjects; templates that a dead enrolment left without a subject are dropped."""
         hits = list(hits)
-        names = self._faces.names(place, {row["subject"] for rows in hits for row in rows}, strong=self._strong)
+        names = self._faces.names(location, {row["subject"] for rows in hits for row in rows}, strong=self._strong)
         return [
             [
                 Candidate(

@@ -1,66 +1,77 @@
-"""Rows of a Milvus, and the records that they stand for."""
+"""Conversion between records and rows in Milvus."""
 
 from __future__ import annotations
 
 import base64
 import secrets
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration import serialization as calibration_json
-from gallery.calibration.serialization import InvalidCalibration
 from gallery.errors import StorageUnavailable
+from gallery.records import calibration_json
+from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
-from gallery.records.records import Gallery, Subject, Template
-from gallery.stores.base import Request
+from gallery.records.galleries import Gallery, ThresholdSource, infer_threshold_source
+from gallery.records.subjects import Subject
+from gallery.records.templates import Template
+from gallery.stores.base import EnrollmentRequest
 from gallery.stores.milvus.connection import Row
 from gallery.stores.milvus.schema import VECTOR, fields_of, with_no_vector
+from gallery.times import from_microseconds, to_microseconds
 
-GALLERY_FIELDS = fields_of("galleries")
 SUBJECT_FIELDS = fields_of("subjects")
 TEMPLATE_FIELDS = fields_of("templates")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SEPARATOR = ":"
 
 
 def new_gallery_key() -> int:
-    """A key that no gallery had before, for all that chance can do: 62 bits."""
+    """Return a random key of 62 bits, which no other gallery has."""
     return secrets.randbits(62)
 
 
 def row_id(gallery: int, of_row: str) -> str:
-    """The id of a row that belongs to a gallery; in the order of what it is of."""
+    """Return the id of a row of a gallery; sorted by what the row is of."""
     return f"{gallery:016x}{_SEPARATOR}{of_row}"
 
 
 def id_of(row: Row) -> str:
-    """What a row is of."""
+    """Return the id of what a row is of."""
     return str(row["id"]).partition(_SEPARATOR)[2]
 
 
-def gallery_row(gallery: Gallery, key: int) -> Row:
-    """The row of a gallery; its counts are not kept."""
-    return with_no_vector(
-        {
-            "id": gallery.gallery_id,
-            "gallery": key,
-            "display_name": gallery.display_name,
-            "threshold": gallery.threshold,
-            "mean_of_best": gallery.mean_of_best,
-            "contract": gallery.contract,
-            "created": microseconds(gallery.create_time),
-            "updated": microseconds(gallery.update_time),
-            "etag": gallery.etag,
-            "calibration": calibration_json.to_text(gallery.calibration),
-        }
-    )
+def gallery_row(gallery: Gallery, key: int, fields: Collection[str]) -> Row:
+    """Convert a gallery to a row with these fields; its counts are not stored."""
+    values = {
+        "gallery": key,
+        "display_name": gallery.display_name,
+        "threshold": gallery.threshold,
+        "mean_of_best": gallery.mean_of_best,
+        "contract": gallery.contract,
+        "created": to_microseconds(gallery.create_time),
+        "updated": to_microseconds(gallery.update_time),
+        "etag": gallery.etag,
+        "calibration": calibration_json.to_text(gallery.calibration),
+        "threshold_source": gallery.threshold_source.value,
+    }
+    return with_no_vector({"id": gallery.gallery_id} | {field: values[field] for field in fields})
 
 
-def gallery_of(row: Row, *, subjects: int, templates: int) -> Gallery:
-    """The gallery of a row, with its counts."""
+def gallery_of(row: Row, *, subjects: int, templates: int, default_threshold: float | None) -> Gallery:
+    """Convert the row of a gallery.
+
+    Args:
+        row: the row.
+        subjects: the number of subjects.
+        templates: the number of templates.
+        default_threshold: the server's default threshold, to infer the source of a threshold that has none.
+
+    Raises:
+        StorageUnavailable: a value is not as it was written.
+    """
+    calibration = _calibration(row)
     return Gallery(
         gallery_id=row["id"],
         display_name=row["display_name"],
@@ -69,43 +80,47 @@ def gallery_of(row: Row, *, subjects: int, templates: int) -> Gallery:
         contract=row["contract"],
         subject_count=subjects,
         template_count=templates,
-        create_time=_time(row["created"]),
-        update_time=_time(row["updated"]),
+        create_time=from_microseconds(row["created"]),
+        update_time=from_microseconds(row["updated"]),
         etag=row["etag"],
-        calibration=_calibration(row),
+        calibration=calibration,
+        threshold_source=_threshold_source(row)
+        or infer_threshold_source(row["threshold"], calibration, default_threshold=default_threshold),
     )
 
 
 def subject_row(subject: Subject, gallery: int) -> Row:
-    """The row of a subject; its count is not kept."""
+    """Convert a subject to a row; its count is not stored."""
     return with_no_vector(
         {
             "id": row_id(gallery, subject.subject_id),
             "gallery": gallery,
             "subject": subject.subject_id,
             "display_name": subject.display_name,
-            "created": microseconds(subject.create_time),
-            "updated": microseconds(subject.update_time),
+            "created": to_microseconds(subject.create_time),
+            "updated": to_microseconds(subject.update_time),
             "etag": subject.etag,
         }
     )
 
 
 def subject_of(row: Row, gallery_id: str, *, templates: int) -> Subject:
-    """The subject of a row, with its count."""
+    """Convert the row of a subject with this many templates."""
     return Subject(
         gallery_id=gallery_id,
         subject_id=row["subject"],
         display_name=row["display_name"],
         template_count=templates,
-        create_time=_time(row["created"]),
-        update_time=_time(row["updated"]),
+        create_time=from_microseconds(row["created"]),
+        update_time=from_microseconds(row["updated"]),
         etag=row["etag"],
     )
 
 
-def template_row(template: Template, gallery: int, embedding: NDArray[np.float32], request: Request | None) -> Row:
-    """The row of a template, with the request that it was made for."""
+def template_row(
+    template: Template, gallery: int, embedding: NDArray[np.float32], request: EnrollmentRequest | None
+) -> Row:
+    """Convert a template to a row, with the request that it answers."""
     x1, y1, x2, y2 = template.box
     return {
         "id": row_id(gallery, template.template_id),
@@ -117,7 +132,7 @@ def template_row(template: Template, gallery: int, embedding: NDArray[np.float32
         "x2": x2,
         "y2": y2,
         "quality": template.quality,
-        "created": microseconds(template.create_time),
+        "created": to_microseconds(template.create_time),
         "face_model": template.face_model,
         "embedding_model": template.embedding_model,
         "has_crop": template.has_crop,
@@ -128,7 +143,7 @@ def template_row(template: Template, gallery: int, embedding: NDArray[np.float32
 
 
 def template_of(row: Row, gallery_id: str) -> Template:
-    """The template of a row."""
+    """Convert the row of a template."""
     return Template(
         template_id=id_of(row),
         gallery_id=gallery_id,
@@ -136,7 +151,7 @@ def template_of(row: Row, gallery_id: str) -> Template:
         picture_sha256=row["picture"],
         box=(row["x1"], row["y1"], row["x2"], row["y2"]),
         quality=row["quality"],
-        create_time=_time(row["created"]),
+        create_time=from_microseconds(row["created"]),
         face_model=row["face_model"],
         embedding_model=row["embedding_model"],
         has_crop=row["has_crop"],
@@ -144,18 +159,18 @@ def template_of(row: Row, gallery_id: str) -> Template:
 
 
 def crop_row(template: Template, gallery: int, png: bytes) -> Row:
-    """The row of a template's aligned face."""
+    """Convert a template's aligned face to a row."""
     text = base64.b64encode(png).decode()
     return with_no_vector({"id": row_id(gallery, template.template_id), "gallery": gallery, "png": text})
 
 
 def crop_of(row: Row) -> bytes:
-    """The aligned face of a row, as PNG."""
+    """Return the aligned face of a row, as PNG."""
     return base64.b64decode(row["png"])
 
 
-def request_row(template: Template, gallery: int, request: Request) -> Row:
-    """The row of a request that was answered with a template that was there before."""
+def request_row(template: Template, gallery: int, request: EnrollmentRequest) -> Row:
+    """Convert a request that was answered with an existing template to a row."""
     return with_no_vector(
         {
             "id": row_id(gallery, request.request_id),
@@ -164,11 +179,6 @@ def request_row(template: Template, gallery: int, request: Request) -> Row:
             "digest": request.digest,
         }
     )
-
-
-def microseconds(time: datetime) -> int:
-    """As times are stored: since 1970 in UTC."""
-    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def _calibration(row: Row) -> Calibration | None:
@@ -180,5 +190,12 @@ def _calibration(row: Row) -> Calibration | None:
         ) from error
 
 
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+def _threshold_source(row: Row) -> ThresholdSource | None:
+    """Return the stored source; ``None`` if the collection was created by a version that stored none."""
+    text = row.get("threshold_source")
+    try:
+        return ThresholdSource(text) if text else None
+    except ValueError as error:
+        raise StorageUnavailable(
+            f"the threshold's source of gallery {row['id']!r} is not as it was written: {text!r}"
+        ) from error

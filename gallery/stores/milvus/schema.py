@@ -1,20 +1,20 @@
-"""What the galleries of a Milvus are kept in: which collections, with which fields."""
+"""The collections of the Milvus store and their fields."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gallery.calibration.serialization import MAX_TEXT
 from gallery.errors import SchemaTooNew, StorageUnavailable
 from gallery.names import MAX_ID, MAX_NAME
-from gallery.stores.milvus.connection import Milvus
+from gallery.records.calibration_json import MAX_TEXT
+from gallery.stores.milvus.connection import MilvusConnection
 
-VERSION = 1
-"""Of the schema."""
+VERSION = 2
+"""The schema version of new collections. Collections of version 1 are used as they are."""
 
 IndexType = Literal["FLAT", "HNSW"]
 
@@ -24,9 +24,9 @@ _ID = 4 * MAX_ID
 """Milvus counts the bytes of a text."""
 _KEY = _ID + 64
 _CROP = 65_535
-_NOBODY = ""
-"""An id that no gallery has: of the row that keeps the version of the schema. Descriptions of collections would be the
-place, but Milvus Lite forgets them."""
+_VERSION_ROW = ""
+"""The id of the row that stores the schema version; no gallery has it. A description of the collection would be better,
+but Milvus Lite does not keep it."""
 _VERSION_FIELD = "mean_of_best"
 """Of that row."""
 _INDEX_PARAMETERS: dict[str, dict[str, int]] = {"FLAT": {}, "HNSW": {"M": 32, "efConstruction": 256}}
@@ -35,13 +35,13 @@ _INDEX_PARAMETERS: dict[str, dict[str, int]] = {"FLAT": {}, "HNSW": {"M": 32, "e
 @dataclass(frozen=True, slots=True)
 class _Text:
     name: str
-    longest: int
+    max_bytes: int
 
 
 _GALLERY = "gallery"
-"""The key of a gallery, in all collections but that of galleries."""
+"""The field of a gallery's key, in all collections."""
 
-_FIELDS: dict[str, tuple[_Text | tuple[str, str], ...]] = {
+_FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
     "galleries": (
         (_GALLERY, "INT64"),
         _Text("display_name", 4 * MAX_NAME),
@@ -52,6 +52,7 @@ _FIELDS: dict[str, tuple[_Text | tuple[str, str], ...]] = {
         ("updated", "INT64"),
         _Text("etag", _ID),
         _Text("calibration", MAX_TEXT),
+        _Text("threshold_source", _ID),
     ),
     "subjects": (
         (_GALLERY, "INT64"),
@@ -81,75 +82,86 @@ _FIELDS: dict[str, tuple[_Text | tuple[str, str], ...]] = {
         _Text("digest", _ID),
     ),
 }
+_SINCE_VERSION_2 = frozenset({"threshold_source"})
+"""Fields that collections of version 1 do not have."""
 _NO_VECTOR = "none"
-"""Every collection must have a vector."""
+"""Every collection must have a vector field."""
 
 
 def fields_of(kind: str) -> tuple[str, ...]:
-    """The names of a collection's fields, but for its id and its vector."""
+    """Return the names of a collection's fields without its id and its vector."""
     return tuple(field.name if isinstance(field, _Text) else field[0] for field in _FIELDS[kind])
 
 
 class Collections:
-    """The collections, made when they are needed.
+    """The collections, created when they are needed.
 
-    Galleries, subjects, further requests of templates, crops, and galleries that are being filled or removed each
-    have one; templates have one for every embedding contract, partitioned by gallery. The id of a row begins with
-    the key of its gallery, which is new for every gallery, also for one that takes the id of one that was deleted.
+    There is one for galleries, subjects, crops, further requests of templates, and unfinished galleries. Templates have
+    one for every embedding contract, partitioned by gallery. The id of a row begins with the key of its gallery; every
+    gallery has a new key, even if it reuses the id of a deleted gallery.
 
     Args:
-        milvus: where.
-        prefix: what their names begin with.
-        index: of templates' embeddings, where a collection of them has to be made.
+        milvus: the connection.
+        prefix: of their names.
+        index: the index type of new collections of templates.
+
+    Attributes:
+        galleries: the name of the collection of galleries.
+        gallery_fields: its fields.
+        subjects: the name of the collection of subjects.
 
     Raises:
-        SchemaTooNew: a newer version made them.
-        StorageUnavailable: Milvus does not answer, or there are others of these names.
+        SchemaTooNew: a newer version of this program created them.
+        StorageUnavailable: Milvus does not answer, or has other collections with these names.
     """
 
-    def __init__(self, milvus: Milvus, *, prefix: str, index: IndexType) -> None:
+    def __init__(self, milvus: MilvusConnection, *, prefix: str, index: IndexType) -> None:
         self._milvus = milvus
         self._prefix = prefix
         self._index = index
-        self._making = threading.Lock()
+        self._create_lock = threading.Lock()
         self._dimensions: dict[str, int] = {}
+        self._field_names: dict[str, Collection[str]] = {}
         self._index_types: dict[str, str] = {}
         self.galleries = self._name("galleries")
-        version = self._version()  # before the fields: those of a newer version may be others
+        version = self._version()  # before the fields are checked: a newer version may have others
         if version is not None and version > VERSION:
             raise SchemaTooNew(f"collection {self.galleries}", version, VERSION)
-        self.made("galleries")
+        self.ensure("galleries")
+        self.gallery_fields = tuple(
+            name for name in fields_of("galleries") if name in self._field_names[self.galleries]
+        )
         if version is None:
-            self._keep_version()
-        self.subjects = self.made("subjects")
+            self._write_version()
+        self.subjects = self.ensure("subjects")
 
-    def made(self, kind: str) -> str:
-        """The name of a collection that is there, made where it was not."""
-        return self._made(self._name(kind), kind, dimension=2)
+    def ensure(self, kind: str) -> str:
+        """Return the name of a collection, after creating it if it does not exist."""
+        return self._ensure(self._name(kind), kind, dimension=2)
 
-    def found(self, kind: str) -> str | None:
-        """The name of a collection, where it is there."""
-        return self._found(self._name(kind), kind)
+    def find(self, kind: str) -> str | None:
+        """Return the name of a collection; ``None`` if it does not exist."""
+        return self._find(self._name(kind), kind)
 
-    def templates_made(self, contract: str, dimension: int) -> str:
-        """The name of the collection of a contract's templates, made where it was not.
+    def ensure_templates(self, contract: str, dimension: int) -> str:
+        """Return the name of the collection of a contract's templates, after creating it if it does not exist.
 
         Raises:
-            StorageUnavailable: its embeddings are of another dimension.
+            StorageUnavailable: its embeddings have another dimension.
         """
-        name = self._made(self._templates(contract), "templates", dimension=dimension)
+        name = self._ensure(self._templates(contract), "templates", dimension=dimension)
         if self._dimensions[name] != dimension:
             raise StorageUnavailable(
-                f"collection {name} holds embeddings of {self._dimensions[name]} values, not of {dimension}"
+                f"collection {name} has embeddings of {self._dimensions[name]} values, not of {dimension}"
             )
         return name
 
-    def templates_found(self, contract: str) -> str | None:
-        """The name of the collection of a contract's templates, where it is there."""
-        return self._found(self._templates(contract), "templates")
+    def find_templates(self, contract: str) -> str | None:
+        """Return the name of the collection of a contract's templates; ``None`` if it does not exist."""
+        return self._find(self._templates(contract), "templates")
 
     def index_type(self, templates: str) -> str:
-        """The type of the index of a collection of templates."""
+        """Return the index type of a collection of templates."""
         if templates not in self._index_types:
             self._index_types[templates] = self._milvus.index_of(templates, VECTOR)
         return self._index_types[templates]
@@ -160,21 +172,23 @@ class Collections:
     def _templates(self, contract: str) -> str:
         return f"{self._prefix}_templates_{hashlib.sha256(contract.encode()).hexdigest()[:16]}"
 
-    def _found(self, name: str, kind: str) -> str | None:
+    def _find(self, name: str, kind: str) -> str | None:
         if name in self._dimensions:
             return name
         described = self._milvus.describe(name)
         if described is None:
             return None
-        if not {field["name"] for field in described["fields"]}.issuperset(fields_of(kind)):
+        names = {field["name"] for field in described["fields"]}
+        if not names.issuperset(set(fields_of(kind)) - _SINCE_VERSION_2):
             raise StorageUnavailable(f"Milvus has a collection {name} with other fields; choose another prefix")
         self._milvus.load(name)
         self._dimensions[name] = _dimension(described["fields"])
+        self._field_names[name] = names
         return name
 
-    def _made(self, name: str, kind: str, *, dimension: int) -> str:
-        with self._making:
-            if self._found(name, kind):
+    def _ensure(self, name: str, kind: str, *, dimension: int) -> str:
+        with self._create_lock:
+            if self._find(name, kind):
                 return name
             is_templates = kind == "templates"
             schema = self._milvus.schema(partition_key=_GALLERY if is_templates else None)
@@ -182,37 +196,38 @@ class Collections:
             schema.add_field("id", types.VARCHAR, is_primary=True, max_length=_KEY)
             for field in _FIELDS[kind]:
                 if isinstance(field, _Text):
-                    schema.add_field(field.name, types.VARCHAR, max_length=field.longest)
+                    schema.add_field(field.name, types.VARCHAR, max_length=field.max_bytes)
                 else:
                     schema.add_field(field[0], getattr(types, field[1]))
             vector, index = (VECTOR, str(self._index)) if is_templates else (_NO_VECTOR, "FLAT")
             schema.add_field(vector, types.FLOAT_VECTOR, dim=dimension)
             self._milvus.create(name, schema, vector=vector, index=index, parameters=_INDEX_PARAMETERS[index])
             self._dimensions[name] = dimension
+            self._field_names[name] = fields_of(kind)
             return name
 
     def _version(self) -> int | None:
-        """What made the collections; ``None`` where they are to be made, or are none of galleries."""
+        """Return the schema version of the collections; ``None`` if they do not exist, or are not ours."""
         described = self._milvus.describe(self.galleries)
         if described is None or _VERSION_FIELD not in {field["name"] for field in described["fields"]}:
             return None
         self._milvus.load(self.galleries)
-        found = self._milvus.by_id(self.galleries, [_NOBODY], (_VERSION_FIELD,), strong=True)
-        return int(found[_NOBODY][_VERSION_FIELD]) if found else None
+        found = self._milvus.get(self.galleries, [_VERSION_ROW], (_VERSION_FIELD,), strong=True)
+        return int(found[_VERSION_ROW][_VERSION_FIELD]) if found else None
 
-    def _keep_version(self) -> None:
+    def _write_version(self) -> None:
         numbers = {"threshold": 0.0, _GALLERY: 0, _VERSION_FIELD: VERSION, "created": 0, "updated": 0}
-        texts = dict.fromkeys(("id", "display_name", "contract", "etag", "calibration"), _NOBODY)
-        self._milvus.put(self.galleries, [with_no_vector(numbers | texts)])
+        texts = dict.fromkeys(set(self.gallery_fields) - set(numbers), "")
+        self._milvus.upsert(self.galleries, [with_no_vector({"id": _VERSION_ROW} | numbers | texts)])
 
 
 def search_parameters(index_type: str, *, limit: int) -> dict[str, int]:
-    """How thorough a search is; a flat index is exact."""
+    """Return the parameters of a search; a flat index is exact without any."""
     return {"ef": max(256, 2 * limit)} if index_type == "HNSW" else {}
 
 
 def with_no_vector(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a collection that has no use for its vector."""
+    """Add the vector of a row whose collection does not need one."""
     return {**row, _NO_VECTOR: (0.0, 0.0)}
 
 

@@ -1,1 +1,1 @@
-"""Galleries in one SQLite file."""
+"""The SQLite store: galleries in one file that one process owns."""

@@ -1,4 +1,4 @@
-"""Galleries of the SQLite store that nobody sees, because they are being filled."""
+"""Import of a gallery into the SQLite store; the gallery is hidden until it is committed."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from gallery.errors import GalleryExists
-from gallery.records.records import Gallery, StoredFace
+from gallery.records.galleries import Gallery
+from gallery.records.templates import StoredFace
 from gallery.stores.sqlite.database import SqliteDatabase
-from gallery.stores.sqlite.inserts import count, face_rows, insert_gallery
+from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery
 from gallery.stores.sqlite.rows import find_gallery
 
-_WRITTEN_AT_ONCE = 500
+_FACES_PER_TRANSACTION = 500
 
 
 class SqliteImport:
-    """A gallery that is being filled; see :class:`gallery.stores.base.Import` for what it promises.
+    """A gallery that is being imported; see :class:`gallery.stores.base.GalleryImport` for what it promises.
 
-    Templates are committed some hundreds at a time, so that whoever enrols meanwhile does not wait for long. Until
-    :meth:`commit` the gallery is hidden; what a process that died left hidden is removed by the next that opens the
-    store.
+    Templates are committed some hundreds at a time, so that concurrent enrolments do not wait long. The gallery is
+    hidden until :meth:`commit`. If the process dies, the next process that opens the store removes it.
 
     Args:
-        database: where to.
-        gallery: its counts say nothing here.
-        discard: told the key of a hidden gallery that is not wanted any more.
+        database: the database.
+        gallery: the gallery; its counts are ignored.
+        discard: called with the key of a hidden gallery that is to be removed.
 
     Raises:
         GalleryExists: the id is taken.
-        StorageError: it cannot be written.
+        StorageError: the database cannot be written.
     """
 
     def __init__(self, database: SqliteDatabase, gallery: Gallery, discard: Callable[[int], None]) -> None:
@@ -37,54 +37,58 @@ class SqliteImport:
         self._gallery_id = gallery.gallery_id
         self._discard = discard
         with database.writing() as connection:
-            need_free_id(connection, gallery.gallery_id)
-            self._key = insert_gallery(connection, gallery, hidden_as=_unknown_id())
-        self._is_over = False
+            check_id_is_free(connection, gallery.gallery_id)
+            self._key = insert_gallery(connection, gallery, hidden_as=_hidden_id())
+        self._is_finished = False
 
     def add(self, faces: Sequence[StoredFace]) -> None:
-        """See :meth:`gallery.stores.base.Import.add`. Where it raises, nothing but :meth:`abort` makes sense."""
-        self._need_unfinished()
-        for start in range(0, len(faces), _WRITTEN_AT_ONCE):
-            rows = face_rows(self._key, faces[start : start + _WRITTEN_AT_ONCE])
+        """See :meth:`gallery.stores.base.GalleryImport.add`. If it raises, only :meth:`abort` may follow."""
+        self._check_unfinished()
+        for start in range(0, len(faces), _FACES_PER_TRANSACTION):
+            rows = face_rows(self._key, faces[start : start + _FACES_PER_TRANSACTION])
             with self._database.writing() as connection:
                 subjects = rows.insert(connection)
-                count(connection, self._key, subjects=subjects, templates=len(rows.templates))
+                add_to_counts(connection, self._key, subjects=subjects, templates=len(rows.templates))
 
     def commit(self) -> Gallery:
-        """See :meth:`gallery.stores.base.Import.commit`."""
-        self._need_unfinished()
+        """See :meth:`gallery.stores.base.GalleryImport.commit`."""
+        self._check_unfinished()
         with self._database.writing() as connection:
-            need_free_id(connection, self._gallery_id)
+            check_id_is_free(connection, self._gallery_id)
             connection.execute(
                 "UPDATE galleries SET gallery_id = ?, hidden = 0 WHERE key = ?", (self._gallery_id, self._key)
             )
             gallery = find_gallery(connection, self._gallery_id)
-        self._is_over = True
+        self._is_finished = True
         return gallery
 
     def abort(self) -> None:
-        """See :meth:`gallery.stores.base.Import.abort`; nothing happens after :meth:`commit`, or the second time."""
-        if not self._is_over:
-            self._is_over = True
+        """See :meth:`gallery.stores.base.GalleryImport.abort`."""
+        if not self._is_finished:
+            self._is_finished = True
             self._discard(self._key)
 
-    def _need_unfinished(self) -> None:
-        if self._is_over:
-            raise RuntimeError("the import is over")
+    def _check_unfinished(self) -> None:
+        if self._is_finished:
+            raise RuntimeError("the import is finished")
 
 
-def need_free_id(connection: sqlite3.Connection, gallery_id: str) -> None:
-    """Make sure that no gallery has an id; :class:`GalleryExists` where one has."""
+def check_id_is_free(connection: sqlite3.Connection, gallery_id: str) -> None:
+    """Check that no gallery has an id.
+
+    Raises:
+        GalleryExists: a gallery has it.
+    """
     if connection.execute("SELECT 1 FROM galleries WHERE gallery_id = ?", (gallery_id,)).fetchone():
         raise GalleryExists(gallery_id)
 
 
 def hide(connection: sqlite3.Connection, gallery_key: int) -> None:
-    """Take a gallery out of everybody's sight: its id is free, its rows are still there."""
+    """Hide a gallery: its id becomes free, while its rows stay."""
     connection.execute(
-        "UPDATE galleries SET gallery_id = ?, display_name = '', hidden = 1 WHERE key = ?", (_unknown_id(), gallery_key)
+        "UPDATE galleries SET gallery_id = ?, display_name = '', hidden = 1 WHERE key = ?", (_hidden_id(), gallery_key)
     )
 
 
-def _unknown_id() -> str:
+def _hidden_id() -> str:
     return f"hidden {uuid.uuid4()}"

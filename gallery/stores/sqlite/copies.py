@@ -1,4 +1,4 @@
-"""Copies of an SQLite database of galleries: backed up while a server writes to it, put back, made compact."""
+"""Backup, restore and compaction of the SQLite store's file."""
 
 from __future__ import annotations
 
@@ -11,74 +11,73 @@ from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageUnavailable
 from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, damaged, owned, resolved, storage_errors
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import Verification, verify
 
 Progress = Callable[[int, int], None]
-"""Told how many pages are done, and of how many."""
+"""Called with the number of pages copied, and of all pages."""
 
 _BYTES_AT_ONCE = 2**24
 
 
 def backup(database: Path, target: Path, *, replace: bool = False, progress: Progress | None = None) -> Verification:
-    """Copy a database as it is at this moment, whether a server has it open or not, and verify the copy.
+    """Copy a database as it is at this moment, and verify the copy; a server may have the database open.
 
-    The copy is one file that only its owner can read. It is there whole and verified, or not at all. While it is
-    made, others go on reading and writing; only the traces of what they delete stay in the server's log until the
-    pages are copied.
+    The copy is one file that only its owner can read. It appears complete and verified, or not at all. The server
+    reads and writes during the backup, but traces of deleted data stay in its log until the pages are copied.
 
     Args:
-        database: what to copy.
-        target: where to; its folder must be there.
-        replace: also where there is a file already.
-        progress: told as it goes.
+        database: the database.
+        target: the copy; its folder must exist.
+        replace: replace an existing file.
+        progress: called during the copy.
 
     Raises:
-        FileExistsError: there is a file, and ``replace`` is not set.
-        StorageError: the database cannot be read, or is damaged, or there is no room.
+        FileExistsError: the file exists, and ``replace`` is not set.
+        StorageError: the database cannot be read or is damaged, or the disk is full.
     """
     target = resolved(target)
-    _need_free(target, replace)
-    with _written_beside(target, replace) as copy:
+    _check_replaceable(target, replace)
+    with _replacing(target, replace) as copy:
         return _copy(database, copy, progress)
 
 
 def restore(copy: Path, database: Path, *, replace: bool = False, progress: Progress | None = None) -> Verification:
-    """Put a verified copy of a backup in a database's place.
+    """Replace a database by a verified copy of a backup.
 
-    The database is there whole as it was, or whole as the backup was, at any moment. The backup is only read.
+    At any moment the database is either completely the old one or completely the backup. The backup is only read.
 
     Args:
         copy: the backup.
-        database: what it is to become; no server may have it open.
-        replace: also where there is a database already, which is lost.
-        progress: told as it goes.
+        database: the database; no server may have it open.
+        replace: replace an existing database, which is lost.
+        progress: called during the copy.
 
     Raises:
-        FileExistsError: there is a file, and ``replace`` is not set.
+        FileExistsError: the database exists, and ``replace`` is not set.
         StorageBusy: a server has the database open.
-        StorageError: the backup cannot be read, or is damaged, or there is no room.
+        StorageError: the backup cannot be read or is damaged, or the disk is full.
     """
     if not copy.is_file():
         raise StorageUnavailable(f"there is no backup {copy}")
     database = resolved(database)
     with owned(database):
-        _need_free(database, replace)
-        with _written_beside(database, replace) as beside:
-            verification = _copy(copy, beside, progress)
+        _check_replaceable(database, replace)
+        with _replacing(database, replace) as partial:
+            verification = _copy(copy, partial, progress)
             _settle(database)
         return verification
 
 
 def compact(database: Path) -> tuple[int, int]:
-    """Write a database anew without the room that deleted rows have left; its bytes before and after.
+    """Rewrite a database without the space of deleted rows, and return its size before and after, in bytes.
 
-    Also removes what unfinished imports and deletions have left, and gives databases of older versions the page size
-    of new ones. The file is as it was, or compact, at any moment.
+    This also removes what unfinished imports and deletions left, and gives databases of older versions the current
+    page size. At any moment the file is either the old one or the compact one.
 
     Raises:
         StorageBusy: a server has the database open.
-        StorageError: it cannot be read, or is damaged, or there is no room for the second copy.
+        StorageError: it cannot be read or is damaged, or the disk has no room for a second copy.
     """
     if not database.is_file():
         raise StorageUnavailable(f"there is no database {database}")
@@ -90,22 +89,22 @@ def compact(database: Path) -> tuple[int, int]:
     finally:
         store.close()
     with owned(database):
-        with _written_beside(database, replace=True) as beside:
+        with _replacing(database, replace=True) as partial:
             with connect_to_read(database) as connection:
                 connection.execute("ROLLBACK")  # VACUUM makes its own transaction
                 connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-                connection.execute("VACUUM INTO ?", (str(beside),))
-            _need_sound(beside)
+                connection.execute("VACUUM INTO ?", (str(partial),))
+            _verified(partial)
             _settle(database)
         return before, database.stat().st_size
 
 
 def _copy(source: Path, copy: Path, progress: Progress | None) -> Verification:
-    """Copy the pages of a database into an empty file, and make sure that they are right there."""
+    """Copy the pages of a database into an empty file, and verify it."""
     with storage_errors(copy):
         target = sqlite3.connect(copy, isolation_level=None)
         try:
-            # Nobody sees it before it is whole and synced, which whoever makes it sees to.
+            # The caller syncs the file before it becomes visible.
             target.execute("PRAGMA synchronous = OFF")
             with connect_to_read(source) as connection:
                 (page_size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -114,46 +113,46 @@ def _copy(source: Path, copy: Path, progress: Progress | None) -> Verification:
                     pages=_BYTES_AT_ONCE // page_size,
                     progress=progress and (lambda _, remaining, total: progress(total - remaining, total)),
                 )
-            # So that it needs no files beside it, and can be read where nothing can be written.
+            # So that the copy needs no other files, and can be read on a read-only disk.
             target.execute("PRAGMA journal_mode = DELETE")
         finally:
             target.close()
-    return _need_sound(copy)
+    return _verified(copy)
 
 
-def _need_sound(copy: Path) -> Verification:
+def _verified(copy: Path) -> Verification:
     verification = verify(copy)
     if verification.problems:
         raise damaged(copy, verification.problems[0])
     return verification
 
 
-def _need_free(target: Path, replace: bool) -> None:
+def _check_replaceable(target: Path, replace: bool) -> None:
     if target.exists() and not replace:
-        raise FileExistsError(f"{target} is there already")
+        raise FileExistsError(f"{target} exists already")
 
 
 @contextmanager
-def _written_beside(target: Path, replace: bool) -> Iterator[Path]:
-    """An empty file beside a target, which takes its place when all is written, and is gone where that fails."""
-    beside = target.with_name(f"{target.name}.partial")
+def _replacing(target: Path, replace: bool) -> Iterator[Path]:
+    """Yield an empty file next to a target; it replaces the target at the end, or is deleted if the block raises."""
+    partial = target.with_name(f"{target.name}.partial")
     try:
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageUnavailable(f"{beside} cannot be opened: {error.strerror}") from error
+        raise StorageUnavailable(f"{partial} cannot be opened: {error.strerror}") from error
     try:
-        _claim(descriptor, beside)
+        _claim(descriptor, partial)
         os.truncate(descriptor, 0)
-        _remove_beside(beside)
+        _remove_log_files(partial)
         try:
-            yield beside
+            yield partial
             os.fsync(descriptor)
-            _need_free(target, replace)
-            beside.replace(target)
+            _check_replaceable(target, replace)
+            partial.replace(target)
             _sync_folder(target.parent)
         except BaseException:
-            beside.unlink(missing_ok=True)
-            _remove_beside(beside)
+            partial.unlink(missing_ok=True)
+            _remove_log_files(partial)
             raise
     except FileExistsError:
         raise
@@ -164,7 +163,7 @@ def _written_beside(target: Path, replace: bool) -> Iterator[Path]:
 
 
 def _claim(descriptor: int, path: Path) -> None:
-    """Make sure that nobody else writes to a file: another that is at it, or has just given it its name."""
+    """Check that no other process writes to a file or has just renamed it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -175,27 +174,27 @@ def _claim(descriptor: int, path: Path) -> None:
 
 
 def _settle(database: Path) -> None:
-    """Leave nothing beside a database that would be taken for a part of what takes its place."""
-    if database.exists() and not _emptied_log(database):
+    """Remove everything next to a database that would be taken for a part of its replacement."""
+    if database.exists() and not _try_emptying_log(database):
         raise StorageBusy(f"another process reads {database}")
-    _remove_beside(database)
+    _remove_log_files(database)
 
 
-def _emptied_log(database: Path) -> bool:
+def _try_emptying_log(database: Path) -> bool:
     connection = sqlite3.connect(database, isolation_level=None, timeout=0)
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError as error:
         return error.sqlite_errorcode != sqlite3.SQLITE_BUSY
     except sqlite3.DatabaseError:
-        # Damaged, and about to be lost.
+        # It is damaged, and about to be replaced.
         return True
     finally:
         connection.close()
     return not busy
 
 
-def _remove_beside(database: Path) -> None:
+def _remove_log_files(database: Path) -> None:
     for suffix in ("-wal", "-shm", "-journal"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""An open SQLite database of one process: transactions, one at a time, and a log that is kept short."""
+"""An SQLite database that one process has open: one transaction at a time, and a short write-ahead log."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pathlib import Path
 from gallery.errors import StorageBusy, StorageError, StorageUnavailable
 from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, resolved, storage_errors
 
-_HOUSEKEEPING_SECONDS = 0.3
+_MAINTENANCE_SECONDS = 0.3
 _RETRY_SECONDS = 0.02
 
 
 class SqliteDatabase:
     """A database file that this process owns.
 
-    All goes through one connection, one thread at a time, in the order in which they came: SQLite has one writer
-    anyway. What a commit wrote is in the log. A thread of its own moves it from there into the database, on a second
-    connection, so that no commit takes the time for it, and does what else can wait.
+    Threads take turns on one connection, in the order in which they asked: SQLite has only one writer anyway. A commit
+    writes to the log. A background thread moves the log into the database on a second connection, so that no commit
+    waits for it, and runs other work that can wait.
 
     Args:
-        path: the file; made where it is missing, its folder is not.
-        check: read all of it first, and refuse one that is damaged.
+        path: the file. It is created if it does not exist; its folder is not.
+        check: read all of it first, and refuse it if it is damaged.
 
     Raises:
-        StorageError: see :class:`gallery.stores.sqlite.store.SqliteStore`.
+        StorageError: see :class:`gallery.stores.sqlite.sqlite_store.SqliteStore`.
     """
 
     def __init__(self, path: Path, *, check: bool = False) -> None:
@@ -38,23 +38,27 @@ class SqliteDatabase:
         self._lock = threading.Lock()
         self._checkpointing = threading.Lock()
         self._has_traces = True
-        self._chores: list[Callable[[], None]] = []
+        self._background_work: list[Callable[[], None]] = []
         self._written = threading.Event()
         self._closing = threading.Event()
-        self._owned: int | None = lock(path)
+        self._lock_file: int | None = lock(path)
         try:
             self.connection = connect(path, check=check)
             self._checkpointer = connect_checkpointer(path)
         except StorageError:
-            self._disown()
+            self._release_lock_file()
             raise
-        self._thread = threading.Thread(target=self._keep_house, name="facet-housekeeper", daemon=True)
+        self._thread = threading.Thread(target=self._maintain, name="sqlite-maintenance", daemon=True)
         self._thread.start()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone; :class:`StorageUnavailable` where it is closed."""
-        # Who waits has the turn already: a thread that writes again and again does not come before it.
+        """Use the connection alone.
+
+        Raises:
+            StorageUnavailable: it is closed.
+        """
+        # The waiting thread already has the turn, so a thread that writes repeatedly cannot overtake it.
         with self._turn:
             self._lock.acquire()
         try:
@@ -67,9 +71,9 @@ class SqliteDatabase:
 
     @contextmanager
     def writing(self, *, erases: bool = False) -> Iterator[sqlite3.Connection]:
-        """A transaction, whose changes are on disk after it; none of them where it raises.
+        """Run a transaction: its changes are on disk at the end, or dropped if the block raises.
 
-        ``erases`` says that the log will hold what the database no longer does, until :meth:`empty_log`.
+        With ``erases``, the log may hold data that the database no longer has, until :meth:`empty_log`.
         """
         with self.reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -78,42 +82,42 @@ class SqliteDatabase:
                 self._has_traces |= erases
                 connection.execute("COMMIT")
             except BaseException:
-                # SQLite has rolled back by itself after some errors.
+                # After some errors SQLite has already rolled back.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
         self._written.set()
 
     def empty_log(self, *, patience: float) -> None:
-        """Move the log into the database and empty it, so that it holds no former contents.
+        """Move the log into the database and empty it, so that it holds no deleted data.
 
         Args:
-            patience: how long to wait for other processes that read the log, seconds. Other threads read and write
-                meanwhile.
+            patience: how long to wait for other processes that read the log, seconds. Other threads can read and write
+                in the meantime.
 
         Raises:
-            StorageBusy: they go on reading. The log is emptied when they have finished, without being asked again.
+            StorageBusy: they are still reading. The background thread empties the log once they have finished.
         """
         deadline = time.monotonic() + patience
         while not self._emptied():
             if time.monotonic() >= deadline:
-                raise StorageBusy(f"another process reads {self.path}, whose log can be emptied only after it")
+                raise StorageBusy(f"another process reads {self.path}; its log can only be emptied afterwards")
             self._closing.wait(_RETRY_SECONDS)
 
-    def later(self, chore: Callable[[], None]) -> None:
-        """Have something done in time by the thread that keeps the log short, again and again until it is."""
-        self._chores.append(chore)
+    def run_in_background(self, work: Callable[[], None]) -> None:
+        """Have the background thread run something, again and again until it succeeds."""
+        self._background_work.append(work)
         self._written.set()
 
     def close(self) -> None:
-        """Let go of the database; nothing happens the second time."""
+        """Close the database; does nothing the second time."""
         self._closing.set()
         self._written.set()
         self._thread.join()
         with self._turn, self._lock, storage_errors(self.path):
             self._checkpointer.close()
             self.connection.close()
-            self._disown()
+            self._release_lock_file()
 
     def _emptied(self) -> bool:
         with self._checkpointing, self.reading():
@@ -122,23 +126,23 @@ class SqliteDatabase:
                 self._has_traces = bool(busy)
             return not self._has_traces
 
-    def _keep_house(self) -> None:
-        while self._written.wait() and not self._closing.wait(_HOUSEKEEPING_SECONDS):
+    def _maintain(self) -> None:
+        while self._written.wait() and not self._closing.wait(_MAINTENANCE_SECONDS):
             self._written.clear()
-            # What fails here is safe where it is, and comes again in a while.
+            # If this fails, the data is still safe in the log, and the next round tries again.
             with suppress(sqlite3.Error), self._checkpointing:
                 self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             try:
-                while self._chores:
-                    self._chores[0]()
-                    del self._chores[0]
+                while self._background_work:
+                    self._background_work[0]()
+                    del self._background_work[0]
                 is_done = self._emptied()
             except StorageError:
                 is_done = False
             if not is_done:
                 self._written.set()
 
-    def _disown(self) -> None:
-        if self._owned is not None:
-            os.close(self._owned)
-            self._owned = None
+    def _release_lock_file(self) -> None:
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None

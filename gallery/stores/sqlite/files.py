@@ -1,4 +1,4 @@
-"""The files of an SQLite database: owned by one process, opened durably."""
+"""The files of an SQLite database: locked for one process, opened durably."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavai
 from gallery.stores.sqlite.schema import migrate, schema_version
 
 PAGE_SIZE = 16384
-"""Of a new database, bytes. Seven templates of 512 values go on such a page; on one of 4096 it would be one."""
+"""Of a new database, bytes. A page fits seven templates of 512 values; a page of 4096 bytes would fit one."""
 
 _BUSY_SECONDS = 5.0
 _KEPT_LOG_BYTES = 2**26
 _MOST_LOG_BYTES = 2**28
-"""Larger than this the log grows only where the checkpointer does not keep up; then a commit does its work."""
+"""The log exceeds this only if the checkpointer does not keep up; then a commit does its work."""
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about a database into ours.
+    """Translate SQLite's errors about a database.
 
     Raises:
         StorageFull: the disk, or a quota, is full.
@@ -34,7 +34,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        # Of a message of SQLite's that quotes what is garbled.
+        # Raised for an error message of SQLite that quotes garbled text.
         raise damaged(path, "its schema is not text") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
@@ -44,7 +44,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StorageBusy(f"another process has {path} open") from error
         if code is None and isinstance(error, sqlite3.OperationalError):
-            # The message quotes the text, which may be somebody's name.
+            # SQLite's message quotes the text, which may be a person's name.
             raise damaged(path, "a text is not UTF-8") from error
         if primary in _DAMAGE:
             raise damaged(path, str(error)) from error
@@ -52,39 +52,39 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, what: str) -> StorageUnavailable:
-    """The error of a database that is not as it was written, which says what to do next."""
+    """Make the error for a damaged database; it says what to do next."""
     return StorageUnavailable(
         f"{path} is damaged: {what}; facet gallery verify lists it, facet gallery restore puts a backup in its place"
     )
 
 
 def resolved(path: Path) -> Path:
-    """Where a path leads through links: all who mean one file lock and replace that one.
+    """Resolve links, so that every path of a file locks and replaces the same file.
 
     Raises:
-        StorageUnavailable: the links lead in a circle.
+        StorageUnavailable: the links form a circle.
     """
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:
-        raise StorageUnavailable(f"{path} cannot be opened: its links lead in a circle") from error
+        raise StorageUnavailable(f"{path} cannot be opened: its links form a circle") from error
 
 
 def lock(path: Path) -> int:
-    """Take a database for this process alone; a descriptor, and who closes it lets go.
+    """Lock a database for this process, and return a descriptor; closing it releases the lock.
 
-    The lock is on a file beside it, ``<name>.lock``, which stays: to delete it would let two processes lock
-    two files of that name. The kernel lets go when the process dies, however it does.
+    The lock is on the file ``<name>.lock`` next to it, which is never deleted: otherwise two processes could lock two
+    files of that name. The kernel releases the lock when the process dies.
 
     Raises:
         StorageBusy: another process has it.
         StorageUnavailable: the folder is missing or cannot be written.
     """
-    beside = path.with_name(f"{path.name}.lock")
+    lock_file = path.with_name(f"{path.name}.lock")
     try:
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageUnavailable(f"{beside} cannot be opened: {error.strerror}") from error
+        raise StorageUnavailable(f"{lock_file} cannot be opened: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -95,7 +95,7 @@ def lock(path: Path) -> int:
 
 @contextmanager
 def owned(path: Path) -> Iterator[None]:
-    """Have a database for this process alone meanwhile; see :func:`lock`."""
+    """Lock a database for the duration of a block; see :func:`lock`."""
     descriptor = lock(path)
     try:
         yield
@@ -104,18 +104,18 @@ def owned(path: Path) -> Iterator[None]:
 
 
 def connect(path: Path, *, check: bool = False) -> sqlite3.Connection:
-    """Open a database, or make one that only its owner can read, and bring it to this version's schema.
+    """Open a database, or create one that only its owner can read, and migrate it to the current schema.
 
-    A commit is on disk when it returns (WAL, ``synchronous=FULL``), and what is deleted is overwritten
+    A commit is on disk when it returns (WAL, ``synchronous=FULL``), and deleted data is overwritten
     (``secure_delete``).
 
     Args:
         path: the file.
-        check: read all of it first, and refuse one that is damaged.
+        check: read all of it first, and refuse it if it is damaged.
 
     Raises:
-        SchemaTooNew: a newer version wrote it.
-        StorageError: it cannot be opened or made, is damaged, or is not a database of galleries.
+        SchemaTooNew: a newer version of this program wrote it.
+        StorageError: it cannot be opened or created, is damaged, or is not a database of galleries.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -133,7 +133,7 @@ def connect(path: Path, *, check: bool = False) -> sqlite3.Connection:
 
 
 def connect_checkpointer(path: Path) -> sqlite3.Connection:
-    """A second connection to an open database, by which its log is moved into it while the first one writes."""
+    """Open a second connection to an open database, to move its log into it while the first one writes."""
     with storage_errors(path):
         connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = FULL")
@@ -142,9 +142,9 @@ def connect_checkpointer(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def connect_to_read(path: Path) -> Iterator[sqlite3.Connection]:
-    """A look at a database as it is at this moment, which another process may have open and write to.
+    """Read a database as it is at this moment; another process may have it open and write to it.
 
-    While it lasts, the other process cannot erase what it deletes from its log.
+    Until the block ends, the other process cannot erase deleted data from its log.
 
     Raises:
         StorageError: it cannot be opened or read, or is not a database of galleries.
@@ -164,10 +164,10 @@ def connect_to_read(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def integrity_problems(connection: sqlite3.Connection, *, limit: int = 100) -> list[str]:
-    """What SQLite finds wrong with a database, at most so many lines; it reads all of it."""
+    """Return the problems that SQLite finds, at most ``limit`` lines; it reads the whole database."""
     found = [str(line) for (line,) in connection.execute(f"PRAGMA integrity_check({limit})") if line != "ok"]
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(limit):
-        found.append(f"row {row} of {table} refers to one of {parent} that is not there")
+        found.append(f"row {row} of {table} refers to a missing row of {parent}")
     return found[:limit]
 
 
@@ -179,7 +179,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, check: bool) -> None
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise StorageUnavailable(f"{path} is on a file system without a write-ahead log")
+        raise StorageUnavailable(f"{path} is on a file system that does not support a write-ahead log")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -1,4 +1,4 @@
-"""How subjects and templates are written into the SQLite store: one at an enrolment, thousands in an import."""
+"""Inserts into the SQLite store: one template for an enrolment, thousands for an import."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gallery.calibration import serialization as calibration_json
-from gallery.records.records import Gallery, StoredFace, Subject
-from gallery.stores.base import Request
-from gallery.stores.sqlite.rows import microseconds
+from gallery.records import calibration_json
+from gallery.records.galleries import Gallery
+from gallery.records.subjects import Subject
+from gallery.records.templates import StoredFace
+from gallery.stores.base import EnrollmentRequest
+from gallery.times import to_microseconds
 
 
 @dataclass(frozen=True, slots=True)
 class FaceRows:
-    """Templates and their subjects as rows: made before the database is taken, and written by :meth:`insert`."""
+    """The rows of templates and their subjects; made before the transaction, and written by :meth:`insert`."""
 
     subjects: Sequence[tuple[Any, ...]]
     models: Sequence[tuple[str]]
@@ -23,7 +25,7 @@ class FaceRows:
     crops: Sequence[tuple[bytes, int, str]]
 
     def insert(self, connection: sqlite3.Connection) -> int:
-        """Write them, subjects that are there already left alone; how many subjects were new."""
+        """Insert the rows; existing subjects are left as they are. Return the number of new subjects."""
         new = connection.executemany(
             """INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag)
             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (gallery_key, subject_id) DO NOTHING""",
@@ -47,7 +49,7 @@ class FaceRows:
 
 
 def face_rows(gallery_key: int, faces: Sequence[StoredFace]) -> FaceRows:
-    """The rows of templates, and of their subjects, in a gallery."""
+    """Make the rows of templates and of their subjects in a gallery."""
     subjects = {face.subject.subject_id: face.subject for face in faces}
     models: set[str] = set()
     templates: list[tuple[Any, ...]] = []
@@ -65,7 +67,7 @@ def face_rows(gallery_key: int, faces: Sequence[StoredFace]) -> FaceRows:
                 template.picture_sha256,
                 *template.box,
                 template.quality,
-                microseconds(template.create_time),
+                to_microseconds(template.create_time),
                 template.face_model,
                 template.embedding_model,
                 face.embedding.astype("<f4").tobytes(),
@@ -82,18 +84,19 @@ def face_rows(gallery_key: int, faces: Sequence[StoredFace]) -> FaceRows:
 
 
 def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_as: str = "") -> int:
-    """Add an empty gallery, seen by nobody where it is hidden under another id; its key."""
+    """Insert an empty gallery, and return its key; ``hidden_as`` is the id of a hidden one."""
     inserted = connection.execute(
-        """INSERT INTO galleries (gallery_id, display_name, threshold, mean_of_best, contract, create_time,
-            update_time, etag, calibration, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO galleries (gallery_id, display_name, threshold, threshold_source, mean_of_best, contract,
+            create_time, update_time, etag, calibration, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             hidden_as or gallery.gallery_id,
             gallery.display_name,
             gallery.threshold,
+            gallery.threshold_source.value,
             gallery.mean_of_best,
             gallery.contract,
-            microseconds(gallery.create_time),
-            microseconds(gallery.update_time),
+            to_microseconds(gallery.create_time),
+            to_microseconds(gallery.update_time),
             gallery.etag,
             calibration_json.to_text(gallery.calibration),
             bool(hidden_as),
@@ -102,16 +105,36 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_a
     return int(inserted.lastrowid or 0)
 
 
-def insert_request(connection: sqlite3.Connection, gallery_key: int, request: Request, template_key: int) -> None:
-    """Add a request."""
+def update_gallery(connection: sqlite3.Connection, gallery: Gallery) -> None:
+    """Write what can change in a gallery."""
+    connection.execute(
+        """UPDATE galleries SET display_name = ?, threshold = ?, threshold_source = ?, mean_of_best = ?,
+            calibration = ?, etag = ?, update_time = ? WHERE gallery_id = ?""",
+        (
+            gallery.display_name,
+            gallery.threshold,
+            gallery.threshold_source.value,
+            gallery.mean_of_best,
+            calibration_json.to_text(gallery.calibration),
+            gallery.etag,
+            to_microseconds(gallery.update_time),
+            gallery.gallery_id,
+        ),
+    )
+
+
+def insert_request(
+    connection: sqlite3.Connection, gallery_key: int, request: EnrollmentRequest, template_key: int
+) -> None:
+    """Insert an enrolment request."""
     connection.execute(
         "INSERT INTO requests (gallery_key, request_id, digest, template_key) VALUES (?, ?, ?, ?)",
         (gallery_key, request.request_id, request.digest, template_key),
     )
 
 
-def count(connection: sqlite3.Connection, gallery_key: int, *, subjects: int = 0, templates: int = 0) -> None:
-    """Keep a gallery's counts: so many more, or fewer."""
+def add_to_counts(connection: sqlite3.Connection, gallery_key: int, *, subjects: int = 0, templates: int = 0) -> None:
+    """Add to a gallery's counts; negative numbers subtract."""
     connection.execute(
         """UPDATE galleries SET subject_count = subject_count + ?, template_count = template_count + ?
         WHERE key = ?""",
@@ -124,7 +147,7 @@ def _subject_row(gallery_key: int, subject: Subject) -> tuple[Any, ...]:
         gallery_key,
         subject.subject_id,
         subject.display_name,
-        microseconds(subject.create_time),
-        microseconds(subject.update_time),
+        to_microseconds(subject.create_time),
+        to_microseconds(subject.update_time),
         subject.etag,
     )

@@ -1,4 +1,4 @@
-"""Removes galleries of the SQLite store that nobody sees any more, some hundred rows at a time."""
+"""Removal of hidden galleries from the SQLite store, some hundred rows at a time."""
 
 from __future__ import annotations
 
@@ -9,82 +9,82 @@ from collections.abc import Iterable
 from gallery.errors import StorageError
 from gallery.stores.sqlite.database import SqliteDatabase
 
-_REMOVED_AT_ONCE = 500
+ROWS_PER_TRANSACTION = 500
 
 
 class Removal:
-    """The hidden galleries that are to be removed, each by one thread.
+    """The hidden galleries that are to be removed.
 
-    Whoever puts one down waits for it in :meth:`run`, and for no other. The database's own thread removes what nobody
-    does.
+    A thread that schedules a removal waits for it in :meth:`run`, and for no other. The database's own thread removes
+    those that no thread waits for.
 
     Args:
-        database: where they are.
-        left: the keys of those that a process before has left; put down by the thread that makes this.
+        database: the database.
+        left: the keys of hidden galleries that an earlier process left; they count as scheduled by this thread.
     """
 
     def __init__(self, database: SqliteDatabase, left: Iterable[int]) -> None:
         self._database = database
-        self._unwanted: set[_Unwanted] = set()
+        self._scheduled: set[_HiddenGallery] = set()
         for key in left:
-            self.put_down(key)
+            self.schedule(key)
 
-    def put_down(self, gallery_key: int) -> None:
-        """Have a hidden gallery removed in time."""
-        self._unwanted.add(_Unwanted(gallery_key))
-        self._database.later(self._remove_idle)
+    def schedule(self, gallery_key: int) -> None:
+        """Schedule a hidden gallery for removal."""
+        self._scheduled.add(_HiddenGallery(gallery_key))
+        self._database.run_in_background(self._remove_idle)
 
     def run(self) -> None:
-        """Remove what this thread has put down.
+        """Remove what this thread has scheduled.
 
         Raises:
-            StorageError: it cannot be removed now; it is in time.
+            StorageError: it cannot be removed now; the database's own thread tries again.
         """
-        for unwanted in tuple(self._unwanted):
-            if unwanted.by == threading.get_ident():
+        for hidden in tuple(self._scheduled):
+            if hidden.scheduled_by == threading.get_ident():
                 try:
-                    with unwanted.removing:
-                        self._remove(unwanted)
+                    with hidden.removing:
+                        self._remove(hidden)
                 except StorageError:
-                    self._database.later(self._remove_idle)
+                    self._database.run_in_background(self._remove_idle)
                     raise
 
     def _remove_idle(self) -> None:
-        """Remove what no other thread is at: to wait for one would keep this one from its work on the log."""
-        for unwanted in tuple(self._unwanted):
-            if unwanted.removing.acquire(blocking=False):
+        """Remove what no other thread is removing: waiting for one would keep this thread from the log."""
+        for hidden in tuple(self._scheduled):
+            if hidden.removing.acquire(blocking=False):
                 try:
-                    self._remove(unwanted)
+                    self._remove(hidden)
                 finally:
-                    unwanted.removing.release()
+                    hidden.removing.release()
 
-    def _remove(self, unwanted: _Unwanted) -> None:
-        # Where another thread has removed it, its key may be that of a gallery that was made since.
-        if unwanted in self._unwanted:
-            remove(self._database, unwanted.gallery_key)
-            self._unwanted.discard(unwanted)
+    def _remove(self, hidden: _HiddenGallery) -> None:
+        # If another thread has removed it, a gallery created since may have its key.
+        if hidden in self._scheduled:
+            remove(self._database, hidden.gallery_key)
+            self._scheduled.discard(hidden)
 
 
-class _Unwanted:
-    """A gallery to be removed, told from another that has its key later."""
+class _HiddenGallery:
+    """A gallery to be removed; compared by identity, because a later gallery may get the same key."""
 
     def __init__(self, gallery_key: int) -> None:
         self.gallery_key = gallery_key
-        self.by = threading.get_ident()
+        self.scheduled_by = threading.get_ident()
         self.removing = threading.Lock()
 
 
 def hidden_galleries(connection: sqlite3.Connection) -> list[int]:
-    """The keys of all galleries that are hidden."""
+    """Return the keys of all hidden galleries."""
     return [key for (key,) in connection.execute("SELECT key FROM galleries WHERE hidden")]
 
 
 def remove(database: SqliteDatabase, gallery_key: int) -> None:
-    """Remove a gallery that is hidden, with others writing in between; nothing happens to one that is not."""
+    """Remove a hidden gallery in several transactions; does nothing if it is not hidden."""
     for table in ("templates", "subjects"):
         deletion = f"""DELETE FROM {table} WHERE key IN (
             SELECT {table}.key FROM galleries JOIN {table} ON gallery_key = galleries.key
-            WHERE galleries.key = ? AND hidden LIMIT {_REMOVED_AT_ONCE})"""  # noqa: S608 - of the two above
+            WHERE galleries.key = ? AND hidden LIMIT {ROWS_PER_TRANSACTION})"""  # noqa: S608 - one of the two above
         removed = 1
         while removed:
             with database.writing(erases=True) as connection:

@@ -1,26 +1,30 @@
-"""Rows of the SQLite store: how they are found, and how they become records."""
+"""Queries of the SQLite store, and the conversion of rows to records."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration import serialization as calibration_json
-from gallery.calibration.serialization import InvalidCalibration
+from gallery.embeddings import has_unit_length
 from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
+from gallery.records import calibration_json
+from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
-from gallery.records.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
+from gallery.records.galleries import Gallery, ThresholdSource, infer_threshold_source
+from gallery.records.subjects import Subject
+from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.times import from_microseconds
 
 _Row = tuple[Any, ...]
 
 GALLERY = """
     SELECT gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count,
-        create_time, update_time, etag, calibration
+        create_time, update_time, etag, calibration, threshold_source
     FROM galleries WHERE NOT hidden
 """
 _COUNTED = "(SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key)"
@@ -37,20 +41,18 @@ SUBJECT = f"""
 TEMPLATE = f"""
     SELECT {_TEMPLATE_COLUMNS} FROM templates JOIN subjects ON subjects.key = subject_key
         JOIN galleries ON galleries.key = templates.gallery_key
-"""  # noqa: S608 - nothing but the constants above is put together
+"""  # noqa: S608 - only the constants above are inserted
 FACE = f"""
     SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, embedding,
         (SELECT png FROM crops WHERE template_key = templates.key)
     FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
         LEFT JOIN templates ON templates.subject_key = subjects.key
 """  # noqa: S608
-"""A subject, its templates not counted, with one of them; without, where it has none."""
+"""A subject, its templates not counted, with one of its templates, or without if it has none."""
 EMBEDDED = """
     SELECT subject_id, display_name, template_id, embedding
     FROM templates JOIN subjects ON subjects.key = subject_key
 """
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNIT_LENGTH_TOLERANCE = 1e-3
 
 
 class BadRow(Exception):
@@ -58,7 +60,11 @@ class BadRow(Exception):
 
 
 def find_gallery(connection: sqlite3.Connection, gallery_id: str) -> Gallery:
-    """The gallery; :class:`GalleryNotFound` where there is none."""
+    """Return a gallery.
+
+    Raises:
+        GalleryNotFound: it does not exist.
+    """
     row = connection.execute(GALLERY + "AND gallery_id = ?", (gallery_id,)).fetchone()
     if row is None:
         raise GalleryNotFound(gallery_id)
@@ -66,13 +72,21 @@ def find_gallery(connection: sqlite3.Connection, gallery_id: str) -> Gallery:
 
 
 def find_subject(connection: sqlite3.Connection, gallery_id: str, subject_id: str) -> Subject:
-    """The subject; :class:`SubjectNotFound` where there is none."""
+    """Return a subject.
+
+    Raises:
+        SubjectNotFound: it does not exist.
+    """
     key = subject_key_of(connection, gallery_id, subject_id)
     return subject_of(connection.execute(SUBJECT + "WHERE subjects.key = ?", (key,)).fetchone())
 
 
 def gallery_key_of(connection: sqlite3.Connection, gallery_id: str) -> int:
-    """The key of a gallery; :class:`GalleryNotFound` where there is none."""
+    """Return the key of a gallery.
+
+    Raises:
+        GalleryNotFound: it does not exist.
+    """
     row = connection.execute("SELECT key FROM galleries WHERE gallery_id = ? AND NOT hidden", (gallery_id,)).fetchone()
     if row is None:
         raise GalleryNotFound(gallery_id)
@@ -80,7 +94,11 @@ def gallery_key_of(connection: sqlite3.Connection, gallery_id: str) -> int:
 
 
 def subject_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id: str) -> int:
-    """The key of a subject; :class:`SubjectNotFound` where there is none."""
+    """Return the key of a subject.
+
+    Raises:
+        SubjectNotFound: it does not exist.
+    """
     row = connection.execute(
         "SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?",
         (gallery_key_of(connection, gallery_id), subject_id),
@@ -91,7 +109,11 @@ def subject_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id: 
 
 
 def template_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id: str, template_id: str) -> int:
-    """The key of a template; :class:`TemplateNotFound` where there is none. The subject is for the error only."""
+    """Return the key of a template; the subject id only goes into the error.
+
+    Raises:
+        TemplateNotFound: it does not exist.
+    """
     row = connection.execute(
         "SELECT key FROM templates WHERE gallery_key = ? AND template_id = ?",
         (gallery_key_of(connection, gallery_id), template_id),
@@ -102,31 +124,34 @@ def template_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id:
 
 
 def gallery_of(row: _Row) -> Gallery:
-    """From a row of :data:`GALLERY`."""
-    gallery_id, display_name, threshold, mean_of_best, contract, subjects, templates, created, updated, etag, text = row
+    """Convert a row of :data:`GALLERY`."""
+    *columns, created, updated, etag, calibration_text, source = row
+    gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count = columns
+    calibration = calibration_of(calibration_text)
     return Gallery(
-        gallery_id,
-        display_name,
-        threshold,
-        mean_of_best,
-        contract,
-        subjects,
-        templates,
-        _datetime(created),
-        _datetime(updated),
-        etag,
-        _calibration(text),
+        gallery_id=gallery_id,
+        display_name=display_name,
+        threshold=threshold,
+        mean_of_best=mean_of_best,
+        contract=contract,
+        subject_count=subject_count,
+        template_count=template_count,
+        create_time=_datetime(created),
+        update_time=_datetime(updated),
+        etag=etag,
+        calibration=calibration,
+        threshold_source=_threshold_source(source, threshold, calibration),
     )
 
 
 def subject_of(row: _Row) -> Subject:
-    """From a row of :data:`SUBJECT`."""
+    """Convert a row of :data:`SUBJECT`."""
     gallery_id, subject_id, display_name, templates, created, updated, etag = row
     return Subject(gallery_id, subject_id, display_name, templates, _datetime(created), _datetime(updated), etag)
 
 
 def template_of(row: _Row) -> Template:
-    """From a row of :data:`TEMPLATE`."""
+    """Convert a row of :data:`TEMPLATE`."""
     template_id, gallery_id, subject_id, picture, x1, y1, x2, y2, quality, created, face, embedding, has_crop = row
     return Template(
         template_id,
@@ -143,7 +168,11 @@ def template_of(row: _Row) -> Template:
 
 
 def faces_of(rows: Sequence[_Row]) -> list[StoredFace]:
-    """From rows of :data:`FACE`; :class:`BadRow` for an embedding that is not as it was written."""
+    """Convert rows of :data:`FACE`.
+
+    Raises:
+        BadRow: an embedding is not as it was written.
+    """
     embedded = iter(embeddings_of([row[-2] for row in rows if row[7] is not None]))
     return [
         StoredFace(subject_of(row[:7]), template_of(row[7:-2]), next(embedded), row[-1])
@@ -154,41 +183,64 @@ def faces_of(rows: Sequence[_Row]) -> list[StoredFace]:
 
 
 def embedded_of(rows: Sequence[_Row]) -> EmbeddedTemplates:
-    """From rows of :data:`EMBEDDED`; :class:`BadRow` for an embedding that is not as it was written."""
+    """Convert rows of :data:`EMBEDDED`.
+
+    Raises:
+        BadRow: an embedding is not as it was written.
+    """
     subject_ids, display_names, template_ids, blobs = zip(*rows, strict=True) if rows else ((), (), (), ())
     return EmbeddedTemplates(subject_ids, display_names, template_ids, embeddings_of(blobs))
 
 
-def microseconds(time: datetime) -> int:
-    """As times are stored: since 1970 in UTC."""
-    return (time - _EPOCH) // timedelta(microseconds=1)
-
-
 def embeddings_of(blobs: Sequence[Any]) -> NDArray[np.float32]:
-    """From their bytes, shape ``(n, dimension)``; :class:`BadRow` where they are not as they were written."""
+    """Convert the bytes of embeddings; shape ``(n, dimension)``.
+
+    Raises:
+        BadRow: they are not as they were written.
+    """
     if not blobs:
         return np.empty((0, 0), np.float32)
     if not all(isinstance(blob, bytes) for blob in blobs):
-        raise BadRow("an embedding is not there")
+        raise BadRow("an embedding is missing")
     if len(set(map(len, blobs))) > 1 or len(blobs[0]) % 4:
         raise BadRow("embeddings differ in length")
     embeddings = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
-    squares = np.einsum("ij,ij->i", embeddings, embeddings)
-    # Told from the good side, which a NaN is not on.
-    if not (np.abs(squares - 1.0) <= _UNIT_LENGTH_TOLERANCE).all():
+    if not has_unit_length(embeddings).all():
         raise BadRow("an embedding is not of unit length")
     return embeddings
 
 
-def _calibration(text: str) -> Calibration | None:
+def threshold_source_of(text: str) -> ThresholdSource | None:
+    """Convert a stored source; ``None`` if it is not known yet.
+
+    Raises:
+        BadRow: it is not as it was written.
+    """
+    try:
+        return ThresholdSource(text) if text else None
+    except ValueError as error:
+        raise BadRow(f"{text!r} is not a source of a threshold") from error
+
+
+def calibration_of(text: str) -> Calibration | None:
+    """Convert a stored calibration.
+
+    Raises:
+        BadRow: it is not as it was written.
+    """
     try:
         return calibration_json.from_text(text)
     except InvalidCalibration as error:
         raise BadRow(f"a calibration is not as it was written: {error}") from error
 
 
+def _threshold_source(text: str, threshold: float, calibration: Calibration | None) -> ThresholdSource:
+    # Not known only if the process that migrated the database did not know the server's default threshold.
+    return threshold_source_of(text) or infer_threshold_source(threshold, calibration, default_threshold=None)
+
+
 def _datetime(microseconds: int) -> datetime:
     try:
-        return _EPOCH + timedelta(microseconds=microseconds)
+        return from_microseconds(microseconds)
     except (OverflowError, TypeError) as error:
-        raise BadRow(f"{microseconds!r} is no time") from error
+        raise BadRow(f"{microseconds!r} is not a time") from error

@@ -1,4 +1,4 @@
-"""The schema of an SQLite database of galleries, and what leads from one version of it to the next."""
+"""The schema of the SQLite store, and the migrations from one version to the next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from gallery.errors import SchemaTooNew, StorageUnavailable
 
 APPLICATION_ID = 0x46414345
-"""In the file's header: "FACE"."""
+"""Identifies the file in its header: "FACE"."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -59,9 +59,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "ALTER TABLE galleries ADD COLUMN mean_of_best INTEGER NOT NULL DEFAULT 1",
-        # Being filled by an import, or being removed: seen by nobody, under an id that nobody knows.
+        # Being imported or removed: invisible, with a random id.
         "ALTER TABLE galleries ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0",
-        # Counted as they come and go: to count a million rows takes longer than anybody who asks would wait.
+        # Counted as they are added and removed: counting a million rows takes too long for a request.
         "ALTER TABLE galleries ADD COLUMN subject_count INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE galleries ADD COLUMN template_count INTEGER NOT NULL DEFAULT 0",
         """UPDATE galleries SET
@@ -70,24 +70,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE models (key INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE) STRICT",
         "ALTER TABLE templates ADD COLUMN face_model INTEGER REFERENCES models",
         "ALTER TABLE templates ADD COLUMN embedding_model INTEGER REFERENCES models",
-        # By it a gallery is read in the order of its rows on the disk.
+        # For reading a gallery in the order of its rows on disk.
         "CREATE INDEX templates_of_gallery ON templates (gallery_key)",
         """CREATE TABLE crops (
             template_key INTEGER PRIMARY KEY REFERENCES templates ON DELETE CASCADE,
             png BLOB NOT NULL
         ) STRICT""",
     ),
-    # JSON, see gallery.calibration_json; empty where the gallery was never calibrated.
+    # JSON, see gallery.records.calibration_json; empty if the gallery was never calibrated.
     ("ALTER TABLE galleries ADD COLUMN calibration TEXT NOT NULL DEFAULT ''",),
+    # A value of gallery.records.galleries.ThresholdSource; empty until it is inferred for galleries of older versions.
+    ("ALTER TABLE galleries ADD COLUMN threshold_source TEXT NOT NULL DEFAULT ''",),
 )
-"""What leads from one schema version to the next; the first from nothing to version 1."""
+"""The statements from each schema version to the next; the first make version 1 from nothing."""
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The schema version of a database; 0 of an empty one.
+    """Return the schema version of a database; 0 if it is empty.
 
     Raises:
-        SchemaTooNew: a newer version wrote it.
+        SchemaTooNew: a newer version of this program wrote it.
         StorageUnavailable: it is a database of something else.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -102,7 +104,7 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Lead a database from a version to the newest, each step whole or not at all."""
+    """Migrate a database from a version to the newest; each step is one transaction."""
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         for statement in statements:

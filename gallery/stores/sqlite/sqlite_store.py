@@ -1,4 +1,4 @@
-"""Galleries in one SQLite file: the default store, and the system of record."""
+"""The SQLite store: the default store, and the system of record."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration import serialization as calibration_json
 from gallery.errors import (
-    EtagMismatch,
     GalleryNotEmpty,
     StorageBusy,
     StorageError,
@@ -21,13 +19,15 @@ from gallery.errors import (
     SubjectNotFound,
     TemplateNotFound,
 )
-from gallery.records.calibrations import Calibration
-from gallery.records.records import EmbeddedTemplates, Gallery, StoredFace, Subject, Template
-from gallery.stores.base import Known, Request
-from gallery.stores.sqlite.bulk_import import SqliteImport, hide, need_free_id
+from gallery.etags import check_etag
+from gallery.records.galleries import Gallery, GalleryChange
+from gallery.records.subjects import Subject
+from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.stores.base import EnrollmentRequest, EnrollmentState
+from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.files import damaged
-from gallery.stores.sqlite.inserts import count, face_rows, insert_gallery, insert_request
+from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery, insert_request, update_gallery
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
 from gallery.stores.sqlite.rows import (
     EMBEDDED,
@@ -42,50 +42,61 @@ from gallery.stores.sqlite.rows import (
     find_subject,
     gallery_key_of,
     gallery_of,
-    microseconds,
     subject_key_of,
     subject_of,
     template_key_of,
     template_of,
 )
+from gallery.stores.sqlite.threshold_sources import infer_missing_sources
+from gallery.times import to_microseconds
 
 
 class SqliteStore:
-    """A store in one file, owned by one process; see :class:`gallery.stores.base.Store` for what it promises.
+    """A store in one file that one process owns; see :class:`gallery.stores.base.Store` for what it promises.
 
     Times are stored as microseconds since 1970 in UTC, embeddings as little-endian float32, crops in a table of their
-    own. What a process that died left of imports and deletions is removed when the file is opened, a little later.
+    own. What a dead process left of imports and deletions is removed soon after the file is opened.
 
     Args:
-        path: the database file; made where it is missing, its folder is not.
-        check: read all of it first, and refuse one that is damaged.
-        patience: how long a deletion waits for another process that reads the file, as a backup does, before it says
-            that its traces are still there; seconds. They are erased when that process has finished.
+        path: the database file. It is created if it does not exist; its folder is not.
+        check: read all of it first, and refuse it if it is damaged.
+        patience: how long a deletion waits for another process that reads the file, such as a backup, before it
+            reports that its traces are still there; seconds. They are erased once that process has finished.
+        default_threshold: the server's default threshold, to infer once where the thresholds of galleries come from
+            that older versions stored without their source; ``None`` if it is not known.
+
+    Attributes:
+        database: the open database.
 
     Raises:
-        StorageBusy: another process has it open.
-        SchemaTooNew: a newer version wrote it.
-        StorageFull: there is no room to make it.
-        StorageUnavailable: it cannot be opened or made, is damaged, or is not a database of galleries.
+        StorageBusy: another process has the file open.
+        SchemaTooNew: a newer version of this program wrote it.
+        StorageFull: the disk is full.
+        StorageUnavailable: it cannot be opened or created, is damaged, or is not a database of galleries.
     """
 
-    def __init__(self, path: Path, *, check: bool = False, patience: float = 10.0) -> None:
-        self._database = SqliteDatabase(path, check=check)
+    def __init__(
+        self, path: Path, *, check: bool = False, patience: float = 10.0, default_threshold: float | None = None
+    ) -> None:
+        self.database = SqliteDatabase(path, check=check)
         self._patience = patience
         try:
             with self._reading() as connection:
                 left = hidden_galleries(connection)
+            if default_threshold is not None:
+                with self._translating_bad_rows():
+                    infer_missing_sources(self.database, default_threshold)
             with suppress(StorageBusy):
-                self._database.empty_log(patience=0)
+                self.database.empty_log(patience=0)
         except StorageError:
-            self._database.close()
+            self.database.close()
             raise
-        self._removal = Removal(self._database, left)
+        self._removal = Removal(self.database, left)
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.stores.base.Store.create_gallery`."""
         with self._writing() as connection:
-            need_free_id(connection, gallery.gallery_id)
+            check_id_is_free(connection, gallery.gallery_id)
             insert_gallery(connection, gallery)
 
     def gallery(self, gallery_id: str) -> Gallery:
@@ -100,39 +111,25 @@ class SqliteStore:
             return [gallery_of(row) for row in rows]
 
     def update_gallery(
-        self,
-        gallery_id: str,
-        *,
-        display_name: str | None,
-        threshold: float | None,
-        mean_of_best: int | None,
-        calibration: Calibration | None = None,
-        etag: str,
-        new_etag: str,
-        at: datetime,
+        self, gallery_id: str, change: GalleryChange, *, etag: str, new_etag: str, time: datetime
     ) -> Gallery:
         """See :meth:`gallery.stores.base.Store.update_gallery`."""
         with self._writing() as connection:
-            _check_etag(gallery_id, "", expected=find_gallery(connection, gallery_id).etag, found=etag)
-            written = calibration_json.to_text(calibration) if calibration else None
-            connection.execute(
-                """UPDATE galleries SET display_name = COALESCE(?, display_name),
-                    threshold = COALESCE(?, threshold), mean_of_best = COALESCE(?, mean_of_best),
-                    calibration = COALESCE(?, calibration), etag = ?, update_time = ? WHERE gallery_id = ?""",
-                (display_name, threshold, mean_of_best, written, new_etag, microseconds(at), gallery_id),
-            )
+            gallery = find_gallery(connection, gallery_id)
+            check_etag(gallery_id, current=gallery.etag, sent=etag)
+            update_gallery(connection, change.apply(gallery, etag=new_etag, time=time))
             return find_gallery(connection, gallery_id)
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
-        """See :meth:`gallery.stores.base.Store.delete_gallery`. What was in it is removed by :meth:`scrub`."""
+        """See :meth:`gallery.stores.base.Store.delete_gallery`. Its contents are removed by :meth:`scrub`."""
         with self._writing(erases=True) as connection:
             gallery = find_gallery(connection, gallery_id)
-            _check_etag(gallery_id, "", expected=gallery.etag, found=etag)
+            check_etag(gallery_id, current=gallery.etag, sent=etag)
             if gallery.subject_count and not force:
                 raise GalleryNotEmpty(gallery_id, gallery.subject_count)
             key = gallery_key_of(connection, gallery_id)
             hide(connection, key)
-        self._removal.put_down(key)
+        self._removal.schedule(key)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
         """See :meth:`gallery.stores.base.Store.subject`."""
@@ -149,20 +146,15 @@ class SqliteStore:
             return [subject_of(row) for row in rows]
 
     def rename_subject(
-        self, gallery_id: str, subject_id: str, *, display_name: str, etag: str, new_etag: str, at: datetime
+        self, gallery_id: str, subject_id: str, *, display_name: str, etag: str, new_etag: str, time: datetime
     ) -> Subject:
         """See :meth:`gallery.stores.base.Store.rename_subject`."""
         with self._writing(erases=True) as connection:
             subject = find_subject(connection, gallery_id, subject_id)
-            _check_etag(gallery_id, subject_id, expected=subject.etag, found=etag)
+            check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
             connection.execute(
                 "UPDATE subjects SET display_name = ?, etag = ?, update_time = ? WHERE key = ?",
-                (
-                    display_name,
-                    new_etag,
-                    microseconds(at),
-                    subject_key_of(connection, gallery_id, subject_id),
-                ),
+                (display_name, new_etag, to_microseconds(time), subject_key_of(connection, gallery_id, subject_id)),
             )
             return find_subject(connection, gallery_id, subject_id)
 
@@ -170,10 +162,12 @@ class SqliteStore:
         """See :meth:`gallery.stores.base.Store.delete_subject`."""
         with self._writing(erases=True) as connection:
             subject = find_subject(connection, gallery_id, subject_id)
-            _check_etag(gallery_id, subject_id, expected=subject.etag, found=etag)
+            check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
             key = subject_key_of(connection, gallery_id, subject_id)
             connection.execute("DELETE FROM subjects WHERE key = ?", (key,))
-            count(connection, gallery_key_of(connection, gallery_id), subjects=-1, templates=-subject.template_count)
+            add_to_counts(
+                connection, gallery_key_of(connection, gallery_id), subjects=-1, templates=-subject.template_count
+            )
             return subject.template_count
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
@@ -194,13 +188,15 @@ class SqliteStore:
             )
             return [template_of(row) for row in rows]
 
-    def known(self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str) -> Known:
-        """See :meth:`gallery.stores.base.Store.known`."""
+    def enrollment_state(
+        self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
+    ) -> EnrollmentState:
+        """See :meth:`gallery.stores.base.Store.enrollment_state`."""
         try:
             subject = self.subject(gallery_id, subject_id)
         except SubjectNotFound:
             subject = None
-        return Known(
+        return EnrollmentState(
             subject,
             self.templates_of_picture(gallery_id, subject_id, picture_sha256) if subject else (),
             self.template_of_request(gallery_id, request_id) if request_id else None,
@@ -225,7 +221,7 @@ class SqliteStore:
         embedding: NDArray[np.float32],
         *,
         new_subject: Subject | None,
-        request: Request | None,
+        request: EnrollmentRequest | None,
         crop: bytes | None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`."""
@@ -233,15 +229,15 @@ class SqliteStore:
             gallery_key = gallery_key_of(connection, template.gallery_id)
             subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id)
             subjects = face_rows(gallery_key, [StoredFace(subject, template, embedding, crop)]).insert(connection)
-            count(connection, gallery_key, subjects=subjects, templates=1)
+            add_to_counts(connection, gallery_key, subjects=subjects, templates=1)
             if request is not None:
-                insert_request(connection, gallery_key, request, _key_of(connection, template))
+                insert_request(connection, gallery_key, request, _template_key(connection, template))
 
-    def add_request(self, template: Template, request: Request) -> None:
+    def add_request(self, template: Template, request: EnrollmentRequest) -> None:
         """See :meth:`gallery.stores.base.Store.add_request`."""
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
-            insert_request(connection, gallery_key, request, _key_of(connection, template))
+            insert_request(connection, gallery_key, request, _template_key(connection, template))
 
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
         """See :meth:`gallery.stores.base.Store.delete_template`."""
@@ -252,10 +248,10 @@ class SqliteStore:
             )
             if not deleted.rowcount:
                 raise TemplateNotFound(gallery_id, subject_id, template_id)
-            count(connection, gallery_key_of(connection, gallery_id), templates=-1)
+            add_to_counts(connection, gallery_key_of(connection, gallery_id), templates=-1)
 
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
-        """See :meth:`gallery.stores.base.Store.embedded_templates`; in the order in which they were added."""
+        """See :meth:`gallery.stores.base.Store.embedded_templates`; by the time they were added."""
         with self._reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             after_key = self._key_after(connection, gallery_id, after)
@@ -263,7 +259,7 @@ class SqliteStore:
                 EMBEDDED + "WHERE templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?",
                 (gallery_key, after_key, limit),
             ).fetchall()
-        with self._bad_rows():
+        with self._translating_bad_rows():
             return embedded_of(rows)
 
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
@@ -271,7 +267,7 @@ class SqliteStore:
         subject_id, template_id = after
         with self._reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
-            # First the rest of the subject that the page before ended in: each is found by an index of its own.
+            # First the rest of the subject that the last page ended in: the two queries use different indexes.
             rows = connection.execute(
                 FACE
                 + """WHERE subjects.gallery_key = ? AND subject_id = ? AND template_id > ?
@@ -284,30 +280,30 @@ class SqliteStore:
                 ORDER BY subject_id, template_id LIMIT ?""",
                 (gallery_key, subject_id, limit - len(rows)),
             ).fetchall()
-        with self._bad_rows():
+        with self._translating_bad_rows():
             return faces_of(rows)
 
     def begin_import(self, gallery: Gallery) -> SqliteImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
-        return SqliteImport(self._database, gallery, self._removal.put_down)
+        return SqliteImport(self.database, gallery, self._removal.schedule)
 
     def index(self, gallery: Gallery, *, dimension: int) -> None:
-        """None: its one process keeps its own."""
+        """Return ``None``: the process keeps an index in memory."""
 
     def scrub(self) -> None:
-        """See :meth:`gallery.stores.base.Store.scrub`; takes long where this thread has deleted a large gallery.
+        """See :meth:`gallery.stores.base.Store.scrub`; slow if this thread has deleted a large gallery.
 
-        Of a gallery that another thread has deleted traces stay until that one's call is over.
+        Traces of a gallery that another thread deletes stay until that thread's call returns.
 
         Raises:
-            StorageBusy: another process, as a backup, read the file for longer than the store's patience.
+            StorageBusy: another process, such as a backup, read the file for longer than the store's patience.
         """
         self._removal.run()
-        self._database.empty_log(patience=self._patience)
+        self.database.empty_log(patience=self._patience)
 
     def close(self) -> None:
         """See :meth:`gallery.stores.base.Store.close`."""
-        self._database.close()
+        self.database.close()
 
     def _key_after(self, connection: sqlite3.Connection, gallery_id: str, after: str) -> int:
         if not after:
@@ -315,30 +311,25 @@ class SqliteStore:
         try:
             return template_key_of(connection, gallery_id, "", after)
         except TemplateNotFound as error:
-            raise StorageUnavailable(f"{self._database.path}: template {after} is gone, or damaged") from error
+            raise StorageUnavailable(f"{self.database.path}: template {after} was deleted, or is damaged") from error
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._bad_rows(), self._database.reading() as connection:
+        with self._translating_bad_rows(), self.database.reading() as connection:
             yield connection
 
     @contextmanager
     def _writing(self, *, erases: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._bad_rows(), self._database.writing(erases=erases) as connection:
+        with self._translating_bad_rows(), self.database.writing(erases=erases) as connection:
             yield connection
 
     @contextmanager
-    def _bad_rows(self) -> Iterator[None]:
+    def _translating_bad_rows(self) -> Iterator[None]:
         try:
             yield
         except BadRow as error:
-            raise damaged(self._database.path, str(error)) from error
+            raise damaged(self.database.path, str(error)) from error
 
 
-def _key_of(connection: sqlite3.Connection, template: Template) -> int:
+def _template_key(connection: sqlite3.Connection, template: Template) -> int:
     return template_key_of(connection, template.gallery_id, template.subject_id, template.template_id)
-
-
-def _check_etag(gallery_id: str, subject_id: str, *, expected: str, found: str) -> None:
-    if found and found != expected:
-        raise EtagMismatch(gallery_id, subject_id, expected=expected, found=found)

@@ -1,4 +1,4 @@
-"""What is wrong with an SQLite database of galleries, if anything: all of it is read."""
+"""Verification of the SQLite store's file: all of it is read."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gallery.calibration import serialization as calibration_json
-from gallery.calibration.serialization import InvalidCalibration
 from gallery.errors import SchemaTooNew, StorageError
 from gallery.stores.sqlite.files import connect_to_read, integrity_problems
-from gallery.stores.sqlite.rows import BadRow, embeddings_of, microseconds
+from gallery.stores.sqlite.rows import BadRow, calibration_of, embeddings_of, threshold_source_of
 from gallery.stores.sqlite.schema import schema_version
+from gallery.times import to_microseconds
 
-_READ_AT_ONCE = 4096
-_OLDEST, _NEWEST = (microseconds(time.replace(tzinfo=UTC)) for time in (datetime.min, datetime.max))
+_ROWS_AT_ONCE = 4096
+_OLDEST, _NEWEST = (to_microseconds(time.replace(tzinfo=UTC)) for time in (datetime.min, datetime.max))
 
-# What is read as text is found to be text, or not.
+# Reading these as text shows whether they are valid text.
 _TEXTS_OF_SUBJECTS = "SELECT subject_id, display_name, etag FROM subjects WHERE gallery_key = ?"
 _TEXTS_OF_TEMPLATES = "SELECT template_id, picture_sha256, embedding FROM templates WHERE gallery_key = ?"
 _TIMES = """
@@ -33,14 +32,14 @@ _TIMES = """
 
 @dataclass(frozen=True, slots=True)
 class StoredGallery:
-    """A gallery as a database has it.
+    """A gallery as it is in the database.
 
     Attributes:
         gallery_id: the gallery.
-        contract: the embedding contract that its templates are of.
-        dimension: how many values its embeddings have; 0 without any.
-        subjects: how many it holds.
-        templates: how many it holds.
+        contract: the embedding contract of its templates.
+        dimension: values of an embedding; 0 if there are none.
+        subjects: the number of subjects.
+        templates: the number of templates.
     """
 
     gallery_id: str
@@ -52,14 +51,14 @@ class StoredGallery:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found.
+    """The result of a verification.
 
     Attributes:
-        schema_version: of the database; 0 where it could not be read.
-        size: of the file, bytes.
-        galleries: by id; those that could be read.
-        unfinished: how many galleries an import has not finished, or a deletion has not removed, yet.
-        problems: what is wrong; empty where nothing is.
+        schema_version: the database's; 0 if it could not be read.
+        size: of the file, in bytes.
+        galleries: those that could be read, by id.
+        unfinished: the number of galleries that an import has not finished or a deletion has not removed yet.
+        problems: one line each; empty if there are none.
     """
 
     schema_version: int
@@ -70,16 +69,16 @@ class Verification:
 
 
 def verify(path: Path) -> Verification:
-    """Read a database, whether a server has it open or not, and say what is wrong with it.
+    """Read a whole database and report its problems; a server may have it open.
 
-    SQLite checks its structure (``PRAGMA integrity_check``) and its references; the embeddings must be of unit length,
-    and of one dimension in all galleries of a contract; the counts of every gallery must be right, and its calibration
-    readable.
+    SQLite checks the structure (``PRAGMA integrity_check``) and the references. Embeddings must have unit length, and
+    the same dimension in all galleries of a contract. The counts of every gallery must be right, and its calibration
+    and its threshold's source readable.
 
     Raises:
-        StorageUnavailable: there is no such file.
+        StorageUnavailable: the file does not exist.
         StorageBusy: another process holds SQLite's own lock.
-        SchemaTooNew: a newer version wrote it, so that this one does not know what is right.
+        SchemaTooNew: a newer version of this program wrote it, so this one does not know what is right.
     """
     found: list[StoredGallery] = []
     problems: list[str] = []
@@ -89,12 +88,12 @@ def verify(path: Path) -> Verification:
         with connect_to_read(path) as connection:
             version = schema_version(connection, path)
             problems += integrity_problems(connection)
-            unfinished, keys = _galleries(connection, version)
+            unfinished, keys = _gallery_keys(connection, version)
             for key in keys:
-                gallery, wrong = _look_at(connection, key, version)
+                gallery, gallery_problems = _verify_gallery(connection, key, version)
                 found.append(gallery)
-                problems += wrong
-            problems += _of_contracts(found)
+                problems += gallery_problems
+            problems += _dimension_problems(found)
     except SchemaTooNew:
         raise
     except StorageError as error:
@@ -104,21 +103,21 @@ def verify(path: Path) -> Verification:
     return Verification(version, size, tuple(found), unfinished, tuple(problems))
 
 
-def _galleries(connection: sqlite3.Connection, version: int) -> tuple[int, list[int]]:
-    """How many are hidden, and the keys of those that are not."""
+def _gallery_keys(connection: sqlite3.Connection, version: int) -> tuple[int, list[int]]:
+    """Return the number of hidden galleries, and the keys of the others."""
     hidden = "hidden" if version > 1 else "0"
     rows = connection.execute(f"SELECT key, {hidden} FROM galleries ORDER BY gallery_id").fetchall()  # noqa: S608
     return sum(is_hidden for _, is_hidden in rows), [key for key, is_hidden in rows if not is_hidden]
 
 
-def _look_at(connection: sqlite3.Connection, key: int, version: int) -> tuple[StoredGallery, list[str]]:
+def _verify_gallery(connection: sqlite3.Connection, key: int, version: int) -> tuple[StoredGallery, list[str]]:
     problems: list[str] = []
     gallery_id, contract = connection.execute(
         "SELECT gallery_id, contract FROM galleries WHERE key = ?", (key,)
     ).fetchone()
-    problems += _misdated(connection, key, gallery_id)
+    problems += _time_problems(connection, key, gallery_id)
     if version > 2:
-        problems += _miscalibrated(connection, key, gallery_id)
+        problems += _setting_problems(connection, key, gallery_id, version)
     subjects = sum(1 for _ in connection.execute(_TEXTS_OF_SUBJECTS, (key,)))
     templates, dimensions = 0, set()
     for blobs in _embeddings(connection, key):
@@ -130,7 +129,7 @@ def _look_at(connection: sqlite3.Connection, key: int, version: int) -> tuple[St
             break
     else:
         if version > 1:
-            problems += _miscounted(connection, key, subjects, templates)
+            problems += _count_problems(connection, key, subjects, templates)
     if len(dimensions) > 1:
         problems.append(f"gallery {gallery_id!r}: embeddings differ in length")
     return StoredGallery(gallery_id, contract, max(dimensions, default=0), subjects, templates), problems
@@ -138,37 +137,43 @@ def _look_at(connection: sqlite3.Connection, key: int, version: int) -> tuple[St
 
 def _embeddings(connection: sqlite3.Connection, key: int) -> Iterator[list[bytes]]:
     rows = connection.execute(_TEXTS_OF_TEMPLATES, (key,))
-    while found := rows.fetchmany(_READ_AT_ONCE):
+    while found := rows.fetchmany(_ROWS_AT_ONCE):
         yield [blob for *_, blob in found]
 
 
-def _misdated(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
+def _time_problems(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
     times = connection.execute(_TIMES, {"key": key}).fetchone()
-    return [] if all(_OLDEST <= time <= _NEWEST for time in times) else [f"gallery {gallery_id!r}: a time is none"]
+    return (
+        [] if all(_OLDEST <= time <= _NEWEST for time in times) else [f"gallery {gallery_id!r}: a time is out of range"]
+    )
 
 
-def _miscalibrated(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
-    (text,) = connection.execute("SELECT calibration FROM galleries WHERE key = ?", (key,)).fetchone()
+def _setting_problems(connection: sqlite3.Connection, key: int, gallery_id: str, version: int) -> list[str]:
+    source = "threshold_source" if version > 3 else "''"
+    calibration, threshold_source = connection.execute(
+        f"SELECT calibration, {source} FROM galleries WHERE key = ?",  # noqa: S608 - one of the two above
+        (key,),
+    ).fetchone()
     try:
-        calibration_json.from_text(text)
-    except InvalidCalibration as error:
-        return [f"gallery {gallery_id!r}: its calibration is not as it was written: {error}"]
+        calibration_of(calibration)
+        threshold_source_of(threshold_source)
+    except BadRow as error:
+        return [f"gallery {gallery_id!r}: {error}"]
     return []
 
 
-def _miscounted(connection: sqlite3.Connection, key: int, subjects: int, templates: int) -> list[str]:
+def _count_problems(connection: sqlite3.Connection, key: int, subjects: int, templates: int) -> list[str]:
     gallery_id, *said = connection.execute(
         "SELECT gallery_id, subject_count, template_count FROM galleries WHERE key = ?", (key,)
     ).fetchone()
     if said == [subjects, templates]:
         return []
     return [
-        f"gallery {gallery_id!r} is said to hold {said[0]} subjects and {said[1]} templates, "
-        f"and holds {subjects} and {templates}"
+        f"gallery {gallery_id!r} claims {said[0]} subjects and {said[1]} templates, but has {subjects} and {templates}"
     ]
 
 
-def _of_contracts(galleries: list[StoredGallery]) -> list[str]:
+def _dimension_problems(galleries: list[StoredGallery]) -> list[str]:
     problems = []
     for contract in sorted({gallery.contract for gallery in galleries}):
         of_contract = [gallery for gallery in galleries if gallery.contract == contract and gallery.dimension]

@@ -1,10 +1,10 @@
-"""The lines of an exported gallery, checked column by column; where one is bad, it is looked for."""
+"""Checks of the lines of an exported gallery, column by column; an error names the line and the field."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -12,29 +12,29 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gallery import names
-from gallery.embeddings import of_unit_length
+from gallery.embeddings import has_unit_length
 from gallery.errors import InvalidImport
-from gallery.transfer.parquet_format import OF_A_TEMPLATE, PNG_SIGNATURE
+from gallery.times import to_microseconds
+from gallery.transfer.parquet.schema import PNG_SIGNATURE, TEMPLATE_COLUMNS
 
 _SHA256 = "^[0-9a-f]{64}$"
-_SHA256_OR_NONE = "^([0-9a-f]{64})?$"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_SHA256_OR_EMPTY = "^([0-9a-f]{64})?$"
+_LATEST = to_microseconds(datetime(9999, 12, 31, tzinfo=UTC))
 
 _COMPARED = ["subject_id", "display_name", "subject_create_time", "subject_update_time", "template_id"]
-"""The columns in which a line is held against the one before."""
+"""The columns in which a line is compared with the line before."""
 
 _Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Lines that were checked.
+class CheckedLines:
+    """Lines that passed all checks.
 
     Attributes:
         batch: their columns.
-        has_template: which of them have a template, shape ``(n,)``.
-        embeddings: of those that have, float32, shape ``(templates, dimension)``, of unit length.
+        has_template: which lines have a template, shape ``(n,)``.
+        embeddings: of those lines, float32, shape ``(templates, dimension)``, unit length.
     """
 
     batch: pa.RecordBatch
@@ -42,16 +42,16 @@ class Lines:
     embeddings: NDArray[np.float32]
 
 
-class LinesChecker:
-    """Checks lines in their order, and counts them.
+class LineChecker:
+    """Checks and counts lines in the order of the file.
 
     Args:
         dimension: values of an embedding.
 
     Attributes:
-        lines: how many were checked.
-        subjects: how many subjects these are of.
-        templates: how many templates are in them.
+        lines: the number of lines checked.
+        subjects: the number of subjects in them.
+        templates: the number of templates in them.
     """
 
     def __init__(self, dimension: int) -> None:
@@ -62,20 +62,22 @@ class LinesChecker:
         self.subjects = 0
         self.templates = 0
 
-    def check(self, batch: pa.RecordBatch) -> Lines:
-        """Check the lines that follow those before.
+    def check(self, batch: pa.RecordBatch) -> CheckedLines:
+        """Check the next lines.
 
         Args:
-            batch: at least one line, with the columns of :func:`gallery.transfer.parquet_format.schema`.
+            batch: at least one line, with the columns of :func:`gallery.transfer.parquet.schema.schema`.
 
         Raises:
-            InvalidImport: with the first line whose field is bad, for the first field that has such a line.
+            InvalidImport: names the first line with an invalid field, for the first field that has such a line.
         """
-        self._need_readable(batch)
+        self._check_encoding(batch)
         has_template = np.asarray(batch["template_id"].is_valid())
-        for name in OF_A_TEMPLATE:
+        for name in TEMPLATE_COLUMNS:
             self._refuse(
-                np.asarray(batch[name].is_valid()) != has_template, name, "must be there with a template, and only then"
+                np.asarray(batch[name].is_valid()) != has_template,
+                name,
+                "must be set if and only if there is a template",
             )
         is_new = self._check_order(batch, has_template)
         self._check_subjects(batch, is_new)
@@ -85,9 +87,9 @@ class LinesChecker:
         self.subjects += int(is_new.sum())
         self.templates += len(embeddings)
         self._last = batch.select(_COMPARED).slice(len(batch) - 1)
-        return Lines(batch, has_template, embeddings)
+        return CheckedLines(batch, has_template, embeddings)
 
-    def _need_readable(self, batch: pa.RecordBatch) -> None:
+    def _check_encoding(self, batch: pa.RecordBatch) -> None:
         try:
             batch.validate(full=True)
         except pa.ArrowInvalid:
@@ -97,10 +99,10 @@ class LinesChecker:
                         batch[name].slice(row, 1).validate(full=True)
                     except pa.ArrowInvalid as error:
                         raise self._invalid(row, name, "is not UTF-8") from error
-            raise InvalidImport(f"the file is damaged behind line {self.lines}") from None
+            raise InvalidImport(f"the file is damaged after line {self.lines}") from None
 
     def _check_order(self, batch: pa.RecordBatch, has_template: _Mask) -> _Mask:
-        """By subject id, then template id; which lines begin another subject."""
+        """Check the order by subject id, then template id; return which lines begin another subject."""
         before = self._shifted(batch)
         same_subject = pc.equal(before["subject_id"], batch["subject_id"])
         subject_follows = pc.less(before["subject_id"], batch["subject_id"])
@@ -110,21 +112,19 @@ class LinesChecker:
             subject_follows = pc.or_(subject_follows, first)
         is_same = np.asarray(same_subject)
         self._refuse(
-            ~np.asarray(pc.or_(same_subject, subject_follows)),
-            "subject_id",
-            "must not come before that of the line before",
+            ~np.asarray(pc.or_(same_subject, subject_follows)), "subject_id", "must not be less than in the line before"
         )
         alone = is_same & ~(has_template & np.asarray(before["template_id"].is_valid()))
-        self._refuse(alone, "template_id", "must not be null in one of several lines of a subject")
+        self._refuse(alone, "template_id", "must not be null if the subject has several lines")
         template_follows = pc.less(before["template_id"], batch["template_id"]).fill_null(True)
-        self._refuse(is_same & ~np.asarray(template_follows), "template_id", "must come after that of the line before")
+        self._refuse(is_same & ~np.asarray(template_follows), "template_id", "must be greater than in the line before")
         for name in ("display_name", "subject_create_time", "subject_update_time"):
             differs = is_same & ~np.asarray(pc.equal(before[name], batch[name]))
-            self._refuse(differs, name, "must be that of the subject's line before")
+            self._refuse(differs, name, "must be the same in all lines of the subject")
         return ~is_same
 
     def _shifted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """For every line the one before it; for the very first itself."""
+        """Return the line before each line; for the very first line itself."""
         compared = batch.select(_COMPARED)
         last = compared.slice(0, 1) if self._last is None else self._last
         shifted = pa.Table.from_batches([last, compared.slice(0, len(batch) - 1)])
@@ -132,70 +132,72 @@ class LinesChecker:
 
     def _check_subjects(self, batch: pa.RecordBatch, is_new: _Mask) -> None:
         rows = np.flatnonzero(is_new)
-        self._need_names(batch, "subject_id", names.identifier, rows)
-        self._need_names(batch, "display_name", names.display_name, rows)
-        self._need_times(batch, "subject_create_time", rows)
-        self._need_times(batch, "subject_update_time", rows)
+        self._check_names(batch, "subject_id", names.identifier, rows)
+        self._check_names(batch, "display_name", names.display_name, rows)
+        self._check_times(batch, "subject_create_time", rows)
+        self._check_times(batch, "subject_update_time", rows)
 
     def _check_templates(self, batch: pa.RecordBatch, has_template: _Mask) -> NDArray[np.float32]:
         rows = np.flatnonzero(has_template)
-        self._need_names(batch, "template_id", names.template_id, rows)
-        self._need_unique(batch, rows)
-        self._need_pattern(batch, "picture_sha256", _SHA256, "must be 64 hexadecimal digits in lower case")
+        self._check_names(batch, "template_id", names.template_id, rows)
+        self._check_unique(batch, rows)
+        self._check_pattern(batch, "picture_sha256", _SHA256, "must be 64 hexadecimal digits in lower case")
         for name in ("face_model", "embedding_model"):
-            self._need_pattern(batch, name, _SHA256_OR_NONE, "must be 64 hexadecimal digits in lower case, or empty")
+            self._check_pattern(batch, name, _SHA256_OR_EMPTY, "must be 64 hexadecimal digits in lower case, or empty")
         x1, y1, x2, y2 = (_numbers(batch, name) for name in ("x1", "y1", "x2", "y2"))
         for name, low, high in (("x2", x1, x2), ("y2", y1, y2)):
-            is_good = np.isfinite(low) & np.isfinite(high) & (low < high)
-            self._refuse_of(rows, ~is_good, name, "the box must be finite with x1 < x2 and y1 < y2")
+            is_valid = np.isfinite(low) & np.isfinite(high) & (low < high)
+            self._refuse_rows(rows, ~is_valid, name, "the box must be finite with x1 < x2 and y1 < y2")
         quality = _numbers(batch, "quality")
-        self._refuse_of(rows, ~((quality >= 0) & (quality <= 1)), "quality", "must be in [0, 1]")
-        self._need_times(batch, "create_time", rows)
+        self._refuse_rows(rows, ~((quality >= 0) & (quality <= 1)), "quality", "must be in [0, 1]")
+        self._check_times(batch, "create_time", rows)
         values = np.asarray(batch["embedding"].drop_null().flatten())
         embeddings: NDArray[np.float32] = values.reshape(-1, self._dimension)
-        self._refuse_of(rows, ~of_unit_length(embeddings), "embedding", "must be finite and of unit length")
+        self._refuse_rows(rows, ~has_unit_length(embeddings), "embedding", "must be finite and of unit length")
         return embeddings
 
     def _check_crops(self, batch: pa.RecordBatch, has_template: _Mask) -> None:
         crops = batch["crop"]
-        is_there = np.asarray(crops.is_valid())
-        self._refuse(is_there & ~has_template, "crop", "must be null without a template")
-        if not is_there.any():
+        has_crop = np.asarray(crops.is_valid())
+        self._refuse(has_crop & ~has_template, "crop", "must be null without a template")
+        if not has_crop.any():
             return
         is_png = np.asarray(pc.starts_with(crops, PNG_SIGNATURE).fill_null(True))
         self._refuse(~is_png, "crop", "must be a PNG")
 
-    def _need_names(self, batch: pa.RecordBatch, name: str, rule: Callable[[str], str], rows: NDArray[np.intp]) -> None:
+    def _check_names(
+        self, batch: pa.RecordBatch, name: str, rule: Callable[[str], str], rows: NDArray[np.intp]
+    ) -> None:
         for row, value in zip(rows.tolist(), batch[name].take(pa.array(rows)).to_pylist(), strict=True):
             try:
                 normal = rule(value)
             except names.InvalidName as error:
                 raise self._invalid(row, name, str(error)) from error
             if normal != value:
-                raise self._invalid(row, name, "must be in Unicode's normal form NFC")
+                raise self._invalid(row, name, "must be in Unicode normal form NFC")
 
-    def _need_unique(self, batch: pa.RecordBatch, rows: NDArray[np.intp]) -> None:
+    def _check_unique(self, batch: pa.RecordBatch, rows: NDArray[np.intp]) -> None:
         for row, template_id in zip(rows.tolist(), batch["template_id"].drop_null().to_pylist(), strict=True):
             if template_id in self._template_ids:
-                raise self._invalid(row, "template_id", "must be of one line alone")
+                raise self._invalid(row, "template_id", "must not be in two lines")
             self._template_ids.add(template_id)
 
-    def _need_pattern(self, batch: pa.RecordBatch, name: str, pattern: str, reason: str) -> None:
-        is_good = pc.match_substring_regex(batch[name], pattern).fill_null(True)
-        self._refuse(~np.asarray(is_good), name, reason)
+    def _check_pattern(self, batch: pa.RecordBatch, name: str, pattern: str, reason: str) -> None:
+        is_valid = pc.match_substring_regex(batch[name], pattern).fill_null(True)
+        self._refuse(~np.asarray(is_valid), name, reason)
 
-    def _need_times(self, batch: pa.RecordBatch, name: str, rows: NDArray[np.intp]) -> None:
+    def _check_times(self, batch: pa.RecordBatch, name: str, rows: NDArray[np.intp]) -> None:
         microseconds = np.asarray(batch[name].cast(pa.int64()).take(pa.array(rows)))
-        is_good = (microseconds >= 0) & (microseconds <= _LATEST)
-        self._refuse_of(rows, ~is_good, name, "must be between the years 1970 and 9999")
+        is_valid = (microseconds >= 0) & (microseconds <= _LATEST)
+        self._refuse_rows(rows, ~is_valid, name, "must be between the years 1970 and 9999")
 
-    def _refuse_of(self, rows: NDArray[np.intp], is_bad: _Mask, name: str, reason: str) -> None:
-        if is_bad.any():
-            raise self._invalid(int(rows[int(is_bad.argmax())]), name, reason)
+    def _refuse_rows(self, rows: NDArray[np.intp], is_invalid: _Mask, name: str, reason: str) -> None:
+        if is_invalid.any():
+            raise self._invalid(int(rows[int(is_invalid.argmax())]), name, reason)
 
-    def _refuse(self, is_bad: _Mask, name: str, reason: str) -> None:
-        if is_bad.any():
-            raise self._invalid(int(is_bad.argmax()), name, reason)
+    def _refuse(self, is_invalid: _Mask, name: str, reason: str) -> None:
+        if is_invalid.any():
+            raise self._invalid(int(is_invalid.argmax()), name, reason)
 
     def _invalid(self, row: int, name: str, reason: str) -> InvalidImport:
         return InvalidImport(reason, line=self.lines + row + 1, field=name)

@@ -1,4 +1,4 @@
-"""An exported gallery read back: the file as a whole is verified here, its lines by :mod:`parquet_lines`."""
+"""Reads and verifies the Parquet file of a gallery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from gallery.errors import InvalidImport
 from gallery.transfer.manifest import MAX_BYTES, Manifest, from_json
-from gallery.transfer.parquet_format import (
+from gallery.transfer.parquet.line_checks import CheckedLines, LineChecker
+from gallery.transfer.parquet.page_sizes import RowGroup, row_groups
+from gallery.transfer.parquet.schema import (
     MANIFEST_DIGEST_KEY,
     MANIFEST_KEY,
     MAX_CROP_BYTES,
@@ -24,58 +26,56 @@ from gallery.transfer.parquet_format import (
     ContentsDigest,
     schema,
 )
-from gallery.transfer.parquet_lines import Lines, LinesChecker
-from gallery.transfer.parquet_pages import RowGroup, row_groups
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
 _MAX_FOOTER_BYTES = 1 << 26
-_FOOTER_BYTES_OF_NONE = 1 << 18
+_EMPTY_FOOTER_BYTES = 1 << 18
 _FOOTER_SHARE = 64
-"""In memory a footer becomes 200 times as large; that of an exported gallery is a five-hundredth of the file."""
+"""A footer takes 200 times its size in memory; that of an exported gallery is a five-hundredth of the file."""
 _MAX_FOOTER_TEXT = 2 * MAX_BYTES
-_MOST_BYTES = {
+_MAX_VALUE_BYTES = {
     each.name: MAX_CROP_BYTES if each.name == "crop" else MAX_TEXT_BYTES
     for each in schema(1)
     if pa.types.is_string(each.type) or pa.types.is_binary(each.type)
 }
-"""How long a value may be, of the columns whose values have a length."""
+"""Maximum length of a value, for columns whose values vary in length."""
 
 
-class Reader:
+class ParquetReader:
     """Reads an exported gallery.
 
     Args:
-        file: can be read and sought in; stays open.
+        file: readable and seekable; it stays open.
 
     Attributes:
-        manifest: what the file says of itself; its own digest was verified, what it says of the lines not yet.
+        manifest: the file's manifest. Its own digest is verified; what it says about the lines is not verified yet.
 
     Raises:
-        InvalidImport: it is not an exported gallery, or is damaged, or of a newer version.
+        InvalidImport: the file is not an exported gallery, is damaged, or has a newer version.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        _need_parquet(file)
-        whole = _opened(file)
-        self.manifest = _manifest(whole.metadata.metadata or {})
+        _check_is_parquet(file)
+        plain = _opened(file)
+        self.manifest = _manifest(plain.metadata.metadata or {})
         self._schema = schema(self.manifest.dimension)
-        if not whole.schema_arrow.equals(self._schema):
+        if not plain.schema_arrow.equals(self._schema):
             raise InvalidImport("the file has other columns than an exported gallery")
-        # So that a value that many lines have is in memory once, until its length is known.
-        self._parquet = _opened(file, metadata=whole.metadata, read_dictionary=list(_MOST_BYTES))
+        # With dictionaries, a value that many lines share is in memory once, until its length is known.
+        self._parquet = _opened(file, metadata=plain.metadata, read_dictionary=list(_MAX_VALUE_BYTES))
         if not self._parquet.schema_arrow.equals(_with_dictionaries(self._schema)):
             raise InvalidImport("the file has other columns than an exported gallery")
         values = [self.manifest.dimension if column.name == "embedding" else 1 for column in self._schema]
         self._groups = row_groups(file, values=values)
 
-    def read(self) -> Iterator[Lines]:
-        """All lines, a row group at a time, every one checked; they hold only once this has come to its end.
+    def read(self) -> Iterator[CheckedLines]:
+        """Read all lines, one row group at a time, and check each. They are verified only once all were read.
 
         Raises:
-            InvalidImport: a line has a bad field, or the file is damaged.
+            InvalidImport: a line has an invalid field, or the file is damaged.
         """
-        checker = LinesChecker(self.manifest.dimension)
+        checker = LineChecker(self.manifest.dimension)
         digest = ContentsDigest()
         for number, group in enumerate(self._groups):
             for batch in self._read(number, group, checker.lines):
@@ -84,12 +84,12 @@ class Reader:
                 yield lines
         found = checker.lines, checker.subjects, checker.templates
         if found != (self.manifest.lines, self.manifest.subjects, self.manifest.templates):
-            raise InvalidImport("the file has not as many lines, subjects or templates as its manifest says")
+            raise InvalidImport("the file does not have as many lines, subjects or templates as its manifest says")
         if digest.hexdigest() != self.manifest.contents_sha256:
-            raise InvalidImport("the file is damaged: its contents have not the SHA-256 that its manifest says")
+            raise InvalidImport("the file is damaged: its contents do not have the SHA-256 in its manifest")
 
-    def _read(self, number: int, group: RowGroup, before: int) -> list[pa.RecordBatch]:
-        """A row group, as one batch or, where it has no lines, none."""
+    def _read(self, number: int, group: RowGroup, lines_before: int) -> list[pa.RecordBatch]:
+        """Read a row group as one batch, or as none if it has no lines."""
         if group.lines > MAX_GROUP_LINES or group.size > MAX_GROUP_BYTES:
             raise _too_large()
         if not group.lines:
@@ -99,24 +99,24 @@ class Reader:
             batches = self._parquet.iter_batches(group.lines, row_groups=[number], use_threads=False)
             table = pa.Table.from_batches(batches, _with_dictionaries(self._schema)).combine_chunks()
             if table.num_rows != group.lines:
-                raise InvalidImport(f"the file is damaged behind line {before}")
-            return [self._without_dictionaries(batch, group.size, before) for batch in table.to_batches()]
+                raise InvalidImport(f"the file is damaged after line {lines_before}")
+            return [self._without_dictionaries(batch, group.size, lines_before) for batch in table.to_batches()]
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise InvalidImport(f"the file is damaged behind line {before}") from error
+            raise InvalidImport(f"the file is damaged after line {lines_before}") from error
 
-    def _without_dictionaries(self, batch: pa.RecordBatch, size: int, before: int) -> pa.RecordBatch:
-        """The same lines with plain values, where these are neither too long nor, together, too many."""
-        for name, most in _MOST_BYTES.items():
-            # A value is looked for that is not there in a damaged file: Arrow refuses that.
+    def _without_dictionaries(self, batch: pa.RecordBatch, size: int, lines_before: int) -> pa.RecordBatch:
+        """Return the lines with plain values, unless a value is too long or all of them together are."""
+        for name, most in _MAX_VALUE_BYTES.items():
+            # The indices of a damaged file may be out of range: Arrow's take checks that.
             lengths = np.asarray(pc.binary_length(batch[name].dictionary).take(batch[name].indices).fill_null(0))
             if (is_long := lengths > most).any():
-                line = before + int(is_long.argmax()) + 1
+                line = lines_before + int(is_long.argmax()) + 1
                 raise InvalidImport(f"must be at most {most} bytes", line=line, field=name)
             size += int(lengths.sum())
         if size > MAX_GROUP_BYTES:
             raise _too_large()
         columns = [
-            batch[name].dictionary_decode() if name in _MOST_BYTES else batch[name] for name in batch.schema.names
+            batch[name].dictionary_decode() if name in _MAX_VALUE_BYTES else batch[name] for name in batch.schema.names
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
@@ -139,30 +139,33 @@ def _too_large() -> InvalidImport:
 
 
 def _with_dictionaries(plain: pa.Schema) -> pa.Schema:
-    """The columns as they are read: texts and crops once for all lines that have them."""
+    """Return the columns as they are read: texts and crops as dictionaries."""
     return pa.schema(
-        [each.with_type(pa.dictionary(pa.int32(), each.type)) if each.name in _MOST_BYTES else each for each in plain]
+        [
+            each.with_type(pa.dictionary(pa.int32(), each.type)) if each.name in _MAX_VALUE_BYTES else each
+            for each in plain
+        ]
     )
 
 
-def _need_parquet(file: BinaryIO) -> None:
-    """Refuse other files, and footers that are too large to be looked at."""
+def _check_is_parquet(file: BinaryIO) -> None:
+    """Refuse other files, and footers that are too large to be parsed."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(len(_MAGIC))
     file.seek(max(0, size - _TAIL_BYTES))
     tail = file.read(_TAIL_BYTES)
     if size < len(_MAGIC) + _TAIL_BYTES or head != _MAGIC or not tail.endswith(_MAGIC):
-        raise InvalidImport("the file is no Parquet file, or is cut off")
+        raise InvalidImport("the file is not a Parquet file, or is cut off")
     footer = int.from_bytes(tail[:4], "little")
-    if footer > min(_MAX_FOOTER_BYTES, _FOOTER_BYTES_OF_NONE + size // _FOOTER_SHARE, size):
+    if footer > min(_MAX_FOOTER_BYTES, _EMPTY_FOOTER_BYTES + size // _FOOTER_SHARE, size):
         raise InvalidImport("the file's footer is damaged, or too large for the file")
 
 
 def _manifest(metadata: dict[bytes, bytes]) -> Manifest:
     if MANIFEST_KEY not in metadata:
-        raise InvalidImport("the file is no exported gallery: it has no manifest")
+        raise InvalidImport("the file is not an exported gallery: it has no manifest")
     text = metadata[MANIFEST_KEY]
     if hashlib.sha256(text).hexdigest().encode() != metadata.get(MANIFEST_DIGEST_KEY):
-        raise InvalidImport("the manifest is damaged: it has not the SHA-256 that the file says")
+        raise InvalidImport("the manifest is damaged: it does not have the SHA-256 in the file")
     return from_json(text)

@@ -1,22 +1,22 @@
-"""Records of a gallery into the columns of an exported file, and back."""
+"""Conversion between records of a gallery and the columns of an exported file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
-from gallery.records.records import EmbeddedTemplates, StoredFace, Subject, Template
-from gallery.transfer.parquet_format import schema
-from gallery.transfer.parquet_lines import Lines
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from gallery.records.subjects import Subject
+from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.times import from_microseconds
+from gallery.transfer.parquet.line_checks import CheckedLines
+from gallery.transfer.parquet.schema import schema
 
 
 def batch_of(faces: Sequence[StoredFace], dimension: int) -> pa.RecordBatch:
-    """Records as lines of an exported gallery, with embeddings of so many values."""
+    """Convert records to lines of an exported gallery with embeddings of this dimension."""
     columns = schema(dimension)
     subjects = [face.subject for face in faces]
     templates = [face.template for face in faces]
@@ -40,6 +40,29 @@ def batch_of(faces: Sequence[StoredFace], dimension: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=columns)
 
 
+def faces_of(lines: CheckedLines, gallery_id: str, etag: str) -> list[StoredFace]:
+    """Convert lines to records of a gallery; their subjects get this etag."""
+    subjects = _subjects(lines, gallery_id, etag)
+    crops = lines.batch["crop"].to_pylist()
+    templates = _templates(lines, gallery_id, [subject.subject_id for subject in subjects])
+    embeddings = iter(lines.embeddings)
+    return [
+        StoredFace(subject, template, None if template is None else next(embeddings), crop)
+        for subject, template, crop in zip(subjects, templates, crops, strict=True)
+    ]
+
+
+def embedded_of(lines: CheckedLines) -> EmbeddedTemplates:
+    """Convert the templates of lines to what an index takes."""
+    batch = lines.batch.filter(pa.array(lines.has_template))
+    return EmbeddedTemplates(
+        batch["subject_id"].to_pylist(),
+        batch["display_name"].to_pylist(),
+        batch["template_id"].to_pylist(),
+        lines.embeddings,
+    )
+
+
 def _embeddings(faces: Sequence[StoredFace], column: pa.DataType, dimension: int) -> pa.Array:
     matrix = np.zeros((len(faces), dimension), np.float32)
     missing = np.zeros(len(faces), np.bool_)
@@ -51,30 +74,7 @@ def _embeddings(faces: Sequence[StoredFace], column: pa.DataType, dimension: int
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), type=column, mask=pa.array(missing))
 
 
-def faces_of(lines: Lines, gallery_id: str, etag: str) -> list[StoredFace]:
-    """Lines as records of a gallery, whose subjects get this etag."""
-    subjects = _subjects(lines, gallery_id, etag)
-    crops = lines.batch["crop"].to_pylist()
-    templates = _templates(lines, gallery_id, [subject.subject_id for subject in subjects])
-    embeddings = iter(lines.embeddings)
-    return [
-        StoredFace(subject, template, None if template is None else next(embeddings), crop)
-        for subject, template, crop in zip(subjects, templates, crops, strict=True)
-    ]
-
-
-def embedded_of(lines: Lines) -> EmbeddedTemplates:
-    """The templates of lines, as an index wants them."""
-    batch = lines.batch.filter(pa.array(lines.has_template))
-    return EmbeddedTemplates(
-        batch["subject_id"].to_pylist(),
-        batch["display_name"].to_pylist(),
-        batch["template_id"].to_pylist(),
-        lines.embeddings,
-    )
-
-
-def _subjects(lines: Lines, gallery_id: str, etag: str) -> list[Subject]:
+def _subjects(lines: CheckedLines, gallery_id: str, etag: str) -> list[Subject]:
     batch = lines.batch
     columns = (
         batch["subject_id"].to_pylist(),
@@ -88,7 +88,7 @@ def _subjects(lines: Lines, gallery_id: str, etag: str) -> list[Subject]:
     ]
 
 
-def _templates(lines: Lines, gallery_id: str, subject_ids: Sequence[str]) -> list[Template | None]:
+def _templates(lines: CheckedLines, gallery_id: str, subject_ids: Sequence[str]) -> list[Template | None]:
     batch = lines.batch
     columns = (
         batch["template_id"].to_pylist(),
@@ -108,6 +108,5 @@ def _templates(lines: Lines, gallery_id: str, subject_ids: Sequence[str]) -> lis
 
 
 def _times(column: pa.Array) -> list[datetime]:
-    """Moments in UTC; 1970 where there is none."""
-    microseconds = column.cast(pa.int64()).fill_null(0).to_pylist()
-    return [_EPOCH + timedelta(microseconds=each) for each in microseconds]
+    """Return times in UTC; 1970 for null."""
+    return [from_microseconds(each) for each in column.cast(pa.int64()).fill_null(0).to_pylist()]

@@ -12,18 +12,18 @@ MANIFEST_KEY = b"facet.manifest"
 MANIFEST_DIGEST_KEY = b"facet.manifest_sha256"
 
 GROUP_LINES = 512
-"""Lines of a row group, as they are written."""
+"""Lines of a row group that is written."""
 MAX_GROUP_LINES = 1 << 14
-"""Lines of a row group that is read."""
+"""Maximum lines of a row group that is read."""
 MAX_GROUP_BYTES = 1 << 27
-"""Bytes of a row group that is read, uncompressed and without dictionaries."""
+"""Maximum bytes of a row group that is read, uncompressed and without dictionaries."""
 MAX_TEXT_BYTES = 1 << 10
-"""Bytes of any text, in UTF-8: a name of 256 characters may have as many."""
+"""Maximum bytes of a text in UTF-8: a name has at most 256 characters."""
 MAX_CROP_BYTES = 1 << 16
-"""Bytes of an aligned face: 112 x 112 pixels do not need more."""
+"""Maximum bytes of an aligned face of 112 x 112 pixels."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-OF_A_TEMPLATE = (
+TEMPLATE_COLUMNS = (
     "template_id",
     "picture_sha256",
     "x1",
@@ -36,13 +36,13 @@ OF_A_TEMPLATE = (
     "embedding_model",
     "embedding",
 )
-"""The columns that are null in the line of a subject without templates, and only there; the crop may be elsewhere."""
+"""The columns that are null in the line of a subject without templates, and only there. The crop may always be null."""
 
 _TIME = pa.timestamp("us", tz="UTC")
 
 
 def schema(dimension: int) -> pa.Schema:
-    """The columns, with embeddings of so many values."""
+    """Return the columns, for embeddings of this dimension."""
     values = pa.field("element", pa.float32(), nullable=False)
     return pa.schema(
         [
@@ -67,11 +67,11 @@ def schema(dimension: int) -> pa.Schema:
 
 
 class ContentsDigest:
-    """SHA-256 over all values, in a form that does not depend on how Parquet encodes them.
+    """SHA-256 over all values, in a form that does not depend on Parquet's encoding.
 
-    For every row group and in it for every column, as they follow in the file: a byte a line, 1 for a value and 0 for
-    null; for texts and crops the lengths of the values in bytes, as little-endian 32-bit integers; the values, one
-    after the other. Numbers are little-endian, times are 64-bit microseconds since 1970, texts are UTF-8. Nulls have
+    For every row group, and in it for every column in the order of the file: one byte for each line, 1 for a value and
+    0 for null; for texts and crops, the lengths of the values in bytes, as little-endian 32-bit integers; the values,
+    concatenated. Numbers are little-endian, times are 64-bit microseconds since 1970, texts are UTF-8. A null has
     neither length nor value.
     """
 
@@ -79,13 +79,13 @@ class ContentsDigest:
         self._digest = hashlib.sha256()
 
     def update(self, batch: pa.RecordBatch) -> None:
-        """Take in a row group."""
+        """Add a row group."""
         for column in batch.columns:
             self._digest.update(_bytes(column.is_valid().cast(pa.uint8()), "u1"))
             values = column.drop_null()
             if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
                 self._digest.update(_bytes(pc.binary_length(values), "<u4"))
-                self._digest.update(_joined(values))
+                self._digest.update(_concatenated(values))
             elif pa.types.is_fixed_size_list(column.type):
                 self._digest.update(_bytes(values.flatten(), "<f4"))
             elif pa.types.is_timestamp(column.type):
@@ -94,7 +94,7 @@ class ContentsDigest:
                 self._digest.update(_bytes(values, "<f8"))
 
     def hexdigest(self) -> str:
-        """The digest so far."""
+        """Return the digest of the row groups added so far."""
         return self._digest.hexdigest()
 
 
@@ -102,8 +102,8 @@ def _bytes(values: pa.Array, kind: str) -> memoryview:
     return np.asarray(values).astype(kind, copy=False).data
 
 
-def _joined(values: pa.Array) -> memoryview:
-    """The bytes of strings or binaries without nulls, one after the other."""
+def _concatenated(values: pa.Array) -> memoryview:
+    """Return the bytes of strings or binaries without nulls."""
     _, ends, data = values.buffers()
     if not len(values) or data is None:
         return memoryview(b"")

@@ -1,6 +1,6 @@
-"""Structs of Thrift's compact protocol, in which Parquet's footers and headers of pages are written.
+"""Thrift's compact protocol, the format of Parquet's footers and page headers.
 
-The protocol is thrift-compact-protocol.md of apache/thrift. Of its types maps, sets and UUIDs are not read: Parquet has
+The protocol is described by thrift-compact-protocol.md in apache/thrift. Maps, sets and UUIDs are not read: Parquet has
 none.
 """
 
@@ -14,33 +14,33 @@ INTEGER_32, INTEGER_64, TEXT, LIST, STRUCT = 5, 6, 8, 9, 12
 _MAX_DEPTH = 16
 
 Path = tuple[int, ...]
-"""Where a field is: its number, after those of the fields that it is in."""
+"""A field's number, after those of the fields that contain it."""
 Fields = dict[tuple[int, int], Any]
-"""The fields of a struct by their numbers and types: one of another type than it should be is not there for others."""
+"""The fields of a struct by number and type: a field with an unexpected type is not found."""
 
 
-class Compact:
-    """Reads values one after the other. All methods raise ``ValueError`` or ``IndexError`` where there are others.
+class CompactReader:
+    """Reads values one after another. All methods raise ``ValueError`` or ``IndexError`` if the data is invalid.
 
-    It is strict where others may read something else: a field that is there twice, a number of more bits than it has,
-    a list of other items than it should have.
+    It is strict where other readers may differ: a field that occurs twice, a number with too many bits, and a list
+    with unexpected items are invalid.
 
     Args:
-        data: what is read.
-        place: where the first value begins.
-        lists: the types of the items of the lists that are known.
+        data: the data.
+        position: where the first value begins.
+        lists: the item types of the known lists.
 
     Attributes:
-        place: where the next one begins.
+        position: where the next value begins.
     """
 
-    def __init__(self, data: bytes, place: int = 0, *, lists: Mapping[Path, int] | None = None) -> None:
+    def __init__(self, data: bytes, position: int = 0, *, lists: Mapping[Path, int] | None = None) -> None:
         self._data = data
         self._lists = lists or {}
-        self.place = place
+        self.position = position
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """The numbers and types of a struct's fields; whoever asks reads each value before the next field."""
+        """Read the numbers and types of a struct's fields; the caller reads each value before the next field."""
         seen: set[int] = set()
         number = 0
         while head := self._byte():
@@ -51,20 +51,20 @@ class Compact:
             yield number, head & 15
 
     def struct(self, path: Path = ()) -> Fields:
-        """A struct; doubles and texts are ``None``."""
+        """Read a struct; doubles and texts become ``None``."""
         if len(path) > _MAX_DEPTH:
             raise ValueError
         return {(number, kind): self.value(kind, (*path, number)) for number, kind in self.fields()}
 
     def value(self, kind: int, path: Path) -> Any:
-        """A field's value of a type."""
+        """Read the value of a field of a type."""
         if kind in (1, 2):  # true, false
             return kind == 1
-        if kind == 3:  # a byte
+        if kind == 3:  # byte
             return self._byte()
         if kind in (4, INTEGER_32, INTEGER_64):
             return self._integer()
-        if kind == 7:  # a double
+        if kind == 7:  # double
             return self._skip(8)
         if kind == TEXT:
             return self._skip(self._unsigned())
@@ -75,18 +75,18 @@ class Compact:
         raise ValueError
 
     def items(self, path: Path) -> Iterator[Any]:
-        """The items of a list, one after the other."""
+        """Read the items of a list, one after another."""
         head = self._byte()
         length, kind = (self._unsigned() if head >> 4 == 15 else head >> 4), head & 15
         if self._lists.get(path, kind) != kind or kind == LIST:
             raise ValueError
         for _ in range(length):
-            # A truth value is a byte here, and a part of its type elsewhere.
+            # In a list, a boolean is a byte; elsewhere it is part of the type.
             yield self._byte() == 1 if kind in (1, 2) else self.value(kind, path)
 
     def _byte(self) -> int:
-        byte = self._data[self.place]
-        self.place += 1
+        byte = self._data[self.position]
+        self.position += 1
         return byte
 
     def _unsigned(self) -> int:
@@ -106,6 +106,6 @@ class Compact:
         return value >> 1 ^ -(value & 1)
 
     def _skip(self, length: int) -> None:
-        self.place += length
-        if self.place > len(self._data):
+        self.position += length
+        if self.position > len(self._data):
             raise IndexError

@@ -1,4 +1,4 @@
-"""A gallery into a Parquet file, a row group at a time, without seeking in it."""
+"""Writes the Parquet file of a gallery, one row group at a time, without seeking."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gallery.records.records import StoredFace
+from gallery.records.templates import StoredFace
 from gallery.transfer.manifest import Manifest, to_json
-from gallery.transfer.parquet_format import MANIFEST_DIGEST_KEY, MANIFEST_KEY, ContentsDigest, schema
-from gallery.transfer.parquet_records import batch_of
+from gallery.transfer.parquet.records import batch_of
+from gallery.transfer.parquet.schema import MANIFEST_DIGEST_KEY, MANIFEST_KEY, ContentsDigest, schema
 
 _REPEATING = ["subject_id", "display_name", "picture_sha256", "face_model", "embedding_model"]
 _INCOMPRESSIBLE = ("embedding.list.element", "crop")
 
 
-class Writer:
-    """Writes an exported gallery into memory that is taken from it piece by piece.
+class ParquetWriter:
+    """Writes an exported gallery to memory, from which every method takes what it wrote.
 
     Args:
-        manifest: what is known before: all but the counts and the digest.
+        manifest: the manifest; its counts and its digest are ignored.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -43,14 +43,15 @@ class Writer:
 
     @property
     def templates(self) -> int:
-        """How many templates have been written."""
+        """The number of templates written so far."""
         return self._manifest.templates
 
     def write(self, faces: Sequence[StoredFace]) -> bytes:
-        """Write a row group of lines that follow those before; what came of it.
+        """Write a row group, and return its bytes.
 
         Args:
-            faces: at least one, at most :data:`gallery.transfer.parquet_format.MAX_GROUP_LINES`.
+            faces: at least one, at most :data:`gallery.transfer.parquet.schema.MAX_GROUP_LINES`; they follow the
+                earlier ones in the order of the file.
         """
         batch = batch_of(faces, self._manifest.dimension)
         self._digest.update(batch)
@@ -66,7 +67,7 @@ class Writer:
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """Write the manifest and the footer; the end of the file."""
+        """Write the manifest and the footer, and return their bytes."""
         text = to_json(replace(self._manifest, contents_sha256=self._digest.hexdigest()))
         digest = hashlib.sha256(text).hexdigest().encode()
         self._writer.add_key_value_metadata({MANIFEST_KEY: text, MANIFEST_DIGEST_KEY: digest})
@@ -75,7 +76,7 @@ class Writer:
 
 
 class _Sink:
-    """What Arrow writes to: it appends, and asks for nothing else."""
+    """The file that Arrow writes to: it only appends."""
 
     closed = False
 
@@ -87,10 +88,10 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """There is nothing behind it."""
+        """Do nothing: everything is in memory."""
 
     def take(self) -> bytes:
-        """What was written since the last time."""
+        """Return what was written since the last call."""
         taken = b"".join(self._written)
         self._written.clear()
         return taken

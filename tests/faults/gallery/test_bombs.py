@@ -1,4 +1,4 @@
-"""Exported files that are small on the disk and were made to be huge in memory: refused before they are."""
+"""Files that are small on disk and would be huge in memory are refused before they are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gallery.transfer.parquet_format import MANIFEST_DIGEST_KEY, MANIFEST_KEY, PNG_SIGNATURE, schema
+from gallery.transfer.parquet.schema import MANIFEST_DIGEST_KEY, MANIFEST_KEY, PNG_SIGNATURE, schema
 
 ROOT = Path(__file__).resolve().parents[3]
 DIMENSION = 8
@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 import pyarrow.compute
 from gallery.errors import InvalidImport
-from gallery.parquet_import import Reader
+from gallery.transfer.parquet.reader import ParquetReader
 
 def peak():
     (line,) = (each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM"))
@@ -39,7 +39,7 @@ def peak():
 before = peak()
 with open(sys.argv[1], "rb") as file:
     try:
-        for _ in Reader(file).read():
+        for _ in ParquetReader(file).read():
             pass
     except InvalidImport as error:
         print(peak() - before, error)
@@ -49,7 +49,7 @@ READ_DAMAGED = """
 import io, random, sys
 from pathlib import Path
 from gallery.errors import InvalidImport
-from gallery.parquet_import import Reader
+from gallery.transfer.parquet.reader import ParquetReader
 
 whole, chosen = Path(sys.argv[1]).read_bytes(), random.Random(7)
 footer = int.from_bytes(whole[-8:-4], "little") + 8
@@ -58,7 +58,7 @@ for _ in range(5000):
     for _ in range(chosen.randrange(1, 5)):
         data[-chosen.randrange(1, footer)] = chosen.choice([0, 1, 2, 12, 127, 128, 255, chosen.randrange(256)])
     try:
-        for _ in Reader(io.BytesIO(data)).read():
+        for _ in ParquetReader(io.BytesIO(data)).read():
             pass
     except InvalidImport:
         continue
@@ -86,7 +86,7 @@ def manifest(lines: int) -> bytes:
 
 
 def written(changed: dict[str, pa.Array], count: int, *, text: bytes = b"", **options: Any) -> bytes:
-    """A file with so many lines of one subject, some columns others than they would be."""
+    """Make a file with this many lines of one subject; ``changed`` replaces columns."""
     columns = schema(DIMENSION)
     times = pa.array([0] * count, pa.timestamp("us", tz="UTC"))
     digests, empty = pa.array(["0" * 64] * count), pa.array([""] * count)
@@ -117,7 +117,7 @@ def written(changed: dict[str, pa.Array], count: int, *, text: bytes = b"", **op
     )
     text = text or manifest(count)
     sink = pa.BufferOutputStream()
-    # The columns are said to be plain, also those that are given with a dictionary.
+    # The schema says that all columns are plain, even those written with a dictionary.
     with pq.ParquetWriter(sink, lines.schema, compression="zstd", store_schema=False, **options) as writer:
         writer.write_table(lines, row_group_size=count)
         writer.add_key_value_metadata(
@@ -131,19 +131,19 @@ def written(changed: dict[str, pa.Array], count: int, *, text: bytes = b"", **op
     return data
 
 
-def one_for_all(value: bytes | str) -> pa.Array:
+def repeated(value: bytes | str) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array([0] * MANY, pa.int32()), pa.array([value]))
 
 
-def a_crop_that_all_lines_have() -> bytes:
-    return written({"crop": one_for_all(PNG_SIGNATURE + bytes(60_000))}, MANY)
+def a_crop_shared_by_all_lines() -> bytes:
+    return written({"crop": repeated(PNG_SIGNATURE + bytes(60_000))}, MANY)
 
 
-def a_name_that_all_lines_have() -> bytes:
-    return written({"display_name": one_for_all("x" * 100_000)}, MANY)
+def a_name_shared_by_all_lines() -> bytes:
+    return written({"display_name": repeated("x" * 100_000)}, MANY)
 
 
-def names_that_repeat_the_one_before() -> bytes:
+def delta_encoded_names() -> bytes:
     plain = [name for name in schema(DIMENSION).names if name != "display_name"]
     names = pa.array(["x" * 100_000] * (MANY // 2))
     encoding = {"display_name": "DELTA_BYTE_ARRAY"}
@@ -163,7 +163,7 @@ def a_long_manifest() -> bytes:
 
 
 def a_footer_of_empty_columns() -> bytes:
-    """Three bytes each in the file, 600 in memory."""
+    """Make a footer whose columns take three bytes each in the file and 600 in memory."""
 
     def items(count: int, item: bytes) -> bytes:
         return b"\xfc" + varint(count) + count * item
@@ -181,33 +181,31 @@ def varint(number: int) -> bytes:
 @pytest.mark.parametrize(
     "bomb",
     [
-        a_crop_that_all_lines_have,
-        a_name_that_all_lines_have,
-        names_that_repeat_the_one_before,
+        a_crop_shared_by_all_lines,
+        a_name_shared_by_all_lines,
+        delta_encoded_names,
         one_long_page,
         one_long_dictionary,
         a_long_manifest,
         a_footer_of_empty_columns,
     ],
 )
-def test_a_small_file_that_would_fill_the_memory_is_refused_before_it_does(
-    tmp_path: Path, bomb: Callable[[], bytes]
-) -> None:
+def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path, bomb: Callable[[], bytes]) -> None:
     file = tmp_path / "bomb.parquet"
     file.write_bytes(bomb())
     assert file.stat().st_size < SMALL_BYTES
     assert "SHA-256" not in refusal_of(file)
 
 
-def test_the_same_file_with_short_values_is_read_to_its_end(tmp_path: Path) -> None:
+def test_the_same_file_with_short_values_is_read_completely(tmp_path: Path) -> None:
     file = tmp_path / "plain.parquet"
-    file.write_bytes(written({"crop": one_for_all(PNG_SIGNATURE + bytes(100))}, MANY))
+    file.write_bytes(written({"crop": repeated(PNG_SIGNATURE + bytes(100))}, MANY))
     assert pq.read_table(io.BytesIO(file.read_bytes())).schema.equals(schema(DIMENSION))
-    # What is wrong with it shows behind its last line only.
+    # Its error is found only after the last line.
     assert "SHA-256" in refusal_of(file)
 
 
-def test_no_footer_ends_the_process_that_reads_it(tmp_path: Path) -> None:
+def test_a_damaged_footer_does_not_crash_the_process(tmp_path: Path) -> None:
     file = tmp_path / "plain.parquet"
     file.write_bytes(written({}, 10))
     command = [sys.executable, "-c", READ_DAMAGED, str(file)]
@@ -216,7 +214,7 @@ def test_no_footer_ends_the_process_that_reads_it(tmp_path: Path) -> None:
 
 
 def refusal_of(file: Path) -> str:
-    """Why a file is refused, by a process of its own, whose memory must not grow by much."""
+    """Return why a new process refuses a file, after checking that its memory grew little."""
     command = [sys.executable, "-c", READ, str(file)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 0, result.stderr

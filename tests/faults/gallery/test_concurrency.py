@@ -1,4 +1,4 @@
-"""Threads that enrol, delete and search at the same time: each sees what any of them was told is done."""
+"""Threads that enrol, delete and search at the same time see everything that was acknowledged to any of them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from gallery.errors import GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.records.records import Enrollment
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.records.enrollments import Enrollment
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 64
@@ -34,19 +34,19 @@ def vector(number: int) -> NDArray[np.float32]:
     return np.random.default_rng(number).normal(size=DIMENSION).astype(np.float32)
 
 
-class Board:
-    """Who is known to be in the gallery, and who not: what was acknowledged, told from thread to thread."""
+class Acknowledged:
+    """Which subjects are certainly in the gallery or not, shared by all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[int, bool] = {}
 
-    def tell(self, number: int, *, there: bool) -> None:
+    def record(self, number: int, *, there: bool) -> None:
         with self._lock:
             self._known[number] = there
 
-    def doubt(self, number: int) -> None:
-        """Somebody is about to change it."""
+    def forget(self, number: int) -> None:
+        """Forget a subject that is about to change."""
         with self._lock:
             self._known.pop(number, None)
 
@@ -65,54 +65,56 @@ def found(galleries: Galleries, numbers: list[int]) -> dict[int, bool]:
     }
 
 
-def enroll_and_delete(galleries: Galleries, board: Board, writer: int) -> None:
+def enroll_and_delete(galleries: Galleries, acknowledged: Acknowledged, writer: int) -> None:
     rng = np.random.default_rng(writer)
     mine: list[int] = []
     for each in range(ENROLMENTS):
         number = each * WRITERS + writer
         enrollment = Enrollment(vector(number), "c", f"picture {number}", (0, 0, 9, 9), 1.0)
         galleries.enroll("g", f"s{number}", enrollment)
-        board.tell(number, there=True)
+        acknowledged.record(number, there=True)
         assert found(galleries, [number]) == {number: True}
         mine.append(number)
         if rng.random() < 0.5:
             gone = mine.pop(int(rng.integers(len(mine))))
-            board.doubt(gone)
+            acknowledged.forget(gone)
             galleries.delete_subject("g", f"s{gone}")
-            board.tell(gone, there=False)
+            acknowledged.record(gone, there=False)
             assert found(galleries, [gone]) == {gone: False}
 
 
-def search(galleries: Galleries, board: Board, stop: threading.Event, seed: int) -> int:
+def search(galleries: Galleries, acknowledged: Acknowledged, stop: threading.Event, seed: int) -> int:
     rng = np.random.default_rng(seed)
     searches = 0
     while not stop.is_set():
-        known = board.known()
+        known = acknowledged.known()
         if not known:
             continue
         before = {number: known[number] for number in rng.permutation(list(known))[:40].tolist()}
         answered = found(galleries, list(before))
-        after = board.known()
-        # What somebody was about to change meanwhile may be seen either way.
+        after = acknowledged.known()
+        # A subject that was changing in the meantime may be found or not.
         certain = {number: there for number, there in before.items() if after.get(number) == there}
         assert {number: answered[number] for number in certain} == certain
         searches += 1
     return searches
 
 
-def test_what_is_acknowledged_to_one_thread_is_seen_by_all(tmp_path: Path) -> None:
+def test_an_acknowledged_change_is_visible_to_all_threads(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
-    galleries, board, stop = opened(path), Board(), threading.Event()
+    galleries, acknowledged, stop = opened(path), Acknowledged(), threading.Event()
     galleries.create_gallery("g", display_name="", threshold=0.99)
     with ThreadPoolExecutor(WRITERS + SEARCHERS) as threads:
-        searching = [threads.submit(search, galleries, board, stop, seed) for seed in range(SEARCHERS)]
+        searching = [threads.submit(search, galleries, acknowledged, stop, seed) for seed in range(SEARCHERS)]
         try:
-            for writing in [threads.submit(enroll_and_delete, galleries, board, each) for each in range(WRITERS)]:
+            for writing in [
+                threads.submit(enroll_and_delete, galleries, acknowledged, each) for each in range(WRITERS)
+            ]:
                 writing.result()
         finally:
             stop.set()
         assert all(each.result() > 0 for each in searching)
-    known = board.known()
+    known = acknowledged.known()
     assert len(known) == WRITERS * ENROLMENTS
     assert found(galleries, list(known)) == known
     galleries.close()
@@ -125,7 +127,7 @@ def test_what_is_acknowledged_to_one_thread_is_seen_by_all(tmp_path: Path) -> No
 
 
 def make_and_delete(galleries: Galleries, number: int) -> str:
-    """Galleries with a subject each, one after the other; the id of the last, which stays."""
+    """Create and delete galleries of one subject, and return the id of the last, which stays."""
     for each in range(GALLERIES):
         gallery_id = f"g{number}-{each}"
         galleries.create_gallery(gallery_id, display_name="", threshold=0.99)
@@ -140,7 +142,7 @@ def make_and_delete(galleries: Galleries, number: int) -> str:
     return gallery_id
 
 
-def enroll_and_forget(galleries: Galleries, writer: int, stop: threading.Event) -> None:
+def enroll_and_delete_again(galleries: Galleries, writer: int, stop: threading.Event) -> None:
     number = 0
     while not stop.is_set():
         subject_id = f"w{writer}-{number}"
@@ -150,13 +152,13 @@ def enroll_and_forget(galleries: Galleries, writer: int, stop: threading.Event) 
         number += 1
 
 
-def test_galleries_that_come_and_go_lose_nothing_while_others_erase_what_they_deleted(tmp_path: Path) -> None:
+def test_concurrent_creation_and_deletion_of_galleries_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     galleries, stop = opened(path), threading.Event()
     galleries.create_gallery("g", display_name="", threshold=0.99)
-    # Few of each, so that a key is often free for the next gallery while another thread is at its removal.
+    # Few threads, so that a key is often reused while another thread removes the deleted gallery.
     with ThreadPoolExecutor(4) as threads:
-        forgetting = [threads.submit(enroll_and_forget, galleries, each, stop) for each in range(2)]
+        forgetting = [threads.submit(enroll_and_delete_again, galleries, each, stop) for each in range(2)]
         try:
             kept = [each.result() for each in [threads.submit(make_and_delete, galleries, each) for each in range(2)]]
         finally:
@@ -171,7 +173,7 @@ def test_galleries_that_come_and_go_lose_nothing_while_others_erase_what_they_de
 
 
 def race(*attempts: Callable[[], object]) -> list[object]:
-    """What came of attempts that begin together: an answer, or an error."""
+    """Run calls at the same time, and return their results or errors."""
     together = threading.Barrier(len(attempts))
 
     def one(attempt: Callable[[], object]) -> object:
@@ -186,7 +188,7 @@ def race(*attempts: Callable[[], object]) -> list[object]:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_one_of_two_who_delete_the_same_subject_does_it(tmp_path: Path, seed: int) -> None:
+def test_one_of_several_concurrent_deletions_succeeds(tmp_path: Path, seed: int) -> None:
     galleries = opened(tmp_path / "facet.db")
     galleries.create_gallery("g", display_name="", threshold=0.99)
     galleries.enroll("g", "ann", Enrollment(vector(seed), "c", "p", (0, 0, 9, 9), 1.0))
@@ -198,7 +200,7 @@ def test_one_of_two_who_delete_the_same_subject_does_it(tmp_path: Path, seed: in
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_face_that_several_enrol_at_once_is_enrolled_once(tmp_path: Path, seed: int) -> None:
+def test_a_face_enrolled_concurrently_is_enrolled_once(tmp_path: Path, seed: int) -> None:
     galleries = opened(tmp_path / "facet.db")
     galleries.create_gallery("g", display_name="", threshold=0.99)
     enrollment = Enrollment(vector(seed), "c", "p", (0, 0, 9, 9), 1.0)

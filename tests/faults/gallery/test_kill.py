@@ -1,4 +1,4 @@
-"""Processes that are killed at random moments while they enrol, delete and import, a hundred times in all."""
+"""Processes that are killed at random moments while they enrol, delete and import: a hundred times in all."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ import pytest
 from numpy.typing import NDArray
 
 from gallery.galleries import Galleries
-from gallery.records.records import Enrollment, Gallery, StoredFace, Subject, Template
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.records.enrollments import Enrollment
+from gallery.records.galleries import Gallery
+from gallery.records.subjects import Subject
+from gallery.records.templates import StoredFace, Template
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 64
 KILLS_OF_A_DATABASE = 20
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
-# Forks a process that has imported all of this already, which takes milliseconds where a new one takes a second.
+# Forks a process that has imported everything: that takes milliseconds, and a new process takes a second.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["gallery.galleries", "gallery.stores.sqlite.store"])
+processes.set_forkserver_preload(["gallery.galleries", "gallery.stores.sqlite.sqlite_store"])
 
-Said = tuple[str, int, str]
+Report = tuple[str, int, str]
 
 
 def opened(path: Path) -> tuple[Galleries, SqliteStore]:
@@ -41,16 +44,16 @@ def vector(number: int) -> NDArray[np.float32]:
 
 
 def subject_of(number: int) -> str:
-    """Every third face is another one of the subject of the face before it."""
+    """Return the subject of a face; every third face belongs to the subject of the one before."""
     return f"s{number - 1 if number % 3 == 2 else number}"
 
 
-def enroll_and_delete(path: Path, first: int, say: Connection) -> None:
-    """Enrol faces from a number on, and forget some subjects; say what is begun, and what is done."""
+def enroll_and_delete(path: Path, first: int, reports: Connection) -> None:
+    """Enrol faces from a number on and delete some subjects, and report every step before and after."""
     galleries, _ = opened(path)
     number = first
     while True:
-        say.send(("enrolling", number, ""))
+        reports.send(("enrolling", number, ""))
         enrollment = Enrollment(
             vector(number),
             "c",
@@ -62,17 +65,17 @@ def enroll_and_delete(path: Path, first: int, say: Connection) -> None:
             crop=bytes(3000),
         )
         enrolled = galleries.enroll("g", subject_of(number), enrollment)
-        say.send(("enrolled", number, enrolled.template.template_id))
+        reports.send(("enrolled", number, enrolled.template.template_id))
         gone = number - 3
         if number % 7 == 6 and gone > first:
-            say.send(("deleting", gone, ""))
+            reports.send(("deleting", gone, ""))
             galleries.delete_subject("g", subject_of(gone))
-            say.send(("deleted", gone, ""))
+            reports.send(("deleted", gone, ""))
         number += 1
 
 
 def faces(number: int) -> list[StoredFace]:
-    """What an import brings: so many that the store needs several transactions."""
+    """Make the faces of an import: enough for several transactions."""
     gallery_id = f"g{number}"
     count = 500 + 100 * (number % 3)
     vectors = np.random.default_rng(number).normal(size=(count, DIMENSION))
@@ -88,93 +91,93 @@ def faces(number: int) -> list[StoredFace]:
     ]
 
 
-def import_and_delete(path: Path, first: int, say: Connection) -> None:
-    """Import galleries from a number on, and delete some; say what is begun, and what is done."""
+def import_and_delete(path: Path, first: int, reports: Connection) -> None:
+    """Import galleries from a number on and delete some, and report every step before and after."""
     store = SqliteStore(path)
     number = first
     while True:
-        say.send(("importing", number, ""))
+        reports.send(("importing", number, ""))
         importing = store.begin_import(Gallery(f"g{number}", "", 0.5, 1, "c", 0, 0, NOW, NOW, "e"))
         some = faces(number)
         for start in range(0, len(some), 200):
             importing.add(some[start : start + 200])
         if number % 4 == 3:
             importing.abort()
-            say.send(("aborted", number, ""))
+            reports.send(("aborted", number, ""))
         else:
             importing.commit()
-            say.send(("imported", number, ""))
+            reports.send(("imported", number, ""))
         if number % 4 == 1 and number > first:
-            say.send(("removing", number - 1, ""))
+            reports.send(("removing", number - 1, ""))
             store.delete_gallery(f"g{number - 1}", force=True, etag="")
-            say.send(("removed", number - 1, ""))
+            reports.send(("removed", number - 1, ""))
             store.scrub()
         number += 1
 
 
 def run_and_kill(
-    work: Callable[[Path, int, Connection], None], path: Path, first: int, moment: random.Random, most: int
-) -> list[Said]:
-    """Let a process work until some moment; all that it said before."""
+    work: Callable[[Path, int, Connection], None], path: Path, first: int, chance: random.Random, most: int
+) -> list[Report]:
+    """Kill a process at a random moment, and return everything it reported."""
     ours, theirs = processes.Pipe(duplex=False)
     process = processes.Process(target=work, args=(path, first, theirs))
     process.start()
     theirs.close()
-    heard: list[Said] = []
+    reported: list[Report] = []
     try:
-        heard += [ours.recv() for _ in range(moment.randrange(most))]
-        ours.poll(moment.uniform(0, 0.02))
+        reported += [ours.recv() for _ in range(chance.randrange(most))]
+        ours.poll(chance.uniform(0, 0.02))
     finally:
         process.kill()
     try:
         while True:
-            heard.append(ours.recv())
+            reported.append(ours.recv())
     except EOFError:
         pass
     process.join()
     assert process.exitcode == -9
     process.close()
     ours.close()
-    return heard
+    return reported
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_what_was_acknowledged_survives_and_nothing_is_half_there(tmp_path: Path, seed: int) -> None:
+def test_acknowledged_changes_survive_and_others_are_complete_or_missing(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "facet.db"
-    moment = random.Random(seed)
+    chance = random.Random(seed)
     galleries, _ = opened(path)
     galleries.create_gallery("g", display_name="", threshold=0.99)
     galleries.close()
     there: dict[int, str] = {}
     number = 0
     for kill in range(KILLS_OF_A_DATABASE):
-        heard = run_and_kill(enroll_and_delete, path, number, moment, most=30)
-        maybe_there: set[int] = set()
-        maybe_gone: set[str] = set()
-        for what, which, template_id in heard:
+        reported = run_and_kill(enroll_and_delete, path, number, chance, most=30)
+        maybe_enrolled: set[int] = set()
+        maybe_deleted: set[str] = set()
+        for what, which, template_id in reported:
             if what == "enrolling":
-                maybe_there, number = {which}, which + 1
+                maybe_enrolled, number = {which}, which + 1
             elif what == "enrolled":
-                maybe_there, there[which] = set(), template_id
+                maybe_enrolled, there[which] = set(), template_id
             elif what == "deleting":
-                maybe_gone = {subject_of(which)}
+                maybe_deleted = {subject_of(which)}
             elif what == "deleted":
-                there = {each: kept for each, kept in there.items() if subject_of(each) not in maybe_gone}
-                maybe_gone = set()
-        found = look_at(path, number)
-        told = f"seed {seed}, kill {kill}, after {heard[-3:]}"
-        in_doubt = {each for each in there if subject_of(each) in maybe_gone}
+                there = {each: kept for each, kept in there.items() if subject_of(each) not in maybe_deleted}
+                maybe_deleted = set()
+        found = faces_in(path, number)
+        context = f"seed {seed}, kill {kill}, after {reported[-3:]}"
+        in_doubt = {each for each in there if subject_of(each) in maybe_deleted}
         assert {each: found.get(each) for each in there if each not in in_doubt} == {
             each: kept for each, kept in there.items() if each not in in_doubt
-        }, told
-        assert found.keys() <= there.keys() | maybe_there, told
-        # A subject is forgotten with all of its faces, or with none.
-        assert in_doubt & found.keys() in (set(), in_doubt), told
+        }, context
+        assert found.keys() <= there.keys() | maybe_enrolled, context
+        # A subject is deleted with all its faces, or not at all.
+        assert in_doubt & found.keys() in (set(), in_doubt), context
         there = found
 
 
-def look_at(path: Path, count: int) -> dict[int, str]:
-    """The faces in a database by number, each whole, found by a search, and with its subject; nothing else."""
+def faces_in(path: Path, count: int) -> dict[int, str]:
+    """Return the templates of a database by face, after checking that they are complete and that searches find them."""
     checked = verify(path)
     assert (checked.problems, checked.unfinished) == ((), 0)
     galleries, store = opened(path)
@@ -207,33 +210,33 @@ def look_at(path: Path, count: int) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("seed", [4, 5])
-def test_an_import_is_there_whole_or_not_at_all(tmp_path: Path, seed: int) -> None:
+def test_an_import_is_complete_or_missing(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "facet.db"
-    moment = random.Random(seed)
+    chance = random.Random(seed)
     SqliteStore(path).close()
     there: set[int] = set()
     number = 0
     for kill in range(KILLS_OF_A_DATABASE):
-        heard = run_and_kill(import_and_delete, path, number, moment, most=8)
+        reported = run_and_kill(import_and_delete, path, number, chance, most=8)
         in_doubt: set[int] = set()
-        for what, which, _ in heard:
+        for what, which, _ in reported:
             in_doubt = {which} if what in ("importing", "removing") else set()
             number = max(number, which + 1)
             if what == "imported":
                 there.add(which)
             there.discard(which if what == "removed" else -1)
-        told = f"seed {seed}, kill {kill}, after {heard[-3:]}"
+        context = f"seed {seed}, kill {kill}, after {reported[-3:]}"
         store = SqliteStore(path)
         found = {int(each.gallery_id[1:]): each for each in store.galleries(after="", limit=1000)}
-        assert found.keys() - in_doubt == there - in_doubt, told
+        assert found.keys() - in_doubt == there - in_doubt, context
         for which, gallery in found.items():
-            assert gallery.template_count == len(faces(which)), told
+            assert gallery.template_count == len(faces(which)), context
         store.scrub()
         store.close()
         checked = verify(path)
-        assert (checked.problems, checked.unfinished) == ((), 0), told
+        assert (checked.problems, checked.unfinished) == ((), 0), context
         connection = sqlite3.connect(path)
         (templates,) = connection.execute("SELECT COUNT(*) FROM templates").fetchone()
         connection.close()
-        assert templates == sum(each.templates for each in checked.galleries), told
+        assert templates == sum(each.templates for each in checked.galleries), context
         there = set(found)

@@ -19,8 +19,10 @@ from facet import Client, FacetError, NotFound
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from gallery.galleries import Galleries
-from gallery.records.records import Gallery, StoredFace, Subject, Template
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.records.galleries import Gallery
+from gallery.records.subjects import Subject
+from gallery.records.templates import StoredFace, Template
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -129,7 +131,7 @@ def exported_crowd(database: Path, contract: str) -> bytes:
     importing = store.begin_import(Gallery("crowd", "", 0.5, 1, contract, 0, 0, now, now, "e"))
     importing.add([face(number, values[number], now) for number in range(MANY)])
     importing.commit()
-    data = b"".join(piece.data for piece in galleries.export_gallery("crowd"))
+    data = b"".join(piece.data for piece in galleries.transfer.export_gallery("crowd"))
     galleries.close()
     return data
 

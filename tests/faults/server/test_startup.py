@@ -16,7 +16,7 @@ from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from gallery.stores.sqlite.files import PAGE_SIZE
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve

@@ -115,9 +115,7 @@ def test_an_unmet_requirement_fails_the_run(run: Run, server: Serving, images: P
     assert "accuracy" in done.stdout
 
 
-def test_a_refused_picture_is_named_and_fails_the_run(
-    run: Run, server: Serving, images: Path, tmp_path: Path
-) -> None:
+def test_a_refused_picture_is_named_and_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
     path = pairs(tmp_path, *SAME, *DIFFERENT, "yao/1.png,yao/broken.jpg,1")
     done = run(*verify(images, path, "--address", server.address, "--json"))
     assert done.returncode == 1

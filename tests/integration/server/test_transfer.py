@@ -30,7 +30,7 @@ from facet import (
 )
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
-from gallery.transfer.parquet_format import schema
+from gallery.transfer.parquet.schema import schema
 
 if TYPE_CHECKING:
     from tests.conftest import Exported, Pictures, Serve, Serving

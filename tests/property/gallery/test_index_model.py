@@ -1,4 +1,4 @@
-"""The index in memory, whatever is done to it in whatever order, against a slow and obvious one."""
+"""The index in memory against a slow, obvious one, under any sequence of changes."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from gallery.index import candidate_search as retrieval
-from gallery.index import memory_index
 from gallery.index.memory_index import MemoryIndex
-from gallery.records.records import EmbeddedTemplates
+from gallery.index.sizes import IndexSizes
+from gallery.records.templates import EmbeddedTemplates
 
 DIMENSION = 24
-OFF = 4e-4
-"""How far the similarity of a sketched template may be off."""
+CODED_ERROR = 4e-4
+"""Maximum error of a similarity in a coded segment."""
+SIZES = IndexSizes(exact_rows=12, segment_rows=24, nearest_share=1.0)
+"""So small that templates become coded, segments full, and both are compacted."""
 
 Vector = NDArray[np.float32]
 
 
 @dataclass
 class ReferenceIndex:
-    """Compares a probe with every template, one after the other."""
+    """Compares a probe with every template, one by one."""
 
     templates: dict[str, tuple[str, Vector]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
     def similarities(self, probe: Vector, mean_of_best: int) -> dict[str, float]:
-        """Of every subject."""
+        """Return the similarity of every subject."""
         of_subject: dict[str, list[float]] = {}
         for subject_id, vector in self.templates.values():
             of_subject.setdefault(subject_id, []).append(float(vector.astype(np.float64) @ probe))
@@ -41,7 +42,7 @@ class ReferenceIndex:
         }
 
     def remove(self, template_id: str) -> None:
-        """Remove a template, and the subject whose last it was."""
+        """Remove a template, and its subject if it was the last one."""
         subject_id, _ = self.templates.pop(template_id)
         if all(owner != subject_id for owner, _ in self.templates.values()):
             del self.names[subject_id]
@@ -53,23 +54,18 @@ def random_vectors(seed: int, count: int) -> NDArray[np.float32]:
 
 
 class IndexMachine(RuleBasedStateMachine):
-    """Sizes are small, so that templates become sketched, segments full, and both are compacted."""
+    """Changes both indexes in the same way, and compares their searches."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(memory_index, "PLAIN_ROWS", 12)
-        self.patch.setattr(memory_index, "SEGMENT_ROWS", 24)
-        self.patch.setattr(retrieval, "NEAREST_SHARE", 1.0)
         self.added = 0
 
     def teardown(self) -> None:
         self.index.settle()
-        self.patch.undo()
 
     @initialize()
     def start(self) -> None:
-        self.index, self.reference = MemoryIndex(DIMENSION), ReferenceIndex()
+        self.index, self.reference = MemoryIndex(DIMENSION, sizes=SIZES), ReferenceIndex()
 
     @rule(owners=st.lists(st.integers(0, 9), min_size=1, max_size=15), seed=st.integers(0, 2**32 - 1))
     def add(self, owners: list[int], seed: int) -> None:
@@ -125,12 +121,12 @@ class IndexMachine(RuleBasedStateMachine):
         for probe, answer in zip(probes, answers, strict=True):
             expected = self.reference.similarities(probe, mean_of_best)
             found = [each.similarity for each in answer.candidates]
-            assert found == pytest.approx(sorted(expected.values(), reverse=True)[:subjects], abs=OFF)
+            assert found == pytest.approx(sorted(expected.values(), reverse=True)[:subjects], abs=CODED_ERROR)
             assert found == sorted(found, reverse=True)
             assert len({each.subject_id for each in answer.candidates}) == len(found)
             assert answer.templates_compared == len(self.reference.templates)
             for each in answer.candidates:
-                assert each.similarity == pytest.approx(expected[each.subject_id], abs=OFF)
+                assert each.similarity == pytest.approx(expected[each.subject_id], abs=CODED_ERROR)
                 assert each.display_name == self.reference.names[each.subject_id]
                 assert self.reference.templates[each.template_id][0] == each.subject_id
 
@@ -139,7 +135,7 @@ class IndexMachine(RuleBasedStateMachine):
         (probe,) = random_vectors(seed, 1)
         expected = self.reference.similarities(probe, mean_of_best).get(f"s{owner}")
         found = self.index.similarity(f"s{owner}", probe, mean_of_best=mean_of_best)
-        assert found == (None if expected is None else pytest.approx(expected, abs=OFF))
+        assert found == (None if expected is None else pytest.approx(expected, abs=CODED_ERROR))
 
     @invariant()
     def counts_agree(self) -> None:

@@ -1,4 +1,4 @@
-"""Galleries, whatever is done to them in whatever order, against a slow and obvious model of them."""
+"""Galleries against a slow, obvious model, under any sequence of changes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from gallery.errors import LooksLikeAnotherSubject, SubjectNotFound, TooManyTemplates
 from gallery.galleries import Galleries
 from gallery.index.memory_index import MemoryIndex
-from gallery.records.records import Decision, EmbeddedTemplates, Enrollment
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.records.enrollments import Enrollment
+from gallery.records.identifications import Decision
+from gallery.records.templates import EmbeddedTemplates
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 DIMENSION = 4
 THRESHOLD = 0.75
@@ -28,7 +30,7 @@ Vector = NDArray[np.float32]
 
 subject_ids = st.sampled_from(["a", "b", "c", "ä", "Z", "aa"])
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-# Few coordinates, so that equal vectors and ties are met often.
+# Few coordinates, so that equal vectors and ties are frequent.
 vectors = (
     st.tuples(*[st.integers(-1, 1)] * DIMENSION)
     .filter(any)
@@ -37,7 +39,7 @@ vectors = (
 
 
 def cosine(one: Vector, other: Vector) -> float:
-    """In float64 as a person would write it, rounded to what a client sees."""
+    """Compute a cosine in float64, rounded to float32."""
     return float(np.float32(sum(float(a) * float(b) for a, b in zip(one, other, strict=True))))
 
 
@@ -116,7 +118,7 @@ class GalleryMachine(RuleBasedStateMachine):
                 self.galleries.update_subject("g", subject_id, display_name=name)
 
     @rule(subject_id=subject_ids)
-    def forget(self, subject_id: str) -> None:
+    def delete_subject(self, subject_id: str) -> None:
         if subject_id in self.model:
             deleted = self.galleries.delete_subject("g", subject_id)
             assert deleted == len(self.model.pop(subject_id).templates)
@@ -180,14 +182,14 @@ TestGalleryMachine = GalleryMachine.TestCase
     dimension=st.sampled_from([1, 3, 64, 512]),
     distinct=st.integers(1, 400),
 )
-def test_a_ranking_does_not_depend_on_the_order_of_enrolment(
+def test_ranking_does_not_depend_on_the_order_of_enrolment(
     seed: int, templates: int, people: int, top_k: int, dimension: int, distinct: int
 ) -> None:
     rng = np.random.default_rng(seed)
     pool = rng.normal(size=(distinct, dimension))
     pool /= np.linalg.norm(pool, axis=1, keepdims=True)
     faces = pool[rng.integers(distinct, size=templates)].astype(np.float32)
-    # Most templates are of few people.
+    # Most templates belong to few people.
     owners = np.minimum(rng.geometric(0.3, templates), people)
     probes = pool[rng.integers(distinct, size=3)].astype(np.float32)
 

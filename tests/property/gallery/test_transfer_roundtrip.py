@@ -1,4 +1,4 @@
-"""Whatever a store can hold comes back from an exported file as it was, and is found as it was."""
+"""Everything that a store can hold survives an export and an import."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from gallery import names
 from gallery.galleries import Galleries
-from gallery.records.records import Gallery, StoredFace, Subject, Template
-from gallery.stores.sqlite.store import SqliteStore
-from gallery.transfer.parquet_format import PNG_SIGNATURE
+from gallery.records.galleries import Gallery
+from gallery.records.subjects import Subject
+from gallery.records.templates import StoredFace, Template
+from gallery.stores.sqlite.sqlite_store import SqliteStore
+from gallery.transfer.parquet.schema import PNG_SIGNATURE
 
 DIMENSION = 3
 CONTRACT = "c"
@@ -30,19 +32,19 @@ def normal(value: str) -> str:
     return unicodedata.normalize("NFC", value)
 
 
-def keeps(rule: Any) -> Any:
-    def is_kept(value: str) -> bool:
+def unchanged_by(rule: Any) -> Any:
+    def is_unchanged(value: str) -> bool:
         try:
             return bool(rule(value) == value)
         except names.InvalidName:
             return False
 
-    return is_kept
+    return is_unchanged
 
 
 characters = st.characters(exclude_categories=["C", "Zl", "Zp"], include_characters="\u200c\u200d")
-ids = st.text(characters, min_size=1, max_size=20).map(normal).filter(keeps(names.identifier))
-display_names = st.text(characters, max_size=20).map(normal).filter(keeps(names.display_name))
+ids = st.text(characters, min_size=1, max_size=20).map(normal).filter(unchanged_by(names.identifier))
+display_names = st.text(characters, max_size=20).map(normal).filter(unchanged_by(names.display_name))
 times = st.integers(0, 253_370_764_800_000_000).map(lambda us: START + timedelta(microseconds=us))
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 corners = st.floats(-1e6, 1e6)
@@ -95,7 +97,7 @@ def everything(store: SqliteStore, galleries: Galleries, gallery_id: str) -> lis
     mean_of_best=st.integers(1, 16),
     probe=vectors,
 )
-def test_an_exported_gallery_comes_back_as_it_was(
+def test_an_imported_gallery_equals_the_exported_one(
     faces: list[StoredFace], name: str, threshold: float, mean_of_best: int, probe: Any
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -104,8 +106,8 @@ def test_an_exported_gallery_comes_back_as_it_was(
         importing = store.begin_import(Gallery("g", name, threshold, mean_of_best, CONTRACT, 0, 0, START, START, "e"))
         importing.add(faces)
         importing.commit()
-        data = b"".join(piece.data for piece in galleries.export_gallery("g"))
-        copy = galleries.import_gallery(io.BytesIO(data), "copy", check=lambda: None)
+        data = b"".join(piece.data for piece in galleries.transfer.export_gallery("g"))
+        copy = galleries.transfer.import_gallery(io.BytesIO(data), "copy", check=lambda: None)
         assert (copy.display_name, copy.threshold, copy.mean_of_best) == (name, threshold, mean_of_best)
         assert everything(store, galleries, "copy") == everything(store, galleries, "g")
         assert galleries.search("copy", probe[None], top_k=5) == galleries.search("g", probe[None], top_k=5)

@@ -8,8 +8,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gallery.index.memory_index import PLAIN_ROWS, MemoryIndex
-from gallery.records.records import EmbeddedTemplates
+from gallery.index.memory_index import MemoryIndex
+from gallery.index.sizes import IndexSizes
+from gallery.records.templates import EmbeddedTemplates
 from gallery.search_pool import SearchPool
 
 DIMENSION = 32
@@ -53,7 +54,7 @@ def test_an_error_of_a_task_is_raised() -> None:
 
 def test_an_index_finds_the_same_with_any_number_of_threads() -> None:
     rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((PLAIN_ROWS + 4000, DIMENSION)).astype(np.float32)
+    vectors = rng.standard_normal((IndexSizes().exact_rows + 4000, DIMENSION)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     names = [str(number) for number in range(len(vectors))]
     found = []

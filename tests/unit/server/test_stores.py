@@ -13,7 +13,7 @@ from facet.runtime.extras import install_command
 from facet.server.config import Config, ConfigError, GalleryConfig, dump, load
 from facet.server.stores import open_store
 from gallery.errors import StorageUnavailable
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 
 def test_the_store_is_sqlite_by_default(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A threshold from searches, its interval, what it means later, and how it is written down."""
+"""The choice of a threshold, its interval, what it means later, and its JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from gallery.calibration import serialization as calibration_json
-from gallery.calibration.serialization import InvalidCalibration
-from gallery.calibration.thresholds import Searches, at_size, choose, false_positive_rate, searches_needed, standing
-from gallery.records.calibrations import Calibration, CalibrationSource, CalibrationState, StaleReason
+from gallery.calibration.thresholds import NonmatedScores, choose_threshold, searches_needed
+from gallery.records import calibration_json
+from gallery.records.calibration_json import InvalidCalibration
+from gallery.records.calibrations import (
+    Calibration,
+    CalibrationSource,
+    CalibrationState,
+    StaleReason,
+    calibration_status,
+    fpir_at_size,
+)
 
 COMPARED = 1871
 SPREAD = 0.07
@@ -43,65 +50,75 @@ CALIBRATION = Calibration(
 )
 
 
-def strangers(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+def nonmated(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
     return np.asarray(SPREAD * norm.ppf(rng.random(count) ** (1 / COMPARED)), np.float32)
 
 
-def truly_reached(similarity: float) -> float:
+def true_fpir(similarity: float) -> float:
     return float(-np.expm1(COMPARED * norm.logsf(-similarity / SPREAD)))
 
 
-def searches(best: NDArray[np.float32], **fields: Any) -> Searches:
+def searches(best: NDArray[np.float32], **fields: Any) -> NonmatedScores:
     rows = range(len(best))
-    every: dict[str, Any] = {"subjects": [f"s{i}" for i in rows], "nearest": [f"t{i}" for i in rows], "itself": False}
-    return Searches(best=best, templates=COMPARED, **(every | fields))
+    every: dict[str, Any] = {
+        "subject_ids": [f"s{i}" for i in rows],
+        "other_ids": [f"t{i}" for i in rows],
+        "is_cross_subject": False,
+    }
+    return NonmatedScores(best=best, templates=COMPARED, **(every | fields))
 
 
 @pytest.mark.parametrize("target", [0.1, 0.01])
-def test_the_interval_holds_the_truth_about_as_often_as_it_says(target: float) -> None:
+def test_the_interval_covers_the_true_fpir_as_often_as_claimed(target: float) -> None:
     rng = np.random.default_rng(0)
-    held = 0
+    covered = 0
     for _ in range(60):
-        chosen = choose(searches(strangers(rng, 800)), target=target, for_templates=COMPARED, without_suspects=False)
+        chosen = choose_threshold(
+            searches(nonmated(rng, 800)), target_fpir=target, for_templates=COMPARED, without_suspects=False
+        )
         assert chosen.fpir == pytest.approx(target, rel=0.02)
-        held += chosen.fpir_low <= truly_reached(chosen.threshold) <= chosen.fpir_high
-    assert held >= 51  # of 60; 57 are to be expected
+        covered += chosen.fpir_low <= true_fpir(chosen.threshold) <= chosen.fpir_high
+    assert covered >= 51  # of 60; 57 are expected
 
 
-def test_the_same_searches_give_the_same_answer() -> None:
-    best = strangers(np.random.default_rng(1), 500)
+def test_the_choice_is_deterministic() -> None:
+    best = nonmated(np.random.default_rng(1), 500)
     first, second = (
-        choose(searches(best), target=0.02, for_templates=COMPARED, without_suspects=False) for _ in range(2)
+        choose_threshold(searches(best), target_fpir=0.02, for_templates=COMPARED, without_suspects=False)
+        for _ in range(2)
     )
     assert first == second
 
 
-def test_searches_of_few_people_leave_a_wider_interval() -> None:
-    best = np.repeat(strangers(np.random.default_rng(2), 300), 4)
-    alone = choose(searches(best), target=0.05, for_templates=COMPARED, without_suspects=False)
-    of_few = searches(best, subjects=[f"s{i // 4}" for i in range(len(best))])
-    together = choose(of_few, target=0.05, for_templates=COMPARED, without_suspects=False)
+def test_searches_for_fewer_people_widen_the_interval() -> None:
+    best = np.repeat(nonmated(np.random.default_rng(2), 300), 4)
+    alone = choose_threshold(searches(best), target_fpir=0.05, for_templates=COMPARED, without_suspects=False)
+    of_few = searches(best, subject_ids=[f"s{i // 4}" for i in range(len(best))])
+    together = choose_threshold(of_few, target_fpir=0.05, for_templates=COMPARED, without_suspects=False)
     assert together.threshold == alone.threshold
     assert together.identities == 300
     assert together.fpir_high - together.fpir_low > 1.5 * (alone.fpir_high - alone.fpir_low)
 
 
-def test_two_people_of_a_gallery_who_are_each_others_best_count_as_one_pair() -> None:
-    best = np.repeat(strangers(np.random.default_rng(3), 600), 2)
+def test_two_subjects_who_are_each_others_best_count_as_one_pair() -> None:
+    best = np.repeat(nonmated(np.random.default_rng(3), 600), 2)
     names = [f"s{i}" for i in range(len(best))]
     others = [f"s{i ^ 1}" for i in range(len(best))]
-    paired = searches(best, subjects=names, nearest=others, itself=True)
-    apart = searches(best, subjects=names, nearest=others)
-    one, other = (choose(each, target=0.05, for_templates=COMPARED, without_suspects=True) for each in (paired, apart))
+    paired = searches(best, subject_ids=names, other_ids=others, is_cross_subject=True)
+    apart = searches(best, subject_ids=names, other_ids=others)
+    one, other = (
+        choose_threshold(each, target_fpir=0.05, for_templates=COMPARED, without_suspects=True)
+        for each in (paired, apart)
+    )
     assert one.fpir_high - one.fpir_low > 1.25 * (other.fpir_high - other.fpir_low)
 
 
-def test_suspects_are_named_once_and_count_only_where_the_labels_are_trusted() -> None:
-    best = strangers(np.random.default_rng(4), 1000)
+def test_suspects_are_reported_once_and_counted_only_if_labels_are_trusted() -> None:
+    best = nonmated(np.random.default_rng(4), 1000)
     best[:4] = (0.9, 0.9, 0.7, 0.6)
-    found = searches(best, subjects=[f"s{i}" for i in range(1000)], nearest=["s1", "s0", *(["t"] * 998)])
-    trusted = choose(found, target=0.01, for_templates=COMPARED, without_suspects=False)
-    doubted = choose(found, target=0.01, for_templates=COMPARED, without_suspects=True)
+    found = searches(best, subject_ids=[f"s{i}" for i in range(1000)], other_ids=["s1", "s0", *(["t"] * 998)])
+    trusted = choose_threshold(found, target_fpir=0.01, for_templates=COMPARED, without_suspects=False)
+    doubted = choose_threshold(found, target_fpir=0.01, for_templates=COMPARED, without_suspects=True)
     for chosen in (trusted, doubted):
         pairs = [(each.subject_id, each.other_id, round(each.similarity, 2)) for each in chosen.suspects]
         assert pairs == [("s0", "s1", 0.9), ("s2", "t", 0.7), ("s3", "t", 0.6)]
@@ -110,57 +127,61 @@ def test_suspects_are_named_once_and_count_only_where_the_labels_are_trusted() -
     assert (best >= trusted.threshold).mean() == pytest.approx(0.01, abs=0.003)
 
 
-def test_labels_that_are_trusted_may_put_the_threshold_among_the_suspects() -> None:
-    best = strangers(np.random.default_rng(5), 1000)
+def test_trusted_labels_may_put_the_threshold_among_the_suspects() -> None:
+    best = nonmated(np.random.default_rng(5), 1000)
     best[:4] = (0.9, 0.8, 0.7, 0.6)
-    chosen = choose(searches(best), target=0.003, for_templates=COMPARED, without_suspects=False)
+    chosen = choose_threshold(searches(best), target_fpir=0.003, for_templates=COMPARED, without_suspects=False)
     assert 0.6 < chosen.threshold < 0.7
     assert (best >= chosen.threshold).sum() == 3
 
 
 def test_a_threshold_for_a_larger_gallery_is_higher() -> None:
-    found = searches(strangers(np.random.default_rng(6), 2000))
-    now, later = (choose(found, target=0.02, for_templates=size, without_suspects=False) for size in (1871, 18_710))
+    found = searches(nonmated(np.random.default_rng(6), 2000))
+    now, later = (
+        choose_threshold(found, target_fpir=0.02, for_templates=size, without_suspects=False) for size in (1871, 18_710)
+    )
     assert later.threshold > now.threshold
-    assert at_size(later.fpir, COMPARED, 18_710) == pytest.approx(0.02, rel=0.02)
+    assert fpir_at_size(later.fpir, COMPARED, 18_710) == pytest.approx(0.02, rel=0.02)
 
 
-def test_twice_the_templates_are_twice_the_chances() -> None:
-    assert at_size(0.1, 100, 200) == pytest.approx(1 - 0.9**2)
-    assert at_size(at_size(0.1, 100, 731), 731, 100) == pytest.approx(0.1)
-    assert (at_size(0.0, 100, 200), at_size(1.0, 100, 200)) == (0, 1)
+def test_fpir_scales_with_the_gallery() -> None:
+    assert fpir_at_size(0.1, 100, 200) == pytest.approx(1 - 0.9**2)
+    assert fpir_at_size(fpir_at_size(0.1, 100, 731), 731, 100) == pytest.approx(0.1)
+    assert (fpir_at_size(0.0, 100, 200), fpir_at_size(1.0, 100, 200)) == (0, 1)
 
 
 @pytest.mark.parametrize(
     ("target", "size", "needed"), [(0.1, 100, 100), (0.001, 100, 500), (0.001, 1000, 4998), (1e-6, 100, 500_000)]
 )
-def test_the_rarer_the_more_searches_are_needed(target: float, size: int, needed: int) -> None:
+def test_a_lower_target_needs_more_searches(target: float, size: int, needed: int) -> None:
     assert searches_needed(target, 100, size) == needed
 
 
-def test_the_curve_says_what_share_reaches_a_similarity() -> None:
+def test_the_curve_gives_the_share_above_a_similarity() -> None:
     rng = np.random.default_rng(7)
-    best = strangers(rng, 5000)
-    chosen = choose(searches(best), target=0.01, for_templates=COMPARED, without_suspects=False)
+    best = nonmated(rng, 5000)
+    chosen = choose_threshold(searches(best), target_fpir=0.01, for_templates=COMPARED, without_suspects=False)
     calibration = replace(CALIBRATION, curve=chosen.curve, templates=COMPARED)
     assert len(chosen.curve) <= 40
-    rates = [false_positive_rate(calibration, similarity, COMPARED) for similarity in np.linspace(-1, 1, 2001)]
+    rates = [calibration.false_positive_rate(similarity, COMPARED) for similarity in np.linspace(-1, 1, 2001)]
     assert all(more >= less for more, less in pairwise(rates))
     for similarity in np.quantile(best, [0.02, 0.3, 0.5, 0.8, 0.95, 0.99]):
-        rate = false_positive_rate(calibration, float(similarity), COMPARED)
-        assert rate == pytest.approx(truly_reached(similarity), rel=0.3)
-    assert false_positive_rate(calibration, chosen.threshold, COMPARED) == pytest.approx(0.01, rel=0.05)
-    assert false_positive_rate(calibration, 1.0, COMPARED) == pytest.approx(0.5 / 5000)
+        rate = calibration.false_positive_rate(float(similarity), COMPARED)
+        assert rate == pytest.approx(true_fpir(similarity), rel=0.3)
+    assert calibration.false_positive_rate(chosen.threshold, COMPARED) == pytest.approx(0.01, rel=0.05)
+    assert calibration.false_positive_rate(1.0, COMPARED) == pytest.approx(0.5 / 5000)
 
 
 @pytest.mark.parametrize("same", [0.18, -1.0, 1.0])
-@pytest.mark.parametrize("alike", [50, 120, 150])
-def test_searches_that_are_mostly_alike_give_a_calibration_that_can_be_kept(same: float, alike: int) -> None:
-    best = np.concatenate([strangers(np.random.default_rng(8), 150 - alike), np.full(alike, same, np.float32)])
+@pytest.mark.parametrize("equal", [50, 120, 150])
+def test_searches_with_mostly_equal_results_give_a_valid_calibration(same: float, equal: int) -> None:
+    best = np.concatenate([nonmated(np.random.default_rng(8), 150 - equal), np.full(equal, same, np.float32)])
     for target in (0.1, 0.01):
         for without_suspects in (False, True):
             found = searches(best)
-            chosen = choose(found, target=target, for_templates=COMPARED, without_suspects=without_suspects)
+            chosen = choose_threshold(
+                found, target_fpir=target, for_templates=COMPARED, without_suspects=without_suspects
+            )
             kept = replace(
                 CALIBRATION,
                 threshold=chosen.threshold,
@@ -175,12 +196,12 @@ def test_searches_that_are_mostly_alike_give_a_calibration_that_can_be_kept(same
             assert chosen.fpir <= target * 1.001 or chosen.threshold == 1
 
 
-def test_a_rate_is_interpolated_in_logarithms_and_follows_the_galleries_size() -> None:
-    assert false_positive_rate(CALIBRATION, 0.2, 500) == pytest.approx(0.1)
-    assert false_positive_rate(CALIBRATION, 0.25, 500) == pytest.approx(0.01)
-    assert false_positive_rate(CALIBRATION, 0.25, 1000) == pytest.approx(1 - 0.99**2)
-    assert false_positive_rate(CALIBRATION, 0.05, 500) == 1
-    assert false_positive_rate(CALIBRATION, 0.9, 500) == pytest.approx(0.001)
+def test_a_rate_is_interpolated_in_logarithms_and_scaled_to_the_gallery() -> None:
+    assert CALIBRATION.false_positive_rate(0.2, 500) == pytest.approx(0.1)
+    assert CALIBRATION.false_positive_rate(0.25, 500) == pytest.approx(0.01)
+    assert CALIBRATION.false_positive_rate(0.25, 1000) == pytest.approx(1 - 0.99**2)
+    assert CALIBRATION.false_positive_rate(0.05, 500) == 1
+    assert CALIBRATION.false_positive_rate(0.9, 500) == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +216,12 @@ def test_a_rate_is_interpolated_in_logarithms_and_follows_the_galleries_size() -
         ({"templates": 9999, "threshold": 0.2}, (StaleReason.OUTGROWN, StaleReason.THRESHOLD_CHANGED)),
     ],
 )
-def test_a_calibration_is_stale_for_a_reason(change: dict[str, Any], reasons: tuple[StaleReason, ...]) -> None:
+def test_a_stale_calibration_has_reasons(change: dict[str, Any], reasons: tuple[StaleReason, ...]) -> None:
     now: dict[str, Any] = {"contract": "c", "threshold": 0.25, "mean_of_best": 2, "templates": 500} | change
-    found = standing(CALIBRATION, **now)
+    found = calibration_status(CALIBRATION, **now)
     assert found.reasons == reasons
     assert found.state is (CalibrationState.STALE if reasons else CalibrationState.CURRENT)
-    assert standing(None, **now).state is CalibrationState.NOT_CALIBRATED
+    assert calibration_status(None, **now).state is CalibrationState.NOT_CALIBRATED
 
 
 def test_a_calibration_is_read_as_it_was_written() -> None:
@@ -210,7 +231,7 @@ def test_a_calibration_is_read_as_it_was_written() -> None:
     assert calibration_json.from_text(calibration_json.to_text(None)) is None
 
 
-def test_the_longest_calibration_fits() -> None:
+def test_the_longest_calibration_fits_in_a_row() -> None:
     curve = tuple((round(-0.123456 + i / 1e4, 6), float(f"{1.23456e-5 / (i + 1):.6g}")) for i in range(40))
     widest = replace(CALIBRATION, data_set="人" * 256, contract="人" * 128, data_set_sha256="人" * 128, curve=curve)
     assert len(calibration_json.to_text(widest).encode()) < calibration_json.MAX_TEXT
@@ -242,13 +263,13 @@ def test_the_longest_calibration_fits() -> None:
         ("curve", [[i / 100, 1 - i / 100] for i in range(41)]),
     ],
 )
-def test_a_bad_value_is_named(name: str, value: object) -> None:
+def test_an_invalid_value_is_named(name: str, value: object) -> None:
     plain = calibration_json.to_plain(CALIBRATION) | {name: value}
     with pytest.raises(InvalidCalibration, match=name):
         calibration_json.from_plain(plain)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "7", "{}", "[" * 100_000])
-def test_what_is_no_calibration_is_refused(text: str) -> None:
+def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(InvalidCalibration):
         calibration_json.from_text(text)

@@ -16,8 +16,8 @@ from facet.server.observability.gauges import MAX_GALLERIES, GallerySizes, Gauge
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.scheduling.workers import Workers
 from gallery.galleries import Galleries
-from gallery.records.records import Enrollment
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.records.enrollments import Enrollment
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 SECONDS = 30.0
 

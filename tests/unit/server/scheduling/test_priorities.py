@@ -78,7 +78,7 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
     batches = Batches(places=2, stall_seconds=60)
     limits = QualityLimits(min_size=0.0, min_sharpness=0.0, max_turn=90.0)
     recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, limits, 0.3)
-    galleries = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig(), 0.3)
+    galleries = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig())
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
     identification = pb.IdentifyRequest(gallery_id="g", picture=IMAGE)

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,10 +24,12 @@ from facet.server.streaming.latest_frame import Frame, LatestFrame
 from facet.server.streaming.threshold import stream_threshold
 from facet.server.wire import validate
 from facet.v1 import recognition_service_pb2 as pb
-from gallery.records.records import Gallery
+from gallery.records.galleries import Gallery, ThresholdSource
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
-GALLERY = Gallery("g", "", float(np.float32(0.34)), 1, "c", 0, 0, NOW, NOW, "e")
+GALLERY = Gallery(
+    "g", "", float(np.float32(0.34)), 1, "c", 0, 0, NOW, NOW, "e", threshold_source=ThresholdSource.DEFAULT
+)
 
 
 def frame(number: int, error: Exception | None = None) -> Frame:
@@ -100,18 +101,20 @@ def test_a_clock_that_is_set_is_believed_again_after_a_minute() -> None:
 
 def test_the_default_threshold_of_a_stream_falls_with_the_size_of_the_gallery() -> None:
     thresholds = [
-        stream_threshold(replace(GALLERY, subject_count=count), 0.34) for count in (0, 1, 10, 100, 1000, 10**4, 10**6)
+        stream_threshold(replace(GALLERY, subject_count=count)) for count in (0, 1, 10, 100, 1000, 10**4, 10**6)
     ]
     assert thresholds[:4] == pytest.approx([0.22, 0.22, 0.27, 0.32])
     assert thresholds[4:] == [GALLERY.threshold] * 3
 
 
-def test_a_chosen_or_calibrated_threshold_is_kept() -> None:
-    assert stream_threshold(replace(GALLERY, threshold=0.5), 0.34) == 0.5
-    assert stream_threshold(replace(GALLERY, threshold=0.1), 0.34) == 0.1
-    calibrated = replace(GALLERY, calibration=cast("Any", object()))
-    assert stream_threshold(calibrated, 0.34) == GALLERY.threshold
-    assert stream_threshold(replace(GALLERY, threshold=float(np.float32(0.1))), 0.1) == pytest.approx(0.1)
+@pytest.mark.parametrize("source", [ThresholdSource.CALLER, ThresholdSource.CALIBRATION])
+@pytest.mark.parametrize("threshold", [0.1, 0.5, GALLERY.threshold])
+def test_a_chosen_threshold_is_kept_even_if_it_equals_the_default(source: ThresholdSource, threshold: float) -> None:
+    assert stream_threshold(replace(GALLERY, threshold=threshold, threshold_source=source)) == threshold
+
+
+def test_a_low_default_threshold_is_not_raised() -> None:
+    assert stream_threshold(replace(GALLERY, threshold=0.1)) == 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Imports into the SQLite store: seen whole or not at all, and removed where nobody finishes them."""
+"""Imports into the SQLite store: hidden until they are committed, and removed if they are not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from gallery.errors import GalleryExists, GalleryNotFound, StorageUnavailable
-from gallery.records.records import Gallery, StoredFace, Subject, Template
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.records.galleries import Gallery
+from gallery.records.subjects import Subject
+from gallery.records.templates import StoredFace, Template
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 16
@@ -64,16 +66,16 @@ def exported(store: SqliteStore, gallery_id: str, *, page: int = 7) -> list[Stor
     while some := store.faces(gallery_id, after=after, limit=page):
         found += some
         last = some[-1]
-        after = (last.subject.subject_id, last.template.template_id if last.template else "")
+        after = last.key
     return found
 
 
-def test_nobody_sees_an_import_before_it_is_committed(store: SqliteStore) -> None:
+def test_an_import_is_invisible_until_it_is_committed(store: SqliteStore) -> None:
     store.create_gallery(gallery("other"))
     importing = store.begin_import(gallery("g"))
     importing.add(faces("g", 600))
     assert [each.gallery_id for each in store.galleries(after="", limit=9)] == ["other"]
-    for look in (
+    for read in (
         lambda: store.gallery("g"),
         lambda: store.subject("g", "s00001"),
         lambda: store.subjects("g", after="", limit=9),
@@ -82,17 +84,17 @@ def test_nobody_sees_an_import_before_it_is_committed(store: SqliteStore) -> Non
         lambda: store.delete_gallery("g", force=True, etag=""),
     ):
         with pytest.raises(GalleryNotFound):
-            look()
+            read()
     committed = importing.commit()
     assert committed == replace(gallery("g"), subject_count=600, template_count=1200) == store.gallery("g")
     assert [each.gallery_id for each in store.galleries(after="", limit=9)] == ["g", "other"]
 
 
-def test_what_was_imported_comes_out_as_it_went_in(store: SqliteStore) -> None:
+def test_imported_faces_are_stored_unchanged(store: SqliteStore) -> None:
     wanted = faces("g", 40, each=3, crop=b"\x89PNG and so on")
     nobody = StoredFace(Subject("g", "s00010a", "no face", 0, NOW, NOW, "etag"), None, None, None)
     importing = store.begin_import(gallery("g"))
-    # A subject may come again in a later batch.
+    # A subject may be in several batches.
     order = np.random.default_rng(1).permutation(len(wanted))
     for start in range(0, len(order), 11):
         importing.add([wanted[number] for number in order[start : start + 11]])
@@ -101,7 +103,7 @@ def test_what_was_imported_comes_out_as_it_went_in(store: SqliteStore) -> None:
     found = exported(store, "g")
     expected = sorted(
         [*wanted, nobody],
-        key=lambda face: (face.subject.subject_id, face.template.template_id if face.template else ""),
+        key=lambda face: face.key,
     )
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -113,7 +115,7 @@ def test_what_was_imported_comes_out_as_it_went_in(store: SqliteStore) -> None:
     assert store.gallery("g").subject_count == 41
 
 
-def test_the_templates_of_a_gallery_come_page_by_page_each_once(store: SqliteStore) -> None:
+def test_pages_list_every_template_once(store: SqliteStore) -> None:
     importing = store.begin_import(gallery("g"))
     wanted = faces("g", 50)
     importing.add(wanted)
@@ -133,7 +135,7 @@ def test_the_templates_of_a_gallery_come_page_by_page_each_once(store: SqliteSto
     }
 
 
-def test_the_first_of_two_imports_into_an_id_is_the_one_that_counts(store: SqliteStore) -> None:
+def test_the_first_of_two_imports_with_one_id_to_commit_succeeds(store: SqliteStore) -> None:
     first, second = store.begin_import(gallery("g")), store.begin_import(gallery("g"))
     first.add(faces("g", 2))
     second.add(faces("g", 3))
@@ -147,7 +149,7 @@ def test_the_first_of_two_imports_into_an_id_is_the_one_that_counts(store: Sqlit
         store.begin_import(gallery("g"))
 
 
-def test_a_gallery_that_was_created_meanwhile_keeps_its_id(store: SqliteStore) -> None:
+def test_a_gallery_created_during_an_import_keeps_its_id(store: SqliteStore) -> None:
     importing = store.begin_import(gallery("g"))
     importing.add(faces("g", 2))
     store.create_gallery(gallery("g"))
@@ -155,7 +157,7 @@ def test_a_gallery_that_was_created_meanwhile_keeps_its_id(store: SqliteStore) -
         importing.commit()
     assert store.gallery("g").subject_count == 0
     importing.abort()
-    with pytest.raises(RuntimeError, match="over"):
+    with pytest.raises(RuntimeError, match="finished"):
         importing.add(faces("g", 1))
 
 
@@ -180,7 +182,7 @@ def test_an_aborted_import_leaves_no_trace(store: SqliteStore, tmp_path: Path) -
         assert b"a picture of somebody" not in contents
 
 
-def test_what_a_dead_import_left_is_removed_when_the_store_is_opened_again(tmp_path: Path) -> None:
+def test_the_remains_of_a_dead_import_are_removed_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     store = SqliteStore(path)
     store.create_gallery(gallery("kept"))
@@ -199,7 +201,7 @@ def test_what_a_dead_import_left_is_removed_when_the_store_is_opened_again(tmp_p
     assert b"imported name 600" not in b"".join(each.read_bytes() for each in tmp_path.iterdir())
 
 
-def test_a_removal_that_is_cut_off_is_finished_when_the_store_is_opened_again(tmp_path: Path) -> None:
+def test_an_interrupted_removal_is_finished_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     store = SqliteStore(path)
     importing = store.begin_import(gallery("g"))
@@ -217,7 +219,7 @@ def test_a_removal_that_is_cut_off_is_finished_when_the_store_is_opened_again(tm
     assert rows(path, "templates") == 0
 
 
-def test_an_import_and_enrolments_beside_it_take_turns(store: SqliteStore) -> None:
+def test_an_import_and_enrolments_take_turns(store: SqliteStore) -> None:
     store.create_gallery(gallery("other"))
     importing = store.begin_import(gallery("g"))
     enrolled, imported = 0, threading.Event()
@@ -236,7 +238,7 @@ def test_an_import_and_enrolments_beside_it_take_turns(store: SqliteStore) -> No
         store.add_template(face.template, face.embedding, new_subject=face.subject, request=None, crop=None)
         enrolled += 1
     filling.join()
-    # Ten batches: had the importer kept the database to itself, none would have come between.
+    # There are ten batches: without taking turns, no enrolment would come between them.
     assert enrolled >= 3
     assert importing.commit().template_count == 5000
     assert store.gallery("other").template_count == enrolled

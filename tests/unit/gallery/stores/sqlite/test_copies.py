@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from gallery.errors import SchemaTooNew, StorageBusy, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records.records import Decision, Enrollment
+from gallery.records.enrollments import Enrollment
+from gallery.records.identifications import Decision
 from gallery.stores.sqlite.copies import backup, compact, restore
 from gallery.stores.sqlite.files import PAGE_SIZE
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.schema import MIGRATIONS
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 64
@@ -72,18 +74,18 @@ def script(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_backup_holds_what_was_there_when_it_began_while_enrolments_go_on(tmp_path: Path) -> None:
+def test_a_backup_during_enrolments_is_consistent(tmp_path: Path) -> None:
     path, copy = tmp_path / "facet.db", tmp_path / "copy.db"
     galleries = filled(path)
     done = threading.Event()
 
-    def go_on() -> None:
+    def keep_enrolling() -> None:
         number = 30
         while not done.is_set() or number < 50:
             enroll(galleries, number)
             number += 1
 
-    enrolling = threading.Thread(target=go_on)
+    enrolling = threading.Thread(target=keep_enrolling)
     enrolling.start()
     result = script("backup", path, copy, "--json")
     done.set()
@@ -98,7 +100,7 @@ def test_a_backup_holds_what_was_there_when_it_began_while_enrolments_go_on(tmp_
     assert subjects(path) >= numbered(range(50))
 
 
-def test_a_backup_needs_no_server_and_no_place_to_write_beside_it(tmp_path: Path) -> None:
+def test_a_backup_can_be_read_on_a_read_only_disk(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     filled(path).close()
     found = backup(path, tmp_path / "copy.db")
@@ -108,7 +110,7 @@ def test_a_backup_needs_no_server_and_no_place_to_write_beside_it(tmp_path: Path
     connection.close()
 
 
-def test_a_backup_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> None:
+def test_a_backup_replaces_a_file_only_with_replace(tmp_path: Path) -> None:
     path, copy = tmp_path / "facet.db", tmp_path / "copy.db"
     filled(path).close()
     copy.write_bytes(b"precious")
@@ -117,13 +119,13 @@ def test_a_backup_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> None
     assert copy.read_bytes() == b"precious"
     result = script("backup", path, copy)
     assert (result.returncode, "--replace" in result.stderr) == (1, True)
-    (tmp_path / "copy.db.partial").write_bytes(b"what a backup left that was killed")
+    (tmp_path / "copy.db.partial").write_bytes(b"left by a killed backup")
     backup(path, copy, replace=True)
     assert subjects(copy) == numbered(range(30))
     assert not (tmp_path / "copy.db.partial").exists()
 
 
-def test_a_damaged_database_is_not_backed_up_over_a_good_backup(tmp_path: Path) -> None:
+def test_a_damaged_database_does_not_replace_a_good_backup(tmp_path: Path) -> None:
     path, copy = tmp_path / "facet.db", tmp_path / "copy.db"
     filled(path, 200).close()
     backup(path, copy)
@@ -134,7 +136,7 @@ def test_a_damaged_database_is_not_backed_up_over_a_good_backup(tmp_path: Path) 
     assert [each.name for each in tmp_path.glob("copy.db*")] == ["copy.db"]
 
 
-def test_a_backup_into_a_missing_folder_or_of_no_database_says_so(tmp_path: Path) -> None:
+def test_a_backup_of_no_database_or_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     with pytest.raises(StorageUnavailable, match="there is no database"):
         backup(path, tmp_path / "copy.db")
@@ -146,42 +148,42 @@ def test_a_backup_into_a_missing_folder_or_of_no_database_says_so(tmp_path: Path
     assert not (tmp_path / "copy.db").exists()
 
 
-def test_a_deletion_during_a_backup_waits_and_erases_its_traces_in_the_end(tmp_path: Path) -> None:
+def test_a_deletion_during_a_backup_waits_and_then_erases_its_traces(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     galleries = filled(path)
     copying, deleted = threading.Event(), threading.Event()
 
-    def forget() -> None:
+    def delete() -> None:
         copying.wait()
         galleries.delete_subject("g", "s7")
         deleted.set()
 
-    forgetting = threading.Thread(target=forget)
-    forgetting.start()
+    deleting = threading.Thread(target=delete)
+    deleting.start()
 
     def progress(_done: int, _total: int) -> None:
         copying.set()
         while galleries.search("g", vector(7)[None], top_k=1)[0].decision is Decision.MATCH:
             pass
-        # Others enrol meanwhile, and do not wait for the backup as the deletion does.
+        # Enrolments do not wait for the backup, as the deletion does.
         enroll(galleries, 100 + len(galleries.list_subjects("g", page_size=1000).items))
         assert not deleted.is_set()
 
     backup(path, tmp_path / "copy.db", progress=progress)
-    forgetting.join()
+    deleting.join()
     assert not any(b"Name 7" in each.read_bytes() for each in tmp_path.glob("facet.db*"))
     assert (tmp_path / "copy.db").read_bytes().count(b"Name 7") == 1
     galleries.close()
 
 
-def test_a_restored_database_is_the_one_that_was_backed_up(tmp_path: Path) -> None:
+def test_a_restored_database_equals_the_backup(tmp_path: Path) -> None:
     path, copy = tmp_path / "facet.db", tmp_path / "copy.db"
     filled(path).close()
     backup(path, copy)
     galleries = opened(path)
     for number in range(30, 60):
         enroll(galleries, number)
-    # As it is after a crash: what came last is in the log only, and the log must not get into the backup.
+    # As after a crash: the latest writes are only in the log, which must not be mixed with the backup.
     for name in ("facet.db", "facet.db-wal", "facet.db-shm"):
         shutil.copy(tmp_path / name, tmp_path / f"crashed-{name}")
     galleries.close()
@@ -210,7 +212,7 @@ def test_a_database_in_use_is_not_replaced(tmp_path: Path) -> None:
     assert subjects(path) == numbered(range(31))
 
 
-def test_a_link_to_a_database_stays_one_and_is_as_good_as_its_path(tmp_path: Path) -> None:
+def test_a_link_to_a_database_works_like_its_path_and_stays_a_link(tmp_path: Path) -> None:
     path, link, copy = tmp_path / "data" / "facet.db", tmp_path / "link.db", tmp_path / "copy.db"
     path.parent.mkdir()
     link.symlink_to(path)
@@ -232,7 +234,7 @@ def test_a_link_to_a_database_stays_one_and_is_as_good_as_its_path(tmp_path: Pat
     assert subjects(tmp_path / "data" / "kept.db") == subjects(path) == numbered(range(30))
 
 
-def test_a_damaged_backup_replaces_nothing(tmp_path: Path) -> None:
+def test_a_damaged_backup_is_not_restored(tmp_path: Path) -> None:
     path, copy = tmp_path / "facet.db", tmp_path / "copy.db"
     filled(path, 200).close()
     backup(path, copy)
@@ -254,7 +256,7 @@ def test_a_damaged_database_can_be_replaced_by_its_backup(tmp_path: Path) -> Non
     assert subjects(path) == numbered(range(30))
 
 
-def test_a_compact_database_is_smaller_and_holds_the_same(tmp_path: Path) -> None:
+def test_a_compacted_database_is_smaller_and_has_the_same_contents(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     galleries = filled(path, 300)
     for number in range(250):
@@ -268,7 +270,7 @@ def test_a_compact_database_is_smaller_and_holds_the_same(tmp_path: Path) -> Non
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_database_with_small_pages_has_larger_ones_when_it_is_compact(tmp_path: Path) -> None:
+def test_compaction_enlarges_small_pages(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     filled(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -283,14 +285,14 @@ def test_a_database_with_small_pages_has_larger_ones_when_it_is_compact(tmp_path
     assert subjects(path) == numbered(range(30))
 
 
-def test_a_sound_database_is_said_to_be_sound(tmp_path: Path) -> None:
+def test_a_sound_database_is_verified(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     galleries = filled(path)
     result = script("verify", path, "--json")
     galleries.close()
     assert result.returncode == 0, result.stderr
     said = json.loads(result.stdout)
-    assert (said["sound"], said["problems"], said["schema_version"]) == (True, [], 3)
+    assert (said["sound"], said["problems"], said["schema_version"]) == (True, [], len(MIGRATIONS))
     wanted = {"gallery_id": "g", "contract": "c", "dimension": DIMENSION, "subjects": 30, "templates": 30}
     assert said["galleries"] == [wanted]
     assert "sound" in script("verify", path).stdout
@@ -299,13 +301,13 @@ def test_a_sound_database_is_said_to_be_sound(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("UPDATE galleries SET template_count = 31", "said to hold 30 subjects and 31 templates"),
+        ("UPDATE galleries SET template_count = 31", "claims 30 subjects and 31 templates"),
         ("UPDATE templates SET embedding = zeroblob(256) WHERE key = 9", "not of unit length"),
         ("UPDATE templates SET embedding = substr(embedding, 1, 128) WHERE key = 9", "differ in length"),
-        ("DELETE FROM subjects WHERE key = 5", "refers to one of subjects"),
+        ("DELETE FROM subjects WHERE key = 5", "refers to a missing row of subjects"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, statement: str, named: str) -> None:
+def test_problems_are_reported(tmp_path: Path, statement: str, named: str) -> None:
     path = tmp_path / "facet.db"
     filled(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -317,7 +319,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, statement: str, named: str) -> No
     assert "damaged: " in result.stdout
 
 
-def test_galleries_of_one_contract_must_be_of_one_dimension(tmp_path: Path) -> None:
+def test_different_dimensions_under_one_contract_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     galleries = filled(path, 3)
     galleries.create_gallery("h", display_name="", threshold=0.5)
@@ -329,7 +331,7 @@ def test_galleries_of_one_contract_must_be_of_one_dimension(tmp_path: Path) -> N
     assert "differ in dimension: [1, 64]" in " ".join(verify(path).problems)
 
 
-def test_a_newer_schema_is_not_verified_but_refused(tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     filled(path, 1).close()
     connection = sqlite3.connect(path)
@@ -342,7 +344,7 @@ def test_a_newer_schema_is_not_verified_but_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["backup", "restore", "verify", "compact"])
-def test_every_command_teaches_its_use(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     shown = script(command, "--help")
     assert shown.returncode == 0
     assert "--json" in shown.stdout

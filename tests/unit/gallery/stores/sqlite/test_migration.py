@@ -1,22 +1,49 @@
-"""Databases that former versions of the schema wrote, opened by this version."""
+"""Databases of older schema versions, opened by this version."""
 
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gallery.errors import StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records.records import Enrollment
+from gallery.records import calibration_json
+from gallery.records.calibrations import Calibration, CalibrationSource
+from gallery.records.enrollments import Enrollment
+from gallery.records.galleries import GalleryChange, ThresholdSource, rounded_threshold
 from gallery.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 
 DIMENSION = 32
 SECOND = 1_000_000
+DEFAULT = rounded_threshold(0.34)
+
+CALIBRATION = Calibration(
+    target_fpir=0.01,
+    threshold=0.25,
+    fpir=0.01,
+    fpir_low=0.005,
+    fpir_high=0.02,
+    model="empirical",
+    source=CalibrationSource.PROBES,
+    data_set="",
+    data_set_sha256="a" * 64,
+    searches=1000,
+    identities=900,
+    failures=0,
+    templates=500,
+    for_templates=500,
+    contract="c",
+    mean_of_best=1,
+    create_time=datetime(2026, 1, 2, tzinfo=UTC),
+    curve=((0.1, 0.5),),
+)
 
 
 def vector(number: int) -> NDArray[np.float32]:
@@ -25,7 +52,7 @@ def vector(number: int) -> NDArray[np.float32]:
 
 
 def version_1(path: Path) -> None:
-    """Two galleries: three subjects with two templates each and a request, and nobody."""
+    """Write two galleries: one with three subjects, two templates each and a request, and an empty one."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     for statement in MIGRATIONS[0]:
@@ -58,7 +85,7 @@ def version_1(path: Path) -> None:
     connection.close()
 
 
-def test_what_version_1_wrote_is_kept_counted_and_found(tmp_path: Path) -> None:
+def test_version_1_is_migrated_with_counts_and_can_be_searched(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     version_1(path)
     assert verify(path).problems == ()
@@ -94,13 +121,20 @@ def test_what_version_1_wrote_is_kept_counted_and_found(tmp_path: Path) -> None:
     assert (found.problems, found.schema_version) == ((), len(MIGRATIONS))
 
 
-def test_what_version_2_wrote_is_kept_and_was_never_calibrated(tmp_path: Path) -> None:
+def migrate_to(path: Path, version: int) -> sqlite3.Connection:
+    """Migrate a database of version 1 to a later version, and leave it open."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statements in MIGRATIONS[1:version]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {version}")
+    return connection
+
+
+def test_version_2_is_migrated_without_calibrations(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     version_1(path)
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in MIGRATIONS[1]:
-        connection.execute(statement)
-    connection.execute("PRAGMA user_version = 2")
+    connection = migrate_to(path, 2)
     connection.execute("UPDATE galleries SET mean_of_best = 3")
     connection.close()
     assert verify(path).problems == ()
@@ -115,7 +149,7 @@ def test_what_version_2_wrote_is_kept_and_was_never_calibrated(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("statement", range(len(MIGRATIONS[1])))
-def test_a_migration_that_is_cut_off_leaves_version_1_as_it_was(
+def test_an_interrupted_migration_leaves_version_1_as_it_was(
     tmp_path: Path, statement: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "facet.db"
@@ -129,4 +163,80 @@ def test_a_migration_that_is_cut_off_leaves_version_1_as_it_was(
     assert (found.problems, found.schema_version, found.galleries[1].templates) == ((), 1, 6)
     store = SqliteStore(path)
     assert store.gallery("full").template_count == 6
+    store.close()
+
+
+def version_3(path: Path) -> None:
+    """Write galleries with thresholds from everywhere, without saying from where."""
+    version_1(path)
+    connection = migrate_to(path, 3)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("DELETE FROM galleries")
+    calibration = calibration_json.to_text(CALIBRATION)
+    for key, (gallery_id, threshold, text) in enumerate(
+        [
+            ("calibrated", CALIBRATION.threshold, calibration),
+            ("chosen", 0.5, ""),
+            ("chosen-after-calibration", DEFAULT, calibration),
+            ("default", DEFAULT, ""),
+        ]
+    ):
+        connection.execute(
+            "INSERT INTO galleries (key, gallery_id, display_name, threshold, contract, create_time, update_time, etag,"
+            " calibration) VALUES (?, ?, '', ?, 'c', 1, 1, 'e', ?)",
+            (key, gallery_id, threshold, text),
+        )
+    connection.close()
+
+
+def sources(store: SqliteStore) -> dict[str, ThresholdSource]:
+    return {each.gallery_id: each.threshold_source for each in store.galleries(after="", limit=9)}
+
+
+INFERRED = {
+    "calibrated": ThresholdSource.CALIBRATION,
+    "chosen": ThresholdSource.CALLER,
+    "chosen-after-calibration": ThresholdSource.CALLER,
+    "default": ThresholdSource.DEFAULT,
+}
+
+
+def test_sources_of_thresholds_are_inferred_once_in_a_database_of_version_3(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    version_3(path)
+    assert verify(path).problems == ()
+    store = SqliteStore(path, default_threshold=0.34)
+    assert sources(store) == INFERRED
+    store.update_gallery(
+        "default", GalleryChange(threshold=DEFAULT), etag="", new_etag="f", time=CALIBRATION.create_time
+    )
+    store.close()
+    store = SqliteStore(path, default_threshold=0.5)  # another default changes nothing later
+    assert sources(store) == INFERRED | {"default": ThresholdSource.CALLER}
+    store.close()
+    assert (verify(path).problems, verify(path).schema_version) == ((), len(MIGRATIONS))
+
+
+def test_sources_wait_for_a_process_that_knows_the_default_threshold(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    version_3(path)
+    store = SqliteStore(path)
+    assert sources(store) == INFERRED | {"default": ThresholdSource.CALLER}
+    store.close()
+    store = SqliteStore(path, default_threshold=0.34)
+    assert sources(store) == INFERRED
+    store.close()
+
+
+def test_an_unknown_source_of_a_threshold_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    version_3(path)
+    SqliteStore(path, default_threshold=0.34).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("UPDATE galleries SET threshold_source = 'guess' WHERE gallery_id = 'chosen'")
+    connection.close()
+    assert verify(path).problems == ("gallery 'chosen': 'guess' is not a source of a threshold",)
+    store = SqliteStore(path)
+    with pytest.raises(StorageUnavailable, match="damaged"):
+        store.gallery("chosen")
     store.close()

@@ -1,3 +1,5 @@
+"""The SQLite store's file: what it holds, what is erased from it, and who may open it."""
+
 from __future__ import annotations
 
 import sqlite3
@@ -13,12 +15,16 @@ import pytest
 
 from gallery.errors import GalleryNotFound, SchemaTooNew, StorageBusy, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records.records import Enrollment, Gallery, StoredFace, Subject, Template
+from gallery.records.enrollments import Enrollment
+from gallery.records.galleries import Gallery, GalleryChange
+from gallery.records.subjects import Subject
+from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite import removal as sqlite_removal
 from gallery.stores.sqlite.files import PAGE_SIZE
 from gallery.stores.sqlite.removal import remove
 from gallery.stores.sqlite.rows import gallery_key_of
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.schema import MIGRATIONS
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 DIMENSION = 512
 
@@ -47,7 +53,7 @@ def face(embedding: np.ndarray[tuple[int], np.dtype[np.float32]], name: str, pic
 
 
 def traces(path: Path, wanted: bytes) -> list[str]:
-    """Which of the database's files hold these bytes."""
+    """Return the names of the files that contain these bytes."""
     return [each.name for each in path.parent.iterdir() if wanted in each.read_bytes()]
 
 
@@ -58,7 +64,7 @@ def stored(path: Path) -> list[bytes]:
     return blobs
 
 
-def test_embeddings_are_kept_as_little_endian_float32_and_times_as_microseconds(tmp_path: Path) -> None:
+def test_embeddings_are_stored_as_little_endian_float32_and_times_as_microseconds(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     galleries = opened(path)
     galleries.create_gallery("g", display_name="", threshold=0.5)
@@ -74,7 +80,7 @@ def test_embeddings_are_kept_as_little_endian_float32_and_times_as_microseconds(
 
 
 @pytest.mark.parametrize("way", ["subject", "template", "gallery"])
-def test_no_file_holds_a_trace_of_what_was_deleted(tmp_path: Path, way: str) -> None:
+def test_deleted_data_leaves_no_trace_in_any_file(tmp_path: Path, way: str) -> None:
     path = tmp_path / "facet.db"
     galleries = opened(path)
     for gallery_id in ("gone-gallery", "kept-gallery"):
@@ -112,7 +118,7 @@ def test_no_file_holds_a_trace_of_what_was_deleted(tmp_path: Path, way: str) -> 
     galleries.close()
 
 
-def test_no_file_holds_a_former_name(tmp_path: Path) -> None:
+def test_a_former_name_leaves_no_trace_in_any_file(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     galleries = opened(path)
     galleries.create_gallery("g", display_name="", threshold=0.9)
@@ -133,7 +139,7 @@ def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
     galleries.close()
 
 
-def test_a_database_has_one_owner_at_a_time(tmp_path: Path) -> None:
+def test_a_database_can_only_be_opened_once(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     store = SqliteStore(path)
     with pytest.raises(StorageBusy, match="another process"):
@@ -142,7 +148,7 @@ def test_a_database_has_one_owner_at_a_time(tmp_path: Path) -> None:
     SqliteStore(path).close()
 
 
-def test_a_store_that_could_not_be_opened_lets_go_of_the_lock(tmp_path: Path) -> None:
+def test_a_failed_opening_releases_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     path.write_bytes(b"this is no database at all" * 100)
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -154,7 +160,7 @@ def test_a_store_that_could_not_be_opened_lets_go_of_the_lock(tmp_path: Path) ->
     SqliteStore(path).close()
 
 
-def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "facet.db"
     SqliteStore(path).close()
     connection = sqlite3.connect(path)
@@ -163,11 +169,11 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(SchemaTooNew) as refused:
         SqliteStore(path)
-    assert (refused.value.path, refused.value.found, refused.value.supported) == (str(path), 99, 3)
+    assert (refused.value.path, refused.value.found, refused.value.supported) == (str(path), 99, len(MIGRATIONS))
     assert path.read_bytes() == before
 
 
-def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE recipes (name TEXT)")
@@ -178,16 +184,16 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) 
     assert path.read_bytes() == before
 
 
-def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
-    # Only a power cut would show it: what a killed process had written stays in the kernel's cache.
+def test_commits_are_synchronous(tmp_path: Path) -> None:
+    # Only a power cut would show the difference: a killed process's writes survive in the kernel's cache.
     store = SqliteStore(tmp_path / "facet.db")
-    (synchronous,) = store._database.connection.execute("PRAGMA synchronous").fetchone()
-    (journal,) = store._database.connection.execute("PRAGMA journal_mode").fetchone()
+    (synchronous,) = store.database.connection.execute("PRAGMA synchronous").fetchone()
+    (journal,) = store.database.connection.execute("PRAGMA journal_mode").fetchone()
     assert (synchronous, journal) == (2, "wal")
     store.close()
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
+def test_a_closed_store_is_unavailable(tmp_path: Path) -> None:
     galleries = opened(tmp_path / "facet.db")
     galleries.create_gallery("g", display_name="", threshold=0.5)
     galleries.close()
@@ -198,7 +204,7 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
         galleries.enroll("g", "ann", face(embeddings(1)[0], "", "p"))
 
 
-def test_a_template_says_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_template_is_stored_with_its_models_and_crop(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "facet.db")
     galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20)
     galleries.create_gallery("g", display_name="", threshold=0.9, mean_of_best=4)
@@ -211,9 +217,9 @@ def test_a_template_says_where_it_comes_from(tmp_path: Path) -> None:
     assert store.templates("g", "bob", after="", limit=9) == [second]
     assert [face.crop for face in store.faces("g", after=("", ""), limit=9)] == [b"png", None]
     assert galleries.get_gallery("g").mean_of_best == 4
-    assert galleries.update_gallery("g", mean_of_best=2).mean_of_best == 2
+    assert galleries.update_gallery("g", GalleryChange(mean_of_best=2)).mean_of_best == 2
     galleries.delete_template("g", "ann", first.template_id)
-    assert store._database.connection.execute("SELECT COUNT(*) FROM crops").fetchone() == (0,)
+    assert store.database.connection.execute("SELECT COUNT(*) FROM crops").fetchone() == (0,)
     galleries.close()
 
 
@@ -240,26 +246,26 @@ def test_counts_follow_every_change(tmp_path: Path) -> None:
     galleries.close()
 
 
-def test_a_page_that_follows_a_deleted_template_is_refused_not_empty(tmp_path: Path) -> None:
+def test_a_page_after_a_deleted_template_is_refused(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "facet.db")
     galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=20)
     galleries.create_gallery("g", display_name="", threshold=0.99)
     one, other = (galleries.enroll("g", "ann", face(vector, "", str(vector[0]))).template for vector in embeddings(2))
     galleries.delete_template("g", "ann", one.template_id)
-    with pytest.raises(StorageUnavailable, match="is gone"):
+    with pytest.raises(StorageUnavailable, match="was deleted"):
         store.embedded_templates("g", after=one.template_id, limit=9)
     assert list(store.embedded_templates("g", after="", limit=9).template_ids) == [other.template_id]
     galleries.close()
 
 
-def test_a_new_database_has_room_for_several_templates_on_a_page(tmp_path: Path) -> None:
+def test_a_new_database_has_large_pages(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "facet.db")
-    assert store._database.connection.execute("PRAGMA page_size").fetchone() == (PAGE_SIZE,)
+    assert store.database.connection.execute("PRAGMA page_size").fetchone() == (PAGE_SIZE,)
     store.close()
 
 
-def keep(store: SqliteStore, gallery_id: str, templates: int) -> None:
-    """A gallery with one subject that has so many templates."""
+def store_gallery(store: SqliteStore, gallery_id: str, templates: int) -> None:
+    """Store a gallery with one subject that has this many templates."""
     now = datetime.now(UTC)
     subject = Subject(gallery_id, "ann", "", 0, now, now, "e")
     template = Template("", gallery_id, "ann", "p", (0.0, 0.0, 9.0, 9.0), 1.0, now)
@@ -274,32 +280,32 @@ def keep(store: SqliteStore, gallery_id: str, templates: int) -> None:
     importing.commit()
 
 
-def test_a_gallery_that_is_seen_is_not_removed_though_its_key_was_that_of_one_to_be_removed(tmp_path: Path) -> None:
+def test_a_visible_gallery_with_a_reused_key_is_not_removed(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "facet.db")
-    keep(store, "old", 2)
-    with store._database.reading() as connection:
+    store_gallery(store, "old", 2)
+    with store.database.reading() as connection:
         key = gallery_key_of(connection, "old")
     store.delete_gallery("old", force=True, etag="")
     store.scrub()
-    keep(store, "new", 3)
-    with store._database.reading() as connection:
+    store_gallery(store, "new", 3)
+    with store.database.reading() as connection:
         assert gallery_key_of(connection, "new") == key
-    remove(store._database, key)
+    remove(store.database, key)
     assert store.gallery("new").template_count == len(store.templates("new", "ann", after="", limit=9)) == 3
     store.close()
 
 
-def test_who_forgets_a_subject_does_not_wait_for_another_who_deletes_a_large_gallery(
+def test_a_deletion_does_not_wait_for_the_removal_of_a_large_gallery(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_removal, "_REMOVED_AT_ONCE", 1)
+    monkeypatch.setattr(sqlite_removal, "ROWS_PER_TRANSACTION", 1)
     store = SqliteStore(tmp_path / "facet.db")
-    keep(store, "large", 400)
-    keep(store, "small", 1)
+    store_gallery(store, "large", 400)
+    store_gallery(store, "small", 1)
     galleries = Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=400)
 
     def templates() -> int:
-        with store._database.reading() as connection:
+        with store.database.reading() as connection:
             (count,) = connection.execute("SELECT COUNT(*) FROM templates").fetchone()
             return int(count)
 
@@ -316,9 +322,9 @@ def test_who_forgets_a_subject_does_not_wait_for_another_who_deletes_a_large_gal
     galleries.close()
 
 
-def test_what_a_deletion_could_not_remove_is_removed_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_removal_is_repeated_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = SqliteStore(tmp_path / "facet.db")
-    keep(store, "old", 2)
+    store_gallery(store, "old", 2)
     failing = threading.Event()
 
     def remove_later(*_: object) -> None:
@@ -331,28 +337,28 @@ def test_what_a_deletion_could_not_remove_is_removed_in_time(tmp_path: Path, mon
         with pytest.raises(StorageUnavailable, match="not now"):
             store.scrub()
     while True:
-        with store._database.reading() as connection:
+        with store.database.reading() as connection:
             if connection.execute("SELECT COUNT(*) FROM galleries").fetchone() == (0,):
                 break
     assert failing.is_set()
     store.close()
 
 
-def test_a_page_of_an_export_costs_as_much_whether_its_subject_has_few_templates_or_many(tmp_path: Path) -> None:
+def test_the_cost_of_a_page_of_faces_does_not_depend_on_the_templates_of_a_subject(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "facet.db")
     steps: dict[tuple[int, str], int] = {}
     for templates in (200, 2000):
-        keep(store, f"g{templates}", templates)
+        store_gallery(store, f"g{templates}", templates)
         for page, after in {"first": ("", ""), "last": ("ann", f"t{templates - 51:06}")}.items():
             ticks: list[None] = []
-            store._database.connection.set_progress_handler(partial(ticks.append, None), 100)
+            store.database.connection.set_progress_handler(partial(ticks.append, None), 100)
             assert len(store.faces(f"g{templates}", after=after, limit=50)) == 50
             steps[templates, page] = len(ticks)
     assert max(steps.values()) < 1.2 * min(steps.values())
     store.close()
 
 
-def test_a_database_has_one_owner_by_whatever_name_it_is_opened(tmp_path: Path) -> None:
+def test_a_database_can_only_be_opened_once_through_links(tmp_path: Path) -> None:
     path, link = tmp_path / "data" / "facet.db", tmp_path / "link.db"
     path.parent.mkdir()
     link.symlink_to(path)
@@ -371,5 +377,5 @@ def test_a_database_has_one_owner_by_whatever_name_it_is_opened(tmp_path: Path) 
 def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "facet.db"
     link.symlink_to(link)
-    with pytest.raises(StorageUnavailable, match="in a circle|symbolic links"):
+    with pytest.raises(StorageUnavailable, match=r"form a circle|symbolic links"):
         SqliteStore(link)

@@ -1,24 +1,24 @@
-"""Thrift's compact protocol, as far as Parquet's footers and pages use it."""
+"""The part of Thrift's compact protocol that Parquet uses."""
 
 from __future__ import annotations
 
 import pytest
 
-from gallery.transfer.thrift_compact import INTEGER_32, INTEGER_64, LIST, STRUCT, TEXT, Compact
+from gallery.transfer.parquet.thrift_compact import INTEGER_32, INTEGER_64, LIST, STRUCT, TEXT, CompactReader
 
 
-def test_a_struct_is_read_by_the_numbers_of_its_fields() -> None:
-    # 1: -1, 3: true, 4: a text, 5: [1, 2], 17: a struct with 2: 300; then what is not of it.
+def test_a_struct_is_read_by_field_number() -> None:
+    # 1: -1, 3: true, 4: a text, 5: [1, 2], 17: a struct with 2: 300; then other data.
     data = b"\x15\x01" + b"\x21" + b"\x18\x02ab" + b"\x19\x25\x02\x04" + b"\xcc\x26\xd8\x04\x00" + b"\x00" + b"more"
-    compact = Compact(b"before" + data, len(b"before"))
-    assert compact.struct() == {
+    reader = CompactReader(b"before" + data, len(b"before"))
+    assert reader.struct() == {
         (1, INTEGER_32): -1,
         (3, 1): True,
         (4, TEXT): None,
         (5, LIST): [1, 2],
         (17, STRUCT): {(2, INTEGER_64): 300},
     }
-    assert data[compact.place - len(b"before") :] == b"more"
+    assert data[reader.position - len(b"before") :] == b"more"
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_a_struct_is_read_by_the_numbers_of_its_fields() -> None:
         pytest.param(b"\x19" + b"\x19" * 10_000 + b"\x00" * 10_001, id="lists too deep"),
     ],
 )
-def test_what_is_no_struct_is_refused(data: bytes) -> None:
+def test_invalid_data_is_refused(data: bytes) -> None:
     with pytest.raises((ValueError, IndexError)):
-        Compact(data).struct()
+        CompactReader(data).struct()
 
 
-def test_a_list_of_other_items_than_it_should_have_is_refused() -> None:
+def test_a_list_with_unexpected_items_is_refused() -> None:
     data = b"\x19\x25\x02\x04\x00"
-    assert Compact(data, lists={(1,): INTEGER_32}).struct() == {(1, LIST): [1, 2]}
+    assert CompactReader(data, lists={(1,): INTEGER_32}).struct() == {(1, LIST): [1, 2]}
     with pytest.raises((ValueError, IndexError)):
-        Compact(data, lists={(1,): STRUCT}).struct()
+        CompactReader(data, lists={(1,): STRUCT}).struct()

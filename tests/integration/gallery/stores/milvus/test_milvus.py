@@ -1,30 +1,28 @@
-"""Galleries in Milvus beyond what every store does: how they are searched, and what may go wrong on the way."""
+"""Search and enrolment in Milvus."""
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.benchmarks.galleries.milvus_server import MilvusServer
-from gallery.errors import GalleryNotFound, SchemaTooNew, StorageUnavailable, SubjectNotFound
+from gallery.errors import SubjectNotFound
 from gallery.galleries import Galleries
 from gallery.ranking import rank
-from gallery.records.records import Candidate, Enrollment, Gallery, StoredFace, Subject, Template
-from gallery.stores.milvus import removal as milvus_removal
-from gallery.stores.milvus import schema as milvus_schema
-from gallery.stores.milvus.connection import MOST_ROWS
-from gallery.stores.milvus.places import Place
-from gallery.stores.milvus.rows import row_id, subject_row, template_row
-from gallery.stores.milvus.store import REMAINS, MilvusStore
+from gallery.records.enrollments import Enrollment
+from gallery.records.galleries import Gallery
+from gallery.records.identifications import Candidate
+from gallery.records.subjects import Subject
+from gallery.records.templates import StoredFace, Template
+from gallery.stores.milvus.connection import MAX_ROWS
+from gallery.stores.milvus.locations import GalleryLocation
+from gallery.stores.milvus.milvus_store import MilvusStore
 
 DIMENSION = 24
 CONTRACT = "contract"
@@ -118,7 +116,7 @@ def seen(
 
 
 @pytest.mark.parametrize("mean_of_best", [1, 3])
-def test_a_search_ranks_as_comparing_with_every_template_would(store: MilvusStore, mean_of_best: int) -> None:
+def test_a_search_ranks_like_a_comparison_with_every_template(store: MilvusStore, mean_of_best: int) -> None:
     rng = np.random.default_rng(5)
     templates = {f"s{number:03}": vectors(int(rng.integers(1, 6)), number) for number in range(60)}
     gallery = filled(store, templates, mean_of_best=mean_of_best)
@@ -134,7 +132,7 @@ def test_a_search_ranks_as_comparing_with_every_template_would(store: MilvusStor
     assert [each.subject_id for each in alone] == [each.subject_id for each in found[-1]]
 
 
-def test_somebody_with_very_many_templates_does_not_push_others_out(store: MilvusStore) -> None:
+def test_a_subject_with_very_many_templates_does_not_crowd_out_others(store: MilvusStore) -> None:
     probe = vectors(1, 0)[0]
     crowd = unit(probe + 0.05 * vectors(700, 1))
     templates = {"many": crowd[:500], "more": crowd[500:]} | {f"s{each}": vectors(1, 10 + each) for each in range(9)}
@@ -145,7 +143,7 @@ def test_somebody_with_very_many_templates_does_not_push_others_out(store: Milvu
     assert {each.subject_id for each in found[:2]} == {"many", "more"}
 
 
-def test_ties_are_in_the_order_of_ids_whatever_the_order_of_enrolment(store: MilvusStore) -> None:
+def test_ties_are_sorted_by_id(store: MilvusStore) -> None:
     one = vectors(1, 0)
     for order in (("c", "a", "b"), ("b", "c", "a")):
         gallery = filled(store, dict.fromkeys(order, one))
@@ -153,7 +151,7 @@ def test_ties_are_in_the_order_of_ids_whatever_the_order_of_enrolment(store: Mil
         assert [each.subject_id for each in found] == ["a", "b", "c"]
 
 
-def test_the_similarity_to_a_subject_is_that_of_a_search(store: MilvusStore) -> None:
+def test_similarity_to_a_subject_equals_that_of_a_search(store: MilvusStore) -> None:
     templates = {"ann": vectors(4, 1), "bob": vectors(2, 2)}
     gallery = filled(store, templates)
     index = store.index(gallery, dimension=DIMENSION)
@@ -165,7 +163,7 @@ def test_the_similarity_to_a_subject_is_that_of_a_search(store: MilvusStore) -> 
     assert index.similarity("nobody", probe, mean_of_best=1) is None
 
 
-def test_everybody_is_found_where_milvus_keeps_them_in_several_segments(store: MilvusStore) -> None:
+def test_subjects_in_several_segments_of_milvus_are_all_found(store: MilvusStore) -> None:
     galleries = galleries_of(store)
     gallery_id = galleries.create_gallery("", display_name="", threshold=0.9).gallery_id
     embeddings = vectors(9, 23)
@@ -173,7 +171,7 @@ def test_everybody_is_found_where_milvus_keeps_them_in_several_segments(store: M
         # In an order that is not that of the segments.
         galleries.enroll(gallery_id, f"s{number * 4 % 9}", face(embedding, name="somebody"))
         if number % 3 == 2:
-            store._milvus._client.flush(store._collections.subjects, timeout=60)
+            store.milvus.client.flush(store.collections.subjects, timeout=60)
     found = galleries.search(gallery_id, embeddings, top_k=9)
     assert [each.candidates[0].subject_id for each in found] == [f"s{number * 4 % 9}" for number in range(9)]
     assert all(len({one.subject_id for one in each.candidates}) == 9 for each in found)
@@ -182,7 +180,7 @@ def test_everybody_is_found_where_milvus_keeps_them_in_several_segments(store: M
     ]
 
 
-def test_what_was_written_is_seen_by_the_next_search(store: MilvusStore) -> None:
+def test_a_write_is_visible_to_the_next_search(store: MilvusStore) -> None:
     galleries = galleries_of(store)
     gallery_id = galleries.create_gallery("", display_name="", threshold=0.9).gallery_id
     for number, embedding in enumerate(vectors(8, 7)):
@@ -202,7 +200,7 @@ def test_what_was_written_is_seen_by_the_next_search(store: MilvusStore) -> None
         galleries.similarity_to_subject(gallery_id, "s0", vectors(1, 7)[0])
 
 
-def test_an_enrolment_during_a_search_is_seen_by_the_next_search(
+def test_an_enrolment_during_a_search_is_visible_to_the_next_search(
     store: MilvusStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The first template of its contract: without it there is nothing that a search could look in.
@@ -211,15 +209,15 @@ def test_an_enrolment_during_a_search_is_seen_by_the_next_search(
     gallery = galleries.create_gallery("", display_name="", threshold=0.5)
     index = store.index(gallery, dimension=DIMENSION)
     (probe,) = vectors(1, 9)
-    count = store._places.templates
+    count = store.locator.count_templates
 
-    def count_then_enroll(place: Place) -> int:
-        templates = count(place)
+    def count_then_enroll(location: GalleryLocation) -> int:
+        templates = count(location)
         monkeypatch.undo()
         galleries.enroll(gallery.gallery_id, "ann", replace(face(probe), contract=contract))
         return templates
 
-    monkeypatch.setattr(store._places, "templates", count_then_enroll)
+    monkeypatch.setattr(store.locator, "count_templates", count_then_enroll)
     (during,) = index.search(probe[None], subjects=1, mean_of_best=1)
     (after,) = index.search(probe[None], subjects=1, mean_of_best=1)
     assert not during.candidates
@@ -239,8 +237,8 @@ def test_a_face_and_a_request_are_enrolled_once(store: MilvusStore) -> None:
     assert galleries.get_gallery(gallery_id).template_count == 1
 
 
-def test_lists_are_complete_and_in_order_beyond_what_milvus_answers_at_once(store: MilvusStore) -> None:
-    count = MOST_ROWS + 700
+def test_lists_longer_than_a_milvus_response_are_complete_and_sorted(store: MilvusStore) -> None:
+    count = MAX_ROWS + 700
     order = np.random.default_rng(2).permutation(count)
     some = vectors(97, 3)
     templates = {"ann": some[order % len(some)]}
@@ -254,139 +252,3 @@ def test_lists_are_complete_and_in_order_beyond_what_milvus_answers_at_once(stor
     assert found == [f"ann-{number:05}" for number in range(count)]
     assert store.delete_subject(gallery.gallery_id, "ann", etag="") == count
     assert store.gallery(gallery.gallery_id).template_count == 0
-
-
-def test_half_an_enrolment_is_not_seen_and_goes_when_the_subject_is_enrolled(store: MilvusStore) -> None:
-    galleries = galleries_of(store)
-    gallery_id = galleries.create_gallery("", display_name="", threshold=0.9).gallery_id
-    first, second = vectors(2, 1)
-    galleries.enroll(gallery_id, "bob", face(second))
-    place = store._places.find(gallery_id)
-    assert place.templates is not None
-    long_ago = datetime.now(UTC) - REMAINS - timedelta(seconds=1)
-    dead = Template("dead", gallery_id, "ann", "p", (0, 0, 1, 1), 1.0, long_ago)
-    store._milvus.insert(place.templates, [template_row(dead, place.key, first, None)])
-    (found,) = galleries.search(gallery_id, first[None], top_k=5)
-    assert [each.subject_id for each in found.candidates] == ["bob"]
-    with pytest.raises(SubjectNotFound):
-        galleries.get_subject(gallery_id, "ann")
-    assert [each.subject_id for each in galleries.list_subjects(gallery_id, page_size=5).items] == ["bob"]
-    assert store.known(gallery_id, "ann", picture_sha256="p", request_id="").templates_of_picture == ()
-    assert [each.subject.subject_id for each in store.faces(gallery_id, after=("", ""), limit=5)] == ["bob"]
-    assert list(store.embedded_templates(gallery_id, after="", limit=1).subject_ids) == ["bob"]
-    enrolled = galleries.enroll(gallery_id, "ann", face(first, picture="p"))
-    assert list(galleries.list_templates(gallery_id, "ann", page_size=5).items) == [enrolled.template]
-
-
-def test_a_subject_that_another_replica_just_made_keeps_its_name_and_gets_both_templates(store: MilvusStore) -> None:
-    galleries = galleries_of(store)
-    gallery_id = galleries.create_gallery("", display_name="", threshold=0.9).gallery_id
-    now = datetime.now(UTC)
-    theirs, ours = (Subject(gallery_id, "ann", name, 0, now, now, name) for name in ("theirs", "ours"))
-    for subject, embedding in zip((theirs, ours), vectors(2, 1), strict=True):
-        template = Template(uuid.uuid4().hex, gallery_id, "ann", subject.etag, (0, 0, 1, 1), 1.0, now)
-        store.add_template(template, embedding, new_subject=subject, request=None, crop=None)
-    assert galleries.get_subject(gallery_id, "ann") == replace(theirs, template_count=2)
-
-
-def test_remains_of_a_dead_import_are_removed_when_nobody_did_anything_for_long(
-    store: MilvusStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gallery = new_gallery()
-    dead = store.begin_import(gallery)
-    subject = Subject(gallery.gallery_id, "ann", "Ann", 0, gallery.create_time, gallery.create_time, "e")
-    template = Template("t", gallery.gallery_id, "ann", "p", (0, 0, 1, 1), 1.0, gallery.create_time, has_crop=True)
-    dead.add([StoredFace(subject, template, vectors(1, 1)[0], b"png")])
-
-    def remains() -> int:
-        names = [store._collections.templates_found(CONTRACT), store._collections.subjects]
-        names += [store._collections.found(kind) for kind in ("crops", "unfinished")]
-        return sum(store._milvus.count(name, f"gallery == {dead._key}") for name in names if name)
-
-    store.scrub()
-    assert remains() == 4
-    monkeypatch.setattr(milvus_removal, "ABANDONED", timedelta(0))
-    store.scrub()
-    assert remains() == 0
-    with pytest.raises(StorageUnavailable, match="given up"):
-        dead.commit()
-    with pytest.raises(GalleryNotFound):
-        store.gallery(gallery.gallery_id)
-
-
-def test_a_deleted_gallery_leaves_no_row(store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    gallery = filled(store, {"ann": vectors(3, 1)})
-    key = store._places.find(gallery.gallery_id).key
-    galleries_of(store).delete_gallery(gallery.gallery_id, force=True)
-    templates = store._collections.templates_found(CONTRACT)
-    assert templates is not None
-    for name in (templates, store._collections.subjects, store._collections.galleries):
-        assert store._milvus.count(name, f"gallery == {key}") == 0
-    # Another replica, which had not seen it, may have been about to enrol.
-    now = datetime.now(UTC)
-    late = Template("late", gallery.gallery_id, "bob", "p", (0, 0, 1, 1), 1.0, now)
-    store._milvus.insert(templates, [template_row(late, key, vectors(1, 1)[0], None)])
-    store._milvus.put(
-        store._collections.subjects, [subject_row(Subject(gallery.gallery_id, "bob", "", 0, now, now, "e"), key)]
-    )
-    monkeypatch.setattr(milvus_removal, "ABANDONED", timedelta(0))
-    store.scrub()
-    notes = store._collections.found("unfinished")
-    assert notes is not None
-    for name in (templates, store._collections.subjects, notes):
-        assert store._milvus.count(name, f"gallery == {key}") == 0
-
-
-def test_embeddings_of_another_dimension_under_a_contract_are_refused(store: MilvusStore) -> None:
-    gallery = filled(store, {"ann": vectors(1, 1)})
-    with pytest.raises(StorageUnavailable, match=f"embeddings of {DIMENSION} values, not of 7"):
-        store.index(gallery, dimension=7)
-
-
-def test_collections_of_a_newer_version_and_of_somebody_else_are_refused(
-    milvus_lite: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = str(tmp_path / "facet.db")
-    monkeypatch.setattr(milvus_schema, "VERSION", 7)
-    MilvusStore(path).close()
-    monkeypatch.undo()
-    for fields in (milvus_schema._FIELDS["galleries"], (*milvus_schema._FIELDS["galleries"], ("dropped", "INT64"))):
-        monkeypatch.setitem(milvus_schema._FIELDS, "galleries", fields)
-        with pytest.raises(SchemaTooNew) as refused:
-            MilvusStore(path)
-        assert (refused.value.found, refused.value.supported) == (7, milvus_schema.VERSION)
-    monkeypatch.undo()
-    path = str(tmp_path / "other.db")
-    store = MilvusStore(path, prefix="mine")
-    schema = store._milvus.schema(partition_key=None)
-    types = store._milvus.types()
-    schema.add_field("id", types.VARCHAR, is_primary=True, max_length=9)
-    schema.add_field("v", types.FLOAT_VECTOR, dim=2)
-    store._milvus.create("facet_galleries", schema, vector="v", index="FLAT", parameters={})
-    store.close()
-    with pytest.raises(StorageUnavailable, match="choose another prefix"):
-        MilvusStore(path)
-
-
-def test_a_wrong_token_is_refused_and_not_shown(milvus_server: MilvusServer) -> None:
-    with pytest.raises(StorageUnavailable) as refused:
-        MilvusStore(milvus_server.uri, token="root:a-secret-of-mine", timeout=5)
-    assert "secret" not in str(refused.value)
-
-
-def test_a_milvus_that_is_not_there_is_said_within_the_deadline() -> None:
-    pytest.importorskip("pymilvus")
-    with pytest.raises(StorageUnavailable):
-        MilvusStore("http://127.0.0.1:9", timeout=1)
-
-
-def test_without_pymilvus_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pymilvus", None)
-    with pytest.raises(StorageUnavailable, match="need the package pymilvus"):
-        MilvusStore("http://127.0.0.1:9")
-
-
-def test_rows_of_a_gallery_sort_as_what_they_are_of() -> None:
-    ids = ["a", "ab", "b", "é", "人", "😀"]
-    assert sorted(row_id(5, each) for each in ids) == [row_id(5, each) for each in ids]
-    assert row_id(5, "z") < row_id(6, "a")

@@ -1,4 +1,4 @@
-"""Several processes on one Milvus, some of which die, and a Milvus that dies under them."""
+"""Several processes on one Milvus: some die, and Milvus dies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from facet.benchmarks.galleries.milvus_server import MilvusServer
 from gallery.errors import GalleryExists, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records.records import Decision, Enrollment
-from gallery.stores.milvus.store import MilvusStore
+from gallery.records.enrollments import Enrollment
+from gallery.records.identifications import Decision
+from gallery.stores.milvus.milvus_store import MilvusStore
 
 DIMENSION = 32
 PREFIX = "replicas"
@@ -28,7 +29,7 @@ WITHIN_SECONDS = 20
 
 REPLICA = """
 import sys
-from test_gallery_milvus_replicas import embedding, enrol, opened
+from test_milvus_replicas import embedding, enrol, opened
 
 uri, token, gallery_id, prefix = sys.argv[1:]
 galleries = opened(uri, token)
@@ -70,12 +71,12 @@ def eventually_finds(galleries: Galleries, gallery_id: str, subject_id: str, of_
 
 
 class Replica:
-    """A process that enrols what it is told to."""
+    """A process that enrols the faces it is asked to."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def tell(self, number: int) -> None:
+    def request(self, number: int) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{number}\n")
         self.process.stdin.flush()
@@ -115,32 +116,32 @@ def test_two_replicas_see_each_others_enrolments(
 ) -> None:
     with replica(milvus_server, gallery_id, "other") as other:
         for number in range(5):
-            other.tell(number)
+            other.request(number)
             assert other.answer() == str(number)
             assert eventually_finds(galleries, gallery_id, f"other-{number}", embedding("other", number))
             enrol(galleries, gallery_id, f"own-{number}", embedding("own", number))
-        # What one replica enrolled the other takes for enrolled: its check waits for all that was written before.
+        # A replica does not enrol again what the other enrolled: its check waits for earlier writes.
         for number in range(5):
-            other.tell(number)
+            other.request(number)
             assert other.answer() == str(number)
     assert galleries.get_gallery(gallery_id).template_count == 10
 
 
-def test_what_a_killed_replica_acknowledged_is_found_and_nothing_is_half_there(
+def test_acknowledged_enrolments_of_a_killed_replica_survive_and_others_are_complete_or_missing(
     milvus_server: MilvusServer, galleries: Galleries, gallery_id: str
 ) -> None:
-    dice = random.Random(3)
+    chance = random.Random(3)
     acknowledged: list[tuple[str, int]] = []
-    told: set[str] = set()
+    requested: set[str] = set()
     for life in range(4):
         prefix = f"life{life}"
         with replica(milvus_server, gallery_id, prefix) as other:
             for number in range(6):
-                other.tell(number)
-                told.add(f"{prefix}-{number}")
+                other.request(number)
+                requested.add(f"{prefix}-{number}")
                 if number == 5:
-                    # In the midst of the last one, which waits some 50 ms before it writes.
-                    killing = threading.Timer(dice.uniform(0, 0.12), other.process.kill)
+                    # During the last enrolment, which waits some 50 ms before it writes.
+                    killing = threading.Timer(chance.uniform(0, 0.12), other.process.kill)
                     killing.start()
                     killing.join()
                 if answer := other.answer():
@@ -149,14 +150,16 @@ def test_what_a_killed_replica_acknowledged_is_found_and_nothing_is_half_there(
     for prefix, number in acknowledged:
         assert eventually_finds(galleries, gallery_id, f"{prefix}-{number}", embedding(prefix, number))
     subjects = galleries.list_subjects(gallery_id, page_size=100).items
-    assert {f"{prefix}-{number}" for prefix, number in acknowledged} <= {each.subject_id for each in subjects} <= told
+    assert (
+        {f"{prefix}-{number}" for prefix, number in acknowledged} <= {each.subject_id for each in subjects} <= requested
+    )
     assert {each.template_count for each in subjects} == {1}
     for each in subjects:
         prefix, _, number_text = each.subject_id.partition("-")
         assert finds(galleries, gallery_id, each.subject_id, embedding(prefix, int(number_text)))
 
 
-def test_replicas_may_start_on_an_empty_milvus_at_the_same_moment(milvus_server: MilvusServer) -> None:
+def test_replicas_can_start_on_an_empty_milvus_at_the_same_time(milvus_server: MilvusServer) -> None:
     def start(number: int) -> str:
         store = MilvusStore(milvus_server.uri, token=milvus_server.token, prefix=prefix)
         try:
@@ -173,7 +176,7 @@ def test_replicas_may_start_on_an_empty_milvus_at_the_same_moment(milvus_server:
         assert list(threads.map(start, range(3))) == ["g0", "g1", "g2"]
 
 
-def test_of_replicas_that_create_one_gallery_at_the_same_moment_at_most_one_succeeds(
+def test_at_most_one_of_several_replicas_creates_a_gallery(
     milvus_server: MilvusServer,
 ) -> None:
     several = [opened(milvus_server.uri, milvus_server.token) for _ in range(3)]
@@ -197,9 +200,7 @@ def test_of_replicas_that_create_one_gallery_at_the_same_moment_at_most_one_succ
             each.close()
 
 
-def test_a_replica_outlives_a_milvus_that_dies_and_comes_back_with_all_it_acknowledged(
-    milvus_server: MilvusServer, gallery_id: str
-) -> None:
+def test_a_replica_recovers_when_milvus_dies_and_restarts(milvus_server: MilvusServer, gallery_id: str) -> None:
     galleries = opened(milvus_server.uri, milvus_server.token, timeout=3.0)
     try:
         for number in range(5):

@@ -1,0 +1,229 @@
+"""Calibration of a gallery: nonmated searches, the choice of a threshold, and the change of the gallery."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.calibration import nonmated_searches
+from gallery.calibration.nonmated_searches import Evidence, NonmatedSearch
+from gallery.calibration.thresholds import (
+    MAX_TARGET_FPIR,
+    MIN_PEOPLE,
+    MIN_SEARCHES,
+    ThresholdChoice,
+    choose_threshold,
+    searches_needed,
+)
+from gallery.embeddings import normalized
+from gallery.errors import EtagMismatch, GalleryNotFound, TooFewSearches
+from gallery.etags import check_etag, new_etag
+from gallery.records.calibrations import Calibration, CalibrationStatus, calibration_status, fpir_at_size
+from gallery.records.galleries import Gallery, GalleryChange
+from gallery.registry import GalleryRegistry, SearchSettings
+from gallery.stores.base import Store
+
+
+class Calibrator:
+    """Calibrates the thresholds of galleries. Enrolments and searches do not wait for the nonmated searches.
+
+    Every method may raise :class:`gallery.errors.GalleryNotFound` and :class:`gallery.errors.StorageError`.
+
+    Args:
+        store: where galleries are stored.
+        registry: the open galleries.
+    """
+
+    def __init__(self, store: Store, registry: GalleryRegistry) -> None:
+        self._store = store
+        self._registry = registry
+
+    def begin(self, gallery_id: str, *, etag: str = "") -> Gallery:
+        """Return the gallery to calibrate, after checking that it can be searched.
+
+        Raises:
+            EtagMismatch: ``etag`` is not the current one.
+            ContractMismatch: the gallery has another contract than the server.
+        """
+        self._registry.index(gallery_id)
+        gallery = self._store.gallery(gallery_id)
+        check_etag(gallery_id, current=gallery.etag, sent=etag)
+        return gallery
+
+    def search_nonmated(
+        self, gallery: Gallery, probes: NDArray[np.float32], subject_ids: Sequence[str]
+    ) -> list[NonmatedSearch]:
+        """Search for people among the other subjects of a gallery.
+
+        Args:
+            gallery: the result of :meth:`begin`; its ``mean_of_best`` is used throughout the calibration.
+            probes: shape ``(n, dimension)``, of any length above zero.
+            subject_ids: the subject of each probe, which need not be in the gallery.
+
+        Raises:
+            ContractMismatch: the gallery has another contract than the server.
+            InvalidEmbedding: a probe has another dimension, is not finite, or has a length of zero.
+        """
+        return nonmated_searches.search_nonmated(
+            self._registry.index(gallery.gallery_id),
+            normalized(probes, dimension=self._registry.dimension),
+            subject_ids,
+            mean_of_best=gallery.mean_of_best,
+        )
+
+    def search_cross_subject(self, gallery: Gallery, cohort_id: str, *, check: Callable[[], None]) -> Evidence:
+        """Search for a gallery's subjects among each other.
+
+        See :func:`gallery.calibration.nonmated_searches.search_cross_subject`.
+
+        Args:
+            gallery: the result of :meth:`begin`; its ``mean_of_best`` is used throughout the calibration.
+            cohort_id: another gallery whose subjects are searched for as well; empty for none.
+            check: called now and then; an exception from it ends the search.
+
+        Raises:
+            ContractMismatch: the gallery or the cohort has another contract than the server.
+        """
+        if cohort_id:
+            self._registry.index(cohort_id)
+        return nonmated_searches.search_cross_subject(
+            self._store,
+            self._registry.index(gallery.gallery_id),
+            gallery.gallery_id,
+            cohort_id,
+            mean_of_best=gallery.mean_of_best,
+            check=check,
+        )
+
+    def calibrate(
+        self,
+        gallery: Gallery,
+        evidence: Evidence,
+        *,
+        target_fpir: float,
+        for_templates: int = 0,
+        without_suspects: bool = False,
+        etag: str = "",
+        validate_only: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> tuple[Gallery, ThresholdChoice]:
+        """Set a gallery's threshold from evidence, and store the calibration with it.
+
+        Args:
+            gallery: the result of :meth:`begin`, from before the searches.
+            evidence: the searches.
+            target_fpir: see :func:`calibrate_threshold`.
+            for_templates: see :func:`calibrate_threshold`.
+            without_suspects: see :func:`calibrate_threshold`.
+            etag: the current etag; empty to not compare it.
+            validate_only: check everything and return the same answer, but store nothing.
+            check: called before anything is stored; an exception from it ends the calibration.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted in the meantime.
+            EtagMismatch: ``etag`` is not the current one, or ``mean_of_best`` changed in the meantime, so that the
+                searches are about other similarities.
+            TooFewSearches: see :func:`calibrate_threshold`.
+        """
+        now = datetime.now(UTC)
+        calibration, choice = calibrate_threshold(
+            gallery,
+            evidence,
+            target_fpir=target_fpir,
+            for_templates=for_templates,
+            without_suspects=without_suspects,
+            time=now,
+        )
+        change = GalleryChange(threshold=choice.threshold, calibration=calibration)
+        check()
+        with self._registry.changing(gallery.gallery_id) as opened:
+            self._check_unchanged(gallery, etag)
+            if validate_only:
+                return change.apply(gallery, etag=gallery.etag, time=gallery.update_time), choice
+            stored = self._store.update_gallery(gallery.gallery_id, change, etag=etag, new_etag=new_etag(), time=now)
+            opened.settings = SearchSettings.of(stored)
+            return stored, choice
+
+    def status(self, gallery: Gallery) -> CalibrationStatus:
+        """Tell whether the calibration of a gallery still holds."""
+        return calibration_status(
+            gallery.calibration,
+            contract=self._registry.contract,
+            threshold=gallery.threshold,
+            mean_of_best=gallery.mean_of_best,
+            templates=gallery.template_count,
+        )
+
+    def _check_unchanged(self, gallery: Gallery, etag: str) -> None:
+        now = self._store.gallery(gallery.gallery_id)
+        if now.create_time != gallery.create_time:
+            raise GalleryNotFound(gallery.gallery_id)
+        if now.mean_of_best != gallery.mean_of_best:
+            raise EtagMismatch(gallery.gallery_id, "", expected=now.etag, found=gallery.etag)
+        check_etag(gallery.gallery_id, current=now.etag, sent=etag)
+
+
+def calibrate_threshold(
+    gallery: Gallery,
+    evidence: Evidence,
+    *,
+    target_fpir: float,
+    for_templates: int,
+    without_suspects: bool,
+    time: datetime,
+) -> tuple[Calibration, ThresholdChoice]:
+    """Choose a gallery's threshold; see :func:`gallery.calibration.thresholds.choose_threshold`.
+
+    Args:
+        gallery: the gallery as it was before the searches.
+        evidence: the searches. Suspects of a cross-subject search are never counted.
+        target_fpir: above 0, at most :data:`gallery.calibration.thresholds.MAX_TARGET_FPIR`.
+        for_templates: the gallery size that the threshold is for; the gallery's own if that is larger.
+        without_suspects: do not count suspects.
+        time: when the calibration is made.
+
+    Raises:
+        TooFewSearches: fewer searches compared something than the target needs, or they are for too few people. If
+            many searches found no face, a target that those nearly meet alone needs more of the others.
+    """
+    scores = evidence.scores()
+    size = max(for_templates, gallery.template_count, scores.templates)
+    compared = [each.subject_id for each in evidence.searches if each.other_id]
+    needed = MIN_SEARCHES
+    if compared:
+        expected = fpir_at_size(target_fpir, size, scores.templates) * len(evidence.searches)
+        needed = max(searches_needed(target_fpir, scores.templates, size), math.ceil(expected / MAX_TARGET_FPIR - 1e-6))
+    people = len(set(compared))
+    if len(compared) < needed or people < MIN_PEOPLE:
+        raise TooFewSearches(gallery.gallery_id, len(compared), needed, people=people, people_needed=MIN_PEOPLE)
+    choice = choose_threshold(
+        scores,
+        target_fpir=target_fpir,
+        for_templates=size,
+        without_suspects=without_suspects or scores.is_cross_subject,
+    )
+    calibration = Calibration(
+        target_fpir=target_fpir,
+        threshold=choice.threshold,
+        fpir=choice.fpir,
+        fpir_low=choice.fpir_low,
+        fpir_high=choice.fpir_high,
+        model=choice.model,
+        source=evidence.source,
+        data_set=evidence.data_set,
+        data_set_sha256=evidence.data_set_sha256,
+        searches=choice.searches,
+        identities=choice.identities,
+        failures=evidence.failures,
+        templates=scores.templates,
+        for_templates=size,
+        contract=gallery.contract,
+        mean_of_best=gallery.mean_of_best,
+        create_time=time,
+        curve=choice.curve,
+    )
+    return calibration, choice

@@ -1,0 +1,59 @@
+"""A face to enrol, and the result of enrolling it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.records.subjects import Subject
+from gallery.records.templates import Box, Template
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """A face to enrol.
+
+    Attributes:
+        embedding: float32, shape ``(dimension,)``, of any length above zero.
+        contract: the embedding contract it was made under.
+        picture_sha256: hexadecimal digest of the picture's bytes.
+        box: the face in the picture.
+        quality: [0, 1].
+        display_name: the subject's name, used if the subject is new.
+        request_id: the caller's id of the request; empty for none.
+        request_digest: a digest of the whole request. The same ``request_id`` with another digest is refused.
+        accept_lookalike: enrol the face even if the gallery would identify it as another subject.
+        face_model: hexadecimal SHA-256 of the face detector.
+        embedding_model: hexadecimal SHA-256 of the embedding model.
+        crop: the aligned face as PNG, stored with the template; ``None`` to store none.
+    """
+
+    embedding: NDArray[np.float32]
+    contract: str
+    picture_sha256: str
+    box: Box
+    quality: float
+    display_name: str = ""
+    request_id: str = ""
+    request_digest: str = ""
+    accept_lookalike: bool = False
+    face_model: str = ""
+    embedding_model: str = ""
+    crop: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The result of an enrolment.
+
+    Attributes:
+        subject: the subject; its ``template_count`` includes the template.
+        template: the template.
+        already_enrolled: whether the template existed before.
+    """
+
+    subject: Subject
+    template: Template
+    already_enrolled: bool

@@ -1,0 +1,59 @@
+"""The answer to a probe: a decision and ranked candidates."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from gallery.records.calibrations import CalibrationState
+
+
+class Decision(enum.Enum):
+    """What a gallery decides about a probe."""
+
+    MATCH = "match"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    """The face is too poor to be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A subject that resembles a probe.
+
+    Attributes:
+        subject_id: the subject.
+        display_name: its name for people; may be empty.
+        similarity: cosine of the probe and the subject's best template, or the mean over its best templates as set by
+            the gallery's ``mean_of_best``; [-1, 1], rounded to float32.
+        template_id: its best template.
+    """
+
+    subject_id: str
+    display_name: str
+    similarity: float
+    template_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """The answer to one probe.
+
+    Attributes:
+        decision: whether the best candidate reaches the threshold.
+        candidates: the best subjects by falling similarity, ties by id; also present if the decision is unknown.
+        threshold: the threshold that was applied.
+        margin: similarity of the best subject minus that of the second; ``None`` with fewer than two subjects.
+        templates_compared: the number of templates in the gallery.
+        calibration: the state of the gallery's calibration.
+        false_positive_rate: the probability that the best similarity of an unknown person is at least the best
+            candidate's; ``None`` without a candidate or a calibration that applies.
+    """
+
+    decision: Decision
+    candidates: tuple[Candidate, ...]
+    threshold: float
+    margin: float | None
+    templates_compared: int
+    calibration: CalibrationState = CalibrationState.NOT_CALIBRATED
+    false_positive_rate: float | None = None

@@ -1,0 +1,98 @@
+"""Export and import of galleries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
+from gallery.records.galleries import Gallery
+from gallery.registry import GalleryRegistry
+from gallery.stores.base import Store
+
+if TYPE_CHECKING:
+    from gallery.transfer.gallery_export import ExportPiece
+
+
+class GalleryTransfer:
+    """Exports and imports galleries.
+
+    PyArrow is imported with the first export or import: it takes a quarter of a second and 50 MB, which other servers
+    save. Every method may raise :class:`gallery.errors.StorageError`.
+
+    Args:
+        store: where galleries are stored.
+        registry: the open galleries.
+        default_threshold: the server's default threshold, to recognise it in files that do not name its source.
+    """
+
+    def __init__(self, store: Store, registry: GalleryRegistry, *, default_threshold: float) -> None:
+        self._store = store
+        self._registry = registry
+        self._default_threshold = default_threshold
+
+    def export_gallery(self, gallery_id: str) -> Iterator[ExportPiece]:
+        """Export a gallery of any contract; see :func:`gallery.transfer.gallery_export.export_pieces`.
+
+        Raises:
+            GalleryNotFound: the gallery does not exist.
+        """
+        from gallery.transfer.gallery_export import export_pieces
+
+        gallery = self._store.gallery(gallery_id)
+        first = self._store.embedded_templates(gallery_id, after="", limit=1)
+        dimension = first.embeddings.shape[1] if len(first) else self._registry.dimension
+        return export_pieces(self._store, gallery, dimension=dimension)
+
+    def import_gallery(
+        self, file: BinaryIO, gallery_id: str = "", *, validate_only: bool = False, check: Callable[[], None]
+    ) -> Gallery:
+        """Create a gallery from an exported file; it becomes visible once everything is stored.
+
+        Args:
+            file: readable and seekable.
+            gallery_id: the id of the new gallery; empty for the id in the file.
+            validate_only: check everything and return the same answer, but store nothing.
+            check: called now and then; an exception from it ends the import, and nothing is stored.
+
+        Raises:
+            InvalidImport: the file is not an exported gallery, is damaged, or a line has an invalid field.
+            ContractMismatch: it has another contract than the server.
+            GalleryExists: the id is taken.
+        """
+        from gallery.transfer.gallery_import import add_lines, gallery_of
+        from gallery.transfer.parquet.reader import ParquetReader
+
+        reader = ParquetReader(file)
+        gallery = gallery_of(reader.manifest, gallery_id, default_threshold=self._default_threshold)
+        if gallery.contract != self._registry.contract:
+            raise ContractMismatch(gallery.gallery_id, expected=gallery.contract, found=self._registry.contract)
+        if reader.manifest.dimension != self._registry.dimension:
+            raise InvalidImport(f"must be {self._registry.dimension} under this contract", field="manifest.dimension")
+        self.check_id_is_free(gallery.gallery_id)
+        if validate_only:
+            for _ in reader.read():
+                check()
+            return gallery
+        importing = self._store.begin_import(gallery)
+        try:
+            index = self._registry.index_to_fill(gallery)
+            add_lines(reader, importing, index, gallery, check)
+            with self._registry.create_lock:
+                imported = importing.commit()
+                self._registry.add(imported, index)
+                return imported
+        except BaseException:
+            importing.abort()
+            raise
+
+    def check_id_is_free(self, gallery_id: str) -> None:
+        """Check that no gallery has an id, before the work of an import.
+
+        Raises:
+            GalleryExists: a gallery has it.
+        """
+        with suppress(GalleryNotFound):
+            self._store.gallery(gallery_id)
+            raise GalleryExists(gallery_id)

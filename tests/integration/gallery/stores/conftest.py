@@ -1,0 +1,36 @@
+"""Every store that the contract is tested with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gallery.records.galleries import Gallery
+from gallery.stores.base import Store
+from gallery.stores.milvus.milvus_store import MilvusStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.integration.gallery.stores.samples import new_gallery
+
+
+@pytest.fixture(scope="module", params=["sqlite", "milvus-lite", "milvus-server"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("stores")
+    made: Store
+    if request.param == "sqlite":
+        made = SqliteStore(folder / "facet.db")
+    elif request.param == "milvus-lite":
+        request.getfixturevalue("milvus_lite")
+        made = MilvusStore(str(folder / "facet.db"))
+    else:
+        server = request.getfixturevalue("milvus_server")
+        made = MilvusStore(server.uri, token=server.token, prefix="contract")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gallery(store: Store) -> Gallery:
+    made = new_gallery()
+    store.create_gallery(made)
+    return made

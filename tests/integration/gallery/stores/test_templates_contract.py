@@ -1,0 +1,230 @@
+"""What every store must do with subjects and templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from gallery.errors import (
+    EtagMismatch,
+    SubjectNotFound,
+    TemplateNotFound,
+)
+from gallery.records.galleries import Gallery
+from gallery.stores.base import EnrollmentRequest, Store
+from tests.integration.gallery.stores.samples import (
+    NOW,
+    ODD_IDS,
+    all_pages,
+    enroll,
+    new_gallery,
+    new_subject,
+    new_template,
+    template_ids,
+    vectors,
+)
+
+
+def test_every_method_reports_a_missing_subject(store: Store, gallery: Gallery) -> None:
+    enroll(store, gallery, "another")
+    here = gallery.gallery_id
+    asked: list[Callable[[], object]] = [
+        lambda: store.subject(here, "ann"),
+        lambda: store.rename_subject(here, "ann", display_name="", etag="", new_etag="x", time=NOW),
+        lambda: store.delete_subject(here, "ann", etag=""),
+        lambda: store.templates(here, "ann", after="", limit=1),
+        lambda: store.templates_of_picture(here, "ann", "p"),
+        lambda: store.add_template(new_template(gallery), vectors(1)[0], new_subject=None, request=None, crop=None),
+        lambda: store.delete_template(here, "ann", "t"),
+    ]
+    for ask in asked:
+        with pytest.raises(SubjectNotFound):
+            ask()
+    assert store.enrollment_state(here, "ann", picture_sha256="p", request_id="r").subject is None
+
+
+def test_a_template_is_stored_with_its_subject_and_crop(store: Store, gallery: Gallery) -> None:
+    crop = bytes(np.random.default_rng(1).integers(0, 256, 38_000, dtype=np.uint8))
+    template = enroll(store, gallery, crop=crop)
+    assert store.templates(gallery.gallery_id, "ann", after="", limit=10) == [template]
+    assert store.subject(gallery.gallery_id, "ann") == replace(new_subject(gallery), template_count=1)
+    (face,) = store.faces(gallery.gallery_id, after=("", ""), limit=10)
+    assert (replace(face.subject, template_count=1), face.template, face.crop) == (
+        store.subject(gallery.gallery_id, "ann"),
+        template,
+        crop,
+    )
+    assert face.embedding is not None
+    assert face.embedding.tobytes() == vectors(1)[0].tobytes()
+    counted = store.gallery(gallery.gallery_id)
+    assert (counted.subject_count, counted.template_count) == (1, 1)
+
+
+def test_ids_of_any_characters_are_listed_in_code_point_order(store: Store, gallery: Gallery) -> None:
+    for seed, subject_id in enumerate(sorted(ODD_IDS, key=lambda each: each[::-1])):
+        enroll(store, gallery, subject_id, seed=seed)
+    here = gallery.gallery_id
+
+    def page(after: str) -> list[str]:
+        return [each.subject_id for each in store.subjects(here, after=after, limit=5)]
+
+    assert all_pages(page) == sorted(ODD_IDS) == list(ODD_IDS)
+    for subject_id in ODD_IDS:
+        assert store.subject(here, subject_id) == replace(new_subject(gallery, subject_id), template_count=1)
+        assert len(store.templates(here, subject_id, after="", limit=5)) == 1
+
+
+def test_templates_of_a_subject_are_listed_by_id(store: Store, gallery: Gallery) -> None:
+    made = [enroll(store, gallery, picture=f"p{number}", seed=number) for number in range(7)]
+    enroll(store, gallery, "bob")
+
+    def page(after: str) -> list[str]:
+        return template_ids(store.templates(gallery.gallery_id, "ann", after=after, limit=3))
+
+    assert all_pages(page) == template_ids(made)
+    assert [each.template_count for each in store.subjects(gallery.gallery_id, after="", limit=5)] == [7, 1]
+
+
+def test_templates_are_found_by_subject_and_picture(store: Store, gallery: Gallery) -> None:
+    one, other = (enroll(store, gallery, picture="p", seed=seed) for seed in range(2))
+    enroll(store, gallery, picture="another")
+    enroll(store, gallery, "bob", picture="p")
+    assert template_ids(store.templates_of_picture(gallery.gallery_id, "ann", "p")) == template_ids([one, other])
+    known = store.enrollment_state(gallery.gallery_id, "ann", picture_sha256="p", request_id="")
+    assert (known.subject, template_ids(known.templates_of_picture)) == (
+        store.subject(gallery.gallery_id, "ann"),
+        template_ids([one, other]),
+    )
+    assert known.answered is None
+
+
+def test_a_request_is_stored_as_long_as_its_template(store: Store, gallery: Gallery) -> None:
+    here = gallery.gallery_id
+    template = enroll(store, gallery, request=EnrollmentRequest('r "1"', "digest"))
+    store.add_request(template, EnrollmentRequest("r2", "other digest"))
+    for request_id, digest in (('r "1"', "digest"), ("r2", "other digest")):
+        assert store.template_of_request(here, request_id) == (template, digest)
+        assert store.enrollment_state(here, "ann", picture_sha256="", request_id=request_id).answered == (
+            template,
+            digest,
+        )
+        assert store.enrollment_state(here, "bob", picture_sha256="", request_id=request_id).answered == (
+            template,
+            digest,
+        )
+    assert store.template_of_request(here, "r3") is None
+    with pytest.raises(TemplateNotFound):
+        store.add_request(new_template(gallery), EnrollmentRequest("r4", "d"))
+    store.delete_template(here, "ann", template.template_id)
+    assert store.template_of_request(here, 'r "1"') is None
+    assert store.template_of_request(here, "r2") is None
+
+
+def test_a_request_belongs_to_one_gallery(store: Store, gallery: Gallery) -> None:
+    other = new_gallery()
+    store.create_gallery(other)
+    enroll(store, gallery, request=EnrollmentRequest("r", "d"))
+    assert store.template_of_request(other.gallery_id, "r") is None
+    assert not store.subjects(other.gallery_id, after="", limit=1)
+
+
+def test_a_subject_is_renamed(store: Store, gallery: Gallery) -> None:
+    enroll(store, gallery)
+    before = store.subject(gallery.gallery_id, "ann")
+    at = NOW + timedelta(hours=1)
+    renamed = store.rename_subject(
+        gallery.gallery_id, "ann", display_name='Ann "A" 🎉', etag=before.etag, new_etag="e2", time=at
+    )
+    assert renamed == replace(before, display_name='Ann "A" 🎉', etag="e2", update_time=at)
+    with pytest.raises(EtagMismatch):
+        store.rename_subject(gallery.gallery_id, "ann", display_name="no", etag=before.etag, new_etag="e3", time=at)
+    assert store.subject(gallery.gallery_id, "ann") == renamed
+
+
+def test_a_subject_is_deleted_with_its_templates_and_requests(store: Store, gallery: Gallery) -> None:
+    here = gallery.gallery_id
+    enroll(store, gallery, request=EnrollmentRequest("r", "d"), crop=b"crop")
+    enroll(store, gallery, picture="second", seed=1)
+    kept = enroll(store, gallery, "bob")
+    with pytest.raises(EtagMismatch):
+        store.delete_subject(here, "ann", etag="another")
+    assert store.delete_subject(here, "ann", etag="etag of ann") == 2
+    store.scrub()
+    with pytest.raises(SubjectNotFound):
+        store.subject(here, "ann")
+    assert store.template_of_request(here, "r") is None
+    assert [face.template for face in store.faces(here, after=("", ""), limit=9)] == [kept]
+    counted = store.gallery(here)
+    assert (counted.subject_count, counted.template_count) == (1, 1)
+    enroll(store, gallery)
+    assert store.subject(here, "ann").template_count == 1
+
+
+def test_a_template_is_deleted_and_its_subject_stays(store: Store, gallery: Gallery) -> None:
+    here = gallery.gallery_id
+    template = enroll(store, gallery, crop=b"crop")
+    bobs = enroll(store, gallery, "bob")
+    for subject_id, template_id in (("ann", bobs.template_id), ("ann", "none")):
+        with pytest.raises(TemplateNotFound):
+            store.delete_template(here, subject_id, template_id)
+    store.delete_template(here, "ann", template.template_id)
+    store.scrub()
+    with pytest.raises(TemplateNotFound):
+        store.delete_template(here, "ann", template.template_id)
+    assert store.subject(here, "ann").template_count == 0
+    assert not store.templates(here, "ann", after="", limit=1)
+    lines = [(face.subject.subject_id, face.template) for face in store.faces(here, after=("", ""), limit=9)]
+    assert lines == [("ann", None), ("bob", bobs)]
+
+
+def test_every_template_is_listed_once_with_its_embedding(store: Store, gallery: Gallery) -> None:
+    made = {
+        enroll(store, gallery, f"s{number % 3}", picture=f"p{number}", seed=number).template_id: number
+        for number in range(8)
+    }
+    found: dict[str, tuple[str, str, bytes]] = {}
+    after = ""
+    while len(some := store.embedded_templates(gallery.gallery_id, after=after, limit=3)):
+        assert len(some) <= 3
+        assert some.embeddings.dtype == np.float32
+        for row, template_id in enumerate(some.template_ids):
+            assert template_id not in found
+            found[template_id] = (some.subject_ids[row], some.display_names[row], some.embeddings[row].tobytes())
+        after = some.template_ids[-1]
+    assert found == {
+        template_id: (f"s{number % 3}", "Ann", vectors(1, number)[0].tobytes()) for template_id, number in made.items()
+    }
+
+
+def test_faces_are_listed_by_subject_then_template(store: Store, gallery: Gallery) -> None:
+    rng = np.random.default_rng(4)
+    wanted = []
+    for number, subject_id in enumerate(ODD_IDS):
+        count = int(rng.integers(0, 4))
+        made = [enroll(store, gallery, subject_id, picture=f"{number} {each}", seed=each) for each in range(count)]
+        if not count:
+            gone = enroll(store, gallery, subject_id)
+            store.delete_template(gallery.gallery_id, subject_id, gone.template_id)
+        wanted += [(subject_id, each.template_id) for each in made] or [(subject_id, "")]
+    for limit in (1, 4, 100):
+        found: list[tuple[str, str]] = []
+        while some := store.faces(gallery.gallery_id, after=found[-1] if found else ("", ""), limit=limit):
+            assert len(some) <= limit
+            found += [(face.subject.subject_id, face.template.template_id if face.template else "") for face in some]
+        assert found == wanted
+
+
+def test_threads_may_enrol_concurrently(store: Store, gallery: Gallery) -> None:
+    def enrol(number: int) -> str:
+        return enroll(store, gallery, f"s{number}", picture=f"p{number}", seed=number).template_id
+
+    with ThreadPoolExecutor(4) as threads:
+        made = set(threads.map(enrol, range(12)))
+    found = store.embedded_templates(gallery.gallery_id, after="", limit=50)
+    assert set(found.template_ids) == made
+    assert store.gallery(gallery.gallery_id).subject_count == 12

@@ -1,0 +1,158 @@
+"""Exported files: what is in them, and what happens during an export."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import uuid
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from gallery.errors import GalleryNotFound
+from gallery.galleries import Galleries
+from gallery.records.templates import StoredFace
+from gallery.stores.sqlite.sqlite_store import SqliteStore
+from gallery.transfer.parquet.schema import GROUP_LINES
+from tests.unit.gallery.transfer.samples import (
+    CONTRACT,
+    DIMENSION,
+    EMBEDDING_MODEL,
+    FACE_MODEL,
+    START,
+    exported_from,
+    face_of,
+    import_into,
+    lines_in,
+    people,
+    store_gallery,
+    subject_of,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def test_the_file_is_parquet_with_one_line_for_each_template_sorted_by_id(
+    galleries: Galleries, store: SqliteStore
+) -> None:
+    faces = [face_of(1, subject_of("a")), face_of(2, subject_of("a")), StoredFace(subject_of("b"), None, None, None)]
+    store_gallery(store, faces)
+    data = exported_from(galleries)
+    lines = lines_in(data)
+    assert lines["subject_id"].to_pylist() == ["a", "a", "b"]
+    assert lines["template_id"].to_pylist() == [str(uuid.UUID(int=1)), str(uuid.UUID(int=2)), None]
+    first, _, empty = lines.to_pylist()
+    template, subject = faces[0].template, faces[0].subject
+    assert template is not None
+    assert first == {
+        "subject_id": subject.subject_id,
+        "display_name": subject.display_name,
+        "subject_create_time": subject.create_time,
+        "subject_update_time": subject.update_time,
+        "template_id": template.template_id,
+        "picture_sha256": template.picture_sha256,
+        **dict(zip(("x1", "y1", "x2", "y2"), template.box, strict=True)),
+        "quality": template.quality,
+        "create_time": template.create_time,
+        "face_model": FACE_MODEL,
+        "embedding_model": EMBEDDING_MODEL,
+        "embedding": np.asarray(faces[0].embedding).tolist(),
+        "crop": None,
+    }
+    assert [empty[name] for name in lines.column_names[4:]] == [None] * 12
+
+
+def test_the_manifest_describes_the_file_as_json(galleries: Galleries, store: SqliteStore) -> None:
+    store_gallery(store, [*people(3), StoredFace(subject_of("z"), None, None, None)])
+    metadata = pq.read_metadata(io.BytesIO(exported_from(galleries))).metadata
+    text = metadata[b"facet.manifest"]
+    assert metadata[b"facet.manifest_sha256"].decode() == hashlib.sha256(text).hexdigest()
+    manifest = json.loads(text)
+    assert datetime.fromisoformat(manifest.pop("export_time")) > START
+    assert len(manifest.pop("contents_sha256")) == 64
+    assert manifest == {
+        "format": "facet-gallery",
+        "version": 1,
+        "contract": CONTRACT,
+        "dimension": DIMENSION,
+        "gallery_id": "g",
+        "display_name": "Gallery",
+        "threshold": 0.5,
+        "mean_of_best": 2,
+        "lines": 7,
+        "subjects": 4,
+        "templates": 6,
+        "threshold_source": "caller",
+    }
+
+
+def test_a_subject_renamed_during_an_export_has_one_name_in_it(galleries: Galleries, store: SqliteStore) -> None:
+    crowd = subject_of("crowd")
+    store_gallery(store, [face_of(number, crowd) for number in range(1, GROUP_LINES + 11)])
+    pieces = galleries.transfer.export_gallery("g")
+    first = next(pieces)
+    galleries.update_subject("g", "crowd", display_name="renamed")
+    lines = lines_in(first.data + b"".join(piece.data for piece in pieces))
+    assert len(lines) == GROUP_LINES + 10
+    assert set(lines["display_name"].to_pylist()) == {crowd.display_name}
+
+
+def test_a_subject_deleted_during_an_export_is_not_in_it(galleries: Galleries, store: SqliteStore) -> None:
+    store_gallery(store, people(GROUP_LINES + 10, templates=1))
+    pieces = galleries.transfer.export_gallery("g")
+    first = next(pieces)
+    galleries.delete_subject("g", f"s{GROUP_LINES + 5:05}")
+    data = first.data + b"".join(piece.data for piece in pieces)
+    assert len(lines_in(data)) == GROUP_LINES + 9
+    assert import_into(galleries, data).subject_count == GROUP_LINES + 9
+
+
+def test_a_subject_created_again_during_an_export_is_not_mixed_with_the_deleted_one(
+    galleries: Galleries, store: SqliteStore
+) -> None:
+    store_gallery(store, [face_of(number, subject_of("crowd")) for number in range(1, GROUP_LINES + 1)])
+    pieces = galleries.transfer.export_gallery("g")
+    first = next(pieces)
+    galleries.delete_subject("g", "crowd")
+    importing = [face_of(GROUP_LINES + 7, subject_of("crowd", create_time=START + timedelta(9)))]
+    store.add_template(
+        importing[0].template,  # type: ignore[arg-type]
+        importing[0].embedding,  # type: ignore[arg-type]
+        new_subject=importing[0].subject,
+        request=None,
+        crop=None,
+    )
+    lines = lines_in(first.data + b"".join(piece.data for piece in pieces))
+    assert len(lines) == GROUP_LINES
+
+
+def test_the_first_template_of_a_subject_already_exported_without_is_left_out(
+    galleries: Galleries, store: SqliteStore
+) -> None:
+    last = subject_of(f"s{GROUP_LINES:05}")
+    store_gallery(store, [*people(GROUP_LINES - 1, templates=1), StoredFace(last, None, None, None)])
+    pieces = galleries.transfer.export_gallery("g")
+    first = next(pieces)
+    face = face_of(GROUP_LINES + 7, last)
+    assert face.template is not None
+    assert face.embedding is not None
+    store.add_template(face.template, face.embedding, new_subject=None, request=None, crop=None)
+    data = first.data + b"".join(piece.data for piece in pieces)
+    assert import_into(galleries, data).template_count == GROUP_LINES - 1
+
+
+def test_a_gallery_deleted_during_an_export_ends_it(galleries: Galleries, store: SqliteStore) -> None:
+    for again in (False, True):
+        store_gallery(store, people(GROUP_LINES, templates=1))
+        pieces = galleries.transfer.export_gallery("g")
+        next(pieces)
+        store.delete_gallery("g", force=True, etag="")
+        if again:
+            galleries.create_gallery("g", display_name="", threshold=0.5)
+        with pytest.raises(GalleryNotFound):
+            list(pieces)
