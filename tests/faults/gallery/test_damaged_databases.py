@@ -152,7 +152,7 @@ def test_a_database_damaged_in_the_middle_is_refused_with_a_remedy(tmp_path: Pat
     data[middle : middle + PAGE_SIZE] = np.random.default_rng(0).bytes(PAGE_SIZE)
     path.write_bytes(data)
     assert verify(path).problems
-    with pytest.raises(StorageUnavailable, match=r"damaged.*gallery\.py restore"):
+    with pytest.raises(StorageUnavailable, match=r"damaged.*facet gallery restore"):
         open_and_close(path)
-    with pytest.raises(StorageUnavailable, match=r"damaged.*gallery\.py restore"):
+    with pytest.raises(StorageUnavailable, match=r"damaged.*facet gallery restore"):
         SqliteStore(path, check=True)
