@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from facet import (
-    AsyncClient,
     DeadlineExceeded,
     FacetError,
     FailedPrecondition,
@@ -103,15 +102,6 @@ async def call_all(
         index, error = min(failures, key=lambda failure: failure[0])
         stopped = Stopped(name(items[index]), len(answers), len(items), reason_of(error))
     return Answers(dict(sorted(answers.items())), stopped)
-
-
-async def delete_gallery(client: AsyncClient, gallery_id: str) -> bool:
-    """Delete a gallery with its subjects. Returns whether that succeeded: the server may be gone."""
-    try:
-        await client.delete_gallery(gallery_id, force=True)
-    except FacetError:
-        return False
-    return True
 
 
 def reason_of(error: FacetError | OSError) -> str:

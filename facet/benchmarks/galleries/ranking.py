@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facet.benchmarks.galleries.templates import SEED, EmbeddedFace, embedded
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import read_protocol
-from facet.evaluation.identification.figures import AtFpir
+from facet.evaluation.identification.figures import OperatingPoint
 from facet.evaluation.intervals import CONFIDENCE, Identities, Weights
 from facet.runtime.extras import install_command
 from facet.runtime.models import ModelError
@@ -162,7 +162,7 @@ def compare(faces: Set, splits: int) -> list[Ranking]:
                 for name in names:
                     score = _TRAINED[name](learned) if name in _TRAINED else _plain
                     places = _places(score(judged.features), judged.features[:, 0])
-                    point = AtFpir(FPIR, judged.mated, places[None], judged.right[None])
+                    point = OperatingPoint(FPIR, judged.mated, places[None], judged.right[None])
                     fnirs[name].append(_value(point.fnir, np.ones(len(judged.mated), np.int64)))
                     resampled[name].append(np.array([_value(point.fnir, each) for each in weights]))
                 bar.advance(bar.task_ids[0])

@@ -18,7 +18,7 @@ from facet.evaluation.datasets.protocol import Protocol, read_protocol
 from facet.evaluation.datasets.protocol_folders import read_folders
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification
-from facet.evaluation.identification.subgalleries import TARGET
+from facet.evaluation.identification.subgalleries import TARGET_FPIR
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
@@ -184,7 +184,7 @@ def _rows(report: Report) -> Iterator[Row]:
 
 def _print_sizes(report: Report) -> None:
     table = tables.table(
-        *("subjects", "fpir", "if independent", "fnir", f"fnir@fpir={TARGET}", "beyond"),
+        *("subjects", "fpir", "if independent", "fnir", f"fnir@fpir={TARGET_FPIR}", "beyond"),
         title="Error by gallery size: random parts of this gallery, at the deployed threshold",
     )
     for row in report["tables"]["by_gallery_size"]:
@@ -193,7 +193,7 @@ def _print_sizes(report: Report) -> None:
             stacked(row["fpir"]),
             stacked(row["fpir_if_independent"]),
             stacked(row["fnir"]),
-            stacked(row[f"fnir@fpir={TARGET}"]),
+            stacked(row[f"fnir@fpir={TARGET_FPIR}"]),
             stacked(row["beyond"]),
         )
     console.out.print(table)
@@ -201,11 +201,11 @@ def _print_sizes(report: Report) -> None:
 
 def _print_templates(report: Report) -> None:
     table = tables.table(
-        *("templates", "subjects", "probes", "rank_1", "fnir", f"fnir@fpir={TARGET}"),
+        *("templates", "subjects", "probes", "rank_1", "fnir", f"fnir@fpir={TARGET_FPIR}"),
         title="Error by templates per subject",
     )
     for row in report["tables"]["by_templates"]:
-        figures = [stacked(row[name]) for name in ("rank_1", "fnir", f"fnir@fpir={TARGET}")]
+        figures = [stacked(row[name]) for name in ("rank_1", "fnir", f"fnir@fpir={TARGET_FPIR}")]
         table.add_row(row["templates"], str(row["subjects"]), str(row["probes"]), *figures)
     console.out.print(table)
 

@@ -1,4 +1,4 @@
-"""The figures of identification by the names that they are known by, and what they are made and drawn of."""
+"""The identification report: figures by name, curves, tables, mistakes and the outcome of each probe."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import Any
 import numpy as np
 
 from facet.evaluation.datasets.protocol import Protocol
-from facet.evaluation.identification import figures as identification
-from facet.evaluation.identification.figures import Outcomes, Search
+from facet.evaluation.identification.figures import Outcomes, det_curve, f1_statistic
 from facet.evaluation.identification.run import NO_FACE, TOO_POOR, IdentificationRun
-from facet.evaluation.identification.subgalleries import TARGET, by_gallery_size, by_templates
+from facet.evaluation.identification.searches import (
+    Search,
+    worst_false_positives,
+    worst_misses,
+    worst_wrong_subjects,
+)
+from facet.evaluation.identification.subgalleries import TARGET_FPIR, by_gallery_size, by_templates
 from facet.evaluation.intervals import Figure, Identities, Weights, bootstrapped, none, share, unless_alone, widened
 from facet.evaluation.report.document import Report
 
 FPIRS = (0.1, 0.01, 0.003)
-"""The false-positive identification rates at which misses are told."""
+"""The false-positive identification rates at which FNIR is reported."""
 
-_OF_THE_FACE = (
+_FACE_REASONS = (
     NO_FACE,
     TOO_POOR,
     "FACE_TOO_SMALL",
@@ -26,41 +31,41 @@ _OF_THE_FACE = (
     "FACE_TOO_TURNED",
     "LOOKS_LIKE_ANOTHER_SUBJECT",
 )
+_NO_MATED = "no mated probes"
 _DET_POINTS = 200
-_BIN = 0.02
+_BIN_WIDTH = 0.02
 
 
 class IdentificationReport:
-    """What the document of a run is put together of.
+    """The parts of the report.
 
     Args:
-        labelled: what was to be enrolled and looked for.
-        run: what the service answered.
-        seed: of the intervals, and of the smaller galleries that are drawn.
+        protocol: the labelled set.
+        run: the answers of the service.
+        seed: seed of the intervals and of the smaller galleries.
     """
 
-    def __init__(self, labelled: Protocol, run: IdentificationRun, *, seed: int) -> None:
-        self._labelled = labelled
+    def __init__(self, protocol: Protocol, run: IdentificationRun, *, seed: int) -> None:
+        self._protocol = protocol
         self._run = run
         self._seed = seed
-        self._outcomes = Outcomes.of(run.searches)
+        self._outcomes = Outcomes.from_searches(run.searches)
         self._identities = Identities(self._outcomes.subjects, seed=seed)
 
     def figures(self) -> Report:
-        """The figures of open-set identification, and what they are counted of."""
-        run, labelled = self._run, self._labelled
-        named: Report = {}
+        """The figures of open-set identification, and counts."""
+        run, protocol = self._run, self._protocol
         shares = {name: self._share(name) for name in self._outcomes.shares()}
-        named |= {name: figure for name, figure in shares.items() if name.startswith("rank_")}
-        named |= {f"fnir@fpir={fpir}": self._fnir_at(fpir) for fpir in FPIRS}
-        named |= {f"threshold@fpir={fpir}": self._threshold_at(fpir) for fpir in FPIRS}
-        named["deployed_threshold"] = np.float32(run.threshold)
-        named |= {name: figure for name, figure in shares.items() if not name.startswith("rank_")}
-        named["f1"] = self._f1()
-        named |= self._failures()
-        return named | {
-            "gallery": len(labelled.gallery),
-            "subjects": len({entry.subject for entry in labelled.gallery}),
+        figures: Report = {name: figure for name, figure in shares.items() if name.startswith("rank_")}
+        figures |= {f"fnir@fpir={fpir}": self._fnir_at(fpir) for fpir in FPIRS}
+        figures |= {f"threshold@fpir={fpir}": self._threshold_at(fpir) for fpir in FPIRS}
+        figures["deployed_threshold"] = np.float32(run.threshold)
+        figures |= {name: figure for name, figure in shares.items() if not name.startswith("rank_")}
+        figures["f1"] = self._f1()
+        figures |= self._failures()
+        return figures | {
+            "gallery": len(protocol.gallery),
+            "subjects": len({entry.subject for entry in protocol.gallery}),
             "templates": sum(len(images) for images in run.templates.values()),
             "mated": sum(search.mated for search in run.searches),
             "nonmated": sum(not search.mated for search in run.searches),
@@ -73,23 +78,23 @@ class IdentificationReport:
         }
 
     def curves(self) -> dict[str, Any]:
-        """The detection error trade-off, and histograms of the best similarities."""
+        """The detection error trade-off, and histograms of the best candidates' similarities."""
         outcomes = self._outcomes
-        det = identification.det(outcomes, _DET_POINTS)
+        det = det_curve(outcomes, _DET_POINTS)
         curves: dict[str, Any] = {}
         if det["x"]:
             curves["det"] = det | {"threshold": np.array(det["threshold"], np.float32)}
-        answered = outcomes.similarity[np.isfinite(outcomes.similarity)]
-        if len(answered):
-            first, last = math.floor(answered.min() / _BIN), math.floor(answered.max() / _BIN) + 1
-            edges = np.round(np.arange(first, last + 1) * _BIN, 2)
-            for name, some in (("scores_mated", outcomes.mated), ("scores_nonmated", ~outcomes.mated)):
-                counts, _ = np.histogram(outcomes.similarity[some], edges)
+        known = outcomes.similarity[np.isfinite(outcomes.similarity)]
+        if len(known):
+            first, last = math.floor(known.min() / _BIN_WIDTH), math.floor(known.max() / _BIN_WIDTH) + 1
+            edges = np.round(np.arange(first, last + 1) * _BIN_WIDTH, 2)
+            for name, kind in (("scores_mated", outcomes.mated), ("scores_nonmated", ~outcomes.mated)):
+                counts, _ = np.histogram(outcomes.similarity[kind], edges)
                 curves[name] = {"edges": edges, "counts": counts}
         return curves
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """Error against gallery size, and against templates of a subject."""
+        """Error against gallery size, and against templates per subject."""
         run = self._run
         templates = {subject: len(images) for subject, images in run.templates.items()}
         return {
@@ -97,27 +102,27 @@ class IdentificationReport:
                 run.searches, sorted(run.templates), run.threshold, identities=self._identities, seed=self._seed
             ),
             "by_templates": by_templates(
-                self._outcomes, templates, self._threshold_at(TARGET).value, identities=self._identities
+                self._outcomes, templates, self._threshold_at(TARGET_FPIR).value, identities=self._identities
             ),
         }
 
     def mistakes(self, count: int) -> dict[str, list[Report]]:
-        """The worst ``count`` of each kind, with the pictures of the probe, of the best candidate and of the mate."""
+        """The worst mistakes, at most ``count`` of each kind, with pictures of probe, best candidate and mate."""
         searches = self._run.searches
         return {
-            "false_positives": [self._told(each) for each in identification.worst_false_positives(searches, count)],
-            "wrong_subjects": [self._told(each) for each in identification.worst_wrong_subjects(searches, count)],
-            "misses": [self._told(each) for each in identification.worst_misses(searches, count)],
+            "false_positives": [self._mistake(each) for each in worst_false_positives(searches, count)],
+            "wrong_subjects": [self._mistake(each) for each in worst_wrong_subjects(searches, count)],
+            "misses": [self._mistake(each) for each in worst_misses(searches, count)],
         }
 
     def refused(self) -> list[dict[str, str]]:
-        """Pictures that failed for another reason than the face in them: the set, or the server, is broken."""
+        """Pictures that failed for a reason unrelated to the face: the set or the server is broken."""
         failures = [(each.image, each.failure) for each in self._run.pictures if each.failure]
         failures += [(each.image, each.failure) for each in self._run.searches if each.failure]
-        return [{"image": image, "reason": reason} for image, reason in failures if reason not in _OF_THE_FACE]
+        return [{"image": image, "reason": reason} for image, reason in failures if reason not in _FACE_REASONS]
 
     def items(self) -> list[Report]:
-        """The outcome of every probe; :meth:`facet.evaluation.identification.figures.Outcomes.of_items` reads them."""
+        """The outcome of every probe, see :meth:`facet.evaluation.identification.figures.Outcomes.from_items`."""
         return [
             {
                 "image": search.image,
@@ -136,30 +141,30 @@ class IdentificationReport:
     def _share(self, name: str) -> Figure:
         hits, among = self._outcomes.shares()[name]
         if not among.any():
-            return none({"fpir": "no non-mated probes", "precision": "no matches"}.get(name, "no mated probes"))
-        return share(hits[among], self._outcomes.only(among).subjects, self._identities)
+            return none({"fpir": "no nonmated probes", "precision": "no matches"}.get(name, _NO_MATED))
+        return share(hits[among], self._outcomes.select(among).subjects, self._identities)
 
     def _f1(self) -> Figure:
         outcomes = self._outcomes
         if not outcomes.mated.any():
-            return none("no mated probes")
-        people = len(set(outcomes.only(outcomes.mated | outcomes.matched).subjects))
+            return none(_NO_MATED)
+        people = len(set(outcomes.select(outcomes.mated | outcomes.matched).subjects))
         rounds = self._identities.weights(outcomes.subjects)
-        return widened(bootstrapped(identification.f1(outcomes), len(outcomes.subjects), rounds), people)
+        return widened(bootstrapped(f1_statistic(outcomes), len(outcomes.subjects), rounds), people)
 
     def _fnir_at(self, fpir: float) -> Figure:
         outcomes = self._outcomes
-        if missing := self._missing_for(fpir):
-            return none(missing)
+        if shortage := self._nonmated_shortage(fpir):
+            return none(shortage)
         if not outcomes.mated.any():
-            return none("no mated probes")
-        people = len(set(outcomes.only(outcomes.mated).subjects))
+            return none(_NO_MATED)
+        people = len(set(outcomes.select(outcomes.mated).subjects))
         rounds = self._identities.weights(outcomes.subjects)
         return widened(bootstrapped(outcomes.at_fpir(fpir).fnir, len(outcomes.subjects), rounds), people)
 
     def _threshold_at(self, fpir: float) -> Figure:
-        if missing := self._missing_for(fpir):
-            return none(missing)
+        if shortage := self._nonmated_shortage(fpir):
+            return none(shortage)
         outcomes = self._outcomes
         point = outcomes.at_fpir(fpir)
 
@@ -168,12 +173,12 @@ class IdentificationReport:
             return None if value is None else float(str(np.float32(value)))
 
         figure = bootstrapped(threshold, len(outcomes.subjects), self._identities.weights(outcomes.subjects))
-        return unless_alone(figure, len(set(outcomes.only(~outcomes.mated).subjects)))
+        return unless_alone(figure, len(set(outcomes.select(~outcomes.mated).subjects)))
 
-    def _missing_for(self, fpir: float) -> str:
-        """Why misses cannot be told at a rate: so few non-mated probes that not one may be taken for somebody."""
+    def _nonmated_shortage(self, fpir: float) -> str:
+        """A note if the rate allows none of the nonmated probes; otherwise empty."""
         count, needed = int((~self._outcomes.mated).sum()), math.ceil(1 / fpir - 1e-9)
-        return f"too few non-mated probes: {count}, at least {needed} are needed" if count < needed else ""
+        return f"too few nonmated probes: {count}, at least {needed} needed" if count < needed else ""
 
     def _failures(self) -> Report:
         run, identities = self._run, Identities([each.subject for each in self._run.pictures], seed=self._seed)
@@ -192,9 +197,9 @@ class IdentificationReport:
         enrolled = {image for images in self._run.templates.values() for image in images}
         return sum(search.image in enrolled for search in self._run.searches)
 
-    def _told(self, search: Search) -> Report:
+    def _mistake(self, search: Search) -> Report:
         best, mate = search.best, search.mate
-        mates = self._run.templates.get(search.subject, ()) if search.mated else ()
+        enrolled = self._run.templates.get(search.subject, ()) if search.mated else ()
         return {
             "image": search.image,
             "subject": search.subject,
@@ -202,7 +207,7 @@ class IdentificationReport:
             "candidate": best and best.subject,
             "candidate_image": best and best.image,
             "similarity": best and np.float32(best.similarity),
-            "mate_image": mate.image if mate else next(iter(mates), None),
+            "mate_image": mate.image if mate else next(iter(enrolled), None),
             "mate_rank": search.mate_rank,
             "mate_similarity": mate and np.float32(mate.similarity),
             "failure": search.failure,

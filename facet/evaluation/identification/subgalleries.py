@@ -1,4 +1,4 @@
-"""Error against the size of a gallery and the templates of a subject: tables made of the answers of one run."""
+"""Error against gallery size and against templates per subject, computed from the answers of one run."""
 
 from __future__ import annotations
 
@@ -9,107 +9,114 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.evaluation.identification.figures import AtFpir, Bools, Outcomes, Search
+from facet.evaluation.identification.figures import Bools, OperatingPoint, Outcomes
+from facet.evaluation.identification.searches import Search
 from facet.evaluation.intervals import Figure, Identities, Statistic, Weights, bootstrapped, none, share, widened
 
 Row = dict[str, Any]
 
-TARGET = 0.01
-"""The false-positive identification rate at which misses are told."""
+TARGET_FPIR = 0.01
+"""The false-positive identification rate at which FNIR is reported."""
 DRAWS = 10
+"""Random galleries of each size."""
 HALVINGS = 4
-"""Of a sixteenth of a gallery, the first hundred candidates hold nobody once in 600 searches; of a smaller one more."""
-_LEAST_SUBJECTS = 10
-_GROUPS = {"0": (0, 0), "1": (1, 1), "2": (2, 2), "3-5": (3, 5), "6 and more": (6, np.inf)}
+"""Sizes below the whole. At a sixteenth, 1 in 600 searches has none of its hundred candidates in the gallery."""
+
+_MIN_SUBJECTS = 10
+_TEMPLATE_GROUPS = {"0": (0, 0), "1": (1, 1), "2": (2, 2), "3-5": (3, 5), "6 and more": (6, np.inf)}
+_TOO_FEW_NONMATED = "too few nonmated probes"
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What all probes would have been answered in a smaller gallery.
+class SubgalleryAnswers:
+    """The best candidate of each of n probes in a smaller gallery.
 
     Attributes:
-        similarity: of the best candidate among the subjects drawn, float32 ``(n,)``; minus infinity for none.
-        right: whether that is the mate, ``(n,)``.
-        beyond: whether none of its candidates was drawn and there are more than were answered, ``(n,)``.
+        similarity: similarity of the best candidate, float32 ``(n,)``; minus infinity without candidates.
+        is_mate: whether the best candidate is the mate, ``(n,)``.
+        beyond: whether the best candidate is unknown because it is beyond the last returned one, ``(n,)``.
     """
 
     similarity: NDArray[np.float32]
-    right: Bools
+    is_mate: Bools
     beyond: Bools
 
 
-class Answered:
+class CandidateTable:
     """The candidates of all probes, from which the answers of smaller galleries follow.
 
     Args:
-        searches: the n probes, each with its best candidates by falling similarity.
-        subjects: everybody who is enrolled.
+        searches: the n probes with their best candidates, by falling similarity.
+        subjects: all enrolled subjects.
     """
 
     def __init__(self, searches: Sequence[Search], subjects: Sequence[str]) -> None:
-        places = {subject: place for place, subject in enumerate(subjects)}
+        indices = {subject: index for index, subject in enumerate(subjects)}
         longest = max((len(search.candidates) for search in searches), default=0)
-        self.subjects = len(places)
-        self._who = np.full((len(searches), longest + 1), -1, np.intp)
+        self.subjects = len(indices)
+        self._candidates = np.full((len(searches), longest + 1), -1, np.intp)
         self._similarity = np.full((len(searches), longest + 1), -np.inf, np.float32)
         for row, search in enumerate(searches):
             count = len(search.candidates)
-            self._who[row, :count] = [places[each.subject] for each in search.candidates]
+            self._candidates[row, :count] = [indices[each.subject] for each in search.candidates]
             self._similarity[row, :count] = [each.similarity for each in search.candidates]
-        self._mate = np.array([places.get(search.subject, -1) if search.mated else -1 for search in searches], np.intp)
-        self._cut = np.array([0 < len(search.candidates) < self.subjects for search in searches], np.bool_)
+        mates = [indices.get(search.subject, -1) if search.mated else -1 for search in searches]
+        self._mate = np.array(mates, np.intp)
+        self._truncated = np.array([0 < len(search.candidates) < self.subjects for search in searches], np.bool_)
 
-    def drawn(self, size: int, rng: np.random.Generator) -> Drawn:
-        """Draw a gallery of so many subjects.
+    def draw(self, size: int, rng: np.random.Generator) -> SubgalleryAnswers:
+        """Draw a gallery of ``size`` subjects.
 
-        The mate of a mated probe is always in it: where it was not drawn, it takes the place of one who was.
+        The mate of a mated probe is always in it: if it was not drawn, it replaces the last subject drawn.
         """
-        place = rng.permutation(self.subjects)
-        where = np.append(place, self.subjects)  # of -1, nobody: behind everybody
-        taken = np.where(where[self._mate] < size, size, size - 1)
-        taken[self._mate < 0] = size
-        kept = (where[self._who] < taken[:, None]) | ((self._who == self._mate[:, None]) & (self._who >= 0))
+        permutation = rng.permutation(self.subjects)
+        position = np.append(permutation, self.subjects)  # the last one is that of index -1: never drawn
+        limit = np.where(position[self._mate] < size, size, size - 1)
+        limit[self._mate < 0] = size
+        is_mate = (self._candidates == self._mate[:, None]) & (self._candidates >= 0)
+        kept = (position[self._candidates] < limit[:, None]) | is_mate
         first = kept.argmax(axis=1)[:, None]
-        someone = kept.any(axis=1)
+        has_candidate = kept.any(axis=1)
         similarity = np.take_along_axis(self._similarity, first, axis=1)[:, 0]
-        best = np.take_along_axis(self._who, first, axis=1)[:, 0]
-        return Drawn(
-            similarity=np.where(someone, similarity, np.float32(-np.inf)),
-            right=someone & (best == self._mate),
-            beyond=~someone & self._cut,
+        best = np.take_along_axis(self._candidates, first, axis=1)[:, 0]
+        return SubgalleryAnswers(
+            similarity=np.where(has_candidate, similarity, np.float32(-np.inf)),
+            is_mate=has_candidate & (best == self._mate),
+            beyond=~has_candidate & self._truncated,
         )
 
 
 def by_gallery_size(
     searches: Sequence[Search], subjects: Sequence[str], threshold: float, *, identities: Identities, seed: int
 ) -> list[Row]:
-    """The errors in random sub-galleries of 1/16, 1/8, 1/4 and 1/2 of the subjects, and in the whole.
+    """Compute the errors in random galleries of 1/16, 1/8, 1/4 and 1/2 of the subjects, and in the whole gallery.
 
-    A sub-gallery's answer to a probe is its best candidate among those drawn. Where none of the answered candidates
-    was drawn the best is beyond the last of them: such a probe is missed where it is mated and no false positive
-    where it is not, which is what it is at any threshold above that last similarity; ``beyond`` counts them.
+    The answer of a smaller gallery is the best returned candidate that it contains. If it contains none of them, the
+    best candidate is less similar than the last returned one. The probe then counts as a miss if it is mated and as no
+    false positive if it is nonmated, which is correct at any threshold above that similarity. ``beyond`` counts them.
 
     Args:
-        searches: of the whole gallery, each with its best candidates.
-        subjects: everybody who is enrolled.
-        threshold: by which the service decides.
-        identities: of the probes.
-        seed: of the draws.
+        searches: the searches in the whole gallery, with their best candidates.
+        subjects: all enrolled subjects.
+        threshold: the deployed threshold.
+        identities: the people in the probes.
+        seed: seed of the draws.
 
     Returns:
-        A row a size, the smallest first: ``subjects``, ``draws``; ``fpir`` and ``fnir`` at the deployed threshold and
-        ``fnir@fpir=0.01`` at one chosen for each gallery, means over the draws; ``fpir_if_independent``, what the
-        whole gallery's would come to, were each subject the same chance of being mistaken for; ``beyond``, a share.
+        A row per size, the smallest first: ``subjects``, ``draws``; means over the draws of ``fpir`` and ``fnir`` at
+        the deployed threshold and of ``fnir@fpir=0.01`` at a threshold chosen for each gallery;
+        ``fpir_if_independent``, predicted from the whole gallery if every subject has the same chance of a false
+        match; ``beyond``, a share of the searches.
     """
     if not searches or not subjects:
         return []
-    answered, rng = Answered(searches, subjects), np.random.default_rng(seed)
-    whole = answered.subjects
-    sizes = [whole, *(size for halving in range(1, HALVINGS + 1) if (size := whole >> halving) >= _LEAST_SUBJECTS)]
-    outcomes = Outcomes.of(searches)
+    table, rng = CandidateTable(searches, subjects), np.random.default_rng(seed)
+    whole = table.subjects
+    sizes = [whole, *(size for halving in range(1, HALVINGS + 1) if (size := whole >> halving) >= _MIN_SUBJECTS)]
+    outcomes = Outcomes.from_searches(searches)
     rows: list[Row] = []
     for size in sizes:
-        draws = [answered.drawn(size, rng) for _ in range(1 if size == whole else DRAWS)]
+        draws = [table.draw(size, rng) for _ in range(1 if size == whole else DRAWS)]
         rows.append({"subjects": size, "draws": len(draws)} | _errors(outcomes, draws, threshold, identities))
     fpir = rows[0]["fpir"].value
     for row in rows:
@@ -121,34 +128,34 @@ def by_gallery_size(
 def by_templates(
     outcomes: Outcomes, templates: Mapping[str, int], threshold: float | None, *, identities: Identities
 ) -> list[Row]:
-    """The errors of mated probes, grouped by how many templates their subject has.
+    """Compute the errors of mated probes, grouped by the number of templates of their subject.
 
     Args:
-        outcomes: of all probes.
-        templates: how many each subject has; whoever is not named has none.
-        threshold: the one of :data:`TARGET` over all non-mated probes; ``None`` where there is none.
-        identities: of the probes.
+        outcomes: the outcomes of all probes.
+        templates: number of templates by subject; absent subjects have none.
+        threshold: the threshold at :data:`TARGET_FPIR` over all nonmated probes; ``None`` if there is none.
+        identities: the people in the probes.
 
     Returns:
-        A row a group that has probes: ``templates``, ``subjects``, ``probes``, ``rank_1``, ``fnir`` at the deployed
+        A row per group that has probes: ``templates``, ``subjects``, ``probes``, ``rank_1``, ``fnir`` at the deployed
         threshold, ``fnir@fpir=0.01``.
     """
     counts = np.array([templates.get(subject, 0) for subject in outcomes.subjects])
     rows: list[Row] = []
-    for name, (low, high) in _GROUPS.items():
-        group = outcomes.only(outcomes.mated & (counts >= low) & (counts <= high))
+    for name, (low, high) in _TEMPLATE_GROUPS.items():
+        group = outcomes.select(outcomes.mated & (counts >= low) & (counts <= high))
         if not group.subjects:
             continue
-        right = group.rank == 1
-        missed = None if threshold is None else ~(right & (group.similarity >= np.float32(threshold)))
+        is_mate = group.rank == 1
+        missed = None if threshold is None else ~(is_mate & (group.similarity >= np.float32(threshold)))
         rows.append(
             {
                 "templates": name,
                 "subjects": len(set(group.subjects)),
                 "probes": len(group.subjects),
-                "rank_1": share(right, group.subjects, identities),
-                "fnir": share(~group.found, group.subjects, identities),
-                f"fnir@fpir={TARGET}": none("too few non-mated probes")
+                "rank_1": share(is_mate, group.subjects, identities),
+                "fnir": share(~group.correct, group.subjects, identities),
+                f"fnir@fpir={TARGET_FPIR}": none(_TOO_FEW_NONMATED)
                 if missed is None
                 else share(missed, group.subjects, identities),
             }
@@ -156,36 +163,36 @@ def by_templates(
     return rows
 
 
-def _errors(outcomes: Outcomes, draws: Sequence[Drawn], threshold: float, identities: Identities) -> Row:
+def _errors(outcomes: Outcomes, draws: Sequence[SubgalleryAnswers], threshold: float, identities: Identities) -> Row:
     similarity = np.stack([each.similarity for each in draws])
-    right = np.stack([each.right for each in draws])
+    is_mate = np.stack([each.is_mate for each in draws])
     reaches = similarity >= np.float32(threshold)
     mated = outcomes.mated
-    people = len(set(outcomes.only(mated).subjects))
-    few = int((~mated).sum()) * TARGET < 1
-    fnir = bootstrapped(
-        AtFpir(TARGET, mated, similarity, right).fnir, len(mated), identities.weights(outcomes.subjects)
-    )
+    people = len(set(outcomes.select(mated).subjects))
+    too_few = int((~mated).sum()) * TARGET_FPIR < 1
+    point = OperatingPoint(TARGET_FPIR, mated, similarity, is_mate)
+    fnir = bootstrapped(point.fnir, len(mated), identities.weights(outcomes.subjects))
     return {
         "fpir": _mean_share(reaches, ~mated, outcomes.subjects, identities),
-        "fnir": _mean_share(~(reaches & right), mated, outcomes.subjects, identities),
-        f"fnir@fpir={TARGET}": none("too few non-mated probes") if few else widened(fnir, people),
+        "fnir": _mean_share(~(reaches & is_mate), mated, outcomes.subjects, identities),
+        f"fnir@fpir={TARGET_FPIR}": none(_TOO_FEW_NONMATED) if too_few else widened(fnir, people),
         "beyond": float(np.mean([each.beyond for each in draws])),
     }
 
 
 def _mean_share(hits: Bools, among: Bools, subjects: Sequence[str], identities: Identities) -> Figure:
-    """The share of probes that hit, the mean over draws ``(d, n)``."""
-    of = [subject for subject, counts in zip(subjects, among, strict=True) if counts]
-    if len(hits) == 1 or not of:
-        return share(hits[0, among], of, identities)
+    """The share of hits among some of the probes, averaged over the draws ``(d, n)``."""
+    people = [subject for subject, counts in zip(subjects, among, strict=True) if counts]
+    if len(hits) == 1 or not people:
+        return share(hits[0, among], people, identities)
     means = hits[:, among].mean(axis=0)
-    return widened(bootstrapped(_weighted(means), len(of), identities.weights(of)), len(set(of)))
+    figure = bootstrapped(_weighted_mean(means), len(people), identities.weights(people))
+    return widened(figure, len(set(people)))
 
 
-def _weighted(values: NDArray[np.float64]) -> Statistic:
+def _weighted_mean(values: NDArray[np.float64]) -> Statistic:
     def statistic(weights: Weights) -> float | None:
-        whole = int(weights.sum())
-        return float(weights @ values) / whole if whole else None
+        total = int(weights.sum())
+        return float(weights @ values) / total if total else None
 
     return statistic

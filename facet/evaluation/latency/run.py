@@ -13,7 +13,8 @@ from uuid import uuid4
 from facet import AsyncClient, picture
 from facet.client.requests import identify_request
 from facet.client.retry import retry_while_busy_async
-from facet.evaluation.calls import ITEM_ERRORS, Stopped, call_all, delete_gallery, reason_of
+from facet.evaluation.calls import ITEM_ERRORS, Stopped, call_all, reason_of
+from facet.evaluation.galleries import delete_gallery
 from facet.evaluation.latency.report import STAGES, Call
 from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, AnalyzeFacesResponse, IdentifyResponse
 from facet.v1.types_pb2 import Picture

@@ -55,7 +55,7 @@ def _pairs(columns: Mapping[str, Any], threshold: float, seed: int) -> Resamplab
 
 
 def _probes(items: Sequence[Mapping[str, Any]], seed: int) -> Resamplable:
-    outcomes = Outcomes.of_items(items)
+    outcomes = Outcomes.from_items(items)
     people = Identities(outcomes.subjects, seed=seed)
     named = statistics(outcomes, FPIRS)
 

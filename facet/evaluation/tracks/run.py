@@ -13,9 +13,10 @@ from facet.client.errors import from_status
 from facet.client.requests import enroll_request
 from facet.client.retry import retry_while_busy_async
 from facet.client.streams import stream_frame
-from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Stopped, call_all, delete_gallery, reason_of
+from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Stopped, call_all, reason_of
 from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.video import Clip
+from facet.evaluation.galleries import delete_gallery
 from facet.evaluation.tracks.figures import SeenFrame, SeenTrack
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import Box

@@ -1,4 +1,4 @@
-"""evaluate.py identification, as a person or a program runs it, and its run where the server goes away."""
+"""Identification through evaluate.py, and its run when the server goes away."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def galleries_left(client: Client) -> list[str]:
     return [each.gallery_id for each in listed if each.gallery_id.startswith("evaluation-")]
 
 
-def test_everybody_counts_and_no_gallery_is_left_behind(
+def test_every_probe_counts_and_no_gallery_is_left_behind(
     run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
 ) -> None:
     path = protocol(
@@ -83,7 +83,7 @@ def test_everybody_counts_and_no_gallery_is_left_behind(
     assert value(report, "fnir") == pytest.approx(2 / 3)
     assert (value(report, "fpir"), value(report, "precision")) == (0.0, 1.0)
     assert report["fnir@fpir=0.1"]["value"] is None
-    assert report["fnir@fpir=0.1"]["note"] == "too few non-mated probes: 2, at least 10 are needed"
+    assert report["fnir@fpir=0.1"]["note"] == "too few nonmated probes: 2, at least 10 needed"
     assert report["rank_1"]["low"] <= 1 / 3 <= report["rank_1"]["high"]
     assert (report["gallery"], report["templates"], report["mated"], report["nonmated"]) == (2, 1, 3, 2)
     assert (report["failed_to_detect"], report["failed_to_search"], report["failed_to_enroll"]) == (2, 2, 1)
@@ -108,7 +108,7 @@ def test_everybody_counts_and_no_gallery_is_left_behind(
     assert galleries_left(client) == []
 
 
-def test_two_runs_differ_in_their_times_alone(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+def test_two_runs_differ_only_in_their_times(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
     path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png", "nonmated,X,gdp.jpg")
     arguments = ("--protocol", path, "--images", images, "--address", server.address, "--json", "--mistakes", 5)
     first, second = (json.loads(run(*arguments).stdout) for _ in range(2))
@@ -117,7 +117,7 @@ def test_two_runs_differ_in_their_times_alone(run: Run, server: Serving, images:
     assert first == second
 
 
-def test_folders_are_a_protocol_of_which_only_the_first_pictures_are_enrolled(
+def test_folders_are_a_protocol_and_max_templates_limits_the_enrolled_pictures(
     run: Run, server: Serving, images: Path, pictures: Pictures, tmp_path: Path
 ) -> None:
     train, test = tmp_path / "train", tmp_path / "test"
@@ -148,7 +148,7 @@ def test_folders_are_a_protocol_of_which_only_the_first_pictures_are_enrolled(
         assert tmp_path.name not in text
 
 
-def test_a_server_of_its_own_is_started_and_tables_are_printed(run: Run, images: Path, tmp_path: Path) -> None:
+def test_without_an_address_a_server_is_started_and_tables_are_printed(run: Run, images: Path, tmp_path: Path) -> None:
     path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png", "nonmated,X,gdp.jpg")
     done = run("--protocol", path, "--images", images, "--require", "rank_1>=1")
     assert done.returncode == 0, done.stderr
@@ -157,7 +157,7 @@ def test_a_server_of_its_own_is_started_and_tables_are_printed(run: Run, images:
     assert "Error against templates a subject" in done.stdout
 
 
-def test_a_requirement_that_is_not_met_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
+def test_an_unmet_requirement_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
     path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png", "nonmated,X,gdp.jpg")
     arguments = ("--protocol", path, "--images", images, "--address", server.address)
     done = run(*arguments, "--require", "fnir@fpir=0.01<=0.02")
@@ -165,7 +165,7 @@ def test_a_requirement_that_is_not_met_fails_the_run(run: Run, server: Serving, 
     assert "fnir@fpir=0.01" in done.stderr
 
 
-def test_a_picture_that_is_refused_counts_as_missed_and_fails_the_run(
+def test_a_refused_picture_counts_as_missed_and_fails_the_run(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
     path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,broken.jpg", "nonmated,X,gdp.jpg")
@@ -185,7 +185,7 @@ def test_a_picture_that_is_refused_counts_as_missed_and_fails_the_run(
         (["gallery,Yao Ming,yaoming.jpg", "mated,Bo,gdp.jpg"], "line 3: 'Bo' is a mated probe"),
     ],
 )
-def test_a_wrong_protocol_fails_with_file_and_line(
+def test_a_malformed_protocol_fails_with_file_and_line(
     run: Run, images: Path, tmp_path: Path, lines: list[str], problem: str
 ) -> None:
     path = protocol(tmp_path, *lines)
@@ -197,7 +197,7 @@ def test_a_wrong_protocol_fails_with_file_and_line(
 @pytest.mark.parametrize(
     "flags", [(), ("--gallery",), ("--gallery", "--images"), ("--gallery", "--probes", "--images")]
 )
-def test_a_set_is_named_one_way(run: Run, images: Path, flags: tuple[str, ...]) -> None:
+def test_a_set_is_given_as_protocol_or_as_folders_but_not_both(run: Run, images: Path, flags: tuple[str, ...]) -> None:
     done = run(*(each for flag in flags for each in (flag, images)))
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["name the set: --protocol with --images, or --gallery with --probes"]
@@ -214,7 +214,7 @@ def labelled(folder: Path, images: Path) -> Protocol:
 
 
 async def interrupted(serving: Serving, set_: Protocol, after: int) -> IdentificationRun:
-    """A run whose server is killed when so many pictures are done."""
+    """A run whose server is stopped after a number of finished pictures."""
     done = 0
 
     def advance() -> None:
@@ -228,7 +228,7 @@ async def interrupted(serving: Serving, set_: Protocol, after: int) -> Identific
         return await run_identification(client, set_, accept_low_quality=True, accept_lookalike=True, advance=advance)
 
 
-async def test_a_server_that_goes_away_while_searching_leaves_what_was_done(
+async def test_a_server_that_goes_away_while_searching_leaves_the_searches_so_far(
     serve: Serve, images: Path, tmp_path: Path
 ) -> None:
     set_ = labelled(tmp_path, images)
@@ -255,10 +255,10 @@ async def test_a_server_that_goes_away_while_searching_leaves_what_was_done(
         len(run.searches),
     )
     assert report["rank_1"]["value"] == 1.0
-    assert report["fpir"]["note"] == "no non-mated probes"
+    assert report["fpir"]["note"] == "no nonmated probes"
 
 
-async def test_a_server_that_goes_away_while_enrolling_leaves_no_figure_but_says_what_was_done(
+async def test_a_server_that_goes_away_while_enrolling_leaves_counts_without_figures(
     serve: Serve, images: Path, tmp_path: Path
 ) -> None:
     set_ = labelled(tmp_path, images)
@@ -275,7 +275,7 @@ async def test_a_server_that_goes_away_while_enrolling_leaves_no_figure_but_says
     assert (built.curves(), built.items()) == ({}, [])
 
 
-async def test_a_server_that_was_never_there_is_an_error(images: Path, tmp_path: Path) -> None:
+async def test_an_unreachable_server_is_an_error(images: Path, tmp_path: Path) -> None:
     async with AsyncClient("127.0.0.1:1") as client:
         with pytest.raises(Unavailable):
             await run_identification(

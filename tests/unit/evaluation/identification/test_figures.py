@@ -1,3 +1,5 @@
+"""Open-set identification figures."""
+
 from __future__ import annotations
 
 from statistics import NormalDist
@@ -6,18 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facet.evaluation.identification.figures import (
-    LOWEST_SIMILARITY,
-    Candidate,
-    Outcomes,
-    Search,
-    det,
-    f1,
-    statistics,
-    worst_false_positives,
-    worst_misses,
-    worst_wrong_subjects,
-)
+from facet.evaluation.identification.figures import Outcomes, det_curve, f1_statistic, statistics
+from facet.evaluation.identification.searches import LOWEST_SIMILARITY, Candidate, Search
 from facet.evaluation.intervals import Identities, bootstrapped
 
 FPIRS = (0.1, 0.01, 0.003)
@@ -37,22 +29,22 @@ def no_face(*, is_mated: bool) -> Search:
 
 
 def value(name: str, *searches: Search) -> float | None:
-    return statistics(Outcomes.of(searches), FPIRS)[name](np.ones(len(searches), np.int64))
+    return statistics(Outcomes.from_searches(searches), FPIRS)[name](np.ones(len(searches), np.int64))
 
 
 def fnir(target: float, *searches: Search) -> float | None:
-    return Outcomes.of(searches).at_fpir(target).fnir(np.ones(len(searches), np.int64))
+    return Outcomes.from_searches(searches).at_fpir(target).fnir(np.ones(len(searches), np.int64))
 
 
 def threshold(target: float, *searches: Search) -> float | None:
-    return Outcomes.of(searches).at_fpir(target).threshold(np.ones(len(searches), np.int64))
+    return Outcomes.from_searches(searches).at_fpir(target).threshold(np.ones(len(searches), np.int64))
 
 
-def test_rank_1_asks_for_the_mate_and_not_for_the_similarity() -> None:
+def test_rank_1_depends_on_the_mate_and_not_on_its_similarity() -> None:
     assert value("rank_1", mated("me", -0.5), mated("other", 0.9), mated("me", 0.9), nonmated(0.9)) == 2 / 3
 
 
-def test_rank_k_asks_for_the_mate_among_the_first_k() -> None:
+def test_rank_k_counts_mates_among_the_first_k_candidates() -> None:
     def at(rank: int) -> Search:
         others = [(f"other-{i}", 0.9) for i in range(rank - 1)]
         return Search("p.jpg", "me", True, tuple(Candidate(*each) for each in (*others, ("me", 0.1))))
@@ -71,13 +63,13 @@ def test_a_mated_probe_without_a_face_is_a_miss() -> None:
     assert value("fnir", *searches) == 1.0
 
 
-def test_a_nonmated_probe_without_a_face_is_no_false_positive_and_counts() -> None:
+def test_a_nonmated_probe_without_a_face_counts_and_is_not_a_false_positive() -> None:
     searches = [mated("me", 0.5), nonmated(0.9), *[no_face(is_mated=False)] * 9]
     assert (threshold(0.1, *searches), fnir(0.1, *searches)) == (LOWEST_SIMILARITY, 0.0)
     assert value("fpir", *searches, nonmated(0.9, matched=True)) == 1 / 11
 
 
-def test_the_threshold_is_the_smallest_that_keeps_to_the_rate() -> None:
+def test_the_threshold_is_the_smallest_that_meets_the_target_fpir() -> None:
     similarities = np.linspace(0.1, 1.0, 10, dtype=np.float32)
     searches = [nonmated(float(similarity)) for similarity in similarities]
     for allowed in range(10):
@@ -87,19 +79,19 @@ def test_the_threshold_is_the_smallest_that_keeps_to_the_rate() -> None:
         assert (similarities >= np.nextafter(np.float32(at), np.float32(-1))).sum() == allowed + 1
 
 
-def test_probes_that_tie_at_the_threshold_are_all_kept_out() -> None:
+def test_probes_with_equal_similarity_are_all_below_the_threshold() -> None:
     searches = [nonmated(0.5), nonmated(0.5), nonmated(0.5), nonmated(0.25), mated("me", 0.5), mated("me", 0.75)]
     assert threshold(0.5, *searches) == float(np.nextafter(np.float32(0.5), np.float32(1)))
     assert fnir(0.5, *searches) == 0.5
 
 
-def test_a_mate_at_the_threshold_is_found() -> None:
+def test_a_mate_at_the_threshold_is_not_a_miss() -> None:
     above = float(np.nextafter(np.float32(0.25), np.float32(1)))
     assert fnir(0.0, nonmated(0.25), mated("me", above)) == 0.0
     assert fnir(0.0, nonmated(0.25), mated("me", 0.25)) == 1.0
 
 
-def test_the_right_subject_must_be_the_best_candidate() -> None:
+def test_a_mate_that_is_not_the_best_candidate_is_a_miss() -> None:
     assert fnir(0.0, nonmated(0.1), mated("other", 0.9, ("me", 0.8))) == 1.0
 
 
@@ -107,28 +99,28 @@ def test_the_right_subject_must_be_the_best_candidate() -> None:
     ("target", "count", "allowed"),
     [(0.29, 100, 29), (0.1, 30, 3), (0.01, 1012, 10), (0.003, 1012, 3), (0.01, 99, 0)],
 )
-def test_a_share_of_the_probes_is_counted_without_rounding_errors(target: float, count: int, allowed: int) -> None:
+def test_the_allowed_number_of_false_positives_has_no_rounding_error(target: float, count: int, allowed: int) -> None:
     similarities = np.linspace(0, 0.9, count, dtype=np.float32)
     at = threshold(target, *[nonmated(float(each)) for each in similarities])
     assert at is not None
     assert (similarities >= at).sum() == allowed
 
 
-def test_a_probe_that_counts_twice_is_as_two() -> None:
+def test_a_probe_of_weight_n_counts_as_n_probes() -> None:
     rng = np.random.default_rng(3)
     searches = [nonmated(float(each)) for each in rng.random(50)] + [mated("me", float(x)) for x in rng.random(40)]
     weights = rng.integers(0, 4, len(searches))
     repeated = [search for search, count in zip(searches, weights, strict=True) for _ in range(count)]
-    for name, statistic in statistics(Outcomes.of(searches), FPIRS).items():
+    for name, statistic in statistics(Outcomes.from_searches(searches), FPIRS).items():
         assert statistic(weights) == value(name, *repeated)
-    assert Outcomes.of(searches).at_fpir(0.1).threshold(weights) == threshold(0.1, *repeated)
+    assert Outcomes.from_searches(searches).at_fpir(0.1).threshold(weights) == threshold(0.1, *repeated)
 
 
-def test_misses_of_normally_distributed_similarities_are_those_of_the_closed_form() -> None:
+def test_fnir_of_normally_distributed_similarities_equals_the_closed_form() -> None:
     rng = np.random.default_rng(7)
     strangers, mates = rng.normal(0.1, 0.1, 4000), rng.normal(0.4, 0.15, 4000)
     searches = [nonmated(float(each)) for each in strangers] + [mated("me", float(each)) for each in mates]
-    outcomes = Outcomes.of(searches)
+    outcomes = Outcomes.from_searches(searches)
     identities = Identities(range(len(searches)), seed=0, rounds=300)
     for fpir in FPIRS:
         cut = NormalDist(0.1, 0.1).inv_cdf(1 - fpir)
@@ -140,16 +132,16 @@ def test_misses_of_normally_distributed_similarities_are_those_of_the_closed_for
         assert at == pytest.approx(cut, abs=0.03)
 
 
-def test_figures_of_nothing_are_unknown() -> None:
+def test_figures_without_their_probes_are_undefined() -> None:
     assert value("rank_1", nonmated(0.1)) is None
     assert fnir(0.1, mated("me", 0.9)) is None
     assert threshold(0.1, mated("me", 0.9)) is None
     assert fnir(0.0, nonmated(0.5)) is None
     assert value("precision", nonmated(0.5)) is None
-    assert all(value(name) is None for name in statistics(Outcomes.of([]), FPIRS))
+    assert all(value(name) is None for name in statistics(Outcomes.from_searches([]), FPIRS))
 
 
-def test_decisions_are_those_that_the_service_made() -> None:
+def test_fpir_and_fnir_follow_the_decisions_of_the_service() -> None:
     searches = [
         mated("me", 0.9, matched=True),
         mated("me", 0.8),
@@ -167,14 +159,14 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
     assert precision is not None
     assert recall is not None
     expected = 2 * precision * recall / (precision + recall)
-    assert f1(Outcomes.of(searches))(np.ones(5, np.int64)) == pytest.approx(expected)
+    assert f1_statistic(Outcomes.from_searches(searches))(np.ones(5, np.int64)) == pytest.approx(expected)
 
 
-def test_the_trade_off_falls_from_few_false_positives_to_many() -> None:
+def test_the_det_curve_falls_from_few_false_positives_to_many() -> None:
     rng = np.random.default_rng(1)
     searches = [nonmated(float(each)) for each in rng.normal(0.1, 0.1, 500)]
     searches += [mated("me", float(each)) for each in rng.normal(0.4, 0.1, 500)]
-    curve = det(Outcomes.of(searches), 50)
+    curve = det_curve(Outcomes.from_searches(searches), 50)
     assert (curve["x"][0], curve["x"][-1]) == (1 / 500, 1.0)
     assert len(curve["x"]) <= 50
     assert curve["x"] == sorted(set(curve["x"]))
@@ -184,15 +176,9 @@ def test_the_trade_off_falls_from_few_false_positives_to_many() -> None:
         assert fnir(target, *searches) == missed
 
 
-def test_a_trade_off_needs_probes_of_both_kinds() -> None:
-    assert det(Outcomes.of([mated("me", 0.5)]), 10)["x"] == det(Outcomes.of([nonmated(0.5)]), 10)["x"] == []
-
-
-def test_the_worst_mistakes_come_first() -> None:
-    stranger, wrong = nonmated(0.9, matched=True), mated("other", 0.95, matched=True)
-    low, lower, blank = mated("me", 0.2), mated("other", 0.3, ("me", 0.1)), no_face(is_mated=True)
-    searches = [low, stranger, mated("me", 0.99, matched=True), blank, wrong, lower, nonmated(0.1)]
-    assert worst_false_positives(searches, 5) == [stranger]
-    assert worst_wrong_subjects(searches, 5) == [wrong]
-    assert worst_misses(searches, 5) == [blank, lower, low]
-    assert worst_misses(searches, 1) == [blank]
+def test_the_det_curve_needs_mated_and_nonmated_probes() -> None:
+    assert (
+        det_curve(Outcomes.from_searches([mated("me", 0.5)]), 10)["x"]
+        == det_curve(Outcomes.from_searches([nonmated(0.5)]), 10)["x"]
+        == []
+    )

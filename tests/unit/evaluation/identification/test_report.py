@@ -1,3 +1,5 @@
+"""The identification report."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,16 +8,17 @@ import numpy as np
 import pytest
 
 from facet.evaluation.datasets.protocol import Entry, Protocol, Role
-from facet.evaluation.identification.figures import Candidate, Outcomes, Search, statistics
+from facet.evaluation.identification.figures import Outcomes, statistics
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
-from facet.evaluation.identification.run import Enrolled, IdentificationRun
+from facet.evaluation.identification.run import GalleryPicture, IdentificationRun
+from facet.evaluation.identification.searches import Candidate, Search
 from facet.evaluation.report.document import plain
 
 THRESHOLD = float(np.float32(0.34))
 
 
 def built(mates: int, strangers: int, *, seed: int = 0) -> IdentificationReport:
-    """A run in which mates have similarities about 0.6 and strangers about 0.1, and one mate in twenty no face."""
+    """The report of a run: mates about 0.6, strangers about 0.1, and one more mated probe in twenty without a face."""
     rng = np.random.default_rng(1)
 
     def search(subject: str, similarity: float, *, mated: bool) -> Search:
@@ -33,26 +36,26 @@ def built(mates: int, strangers: int, *, seed: int = 0) -> IdentificationReport:
     probes = tuple(entry("mated" if each.mated else "nonmated", each.subject, each.image) for each in searches)
     run = IdentificationRun(
         searches=tuple(searches),
-        pictures=tuple(Enrolled(each.image, each.subject) for each in gallery),
+        pictures=tuple(GalleryPicture(each.image, each.subject) for each in gallery),
         templates={each.subject: (each.image,) for each in gallery},
         threshold=THRESHOLD,
     )
     return IdentificationReport(Protocol(gallery, probes), run, seed=seed)
 
 
-def test_a_rate_that_the_strangers_are_too_few_for_is_not_told() -> None:
+def test_an_fpir_that_needs_more_nonmated_probes_is_not_reported() -> None:
     figures = built(40, 100).figures()
     assert figures["fnir@fpir=0.1"].value is not None
     assert figures["fnir@fpir=0.01"].value is not None
     for name in ("fnir@fpir=0.003", "threshold@fpir=0.003"):
         assert figures[name].value is None
-        assert figures[name].note == "too few non-mated probes: 100, at least 334 are needed"
+        assert figures[name].note == "too few nonmated probes: 100, at least 334 needed"
     assert built(40, 99).figures()["fnir@fpir=0.01"].value is None
 
 
-def test_a_kind_without_probes_leaves_its_figures_open_and_says_so() -> None:
+def test_figures_without_mated_or_nonmated_probes_have_a_note_instead_of_a_value() -> None:
     without_strangers, without_mates = built(40, 0).figures(), built(0, 40).figures()
-    assert (without_strangers["fpir"].value, without_strangers["fpir"].note) == (None, "no non-mated probes")
+    assert (without_strangers["fpir"].value, without_strangers["fpir"].note) == (None, "no nonmated probes")
     assert without_strangers["rank_1"].value == 40 / 42
     for name in ("rank_1", "rank_10", "fnir", "recall", "f1", "fnir@fpir=0.1"):
         assert (without_mates[name].value, without_mates[name].note) == (None, "no mated probes")
@@ -60,17 +63,17 @@ def test_a_kind_without_probes_leaves_its_figures_open_and_says_so() -> None:
     assert without_mates["fpir"].value is not None
 
 
-def test_no_error_in_some_people_may_be_as_many_as_the_rule_of_three_says() -> None:
+def test_figures_without_errors_have_the_rule_of_three_over_people_as_bound() -> None:
     figures = built(19, 200).figures()
     assert (figures["fnir@fpir=0.1"].value, figures["fnir@fpir=0.1"].low) == (0.0, 0.0)
     assert figures["fnir@fpir=0.1"].high == pytest.approx(3 / 19)
     assert (figures["rank_1"].value, figures["rank_1"].low) == (1.0, pytest.approx(1 - 3 / 19))
 
 
-def test_what_compare_reads_from_the_items_are_the_figures_of_the_run() -> None:
+def test_figures_computed_from_the_items_equal_those_of_the_report() -> None:
     report = built(40, 400)
     figures = report.figures()
-    outcomes = Outcomes.of_items(plain(report.items()))
+    outcomes = Outcomes.from_items(plain(report.items()))
     every = np.ones(len(outcomes.mated), np.int64)
     for name, statistic in statistics(outcomes, FPIRS).items():
         assert statistic(every) == pytest.approx(figures[name].value)
@@ -83,7 +86,7 @@ def test_thresholds_have_the_digits_of_a_float32() -> None:
     assert str(at) == str(np.float32(at))
 
 
-def test_histograms_hold_every_probe_that_was_searched_with() -> None:
+def test_histograms_contain_every_searched_probe() -> None:
     curves = built(40, 100).curves()
     mated, nonmated = curves["scores_mated"], curves["scores_nonmated"]
     assert (mated["counts"].sum(), nonmated["counts"].sum()) == (40, 100)
@@ -91,14 +94,14 @@ def test_histograms_hold_every_probe_that_was_searched_with() -> None:
     assert len(mated["edges"]) == len(mated["counts"]) + 1
 
 
-def test_the_same_seed_gives_the_same_report_and_another_one_other_intervals() -> None:
+def test_the_seed_determines_the_intervals_and_not_the_values() -> None:
     first, again, other = (built(40, 100, seed=seed).figures() for seed in (0, 0, 1))
     assert first == again
     assert first["fnir"].value == other["fnir"].value
     assert first["fnir"] != other["fnir"]
 
 
-def test_mistakes_name_the_pictures_that_people_look_at() -> None:
+def test_mistakes_name_the_pictures_of_probe_and_mate() -> None:
     (worst, *_) = built(40, 100).mistakes(1)["misses"]
     assert (worst["image"], worst["mate_image"], worst["candidate_image"]) == ("blank.jpg", "s0-1.jpg", None)
     assert worst["failure"] == "FACE_NOT_FOUND"

@@ -1,0 +1,71 @@
+"""Galleries that an evaluation creates for itself and deletes at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import uuid4
+
+from facet import CENTRAL, AsyncClient, FacetError
+from facet.client.retry import retry_while_busy_async
+from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Answers, call_all, reason_of
+from facet.evaluation.datasets.protocol import Entry
+from facet.v1.gallery_service_pb2 import EnrollFaceResponse, Gallery
+
+
+async def create_gallery(client: AsyncClient, prefix: str = "evaluation") -> Gallery:
+    """Create an empty gallery with an id of its own."""
+    return await client.create_gallery(f"{prefix}-{uuid4()}", display_name="evaluation in progress")
+
+
+async def delete_gallery(client: AsyncClient, gallery_id: str) -> bool:
+    """Delete a gallery with its subjects. Returns whether that succeeded: the server may be gone."""
+    try:
+        await client.delete_gallery(gallery_id, force=True)
+    except FacetError:
+        return False
+    return True
+
+
+async def enroll_entries(
+    client: AsyncClient,
+    gallery_id: str,
+    entries: Sequence[Entry],
+    *,
+    accept_low_quality: bool,
+    accept_lookalike: bool,
+    advance: Callable[[], None],
+    in_flight: int = IN_FLIGHT,
+) -> Answers[EnrollFaceResponse | str]:
+    """Enrol the central face of every picture. The answer to a refused picture is the stable reason.
+
+    Args:
+        client: the connection.
+        gallery_id: the gallery.
+        entries: subjects and pictures.
+        accept_low_quality: also enrol faces that are too small, too blurred or too turned.
+        accept_lookalike: also enrol faces that look like another subject.
+        advance: called once per finished picture.
+        in_flight: number of concurrent calls; with 1 the pictures are enrolled in their order.
+
+    Raises:
+        FacetError: the server went away before it answered anything.
+    """
+
+    async def enroll(entry: Entry) -> EnrollFaceResponse | str:
+        try:
+            return await retry_while_busy_async(
+                lambda: client.enroll(
+                    gallery_id,
+                    entry.subject,
+                    entry.path,
+                    face=CENTRAL,
+                    accept_low_quality=accept_low_quality,
+                    accept_lookalike=accept_lookalike,
+                )
+            )
+        except ITEM_ERRORS as error:
+            return reason_of(error)
+        finally:
+            advance()
+
+    return await call_all(entries, enroll, name=lambda entry: entry.image, in_flight=in_flight)
