@@ -1,1 +1,1 @@
-"""How fast, beside whom."""
+"""Benchmarks: speed, memory and drift, compared with other software."""

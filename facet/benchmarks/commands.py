@@ -6,16 +6,24 @@ import typer
 
 from facet.terminal.lazy import Lazy, lazy_group
 
+_SERVER, _MODELS, _GALLERIES = "Server", "Models", "Galleries"
+
 COMMANDS = (
-    Lazy("serving", "facet.benchmarks.serving.serving:serving", "The server beside InsightFace, in one run."),
-    Lazy("stream", "facet.benchmarks.streams.stream:stream", "How many cameras a server bears."),
-    Lazy("wire", "facet.benchmarks.wire:wire", "What gRPC adds to a call."),
-    Lazy("roof", "facet.benchmarks.roofline.roofline:roof", "The models' arithmetic against the machine's."),
-    Lazy("drift", "facet.benchmarks.drift:drift", "How far the serving runtime is from float32."),
-    Lazy("gallery", "facet.benchmarks.galleries.gallery:gallery", "A large gallery: speed, agreement, memory."),
-    Lazy("milvus", "facet.benchmarks.galleries.milvus:milvus", "The same in a Milvus."),
-    Lazy("calibration", "facet.benchmarks.galleries.calibration:calibration", "Whether thresholds keep their promise."),
-    Lazy("ranking", "facet.benchmarks.galleries.ranking:ranking", "Whether a learned ranking would do better."),
+    Lazy("serving", "facet.benchmarks.serving.serving:serving", "Compare the server with InsightFace.", _SERVER),
+    Lazy("stream", "facet.benchmarks.streams.stream:stream", "Measure a server under several cameras.", _SERVER),
+    Lazy("wire", "facet.benchmarks.wire:wire", "Measure the time that gRPC adds to a call.", _SERVER),
+    Lazy("roof", "facet.benchmarks.roofline.roofline:roof", "Compare models with the hardware's limit.", _MODELS),
+    Lazy("drift", "facet.benchmarks.drift:drift", "Compare the serving runtime with float32.", _MODELS),
+    Lazy("gallery", "facet.benchmarks.galleries.gallery:gallery", "Compare a large gallery with FAISS.", _GALLERIES),
+    Lazy("milvus", "facet.benchmarks.galleries.milvus:milvus", "Measure a gallery stored in Milvus.", _GALLERIES),
+    Lazy(
+        *("calibration", "facet.benchmarks.galleries.calibration:calibration"),
+        *("Test whether thresholds keep their target FPIR.", _GALLERIES),
+    ),
+    Lazy(
+        *("ranking", "facet.benchmarks.galleries.ranking:ranking"),
+        *("Test whether a learned ranking beats the similarity.", _GALLERIES),
+    ),
 )
 
 app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
@@ -23,9 +31,18 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mo
 
 @app.callback()
 def main() -> None:
-    """Measure speed, memory and drift on this machine.
+    """Measure speed, memory and drift on this machine. docs/performance.md has results and explains them.
 
-    With [b]--json[/b] every command prints one JSON object.
+    Whatever is compared runs in the same command, in alternation, so that changes in the machine's speed affect all of
+    it. Rely on ratios rather than on single times, and stop other programs first. With [b]--json[/b] every command
+    prints one JSON object.
+
+    [b]Examples[/b]
+
+      facet bench serving
+      facet bench stream --cameras 8 --fps 5 --width 640
+      facet bench gallery --templates 1000000
+      facet bench roof --json
 
     Exit code: 0 done, 1 failed, 2 bad usage.
     """

@@ -1,43 +1,43 @@
-"""``facet bench wire``: what gRPC adds to a call."""
+"""``facet bench wire``: how much time gRPC adds to a call."""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from facet import Client, FacetError
-from facet.benchmarks.serving.in_process import GALLERY, SUBJECT, LocalIdentify, defaults, in_process
+from facet.benchmarks.serving.in_process import GALLERY, SUBJECT, LocalIdentify, local_config, open_in_process
+from facet.benchmarks.timing import timed
 from facet.runtime.models import ModelError, packaged_path
 from facet.runtime.process import configure_for_models
-from facet.terminal import console, tables
+from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.local_server import local_server
-
-R = TypeVar("R")
+from facet.terminal.tables import number, table, whole
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The cost of gRPC: medians in milliseconds.
+    """Identify in process and over gRPC: medians in milliseconds.
 
     Attributes:
-        engine_ms: the pipeline in process.
-        grpc_ms: the same work as a call over loopback, timed by the client.
-        wire_overhead_ms: the call minus the pipeline of the same round.
-        server_total_ms: the server's own time for the call.
-        outside_server_ms: the call minus the server's own time, which does not depend on the machine's pace.
-        after_pause_ms: as wire_overhead_ms, for the first call of a turn, which finds threads asleep and the
-            processor's caches filled by the other side.
+        engine_ms: the pipeline and the search as a function call in process.
+        grpc_ms: the same as a call over loopback, timed by the client.
+        wire_overhead_ms: additional time of the call over the function call of the same round.
+        server_total_ms: time of the call as the server reports it.
+        outside_server_ms: ``grpc_ms`` minus ``server_total_ms`` of the same call, which changes in the machine's speed
+            hardly affect.
+        after_pause_ms: like ``wire_overhead_ms``, for the first call of each side in a round: its threads sleep, and
+            the other side has filled the processor's caches.
         rounds: number of rounds.
-        picture: the picture's name.
-        bytes: the picture's size.
+        picture: name of the picture.
+        bytes: length of the picture.
         faces: number of faces in it.
     """
 
@@ -57,20 +57,26 @@ def wire(
     picture: Annotated[
         Path | None,
         typer.Option(
-            help="The picture. Default: gdp.jpg of the model package, 109 KB, 6 faces.",
+            help="The picture to identify. Default: gdp.jpg of the model package, 109 KB, 6 faces.",
             exists=True,
             dir_okay=False,
             show_default=False,
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds to time.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; each has two calls of either kind.")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """What gRPC adds to Identify: a call over loopback against the same work in process.
+    """Measure the time that gRPC adds to a call.
 
-    Both sides have the same settings and a gallery of one subject. They take turns, so that they do not disturb each
-    other and a change of the machine's pace affects both. A turn is two calls; the first wakes the side up and is
-    reported separately.
+    Compares Identify as a call over loopback to a server in another process with a function call in this process, on
+    one picture. Both use the same models, settings and a gallery of one subject. A round has two calls in process, then
+    two over gRPC. The second call of each pair counts; the first pays for sleeping threads and cold caches, and is
+    reported as "after a pause". The default takes about 15 seconds, plus the start of a server.
+
+    [b]Examples[/b]
+
+      facet bench wire
+      facet bench wire --picture group.jpg --rounds 200 --json
     """
     configure_for_models()
     try:
@@ -80,11 +86,13 @@ def wire(
             tempfile.TemporaryDirectory(prefix="facet-") as folder,
             local_server() as address,
             Client(address) as client,
-            in_process(defaults(Path(folder) / "facet.sqlite3"), portrait) as pipeline,
+            open_in_process(local_config(Path(folder) / "facet.sqlite3")) as local,
         ):
             client.create_gallery(GALLERY)
             client.enroll(GALLERY, SUBJECT, portrait)
-            measured = _measure(client, pipeline, picture, rounds)
+            local.create_gallery()
+            local.enroll(portrait)
+            measured = _measure(client, local, picture, rounds)
     except (ModelError, FacetError, OSError) as error:
         console.fail(str(error))
     if as_json:
@@ -93,31 +101,37 @@ def wire(
         _print(measured)
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Milliseconds of one round."""
+
+    local_first: float
+    local: float
+    grpc_first: float
+    grpc: float
+    server_total: float
+
+
 def _measure(client: Client, local: LocalIdentify, picture: Path, rounds: int) -> Wire:
     data = picture.read_bytes()
-    pipeline, over_grpc, server, outside, after_pause = [], [], [], [], []
+    times: list[_Round] = []
     faces = 0
     with console.progress("Identifying", rounds) as bar:
         for _ in range(rounds):
-            engine_first, _ = _milliseconds(lambda: local(data))
-            engine_again, _ = _milliseconds(lambda: local(data))
-            grpc_first, _ = _milliseconds(lambda: client.identify(GALLERY, data))
-            grpc_again, answer = _milliseconds(lambda: client.identify(GALLERY, data))
-            pipeline.append(engine_again)
-            over_grpc.append(grpc_again)
-            server.append(answer.timings.total_ms)
-            outside.append(grpc_again - answer.timings.total_ms)
-            after_pause.append(grpc_first - engine_first)
+            local_first, _ = timed(lambda: local(data))
+            local_again, _ = timed(lambda: local(data))
+            grpc_first, _ = timed(lambda: client.identify(GALLERY, data))
+            grpc_again, answer = timed(lambda: client.identify(GALLERY, data))
+            times.append(_Round(local_first, local_again, grpc_first, grpc_again, answer.timings.total_ms))
             faces = len(answer.faces)
             bar.advance(bar.task_ids[0])
-    overhead = [call - work for call, work in zip(over_grpc, pipeline, strict=True)]
     return Wire(
-        engine_ms=_median(pipeline),
-        grpc_ms=_median(over_grpc),
-        wire_overhead_ms=_median(overhead),
-        server_total_ms=_median(server),
-        outside_server_ms=_median(outside),
-        after_pause_ms=_median(after_pause),
+        engine_ms=_median([each.local for each in times]),
+        grpc_ms=_median([each.grpc for each in times]),
+        wire_overhead_ms=_median([each.grpc - each.local for each in times]),
+        server_total_ms=_median([each.server_total for each in times]),
+        outside_server_ms=_median([each.grpc - each.server_total for each in times]),
+        after_pause_ms=_median([each.grpc_first - each.local_first for each in times]),
         rounds=rounds,
         picture=picture.name,
         bytes=len(data),
@@ -125,27 +139,20 @@ def _measure(client: Client, local: LocalIdentify, picture: Path, rounds: int) -
     )
 
 
-def _milliseconds(call: Callable[[], R]) -> tuple[float, R]:
-    """The duration of a call in milliseconds, and its result."""
-    start = time.perf_counter()
-    answer = call()
-    return (time.perf_counter() - start) * 1e3, answer
-
-
-def _median(values: list[float]) -> float:
+def _median(values: Sequence[float]) -> float:
     return round(statistics.median(values), 3)
 
 
 def _print(measured: Wire) -> None:
     picture = f"{measured.picture}, {measured.bytes:,} bytes, {measured.faces} faces"
-    table = tables.table("", "ms", "", title=f"Identify {picture}: medians of {measured.rounds} rounds")
+    shown = table(*(whole(""), number("ms"), ""), title=f"Identify {picture}: medians of {measured.rounds} rounds")
     rows = (
         ("in process", measured.engine_ms, "decode, detect, find faces, align, embed, search"),
         ("over gRPC", measured.grpc_ms, "the same as a call over loopback"),
-        ("the wire", measured.wire_overhead_ms, "the call minus the work in process"),
-        ("outside the server", measured.outside_server_ms, "the call minus the server's own time"),
-        ("after a pause", measured.after_pause_ms, "the wire, if the call before was the other side's"),
+        ("gRPC overhead", measured.wire_overhead_ms, "additional time of the call over the work in process"),
+        ("outside the server", measured.outside_server_ms, "the call minus the time that the server reports"),
+        ("after a pause", measured.after_pause_ms, "gRPC overhead of the first call after a pause"),
     )
     for name, milliseconds, meaning in rows:
-        table.add_row(name, f"{milliseconds:.2f}", meaning)
-    console.out.print(table)
+        shown.add_row(name, f"{milliseconds:.2f}", meaning)
+    console.out.print(shown)

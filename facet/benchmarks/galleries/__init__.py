@@ -1,1 +1,1 @@
-"""Benchmarks of galleries, indexes, calibration and ranking."""
+"""Benchmarks of galleries, stores, calibration and ranking."""

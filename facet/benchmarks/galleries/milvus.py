@@ -1,14 +1,14 @@
-"""``facet bench milvus``: galleries in Milvus, and when one server sees what another enrolled."""
+"""``facet bench milvus``: speed and consistency of a gallery stored in Milvus."""
 
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,78 +16,57 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from facet.benchmarks.galleries.consistency import Level, measure_levels
 from facet.benchmarks.galleries.milvus_server import MilvusServer
-from facet.benchmarks.galleries.people import (
-    BATCH,
-    CONTRACT,
-    GALLERY,
-    enrollment_of,
-    fill,
-    milliseconds,
-    name_of,
-    percentile,
-)
-from facet.benchmarks.galleries.templates import SEED, Faces, embed, planted
+from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
+from facet.benchmarks.galleries.synthetic_gallery import BATCH, CONTRACT, GALLERY, enrollment_of, fill, name_of
+from facet.benchmarks.galleries.templates import SEED, Faces, embed, enlarged
+from facet.benchmarks.process_memory import rss_mib
+from facet.benchmarks.timing import milliseconds, percentile
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
 from facet.runtime.process import configure_for_models
-from facet.terminal import console, tables
+from facet.server.config import GalleryConfig
+from facet.terminal import console
 from facet.terminal.console import AsJson
+from facet.terminal.tables import listing, number, table
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
-from gallery.stores.milvus.milvus_store import MilvusStore
-from gallery.stores.milvus.schema import IndexType
+from gallery.stores.milvus.store import MilvusStore
 
-LEVELS = ("Strong", "Session", "Bounded", "Eventually")
-
-_LFW = Path(__file__).resolve().parents[4] / "shared" / "data" / "lfw"
 _ENROLMENTS = 40
-_SEEN = "bench_seen"
-_GIVE_UP_SECONDS = 30.0
+_MAX_TEMPLATES_PER_SUBJECT = 100
+_MAX_BATCHES = 20
+
+
+class MilvusIndex(StrEnum):
+    """Index type of Milvus."""
+
+    FLAT = "FLAT"
+    HNSW = "HNSW"
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """What a consistency level of Milvus costs and gives.
+class MilvusFigures:
+    """A gallery with one template per subject in Milvus.
 
     Attributes:
-        search_p50_ms: a search where nothing was written lately, median.
-        search_p99_ms: the 99th percentile.
-        own_p50_ms: the first search after a write of the same process, median.
-        own_seen: the share of these that saw it.
-        other_p50_ms: from the end of a write until a search of another process has seen it, median.
-        other_max_ms: the longest.
-    """
-
-    search_p50_ms: float
-    search_p99_ms: float
-    own_p50_ms: float
-    own_seen: float
-    other_p50_ms: float
-    other_max_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What a gallery of one template a subject costs in a Milvus.
-
-    Attributes:
-        templates: how many there are.
-        index: its type.
-        import_per_s: templates imported a second.
-        settled_s: from the import's end until Milvus had moved all to indexed segments.
-        search_p50_ms: a probe through Galleries.search, the best five subjects, where nothing was written lately.
-        search_p99_ms: the 99th percentile.
-        search_fresh_p50_ms: the same before Milvus had moved them.
-        batch_per_s: probes a second in batches of 32.
-        agreement: the share of probes for which the same subject is first as in an exact comparison.
-        agreement_above_threshold: the same of mated probes whose mate reaches 0.34.
-        enroll_p50_ms: an enrolment.
-        enroll_p99_ms: the 99th percentile.
-        search_after_enroll_p50_ms: the first search after it.
-        server_rss_mb: memory of the Milvus, where it is of this command's own; 0 otherwise.
-        levels: of consistency.
+        templates: number of templates.
+        index: index type.
+        import_per_s: templates imported per second.
+        settled_s: seconds from the end of the import until Milvus had moved all templates to indexed segments.
+        search_p50_ms: a probe through ``Galleries.search`` for five subjects, without recent writes, median.
+        search_p99_ms: 99th percentile.
+        search_fresh_p50_ms: the same before Milvus had moved the templates, median.
+        batch_per_s: probes per second in batches of 32.
+        agreement: share of mated probes with the same first subject as an exact search.
+        agreement_above_threshold: the same of probes whose similarity to their mate reaches the default threshold.
+        enroll_p50_ms: an enrolment, median.
+        enroll_p99_ms: 99th percentile.
+        search_after_enroll_p50_ms: the first search after an enrolment, median.
+        server_rss_mb: memory in MiB of the Milvus server that this command started; 0 if it used another one.
+        levels: figures by consistency level.
     """
 
     templates: int
@@ -107,96 +86,110 @@ class Costs:
     levels: dict[str, Level]
 
 
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The Milvus to measure; ``pid`` is ``None`` if this command did not start it."""
+
+    uri: str
+    token: str
+    pid: int | None
+
+
 def milvus(
-    templates: Annotated[int, typer.Option(min=5000, max=100_000_000, help="Number of templates.")] = 10_000,
-    index: Annotated[str, typer.Option(help="FLAT or HNSW.")] = "FLAT",
-    uri: Annotated[str, typer.Option(help="The Milvus to measure. Default: one that is started for the run.")] = "",
-    token: Annotated[str, typer.Option(envvar="FACET_GALLERY__MILVUS_TOKEN", help="Token of that Milvus.")] = "",
-    protocol: Annotated[
-        Path,
-        typer.Option(help="CSV with role, subject, image: the faces for templates and probes.", show_default="LFW"),
-    ] = _LFW / "identification.csv",
-    images: Annotated[Path, typer.Option(help="Folder of its images.", show_default="LFW")] = _LFW / "images",
+    templates: Annotated[int, typer.Option(min=5000, max=100_000_000, help="Templates of the gallery.")] = 10_000,
+    index: Annotated[MilvusIndex, typer.Option(help="Index type of Milvus.")] = MilvusIndex.FLAT,
+    uri: Annotated[
+        str, typer.Option(help="A running Milvus. Default: start one for the measurement.", show_default=False)
+    ] = "",
+    token: Annotated[
+        str,
+        typer.Option(envvar="FACET_GALLERY__MILVUS_TOKEN", help="Token of the running Milvus.", show_default=False),
+    ] = "",
+    protocol: Protocol = None,
+    images: Images = None,
     rounds: Annotated[int, typer.Option(min=10, help="Number of single searches to time.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Galleries in Milvus: speed, agreement with an exact search, and when other servers see a change.
+    """Measure a gallery stored in Milvus: speed, agreement with an exact search, and when writes become visible.
 
-    Fills a gallery in collections whose names begin with "bench_". Without --uri they are in a temporary Milvus, which
-    the package milvus brings.
+    Embeds the faces of a labelled set and places its templates among synthetic strangers, one template per subject.
+    Then measures each consistency level of Milvus with two processes: the time of a search, whether the first search
+    after a write of the same process sees it, and how long a write takes to become visible to the other process.
+    Without [b]--uri[/b] a temporary Milvus is started, from the Python package milvus. In a running Milvus the
+    command uses collections whose names begin with "bench_". Takes about ten minutes, longer for more templates.
+
+    [b]Examples[/b]
+
+      facet bench milvus
+      facet bench milvus --templates 100000 --index HNSW --json
+      facet bench milvus --uri http://milvus:19530
     """
-    kind: IndexType = "HNSW" if index == "HNSW" else "FLAT"
+    csv, folder = labelled_set(protocol, images)
     try:
-        faces = embed(protocol, images)
+        faces = embed(csv, folder)
         with ExitStack() as stack:
-            process_id = 0
-            if not uri:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="facet-milvus-")))
-                server = MilvusServer(folder)
-                stack.callback(server.stop)
-                uri, token, process_id = server.uri, server.token, server.process_id
-            store = MilvusStore(uri, token=token, prefix="bench", index=kind, timeout=60)
+            server = _Server(uri, token, None) if uri else _start(stack)
+            store = MilvusStore(server.uri, token=server.token, prefix="bench", index=index.value, timeout=60)
             stack.callback(store.close)
-            costs = _measure(store, faces, max(templates, len(faces.templates)), kind, rounds, (uri, token), process_id)
+            figures = _measure(store, faces, max(templates, len(faces.templates)), index, rounds, server)
     except (LabelError, ModelError, PictureError, GalleryError, OSError, ModuleNotFoundError) as error:
         console.fail(str(error))
     if as_json:
-        console.print_json(asdict(costs))
+        console.print_json(asdict(figures))
     else:
-        _print(costs)
+        _print(figures)
+
+
+def _start(stack: ExitStack) -> _Server:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="facet-milvus-")))
+    server = MilvusServer(folder)
+    stack.callback(server.stop)
+    return _Server(server.uri, server.token, server.process_id)
 
 
 def _measure(
-    store: MilvusStore,
-    faces: Faces,
-    count: int,
-    index: IndexType,
-    rounds: int,
-    address: tuple[str, str],
-    process_id: int,
-) -> Costs:
-    vectors = planted(faces, count)
+    store: MilvusStore, faces: Faces, count: int, index: MilvusIndex, rounds: int, server: _Server
+) -> MilvusFigures:
+    vectors = enlarged(faces, count)
     dimension = vectors.shape[1]
     configure_for_models()
-    galleries = Galleries(store, contract=CONTRACT, dimension=dimension, max_templates_per_subject=100)
-    per_s = fill(store, vectors)
-    fresh = _searches(galleries, faces.mated, rounds)
-    client = importlib.import_module("pymilvus").MilvusClient(address[0], token=address[1], timeout=60)
+    galleries = Galleries(
+        store, contract=CONTRACT, dimension=dimension, max_templates_per_subject=_MAX_TEMPLATES_PER_SUBJECT
+    )
+    import_per_s = fill(store, vectors)
+    fresh_ms = _search(galleries, faces.mated, rounds)
+    client = importlib.import_module("pymilvus").MilvusClient(server.uri, token=server.token, timeout=60)
     try:
-        settled = _settle(client, count)
-        quiet = _searches(galleries, faces.mated, rounds)
-        begun = time.perf_counter()
-        batches = range(0, min(len(faces.mated), 20 * BATCH) - BATCH + 1, BATCH)
-        for start in batches:
-            galleries.search(GALLERY, faces.mated[start : start + BATCH], top_k=5)
-        per_batch = (time.perf_counter() - begun) / len(batches)
-        agreement, above = _agreement(galleries, faces, vectors)
-        rss = _rss_mb(process_id) if process_id else 0.0
-        enrolled, after = _enrolments(galleries, dimension)
-        levels = _levels(client, address, dimension, rounds)
+        settled_s = _settle(client, count)
+        settled_ms = _search(galleries, faces.mated, rounds)
+        batch_per_s = _search_batches(galleries, faces.mated)
+        agreement, agreement_above = _agreement(galleries, faces, vectors)
+        server_mib = rss_mib(server.pid) if server.pid is not None else 0.0
+        enroll_ms, after_ms = _enroll(galleries, dimension)
+        levels = measure_levels(client, server.uri, server.token, dimension, rounds)
     finally:
         client.close()
-    return Costs(
+    return MilvusFigures(
         templates=count,
-        index=index,
-        import_per_s=per_s,
-        settled_s=settled,
-        search_p50_ms=percentile(quiet, 50),
-        search_p99_ms=percentile(quiet, 99),
-        search_fresh_p50_ms=percentile(fresh, 50),
-        batch_per_s=round(BATCH / per_batch, 1),
+        index=index.value,
+        import_per_s=import_per_s,
+        settled_s=settled_s,
+        search_p50_ms=percentile(settled_ms, 50),
+        search_p99_ms=percentile(settled_ms, 99),
+        search_fresh_p50_ms=percentile(fresh_ms, 50),
+        batch_per_s=batch_per_s,
         agreement=agreement,
-        agreement_above_threshold=above,
-        enroll_p50_ms=percentile(enrolled, 50),
-        enroll_p99_ms=percentile(enrolled, 99),
-        search_after_enroll_p50_ms=percentile(after, 50),
-        server_rss_mb=rss,
+        agreement_above_threshold=agreement_above,
+        enroll_p50_ms=percentile(enroll_ms, 50),
+        enroll_p99_ms=percentile(enroll_ms, 99),
+        search_after_enroll_p50_ms=percentile(after_ms, 50),
+        server_rss_mb=server_mib,
         levels=levels,
     )
 
 
 def _settle(client: Any, count: int) -> float:
-    """Let Milvus seal what it has, and wait until it is indexed; seconds."""
+    """Let Milvus seal its segments, and wait until all rows are indexed; seconds."""
     (collection,) = (name for name in client.list_collections() if name.startswith("bench_templates_"))
     begun = time.perf_counter()
     client.flush(collection, timeout=600)
@@ -206,15 +199,25 @@ def _settle(client: Any, count: int) -> float:
     return round(time.perf_counter() - begun, 1)
 
 
-def _searches(galleries: Galleries, probes: NDArray[np.float32], rounds: int) -> list[float]:
+def _search(galleries: Galleries, probes: NDArray[np.float32], rounds: int) -> list[float]:
+    """Milliseconds of searches for random probes, after one to warm up."""
     chosen = probes[np.random.default_rng(SEED).integers(len(probes), size=rounds)]
     galleries.search(GALLERY, chosen[:1], top_k=5)
-    return [milliseconds(lambda probe: galleries.search(GALLERY, probe[None], top_k=5), probe) for probe in chosen]
+    return [milliseconds(partial(galleries.search, GALLERY, probe[None], top_k=5)) for probe in chosen]
+
+
+def _search_batches(galleries: Galleries, probes: NDArray[np.float32]) -> float:
+    """Probes per second in batches."""
+    starts = range(0, min(len(probes), _MAX_BATCHES * BATCH) - BATCH + 1, BATCH)
+    batches = [probes[start : start + BATCH] for start in starts]
+    total_ms = sum(milliseconds(partial(galleries.search, GALLERY, batch, top_k=5)) for batch in batches)
+    return round(BATCH * len(batches) * 1e3 / total_ms, 1)
 
 
 def _agreement(galleries: Galleries, faces: Faces, vectors: NDArray[np.float32]) -> tuple[float, float]:
+    """Share of mated probes with the same first subject as an exact search: all, and those above the threshold."""
     same = []
-    probes = faces.mated[: 20 * BATCH]
+    probes = faces.mated[: _MAX_BATCHES * BATCH]
     for start in range(0, len(probes), BATCH):
         batch = probes[start : start + BATCH]
         nearest = (batch @ vectors.T).argmax(axis=1)
@@ -222,113 +225,46 @@ def _agreement(galleries: Galleries, faces: Faces, vectors: NDArray[np.float32])
         same += [each.candidates[0].subject_id == name_of(row) for each, row in zip(found, nearest, strict=True)]
     agree = np.array(same)
     cosines = (probes * faces.templates[faces.mates[: len(probes)]]).sum(axis=1)
-    return round(float(agree.mean()), 5), round(float(agree[cosines >= 0.34].mean()), 5)
+    is_above = cosines >= GalleryConfig().default_threshold
+    return round(float(agree.mean()), 5), round(float(agree[is_above].mean()), 5)
 
 
-def _enrolments(galleries: Galleries, dimension: int) -> tuple[list[float], list[float]]:
-    enrolled, after = [], []
-    for stranger in np.random.default_rng(SEED + 1).standard_normal((_ENROLMENTS, dimension)).astype(np.float32):
-        face = enrollment_of(stranger)
-        enrolled.append(milliseconds(lambda each: galleries.enroll(GALLERY, "", each), face))
-        after.append(milliseconds(lambda probe: galleries.search(GALLERY, probe[None], top_k=1), stranger))
-    # The first one made what is made once.
-    return enrolled[1:], after[1:]
+def _enroll(galleries: Galleries, dimension: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of enrolments, and of the first search after each."""
+    enroll_ms, after_ms = [], []
+    strangers = np.random.default_rng(SEED + 1).standard_normal((_ENROLMENTS, dimension)).astype(np.float32)
+    for stranger in strangers:
+        enroll_ms.append(milliseconds(partial(galleries.enroll, GALLERY, "", enrollment_of(stranger))))
+        after_ms.append(milliseconds(partial(galleries.search, GALLERY, stranger[None], top_k=1)))
+    # The first enrolment also creates collections.
+    return enroll_ms[1:], after_ms[1:]
 
 
-def _levels(client: Any, address: tuple[str, str], dimension: int, rounds: int) -> dict[str, Level]:
-    """Every level, with a small collection that two processes search."""
-    pymilvus = importlib.import_module("pymilvus")
-    schema = client.create_schema(auto_id=True)
-    schema.add_field("id", pymilvus.DataType.INT64, is_primary=True)
-    schema.add_field("embedding", pymilvus.DataType.FLOAT_VECTOR, dim=dimension)
-    indexes = client.prepare_index_params()
-    indexes.add_index("embedding", index_type="FLAT", metric_type="IP")
-    client.create_collection(_SEEN, schema=schema, index_params=indexes)
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    other = context.Process(target=_watch, args=(theirs, *address), daemon=True)
-    other.start()
-    theirs.close()
-    try:
-        ours.recv()
-        rng = np.random.default_rng(SEED + 2)
-        client.insert(_SEEN, [{"embedding": each} for each in _units(rng, 1000, dimension)])
-        return {level: _level(client, ours, rng, dimension, level, rounds) for level in LEVELS}
-    finally:
-        ours.close()
-        other.join()
-        client.drop_collection(_SEEN)
-
-
-def _level(client: Any, other: Connection, rng: np.random.Generator, dimension: int, level: str, rounds: int) -> Level:
-    time.sleep(2.0)
-    quiet = [
-        milliseconds(lambda probe: _is_seen(client, probe, level), each) for each in _units(rng, rounds, dimension)
-    ]
-    own, seen, others = [], [], []
-    for vector in _units(rng, _ENROLMENTS, dimension):
-        time.sleep(rng.uniform(0.3, 0.5))
-        other.send((vector, level))
-        other.recv()
-        client.insert(_SEEN, [{"embedding": vector}])
-        written = time.monotonic()
-        others.append(1e3 * (other.recv() - written))
-    for vector in _units(rng, _ENROLMENTS, dimension):
-        time.sleep(rng.uniform(0.3, 0.5))
-        client.insert(_SEEN, [{"embedding": vector}])
-        begun = time.perf_counter()
-        seen.append(_is_seen(client, vector, level))
-        own.append(1e3 * (time.perf_counter() - begun))
-    return Level(
-        search_p50_ms=percentile(quiet, 50),
-        search_p99_ms=percentile(quiet, 99),
-        own_p50_ms=percentile(own, 50),
-        own_seen=round(float(np.mean(seen)), 3),
-        other_p50_ms=percentile(others, 50),
-        other_max_ms=round(max(others), 2),
+def _print(figures: MilvusFigures) -> None:
+    shown = listing(f"{figures.templates:,} templates in Milvus, index {figures.index}")
+    rows = (
+        ("import", f"{figures.import_per_s:,.0f} templates/s, indexed {figures.settled_s:.0f} s later"),
+        ("a search, p50 / p99", f"{figures.search_p50_ms:.1f} / {figures.search_p99_ms:.1f} ms"),
+        ("  right after the import, p50", f"{figures.search_fresh_p50_ms:.1f} ms"),
+        (f"in batches of {BATCH}", f"{figures.batch_per_s:,.0f} probes/s"),
+        ("same first subject as an exact search", f"{figures.agreement:.4f}"),
+        ("  probes above the threshold", f"{figures.agreement_above_threshold:.4f}"),
+        ("enrolment, p50 / p99", f"{figures.enroll_p50_ms:.0f} / {figures.enroll_p99_ms:.0f} ms"),
+        ("search after an enrolment, p50", f"{figures.search_after_enroll_p50_ms:.0f} ms"),
+        ("memory of Milvus", f"{figures.server_rss_mb:,.0f} MiB" if figures.server_rss_mb else "-"),
     )
-
-
-def _watch(pipe: Connection, uri: str, token: str) -> None:
-    """In a process of its own: say when a search sees a vector, by the clock that all processes share."""
-    client = importlib.import_module("pymilvus").MilvusClient(uri, token=token, timeout=60)
-    pipe.send("ready")
-    while True:
-        try:
-            vector, level = pipe.recv()
-        except EOFError:
-            return
-        pipe.send("looking")
-        until = time.monotonic() + _GIVE_UP_SECONDS
-        while not _is_seen(client, vector, level) and time.monotonic() < until:
-            pass
-        pipe.send(time.monotonic())
-
-
-def _is_seen(client: Any, vector: NDArray[np.float32], level: str) -> bool:
-    (hits,) = client.search(_SEEN, data=[vector], limit=1, anns_field="embedding", consistency_level=level, timeout=60)
-    return bool(hits) and hits[0]["distance"] > 0.999
-
-
-def _units(rng: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:
-    drawn = rng.standard_normal((count, dimension)).astype(np.float32)
-    unit: NDArray[np.float32] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-    return unit
-
-
-def _rss_mb(process_id: int) -> float:
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-    return round(pages * 4096 / 2**20, 1)
-
-
-def _print(costs: Costs) -> None:
-    table = tables.table("", "", title=f"{costs.templates} templates in a Milvus, {costs.index}")
-    for name, value in asdict(costs).items():
-        if name != "levels":
-            table.add_row(name, str(value))
-    console.out.print(table)
-    names = list(Level.__dataclass_fields__)
-    levels = tables.table("level", *names)
-    for name, level in costs.levels.items():
-        levels.add_row(name, *(str(getattr(level, each)) for each in names))
+    for row in rows:
+        shown.add_row(*row)
+    console.out.print(shown)
+    console.out.print()
+    levels = table(
+        *("level", number("search\np50 / p99"), number("after own\nwrite, p50"), number("own write\nseen")),
+        number("other process sees\na write, p50 / max"),
+        title="Consistency levels, milliseconds",
+    )
+    for name, level in figures.levels.items():
+        levels.add_row(
+            *(name, f"{level.search_p50_ms:.0f} / {level.search_p99_ms:.0f}", f"{level.own_p50_ms:.0f}"),
+            *(f"{level.own_seen:.0%}", f"{level.other_p50_ms:.0f} / {level.other_max_ms:.0f}"),
+        )
     console.out.print(levels)

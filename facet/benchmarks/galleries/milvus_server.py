@@ -1,4 +1,4 @@
-"""A Milvus server of one's own, from the package ``milvus``, for tests and measurements."""
+"""A temporary Milvus server from the Python package ``milvus``, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ log-outputs: [{log}]
 
 
 class MilvusServer:
-    """A Milvus on ports that are free, with all its files in a folder. It asks for :attr:`token`.
+    """A Milvus on free ports, with all its files in one folder. Clients need :attr:`token`.
 
     Args:
-        folder: is made where it is missing, and stays.
+        folder: created if missing, and not deleted.
         settings: of Milvus, by dotted name.
 
     Raises:
-        ModuleNotFoundError: the package is missing.
-        TimeoutError: it does not start within :data:`STARTS_WITHIN_SECONDS`.
+        ModuleNotFoundError: the package is not installed.
+        TimeoutError: Milvus does not start within :data:`STARTS_WITHIN_SECONDS`.
     """
 
-    token = "root:Milvus"  # noqa: S105 - Milvus's own, and known to everybody
+    token = "root:Milvus"  # noqa: S105 - the public default of Milvus
     """Of the user that every new Milvus has."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None) -> None:
@@ -46,7 +46,7 @@ class MilvusServer:
         self._folder = folder
         data = Path(str(milvus.__file__)).parent / "data"
         client, peer = _free_port(), _free_port()
-        # By itself the etcd inside listens on ports that another one on this machine may have.
+        # By default the embedded etcd listens on fixed ports, which another Milvus may occupy.
         etcd, template = folder / "etcd.yaml", folder / "milvus.template"
         etcd.write_text(_ETCD.format(data=folder / "etcd", client=client, peer=peer, log=folder / "etcd.log"))
         original = (data / "config.yaml.template").read_text()
@@ -59,7 +59,7 @@ class MilvusServer:
         self._server = milvus.MilvusServer(config, wait_for_started=False)
         try:
             with warnings.catch_warnings():
-                # It leaves a socket open for every port that is taken.
+                # The package leaves a socket open for each occupied port that it tries.
                 warnings.simplefilter("ignore", ResourceWarning)
                 self._server.start()
             self._server.wait_started(timeout=STARTS_WITHIN_SECONDS * 1000)
@@ -69,21 +69,21 @@ class MilvusServer:
 
     @property
     def uri(self) -> str:
-        """Where it listens."""
+        """Address for clients."""
         return f"http://127.0.0.1:{self._server.listen_port}"
 
     @property
     def process_id(self) -> int:
-        """Of the one process that it is."""
+        """Id of the server's process."""
         return int(self._server.server_proc.pid)
 
     def kill(self) -> None:
-        """End it without a warning."""
+        """Kill the process."""
         self._server.server_proc.kill()
         self._server.server_proc.wait()
 
     def start_again(self) -> None:
-        """Start it on the same ports and files."""
+        """Start again on the same ports and files."""
         environment = os.environ | {
             "DEPLOY_MODE": "STANDALONE",
             "LD_LIBRARY_PATH": str(self._folder / "bin"),
@@ -100,7 +100,7 @@ class MilvusServer:
         self._server.wait_started(timeout=STARTS_WITHIN_SECONDS * 1000)
 
     def stop(self) -> None:
-        """End it, with a second's warning."""
+        """Terminate the process; it is killed after a second."""
         self._server.stop()
 
 

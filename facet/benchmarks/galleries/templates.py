@@ -1,4 +1,4 @@
-"""Templates for benchmarks: embedded faces of a labelled set, among strangers drawn with their statistics."""
+"""Embedded faces of a labelled set, and larger galleries of synthetic strangers with the same statistics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recognizer.pipeline import Encoded, FacePipeline
 from recognizer.settings import ModelSettings
 
 SEED = 0
-_DRAWN_AT_ONCE = 65_536
+_DRAW_BATCH = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Faces:
     """Embedded faces of a labelled set.
 
     Attributes:
-        templates: shape ``(n, dimension)``, one of each subject.
+        templates: shape ``(n, dimension)``, unit length, one per subject.
         mated: shape ``(m, dimension)``, probes of these subjects.
-        mates: shape ``(m,)``, the template of each mated probe's subject.
-        nonmated: shape ``(k, dimension)``, probes of others.
+        mates: shape ``(m,)``, row of the template of each mated probe's subject.
+        nonmated: shape ``(k, dimension)``, probes of other people.
     """
 
     templates: NDArray[np.float32]
@@ -43,11 +43,11 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedFace:
-    """A picture of a labelled set and its central face.
+    """The central face of a picture of a labelled set.
 
     Attributes:
-        entry: what the set says of it.
-        embedding: shape ``(dimension,)``, of unit length.
+        entry: the picture's line in the set.
+        embedding: shape ``(dimension,)``, unit length.
         quality: of the face, [0, 1].
     """
 
@@ -57,10 +57,14 @@ class EmbeddedFace:
 
 
 def embed(protocol: Path, images: Path) -> Faces:
-    """Embed the central faces of a set for open-set identification; pictures without a face are left out.
+    """Embed the central faces of a set for open-set identification. Pictures without a face are skipped.
+
+    Args:
+        protocol: CSV with role, subject, image.
+        images: folder of the images.
 
     Raises:
-        LabelError: the protocol cannot be read, or names a picture that is not there.
+        LabelError: the protocol cannot be read, or names a missing picture.
         ModelError: a model is missing or damaged.
         PictureError: a picture cannot be read.
     """
@@ -80,33 +84,46 @@ def embed(protocol: Path, images: Path) -> Faces:
 
 
 def embedded(pipeline: FacePipeline, entries: Sequence[Entry], *, as_template: bool) -> Iterator[EmbeddedFace]:
-    """Embed the central faces of pictures, in their order; those without a face are left out.
+    """Embed the central faces of pictures, in order. Pictures without a face are skipped.
+
+    Args:
+        pipeline: the models.
+        entries: the pictures.
+        as_template: embed as for an enrolment rather than as for a search.
 
     Raises:
         PictureError: a picture cannot be read.
     """
-    one = partial(_central_face, pipeline, as_template=as_template)
+    embed_one = partial(_central_face, pipeline, as_template=as_template)
     with (
         ThreadPoolExecutor(usable_cores()) as pool,
         console.progress("Embedding templates" if as_template else "Embedding probes", len(entries)) as bar,
     ):
-        for face in pool.map(one, entries):
+        for face in pool.map(embed_one, entries):
             bar.advance(bar.task_ids[0])
             if face is not None:
                 yield face
 
 
-def planted(faces: Faces, count: int) -> NDArray[np.float32]:
-    """A gallery of so many templates, shape ``(count, dimension)``: those of the set, and strangers like them.
+def enlarged(faces: Faces, count: int) -> NDArray[np.float32]:
+    """Place the templates of a set at random rows among synthetic strangers.
 
-    Strangers are normally distributed with the mean and the covariance of the set's templates, brought to unit length.
+    Strangers are drawn from a normal distribution with the mean and covariance of the set's templates, and scaled to
+    unit length.
+
+    Args:
+        faces: the set.
+        count: number of templates in the result, at least those of the set.
+
+    Returns:
+        Templates, shape ``(count, dimension)``.
     """
     rng = np.random.default_rng(SEED)
     mean, covariance = faces.templates.mean(axis=0), np.cov(faces.templates.T)
     root = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(mean))).T.astype(np.float32)
     gallery = np.empty((count, len(mean)), np.float32)
-    for start in range(0, count, _DRAWN_AT_ONCE):
-        drawn = gallery[start : start + _DRAWN_AT_ONCE]
+    for start in range(0, count, _DRAW_BATCH):
+        drawn = gallery[start : start + _DRAW_BATCH]
         drawn[:] = rng.standard_normal(drawn.shape, np.float32) @ root + mean
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
     gallery[rng.permutation(count)[: len(faces.templates)]] = faces.templates

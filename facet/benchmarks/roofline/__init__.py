@@ -1,1 +1,1 @@
-"""How near the models come to what the machine can compute."""
+"""How close the models come to the hardware's limit."""

@@ -1,4 +1,4 @@
-"""How much arithmetic there is in an ONNX model: the multiply-adds of its convolutions and matrix products."""
+"""The arithmetic of an ONNX model: the multiply-adds of its convolutions and matrix products."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 Shape: TypeAlias = tuple[int, ...]
 
 COUNTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""The operators that are counted. In networks of pictures the others are a few percent, and are fused into these."""
+"""Operators that are counted. In image networks all others are a few percent, and runtimes fuse them into these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """What one run of a model computes. A multiply-add counts as two operations.
+    """The arithmetic of one run of a model. A multiply-add counts as two operations.
 
     Attributes:
-        gflop: 1e9 floating-point operations.
-        depthwise_gflop: of these, in convolutions that keep every channel to itself: some ten operations for each value
-            that is loaded, so that no processor gets near its roof in them.
-        values: numbers that the counted layers read and write, weights among them; of 4 bytes in fp32, 2 in bf16.
-        layers: how many are counted.
+        gflop: operations, in 1e9.
+        depthwise_gflop: the part in depthwise convolutions. They do about ten operations for each value they load, so
+            memory limits them on every processor.
+        values: numbers that the counted layers read and write, including weights; 4 bytes each in fp32, 2 in bf16.
+        layers: number of counted layers.
     """
 
     gflop: float
@@ -39,10 +39,14 @@ class Arithmetic:
 
 
 def count(path: Path, shape: Shape) -> Arithmetic:
-    """Count a model's arithmetic for an input of this shape.
+    """Count the arithmetic of a model.
 
-    The model is run once on zeros, which tells the shapes of all layers, also where they are computed in the graph.
-    Layers in the branches of control flow are not counted.
+    The model runs once on zeros, which gives the shapes of all layers, including those that the graph computes. Layers
+    in branches of control flow are not counted.
+
+    Args:
+        path: the ONNX file; it has one input.
+        shape: of the input.
     """
     import onnx
 
@@ -56,7 +60,7 @@ def count(path: Path, shape: Shape) -> Arithmetic:
 
 
 def _shapes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], shape: Shape) -> Mapping[str, Shape]:
-    """The shapes of what these nodes read and write."""
+    """Shapes of the tensors that these nodes read and write, by name."""
     known: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     (source,) = (value.name for value in model.graph.input if value.name not in known)
     known[source] = shape

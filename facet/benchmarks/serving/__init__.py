@@ -1,1 +1,1 @@
-"""Benchmarks of the server, beside InsightFace."""
+"""Benchmarks of the server, compared with InsightFace."""

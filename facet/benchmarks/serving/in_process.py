@@ -1,4 +1,4 @@
-"""Facet's engine in a process without a server, for benchmarks that compare it with one."""
+"""Identify in this process, without a server, for benchmarks that compare the two."""
 
 from __future__ import annotations
 
@@ -23,17 +23,28 @@ GALLERY, SUBJECT = "bench", "yao-ming"
 
 @dataclass(frozen=True, slots=True)
 class LocalIdentify:
-    """Identify without a server: the same function that the server calls on a worker."""
+    """Calls the function that the server calls on a worker thread.
+
+    Attributes:
+        pipeline: the models.
+        galleries: with the gallery :data:`GALLERY`, once it is created.
+        default_threshold: for that gallery.
+    """
 
     pipeline: FacePipeline
     galleries: Galleries
+    default_threshold: float
 
     def __call__(self, data: bytes) -> IdentifyResponse:
-        """Say whose the faces of an encoded picture are."""
+        """Identify the faces of an encoded picture."""
         return identify(self.pipeline, self.galleries, Encoded(data), Work(), gallery_id=GALLERY)
 
+    def create_gallery(self) -> None:
+        """Create the gallery :data:`GALLERY`."""
+        self.galleries.create_gallery(GALLERY, display_name="", threshold=self.default_threshold)
+
     def enroll(self, data: bytes) -> None:
-        """Enrol the only face of a picture."""
+        """Enrol the only face of an encoded picture as :data:`SUBJECT`."""
         (face,) = self.pipeline.align(self.pipeline.analyze(Encoded(data)))
         x1, y1, x2, y2 = face.faces.boxes[0].tolist()
         enrollment = Enrollment(
@@ -50,8 +61,14 @@ class LocalIdentify:
         self.galleries.enroll(GALLERY, SUBJECT, enrollment)
 
 
-def defaults(database: Path, *, objects: str | None = None, preset: str | None = None) -> Config:
-    """The settings of a local server: the defaults but for these, whatever the environment says."""
+def local_config(database: Path, *, objects: str | None = None, preset: str | None = None) -> Config:
+    """The server's default settings, whatever the environment says.
+
+    Args:
+        database: path of the SQLite database.
+        objects: ``models.objects``; ``None`` for the default.
+        preset: ``server.preset``; ``None`` for the default.
+    """
     return Config.model_construct(
         gallery=GalleryConfig(database=database),
         models=ModelsConfig.model_validate({} if objects is None else {"objects": objects}),
@@ -60,8 +77,8 @@ def defaults(database: Path, *, objects: str | None = None, preset: str | None =
 
 
 @contextmanager
-def opened(config: Config) -> Iterator[LocalIdentify]:
-    """The models and the galleries of a configuration."""
+def open_in_process(config: Config) -> Iterator[LocalIdentify]:
+    """Load the models and open the database of a configuration."""
     pipeline = load_pipeline(config)
     galleries = Galleries(
         SqliteStore(config.gallery.database),
@@ -72,15 +89,6 @@ def opened(config: Config) -> Iterator[LocalIdentify]:
         default_threshold=config.gallery.default_threshold,
     )
     try:
-        yield LocalIdentify(pipeline, galleries)
+        yield LocalIdentify(pipeline, galleries, config.gallery.default_threshold)
     finally:
         galleries.close()
-
-
-@contextmanager
-def in_process(config: Config, portrait: bytes) -> Iterator[LocalIdentify]:
-    """The same with a gallery of one subject, the only face of a picture."""
-    with opened(config) as local:
-        local.galleries.create_gallery(GALLERY, display_name="")
-        local.enroll(portrait)
-        yield local

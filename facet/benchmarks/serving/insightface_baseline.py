@@ -1,9 +1,9 @@
-"""The measured neighbour: InsightFace's own FaceAnalysis on the same weights, with a NumPy search behind it."""
+"""The baseline: InsightFace's FaceAnalysis on the same weights, followed by a NumPy search."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,25 +14,27 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from facet.benchmarks.serving.pictures import decoded
+from facet.benchmarks.serving.systems import Identify
 from facet.runtime.models import find_model
 from facet.server.config import ModelsConfig
 
-_FRAME = (640, 640)
+_DETECTION_SIZE = (640, 640)
 _MODULES = ["detection", "recognition"]
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class FaceAnalysisBaseline:
     """FaceAnalysis as its documentation shows it, or tuned.
 
-    Its defaults are taken for everything but the detector's frame: alone, ``prepare()`` looks at 128 and at 640 pixels,
-    which costs more; 640 is what nearly everybody sets. It finds faces and embeds them one by one.
+    Its defaults are kept except for the detection size: without arguments, ``prepare()`` detects at 128 and at 640
+    pixels, which takes longer; nearly everybody sets 640. FaceAnalysis embeds faces one by one.
 
     Attributes:
-        pack: a folder as :func:`link_pack` makes it, which is read again whenever a frame's size is new.
-        strangers: a ``.npy`` file of templates, float32 ``(n, dimension)`` of unit length.
-        portrait: an encoded picture with the face that is searched among them as well.
-        tuned: as an expert would for several requests at a time: one thread a session and for OpenCV.
+        pack: folder of models from :func:`link_pack`.
+        strangers: ``.npy`` file of templates, float32 ``(n, dimension)`` of unit length.
+        portrait: encoded picture of a face that is added to these templates.
+        tuned: use one thread per session and one for OpenCV, as an expert would to serve several requests at a time.
     """
 
     pack: Path
@@ -41,16 +43,16 @@ class Neighbour:
     tuned: bool
 
     @contextmanager
-    def open(self) -> Iterator[Callable[[bytes], int]]:
-        """Load the models; what is given takes an encoded picture, names its faces and says how many there are."""
+    def open(self) -> Iterator[Identify]:
+        """Load the models."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # InsightFace's, of what it calls
+            warnings.simplefilter("ignore")  # InsightFace calls deprecated functions of its dependencies
             analysis = self._load()
-            known = _embeddings(analysis.get(_decoded(self.portrait)))
-            templates = np.concatenate([np.load(self.strangers), known])
+            enrolled = _embeddings(analysis.get(decoded(self.portrait)))
+            templates = np.concatenate([np.load(self.strangers), enrolled])
 
             def identify(data: bytes) -> int:
-                faces = analysis.get(_decoded(data))
+                faces = analysis.get(decoded(data))
                 return len(nearest(templates, _embeddings(faces))[0]) if faces else 0
 
             yield identify
@@ -67,12 +69,12 @@ class Neighbour:
         analysis = FaceAnalysis(
             name=str(self.pack), allowed_modules=_MODULES, providers=["CPUExecutionProvider"], **options
         )
-        analysis.prepare(ctx_id=-1, det_size=_FRAME)
+        analysis.prepare(ctx_id=-1, det_size=_DETECTION_SIZE)
         return analysis
 
 
 def link_pack(folder: Path) -> Path:
-    """Make a folder of links to the models that Facet uses by default, as InsightFace wants a pack of models."""
+    """Create a folder with links to Facet's default models, in the form that FaceAnalysis takes as a model pack."""
     folder.mkdir()
     models = ModelsConfig()
     for name in (models.faces, models.embedding):
@@ -84,7 +86,15 @@ def link_pack(folder: Path) -> Path:
 def nearest(
     templates: NDArray[np.float32], probes: NDArray[np.float32]
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """The most similar template of each probe and the cosine, both of shape ``(n,)``; all vectors of unit length."""
+    """Find the most similar template of each probe.
+
+    Args:
+        templates: shape ``(m, dimension)``, unit length.
+        probes: shape ``(n, dimension)``, unit length.
+
+    Returns:
+        Row of the template and cosine, both of shape ``(n,)``.
+    """
     similarity = probes @ templates.T
     best = similarity.argmax(axis=1)
     return best, similarity[np.arange(len(best)), best]
@@ -93,7 +103,3 @@ def nearest(
 def _embeddings(faces: list[Any]) -> NDArray[np.float32]:
     vectors = np.stack([face.embedding for face in faces])
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
-
-
-def _decoded(data: bytes) -> NDArray[np.uint8]:
-    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)

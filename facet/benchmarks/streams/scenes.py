@@ -1,4 +1,4 @@
-"""What simulated cameras see: a scene made of a packaged picture, or a video; as JPEGs, one a frame."""
+"""The frames of simulated cameras, as JPEGs: a packaged picture in motion, or a video."""
 
 from __future__ import annotations
 
@@ -13,43 +13,59 @@ from facet.benchmarks.serving.pictures import FRAME_SIZE, decoded, samples
 
 _QUALITY = 85
 _SWAY = 12
-"""Pixels by which the street moves to either side."""
+"""Pixels by which the scene moves to either side."""
 _SWAY_SECONDS = 4.0
-_MOST_FRAMES = 300
-"""Of a video, so many are kept; they are shown forwards and backwards, so that nobody jumps."""
+_MAX_FRAMES = 300
+"""Frames kept of a video. They are shown forwards, then backwards, so that the scene has no cuts."""
 
 
 def street(fps: float, width: int) -> list[bytes]:
-    """A street with two people in it that sways a little, to and fro in some seconds, as JPEGs."""
+    """A street with two people that sways to and fro once in four seconds.
+
+    Args:
+        fps: frames per second.
+        width: of the frames, in pixels.
+
+    Returns:
+        JPEGs to be shown in a loop.
+    """
     scene = decoded(samples(None).frame.data)
     count = max(2, round(_SWAY_SECONDS * fps))
     frames = []
-    for turn in np.arange(count) * (2 * np.pi / count):
-        shift = np.array([[1, 0, _SWAY * np.sin(turn)], [0, 1, _SWAY / 3 * np.sin(2 * turn)]])
+    for phase in np.arange(count) * (2 * np.pi / count):
+        shift = np.array([[1, 0, _SWAY * np.sin(phase)], [0, 1, _SWAY / 3 * np.sin(2 * phase)]])
         swayed = cv2.warpAffine(scene, shift, FRAME_SIZE, borderMode=cv2.BORDER_REPLICATE)
         frames.append(_encoded(np.asarray(swayed, np.uint8), width))
     return frames
 
 
 def filmed(video: Path, fps: float, width: int) -> list[bytes]:
-    """The frames of a video at a rate, forwards and backwards, as JPEGs.
+    """The first frames of a video, forwards and backwards.
+
+    Args:
+        video: any file that OpenCV reads.
+        fps: frames per second; frames of the video are repeated or left out.
+        width: of the frames, in pixels.
+
+    Returns:
+        JPEGs to be shown in a loop.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file is not a readable video.
     """
     capture = cv2.VideoCapture(str(video))
-    own = capture.get(cv2.CAP_PROP_FPS) or fps
+    video_fps = capture.get(cv2.CAP_PROP_FPS) or fps
     frames: list[bytes] = []
     number = 0
-    while len(frames) < _MOST_FRAMES and capture.grab():
-        if (due := math.ceil((number + 1) * fps / own) - len(frames)) > 0:
+    while len(frames) < _MAX_FRAMES and capture.grab():
+        if (due := math.ceil((number + 1) * fps / video_fps) - len(frames)) > 0:
             found, picture = capture.retrieve()
             if found:
                 frames += [_encoded(np.asarray(picture, np.uint8), width)] * due
         number += 1
     capture.release()
     if not frames:
-        raise OSError(f"cannot read {video}: it is no video")
+        raise OSError(f"cannot read {video}: it is not a video that OpenCV can read")
     return frames + frames[-2:0:-1]
 
 

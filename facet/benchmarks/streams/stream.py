@@ -1,111 +1,57 @@
-"""``facet bench stream``: cameras on one server, and the age of its answers."""
+"""``facet bench stream``: simulated cameras on one server, and the age of its answers."""
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
-from facet import AsyncClient, Client, FacetError, FailedPrecondition, from_status, picture, stream_frame
-from facet.benchmarks.serving.load import percentile
+from facet import Client, FacetError, FailedPrecondition, picture
 from facet.benchmarks.serving.pictures import FRAME_SIZE, samples
+from facet.benchmarks.streams.cameras import GALLERY, CameraRun, Load, run_cameras
 from facet.benchmarks.streams.scenes import filmed, size_of, street
+from facet.benchmarks.timing import observed_percentile
 from facet.runtime.models import ModelError
-from facet.terminal import console, tables
+from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.local_server import local_server
+from facet.terminal.tables import listing
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import FaceChoice
 
-GALLERY = "bench"
-
-_WARM_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is sent.
-
-    Attributes:
-        cameras: streams side by side.
-        fps: frames a second of each.
-        seconds: for how long.
-    """
-
-    cameras: int
-    fps: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer.
-
-    Attributes:
-        age: seconds from when its frame was due to the answer.
-        embedded: faces that were embedded for it.
-        faces: faces in it.
-        error: the reason, where it failed; else empty.
-    """
-
-    age: float
-    embedded: int
-    faces: int
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What became of a camera's stream.
-
-    Attributes:
-        sent: frames.
-        answers: the answers.
-        dropped: frames that the server let go for newer ones.
-        lags: seconds by which each frame was sent too late.
-        ended: seconds from the start to its end.
-    """
-
-    sent: int
-    answers: Sequence[Answered]
-    dropped: int
-    lags: Sequence[float]
-    ended: float
+_WARM_UP_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What a load came to.
+    """Result of a load.
 
     Attributes:
-        cameras: streams side by side.
-        fps: frames a second of each.
-        width: of the frames.
-        height: of the frames.
-        seconds: for how long frames were due.
-        fps_in: frames a second that were sent, of all cameras together.
-        fps_answered: of these, answered.
-        sent: frames.
-        answered: frames.
-        dropped: frames that the server let go for newer ones.
-        failed: frames that were answered with an error, by reason.
-        age_p50_ms: median from when a frame was due to its answer, ``None`` for none.
-        age_p95_ms: the 95th percentile.
-        age_p99_ms: the 99th.
-        embeddings_per_frame: faces that were embedded, by frame that was answered.
-        faces_per_frame: faces that were in it.
-        lag_p99_ms: by how much the cameras themselves sent too late, the 99th percentile.
-        scene: what the cameras see.
+        cameras: number of simultaneous streams.
+        fps: frames per second of each.
+        width: of the frames, in pixels.
+        height: of the frames, in pixels.
+        seconds: for which frames were due.
+        fps_in: frames sent per second, all cameras together.
+        fps_answered: frames answered per second, all cameras together.
+        sent: number of frames sent.
+        answered: number of frames answered without error.
+        dropped: number of frames that the server replaced by newer ones.
+        failed: number of frames answered with an error, by reason.
+        age_p50_ms: median age of an answer, from the time its frame was due; ``None`` without answers.
+        age_p95_ms: 95th percentile.
+        age_p99_ms: 99th percentile.
+        embeddings_per_frame: faces embedded per answered frame.
+        faces_per_frame: faces per answered frame.
+        lag_p99_ms: 99th percentile of the time by which the cameras themselves sent late.
+        scene: name of the scene.
     """
 
     cameras: int
@@ -130,13 +76,13 @@ class Stream:
 
 def stream(
     cameras: Annotated[int, typer.Option(min=1, max=64, help="Number of cameras.")] = 1,
-    fps: Annotated[float, typer.Option(min=0.1, max=120, help="Frames per second of each.")] = 15.0,
-    width: Annotated[int, typer.Option(min=64, max=3840, help="Width of the frames, pixels.")] = FRAME_SIZE[0],
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Duration of the measurement.")] = 20.0,
+    fps: Annotated[float, typer.Option(min=0.1, max=120, help="Frames per second of each camera.")] = 15.0,
+    width: Annotated[int, typer.Option(min=64, max=3840, help="Width of the frames.")] = FRAME_SIZE[0],
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to measure.")] = 20.0,
     video: Annotated[
         Path | None,
         typer.Option(
-            help="The video that the cameras show. Default: two people in a street, nearly still.",
+            help="A video for the cameras to show. Default: a street with two people, nearly still.",
             exists=True,
             dir_okay=False,
             show_default=False,
@@ -144,16 +90,21 @@ def stream(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cameras on one server: frames answered per second, age of the answers, dropped frames, embedded faces.
+    """Measure a server under several cameras: frames answered, age of the answers, frames dropped.
 
-    All cameras run in one process, which shares the machine's cores with the server. Their frames are JPEGs made
-    beforehand, and each camera starts at another moment. A frame's age counts from the time it was due, so a delayed
-    camera looks no better. The best face of the first frame is enrolled. A few seconds of warm-up are not counted.
+    Starts a server and a process of simulated cameras, which send JPEGs through IdentifyStream; both share the cores of
+    this machine. The server drops a frame when a newer one arrives before its turn. A frame's age counts from the time
+    it was due, so delays of the cameras themselves are included. The cameras start at different moments and show
+    different parts of the scene. The best face of the first frame is enrolled. Takes [b]--seconds[/b] and about 15 more
+    to start and warm up.
 
     [b]Examples[/b]
 
       facet bench stream --cameras 1 --fps 15
       facet bench stream --cameras 8 --fps 5 --width 640 --json
+      facet bench stream --video door.mp4 --cameras 4
+
+    Exit code: 0 done, 1 failed or a frame was answered with an error, 2 bad usage.
     """
     try:
         frames = filmed(video, fps, width) if video is not None else street(fps, width)
@@ -164,12 +115,12 @@ def stream(
         ):
             client.create_gallery(GALLERY)
             _enroll(client, frames[0])
-            process.submit(_cameras, address, frames, Load(cameras, fps, _WARM_SECONDS)).result()
+            process.submit(run_cameras, address, frames, Load(cameras, fps, _WARM_UP_SECONDS)).result()
             load = Load(cameras, fps, seconds)
-            seen = process.submit(_cameras, address, frames, load).result()
+            runs = process.submit(run_cameras, address, frames, load).result()
     except (ModelError, FacetError, OSError) as error:
         console.fail(str(error))
-    measured = summary(load, seen, size_of(frames[0]), video.name if video is not None else "street")
+    measured = summary(load, runs, size_of(frames[0]), video.name if video is not None else "street")
     if as_json:
         console.print_json(asdict(measured))
     else:
@@ -178,21 +129,21 @@ def stream(
         raise typer.Exit(console.FAILED)
 
 
-def summary(load: Load, seen: Sequence[Seen], size: tuple[int, int], scene: str) -> Stream:
-    """Sum up what became of the cameras.
+def summary(load: Load, runs: Sequence[CameraRun], size: tuple[int, int], scene: str) -> Stream:
+    """Summarise the runs of all cameras.
 
     Args:
         load: what was sent.
-        seen: every camera's.
+        runs: one per camera.
         size: width and height of the frames.
-        scene: what they show.
+        scene: name of the scene.
     """
-    answers = [answer for each in seen for answer in each.answers]
+    answers = [answer for run in runs for answer in run.answers]
     good = [answer for answer in answers if not answer.error]
-    ages = np.array([answer.age for answer in good]) * 1e3
-    lags = np.array([lag for each in seen for lag in each.lags]) * 1e3
-    lasted = max([load.seconds, *(each.ended for each in seen)])
-    sent = sum(each.sent for each in seen)
+    ages = [answer.age * 1e3 for answer in good]
+    lags = [lag * 1e3 for run in runs for lag in run.lags]
+    lasted = max([load.seconds, *(run.ended for run in runs)])
+    sent = sum(run.sent for run in runs)
     frames = max(1, len(good))
     return Stream(
         cameras=load.cameras,
@@ -204,79 +155,41 @@ def summary(load: Load, seen: Sequence[Seen], size: tuple[int, int], scene: str)
         fps_answered=round(len(good) / lasted, 2),
         sent=sent,
         answered=len(good),
-        dropped=sum(each.dropped for each in seen),
+        dropped=sum(run.dropped for run in runs),
         failed=dict(Counter(answer.error for answer in answers if answer.error)),
-        age_p50_ms=percentile(ages, 50),
-        age_p95_ms=percentile(ages, 95),
-        age_p99_ms=percentile(ages, 99),
+        age_p50_ms=observed_percentile(ages, 50),
+        age_p95_ms=observed_percentile(ages, 95),
+        age_p99_ms=observed_percentile(ages, 99),
         embeddings_per_frame=round(sum(answer.embedded for answer in good) / frames, 4),
         faces_per_frame=round(sum(answer.faces for answer in good) / frames, 3),
-        lag_p99_ms=percentile(lags, 99) or 0.0,
+        lag_p99_ms=observed_percentile(lags, 99) or 0.0,
         scene=scene,
     )
 
 
 def _enroll(client: Client, frame: bytes) -> None:
-    """Enrol the fittest face of a frame, if there is one that may be, and a man who is not in it."""
-    client.enroll(GALLERY, "somebody-else", samples(None).one.data)
-    seen = client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(frame))).faces
-    for each in sorted(seen, key=lambda each: each.face.quality.value, reverse=True):
+    """Enrol the best face of a frame, if one is good enough, and a man who is not in it."""
+    client.enroll(GALLERY, "not-in-the-scene", samples(None).one.data)
+    faces = client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(frame))).faces
+    for each in sorted(faces, key=lambda each: each.face.quality.value, reverse=True):
         with suppress(FailedPrecondition):
-            client.enroll(GALLERY, "one-of-them", frame, face=FaceChoice(box=each.face.box))
+            client.enroll(GALLERY, "in-the-scene", frame, face=FaceChoice(box=each.face.box))
             return
 
 
-def _cameras(address: str, frames: Sequence[bytes], load: Load) -> list[Seen]:
-    """All cameras side by side; runs in a process of its own."""
-
-    async def run() -> list[Seen]:
-        async with AsyncClient(address) as client:
-            start = time.perf_counter() + 0.1
-            each = (_camera(client, frames, load, number, start) for number in range(load.cameras))
-            return await asyncio.gather(*each)
-
-    return asyncio.run(run())
-
-
-async def _camera(client: AsyncClient, frames: Sequence[bytes], load: Load, number: int, start: float) -> Seen:
-    """One camera: its frames at its moments, another place of the scene than the others'."""
-    count = max(1, round(load.fps * load.seconds))
-    first = start + number / load.cameras / load.fps
-    due = [first + at / load.fps for at in range(count)]
-    ahead = number * len(frames) // load.cameras
-    lags: list[float] = []
-    answers: list[Answered] = []
-    dropped = 0
-
-    async def sent() -> AsyncIterator[pb.StreamFrame]:
-        for at, moment in enumerate(due):
-            await asyncio.sleep(max(0.0, moment - time.perf_counter()))
-            lags.append(time.perf_counter() - moment)
-            yield stream_frame(at + 1, frames[(at + ahead) % len(frames)], moment - start + 1)
-
-    settings = pb.StreamSettings(camera=f"camera {number + 1}", gallery_id=GALLERY)
-    async with aclosing(client.identify_stream(settings, sent())) as received:
-        async for answer in received:
-            age = time.perf_counter() - due[answer.frame_id - 1]
-            error = from_status(answer.status).reason or "ERROR" if answer.status.code else ""
-            faces = sum(track.HasField("face_box") for track in answer.tracks)
-            answers.append(Answered(age, answer.embedded, faces, error))
-            dropped = answer.dropped
-    return Seen(count, answers, dropped, lags, time.perf_counter() - start)
-
-
 def _print(measured: Stream) -> None:
-    who = "1 camera" if measured.cameras == 1 else f"{measured.cameras} cameras"
-    title = f"{who}, {measured.fps:g} fps each, {measured.width}x{measured.height}: {measured.scene}"
-    table = tables.listing(title, columns=3)
-    table.add_row("sent", f"{measured.fps_in:.1f}", "frames a second, all cameras together")
-    table.add_row("answered", f"{measured.fps_answered:.1f}", "frames a second")
-    table.add_row("dropped", str(measured.dropped), f"of {measured.sent}: newer ones came before their turn")
+    cameras = "1 camera" if measured.cameras == 1 else f"{measured.cameras} cameras"
+    shown = listing(
+        f"{cameras}, {measured.fps:g} fps each, {measured.width}x{measured.height}: {measured.scene}", columns=3
+    )
+    shown.add_row("sent", f"{measured.fps_in:.1f}", "frames per second, all cameras together")
+    shown.add_row("answered", f"{measured.fps_answered:.1f}", "frames per second, all cameras together")
+    shown.add_row("dropped", str(measured.dropped), f"of {measured.sent} frames; newer ones replaced them")
     for reason, count in measured.failed.items():
-        table.add_row("failed", str(count), reason)
+        shown.add_row("failed", str(count), reason)
     for name, value in (("p50", measured.age_p50_ms), ("p95", measured.age_p95_ms), ("p99", measured.age_p99_ms)):
-        table.add_row(f"age {name}", "-" if value is None else f"{value:.1f}", "ms from when a frame was due")
-    table.add_row("embedded", f"{measured.embeddings_per_frame:.3f}", "faces a frame")
-    table.add_row("faces", f"{measured.faces_per_frame:.2f}", "a frame")
-    table.add_row("cameras' lag", f"{measured.lag_p99_ms:.1f}", "ms, p99: frames that were sent too late")
-    console.out.print(table)
+        shown.add_row(f"age {name}", "-" if value is None else f"{value:.1f}", "ms from the time a frame was due")
+    shown.add_row("embedded", f"{measured.embeddings_per_frame:.3f}", "faces per frame")
+    shown.add_row("faces", f"{measured.faces_per_frame:.2f}", "per frame")
+    shown.add_row("cameras' lag p99", f"{measured.lag_p99_ms:.1f}", "ms by which the cameras themselves sent late")
+    console.out.print(shown)

@@ -1,4 +1,4 @@
-"""bench.py serving and bench.py roof, as a person or a program runs them."""
+"""``bench.py serving`` and ``bench.py roof`` as programs run them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 600.0
-"""Seconds: it loads nine sets of models, on a machine that may be busy."""
+TIMEOUT_SECONDS = 600.0
+"""The command loads nine sets of models, possibly on a busy machine."""
 
-JUDGED = {
+MAIN_FIGURES = {
     "faceanalysis_ms",
     "faceanalysis_tuned_per_s",
     "engine_ms",
@@ -37,24 +37,24 @@ JUDGED = {
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Run:
-    """Run bench.py in an empty folder and no settings."""
+    """Run bench.py in an empty folder without settings in the environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
 
     def start(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments]
         return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=PATIENCE, check=False
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=TIMEOUT_SECONDS, check=False
         )
 
     return start
 
 
-def test_serving_is_measured_beside_face_analysis_in_one_run(bench: Run) -> None:
+def test_serving_reports_facet_and_faceanalysis_from_one_run(bench: Run) -> None:
     done = bench("serving", "--quick", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report.keys() >= JUDGED
-    assert all(report[name] > 0 for name in JUDGED - {"wire_overhead_ms"})
+    assert report.keys() >= MAIN_FIGURES
+    assert all(report[name] > 0 for name in MAIN_FIGURES - {"wire_overhead_ms"})
     one, six, squad, frame = report["pictures"]
     assert [each["faces_faceanalysis"] for each in (one, six, squad)] == [1, 6, 22]
     assert [each["faces"] for each in (one, six, frame)] == [1, 6, 2]
@@ -68,7 +68,7 @@ def test_serving_is_measured_beside_face_analysis_in_one_run(bench: Run) -> None
     assert "OK" in memory["answers"]
 
 
-def test_the_arithmetic_of_each_model_is_told_beside_what_the_machine_can_compute(bench: Run) -> None:
+def test_roof_reports_every_model_and_the_limits_of_the_machine(bench: Run) -> None:
     done = bench("roof", "--seconds", "0.1", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""The arithmetic of models, on graphs of which it is known."""
+"""Counts of multiply-adds, on graphs for which they are known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facet.benchmarks.roofline.flops import Arithmetic, count
 
 
 def saved(path: Path, nodes: list[onnx.NodeProto], **weights: tuple[int, ...]) -> Path:
-    """A model of one open input ``x`` and the output of the last node."""
+    """Save a model with the input ``x`` and the output of the last node."""
     tensors = [numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in weights.items()]
     source = helper.make_tensor_value_info("x", TensorProto.FLOAT, None)
     sink = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
@@ -27,19 +27,19 @@ def node(kind: str, *inputs: str, out: str, **attributes: Any) -> onnx.NodeProto
     return helper.make_node(kind, list(inputs), [out], **attributes)
 
 
-def test_a_convolution_is_two_operations_a_weight_and_output(tmp_path: Path) -> None:
+def test_a_convolution_counts_two_operations_per_weight_and_output_position(tmp_path: Path) -> None:
     path = saved(tmp_path / "m.onnx", [node("Conv", "x", "w", out="y", pads=[1, 1, 1, 1])], w=(8, 3, 3, 3))
     expected = 2 * (8 * 10 * 20) * (3 * 3 * 3)
     values = 3 * 10 * 20 + 8 * 3 * 3 * 3 + 8 * 10 * 20
     assert count(path, (1, 3, 10, 20)) == Arithmetic(expected / 1e9, 0.0, values, 1)
 
 
-def test_a_batch_and_a_stride_count(tmp_path: Path) -> None:
+def test_batch_size_and_stride_change_the_count(tmp_path: Path) -> None:
     path = saved(tmp_path / "m.onnx", [node("Conv", "x", "w", out="y", strides=[2, 2])], w=(8, 3, 2, 2))
     assert count(path, (4, 3, 10, 10)).gflop == pytest.approx(2 * (4 * 8 * 5 * 5) * (3 * 2 * 2) / 1e9)
 
 
-def test_a_depthwise_convolution_is_told_apart(tmp_path: Path) -> None:
+def test_depthwise_convolutions_are_counted_separately(tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x", "deep", out="y", group=8, pads=[1, 1, 1, 1]),
         node("Relu", "y", out="z"),
@@ -51,12 +51,12 @@ def test_a_depthwise_convolution_is_told_apart(tmp_path: Path) -> None:
     assert counted.layers == 2
 
 
-def test_a_transposed_convolution_counts_by_its_input(tmp_path: Path) -> None:
+def test_a_transposed_convolution_counts_two_operations_per_weight_and_input_position(tmp_path: Path) -> None:
     path = saved(tmp_path / "m.onnx", [node("ConvTranspose", "x", "w", out="y", strides=[2, 2])], w=(4, 6, 2, 2))
     assert count(path, (1, 4, 5, 5)).gflop == pytest.approx(2 * (4 * 5 * 5) * (6 * 2 * 2) / 1e9)
 
 
-def test_matrix_products_count_by_the_inner_side(tmp_path: Path) -> None:
+def test_a_matrix_product_counts_two_operations_per_inner_element_and_output(tmp_path: Path) -> None:
     nodes = [
         node("MatMul", "x", "w", out="y"),
         node("Gemm", "y", "v", out="z", transA=1),
