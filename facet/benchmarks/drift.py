@@ -115,7 +115,7 @@ def drift(
     if as_json:
         console.print_json({"runtime": runtime, "pictures": len(pictures), "drift": [asdict(each) for each in found]})
     else:
-        _print(found, f"{runtime} compared with onnxruntime fp32 on {len(pictures)} pictures")
+        _print(found, f"Differences of {runtime} from onnxruntime fp32 on {len(pictures)} pictures")
 
 
 def _read(folder: Path | None, count: int) -> list[NDArray[np.uint8]]:
@@ -204,7 +204,7 @@ def _print(found: Sequence[Drift], title: str) -> None:
     shown = table(
         *(whole("model"), "of"),
         *map(number, ("pairs", "unpaired", "median", "p95", "p99", "worst")),
-        title=f"Differences: {title}",
+        title=title,
     )
     for each in found:
         figures = (f"{value:.4f}" for value in (each.p50, each.p95, each.p99, each.worst))
