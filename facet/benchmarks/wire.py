@@ -149,9 +149,9 @@ def _print(measured: Wire) -> None:
     rows = (
         ("in process", measured.engine_ms, "decode, detect, find faces, align, embed, search"),
         ("over gRPC", measured.grpc_ms, "the same as a call over loopback"),
-        ("gRPC overhead", measured.wire_overhead_ms, "additional time of the call over the work in process"),
+        ("gRPC overhead", measured.wire_overhead_ms, "the call minus the work in process"),
         ("outside the server", measured.outside_server_ms, "the call minus the time that the server reports"),
-        ("after a pause", measured.after_pause_ms, "gRPC overhead of the first call after a pause"),
+        ("after a pause", measured.after_pause_ms, "gRPC overhead of the first call of a round"),
     )
     for name, milliseconds, meaning in rows:
         shown.add_row(name, f"{milliseconds:.2f}", meaning)

@@ -33,7 +33,7 @@ from facet.terminal.console import AsJson
 from facet.terminal.tables import listing, number, table
 from gallery.errors import GalleryError
 from gallery.galleries import Galleries
-from gallery.stores.milvus.store import MilvusStore
+from gallery.stores.milvus.milvus_store import MilvusStore
 
 _ENROLMENTS = 40
 _MAX_TEMPLATES_PER_SUBJECT = 100

@@ -104,9 +104,9 @@ def roof(
     [b]--seconds[/b].
 
     Columns: "compute", the time of the arithmetic at the roofline's rate; "memory", the time to read and write all
-    values if nothing stayed in caches; "run", one inference at a time on all cores (the preset latency); "parallel",
-    inferences per second with one on every core (the preset throughput); "of roof", the share of the roofline that the
-    column before it reaches. An asterisk marks the runtime that the server uses here.
+    values if nothing stayed in caches; "run", one inference at a time on all cores (the preset latency); "runs per s",
+    with one inference on every core (the preset throughput); "of roof", the share of the roofline that the column
+    before it reaches. An asterisk marks the runtime that the server uses here.
 
     [b]Examples[/b]
 
@@ -218,7 +218,7 @@ def _print_machine(machine: Roofline, cores: int) -> None:
 
 def _print_stages(stages: list[Stage]) -> None:
     """Print a table with a group of rows for each model and input: GFLOP in the first row, then one per runtime."""
-    figures = ("GFLOP", "compute\nms", "memory\nms", "run\nms", "of\nroof", "parallel\nper s", "of\nroof")
+    figures = ("GFLOP", "compute\nms", "memory\nms", "run\nms", "of\nroof", "runs\nper s", "of\nroof")
     shown = table(whole("model, input\n  runtime"), *map(number, figures))
     for (model, shape), runs in groupby(stages, key=lambda stage: (stage.model, stage.input)):
         group = list(runs)

@@ -28,12 +28,10 @@ class LocalIdentify:
     Attributes:
         pipeline: the models.
         galleries: with the gallery :data:`GALLERY`, once it is created.
-        default_threshold: for that gallery.
     """
 
     pipeline: FacePipeline
     galleries: Galleries
-    default_threshold: float
 
     def __call__(self, data: bytes) -> IdentifyResponse:
         """Identify the faces of an encoded picture."""
@@ -41,7 +39,7 @@ class LocalIdentify:
 
     def create_gallery(self) -> None:
         """Create the gallery :data:`GALLERY`."""
-        self.galleries.create_gallery(GALLERY, display_name="", threshold=self.default_threshold)
+        self.galleries.create_gallery(GALLERY, display_name="")
 
     def enroll(self, data: bytes) -> None:
         """Enrol the only face of an encoded picture as :data:`SUBJECT`."""
@@ -89,6 +87,6 @@ def open_in_process(config: Config) -> Iterator[LocalIdentify]:
         default_threshold=config.gallery.default_threshold,
     )
     try:
-        yield LocalIdentify(pipeline, galleries, config.gallery.default_threshold)
+        yield LocalIdentify(pipeline, galleries)
     finally:
         galleries.close()

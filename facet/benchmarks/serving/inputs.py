@@ -15,7 +15,7 @@ from facet.benchmarks.serving.in_process import local_config, open_in_process
 from facet.benchmarks.serving.insightface_baseline import FaceAnalysisBaseline, link_pack
 from facet.benchmarks.serving.pictures import Samples
 from facet.server.config import NONE
-from gallery.stores.sqlite.store import SqliteStore
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 STRANGERS = 1000
 """Templates of the gallery in addition to that of the portrait."""
