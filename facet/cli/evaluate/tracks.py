@@ -21,7 +21,7 @@ from facet.evaluation.datasets.track_labels import Span, of_enrolled, read_track
 from facet.evaluation.datasets.video import Clip, read_clip
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
-from facet.evaluation.tracks.figures import SeenFrame, judge
+from facet.evaluation.tracks.figures import FrameAnswer, judge_clip
 from facet.evaluation.tracks.report import SOON, TracksReport
 from facet.evaluation.tracks.run import TracksRun, run_tracks
 from facet.terminal import console, tables
@@ -97,7 +97,7 @@ def tracks(
     end = clip.end if len(run.frames) == len(clip.times) else clip.times[len(run.frames)]
     reached = [span for span in spans if span.start < end]
     built = TracksReport(
-        judge(reached, run.frames, end, tolerance), run.frames, reached, not_enrolled=run.not_enrolled, seed=seed
+        judge_clip(reached, run.frames, end, tolerance), run.frames, reached, not_enrolled=run.not_enrolled, seed=seed
     )
     flags: dict[str, Any] = {
         "threshold": threshold,
@@ -148,7 +148,7 @@ def _refused(refused: dict[str, str]) -> Iterator[dict[str, str]]:
         yield {"image": image, "reason": reason}
 
 
-def _failed(frames: Sequence[SeenFrame]) -> Iterator[dict[str, str]]:
+def _failed(frames: Sequence[FrameAnswer]) -> Iterator[dict[str, str]]:
     for frame in frames:
         if frame.failure:
             yield {"image": f"the frame at {frame.time:.3f} s", "reason": frame.failure}

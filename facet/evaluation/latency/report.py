@@ -1,4 +1,4 @@
-"""How long calls take, as a client sees it, and the stages that the server tells."""
+"""The latency report: percentiles of calls as a client sees them, and of the stages of the server."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _POINTS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call that was answered.
+class TimedCall:
+    """An answered call.
 
     Attributes:
-        image: the picture it was made with.
-        milliseconds: from before the request was sent until the answer was there.
-        stages: milliseconds of each of :data:`STAGES`, as the server told.
+        image: name of the picture.
+        milliseconds: from sending the request to receiving the answer.
+        stages: milliseconds of each of :data:`STAGES`, as the server reports them.
     """
 
     image: str
@@ -36,10 +36,10 @@ class Call:
 
 
 def percentile(values: NDArray[np.float64], percent: int) -> Figure:
-    """A percentile by the nearest rank, with the interval of its order statistics, which assumes no distribution.
+    """A percentile by nearest rank, with an interval of order statistics, which assumes no distribution.
 
-    The number of values below it is binomial; its normal approximation says which ranks bound it (Conover 1999, 3.2).
-    Fewer values than 100 / (100 - percent) do not yield one.
+    The number of values below the percentile is binomial; its normal approximation gives the ranks of the ends (Conover
+    1999, 3.2). With fewer than 100 / (100 - percent) values there is no percentile.
 
     Args:
         values: in any order.
@@ -52,43 +52,43 @@ def percentile(values: NDArray[np.float64], percent: int) -> Figure:
     rising = np.sort(values)
     reach = _Z * math.sqrt(count * share * (1 - share))
     low, high = math.floor(count * share - reach), math.ceil(count * share + reach) + 1
-    note = "" if low >= 1 and high <= count else "few calls: an end of the interval is the most extreme call there was"
+    note = "" if low >= 1 and high <= count else "few calls: an end of the interval is the fastest or the slowest call"
     value = rising[math.ceil(count * share) - 1]
     return Figure(float(value), float(rising[max(low, 1) - 1]), float(rising[min(high, count) - 1]), note)
 
 
 def mean(values: NDArray[np.float64]) -> Figure:
-    """The mean, with the interval of the normal distribution that the means of many calls have."""
+    """The mean, with a normal interval."""
     if not len(values):
         return none("no calls")
     value = float(values.mean())
     if len(values) == 1:
-        return Figure(value, None, None, "of one call alone there is no interval")
+        return Figure(value, None, None, "one call alone has no interval")
     reach = _Z * float(values.std(ddof=1)) / math.sqrt(len(values))
     return Figure(value, value - reach, value + reach)
 
 
-def latency_report(calls: Sequence[Call], seconds: float) -> Report:
+def latency_report(calls: Sequence[TimedCall], seconds: float) -> Report:
     """The figures of timed calls.
 
     Args:
-        calls: that were answered.
+        calls: the answered calls.
         seconds: from the start of the first to the end of the last.
     """
-    waits = _of_calls(calls)
+    durations = _milliseconds(calls)
     return {
-        **{f"p{percent}_ms": percentile(waits, percent) for percent in PERCENTILES},
-        "mean_ms": mean(waits),
+        **{f"p{percent}_ms": percentile(durations, percent) for percent in PERCENTILES},
+        "mean_ms": mean(durations),
         "calls_per_second": len(calls) / seconds if seconds else None,
         "calls": len(calls),
         "images": len({call.image for call in calls}),
     }
 
 
-def stages_table(calls: Sequence[Call]) -> list[dict[str, Any]]:
-    """Percentiles of each stage in milliseconds, and of what is outside the server: the wire and the client."""
-    columns = {name: np.array([call.stages[at] for call in calls], np.float64) for at, name in enumerate(STAGES)}
-    outside = _of_calls(calls) - columns["total"]
+def stages_table(calls: Sequence[TimedCall]) -> list[dict[str, Any]]:
+    """Milliseconds of each stage, and of the time outside the server: the network and the client."""
+    columns = {name: np.array([call.stages[index] for call in calls], np.float64) for index, name in enumerate(STAGES)}
+    outside = _milliseconds(calls) - columns["total"]
     return [
         {
             "stage": name,
@@ -99,22 +99,22 @@ def stages_table(calls: Sequence[Call]) -> list[dict[str, Any]]:
     ]
 
 
-def curves(calls: Sequence[Call]) -> Report:
-    """For the call and for the server's part of it: the share of calls that took no longer."""
+def curves(calls: Sequence[TimedCall]) -> Report:
+    """Cumulative distributions of the whole call and of the server's part of it."""
     if not calls:
         return {}
     total = np.array([call.stages[STAGES.index("total")] for call in calls], np.float64)
     return {
-        "waiting_call": _distribution(_of_calls(calls), "the call"),
+        "waiting_call": _distribution(_milliseconds(calls), "the call"),
         "waiting_server": _distribution(total, "the server's part"),
     }
 
 
-def _of_calls(calls: Sequence[Call]) -> NDArray[np.float64]:
+def _milliseconds(calls: Sequence[TimedCall]) -> NDArray[np.float64]:
     return np.array([call.milliseconds for call in calls], np.float64)
 
 
 def _distribution(values: NDArray[np.float64], label: str) -> Report:
     rising = np.sort(values)
-    chosen = np.unique(np.linspace(0, len(rising) - 1, min(len(rising), _POINTS)).astype(np.intp))
-    return {"x": rising[chosen].round(3), "y": ((chosen + 1) / len(rising)).round(5), "label": label}
+    indices = np.unique(np.linspace(0, len(rising) - 1, min(len(rising), _POINTS)).astype(np.intp))
+    return {"x": rising[indices].round(3), "y": ((indices + 1) / len(rising)).round(5), "label": label}

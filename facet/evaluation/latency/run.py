@@ -1,4 +1,4 @@
-"""Timed calls of a server: one or several clients, picture after picture."""
+"""Timed calls to a server, from one or several clients."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, TypeAlias
-from uuid import uuid4
 
 from facet import AsyncClient, picture
-from facet.client.requests import identify_request
 from facet.client.retry import retry_while_busy_async
 from facet.evaluation.calls import ITEM_ERRORS, Stopped, call_all, reason_of
-from facet.evaluation.galleries import delete_gallery
-from facet.evaluation.latency.report import STAGES, Call
-from facet.v1.recognition_service_pb2 import AnalyzeFacesRequest, AnalyzeFacesResponse, IdentifyResponse
+from facet.evaluation.galleries import create_gallery, delete_gallery
+from facet.evaluation.latency.report import STAGES, TimedCall
+from facet.v1.recognition_service_pb2 import AnalyzeFacesResponse, IdentifyResponse
 from facet.v1.types_pb2 import Picture
 
 Method: TypeAlias = Literal["identify", "analyze"]
-_Answer: TypeAlias = AnalyzeFacesResponse | IdentifyResponse
+_Response: TypeAlias = AnalyzeFacesResponse | IdentifyResponse
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyRun:
-    """What was timed.
+    """The timed calls.
 
     Attributes:
-        calls: that were answered, in the order in which they were to be made.
-        refused: why pictures were refused, by their path.
+        calls: the answered calls, in the order of the pictures.
+        refused: reasons by refused picture.
         seconds: from the start of the first call to the end of the last.
-        stopped: where the server went away; ``None`` where it did not.
-        left_behind: the id of the gallery made for the purpose, where it could not be deleted; empty where it was.
+        stopped: where the server went away; ``None`` if it did not.
+        left_behind: id of the gallery made for the run if it could not be deleted; otherwise empty.
     """
 
-    calls: tuple[Call, ...]
+    calls: tuple[TimedCall, ...]
     refused: dict[str, str]
     seconds: float
     stopped: Stopped | None
@@ -52,18 +50,18 @@ async def run_latency(
     clients: int,
     advance: Callable[[], None],
 ) -> LatencyRun:
-    """Call with every picture in turn, over and over. A first call for every client is not counted.
+    """Time calls with all pictures, several times over. The first call of each client does not count.
 
-    Where the server is busy a call is made again, and the wait is part of its time, as it is for any client.
+    If the server is busy, a call is repeated, and the wait is part of its time, as for any client.
 
     Args:
         client: the connection.
-        files: the pictures by their names; each is read once, before anything is timed.
+        files: the pictures by name; each is read once, before the first call.
         method: Identify, or AnalyzeFaces with embeddings.
-        gallery: where to search; ``None`` for an empty one, made for the purpose and deleted in the end.
+        gallery: the gallery to search; ``None`` for an empty one that is deleted at the end.
         rounds: how often each picture is sent.
-        clients: how many calls are under way at a time.
-        advance: called once for each call that is counted.
+        clients: number of concurrent calls.
+        advance: called once per counted call.
 
     Raises:
         FacetError: the server went away before it answered anything, or there is no such gallery.
@@ -75,44 +73,44 @@ async def run_latency(
             pictures[name] = picture(file)
         except OSError as error:
             refused[name] = reason_of(error)
-    read, made = [*pictures], ""
+    names, left_behind = [*pictures], ""
     if method == "identify" and gallery is None:
-        made = gallery = (await client.create_gallery(f"latency-{uuid4()}", display_name="being timed")).gallery_id
+        left_behind = gallery = (await create_gallery(client, "latency")).gallery_id
 
-    def call(name: str) -> Awaitable[_Answer]:
+    def call(name: str) -> Awaitable[_Response]:
         if method == "identify":
-            return client.recognition.Identify(identify_request(gallery or "", pictures[name]))
-        return client.recognition.AnalyzeFaces(AnalyzeFacesRequest(picture=pictures[name], include_embeddings=True))
+            return client.identify(gallery or "", pictures[name])
+        return client.analyze_faces(pictures[name], include_embeddings=True)
 
-    async def timed(name: str) -> Call | str:
+    async def timed(name: str) -> TimedCall | str:
         start = time.monotonic()
         try:
-            answer = await retry_while_busy_async(lambda: call(name))
+            response = await retry_while_busy_async(lambda: call(name))
         except ITEM_ERRORS as error:
             return reason_of(error)
-        taken = (time.monotonic() - start) * 1000
-        return Call(name, taken, tuple(getattr(answer.timings, f"{stage}_ms") for stage in STAGES))
+        milliseconds = (time.monotonic() - start) * 1000
+        return TimedCall(name, milliseconds, tuple(getattr(response.timings, f"{stage}_ms") for stage in STAGES))
 
-    async def counted(name: str) -> Call | str:
-        found = await timed(name)
+    async def counted(name: str) -> TimedCall | str:
+        result = await timed(name)
         advance()
-        return found
+        return result
 
     try:
-        await call_all([*islice(cycle(read), clients)], timed, in_flight=clients)
+        await call_all([*islice(cycle(names), clients)], timed, in_flight=clients)
         start = time.monotonic()
-        found = await call_all(read * rounds, counted, in_flight=clients)
+        answers = await call_all(names * rounds, counted, in_flight=clients)
         seconds = time.monotonic() - start
     finally:
-        if made and await delete_gallery(client, made):
-            made = ""
-    for at, each in found.by_item.items():
-        if isinstance(each, str):
-            refused[read[at % len(read)]] = each
+        if left_behind and await delete_gallery(client, left_behind):
+            left_behind = ""
+    for index, answer in answers.by_item.items():
+        if isinstance(answer, str):
+            refused[names[index % len(names)]] = answer
     return LatencyRun(
-        calls=tuple(each for each in found.by_item.values() if isinstance(each, Call)),
+        calls=tuple(each for each in answers.by_item.values() if isinstance(each, TimedCall)),
         refused=refused,
         seconds=seconds,
-        stopped=found.stopped,
-        left_behind=made,
+        stopped=answers.stopped,
+        left_behind=left_behind,
     )

@@ -1,4 +1,4 @@
-"""Identification over tracks: what a server said frame by frame, held against who was there."""
+"""Identification over tracks: the answers to the frames of a clip, compared with its labels."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Interval: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenTrack:
-    """Somebody in a frame, as answered.
+class TrackAnswer:
+    """A track in a frame.
 
     Attributes:
-        track_id: of the track.
-        subject: whom it was identified as; empty where it was not.
-        face: where the face is; ``None`` where it is not seen.
-        person: where the person is; ``None`` where only the face is seen.
+        track_id: id of the track.
+        subject: the identified subject; empty if there is none.
+        face: box of the face; ``None`` if it is not visible.
+        person: box of the person; ``None`` if only the face is visible.
     """
 
     track_id: int
@@ -33,7 +33,7 @@ class SeenTrack:
     person: Box | None = None
 
     def within(self, region: Region | None) -> bool:
-        """Whether the middle of the face lies in a region; of one whose face is not seen, whether the person may."""
+        """Whether the centre of the face lies in a region, or, without a face, whether the person overlaps it."""
         if region is None:
             return True
         x1, y1, x2, y2 = region
@@ -46,35 +46,35 @@ class SeenTrack:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenFrame:
-    """A frame, as answered.
+class FrameAnswer:
+    """The answer to a frame.
 
     Attributes:
-        time: seconds from the clip's start.
-        tracks: who is in it; none where it failed.
-        embedded: faces that were embedded for it.
-        failure: the stable reason why it was not looked at; empty where it was.
+        time: seconds from the start of the clip.
+        tracks: the tracks in the frame; none if it failed.
+        embedded: number of faces embedded for this frame.
+        failure: the stable reason why the frame failed; empty on success.
     """
 
     time: float
-    tracks: tuple[SeenTrack, ...] = ()
+    tracks: tuple[TrackAnswer, ...] = ()
     embedded: int = 0
     failure: str = ""
 
 
 @dataclass(slots=True)
-class JudgedPresence:
-    """What became of a presence.
+class PresenceResult:
+    """The result for a presence. Times are seconds, at the resolution of the answered frames.
 
     Attributes:
-        presence: who was there.
-        seconds: for which the face was visible, by the frames that were looked at.
-        named: of them, those in which a track there had the right name.
-        seen: of them, those in which a track there had a face at all.
-        identified_after: seconds from its start until it was named first; ``None`` where it never was.
-        switches: how often another track took the name over.
-        track_id: of the track that had the name last; ``None`` before the first.
-        names: when it was rightly named, the time with a hidden face included.
+        presence: the presence.
+        seconds: time with a visible face.
+        named: part of it in which a track at that place had the right name.
+        seen: part of it in which a track at that place had a face.
+        identified_after: time from the start to the first right name; ``None`` if there was none.
+        switches: how often another track took over the name.
+        track_id: the last track that had the name; ``None`` before the first one.
+        names: when the subject was rightly named, including times with a hidden face.
     """
 
     presence: Presence
@@ -89,12 +89,12 @@ class JudgedPresence:
 
 @dataclass(frozen=True, slots=True)
 class FalseName:
-    """A track that had a name which was not that of whom the labels have there.
+    """A name on a track that shows somebody else.
 
     Attributes:
-        track_id: of the track.
+        track_id: id of the track.
         subject: the name.
-        times: when it had it, rising.
+        times: when the track had it, rising.
     """
 
     track_id: int
@@ -103,13 +103,13 @@ class FalseName:
 
 
 @dataclass(slots=True)
-class JudgedStranger:
-    """What became of a span in which the labels have a stranger.
+class StrangerResult:
+    """The result for a labelled stranger.
 
     Attributes:
-        span: the span.
-        seconds: of it, by the frames that were looked at.
-        named: of them, those in which a track there had a false name.
+        span: the line of the labels.
+        seconds: its time, at the resolution of the answered frames.
+        named: part of it in which a track at that place had a false name.
     """
 
     span: Span
@@ -118,112 +118,123 @@ class JudgedStranger:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedClip:
-    """What became of a clip.
+class ClipResult:
+    """The result for a clip.
 
     Attributes:
-        presences: of subjects, by their starts.
-        strangers: spans, in the order of the labels.
-        false_names: by the frames in which they came up.
-        seconds: that were looked at.
-        named_falsely: of them, those with a false name, several at a time counted once.
+        presences: presences of subjects, by their start.
+        strangers: strangers, in the order of the labels.
+        false_names: false names, in the order of their first frame.
+        seconds: duration of the answered frames.
+        falsely_named: part of it with at least one false name.
     """
 
-    presences: tuple[JudgedPresence, ...]
-    strangers: tuple[JudgedStranger, ...]
+    presences: tuple[PresenceResult, ...]
+    strangers: tuple[StrangerResult, ...]
     false_names: tuple[FalseName, ...]
     seconds: float
-    named_falsely: float
+    falsely_named: float
 
 
-def judge(spans: Sequence[Span], frames: Sequence[SeenFrame], end: float, tolerance: float) -> JudgedClip:
-    """Judge the answers of a clip. What a frame shows holds until the next one.
+def judge_clip(spans: Sequence[Span], frames: Sequence[FrameAnswer], end: float, tolerance: float) -> ClipResult:
+    """Compare the answers of a clip with its labels. The content of a frame holds until the next frame.
 
-    A name is right where the labels have its subject at that time, or no further away than the tolerance, and in that
-    place; of two tracks of one name the one that had it before is right. Any other name is false; of one track it is
-    one false name, for however long, and also where the track is lost from sight in between. The tolerance only
-    forgives: what counts for a presence happens between its start and its end.
+    A name is right if the labels have its subject at that place and at that time, give or take the tolerance. If two
+    tracks carry one name, only the one that had it first is right. Any other name is false. A track with one false
+    name counts once, however long and even if it is lost in between. The tolerance only forgives false names: a right
+    name counts for a presence only between its start and its end.
 
     Args:
         spans: the labels.
-        frames: by rising time.
-        end: when the last frame is over, seconds.
-        tolerance: how exact the labels are, seconds.
+        frames: the answers, by rising time.
+        end: end of the last frame, seconds.
+        tolerance: assumed precision of the labels, seconds.
     """
-    judged = [JudgedPresence(presence) for presence in presences(spans)]
-    strangers = [JudgedStranger(span) for span in spans if not span.subject]
+    results = [PresenceResult(presence) for presence in presences(spans)]
+    strangers = [StrangerResult(span) for span in spans if not span.subject]
     false_names: dict[tuple[int, str], list[Interval]] = {}
     holders: dict[str, int] = {}
-    named_falsely = 0.0
-    for frame, until in _held(frames, end):
+    falsely_named = 0.0
+    for frame, until in _with_ends(frames, end):
         seconds = until - frame.time
-        right = _rightly_named(spans, frame, tolerance, holders)
+        right = _right_tracks(spans, frame, tolerance, holders)
         holders |= right
         false = [track for track in frame.tracks if track.subject and right.get(track.subject) != track.track_id]
         for track in false:
             key = track.track_id, track.subject
-            false_names[key] = _with(false_names.get(key, []), frame.time, until)
-        named_falsely += seconds * bool(false)
-        for each in judged:
-            _of_presence(each, frame, until, right.get(each.presence.subject))
+            false_names[key] = _extended(false_names.get(key, []), frame.time, until)
+        falsely_named += seconds * bool(false)
+        for result in results:
+            _add_frame(result, frame, until, right.get(result.presence.subject))
         for stranger in strangers:
             if stranger.span.holds(frame.time):
                 stranger.seconds += seconds
                 stranger.named += seconds * any(track.within(stranger.span.region) for track in false)
-    looked_at = end - frames[0].time if frames else 0.0
-    found = [FalseName(*key, tuple(times)) for key, times in false_names.items()]
-    return JudgedClip(tuple(judged), tuple(strangers), tuple(found), looked_at, named_falsely)
+    return ClipResult(
+        presences=tuple(results),
+        strangers=tuple(strangers),
+        false_names=tuple(FalseName(*key, tuple(times)) for key, times in false_names.items()),
+        seconds=end - frames[0].time if frames else 0.0,
+        falsely_named=falsely_named,
+    )
 
 
-def _held(frames: Sequence[SeenFrame], end: float) -> Iterator[tuple[SeenFrame, float]]:
-    """Each frame, and the time until which it holds."""
+def _with_ends(frames: Sequence[FrameAnswer], end: float) -> Iterator[tuple[FrameAnswer, float]]:
+    """Each frame with the time until which it holds."""
     ends = [*(frame.time for frame in frames[1:]), end]
     return zip(frames, ends, strict=False)
 
 
-def _rightly_named(
-    spans: Sequence[Span], frame: SeenFrame, tolerance: float, holders: dict[str, int]
+def _right_tracks(
+    spans: Sequence[Span], frame: FrameAnswer, tolerance: float, holders: dict[str, int]
 ) -> dict[str, int]:
-    """The track of each subject who is rightly named."""
+    """The track of each rightly named subject.
+
+    Args:
+        spans: the labels.
+        frame: the answer to a frame.
+        tolerance: assumed precision of the labels, seconds.
+        holders: the last rightly named track of each subject.
+    """
     right: dict[str, int] = {}
     for track in frame.tracks:
-        places = [span.region for span in spans if span.subject == track.subject and span.holds(frame.time, tolerance)]
-        if track.subject and any(map(track.within, places)):
-            before = right.get(track.subject)
-            if before is None or track.track_id == holders.get(track.subject):
+        regions = [span.region for span in spans if span.subject == track.subject and span.holds(frame.time, tolerance)]
+        if track.subject and any(map(track.within, regions)):
+            other = right.get(track.subject)
+            if other is None or track.track_id == holders.get(track.subject):
                 right[track.subject] = track.track_id
     return right
 
 
-def _of_presence(judged: JudgedPresence, frame: SeenFrame, until: float, named_by: int | None) -> None:
+def _add_frame(result: PresenceResult, frame: FrameAnswer, until: float, named_track: int | None) -> None:
     seconds = until - frame.time
-    now = next((span for span in judged.presence.spans if span.holds(frame.time)), None)
-    if now is None:
+    span = next((span for span in result.presence.spans if span.holds(frame.time)), None)
+    if span is None:
         return
-    if not now.hidden:
-        judged.seconds += seconds
-        judged.named += seconds * (named_by is not None)
-        judged.seen += seconds * any(track.face is not None and track.within(now.region) for track in frame.tracks)
-    if named_by is None:
+    if not span.hidden:
+        result.seconds += seconds
+        result.named += seconds * (named_track is not None)
+        result.seen += seconds * any(track.face is not None and track.within(span.region) for track in frame.tracks)
+    if named_track is None:
         return
-    if judged.identified_after is None:
-        judged.identified_after = max(0.0, frame.time - judged.presence.start)
-    judged.switches += judged.track_id not in (None, named_by)
-    judged.track_id = named_by
-    judged.names = _with(judged.names, frame.time, until)
+    if result.identified_after is None:
+        result.identified_after = max(0.0, frame.time - result.presence.start)
+    result.switches += result.track_id not in (None, named_track)
+    result.track_id = named_track
+    result.names = _extended(result.names, frame.time, until)
 
 
-def _with(intervals: list[Interval], start: float, end: float) -> list[Interval]:
-    """The intervals with one more, which goes on with the last where it touches it."""
+def _extended(intervals: list[Interval], start: float, end: float) -> list[Interval]:
+    """The intervals with one more, joined with the last one if they touch."""
     if intervals and math.isclose(intervals[-1][1], start, abs_tol=1e-6):
         return [*intervals[:-1], (intervals[-1][0], end)]
     return [*intervals, (start, end)]
 
 
-def median(values: Sequence[float], weights: Sequence[int]) -> float | None:
-    """The lower median of values that count so often; infinite ones, of what never came to pass, give ``None``."""
-    spread = np.repeat(np.asarray(values, np.float64), np.asarray(weights, np.int64))
-    if not len(spread):
+def weighted_median(values: Sequence[float], weights: Sequence[int]) -> float | None:
+    """The lower median of weighted values; ``None`` if it is infinite or there are no values."""
+    repeated = np.repeat(np.asarray(values, np.float64), np.asarray(weights, np.int64))
+    if not len(repeated):
         return None
-    middle = float(np.sort(spread)[(len(spread) - 1) // 2])
-    return middle if math.isfinite(middle) else None
+    median = float(np.sort(repeated)[(len(repeated) - 1) // 2])
+    return median if math.isfinite(median) else None

@@ -1,4 +1,4 @@
-"""evaluate.py pan and tracks, as a person or a program runs them."""
+"""Tracks and pan through evaluate.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 RATE = 15
-"""Frames a second: few, and near enough to each other to be followed."""
+"""Frames per second: as few as the tracker can still follow."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -40,7 +40,7 @@ def measured(clip: Path) -> tuple[object, ...]:
     return "tracks", "--video", clip / "clip.mp4", "--labels", clip / "labels.csv", "--gallery", clip / "people"
 
 
-def test_a_man_is_named_while_his_face_is_in_the_picture_and_nobody_else_is(
+def test_only_the_enrolled_man_is_named_while_his_face_is_visible(
     run: Run, clip: Path, server: Serving, client: Client, tmp_path: Path
 ) -> None:
     out = tmp_path / "report"
@@ -62,21 +62,21 @@ def test_a_man_is_named_while_his_face_is_in_the_picture_and_nobody_else_is(
     assert not [each.gallery_id for each in listed if each.gallery_id.startswith("evaluation-")]
 
 
-def test_labels_that_are_wrong_are_told_with_their_line_before_anything_is_measured(run: Run, clip: Path) -> None:
+def test_malformed_labels_fail_with_their_line_before_anything_is_measured(run: Run, clip: Path) -> None:
     (clip / "labels.csv").write_text("start,end,subject\n0,1,yao-ming\n1,0,yao-ming\n", "utf-8")
     done = run(*measured(clip), "--address", "127.0.0.1:1")
     assert done.returncode == 1
     assert "labels.csv, line 3: start is 1 and end 0" in done.stderr
 
 
-def test_a_clip_that_is_no_video_is_told(run: Run, clip: Path) -> None:
+def test_a_file_that_is_not_a_video_fails(run: Run, clip: Path) -> None:
     (clip / "clip.mp4").write_bytes(b"no video")
     done = run(*measured(clip), "--address", "127.0.0.1:1")
     assert done.returncode == 1
     assert "clip.mp4: is no video that can be decoded" in done.stderr
 
 
-def test_somebody_whom_the_gallery_does_not_have_cannot_be_chosen(run: Run, clip: Path) -> None:
+def test_only_rejects_a_subject_who_is_not_in_the_gallery(run: Run, clip: Path) -> None:
     done = run(*measured(clip), "--only", "nobody", "--address", "127.0.0.1:1")
     assert done.returncode == 2
     assert "has no folder nobody" in done.stderr

@@ -1,21 +1,21 @@
-"""Percentiles of calls."""
+"""Percentiles and stages of timed calls."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from facet.evaluation.latency.report import STAGES, Call, curves, latency_report, mean, percentile, stages_table
+from facet.evaluation.latency.report import STAGES, TimedCall, curves, latency_report, mean, percentile, stages_table
 
 
-def test_a_percentile_is_a_value_that_was_measured() -> None:
+def test_a_percentile_is_one_of_the_values() -> None:
     values = np.arange(1.0, 1001.0)
     assert percentile(values, 50).value == 500
     assert percentile(values, 95).value == 950
     assert percentile(values[::-1], 99).value == 990
 
 
-def test_the_interval_of_a_percentile_holds_the_truth_as_often_as_it_says() -> None:
+def test_percentile_intervals_contain_the_truth_at_their_confidence() -> None:
     rng, held = np.random.default_rng(0), 0
     for _ in range(300):
         figure = percentile(rng.exponential(size=200), 95)
@@ -25,7 +25,7 @@ def test_the_interval_of_a_percentile_holds_the_truth_as_often_as_it_says() -> N
     assert held / 300 >= 0.92
 
 
-def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
+def test_mean_intervals_contain_the_truth_at_their_confidence() -> None:
     rng, held = np.random.default_rng(0), 0
     for _ in range(300):
         figure = mean(rng.exponential(size=200))
@@ -37,14 +37,14 @@ def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
 
 
 @pytest.mark.parametrize(("percent", "needed"), [(50, 2), (95, 20), (99, 100)])
-def test_too_few_calls_yield_no_percentile(percent: int, needed: int) -> None:
+def test_too_few_calls_have_a_note_instead_of_a_percentile(percent: int, needed: int) -> None:
     assert percentile(np.ones(needed), percent).value == 1
     assert percentile(np.ones(needed - 1), percent).note == f"too few calls: {needed - 1}, {needed} needed"
 
 
-def test_what_is_outside_the_server_is_told_beside_its_stages() -> None:
+def test_stages_include_the_time_outside_the_server() -> None:
     stages = dict.fromkeys(STAGES, 1.0) | {"total": 8.0}
-    calls = [Call(f"{number % 2}.jpg", 10.0, tuple(stages.values())) for number in range(10)]
+    calls = [TimedCall(f"{number % 2}.jpg", 10.0, tuple(stages.values())) for number in range(10)]
     report = latency_report(calls, seconds=2.0)
     assert (report["calls"], report["images"], report["mean_ms"].value, report["calls_per_second"]) == (
         10,
@@ -57,7 +57,7 @@ def test_what_is_outside_the_server_is_told_beside_its_stages() -> None:
     assert curves(calls)["waiting_call"]["y"][-1] == 1
 
 
-def test_nothing_answered_is_no_figure() -> None:
+def test_without_calls_figures_have_no_value() -> None:
     report = latency_report([], seconds=0.0)
     assert (report["p50_ms"].value, report["mean_ms"].value) == (None, None)
     assert curves([]) == {}
