@@ -1,4 +1,4 @@
-"""Export a YOLO model of Ultralytics to an ONNX file that the detector loads, and prove that it answers the same."""
+"""Export an Ultralytics YOLO model to an ONNX file that the detector loads, and check that it gives the same output."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ CHECKPOINTS = (".pt",)
 DESCRIPTIONS = (".yaml", ".yml")
 
 PIXELS_APART = 0.25
-"""How far boxes and keypoints of the export may be from the original's, pixels of the model's input."""
+"""Largest allowed difference of boxes and keypoints, pixels of the model's input."""
 SCORES_APART = 0.001
-"""How far scores and visibilities may be apart."""
+"""Largest allowed difference of scores and visibilities."""
 
 
 class ExportFailed(Exception):
-    """The model cannot be exported, or the export does not answer as the original does."""
+    """The model cannot be exported, or the export differs from the original."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The greatest differences between an export and its original.
+    """The largest differences between an export and its original.
 
     Attributes:
-        pixels: of boxes and keypoints, in pixels of the model's input.
-        scores: of scores and visibilities.
+        pixels: difference of boxes and keypoints, in pixels of the model's input.
+        scores: difference of scores and visibilities.
     """
 
     pixels: float
@@ -55,15 +55,15 @@ class Export:
     Attributes:
         path: the ONNX file.
         sha256: hexadecimal digest of its bytes.
-        bytes: its length.
+        bytes: its size.
         size: side of the model's input, pixels.
-        dynamic: whether the input is open in height and width.
+        dynamic: height and width of the input are open.
         task: "detect" or "pose".
-        head: the kind of output, as the server will report it.
-        classes: the names, by class id.
-        max_difference: between the export and the original, the greater of pixels and scores.
-        difference: both of them.
-        license: of the weights.
+        head: the kind of output, as the server reports it.
+        classes: class names by id.
+        max_difference: the larger of the two differences from the original.
+        difference: both differences.
+        license: licence of the weights.
     """
 
     path: str
@@ -80,11 +80,18 @@ class Export:
 
 
 def export_model(model: str, target: Path, *, size: int, dynamic: bool) -> Export:
-    """Export, compare, and only then put the file in its place and into the manifest beside it.
+    """Export a model, compare it with the original, then write the file and record it in the manifest beside it.
+
+    Args:
+        model: a checkpoint (``.pt``), which Ultralytics downloads if it knows the name and there is no such file, or a
+            model description (``.yaml``), which gets random weights.
+        target: the ONNX file to write. Nothing is written if a step before fails.
+        size: side of the model's input in pixels, a multiple of 32.
+        dynamic: leave height and width of the input open.
 
     Raises:
-        ExportFailed: Ultralytics is missing or cannot do it, or the export differs from the original.
-        ModelError: the detector does not take the export, or the manifest cannot be read.
+        ExportFailed: Ultralytics is missing or fails, or the export differs from the original.
+        ModelError: the detector does not load the export, or the manifest cannot be read.
         OSError: the file cannot be written.
     """
     ultralytics = _import_ultralytics(offline=Path(model).suffix in DESCRIPTIONS or Path(model).is_file())
@@ -96,8 +103,8 @@ def export_model(model: str, target: Path, *, size: int, dynamic: bool) -> Expor
         difference = compare(original.model, session, detector)
         if not (difference.pixels <= PIXELS_APART and difference.scores <= SCORES_APART):
             raise ExportFailed(
-                f"the export answers otherwise than the original: up to {difference.pixels:.3g} pixels and "
-                f"{difference.scores:.3g} in score, allowed are {PIXELS_APART} and {SCORES_APART}"
+                f"the export differs from the original: by up to {difference.pixels:.3g} pixels and "
+                f"{difference.scores:.3g} in score; allowed are {PIXELS_APART} and {SCORES_APART}"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         arriving = target.with_name(f"{target.name}.new")
@@ -123,10 +130,10 @@ def export_model(model: str, target: Path, *, size: int, dynamic: bool) -> Expor
 
 
 def compare(original: Any, session: OnnxSession, detector: YoloDetector) -> Difference:
-    """Run the torch model and its export on the same noise; how far apart what they answer is.
+    """Run the torch model and its export on the same noise, and measure the difference of their outputs.
 
-    Noise reaches every cell, and all cells are compared, whatever their score. An export that is open in height and
-    width is asked at a square and at an oblong size.
+    Noise activates every cell, and all cells are compared, whatever their score. An export with open height and width
+    runs at a square and at an oblong size.
     """
     import torch
 
@@ -149,13 +156,13 @@ def compare(original: Any, session: OnnxSession, detector: YoloDetector) -> Diff
 
 
 def _import_ultralytics(*, offline: bool) -> Any:
-    """Ultralytics, kept from installing packages, and from the network where nothing is to be fetched."""
+    """Import Ultralytics so that it installs no packages, and uses no network if ``offline``."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "False")
     os.environ.setdefault("YOLO_VERBOSE", "False")
     if offline:
         os.environ.setdefault("YOLO_OFFLINE", "True")
     try:
-        import onnx  # noqa: F401  # Ultralytics looks for it only when half of the work is done
+        import onnx  # noqa: F401  # Ultralytics needs it, but notices only halfway
         import ultralytics
     except ImportError as error:
         command = install_command("export")
@@ -164,46 +171,46 @@ def _import_ultralytics(*, offline: bool) -> Any:
 
 
 def _run_export(ultralytics: Any, model: str, folder: Path, *, size: int, dynamic: bool) -> tuple[Any, Path]:
-    """The original in evaluation mode, and the path of its export in ``folder``."""
+    """Export to ``folder``; returns the original in evaluation mode and the path of the export."""
     try:
         original = ultralytics.YOLO(model)
         original.model.float().eval()
-    except Exception as error:  # Ultralytics and torch raise whatever they happen to meet in a broken file
+    except Exception as error:  # Ultralytics and torch raise all kinds of errors for a broken file
         raise ExportFailed(f"Ultralytics cannot load {model}: {_first_line(error)}") from error
     if original.task not in TASKS:
         raise ExportFailed(f"{model} is a model for {original.task}; the service takes {' and '.join(TASKS)}")
     head = original.model.model[-1]
     end_to_end = getattr(head, "one2one_cv2", None) is not None
-    # nms=False is how Ultralytics 8.4 is told to keep the one-to-one branch; others refuse to hear of it.
+    # nms=False makes Ultralytics 8.4 keep the one-to-one branch. Models without one reject the argument.
     choice = {"nms": False} if end_to_end else {}
-    original.model.pt_path = str(folder / f"{Path(model).stem}.pt")  # the export is written beside it
+    original.model.pt_path = str(folder / f"{Path(model).stem}.pt")  # Ultralytics writes the export beside it
     try:
         path = original.export(format="onnx", imgsz=size, dynamic=dynamic, device="cpu", **choice)
     except Exception as error:  # as above
         raise ExportFailed(f"Ultralytics cannot export {model}: {_first_line(error)}") from error
     if end_to_end:
         head.end2end = True
-        head.postprocess = lambda rows: rows  # the reference answers every cell; see _apart_from_nearest
+        head.postprocess = lambda rows: rows  # return every cell; see _apart_from_nearest
     return original, Path(path)
 
 
 def _apart_by_cell(ours: Candidates, reference: NDArray[np.float32], classes: int) -> Difference:
-    """The differences where both answer all cells in one order; ``reference`` is ``(4 + classes + rest, cells)``."""
+    """Compare outputs that list all cells in the same order; ``reference`` is ``(4 + classes + rest, cells)``."""
     from ultralytics.utils.ops import xywh2xyxy
 
     rows = reference.T
     if len(rows) != len(ours.scores):
-        raise ExportFailed(f"the export answers {len(ours.scores)} cells, the original {len(rows)}")
-    # The original's score of the class that the export found best: a wrong class shows as a wrong score.
+        raise ExportFailed(f"the export has {len(ours.scores)} cells, the original {len(rows)}")
+    # The original's score for the export's best class: a wrong class shows as a wrong score.
     scores = rows[np.arange(len(rows)), 4 + ours.class_ids]
     return _apart(ours, xywh2xyxy(rows[:, :4]), scores, rows[:, 4 + classes :])
 
 
 def _apart_from_nearest(ours: Candidates, reference: NDArray[np.float32], classes: int) -> Difference:
-    """The differences of the best boxes from the cells they are of; ``reference`` is ``(cells, 4 + classes + rest)``.
+    """Compare the best boxes with their cells; ``reference`` is ``(cells, 4 + classes + rest)``.
 
-    Where scores are all but equal, rounding decides which cells are among the best and in what order. So each box
-    is held against the nearest of all cells, and the scores in their order against the best there are.
+    If scores are nearly equal, rounding decides which cells are among the best, and their order. So each box is compared
+    with the nearest of all cells, and the sorted scores with the best scores of all cells.
     """
     nearest = reference[[np.abs(reference[:, :4] - box).max(axis=1).argmin() for box in ours.boxes]]
     scores = nearest[np.arange(len(nearest)), 4 + ours.class_ids]
@@ -225,5 +232,5 @@ def _apart(
 
 
 def _first_line(error: Exception) -> str:
-    """What went wrong, without the advice that libraries write below it."""
+    """The message of an error, without the advice that libraries add below it."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

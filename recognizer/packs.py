@@ -1,4 +1,4 @@
-"""Fetch upstream models into a folder that the server takes them from."""
+"""InsightFace's packs of models: download them, and keep the files that the server can use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "rac
 
 RELEASE = "https://github.com/deepinsight/insightface/releases/download/model-zoo"
 SILENCE = 60.0
-"""Seconds without a byte after which a download fails."""
+"""Seconds without data after which a download fails."""
 
 KNOWN = {
     "det_10g.onnx": "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
@@ -28,8 +28,8 @@ KNOWN = {
     "w600k_mbf.onnx": "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
     "w600k_r50.onnx": "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
 }
-"""Digests of the files of InsightFace's packs. Upstream publishes none, so a file that is not listed here is taken
-as it came and its digest recorded; from then on the server refuses another."""
+"""Digests of files in InsightFace's packs. Upstream publishes none. A file that is not listed here is accepted as it
+arrives, and its digest is recorded: from then on the server refuses any other."""
 
 
 def fetch_pack(name: str, out: Path) -> dict[str, ModelOrigin]:
@@ -40,12 +40,12 @@ def fetch_pack(name: str, out: Path) -> dict[str, ModelOrigin]:
         out: the folder, made if it is missing.
 
     Returns:
-        where each file that was kept comes from, by its name.
+        the origin of every file that was kept, by file name.
 
     Raises:
         requests.RequestException: the network does not reach the pack.
         zipfile.BadZipFile: what arrived is not a pack.
-        ModelError: a digest is not the known one, or no file is of use; nothing was changed then.
+        ModelError: a digest is wrong, or the pack has no usable file. The folder is unchanged.
     """
     with tempfile.TemporaryDirectory(prefix="facet-fetch-") as folder:
         return install(download_pack(name, Path(folder)), out, f"InsightFace's pack {name}")
@@ -72,7 +72,7 @@ def install(files: list[Path], out: Path, source: str) -> dict[str, ModelOrigin]
     """Copy the models among files that the server can use into a folder, and record them.
 
     Raises:
-        ModelError: a digest is not the known one, or no file is of use; nothing was changed then.
+        ModelError: a digest is wrong, or the pack has no usable file. The folder is unchanged.
     """
     origins: dict[Path, ModelOrigin] = {}
     for file in files:

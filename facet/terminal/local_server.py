@@ -1,4 +1,4 @@
-"""A server of a command's own: on a free port, with a temporary database, stopped when the command ends."""
+"""A server for the time of a command: on a free port, with a temporary database."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _read(path: Path) -> Report:
     except UnicodeDecodeError as error:
         console.fail(f"{file} is not UTF-8 text (byte {error.start})")
     except json.JSONDecodeError as error:
-        console.fail(f"{file}, line {error.lineno}: not JSON: {error.msg}")
+        console.fail(f"{file}, line {error.lineno}: is not JSON: {error.msg}")
     if not isinstance(read, dict) or "kind" not in read or "provenance" not in read:
         console.fail(f"{file} is not a report of facet evaluate")
     report: Report = read

@@ -204,7 +204,7 @@ def test_labels_without_a_face_have_no_recall_and_a_note(
     report = reported(done, code=1)
     assert values_of(report, "recall", "ap50", "ap50_95") == [None, None, None]
     assert report["ap50"]["note"] == "no labelled object"
-    assert "the labels have no faces to judge by" in done.stderr
+    assert "the labels have no faces: there is no recall" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_labels_without_a_face_have_no_recall_and_a_note(
         ([], 1, "the server does not know the class robot; restrict with --classes"),
         (["--task", "faces"], 1, "labels.json: has no class face; its classes are person, dog, robot"),
         (["--format", "yolo"], 1, "is a file: YOLO's labels are a folder"),
-        (["--names", "labels.json"], 2, "--names is for YOLO's labels"),
+        (["--names", "labels.json"], 2, "--names is for YOLO labels"),
         (["--task", "faces", "--classes", "person"], 2, "--classes is for objects"),
     ],
 )

@@ -195,11 +195,11 @@ def test_reports_that_cannot_be_compared_are_refused(run: Run, tmp_path: Path) -
         (tmp_path / name).write_text(text, "utf-8")
     for first, second, code, problem in (
         ("a", "b", 2, "different labels or pictures"),
-        ("a", "list", 1, "is no report of evaluate.py"),
+        ("a", "list", 1, "is not a report of facet evaluate"),
         ("a", "broken", 1, "line 2: is not JSON"),
         ("a", "nowhere", 1, "cannot read"),
-        ("a", "a", 1, "is no report of evaluate.py, or of another version"),
-        ("ragged", "ragged", 1, "is no report of evaluate.py, or of another version"),
+        ("a", "a", 1, "is not a report of this version of facet evaluate"),
+        ("ragged", "ragged", 1, "is not a report of this version of facet evaluate"),
     ):
         done = run("compare", tmp_path / first, tmp_path / second)
         assert done.returncode == code, done.stdout
