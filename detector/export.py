@@ -209,8 +209,8 @@ def _apart_by_cell(ours: Candidates, reference: NDArray[np.float32], classes: in
 def _apart_from_nearest(ours: Candidates, reference: NDArray[np.float32], classes: int) -> Difference:
     """Compare the best boxes with their cells; ``reference`` is ``(cells, 4 + classes + rest)``.
 
-    If scores are nearly equal, rounding decides which cells are among the best, and their order. So each box is compared
-    with the nearest of all cells, and the sorted scores with the best scores of all cells.
+    If scores are nearly equal, rounding decides which cells are among the best, and their order. So each box is
+    compared with the nearest of all cells, and the sorted scores with the best scores of all cells.
     """
     nearest = reference[[np.abs(reference[:, :4] - box).max(axis=1).argmin() for box in ours.boxes]]
     scores = nearest[np.arange(len(nearest)), 4 + ours.class_ids]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import Annotated
 import typer
 
 from facet import __version__
-from facet.cli.settings import CommandWithSettings
+from facet.cli.settings import CommandWithSettings, unknown_flag
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
@@ -46,13 +49,26 @@ def serve(
 
     Exit code: 0 it was stopped, 1 it cannot start, 2 bad usage or a setting that is wrong.
     """
-    try:
-        configuration = load(context.args, file=config)
-    except ConfigError as error:
-        console.fail(f"{program.name('serve')}: the configuration cannot be used\n{error}", console.USAGE)
+    configuration = _configuration(context.args, config)
     configure_for_models()
     logs.configure(configuration.log)
     raise typer.Exit(asyncio.run(_serve(configuration, as_json=as_json)))
+
+
+def _configuration(flags: Sequence[str], file: Path | None) -> Config:
+    """Load the configuration; exits with a usage error if something in it is wrong."""
+    name = program.name("serve")
+    if problem := unknown_flag(flags):
+        console.fail(f"{name}: {problem}", console.USAGE)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return load(flags, file=file)
+    except ConfigError as error:
+        console.fail(f"{name}: the configuration cannot be used\n{error}", console.USAGE)
+    except SystemExit:  # the parser has printed its whole usage, and the problem in the last line
+        problem = said.getvalue().strip().rpartition("error: ")[2]
+        console.fail(f"{name}: {problem}", console.USAGE)
 
 
 async def _serve(config: Config, *, as_json: bool) -> int:

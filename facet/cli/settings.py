@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -75,6 +76,18 @@ def settings() -> Iterator[Setting]:
             )
 
 
+def unknown_flag(arguments: Sequence[str]) -> str:
+    """What is wrong with the first flag that is no setting, in one line; empty if all are."""
+    known = {flag for each in settings() for flag in each.flag.split("/")}
+    sections = {f"--{section}" for section in Config.model_fields}  # of which the configuration takes JSON
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if flag.startswith("--") and flag not in known | sections:
+            similar = get_close_matches(flag, known, n=1)
+            return f"no such option: {flag}" + (f"; did you mean {similar[0]}?" if similar else "")
+    return ""
+
+
 def _described(setting: Setting) -> Group:
     head = Text(setting.flag, "bold cyan")
     if setting.values:
@@ -103,9 +116,7 @@ def _as_options() -> list[Any]:
         inspect.Parameter(
             f"setting_{number}",
             inspect.Parameter.KEYWORD_ONLY,
-            annotation=Annotated[
-                str if each.values else bool, typer.Option(each.flag.replace(" ", ""), help=each.help)
-            ],
+            annotation=Annotated[str if each.values else bool, typer.Option(each.flag, help=each.help)],
             default="" if each.values else False,
         )
         for number, each in enumerate(settings())

@@ -137,7 +137,7 @@ def find_model(name: str, models_dir: Path | None = None) -> ModelFile:
 
     Args:
         name: a packaged model, a path, or a file in ``models_dir`` with or without ``.onnx``.
-        models_dir: folder of fetched models, as written by ``scripts/fetch_models.py``. Files that its manifest lists
+        models_dir: folder of fetched models, as written by ``facet models fetch``. Files that its manifest lists
             must have the digests in it; others are accepted as they are.
 
     Raises:

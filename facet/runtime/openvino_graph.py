@@ -8,7 +8,7 @@ models:
 - The first layers pass their errors on to all others. They stay in float32.
 - The last layers compute coordinates of hundreds of pixels. They stay in float32.
 
-``scripts/bench.py drift`` measures the remaining error.
+``facet bench drift`` measures the remaining error.
 """
 
 from __future__ import annotations

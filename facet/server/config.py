@@ -119,13 +119,13 @@ class ModelsConfig(_Section):
     """InsightFace recognition model. Another model means another embedding contract: existing galleries can then not be
     searched."""
     folder: Path | None = None
-    """Folder with additional models, as written by scripts/fetch_models.py."""
+    """Folder with additional models, as written by facet models fetch."""
     runtime: RuntimeName = "auto"
     """Inference engine: openvino or onnxruntime. auto selects OpenVINO on x86 processors, where it is faster, and ONNX
     Runtime on others or if models.providers is set."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Precision that OpenVINO computes in. bf16 takes effect if the processor supports it; the first and last layers
-    stay in fp32. auto is bf16 for packaged models and fp32 for others. scripts/bench.py drift measures the difference
+    stay in fp32. auto is bf16 for packaged models and fp32 for others. facet bench drift measures the difference
     between them. Set fp32 if you need exact boxes."""
     providers: tuple[str, ...] = (CPU_PROVIDER,)
     """ONNX Runtime execution providers in order of preference, for example CUDAExecutionProvider or

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from facet.server.config import Config
+
 ROOT = Path(__file__).resolve().parents[3]
 BEFORE_THE_CHECK = (
     *(path for path in sorted((ROOT / "scripts").glob("*.py")) if "facet.cli.entry" in path.read_text("utf-8")),
@@ -117,3 +119,24 @@ def test_a_script_starts_in_any_folder_and_does_not_hide_the_package_gallery(tmp
     done = python(str(ROOT / "scripts" / "gallery.py"), "verify", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Usage: gallery.py verify" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--server.prot", "1"], "facet serve: no such option: --server.prot; did you mean --server.port?"),
+        (["--server.port"], "facet serve: argument --server.port: expected one argument"),
+        (["surplus"], "facet serve: unrecognized arguments: surplus"),
+    ],
+)
+def test_a_wrong_flag_of_the_server_is_one_line(flags: list[str], line: str) -> None:
+    done = python("-m", "facet", "serve", *flags)
+    assert (done.returncode, done.stderr.splitlines()) == (2, [line])
+
+
+def test_help_of_the_server_lists_every_setting_at_80_columns() -> None:
+    said = python("-m", "facet", "serve", "--help").stdout
+    for section, of_section in Config.model_fields.items():
+        for name in of_section.annotation.model_fields:  # type: ignore[union-attr]
+            assert f"--{section}.{name.replace('_', '-')}" in said
+    assert max(map(len, said.splitlines())) <= 80
