@@ -1,4 +1,4 @@
-"""The benchmark of calibrations, on made-up faces of which the answer is known."""
+"""The experiments on calibrated thresholds, on made-up faces with a known answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.benchmarks.galleries.calibration import growth, measure
+from facet.benchmarks.galleries.calibration_experiments import draw_known, grow, hold_out
 from facet.benchmarks.galleries.templates import Faces
 
 DIMENSION = 48
@@ -24,8 +24,8 @@ def crowd(noise: float) -> Faces:
     return Faces(templates, mated, np.arange(300), directions(rng.normal(size=(600, DIMENSION))))
 
 
-def test_thresholds_of_one_half_keep_their_promise_on_the_other() -> None:
-    measured = {(each.method, each.target): each for each in measure(crowd(0.1), 4)}
+def test_thresholds_chosen_on_one_half_keep_their_target_on_the_other() -> None:
+    measured = {(each.method, each.target): each for each in hold_out(crowd(0.1), 4)}
     assert len(measured) == 16
     for target in (0.1, 0.03, 0.01):
         assert measured["probes", target].measured == pytest.approx(target, rel=0.5)
@@ -33,19 +33,33 @@ def test_thresholds_of_one_half_keep_their_promise_on_the_other() -> None:
     assert thresholds == sorted(thresholds)
 
 
-def test_more_is_missed_where_fewer_strangers_may_pass() -> None:
-    assert {each.missed for each in measure(crowd(0.1), 1)} == {0.0}
-    missed = [each.missed for each in measure(crowd(2.0), 1) if each.method == "probes"]
+def test_a_lower_target_fpir_misses_more_mated_probes() -> None:
+    assert {each.missed for each in hold_out(crowd(0.1), 1)} == {0.0}
+    missed = [each.missed for each in hold_out(crowd(2.0), 1) if each.method == "probes"]
     assert missed == sorted(missed)
     assert 0 < missed[0] < missed[-1] <= 1
 
 
-def test_the_growth_of_a_part_to_the_whole_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facet.benchmarks.galleries.calibration._PARTS", 5)
-    grown = growth(crowd(0.1))
+def test_a_part_calibrated_for_the_whole_gallery_predicts_its_fpir() -> None:
+    grown = grow(crowd(0.1), parts=5)
     assert [(each.templates, each.target, each.parts) for each in grown] == [
         (size, target, 5) for size in (60, 150) for target in (0.1, 0.01)
     ]
     for each in grown:
         if each.target == 0.1:
             assert each.measured == pytest.approx(0.1, rel=0.4)
+
+
+def test_targets_that_too_few_searches_allow_are_left_out() -> None:
+    people = crowd(0.1)
+    few = Faces(people.templates, people.mated, people.mates, people.nonmated[:240])
+    assert {each.target for each in hold_out(few, 1) if each.method == "probes"} < {0.1, 0.03, 0.01, 0.003}
+
+
+def test_thresholds_from_a_known_distribution_have_nearly_their_target_fpir() -> None:
+    known = list(draw_known(10))
+    for each in known:
+        assert each.sets == 10
+        assert each.quarter <= each.median <= each.three_quarters
+    most_searches = next(each for each in known if (each.searches, each.target) == (5000, 0.1))
+    assert most_searches.median == pytest.approx(0.1, rel=0.2)
