@@ -35,12 +35,16 @@ def calibration(
 
     Takes a few minutes on LFW: about two to embed its faces. Three experiments:
 
-      1. The nonmated probes are split into random halves. One half chooses a threshold in each way that
-         [b]facet calibrate[/b] has: from probes, with and without suspects; from the gallery against itself; from the
-         gallery and a cohort (half of its people search among the other half). The other half measures the FPIR.
-      2. Random parts of the gallery, a fifth and a half, are calibrated for the size of the whole, which then measures
-         the FPIR: how well is growth predicted?
-      3. Sets are drawn from a distribution with a known FPIR, the best of 1871 normal similarities.
+      1. The nonmated probes are split into random halves. One half chooses a
+         threshold, the other one measures its FPIR. The threshold is chosen
+         in each way that [b]facet calibrate[/b] has: from probes, with and without
+         suspects; from the gallery against itself; from the gallery and a
+         cohort (half of its people search among the other half).
+      2. Random parts of the gallery, a fifth and a half, are calibrated for
+         the size of the whole, which then measures the FPIR. This shows how
+         well growth is predicted.
+      3. Sets are drawn from a distribution with a known FPIR, the best of
+         1871 normal similarities.
 
     Columns: "target in", the share of splits in which the target lies in the 95 % interval of the measured FPIR;
     "measured in", the share in which the measured FPIR lies in the interval that the calibration reported; "FNIR", the

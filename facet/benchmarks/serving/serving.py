@@ -83,13 +83,16 @@ def serving(
 
     Takes about eight minutes (half a minute with [b]--quick[/b]) and measures, with and without the object detector:
 
-      1. The latency of one request at a time: FaceAnalysis with its defaults at 640x640 and a NumPy search, Facet in
-         process ("pipeline"), and Facet's server ("over gRPC"). Medians of interleaved calls.
-      2. The throughput of FaceAnalysis, tuned to one thread per session and one request per core, and of the server.
-      3. The server with 1 to 8 clients, each of which waits for its answer (closed loops). The best rate is called the
-         saturation rate.
-      4. The server at fixed rates from a quarter of the saturation rate to twice that rate. Latency counts from the
-         time a request was due; "goodput" is the rate of answers within the deadline.
+      1. Latency of one request at a time, medians of interleaved calls:
+         FaceAnalysis with its defaults at 640x640 and a NumPy search,
+         Facet in process ("pipeline"), and Facet's server ("over gRPC").
+      2. Throughput of the server, and of FaceAnalysis tuned to one thread
+         per session and one request per core.
+      3. The server with 1 to 8 clients, each of which waits for its answer
+         (closed loops). The best rate is the saturation rate.
+      4. The server at fixed rates, up to twice the saturation rate. Latency
+         counts from the time a request was due; "goodput" is the rate of
+         answers within the deadline.
       5. The server's memory after mixed requests.
 
     Every system runs in a process of its own and searches a gallery of 1,001 subjects. Clients share the cores of this

@@ -26,14 +26,14 @@ def show(measured: Serving) -> None:
 
 def _print_latency(measured: Serving) -> None:
     shown = table(
-        *("picture", "faces", number("Face-\nAnalysis"), number("pipeline"), number("speedup")),
-        *map(number, ("without\nobjects", "speedup", "over\ngRPC", "gRPC\noverhead")),
+        *("picture", "faces", number("Face-\nAnalysis"), number("pipeline"), number("speed-\nup")),
+        *map(number, ("without\nobjects", "speed-\nup", "over\ngRPC", "over-\nhead")),
         title="One request at a time: medians in milliseconds",
     )
     for each in measured.pictures:
         faces = [each.faces] if each.faces == each.faces_faceanalysis else [each.faces, each.faces_faceanalysis]
         shown.add_row(
-            *(Shortened(each.picture), " / ".join(map(str, faces)), f"{each.faceanalysis_ms:.1f}"),
+            *(Shortened(each.picture), "/".join(map(str, faces)), f"{each.faceanalysis_ms:.1f}"),
             *(f"{each.engine_ms:.1f}", f"{each.speedup:.2f}"),
             *(f"{each.engine_no_objects_ms:.1f}", f"{each.speedup_no_objects:.2f}"),
             *(f"{each.grpc_ms:.1f}", f"{each.wire_overhead_ms:.1f}"),
@@ -47,7 +47,7 @@ def _print_latency(measured: Serving) -> None:
         *(f"{figures['grpc_ms']:.1f}", f"{figures['wire_overhead_ms']:.1f}"),
     )
     console.out.print(shown)
-    console.out.print("Two numbers of faces: Facet's / FaceAnalysis's. The mean is geometric, over the first three.\n")
+    console.out.print("Two numbers of faces: Facet's/FaceAnalysis's. The mean of the first 3 is geometric.\n")
 
 
 def _print_throughput(measured: Serving) -> None:
