@@ -212,4 +212,4 @@ def test_a_damaged_database_is_refused_with_a_remedy(refused: Refused, tmp_path:
     result = refused("--server.port", "0", "--gallery.database", str(path), "--gallery.check-at-start")
     assert result.returncode == FAILED
     assert f"{path} is damaged" in complaint(result.stderr)
-    assert "facet gallery restore" in complaint(result.stderr)
+    assert "scripts/gallery.py restore" in complaint(result.stderr)
