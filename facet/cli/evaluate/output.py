@@ -12,8 +12,8 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from facet.evaluation.report.document import Report, ending, uncounted
-from facet.evaluation.report.gate import Requirement, requirement
+from facet.evaluation.report.document import Report, describe_refused, describe_stop
+from facet.evaluation.report.gate import Requirement, parse_requirement
 from facet.evaluation.report.html import render
 from facet.runtime.extras import install_command
 from facet.terminal import console, tables
@@ -42,7 +42,7 @@ class Output:
 def output(as_json: bool, report: Path | None, require: Iterable[str] | None) -> Output:
     """Check the flags; exits with a usage error if a requirement is malformed or the folder cannot be created."""
     try:
-        requirements = tuple(requirement(text) for text in require or ())
+        requirements = tuple(parse_requirement(text) for text in require or ())
         if report:
             _need_plotting()
             report.mkdir(parents=True, exist_ok=True)
@@ -126,9 +126,9 @@ def _problems(document: Report, requirements: Iterable[Requirement]) -> Iterable
     for each in refused:
         yield f"refused: {each['image']}: {each['reason']}"
     if refused:
-        yield f"{len(refused)} pictures were refused; {uncounted(document)}"
+        yield f"{len(refused)} pictures were refused; {describe_refused(document)}"
     if document["partial"]:
-        yield ending(document)
+        yield describe_stop(document)
     for each in requirements:
         if failure := each.failure(document):
             yield f"not met: {failure}"

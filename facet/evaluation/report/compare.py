@@ -1,4 +1,4 @@
-"""Two documents side by side: what changed, what of that is beyond chance, and what may be why."""
+"""Comparison of two reports: differences with paired intervals, and what changed in their provenance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from facet.evaluation.intervals import Figure, bootstrapped_together
 from facet.evaluation.report.document import Report, value_of
-from facet.evaluation.report.outcomes import resamplable
+from facet.evaluation.report.items import report_items
 
 Verdict = Literal["better", "worse", "lost", "within chance", "same", "not told"]
 
@@ -17,7 +17,7 @@ _LOWER_IS_BETTER = re.compile(
     r"eer|far|frr|fpir|fnir|fnir@.*|false_positives_per_image|failure_to_.*|.*_ms|.*seconds_to_identify"
     r"|false_name.*|strangers_named|id_switches"
 )
-_MAIN = re.compile(
+_COMPARED = re.compile(
     r"accuracy|auc|eer|tar@.*|far|frr|deployed_accuracy|precision|recall.*|f1|rank_\d+|fnir.*|fpir|ap50|ap50_95"
     r"|false_positives_per_image|p\d+_ms|mean_ms|calls_per_second"
     r"|identified.*|.*seconds_to_identify|named_share|false_names_per_minute|strangers_named|id_switches"
@@ -25,19 +25,20 @@ _MAIN = re.compile(
 
 
 class Incomparable(Exception):
-    """Two documents that cannot be compared; the message says why."""
+    """Two reports cannot be compared; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A figure of both documents.
+    """A figure in both reports.
 
     Attributes:
-        name: of the figure.
-        a: its value in the first document; ``None`` where it has none.
-        b: its value in the second.
-        difference: b less a, with the interval of the paired resamples; without one where they cannot be drawn.
-        verdict: whether b is better or worse beyond chance; "lost" where a has a value and b has none.
+        name: name of the figure.
+        a: its value in the first report; ``None`` without a value.
+        b: its value in the second report.
+        difference: b - a, with the interval of paired resamples; without an interval if the items cannot be paired.
+        verdict: whether b is better or worse beyond chance; "lost" if only a has a value; "not told" without an
+            interval.
     """
 
     name: str
@@ -48,32 +49,31 @@ class Difference:
 
 
 def compare(a: Report, b: Report, *, different_sets: bool = False) -> Report:
-    """Compare two documents of one kind.
+    """Compare two reports of one kind.
 
-    The items of both are drawn again together: each round takes the same people (in detection, pictures) for both, so
-    that what is hard for both does not hide what differs. An interval of the difference that leaves out 0 is beyond
-    chance.
+    Each bootstrap round draws the same people (in detection: pictures) for both reports, so that what is hard for both
+    cancels out. A difference is beyond chance if its interval excludes 0.
 
     Args:
-        a: what was, see :func:`facet.evaluation.report.document.document`.
-        b: what is.
-        different_sets: compare figures of different sets too; then no interval can be told.
+        a: the report before, see :func:`facet.evaluation.report.document.document`.
+        b: the report after.
+        different_sets: also compare reports on different sets; then there are no intervals.
 
     Raises:
-        Incomparable: they are of different kinds, tasks, classes or sets, or one is partial.
+        Incomparable: the reports differ in kind, task, classes or set, or one is partial.
     """
     if a["kind"] != b["kind"]:
-        raise Incomparable(f"one is of {a['kind']}, the other of {b['kind']}")
-    for name, of in (("task", lambda report: report.get("task")), ("classes", _classes)):
-        if of(a) != of(b):
-            raise Incomparable(f"they are of different {name}: {_listed(of(a))}, and {_listed(of(b))}")
+        raise Incomparable(f"one reports {a['kind']}, the other {b['kind']}")
+    for name, read in (("tasks", lambda report: report.get("task")), ("classes", _classes)):
+        if read(a) != read(b):
+            raise Incomparable(f"their {name} differ: {_listed(read(a))}, and {_listed(read(b))}")
     for name, report in (("first", a), ("second", b)):
         if report["partial"]:
-            raise Incomparable(f"the {name} is partial: its figures are not of the whole set")
-    one_set = a["provenance"]["data_set"]["sha256"] == b["provenance"]["data_set"]["sha256"]
-    if not (one_set or different_sets):
-        raise Incomparable("they are of different labels or pictures; --different-sets compares their figures as told")
-    paired = _paired(a, b) if one_set else {}
+            raise Incomparable(f"the {name} is partial: its figures do not cover the whole set")
+    same_set = a["provenance"]["data_set"]["sha256"] == b["provenance"]["data_set"]["sha256"]
+    if not (same_set or different_sets):
+        raise Incomparable("their labels or pictures differ; --different-sets compares them anyway, without intervals")
+    paired = _paired(a, b) if same_set else {}
     return {
         "kind": a["kind"],
         "paired": bool(paired),
@@ -84,7 +84,7 @@ def compare(a: Report, b: Report, *, different_sets: bool = False) -> Report:
 
 def _differences(a: Report, b: Report, paired: Mapping[str, Figure]) -> Iterator[Difference]:
     for name in a:
-        if not _MAIN.fullmatch(name):
+        if not _COMPARED.fullmatch(name):
             continue
         before, after = value_of(a, name), value_of(b, name)
         if before is None or after is None:
@@ -112,33 +112,33 @@ def _listed(value: Any) -> str:
 
 
 def _paired(a: Report, b: Report) -> dict[str, Figure]:
-    """The differences of the main figures with their intervals; none where the items are not the same ones."""
+    """The differences of the main figures with paired intervals; empty if the items differ."""
     seed = a["provenance"]["seed"] or 0
-    first, second = resamplable(a, seed=seed), resamplable(b, seed=seed)
+    first, second = report_items(a, seed=seed), report_items(b, seed=seed)
     if first is None or second is None or _keys(a) != _keys(b):
         return {}
 
     def differences(weights: Any) -> dict[str, float | None]:
         before, after = first.values(weights), second.values(weights)
-        return {name: _less(after[name], before[name]) for name in before if name in after}
+        return {name: _difference(after[name], before[name]) for name in before if name in after}
 
     return bootstrapped_together(differences, first.count, first.rounds())
 
 
 def _keys(report: Report) -> Any:
-    """What tells the items of a document apart."""
+    """The identity of the items of a report, to pair them."""
     items = report["items"]
     if isinstance(items, Mapping):
         return items["images"], items["a"], items["b"], items["same"]
     return [(item["image"], item.get("subject"), item.get("mated")) for item in items]
 
 
-def _less(value: float | None, other: float | None) -> float | None:
+def _difference(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
 
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> Iterator[dict[str, Any]]:
-    """The leaves in which two provenances differ."""
+    """The values that differ between two provenances."""
     for name in dict.fromkeys((*a, *b)):
         before, after = a.get(name), b.get(name)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -148,5 +148,5 @@ def _changes(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> It
 
 
 def _as_json(each: Difference) -> dict[str, Any]:
-    told = each.difference.as_json()
-    return {"name": each.name, "a": each.a, "b": each.b, "difference": told, "verdict": each.verdict}
+    difference = each.difference.as_json()
+    return {"name": each.name, "a": each.a, "b": each.b, "difference": difference, "verdict": each.verdict}

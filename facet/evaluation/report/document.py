@@ -1,4 +1,4 @@
-"""The document that an evaluation ends in: every figure, what it is drawn from, and where it comes from."""
+"""The report document: figures, the data behind them, and their provenance."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from facet.evaluation.calls import Stopped
 from facet.evaluation.intervals import Figure
 
 Report: TypeAlias = dict[str, Any]
-"""Plain values by name, ready for JSON."""
-_GONE = "UNAVAILABLE"
+"""JSON values by name."""
+_SERVER_GONE = "UNAVAILABLE"
 
 Kind: TypeAlias = Literal["detection", "verification", "identification", "latency", "tracks"]
 
@@ -30,31 +30,30 @@ def document(
     refused: Iterable[Mapping[str, str]] = (),
     items: Iterable[Mapping[str, Any]] | Mapping[str, Any] = (),
 ) -> Report:
-    """Put a document together. Two runs on the same input give the same one, but for ``times``.
+    """Build a document. Two runs on the same input give the same document except for ``times``.
 
     Args:
         kind: what was evaluated.
-        figures: figures, counts and thresholds by the names that they are known by. A :class:`Figure` becomes
-            ``{"value", "low", "high"}``; numpy's numbers become plain ones, a float32 with as many digits as it has.
+        figures: figures, counts and thresholds by name. A :class:`Figure` becomes ``{"value", "low", "high"}``, NumPy
+            numbers become plain numbers, a float32 with its own digits.
         provenance: see :func:`facet.evaluation.report.provenance.provenance`.
-        times: when it ran and how long it took.
-        stopped: where the server went away, and why: the document is then marked partial, its figures are of what was
-            done.
-        curves: what plots are drawn from, by name: ``{"x": [...], "y": [...]}`` and the like.
-        tables: rows by the name of their table.
-        mistakes: the worst mistakes by kind, each naming its pictures.
+        times: date and duration.
+        stopped: where and why the run stopped; the document is then partial, and its figures cover what was done.
+        curves: data of the plots by name, such as ``{"x": [...], "y": [...]}``.
+        tables: rows by table name.
+        mistakes: the worst mistakes by kind, with the names of their pictures.
         refused: ``{"image", "reason"}`` of each picture that could not be judged.
-        items: the outcome of each probe, pair or picture, from which ``compare`` takes the main figures again; a
-            mapping where they are in columns.
+        items: the outcome of each probe, pair or picture, from which ``compare`` recomputes the main figures; a
+            mapping if they are in columns.
     """
-    done = {}
+    progress = {}
     if stopped is not None:
-        done = {"done": stopped.done, "of": stopped.of, "stopped_at": stopped.at, "reason": stopped.reason}
-    built: Report = plain(
+        progress = {"done": stopped.done, "of": stopped.of, "stopped_at": stopped.at, "reason": stopped.reason}
+    built: Report = to_json(
         {
             "kind": kind,
             "partial": stopped is not None,
-            **done,
+            **progress,
             **figures,
             "curves": curves or {},
             "tables": tables or {},
@@ -68,33 +67,33 @@ def document(
     return built
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it."""
+def to_json(value: Any) -> Any:
+    """Convert figures, arrays and NumPy numbers to JSON values."""
     if isinstance(value, Figure):
-        return plain(value.as_json())
+        return to_json(value.as_json())
     if isinstance(value, Mapping):
-        return {str(name): plain(each) for name, each in value.items()}
+        return {str(name): to_json(each) for name, each in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(each) for each in value]
+        return [to_json(each) for each in value]
     if isinstance(value, np.float32):
         return float(str(value))
     return value.item() if isinstance(value, np.generic) else value
 
 
-def ending(report: Mapping[str, Any]) -> str:
-    """Where and why a document that is partial ends, in words."""
-    why = "the server went away" if report["reason"] == _GONE else f"the server answered {report['reason']}"
-    done = f"the figures are of the {report['done']} of {report['of']} that were done before"
+def describe_stop(report: Mapping[str, Any]) -> str:
+    """Where and why the run of a partial document stopped, as a sentence."""
+    why = "the server went away" if report["reason"] == _SERVER_GONE else f"the server answered {report['reason']}"
+    done = f"the figures cover the {report['done']} of {report['of']} done before"
     return f"{why} at {report['stopped_at']}: {done}"
 
 
-def uncounted(report: Mapping[str, Any]) -> str:
-    """What became of the pictures that were refused, in words."""
+def describe_refused(report: Mapping[str, Any]) -> str:
+    """How the figures treat refused pictures, as a clause."""
     return "the figures leave them out" if report["kind"] == "latency" else "the figures count them as missed"
 
 
 def value_of(report: Mapping[str, Any], name: str) -> float | None:
-    """The value of a figure, count or threshold of a document; ``None`` where it has none of this name or no value."""
+    """The value of a figure, count or threshold; ``None`` if there is no such figure or it has no value."""
     found = report.get(name)
     if isinstance(found, Mapping):
         found = found.get("value")

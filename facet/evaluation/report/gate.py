@@ -1,4 +1,4 @@
-"""Requirements that make an evaluation a gate: ``fnir@fpir=0.01<=0.02``."""
+"""Requirements that make an evaluation a gate, such as ``fnir@fpir=0.01<=0.02``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FORM = re.compile(r"\s*(?P<name>[^<>\s]+)\s*(?P<operator><=|>=|<|>)\s*(?P<bound
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a figure has to be.
+    """A bound on a figure.
 
     Attributes:
-        name: of the figure, as in the document.
+        name: name of the figure in the document.
         operator: <=, <, >= or >.
-        bound: the number on its right.
+        bound: the number to compare with.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Requirement:
         return f"{self.name}{self.operator}{self.bound:g}"
 
     def failure(self, report: Mapping[str, Any]) -> str | None:
-        """Why a document does not meet it; ``None`` where it does. A figure without a value meets nothing."""
+        """Why a document does not meet the requirement; ``None`` if it does. A figure without a value never does."""
         if self.name not in report:
             return f"{self}: there is no figure {self.name}"
         value = value_of(report, self.name)
@@ -43,11 +43,11 @@ class Requirement:
         return None if _OPERATORS[self.operator](value, self.bound) else f"{self}: {self.name} is {value:.6g}"
 
 
-def requirement(text: str) -> Requirement:
-    """Read a requirement: the name of a figure, an operator, a number.
+def parse_requirement(text: str) -> Requirement:
+    """Parse a requirement: the name of a figure, an operator and a number.
 
     Raises:
-        ValueError: it is of another form; the message says which is wanted.
+        ValueError: the text has another form; the message states the expected one.
     """
     form = _FORM.fullmatch(text)
     try:
@@ -55,4 +55,6 @@ def requirement(text: str) -> Requirement:
             return Requirement(form["name"], form["operator"], float(form["bound"]))
     except ValueError:
         pass
-    raise ValueError(f"{text!r} is no requirement; one is a figure, <=, <, >= or >, and a number: accuracy>=0.99")
+    raise ValueError(
+        f"{text!r} is not a requirement; expected a figure, <=, <, >= or >, and a number, as in accuracy>=0.99"
+    )

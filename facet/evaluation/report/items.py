@@ -1,4 +1,4 @@
-"""The items of a document read again, so that its main figures can be resampled, alone or side by side with another."""
+"""Restores the items of a report, so that its main figures can be resampled, alone or paired with another report."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ Values: TypeAlias = Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Resamplable:
-    """What a document tells of each item.
+class ReportItems:
+    """The items of a report, ready to be resampled.
 
     Attributes:
-        count: how many items there are.
-        identities: of them, named so that a generator of the same seed draws the same.
-        rounds: resampled weights of the items, each time anew.
-        values: the main figures by name, of weighted items.
+        count: number of items.
+        rounds: yields the resampled weights of the items, from the start at each call. The same seed and identities
+            give the same rounds.
+        values: computes the main figures by name from weighted items.
     """
 
     count: int
-    identities: Identities
     rounds: Callable[[], Iterator[Weights]]
     values: Callable[[Weights], Values]
 
 
-def resamplable(report: Report, *, seed: int) -> Resamplable | None:
-    """The items of a document; ``None`` of a kind that has none to draw again, or where there are none."""
+def report_items(report: Report, *, seed: int) -> ReportItems | None:
+    """The items of a report; ``None`` if there are none or this kind cannot be resampled."""
     items = report["items"]
     if not items:
         return None
@@ -46,40 +45,42 @@ def resamplable(report: Report, *, seed: int) -> Resamplable | None:
     return _pictures(items, seed) if report["kind"] == "detection" else None
 
 
-def _pairs(columns: Mapping[str, Any], threshold: float, seed: int) -> Resamplable:
+def _pairs(columns: Mapping[str, Any], threshold: float, seed: int) -> ReportItems:
     subjects = columns["subjects"]
-    first, second = [subjects[at] for at in columns["a"]], [subjects[at] for at in columns["b"]]
+    first, second = [subjects[index] for index in columns["a"]], [subjects[index] for index in columns["b"]]
     people = Identities(subjects, seed=seed, rounds=bootstrap_rounds(len(first)))
     scored = ScoredPairs.from_items(columns, threshold)
-    return Resamplable(len(first), people, lambda: people.weights(first, second), scored.values)
+    return ReportItems(len(first), lambda: people.weights(first, second), scored.values)
 
 
-def _probes(items: Sequence[Mapping[str, Any]], seed: int) -> Resamplable:
+def _probes(items: Sequence[Mapping[str, Any]], seed: int) -> ReportItems:
     outcomes = Outcomes.from_items(items)
     people = Identities(outcomes.subjects, seed=seed)
-    named = statistics(outcomes, FPIRS)
+    by_name = statistics(outcomes, FPIRS)
 
     def values(weights: Weights) -> Values:
-        return {name: statistic(weights) for name, statistic in named.items()}
+        return {name: statistic(weights) for name, statistic in by_name.items()}
 
-    return Resamplable(len(items), people, lambda: people.weights(outcomes.subjects), values)
+    return ReportItems(len(items), lambda: people.weights(outcomes.subjects), values)
 
 
-def _pictures(items: Sequence[Mapping[str, Any]], seed: int) -> Resamplable:
+def _pictures(items: Sequence[Mapping[str, Any]], seed: int) -> ReportItems:
     images = [item["image"] for item in items]
     pictures = Identities(images, seed=seed)
-    right, wrong, objects = (np.array([item[key] for item in items], np.int64) for key in ("tp", "fp", "faces"))
+    true_positives, false_positives, objects = (
+        np.array([item[key] for item in items], np.int64) for key in ("tp", "fp", "faces")
+    )
 
     def values(weights: Weights) -> Values:
-        hits, mistaken, all_of_them = int(right @ weights), int(wrong @ weights), int(objects @ weights)
+        right, wrong, total = int(true_positives @ weights), int(false_positives @ weights), int(objects @ weights)
         return {
-            "precision": _share(hits, hits + mistaken),
-            "recall": _share(hits, all_of_them),
-            "f1": _share(2 * hits, hits + mistaken + all_of_them),
-            "false_positives_per_image": _share(mistaken, int(weights.sum())),
+            "precision": _share(right, right + wrong),
+            "recall": _share(right, total),
+            "f1": _share(2 * right, right + wrong + total),
+            "false_positives_per_image": _share(wrong, int(weights.sum())),
         }
 
-    return Resamplable(len(items), pictures, lambda: pictures.weights(images), values)
+    return ReportItems(len(items), lambda: pictures.weights(images), values)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -1,4 +1,4 @@
-"""Plots of a document's curves, as SVG to stand in a page. The same document gives the same bytes."""
+"""Plots of a report's curves as inline SVG. The same report gives the same bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _BANDS = {
     "named": (-0.32, 0.3, "#2e7d4f", 1.0),
     "false": (-0.32, 0.3, _DEPLOYED, 1.0),
 }
-"""Of a timeline: where in a row each kind is, its height, colour and opacity."""
+"""The bands of a timeline: offset in the row, height, colour and opacity."""
 _SIZE = (5.2, 3.6)
 _IF_INDEPENDENT = "fpir_if_independent"
 _ID = re.compile(r' id="([^"]+)"')
@@ -51,11 +51,11 @@ _REFERENCE = re.compile(r'(?:href="#|url\(#)([^")]+)')
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A plot for a page.
+    """A plot for the page.
 
     Attributes:
-        title: what it shows.
-        reading: how to read it, in a sentence or two.
+        title: its title.
+        reading: how to read it, in a few sentences.
         svg: an SVG element.
     """
 
@@ -65,7 +65,7 @@ class Plot:
 
 
 def plots(report: Report) -> Iterator[Plot]:
-    """The plots of a document, in the order in which they are best read."""
+    """Yield the plots of a report, the most important first."""
     curves: Mapping[str, Any] = report["curves"]
     if "timeline" in curves:
         yield _timeline(curves["timeline"])
@@ -75,16 +75,16 @@ def plots(report: Report) -> Iterator[Plot]:
         yield _det(report, curves["det"])
     histograms = [name for name in curves if name.startswith("scores_") and any(curves[name]["counts"])]
     if histograms:
-        yield _scores(report, {name: curves[name] for name in histograms})
+        yield _similarities(report, {name: curves[name] for name in histograms})
     if trade_offs := [name for name in curves if name.startswith("precision_recall")]:
         yield _precision_recall(report, {name: curves[name] for name in trade_offs})
     if sizes := report["tables"].get("by_gallery_size"):
-        yield _by_size(sizes)
+        yield _error_by_size(sizes)
     if waits := [name for name in curves if name.startswith("waiting")]:
-        yield _waiting({name: curves[name] for name in waits})
+        yield _call_times({name: curves[name] for name in waits})
     for name, curve in curves.items():
         if "series" in curve:
-            yield _series(name, curve)
+            yield _sweep(name, curve)
 
 
 def _timeline(curve: Mapping[str, Any]) -> Plot:
@@ -102,8 +102,9 @@ def _timeline(curve: Mapping[str, Any]) -> Plot:
         axes.grid(visible=False, axis="y")
 
     reading = (
-        "Upper band, grey: when the labels have somebody's face, pale where it is hidden. Lower band: when somebody "
-        "had that name, green where it was right, red where it was false. Green should lie below all of the dark grey."
+        "Upper band, grey: when the labels have the subject's face, pale if it is hidden. Lower band: when a track"
+        " had that name, green if it was right, red if it was false. There should be green below all of the dark "
+        "grey."
     )
     return Plot("Who was there, and who was named", reading, _svg(draw))
 
@@ -111,62 +112,63 @@ def _timeline(curve: Mapping[str, Any]) -> Plot:
 def _roc(report: Report, curve: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
         x, y = _points(curve)
-        least = _least(report, "impostors", x)
-        axes.plot(np.maximum(x, least), y, color=_COLOURS[0], drawstyle="steps-post")
+        start = _axis_start(report, "impostors", x)
+        axes.plot(np.maximum(x, start), y, color=_COLOURS[0], drawstyle="steps-post")
         axes.set_xscale("log")
-        axes.set_xlim(least, 1)
+        axes.set_xlim(start, 1)
         far, recall = value_of(report, "far"), value_of(report, "recall")
-        missed = 1 - min(float(y[x <= least].max(initial=0.0)), 1.0 if recall is None else recall)
+        missed = 1 - min(float(y[x <= start].max(initial=0.0)), 1.0 if recall is None else recall)
         bottom = max(0.0, 1 - max(0.02, 1.3 * missed))
         axes.set_ylim(bottom, 1 + 0.02 * (1 - bottom))
-        _mark(axes, far, recall, least)
-        axes.set_xlabel("false accept rate (pairs of two people accepted)")
-        axes.set_ylabel("true accept rate")
+        _mark_deployed(axes, far, recall, start)
+        axes.set_xlabel("false accept rate (nonmated pairs accepted)")
+        axes.set_ylabel("true accept rate (mated pairs accepted)")
 
     reading = (
-        "Each point is a threshold: to the right it is lower, so that more pairs of one person are accepted, and more "
-        "of two people as well. The higher the curve at the false accept rate that one can bear, the better."
+        "Each point is a threshold, lower to the right: more mated pairs are accepted, and more nonmated pairs as "
+        "well. Choose the false accept rate that you can bear and read how many mated pairs are accepted. Higher "
+        "is better."
     )
     return Plot("ROC", reading, _svg(draw))
 
 
 def _det(report: Report, curve: Mapping[str, Any]) -> Plot:
-    of_searches = report["kind"] == "identification"
-    horizontal, vertical = ("fpir", "fnir") if of_searches else ("far", "frr")
+    is_identification = report["kind"] == "identification"
+    horizontal, vertical = ("fpir", "fnir") if is_identification else ("far", "frr")
     names = (
         ("FPIR: unknown people taken for somebody", "FNIR: enrolled people missed")
-        if of_searches
+        if is_identification
         else ("false accept rate", "false reject rate")
     )
 
     def draw(axes: Axes) -> None:
         x, y = _points(curve)
-        least_x = _least(report, "nonmated" if of_searches else "impostors", x)
-        least_y = _least(report, "mated" if of_searches else "genuine", y)
-        axes.plot(np.maximum(x, least_x), np.maximum(y, least_y), color=_COLOURS[0], drawstyle="steps-post")
+        min_x = _axis_start(report, "nonmated" if is_identification else "impostors", x)
+        min_y = _axis_start(report, "mated" if is_identification else "genuine", y)
+        axes.plot(np.maximum(x, min_x), np.maximum(y, min_y), color=_COLOURS[0], drawstyle="steps-post")
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xlim(least_x, 1)
-        axes.set_ylim(least_y, 1)
-        _mark(axes, value_of(report, horizontal), value_of(report, vertical), least_x, least_y)
+        axes.set_xlim(min_x, 1)
+        axes.set_ylim(min_y, 1)
+        _mark_deployed(axes, value_of(report, horizontal), value_of(report, vertical), min_x, min_y)
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
 
     reading = (
-        "Both kinds of error against each other, on logarithmic axes: choose how much of the one is bearable and read "
-        "off what it costs of the other. Nearer to the lower left corner is better. Where the curve touches an edge "
-        "the set is too small to tell more."
+        "The two error rates against each other, on logarithmic axes. Choose the rate of one error that you can "
+        "bear and read the rate of the other. Closer to the lower left corner is better. Where the curve runs "
+        "along an edge, the set is too small."
     )
     return Plot("DET", reading, _svg(draw))
 
 
-def _scores(report: Report, histograms: Mapping[str, Any]) -> Plot:
+def _similarities(report: Report, histograms: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
         ends: list[float] = []
-        least = 1.0
+        floor = 1.0
         for colour, (name, histogram) in zip(_COLOURS, histograms.items(), strict=False):
             counts, edges = np.array(histogram["counts"], np.float64), np.array(histogram["edges"], np.float64)
-            shares, least = counts / counts.sum(), min(least, 0.7 / float(counts.sum()))
+            shares, floor = counts / counts.sum(), min(floor, 0.7 / float(counts.sum()))
             label = f"{name.removeprefix('scores_')} ({int(counts.sum())})"
             axes.stairs(np.maximum(shares, 1e-9), edges, baseline=1e-9, fill=True, color=colour, alpha=0.35)
             axes.stairs(np.maximum(shares, 1e-9), edges, baseline=1e-9, color=colour, lw=1.2, label=label)
@@ -177,56 +179,56 @@ def _scores(report: Report, histograms: Mapping[str, Any]) -> Plot:
             ends.append(threshold)
         axes.set_xlim(min(ends) - 0.02, max(ends) + 0.02)
         axes.set_yscale("log")
-        axes.set_ylim(least, 1)
+        axes.set_ylim(floor, 1)
         axes.set_xlabel("similarity (cosine)")
-        axes.set_ylabel("share of its kind")
+        axes.set_ylabel("share")
         axes.legend(loc="upper right")
 
     reading = (
-        "How similar the two kinds are, on a logarithmic axis that shows the few that overlap. What lies right of the "
-        "dashed line is accepted: the less the two overlap there, the fewer mistakes there are."
+        "Histograms of mated and nonmated similarities, on a logarithmic axis that shows the few that overlap. "
+        "Everything to the right of the dashed line is accepted. The less the two overlap, the fewer mistakes."
     )
     return Plot("Similarities", reading, _svg(draw))
 
 
 def _precision_recall(report: Report, curves: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
-        for number, (name, curve) in enumerate(curves.items()):
+        for index, (name, curve) in enumerate(curves.items()):
             x, y = _points(curve)
             label = curve.get("label") or name.removeprefix("precision_recall").strip("_")
-            axes.plot(x, y, color=_COLOURS[number % len(_COLOURS)], label=label or None)
-        _mark(axes, value_of(report, "recall"), value_of(report, "precision"))
+            axes.plot(x, y, color=_COLOURS[index % len(_COLOURS)], label=label or None)
+        _mark_deployed(axes, value_of(report, "recall"), value_of(report, "precision"))
         axes.set_xlim(0, 1.005)
         axes.set_ylim(0, 1.01)
-        axes.set_xlabel("recall (labelled ones that are found)")
-        axes.set_ylabel("precision (found ones that are labelled)")
+        axes.set_xlabel("recall (labels that are found)")
+        axes.set_ylabel("precision (detections that are right)")
         if len(curves) > 1:
             axes.legend(loc="lower left")
 
     reading = (
-        "Each point is a least score: to the right it is lower, so that more is found and more of it is wrong. Nearer "
-        "to the upper right corner is better; AP is the area under the curve."
+        "Each point is a minimum score, lower to the right: more is found, and more of it is wrong. Closer to the "
+        "upper right corner is better. AP is the area under the curve."
     )
     return Plot("Precision and recall", reading, _svg(draw))
 
 
-def _by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
+def _error_by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
     figures = [name for name in rows[0] if isinstance(rows[0][name], Mapping)]
 
     def draw(axes: Axes) -> None:
-        for number, name in enumerate(figures):
+        for index, name in enumerate(figures):
             known = [row for row in rows if row[name] and row[name]["value"] is not None]
             x = np.array([row["subjects"] for row in known], np.float64)
             value, low, high = (
                 np.array([row[name][end] for row in known], np.float64) for end in ("value", "low", "high")
             )
-            colour = _COLOURS[number % len(_COLOURS)]
+            colour = _COLOURS[index % len(_COLOURS)]
             axes.plot(x, value, "o-", ms=4, color=colour, label=name)
             axes.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
         if all(row.get(_IF_INDEPENDENT) is not None for row in rows):
             values = [row[_IF_INDEPENDENT] for row in rows]
             axes.plot(
-                [row["subjects"] for row in rows], values, "--", color="#888888", lw=1.2, label="fpir, if independent"
+                [row["subjects"] for row in rows], values, "--", color="#888888", lw=1.2, label="fpir if independent"
             )
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
@@ -234,34 +236,34 @@ def _by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axes.minorticks_off()
         axes.set_xlabel("subjects in the gallery")
-        axes.set_ylabel("rate, with its interval")
+        axes.set_ylabel("rate, with 95 % interval")
         axes.legend(loc="best")
 
     reading = (
-        "The same probes against smaller galleries, made of part of the subjects: how the errors grow with the number "
-        "of people who are enrolled. The bands are 95 % intervals; the dashed line is the FPIR that would follow if "
-        "each further person were a chance of their own."
+        "The same probes against parts of the gallery: how the errors grow with the number of enrolled people. The"
+        " bands are 95 % intervals. The dashed line is the FPIR predicted if every subject is an independent "
+        "chance of a mistake."
     )
     return Plot("Error against the size of the gallery", reading, _svg(draw))
 
 
-def _waiting(curves: Mapping[str, Any]) -> Plot:
+def _call_times(curves: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
-        for number, (name, curve) in enumerate(curves.items()):
+        for index, (name, curve) in enumerate(curves.items()):
             x, y = _points(curve)
             label = curve.get("label") or name.removeprefix("waiting").strip("_") or None
-            axes.plot(x, y, color=_COLOURS[number % len(_COLOURS)], drawstyle="steps-post", label=label)
+            axes.plot(x, y, color=_COLOURS[index % len(_COLOURS)], drawstyle="steps-post", label=label)
         axes.set_xscale("log")
         axes.set_ylim(0, 1.01)
         axes.set_xlabel("milliseconds")
-        axes.set_ylabel("share of the calls that took no longer")
+        axes.set_ylabel("share of calls finished")
         axes.legend(loc="lower right")
 
-    reading = "For each number of milliseconds the share of the calls that were done by then; further left is faster."
+    reading = "The share of calls that finished within a given number of milliseconds. Further left is faster."
     return Plot("How long calls take", reading, _svg(draw))
 
 
-def _series(name: str, curve: Mapping[str, Any]) -> Plot:
+def _sweep(name: str, curve: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
         for colour, (label, values) in zip(_COLOURS, curve["series"].items(), strict=False):
             axes.plot(curve["x"], values, color=colour, label=label)
@@ -271,7 +273,7 @@ def _series(name: str, curve: Mapping[str, Any]) -> Plot:
         axes.set_xlabel(curve.get("label", ""))
         axes.legend(loc="best")
 
-    reading = "What each figure would be, were the server set otherwise; the dashed line is how it is set."
+    reading = "Each figure at other settings of the server. The dashed line is the deployed setting."
     return Plot(name.replace("_", " ").capitalize(), reading, _svg(draw))
 
 
@@ -279,8 +281,8 @@ def _points(curve: Mapping[str, Any]) -> tuple[Any, Any]:
     return np.array(curve["x"], np.float64), np.array(curve["y"], np.float64)
 
 
-def _least(report: Report, count: str, rates: Any) -> float:
-    """Where a logarithmic axis of rates begins: below the rate of one error, which the set can still show."""
+def _axis_start(report: Report, count: str, rates: Any) -> float:
+    """The start of a logarithmic axis of rates: below the rate of one error."""
     items = value_of(report, count)
     if items:
         return 0.7 / items
@@ -288,17 +290,17 @@ def _least(report: Report, count: str, rates: Any) -> float:
     return 0.7 * float(positive.min()) if len(positive) else 1e-3
 
 
-def _mark(axes: Axes, x: float | None, y: float | None, least_x: float = 0.0, least_y: float = 0.0) -> None:
-    """The point that the deployed threshold reaches."""
+def _mark_deployed(axes: Axes, x: float | None, y: float | None, min_x: float = 0.0, min_y: float = 0.0) -> None:
+    """Mark the point of the deployed threshold."""
     if x is None or y is None:
         return
-    x, y = max(x, least_x), max(y, least_y)
+    x, y = max(x, min_x), max(y, min_y)
     axes.plot([x], [y], "o", ms=6, color=_DEPLOYED, clip_on=False, zorder=5, label="as deployed")
     axes.legend(loc="best")
 
 
 def _svg(draw: Any) -> str:
-    """An SVG element without what would differ from run to run, or clash with another one's in the page."""
+    """Draw a plot as an SVG element, without metadata that differs between runs and ids that clash on the page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Where figures come from: models, settings, pictures, software and processor."""
+"""Provenance of figures: models, settings, labelled set, software and processor."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LIBRARIES = ("numpy",)
 
 
 def data_set(labels: Path | None, pictures: Mapping[str, Path]) -> Report:
-    """What was looked at: a digest over the labels and over all bytes of all pictures.
+    """Identify a labelled set by a digest over its labels and the bytes of all pictures.
 
     Args:
-        labels: their file, or a folder, of which all files count; ``None`` where there are none.
-        pictures: the files of the pictures by the names that they go by; their order does not matter.
+        labels: the file or folder of the labels; ``None`` without labels.
+        pictures: the files of the pictures by name, in any order.
 
     Raises:
-        LabelError: a file cannot be read, or has a name that is not UTF-8.
+        LabelError: a file cannot be read, or its name is not UTF-8.
     """
     digest = hashlib.sha256()
     if labels:
@@ -45,13 +45,13 @@ def data_set(labels: Path | None, pictures: Mapping[str, Path]) -> Report:
 def provenance(
     info: GetServerInfoResponse, *, data: Report, configuration: Mapping[str, Any], seed: int | None = None
 ) -> Report:
-    """Where the figures of a document come from.
+    """Build the provenance of a document.
 
     Args:
-        info: what the server says of itself.
+        info: the server's information about itself.
         data: see :func:`data_set`.
-        configuration: the flags that bear on the figures; the server's settings are added.
-        seed: of the bootstrap; ``None`` where nothing is drawn.
+        configuration: the flags that affect the figures; the server's settings are added.
+        seed: seed of the bootstrap; ``None`` without one.
     """
     return {
         "models": {
@@ -70,7 +70,7 @@ def provenance(
 
 
 def processor() -> str:
-    """The processor of this machine, in words."""
+    """The name of this machine's processor."""
     try:
         lines = _CPUINFO.read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""evaluate.py and bench.py, as a person or a program runs them."""
+"""Errors of evaluate.py, and bench.py wire."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def labels(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_labels_of_other_pictures_are_told(run: Run, images: Path, tmp_path: Path) -> None:
+def test_labels_of_other_pictures_fail(run: Run, images: Path, tmp_path: Path) -> None:
     path = labels(tmp_path, "elsewhere.jpg", "0")
     done = run("evaluate.py", "detection", "--labels", path, "--images", images)
     assert done.returncode == 1
@@ -52,7 +52,7 @@ def test_labels_of_other_pictures_are_told(run: Run, images: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("address", [(), ("--address", "127.0.0.1:1")])
-def test_root_certificates_that_cannot_be_used_are_bad_usage(
+def test_unusable_root_certificates_are_a_usage_error(
     run: Run, images: Path, tmp_path: Path, address: tuple[str, ...]
 ) -> None:
     path = labels(tmp_path, "gdp.jpg", "0")
@@ -62,7 +62,7 @@ def test_root_certificates_that_cannot_be_used_are_bad_usage(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_server_that_is_not_there_is_said_in_one_line(run: Run, images: Path, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported_in_one_line(run: Run, images: Path, tmp_path: Path) -> None:
     path = labels(tmp_path, "gdp.jpg", "0")
     done = run("evaluate.py", "detection", "--labels", path, "--images", images, "--address", "127.0.0.1:1")
     assert done.returncode == 1
@@ -72,7 +72,7 @@ def test_a_server_that_is_not_there_is_said_in_one_line(run: Run, images: Path, 
     ]
 
 
-def test_the_wire_is_measured_against_the_work_in_process(run: Run, images: Path) -> None:
+def test_the_wire_benchmark_compares_grpc_with_the_time_of_the_server(run: Run, images: Path) -> None:
     done = run("bench.py", "wire", "--picture", images / "gdp.jpg", "--rounds", 1, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -18,14 +18,13 @@ from facet.evaluation.datasets.protocol import Protocol, read_protocol
 from facet.evaluation.identification.report import IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification
 from facet.evaluation.report.document import document
-from facet.v1.gallery_service_pb2 import ListGalleriesRequest
 
 if TYPE_CHECKING:
-    from facet import Client
     from tests.conftest import Pictures, Serve, Serving
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+GalleriesLeft = Callable[[], list[str]]
 
 
 @pytest.fixture
@@ -58,13 +57,8 @@ def value(report: dict[str, Any], name: str) -> float | None:
     return found
 
 
-def galleries_left(client: Client) -> list[str]:
-    listed = client.galleries.ListGalleries(ListGalleriesRequest(page_size=1000)).galleries
-    return [each.gallery_id for each in listed if each.gallery_id.startswith("evaluation-")]
-
-
 def test_every_probe_counts_and_no_gallery_is_left_behind(
-    run: Run, server: Serving, client: Client, images: Path, tmp_path: Path
+    run: Run, server: Serving, galleries_left: GalleriesLeft, images: Path, tmp_path: Path
 ) -> None:
     path = protocol(
         tmp_path,
@@ -105,7 +99,7 @@ def test_every_probe_counts_and_no_gallery_is_left_behind(
         ("wall.png", None, "FACE_NOT_FOUND"),
     ]
     assert [row["templates"] for row in report["tables"]["by_templates"]] == ["0", "1"]
-    assert galleries_left(client) == []
+    assert galleries_left() == []
 
 
 def test_two_runs_differ_only_in_their_times(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""evaluate.py where the server goes away in the middle, a picture does, or one does not fit in a request."""
+"""evaluate.py when the server goes away, a picture disappears, or one does not fit into a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,26 +16,21 @@ import numpy as np
 import pytest
 
 from facet import Client
-from facet.v1.gallery_service_pb2 import DeleteGalleryRequest, ListGalleriesRequest
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+GalleriesLeft = Callable[[], list[str]]
 Refusal = Callable[[str, int], grpc.StatusCode | None]
-"""Of a method and how many calls about pictures there were before: what it is refused with, if it is."""
-Between = Callable[[Refusal], str]
+"""The status to refuse a call with, by method and number of earlier calls with pictures; ``None`` to pass it on."""
+Proxy = Callable[[Refusal], str]
 
 
 @pytest.fixture
-def run(run_script: Run) -> Run:
-    return partial(run_script, "evaluate.py")
-
-
-@pytest.fixture
-def between(server: Serving) -> Iterator[Between]:
-    """What stands between a client and the server, and refuses some calls: the address of it."""
+def proxy(server: Serving) -> Iterator[Proxy]:
+    """Start a proxy in front of the server that refuses some calls. Returns its address."""
     started: list[grpc.Server] = []
     with grpc.insecure_channel(server.address) as channel:
 
@@ -49,8 +43,8 @@ def between(server: Serving) -> Iterator[Between]:
                     onward = channel.unary_unary(method, lambda sent: sent, lambda received: received)
 
                     def pass_on(request: bytes, context: grpc.ServicerContext) -> bytes:
-                        about_a_picture = "Recognition" in method or method.endswith("/EnrollFace")
-                        code = refusal(method, next(numbers) if about_a_picture else -1)
+                        has_picture = "Recognition" in method or method.endswith("/EnrollFace")
+                        code = refusal(method, next(numbers) if has_picture else -1)
                         if code is not None:
                             context.abort(code, "refused")
                         answer: bytes = onward(request)
@@ -58,10 +52,10 @@ def between(server: Serving) -> Iterator[Between]:
 
                     return grpc.unary_unary_rpc_method_handler(pass_on)
 
-            standing = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
-            port = standing.add_insecure_port("127.0.0.1:0")
-            standing.start()
-            started.append(standing)
+            refusing = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
+            port = refusing.add_insecure_port("127.0.0.1:0")
+            refusing.start()
+            started.append(refusing)
             return f"127.0.0.1:{port}"
 
         yield start
@@ -70,12 +64,12 @@ def between(server: Serving) -> Iterator[Between]:
 
 
 def after(calls: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> Refusal:
-    """Refuse every call about a picture after so many."""
+    """Refuse every call with a picture after the first ones."""
     return lambda _, number: code if number >= calls else None
 
 
-def losing(picture: Path) -> Refusal:
-    """Refuse nothing; the first call about a picture costs one of the others."""
+def deleting(picture: Path) -> Refusal:
+    """Refuse nothing, but delete another picture at the first call with a picture."""
 
     def refusal(_: str, number: int) -> None:
         if number == 0:
@@ -86,7 +80,7 @@ def losing(picture: Path) -> Refusal:
 
 @pytest.fixture
 def images(tmp_path: Path, pictures: Pictures) -> Path:
-    """Two people in six pictures each, one of them in folders."""
+    """Six pictures each of two people."""
     folder = tmp_path / "images"
     for name, encoded in (("yao", pictures.yaoming), ("six", pictures.six)):
         original = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
@@ -116,7 +110,7 @@ FACES = tuple(
 
 
 def command(kind: str, images: Path) -> tuple[object, ...]:
-    """A command of evaluate.py over these pictures, its labels written."""
+    """A command of evaluate.py on these pictures; writes its labels."""
     flag, lines = {
         "verification": ("--pairs", PAIRS),
         "identification": ("--protocol", PROTOCOL),
@@ -128,62 +122,65 @@ def command(kind: str, images: Path) -> tuple[object, ...]:
     return kind, *((flag, labels) if flag else ("--rounds", 1)), "--images", images, "--json"
 
 
-def galleries_left(client: Client) -> list[str]:
-    listed = client.galleries.ListGalleries(ListGalleriesRequest(page_size=1000)).galleries
-    return [each.gallery_id for each in listed if each.gallery_id.startswith(("evaluation-", "latency-"))]
-
-
 @pytest.mark.parametrize(
     ("kind", "calls", "done", "of"),
     [("verification", 4, 4, 38), ("identification", 6, 6, 12), ("detection", 5, 5, 12), ("latency", 6, 5, 12)],
 )
 def test_a_server_that_goes_away_leaves_a_partial_report(
-    run: Run, between: Between, client: Client, images: Path, tmp_path: Path, kind: str, calls: int, done: int, of: int
+    run: Run,
+    proxy: Proxy,
+    galleries_left: GalleriesLeft,
+    images: Path,
+    tmp_path: Path,
+    kind: str,
+    calls: int,
+    done: int,
+    of: int,
 ) -> None:
     folder = tmp_path / "report"
-    ended = run(*command(kind, images), "--address", between(after(calls)), "--report", folder)
+    ended = run(*command(kind, images), "--address", proxy(after(calls)), "--report", folder)
     assert ended.returncode == 1
     report = json.loads(ended.stdout)
     assert (report["partial"], report["reason"], report["done"], report["of"]) == (True, "UNAVAILABLE", done, of)
-    said = f"the server went away at {report['stopped_at']}: the figures are of the {done} of {of}"
+    said = f"the server went away at {report['stopped_at']}: the figures cover the {done} of {of}"
     assert said in ended.stderr
     assert said in (folder / "report.html").read_text("utf-8")
     assert json.loads((folder / "report.json").read_text("utf-8")) == report
-    assert galleries_left(client) == []
+    assert galleries_left() == []
 
 
-def test_what_was_reached_is_what_figures_are_of(run: Run, between: Between, images: Path) -> None:
-    address = between(after(6))
+def test_partial_figures_cover_what_was_done(run: Run, proxy: Proxy, images: Path) -> None:
+    address = proxy(after(6))
     verified = json.loads(run(*command("verification", images), "--address", address).stdout)
     assert verified["pairs"] == verified["genuine"] + verified["impostors"] < 16
-    identified = json.loads(run(*command("identification", images), "--address", between(after(6))).stdout)
+    identified = json.loads(run(*command("identification", images), "--address", proxy(after(6))).stdout)
     assert (identified["mated"], identified["rank_1"]["value"], len(identified["items"])) == (4, 1.0, 4)
-    timed = json.loads(run(*command("latency", images), "--address", between(after(6))).stdout)
+    timed = json.loads(run(*command("latency", images), "--address", proxy(after(6))).stdout)
     assert (timed["calls"], timed["images"]) == (5, 5)
 
 
-def test_a_server_that_refuses_everything_is_not_told_to_be_gone(run: Run, between: Between, images: Path) -> None:
-    address = between(after(6, grpc.StatusCode.UNAUTHENTICATED))
+def test_a_server_that_refuses_everything_is_not_reported_as_gone(run: Run, proxy: Proxy, images: Path) -> None:
+    address = proxy(after(6, grpc.StatusCode.UNAUTHENTICATED))
     ended = run(*command("identification", images), "--address", address)
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["reason"] == "UNAUTHENTICATED"
     assert "the server answered UNAUTHENTICATED at " in ended.stderr
 
 
-def test_a_server_that_goes_away_before_the_last_checks_is_told(run: Run, between: Between, images: Path) -> None:
-    looks = 22  # pictures in their roles, as references and as probes
-    ended = run(*command("verification", images), "--address", between(after(looks + 3)))
+def test_a_server_that_goes_away_during_the_checks_leaves_all_pairs(run: Run, proxy: Proxy, images: Path) -> None:
+    embedded = 22  # pictures in their roles: references and probes
+    ended = run(*command("verification", images), "--address", proxy(after(embedded + 3)))
     report = json.loads(ended.stdout)
     assert ended.returncode == 1
-    assert (report["done"], report["of"], report["verify_checked"]) == (looks + 3, looks + 16, 3)
+    assert (report["done"], report["of"], report["verify_checked"]) == (embedded + 3, embedded + 16, 3)
     assert report["pairs"] == 16
 
 
 @pytest.mark.parametrize("kind", ["verification", "identification", "detection"])
-def test_a_picture_that_is_lost_on_the_way_counts_as_missed_and_the_rest_is_kept(
-    run: Run, between: Between, client: Client, images: Path, kind: str
+def test_a_picture_that_disappears_counts_as_missed(
+    run: Run, proxy: Proxy, galleries_left: GalleriesLeft, images: Path, kind: str
 ) -> None:
-    ended = run(*command(kind, images), "--address", between(losing(images / "six" / "6.png")))
+    ended = run(*command(kind, images), "--address", proxy(deleting(images / "six" / "6.png")))
     assert ended.returncode == 1
     report = json.loads(ended.stdout)
     assert report["refused"] == [{"image": "six/6.png", "reason": "UNREADABLE"}]
@@ -195,24 +192,22 @@ def test_a_picture_that_is_lost_on_the_way_counts_as_missed_and_the_rest_is_kept
     ]
     assert "refused: six/6.png: UNREADABLE" in ended.stderr
     assert "1 pictures were refused; the figures count them as missed" in ended.stderr
-    assert galleries_left(client) == []
+    assert galleries_left() == []
 
 
-def test_a_picture_of_the_gallery_that_is_lost_leaves_its_subject_out_and_its_probes_missed(
-    run: Run, between: Between, images: Path
-) -> None:
+def test_probes_of_a_subject_whose_picture_disappears_count_as_missed(run: Run, proxy: Proxy, images: Path) -> None:
     lines = list(PROTOCOL)
     lines[1:3] = [f"gallery,yao,yao/{number}.png" for number in range(1, 6)] + ["gallery,six,six/1.png"]
     arguments = command("identification", images)
     (images.parent / "labels.csv").write_text("\n".join(lines), "utf-8")
-    ended = run(*arguments, "--address", between(losing(images / "six" / "1.png")))
+    ended = run(*arguments, "--address", proxy(deleting(images / "six" / "1.png")))
     assert ended.returncode == 1
     report = json.loads(ended.stdout)
     assert report["not_enrolled"] == [{"image": "six/1.png", "subject": "six", "reason": "UNREADABLE"}]
     assert (report["subjects_not_enrolled"], report["rank_1"]["value"]) == (1, 0.5)
 
 
-def test_a_picture_that_cannot_be_timed_is_left_out_and_told(run: Run, server: Serving, images: Path) -> None:
+def test_a_refused_picture_is_left_out_of_latency_and_named(run: Run, server: Serving, images: Path) -> None:
     (images / "six" / "7.jpg").write_bytes(b"broken")
     ended = run(*command("latency", images), "--address", server.address)
     assert ended.returncode == 1
@@ -222,19 +217,19 @@ def test_a_picture_that_cannot_be_timed_is_left_out_and_told(run: Run, server: S
 
 @pytest.mark.parametrize("kind", ["identification", "latency"])
 def test_a_gallery_that_could_not_be_deleted_fails_the_run(
-    run: Run, between: Between, client: Client, images: Path, kind: str
+    run: Run, proxy: Proxy, client: Client, galleries_left: GalleriesLeft, images: Path, kind: str
 ) -> None:
     def refusal(method: str, _: int) -> grpc.StatusCode | None:
         return grpc.StatusCode.ABORTED if method.endswith("DeleteGallery") else None
 
-    ended = run(*command(kind, images), "--address", between(refusal))
-    (left,) = galleries_left(client)
-    client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=left, force=True))
+    ended = run(*command(kind, images), "--address", proxy(refusal))
+    (left,) = galleries_left()
+    client.delete_gallery(left, force=True)
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [f"the gallery {left} could not be deleted"]
 
 
-def test_a_picture_that_does_not_fit_in_a_request_is_refused_alone(run: Run, serve: Serve, images: Path) -> None:
+def test_a_picture_that_does_not_fit_into_a_request_is_refused_alone(run: Run, serve: Serve, images: Path) -> None:
     largest = max(path.stat().st_size for path in images.rglob("*.png"))
     serving = serve("--server.max-message-bytes", str(max(2**16, largest + 4096)))
     side = int(max(2**16, largest) ** 0.5)
@@ -251,7 +246,7 @@ def test_a_picture_that_does_not_fit_in_a_request_is_refused_alone(run: Run, ser
     assert (report["partial"], report["mated"], report["rank_1"]["value"]) == (False, 11, pytest.approx(10 / 11))
 
 
-def test_where_look_alikes_are_refused_two_runs_refuse_the_same(run: Run, server: Serving, images: Path) -> None:
+def test_two_runs_refuse_the_same_look_alikes(run: Run, server: Serving, images: Path) -> None:
     arguments = command("identification", images)
     lines = ["role,subject,image", *(f"gallery,{number},yao/{number}.png" for number in range(1, 7))]
     (images.parent / "labels.csv").write_text("\n".join([*lines, "mated,1,yao/2.png"]), "utf-8")

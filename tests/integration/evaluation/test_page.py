@@ -1,4 +1,4 @@
-"""The page of a report, as a browser opens it where there is no network."""
+"""The page of a report, opened in a browser without a network."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "tables": {"stages": [{"stage": "decode", "p50_ms": 1.0}]},
     },
     "tracks": {
-        "figures": {"named_share": Figure(0.9375, None, None, "of one person alone"), "id_switches": 3},
+        "figures": {"named_share": Figure(0.9375, None, None, "one person alone"), "id_switches": 3},
         "curves": {
             "timeline": {
                 "end": 9.0,
@@ -105,19 +105,19 @@ SHOWN = {
     "identification": ("0.9900", "0.0050 to 0.0200", "Error against the size of the gallery"),
     "detection": ("0.8880", "Precision and recall", "Score sweep"),
     "latency": ("12.5", "How long calls take", "decode"),
-    "tracks": ("0.9375", "of one person alone", "Who was there, and who was named", "$a$ b$", "strangers"),
+    "tracks": ("0.9375", "one person alone", "Who was there, and who was named", "$a$ b$", "strangers"),
 }
 PLOTS = {"verification": 3, "identification": 3, "detection": 2, "latency": 1, "tracks": 1}
 
 
 class Silent(SimpleHTTPRequestHandler):
-    """Serves a folder without telling of every request."""
+    """Serves a folder without logging requests."""
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def a_document(kind: Any) -> Report:
+def report_of(kind: Any) -> Report:
     parts = dict(PARTS[kind])
     times = {"date": "2025-01-01T00:00:00+00:00", "seconds": 1.0}
     return document(kind, parts.pop("figures"), provenance=PROVENANCE, times=times, **parts)
@@ -145,7 +145,7 @@ def browser() -> str:
 
 @pytest.fixture
 def opened(browser: str, tmp_path: Path) -> Iterator[Callable[[str], tuple[str, set[str], Path]]]:
-    """Open a page: its document as the browser has it, what it asked for beside itself, and how it looks."""
+    """Open a page: its text as rendered, the URLs that it requested, and a screenshot."""
     site = tmp_path / "site"
     site.mkdir()
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(site))) as server:
@@ -163,62 +163,62 @@ def opened(browser: str, tmp_path: Path) -> Iterator[Callable[[str], tuple[str, 
             picture = tmp_path / "page.png"
             browse("page.html", f"--screenshot={picture}")
             events = json.loads((tmp_path / "net.json").read_text("utf-8"))["events"]
-            asked = [each.get("params", {}) for each in events]
-            return seen, {each["url"] for each in asked if each.get("initiator") == origin}, picture
+            requests = [each.get("params", {}) for each in events]
+            return seen, {each["url"] for each in requests if each.get("initiator") == origin}, picture
 
         yield load
         server.shutdown()
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_a_page_shows_its_figures_and_asks_for_nothing(
+def test_a_page_shows_its_figures_and_requests_nothing(
     kind: str, opened: Callable[[str], tuple[str, set[str], Path]], images: Path
 ) -> None:
-    seen, asked, looks = opened(render(a_document(kind), files(images)))
-    assert asked == set()
-    for text in SHOWN[kind]:
-        assert text in seen
-    assert seen.count("<svg") == PLOTS[kind]
-    shown = cv2.imread(str(looks))
-    assert shown is not None
-    assert 0.005 < float((shown < 200).mean()) < 0.6
+    text, requested, screenshot = opened(render(report_of(kind), files(images)))
+    assert requested == set()
+    for shown in SHOWN[kind]:
+        assert shown in text
+    assert text.count("<svg") == PLOTS[kind]
+    pixels = cv2.imread(str(screenshot))
+    assert pixels is not None
+    assert 0.005 < float((pixels < 200).mean()) < 0.6
 
 
-def test_a_page_that_asks_for_something_would_be_noticed(opened: Callable[[str], tuple[str, set[str], Path]]) -> None:
-    _, asked, _ = opened('<img src="/a.png"><img src="http://example.org/b.png">')
-    assert {url.rpartition("/")[2] for url in asked} >= {"a.png", "b.png"}
+def test_requests_of_a_page_are_noticed(opened: Callable[[str], tuple[str, set[str], Path]]) -> None:
+    _, requested, _ = opened('<img src="/a.png"><img src="http://example.org/b.png">')
+    assert {url.rpartition("/")[2] for url in requested} >= {"a.png", "b.png"}
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_the_same_document_gives_the_same_page_without_references(kind: str, images: Path) -> None:
-    page = render(a_document(kind), files(images))
-    assert page == render(a_document(kind), files(images))
+def test_the_same_report_gives_the_same_page_without_external_references(kind: str, images: Path) -> None:
+    page = render(report_of(kind), files(images))
+    assert page == render(report_of(kind), files(images))
     referenced = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert all(each.startswith(("data:", "#")) for each in referenced)
 
 
-def test_what_every_reference_of_a_plot_points_at_is_there(images: Path) -> None:
+def test_every_reference_in_a_plot_has_its_target(images: Path) -> None:
     for kind in PARTS:
-        page = render(a_document(kind), files(images))
+        page = render(report_of(kind), files(images))
         wanted = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page))
         assert wanted
         assert wanted <= set(re.findall(r' id="([^"]+)"', page))
 
 
-def test_mistakes_show_their_pictures_where_these_are_there(images: Path) -> None:
-    page = render(a_document("verification"), files(images))
+def test_mistakes_show_the_pictures_that_exist(images: Path) -> None:
+    page = render(report_of("verification"), files(images))
     assert page.count('<img src="data:image/jpeg;base64,') == 1
     assert page.count("not shown") == 1
-    assert "data:image/jpeg" not in render(a_document("verification"), {})
+    assert "data:image/jpeg" not in render(report_of("verification"), {})
 
 
-def test_beside_a_probe_that_was_missed_comes_its_mate(images: Path) -> None:
-    page = render(a_document("identification"), files(images))
+def test_a_missed_probe_is_followed_by_its_mate(images: Path) -> None:
+    page = render(report_of("identification"), files(images))
     assert re.findall(r"<span>(\w\.png)</span>", page) == ["a.png", "b.png", "c.png"]
 
 
 def test_hostile_names_stay_text(images: Path) -> None:
-    page = render(a_document("identification"), {HOSTILE: images / "a.png"})
+    page = render(report_of("identification"), {HOSTILE: images / "a.png"})
     assert "<img src=x" not in page
     assert page.count("&lt;img src=x onerror=&#34;alert(&#39;1&#39;)&#34;&gt;&lt;/span&gt;.png") == 4
     assert all(each.startswith("data:") for each in re.findall(r'<img src="([^"]*)"', page))

@@ -12,7 +12,7 @@ from facet.evaluation.identification.figures import Outcomes, statistics
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
 from facet.evaluation.identification.run import GalleryPicture, IdentificationRun
 from facet.evaluation.identification.searches import Candidate, Search
-from facet.evaluation.report.document import plain
+from facet.evaluation.report.document import to_json
 
 THRESHOLD = float(np.float32(0.34))
 
@@ -73,14 +73,14 @@ def test_figures_without_errors_have_the_rule_of_three_over_people_as_bound() ->
 def test_figures_computed_from_the_items_equal_those_of_the_report() -> None:
     report = built(40, 400)
     figures = report.figures()
-    outcomes = Outcomes.from_items(plain(report.items()))
+    outcomes = Outcomes.from_items(to_json(report.items()))
     every = np.ones(len(outcomes.mated), np.int64)
     for name, statistic in statistics(outcomes, FPIRS).items():
         assert statistic(every) == pytest.approx(figures[name].value)
 
 
 def test_thresholds_have_the_digits_of_a_float32() -> None:
-    figures = plain(built(40, 100).figures())
+    figures = to_json(built(40, 100).figures())
     assert figures["deployed_threshold"] == 0.34
     at = figures["threshold@fpir=0.1"]["value"]
     assert str(at) == str(np.float32(at))

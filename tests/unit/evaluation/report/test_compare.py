@@ -1,4 +1,4 @@
-"""Two documents side by side."""
+"""Comparison of two reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from facet.evaluation.intervals import bootstrapped_together
 from facet.evaluation.report.compare import Incomparable, compare
 from facet.evaluation.report.document import Report, document
-from facet.evaluation.report.outcomes import resamplable
+from facet.evaluation.report.items import report_items
 
 PEOPLE = 200
 
@@ -25,7 +25,7 @@ def provenance(**changed: Any) -> Report:
 
 
 def verified(similarity: np.ndarray[Any, np.dtype[np.float64]], **changed: Any) -> Report:
-    """A document of pairs: one of each person's two pictures, one of each person and the next."""
+    """A report of a mated pair per person, and of a nonmated pair of each person and the next."""
     people = [str(number) for number in range(PEOPLE)]
     own, nexts = np.arange(PEOPLE), (np.arange(PEOPLE) + 1) % PEOPLE
     columns = {
@@ -40,9 +40,9 @@ def verified(similarity: np.ndarray[Any, np.dtype[np.float64]], **changed: Any) 
     blank = document(
         "verification", {"deployed_threshold": 0.5}, provenance=provenance(**changed), times={}, items=columns
     )
-    told = resamplable(blank, seed=0)
-    assert told is not None
-    return blank | dict(told.values(np.ones(2 * PEOPLE, np.int64)))
+    restored = report_items(blank, seed=0)
+    assert restored is not None
+    return blank | dict(restored.values(np.ones(2 * PEOPLE, np.int64)))
 
 
 def scores(shift: float = 0.0) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -55,8 +55,8 @@ def by_name(found: Report) -> dict[str, Any]:
     return {each["name"]: each for each in found["figures"]}
 
 
-def test_a_small_change_for_everybody_is_beyond_chance_where_the_people_are_the_same() -> None:
-    """Each interval by itself is as wide as the people differ; the paired one only as the change does."""
+def test_a_small_change_for_everybody_is_beyond_chance_on_the_same_people() -> None:
+    """The interval of each report is as wide as people differ; the paired one only as the changes differ."""
     a, b = verified(scores()), verified(scores(0.05))
     found = by_name(compare(a, b))
     frr = found["frr"]
@@ -67,23 +67,23 @@ def test_a_small_change_for_everybody_is_beyond_chance_where_the_people_are_the_
     assert by_name(compare(b, a))["frr"]["verdict"] == "worse"
 
 
-def test_the_same_run_differs_in_nothing() -> None:
+def test_identical_reports_have_no_differences() -> None:
     found = compare(verified(scores()), verified(scores()))
     assert {each["verdict"] for each in found["figures"]} <= {"same", "not told"}
     assert found["changed"] == []
 
 
-def test_the_interval_of_a_difference_is_that_of_paired_resamples() -> None:
+def test_the_interval_of_a_difference_comes_from_paired_resamples() -> None:
     a, b = verified(scores()), verified(scores(0.05))
-    first, second = resamplable(a, seed=0), resamplable(b, seed=0)
+    first, second = report_items(a, seed=0), report_items(b, seed=0)
     assert first is not None
     assert second is not None
-    told = bootstrapped_together(
+    paired = bootstrapped_together(
         lambda weights: {"frr": (second.values(weights)["frr"] or 0) - (first.values(weights)["frr"] or 0)},
         first.count,
         first.rounds(),
     )
-    assert by_name(compare(a, b))["frr"]["difference"] == told["frr"].as_json()
+    assert by_name(compare(a, b))["frr"]["difference"] == paired["frr"].as_json()
 
 
 def test_identification_is_compared_probe_by_probe() -> None:
@@ -100,9 +100,9 @@ def test_identification_is_compared_probe_by_probe() -> None:
             for number in range(150)
         ]
         blank = document("identification", {}, provenance=provenance(), times={}, items=items)
-        told = resamplable(blank, seed=0)
-        assert told is not None
-        return blank | dict(told.values(np.ones(150, np.int64)))
+        restored = report_items(blank, seed=0)
+        assert restored is not None
+        return blank | dict(restored.values(np.ones(150, np.int64)))
 
     found = by_name(compare(identified(20), identified(2)))
     assert found["rank_1"]["difference"]["value"] == pytest.approx(0.18)
@@ -115,16 +115,16 @@ def test_detection_is_compared_picture_by_picture() -> None:
     def detected(found: int) -> Report:
         items = [{"image": f"{number}.jpg", "tp": found, "fp": 1, "faces": 5} for number in range(40)]
         blank = document("detection", {"ap50": 0.5}, provenance=provenance(), times={}, items=items)
-        told = resamplable(blank, seed=0)
-        assert told is not None
-        return blank | dict(told.values(np.ones(40, np.int64)))
+        restored = report_items(blank, seed=0)
+        assert restored is not None
+        return blank | dict(restored.values(np.ones(40, np.int64)))
 
     found = by_name(compare(detected(3), detected(4)))
     assert (found["recall"]["a"], found["recall"]["b"], found["recall"]["verdict"]) == (0.6, 0.8, "better")
     assert found["ap50"]["verdict"] == "not told"
 
 
-def test_what_changed_is_told() -> None:
+def test_changes_of_models_and_settings_are_listed() -> None:
     other = verified(scores(), models={"embedding": {"sha256": "b"}}, configuration={"iou": 0.5})
     assert compare(verified(scores()), other)["changed"] == [
         {"name": "models.embedding.sha256", "a": "a", "b": "b"},
@@ -132,9 +132,9 @@ def test_what_changed_is_told() -> None:
     ]
 
 
-def test_different_sets_are_compared_only_where_that_is_meant_and_without_an_interval() -> None:
+def test_different_sets_are_compared_only_on_request_and_without_intervals() -> None:
     a, b = verified(scores()), verified(scores(0.05), data_set={"sha256": "other"})
-    with pytest.raises(Incomparable, match="different labels or pictures"):
+    with pytest.raises(Incomparable, match="labels or pictures differ"):
         compare(a, b)
     found = compare(a, b, different_sets=True)
     assert found["paired"] is False
@@ -142,9 +142,9 @@ def test_different_sets_are_compared_only_where_that_is_meant_and_without_an_int
     assert (frr["difference"]["low"], frr["verdict"]) == (None, "not told")
 
 
-def test_other_kinds_and_partial_documents_are_not_compared() -> None:
+def test_reports_of_different_kinds_and_partial_reports_are_not_compared() -> None:
     a = verified(scores())
-    with pytest.raises(Incomparable, match="one is of verification, the other of latency"):
+    with pytest.raises(Incomparable, match="one reports verification, the other latency"):
         compare(a, a | {"kind": "latency"})
     with pytest.raises(Incomparable, match="the second is partial"):
         compare(a, a | {"partial": True})
@@ -157,15 +157,15 @@ def detection(task: str, classes: list[str], ap50: float | None = 0.5) -> Report
     )
 
 
-def test_detection_of_other_things_is_not_compared() -> None:
+def test_detection_of_different_tasks_or_classes_is_not_compared() -> None:
     people = detection("objects", ["person"])
-    with pytest.raises(Incomparable, match="of different task: objects, and faces"):
+    with pytest.raises(Incomparable, match="their tasks differ: objects, and faces"):
         compare(people, detection("faces", ["face"]), different_sets=True)
-    with pytest.raises(Incomparable, match="of different classes: person, and person, dog"):
+    with pytest.raises(Incomparable, match="their classes differ: person, and person, dog"):
         compare(people, detection("objects", ["person", "dog"]))
 
 
-def test_a_figure_that_has_no_value_any_more_is_lost() -> None:
+def test_a_figure_with_a_value_only_in_the_first_report_is_lost() -> None:
     some, nothing = detection("faces", ["face"]), detection("faces", ["face"], ap50=None)
     assert by_name(compare(some, nothing))["ap50"]["verdict"] == "lost"
     assert by_name(compare(nothing, some))["ap50"]["verdict"] == "not told"
@@ -173,7 +173,7 @@ def test_a_figure_that_has_no_value_any_more_is_lost() -> None:
     assert by_name(compare(some, nothing))["ap50"]["verdict"] == "lost"
 
 
-def test_of_one_person_nothing_is_beyond_chance() -> None:
+def test_with_one_person_nothing_is_beyond_chance() -> None:
     def identified(*, right: bool) -> Report:
         item = {"image": "a.jpg", "subject": "a", "mated": True, "similarity": 0.5, "matched": True}
         items = [item | {"rank": 1 if right else None}]

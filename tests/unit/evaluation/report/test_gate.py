@@ -1,4 +1,4 @@
-"""Requirements of figures, and the document that they are held against."""
+"""Requirements on figures, and the document that they apply to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from facet.evaluation.calls import Stopped
 from facet.evaluation.intervals import Figure, none
 from facet.evaluation.report.document import document, value_of
-from facet.evaluation.report.gate import requirement
+from facet.evaluation.report.gate import parse_requirement
 
 DOCUMENT = document(
     "verification",
@@ -26,8 +26,8 @@ DOCUMENT = document(
 
 
 @pytest.mark.parametrize("text", ["accuracy>=0.99", "accuracy < 1", "fnir@fpir=0.01<=0.02", "pairs>99", "pairs<=1e2"])
-def test_a_requirement_is_met(text: str) -> None:
-    assert requirement(text).failure(DOCUMENT) is None
+def test_a_met_requirement_has_no_failure(text: str) -> None:
+    assert parse_requirement(text).failure(DOCUMENT) is None
 
 
 @pytest.mark.parametrize(
@@ -42,21 +42,21 @@ def test_a_requirement_is_met(text: str) -> None:
         ("kind<=1", "kind<=1: kind has no value"),
     ],
 )
-def test_a_requirement_that_is_not_met_says_why(text: str, failure: str) -> None:
-    assert requirement(text).failure(DOCUMENT) == failure
+def test_an_unmet_requirement_says_why(text: str, failure: str) -> None:
+    assert parse_requirement(text).failure(DOCUMENT) == failure
 
 
 @pytest.mark.parametrize("text", ["", "accuracy", "accuracy>=", "accuracy>=high", ">=0.9", "accuracy=0.9", "0.1<a<0.2"])
-def test_another_form_is_no_requirement(text: str) -> None:
-    with pytest.raises(ValueError, match="is no requirement"):
-        requirement(text)
+def test_text_of_another_form_is_not_a_requirement(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a requirement"):
+        parse_requirement(text)
 
 
-def test_not_a_number_meets_nothing() -> None:
-    assert requirement("accuracy>=nan").failure(DOCUMENT)
+def test_a_bound_that_is_not_a_number_is_never_met() -> None:
+    assert parse_requirement("accuracy>=nan").failure(DOCUMENT)
 
 
-def test_a_document_is_plain_values_with_the_digits_they_have() -> None:
+def test_a_document_has_json_values_with_their_own_digits() -> None:
     figures = {"threshold": np.float32(0.34), "counts": np.arange(3), "share": Figure(0.5, 0.4, 0.6)}
     built = document("identification", figures, provenance={}, times={}, curves={"det": {"x": np.array([0.1])}})
     assert json.loads(json.dumps(built)) == built
@@ -66,6 +66,6 @@ def test_a_document_is_plain_values_with_the_digits_they_have() -> None:
     assert value_of(built, "share") == 0.5
 
 
-def test_a_document_of_a_run_that_stopped_says_where() -> None:
+def test_a_partial_document_says_where_the_run_stopped() -> None:
     built = document("detection", {}, provenance={}, times={}, stopped=Stopped("a.jpg", 3, 10, "UNAVAILABLE"))
     assert (built["partial"], built["done"], built["of"], built["stopped_at"]) == (True, 3, 10, "a.jpg")

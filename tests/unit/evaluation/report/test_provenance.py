@@ -1,4 +1,4 @@
-"""What identifies a labelled set, and where figures come from."""
+"""The digest of a labelled set, and the provenance of figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def files(images: Path, *names: str) -> dict[str, Path]:
     return {name: images / name for name in names}
 
 
-def test_the_digest_of_a_set_depends_on_labels_and_pictures_alone(images: Path, tmp_path: Path) -> None:
+def test_the_digest_of_a_set_depends_only_on_labels_and_pictures(images: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     first = data_set(labels, files(images, "a.jpg", "b.jpg"))
     assert (first["labels"], first["pictures"], len(first["sha256"])) == ("labels.csv", 2, 64)
@@ -47,12 +47,12 @@ def test_labels_may_be_a_folder(images: Path, tmp_path: Path) -> None:
     assert data_set(folder, files(images, "a.jpg"))["sha256"] != first["sha256"]
 
 
-def test_a_picture_that_cannot_be_read_is_told_by_its_name(images: Path) -> None:
+def test_an_unreadable_picture_is_named(images: Path) -> None:
     with pytest.raises(LabelError, match=r"c\.jpg: cannot be read: No such file"):
         data_set(None, files(images, "c.jpg"))
 
 
-def test_a_name_that_is_no_text_is_refused(images: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_refused(images: Path) -> None:
     name = os.fsdecode(b"a\xff.jpg")
     (images / name).write_bytes(b"a")
     with pytest.raises(LabelError, match=r"a\\udcff\.jpg: has a name that is not UTF-8"):

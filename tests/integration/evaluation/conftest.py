@@ -1,0 +1,32 @@
+"""What the tests of the evaluation share."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from facet import Client
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(run_script: Run) -> Run:
+    """Run a command of evaluate.py."""
+    return partial(run_script, "evaluate.py")
+
+
+@pytest.fixture
+def galleries_left(client: Client) -> Callable[[], list[str]]:
+    """List the galleries that evaluations created and did not delete."""
+
+    def galleries() -> list[str]:
+        ids = [gallery.gallery_id for gallery in client.iter_galleries()]
+        return [each for each in ids if each.startswith(("evaluation-", "latency-"))]
+
+    return galleries

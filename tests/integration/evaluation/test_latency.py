@@ -1,0 +1,44 @@
+"""Latency through evaluate.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serving
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+GalleriesLeft = Callable[[], list[str]]
+
+
+@pytest.fixture
+def images(tmp_path: Path, pictures: Pictures) -> Path:
+    """Seven pictures."""
+    folder = tmp_path / "images"
+    (folder / "more").mkdir(parents=True)
+    for number in range(6):
+        (folder / f"{number}.jpg").write_bytes(pictures.yaoming)
+    (folder / "more" / "squad.jpg").write_bytes(pictures.six)
+    return folder
+
+
+def test_latency_covers_the_call_and_its_stages(
+    run: Run, server: Serving, galleries_left: GalleriesLeft, images: Path, tmp_path: Path
+) -> None:
+    arguments = ("latency", "--images", images, "--rounds", 3, "--clients", 2, "--address", server.address)
+    done = run(*arguments, "--json", "--report", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["kind"], report["calls"], report["images"]) == ("latency", 21, 7)
+    assert report["p50_ms"]["low"] <= report["p50_ms"]["value"] <= report["p50_ms"]["high"]
+    assert report["p99_ms"] == {"value": None, "low": None, "high": None, "note": "too few calls: 21, 100 needed"}
+    stages = {row["stage"]: row["mean_ms"] for row in report["tables"]["stages"]}
+    assert stages["total"] > stages["embed"] > 0
+    assert galleries_left() == []
