@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -11,17 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from facet.camera.errors import OutputError, writing
+from facet.camera.window import Window
 
 if TYPE_CHECKING:
     from facet.camera.video import VideoFile
 
-_ESCAPE = 27
-_TRIAL_SECONDS = 30
 STANDARD_OUTPUT = Path("-")
 """Stands for standard output in place of a file of events."""
 
@@ -56,35 +50,6 @@ class EventFile:
         """Close the file; standard output stays open."""
         if not self._is_standard:
             self._file.close()
-
-
-class Window:
-    """A window on this machine's screen.
-
-    Args:
-        title: of the window.
-
-    Raises:
-        OutputError: there is no screen, or OpenCV has no windows.
-    """
-
-    def __init__(self, title: str) -> None:
-        # Without a screen, Qt ends its process, so another process tries first.
-        trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('trial')"]
-        if subprocess.run(trial, capture_output=True, timeout=_TRIAL_SECONDS, check=False).returncode:
-            raise OutputError("--show needs a screen, and there is none here: write a video with --out instead")
-        self._title = title
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-
-    def show(self, picture: NDArray[np.uint8]) -> bool:
-        """Show a picture, BGR ``(h, w, 3)``; false once the window was closed, or q or Escape pressed."""
-        cv2.imshow(self._title, picture)
-        pressed = cv2.waitKey(1) & 0xFF
-        return pressed not in (ord("q"), _ESCAPE) and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
-
-    def close(self) -> None:
-        """Close the window."""
-        cv2.destroyAllWindows()
 
 
 @dataclass(frozen=True, slots=True)

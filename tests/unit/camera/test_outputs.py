@@ -1,16 +1,15 @@
-"""Events as JSON lines, and the window."""
+"""Events as JSON lines."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from facet.camera.errors import OutputError
-from facet.camera.outputs import EventFile, Window, open_outputs
+from facet.camera.outputs import EventFile, open_outputs
 
 
 def test_events_are_appended_as_lines(tmp_path: Path) -> None:
@@ -35,9 +34,3 @@ def test_a_dash_is_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
         outputs.events.add({"event": "appeared", "display_name": "Zoë"})
     assert not sys.stdout.closed
     assert capsys.readouterr().out == '{"event": "appeared", "display_name": "Zoë"}\n'
-
-
-@pytest.mark.skipif(bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")), reason="there is a screen")
-def test_a_window_without_a_screen_is_refused() -> None:
-    with pytest.raises(OutputError, match="needs a screen"):
-        Window("door")
