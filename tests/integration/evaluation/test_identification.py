@@ -147,8 +147,8 @@ def test_without_an_address_a_server_is_started_and_tables_are_printed(run: Run,
     done = run("--protocol", path, "--images", images, "--require", "rank_1>=1")
     assert done.returncode == 0, done.stderr
     assert "rank_1" in done.stdout
-    assert "Error against gallery size" in done.stdout
-    assert "Error against templates a subject" in done.stdout
+    assert "Error by gallery size" in done.stdout
+    assert "Error by templates per subject" in done.stdout
 
 
 def test_an_unmet_requirement_fails_the_run(run: Run, server: Serving, images: Path, tmp_path: Path) -> None:
