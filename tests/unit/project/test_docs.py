@@ -116,3 +116,10 @@ def test_every_file_that_a_document_links_is_there() -> None:
 def test_every_script_that_a_document_names_is_there() -> None:
     for name in set(re.findall(r"scripts/(\w+(?:\.(?:py|sh))?)", PROSE)):
         assert (ROOT / "scripts" / name).is_file(), name
+
+
+def test_every_path_of_the_architecture_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    paths = set(re.findall(r"`([a-z_]+/[\w./]+)`", text))
+    assert len(paths) > 40
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
