@@ -46,7 +46,8 @@ def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
         tables.number("quality"),
         title=title,
     )
-    table.caption, table.caption_justify = timings_line(response.timings), "left"
+    table.caption = Text(timings_line(response.timings), "table.caption", no_wrap=False, overflow="fold")
+    table.caption_justify = "left"
     for number, face in enumerate(response.faces, start=1):
         candidates = face.identification.candidates
         decision = face.identification.decision
