@@ -1,0 +1,32 @@
+"""Streams among the requests that wait for a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from facet.server.scheduling.workers import Work, Workers
+
+
+async def test_streams_take_turns_frame_by_frame_among_single_requests() -> None:
+    workers, gate, order = Workers(threads=1, max_queue=8), threading.Event(), ""
+
+    def note(name: str) -> None:
+        nonlocal order
+        order += name
+
+    async def stream(name: str) -> None:
+        for _ in range(4):
+            await workers.run(Work(kind="IdentifyStream"), lambda: note(name), never_refuse=True)
+
+    busy = asyncio.ensure_future(workers.run(Work(), gate.wait))
+    await asyncio.sleep(0)
+    single = (workers.run(Work(kind="Identify"), lambda: note("-")) for _ in range(2))
+    under_way = asyncio.gather(*map(stream, "abc"), *single)
+    while sum(workers.waiting.values()) < 5:  # noqa: ASYNC110 - each takes its turns of the loop to get there
+        await asyncio.sleep(0)
+    gate.set()
+    await under_way
+    await busy
+    workers.close()
+    assert order == "abc--" + "abc" * 3
