@@ -20,6 +20,7 @@ from facet.batch.sources import PendingPictures
 from facet.cli.shared import choices
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
+from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
 from facet.terminal.tables import listing
 
@@ -39,7 +40,7 @@ class Ended:
     seconds: float
 
 
-@app.command()
+@app.command(cls=Command)
 def main(
     out: Annotated[
         Path,
@@ -77,7 +78,7 @@ def main(
     [b]Examples[/b]
 
       facet batch photos/ --gallery team --out found.parquet
-      find /archive -name '*.jpg' | facet batch --list - --gallery team --out found.jsonl
+      find archive/ -name '*.jpg' | facet batch --list - --out found.jsonl
 
     Exit code: 0 every picture was answered, 1 some failed or the run was stopped, 2 bad usage.
     """

@@ -12,6 +12,7 @@ import typer
 from facet import Client
 from facet.cli.shared import choices, probes
 from facet.terminal import console
+from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.picture_files import Unsendable, most_bytes
 from facet.terminal.rendering import as_dict, interval, percent
@@ -33,7 +34,7 @@ _MOST_SUSPECTS = 20
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def main(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     fpir: Annotated[

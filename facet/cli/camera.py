@@ -23,6 +23,7 @@ from facet.camera.source import Source, parse_source
 from facet.runtime.extras import install_command
 from facet.runtime.process import configure_for_video
 from facet.terminal import console, tables
+from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
@@ -34,7 +35,7 @@ _MAX_NAME = 128
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def main(
     source: Annotated[
         str,

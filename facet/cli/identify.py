@@ -17,6 +17,7 @@ from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import decode
 from facet.terminal import console
 from facet.terminal.drawing import draw_faces
+from facet.terminal.help import Command
 from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, read
 from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
@@ -27,7 +28,7 @@ SERVER_GONE = frozenset({StatusCode.UNAVAILABLE, StatusCode.UNAUTHENTICATED})
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def main(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
     gallery: Annotated[str, typer.Option(help="The gallery to search.")] = "default",

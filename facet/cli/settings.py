@@ -10,14 +10,12 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from rich.console import Group
-from rich.padding import Padding
-from rich.panel import Panel
+from rich.console import Console
 from rich.text import Text
-from typer.core import TyperCommand
 
 from facet.server.config import Config
-from facet.terminal import console
+from facet.terminal.help import Command, Entry, panel
+from facet.terminal.program import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class Setting:
     Attributes:
         section: the first part of its name.
         flag: such as ``--server.port``.
-        values: what it takes, such as ``int`` or ``latency|throughput``; empty for a switch.
+        values: what it takes, such as ``INT`` or ``latency|throughput``; empty for a switch.
         default: as text; empty if there is none.
         help: what it does.
     """
@@ -39,23 +37,21 @@ class Setting:
     help: str
 
 
-class CommandWithSettings(TyperCommand):
+class CommandWithSettings(Command):
     """A command that also lists the settings in its help, and completes them."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help of the command, then a panel of settings for each section."""
         super().format_help(ctx, formatter)
-        found = list(settings())
+        console, found = Console(highlight=False), list(settings())
         for section in Config.model_fields:
-            lines = [_described(each) for each in found if each.section == section]
-            panel = Panel(Group(*lines), title=section, title_align="left", border_style="dim")
-            console.out.print(panel, soft_wrap=False)
+            console.print(panel(section, [_described(each) for each in found if each.section == section]))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Complete the command's own flags and those of settings."""
         listing = copy(self)
         listing.params = [*self.params, *_as_options()]
-        return TyperCommand.shell_complete(listing, ctx, incomplete)
+        return Command.shell_complete(listing, ctx, incomplete)
 
 
 def settings() -> Iterator[Setting]:
@@ -88,13 +84,14 @@ def unknown_flag(arguments: Sequence[str]) -> str:
     return ""
 
 
-def _described(setting: Setting) -> Group:
-    head = Text(setting.flag, "bold cyan")
+def _described(setting: Setting) -> Entry:
+    name = Text(setting.flag, "bold cyan")
     if setting.values:
-        head.append(f" {setting.values}", "bold yellow")
+        name.append(f" {setting.values}", "bold yellow")
+    text = Text(spelled(setting.help))
     if setting.default:
-        head.append(f"  [default: {setting.default}]", "dim")
-    return Group(head, Padding(Text(setting.help), (0, 0, 0, 4)))
+        text.append(f" [default: {setting.default}]", "dim")
+    return name, text
 
 
 def _values(annotation: Any) -> str:
@@ -102,8 +99,8 @@ def _values(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
     kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
-    names = {bool: "", int: "int", float: "float"}
-    return names.get(kinds[0], "path" if kinds[0].__name__ == "Path" else "text")
+    names = {bool: "", int: "INT", float: "FLOAT"}
+    return names.get(kinds[0], "PATH" if kinds[0].__name__ == "Path" else "TEXT")
 
 
 def _as_options() -> list[Any]:

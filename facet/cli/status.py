@@ -16,6 +16,7 @@ from rich.text import Text
 from facet import Client, FacetError, Unavailable
 from facet.client.errors import StatusCode
 from facet.terminal import console
+from facet.terminal.help import Command
 from facet.terminal.tables import Shortened, listing, number, table, whole
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import server_service_pb2 as pb
@@ -84,7 +85,7 @@ class Status:
     problem: str = ""
 
 
-@app.command()
+@app.command(cls=Command)
 def main(
     watch: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Repeat at this interval until Ctrl-C; 0: once.")

@@ -12,10 +12,11 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
+from facet.terminal.help import Command, CommandGroup
 from facet.terminal.installation import remedy
-from facet.terminal.program import NAME, script, spelled
+from facet.terminal.program import NAME, script
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Lazy:
     panel: str = "Commands"
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(CommandGroup):
     """A group whose commands are placeholders, good for its help and completion, until one is used.
 
     Attributes:
@@ -59,7 +60,7 @@ class LazyGroup(TyperGroup):
         return loaded(next(each.target for each in self.lazy if each.name == name), name)
 
 
-def lazy_group(commands: Sequence[Lazy]) -> type[TyperGroup]:
+def lazy_group(commands: Sequence[Lazy]) -> type[LazyGroup]:
     """The class of a group of these commands, for ``typer.Typer(cls=...)``."""
     return type("Group", (LazyGroup,), {"lazy": tuple(commands)})
 
@@ -87,25 +88,8 @@ def loaded(target: str, name: str) -> Any:
         raise typer.Exit(1) from error
     if not isinstance(found, typer.Typer):
         app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-        app.command()(found)
+        app.command(cls=Command)(found)
         found = app
     command = typer.main.get_command(found)
     command.name = name
-    _prepare(command)
     return command
-
-
-def _prepare(command: Any) -> None:
-    """Let the help of a command, and of all below it, name programs as they are typed here and fill the terminal."""
-    command.help = _filled(spelled(command.help or ""))
-    for option in command.params:
-        if help_text := getattr(option, "help", None):
-            option.help = spelled(help_text)
-    for each in getattr(command, "commands", {}).values():
-        _prepare(each)
-
-
-def _filled(text: str) -> str:
-    """A docstring whose paragraphs are one line each; indented blocks, such as examples, keep their lines."""
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(each if "\n  " in f"\n{each}" else each.replace("\n", " ") for each in paragraphs)

@@ -13,13 +13,14 @@ import typer
 from detector.export import CHECKPOINTS, DESCRIPTIONS, Export, ExportFailed, export_model
 from facet.runtime.models import ModelError
 from facet.terminal import console, tables
+from facet.terminal.help import Command
 
 _CLASSES_SHOWN = 5
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     model: Annotated[
         str,

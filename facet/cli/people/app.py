@@ -8,18 +8,20 @@ from facet.cli.people.forget import forget, forget_template
 from facet.cli.people.listing import list_people
 from facet.cli.people.rename import rename
 from facet.cli.people.show import show
+from facet.terminal.help import Command, CommandGroup
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this group to a program."""
-    app.command("list")(list_people)
-    app.command("show")(show)
-    app.command("rename")(rename)
-    app.command("forget")(forget)
-    app.command("forget-template")(forget_template)
+    app.command("list", cls=Command)(list_people)
+    app.command("show", cls=Command)(show)
+    app.command("rename", cls=Command)(rename)
+    app.command("forget", cls=Command)(forget)
+    app.command("forget-template", cls=Command)(forget_template)
 
 
 app = typer.Typer(
+    cls=CommandGroup,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -19,6 +19,7 @@ from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import in_words
 from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
+from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -43,7 +44,7 @@ class Outcome:
     message: str = ""
 
 
-@app.command()
+@app.command(cls=Command)
 def enroll(
     context: typer.Context,
     pictures: Annotated[

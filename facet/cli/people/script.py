@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from facet.cli.people.app import add_commands
 from facet.cli.people.enroll import enroll
+from facet.terminal.help import Command, CommandGroup
 
 
-class _AddByDefault(TyperGroup):
+class _AddByDefault(CommandGroup):
     """``enroll.py people/`` means ``enroll.py add people/``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -31,16 +31,16 @@ app = typer.Typer(
 
 [b]Examples[/b]
 
-  enroll.py people/ --gallery team
-  enroll.py people.csv --gallery team
-  enroll.py yao1.jpg yao2.jpg --subject yao --name "Yao Ming"
-  enroll.py list --gallery team
-  enroll.py forget yao --gallery team
+  facet enroll people/ --gallery team
+  facet enroll people.csv --gallery team
+  facet enroll yao1.jpg yao2.jpg --subject yao --name "Yao Ming"
+  facet people list --gallery team
+  facet people forget yao --gallery team
 
 A command can be repeated: a picture that is already enrolled is not enrolled again. With [b]--json[/b] every command
 prints JSON for programs.
 
 Exit code: 0 success, 1 something was rejected or failed, 2 bad usage.""",
 )
-app.command("add")(enroll)
+app.command("add", cls=Command)(enroll)
 add_commands(app)
