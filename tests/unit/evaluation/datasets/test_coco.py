@@ -30,7 +30,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_pictures_are_in_the_order_of_the_file_and_classes_by_their_id(tmp_path: Path) -> None:
+def test_pictures_keep_the_order_of_the_file_and_classes_are_ordered_by_id(tmp_path: Path) -> None:
     pictures, names = read_coco(written(tmp_path, json.dumps(content())))
     assert names == ("person", "dog")
     assert [each.image for each in pictures] == ["a.jpg", "b/c.jpg"]
@@ -40,7 +40,7 @@ def test_pictures_are_in_the_order_of_the_file_and_classes_by_their_id(tmp_path:
     assert second.classes.tolist() == [1, 0]
 
 
-def test_crowds_are_ignored_and_areas_are_the_outlines_where_told(tmp_path: Path) -> None:
+def test_crowds_are_ignored_and_areas_come_from_the_file_if_given(tmp_path: Path) -> None:
     second = read_coco(written(tmp_path, json.dumps(content())))[0][1]
     assert second.crowds.tolist() == second.ignored.tolist() == [False, True]
     assert second.areas.tolist() == [500, 2]
@@ -82,9 +82,7 @@ def drop(section: str, at: int, name: str) -> Callable[[Content], object]:
         (put("annotations", 0, iscrowd=2), "annotations[0]: iscrowd must be 0 or 1"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_and_entry(
-    tmp_path: Path, damage: Callable[[Content], object], problem: str
-) -> None:
+def test_errors_name_the_file_and_the_entry(tmp_path: Path, damage: Callable[[Content], object], problem: str) -> None:
     damaged = content()
     damage(damaged)
     path = written(tmp_path, json.dumps(damaged))
@@ -93,7 +91,7 @@ def test_what_is_wrong_is_said_with_file_and_entry(
     assert str(raised.value).startswith(f"{path}: {problem}")
 
 
-def test_what_is_no_json_is_said_with_its_line(tmp_path: Path) -> None:
+def test_invalid_json_is_reported_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, '{\n"images": [,]}')
     with pytest.raises(LabelError, match="line 2: is not JSON"):
         read_coco(path)

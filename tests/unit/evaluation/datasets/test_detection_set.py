@@ -17,7 +17,7 @@ def two_classes() -> LabelledSet:
     return LabelledSet((labelled("a.jpg", [BOX, BOX, BOX], [1, 0, 1]),), ("Face", "dog", "cat"))
 
 
-def test_the_format_is_guessed_by_the_kind_of_the_labels(tmp_path: Path) -> None:
+def test_the_format_is_guessed_from_the_labels_path(tmp_path: Path) -> None:
     assert guessed_format(tmp_path) == "yolo"
     assert guessed_format(Path("instances.JSON")) == "coco"
     assert guessed_format(Path("wider.txt")) == "wider"
@@ -27,7 +27,7 @@ def test_the_format_is_guessed_by_the_kind_of_the_labels(tmp_path: Path) -> None
         guessed_format(path)
 
 
-def test_pictures_that_the_folder_lacks_are_named_and_left_out_on_request(tmp_path: Path) -> None:
+def test_missing_pictures_are_listed_and_left_out_on_request(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     path = tmp_path / "labels.txt"
     path.write_text("a.jpg\n0\nb.jpg\n0\n", "utf-8")
@@ -55,7 +55,7 @@ def test_labels_of_other_pictures_are_refused(tmp_path: Path) -> None:
             read_set(given, guessed_format(given), images)
 
 
-def test_labels_and_folders_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_missing_labels_and_folders_are_reported(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="labels: there is no such file or folder"):
         guessed_format(tmp_path / "labels")
     with pytest.raises(LabelError, match=r"labels\.txt: there is no such file or folder"):
@@ -68,7 +68,7 @@ def test_labels_and_folders_that_are_not_there_are_told(tmp_path: Path) -> None:
         read_set(path, "wider", path)
 
 
-def test_a_name_that_no_file_can_have_is_of_a_missing_picture(tmp_path: Path) -> None:
+def test_a_name_that_no_file_can_have_counts_as_a_missing_picture(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     path = tmp_path / "labels.txt"
     long = "b" * 300
@@ -76,7 +76,7 @@ def test_a_name_that_no_file_can_have_is_of_a_missing_picture(tmp_path: Path) ->
     assert read_set(path, "wider", tmp_path).missing == (f"{long}.jpg",)
 
 
-def test_a_folder_is_yolos_and_a_file_is_not(tmp_path: Path) -> None:
+def test_only_yolo_labels_are_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("")
     with pytest.raises(LabelError, match="YOLO's labels are a folder"):
@@ -85,12 +85,12 @@ def test_a_folder_is_yolos_and_a_file_is_not(tmp_path: Path) -> None:
         read_set(tmp_path, "coco", tmp_path)
 
 
-def test_labels_of_nothing_but_faces_are_of_faces() -> None:
+def test_labels_whose_only_class_is_face_are_faces() -> None:
     assert guessed_task(LabelledSet((), ("Face",))) == "faces"
     assert guessed_task(two_classes()) == "objects"
 
 
-def test_faces_are_the_objects_of_that_class_and_low_ones_are_ignored() -> None:
+def test_faces_are_the_objects_of_class_face_and_small_ones_are_ignored() -> None:
     low = (0.0, 0.0, 30.0, 19.9)
     picture = labelled("a.jpg", [BOX, low, BOX, BOX], [0, 0, 1, 0], ignored=[False, False, False, True])
     faces = faces_of(LabelledSet((picture,), ("Face", "dog")), LABELS)
@@ -100,13 +100,13 @@ def test_faces_are_the_objects_of_that_class_and_low_ones_are_ignored() -> None:
         faces_of(LabelledSet((), ("dog",)), LABELS)
 
 
-def test_objects_may_be_of_some_classes_only_in_the_order_asked_for() -> None:
+def test_objects_can_be_restricted_to_classes_in_the_requested_order() -> None:
     chosen = objects_of(two_classes(), LABELS, ["dog", "Face"], ["dog", "Face"])
     assert chosen.class_names == ("dog", "Face")
     assert chosen.pictures[0].classes.tolist() == [0, 1, 0]
 
 
-def test_a_class_that_labels_or_server_do_not_know_or_nothing_is_of_is_told() -> None:
+def test_unknown_and_empty_classes_are_refused() -> None:
     with pytest.raises(LabelError, match="has no class unicorn; its classes are Face, dog, cat"):
         objects_of(two_classes(), LABELS, ["unicorn"], ["dog"])
     with pytest.raises(LabelError, match="has no object of the class cat to judge by"):

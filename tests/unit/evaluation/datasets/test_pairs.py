@@ -28,7 +28,7 @@ def read(images: Path, *lines: str) -> Pairs:
     return read_pairs(path, images)
 
 
-def test_a_csv_file_names_pictures_and_whether_they_are_of_one_person(images: Path) -> None:
+def test_a_csv_file_lists_mated_and_nonmated_pairs(images: Path) -> None:
     found = read(images, "image_a,image_b,same", f"{ANN_1},{ANN_2},1", f"{ANN_1},{BOB_1},0", f"{BOB_3},{BOB_1},true")
     assert found.images == (ANN_1, ANN_2, BOB_1, BOB_3)
     assert found.subjects == ("Ann", "Ann", "Bob", "Bob")
@@ -38,21 +38,21 @@ def test_a_csv_file_names_pictures_and_whether_they_are_of_one_person(images: Pa
     assert found.same.tolist() == [True, False, True]
 
 
-def test_without_folds_in_the_file_there_are_ten_stretches_of_either_kind(images: Path) -> None:
+def test_without_folds_there_are_ten_with_a_run_of_each_kind(images: Path) -> None:
     same, other = f"{ANN_1},{ANN_2},1", f"{ANN_1},{BOB_1},0"
     found = read(images, "image_a,image_b,same", *[same] * 20, *[other] * 30)
     assert found.folds[:20].tolist() == [fold for fold in range(10) for _ in range(2)]
     assert found.folds[20:].tolist() == [fold for fold in range(10) for _ in range(3)]
 
 
-def test_folds_and_subjects_of_the_file_count(images: Path) -> None:
+def test_folds_and_subjects_are_read_from_the_file(images: Path) -> None:
     columns = "image_a,image_b,same,fold,subject_a,subject_b"
     found = read(images, columns, f"{ANN_1},{BOB_1},1,x,Kim,Kim", f"{ANN_1},{BOB_3},0,y,Kim,Lee")
     assert (found.folds.tolist(), found.identified_by) == ([0, 1], "columns")
     assert dict(zip(found.images, found.subjects, strict=True)) == {ANN_1: "Kim", BOB_1: "Kim", BOB_3: "Lee"}
 
 
-def test_where_folders_are_no_people_pairs_say_who_is_one_person(images: Path) -> None:
+def test_if_folders_contradict_the_pairs_the_pairs_define_the_people(images: Path) -> None:
     lines = (f"{ANN_1},{BOB_1},1", f"{BOB_1},{BOB_3},1", f"{ANN_1},{ANN_2},0")
     found = read(images, "image_a,image_b,same", *lines)
     assert found.identified_by == "pairs"
@@ -64,7 +64,7 @@ def test_where_folders_are_no_people_pairs_say_who_is_one_person(images: Path) -
     }
 
 
-def test_lfws_own_format_has_folds_of_pairs_of_either_kind(images: Path) -> None:
+def test_the_lfw_format_has_folds_with_pairs_of_each_kind(images: Path) -> None:
     found = read(images, "2\t1", "Ann\t1\t2", "Ann\t1\tBob\t3", "Bob\t1\t3", "Ann\t2\tBob\t1")
     assert [found.images[at] for at in found.a] == [ANN_1, ANN_1, BOB_1, ANN_2]
     assert [found.images[at] for at in found.b] == [ANN_2, BOB_3, BOB_3, BOB_1]
@@ -72,7 +72,7 @@ def test_lfws_own_format_has_folds_of_pairs_of_either_kind(images: Path) -> None
     assert found.folds.tolist() == [0, 0, 1, 1]
 
 
-def test_lfws_format_for_development_has_one_set(images: Path) -> None:
+def test_the_lfw_development_format_has_one_set(images: Path) -> None:
     found = read(images, "2", "Ann\t1\t2", "Bob\t1\t3", "Ann\t1\tBob\t3", "Ann\t2\tBob\t1")
     assert found.same.tolist() == [True, True, False, False]
     assert found.folds.tolist() == [0, 5, 0, 5]
@@ -113,14 +113,14 @@ CSV = "image_a,image_b,same"
         (["1\t1", "Ann\t1\t2", "Ann\t1\tBob\t2"], "line 3: there is no picture"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_and_line(images: Path, lines: list[str], problem: str) -> None:
+def test_errors_name_the_file_and_the_line(images: Path, lines: list[str], problem: str) -> None:
     with pytest.raises(LabelError) as raised:
         read(images, *lines)
     assert str(raised.value).startswith(str(images.parent / "pairs"))
     assert problem in str(raised.value)
 
 
-def test_a_file_that_is_not_utf_8_is_told(images: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_refused(images: Path) -> None:
     path = images.parent / "pairs.csv"
     path.write_bytes(CSV.encode() + b"\n\xff\xfe,b,1\n")
     with pytest.raises(LabelError, match="is not UTF-8 text"):

@@ -21,7 +21,7 @@ def written(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_a_protocol_is_read_in_its_order(images: Path) -> None:
+def test_a_protocol_keeps_the_order_of_its_lines(images: Path) -> None:
     path = written(
         images,
         "\ufeffimage,role,note,subject",
@@ -34,7 +34,7 @@ def test_a_protocol_is_read_in_its_order(images: Path) -> None:
     assert [(entry.role, entry.subject) for entry in protocol.probes] == [("mated", "Ann"), ("nonmated", "Bo, Jr.")]
 
 
-def test_subjects_are_compared_in_the_normal_form_that_the_server_answers(images: Path) -> None:
+def test_subjects_are_normalised_as_by_the_server(images: Path) -> None:
     path = written(images, "role,subject,image", "gallery,Jose\u0301,a.jpg", "mated,Jos\u00e9,b.jpg")
     protocol = read_protocol(path, images)
     assert protocol.gallery[0].subject == protocol.probes[0].subject == "Jos\u00e9"
@@ -57,7 +57,7 @@ def test_subjects_are_compared_in_the_normal_form_that_the_server_answers(images
         (["role,subject,image", "nonmated,Ann,a.jpg"], "needs at least one line"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_and_line(images: Path, lines: list[str], problem: str) -> None:
+def test_errors_name_the_file_and_the_line(images: Path, lines: list[str], problem: str) -> None:
     path = written(images, *lines)
     with pytest.raises(LabelError) as raised:
         read_protocol(path, images)
@@ -65,14 +65,14 @@ def test_what_is_wrong_is_said_with_file_and_line(images: Path, lines: list[str]
     assert problem in str(raised.value)
 
 
-def test_a_file_that_is_no_text_is_refused(images: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(images: Path) -> None:
     path = images / "protocol.csv"
     path.write_bytes(b"role,subject,image\n\xff\xfe")
     with pytest.raises(LabelError, match="is not UTF-8 text"):
         read_protocol(path, images)
 
 
-def test_the_first_pictures_of_a_subject_are_enrolled_where_they_are_limited(images: Path) -> None:
+def test_a_limit_keeps_the_first_pictures_of_each_subject(images: Path) -> None:
     path = written(
         images,
         "role,subject,image",

@@ -27,7 +27,7 @@ def tree(tmp_path: Path) -> Tree:
     return made
 
 
-def test_a_folder_is_a_subject_and_a_stranger_is_one_whom_the_gallery_does_not_have(tree: Tree, tmp_path: Path) -> None:
+def test_a_probe_folder_without_a_gallery_folder_is_a_stranger(tree: Tree, tmp_path: Path) -> None:
     folders = tree(
         "train/bo/b.PNG", "train/ann/2.jpg", "train/ann/1.jpg", "train/ann/old/3.jpg", "train/.DS_Store",
         "test/ann/9.jpg", "test/cy/1.webp", "test/cy/2.jpeg",
@@ -48,14 +48,14 @@ def test_a_folder_is_a_subject_and_a_stranger_is_one_whom_the_gallery_does_not_h
     assert [entry.path for entry in protocol.probes[:1]] == [tmp_path / "test/ann/9.jpg"]
 
 
-def test_a_loose_probe_is_of_the_subject_it_is_called_after(tree: Tree) -> None:
+def test_a_probe_outside_folders_belongs_to_the_subject_it_is_named_after(tree: Tree) -> None:
     loose = ("ann.jpg", "ann1.jpg", "ann_0002.jpg", "ann-3.jpg", "ann 4.jpg")
     protocol = read_folders(*tree("train/ann/1.jpg", *(f"test/{name}" for name in loose)))
     assert {(entry.role, entry.subject) for entry in protocol.probes} == {("mated", "ann")}
     assert len(protocol.probes) == len(loose)
 
 
-def test_names_are_compared_in_the_normal_form_that_the_server_answers(tree: Tree) -> None:
+def test_names_are_normalised_as_by_the_server(tree: Tree) -> None:
     protocol = read_folders(*tree("train/Jose\u0301/1.jpg", "test/Jos\u00e9/1.jpg", "test/Jos\u00e9_2.jpg"))
     assert {entry.subject for entry in (*protocol.gallery, *protocol.probes)} == {"Jos\u00e9"}
     assert {entry.role for entry in protocol.probes} == {"mated"}
@@ -74,7 +74,7 @@ def test_names_are_compared_in_the_normal_form_that_the_server_answers(tree: Tre
         (["train/a/1.jpg"], "test", "there are no pictures in it"),
     ],
 )
-def test_what_is_ambiguous_or_missing_is_said_with_its_path(
+def test_ambiguous_and_missing_entries_are_reported_with_their_path(
     tree: Tree, tmp_path: Path, files: list[str], named: str, problem: str
 ) -> None:
     with pytest.raises(LabelError) as raised:
@@ -82,13 +82,13 @@ def test_what_is_ambiguous_or_missing_is_said_with_its_path(
     assert str(raised.value).startswith(f"{tmp_path / named}: {problem}")
 
 
-def test_folders_that_lie_in_each_other_are_refused(tree: Tree, tmp_path: Path) -> None:
+def test_nested_folders_are_refused(tree: Tree, tmp_path: Path) -> None:
     gallery, _ = tree("train/a/1.jpg")
     for probes in (gallery, gallery / "a", tmp_path):
         with pytest.raises(LabelError, match="lie in each other"):
             read_folders(gallery, probes)
 
 
-def test_a_name_that_is_no_text_is_refused(tree: Tree) -> None:
+def test_a_name_that_is_not_utf_8_is_refused(tree: Tree) -> None:
     with pytest.raises(LabelError, match="has a name that is not UTF-8"):
         read_folders(*tree("train/a/1.jpg", os.fsdecode(b"test/b\xff/1.jpg")))

@@ -16,7 +16,7 @@ def written(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_lines_are_read_in_their_order_and_comments_passed_over(tmp_path: Path) -> None:
+def test_lines_keep_their_order_and_comments_are_skipped(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         "\ufeff# what it is",
@@ -55,7 +55,7 @@ def test_lines_are_read_in_their_order_and_comments_passed_over(tmp_path: Path) 
         (["start,end,subject", '0,1,"Ann\r\r'], ""),
     ],
 )
-def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, lines: list[str], problem: str) -> None:
+def test_errors_name_the_file_and_the_line(tmp_path: Path, lines: list[str], problem: str) -> None:
     path = written(tmp_path, *lines)
     if not problem:
         assert read_track_labels(path)
@@ -66,25 +66,25 @@ def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, lines: list[st
     assert str(path) in str(error.value)
 
 
-def test_labels_of_another_clip_are_told(tmp_path: Path) -> None:
+def test_labels_that_extend_beyond_the_clip_are_refused(tmp_path: Path) -> None:
     spans = [Span(0, 9.2, "Ann", line=2)]
     within_clip(tmp_path, spans, 9.176)
     with pytest.raises(LabelError, match=r"line 2: ends at 9\.2 s, and the clip at 8\.000 s"):
         within_clip(tmp_path, spans, 8)
 
 
-def test_who_is_not_enrolled_counts_as_a_stranger_while_the_face_is_visible(tmp_path: Path) -> None:
+def test_a_subject_who_is_not_enrolled_is_a_stranger_while_the_face_is_visible(tmp_path: Path) -> None:
     spans = [Span(0, 1, "Ann"), Span(1, 2, "Bo", presence="first"), Span(2, 3, "Bo", hidden=True), Span(3, 4, "")]
     found = of_enrolled(tmp_path, spans, known={"Ann", "Bo"}, enrolled={"Ann"})
     assert found == [Span(0, 1, "Ann"), Span(1, 2, ""), Span(3, 4, "")]
 
 
-def test_a_name_that_no_folder_has_is_told(tmp_path: Path) -> None:
+def test_a_subject_without_a_gallery_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="line 4: the gallery has no folder 'Anne'"):
         of_enrolled(tmp_path, [Span(0, 1, "Anne", line=4)], known={"Ann"}, enrolled={"Ann"})
 
 
-def test_spans_of_one_word_are_one_presence_and_others_are_presences_of_their_own() -> None:
+def test_spans_with_one_presence_word_are_one_presence() -> None:
     first, turned = Span(1, 2, "Ann", presence="in"), Span(0, 1, "Ann", hidden=True, presence="in")
     alone, unseen, stranger = Span(3, 4, "Ann"), Span(5, 6, "Ann", hidden=True), Span(0, 9, "")
     found = presences([alone, first, turned, unseen, stranger])
@@ -92,6 +92,6 @@ def test_spans_of_one_word_are_one_presence_and_others_are_presences_of_their_ow
 
 
 @pytest.mark.parametrize("path", sorted(LABELS.glob("*.csv")), ids=lambda path: path.name)
-def test_labels_that_come_with_the_project_can_be_read(path: Path) -> None:
+def test_the_labels_of_the_repository_are_readable(path: Path) -> None:
     assert presences(read_track_labels(path))
     assert "# sha256 " in path.read_text("utf-8")

@@ -32,7 +32,7 @@ def test_all_frames_are_read_with_the_times_of_the_file(video: Path) -> None:
     assert light == pytest.approx([20 * at for at in range(COUNT)], abs=3)
 
 
-def test_of_fewer_frames_a_second_each_is_the_first_that_is_due(video: Path) -> None:
+def test_a_lower_frame_rate_takes_the_first_frame_that_is_due(video: Path) -> None:
     clip = read_clip(video, fps=4)
     assert clip.places == (0, 3, 5, 8, 10)
     assert clip.end == pytest.approx(COUNT / RATE)
@@ -40,7 +40,7 @@ def test_of_fewer_frames_a_second_each_is_the_first_that_is_due(video: Path) -> 
     assert read_clip(video, fps=100).places == tuple(range(COUNT))
 
 
-def test_what_is_no_video_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="there is no such file"):
         read_clip(tmp_path / "none.mp4")
     (tmp_path / "text.mp4").write_text("no video")
@@ -48,7 +48,7 @@ def test_what_is_no_video_is_told(tmp_path: Path) -> None:
         read_clip(tmp_path / "text.mp4")
 
 
-def test_a_clip_that_has_changed_meanwhile_is_told(video: Path) -> None:
+def test_a_clip_that_changes_during_the_run_is_refused(video: Path) -> None:
     clip = read_clip(video)
     video.write_text("no video")
     with pytest.raises(LabelError, match="has no frame 0 any more"):

@@ -52,18 +52,18 @@ def test_a_picture_without_faces_is_followed_by_a_line_of_zeros_or_by_none(tmp_p
         (["a.jpg", "0", NOTHING, "a.jpg", "0", NOTHING], "line 4: a.jpg is listed a second time"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, lines: list[str], problem: str) -> None:
+def test_errors_name_the_file_and_the_line(tmp_path: Path, lines: list[str], problem: str) -> None:
     path = written(tmp_path, *lines)
     with pytest.raises(LabelError) as raised:
         read_wider(path)
     assert f"{path}, {problem}" in str(raised.value)
 
 
-def test_a_file_of_nothing_lists_nothing(tmp_path: Path) -> None:
+def test_an_empty_file_lists_no_pictures(tmp_path: Path) -> None:
     assert read_wider(written(tmp_path, "", " ")) == []
 
 
 @pytest.mark.skipif(not OFFICIAL.is_file(), reason=f"needs the labels {OFFICIAL}")
-def test_official_labels_are_read_to_the_last_face() -> None:
+def test_the_official_labels_are_read_completely() -> None:
     counts = sum(int(line) for line in OFFICIAL.read_text("utf-8").splitlines() if line.strip().isdigit())
     assert sum(len(labelled.boxes) for labelled in read_wider(OFFICIAL)) == counts

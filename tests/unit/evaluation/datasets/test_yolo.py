@@ -42,7 +42,7 @@ def test_relative_boxes_become_corners_in_pixels(labels: Path, images: Path) -> 
     assert not first.ignored.any()
 
 
-def test_all_pictures_of_the_folder_count_and_those_that_are_missing_too(labels: Path, images: Path) -> None:
+def test_unlabelled_and_missing_pictures_count(labels: Path, images: Path) -> None:
     (labels / "gone.txt").write_text("0 0.5 0.5 0.1 0.1", "utf-8")
     (labels / "classes.txt").write_text("person\ndog\n", "utf-8")
     (images / "notes.md").write_text("no picture", "utf-8")
@@ -53,20 +53,20 @@ def test_all_pictures_of_the_folder_count_and_those_that_are_missing_too(labels:
     assert read.unlabelled == 1
 
 
-def test_a_name_that_is_no_text_is_refused(labels: Path, images: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_refused(labels: Path, images: Path) -> None:
     (images / os.fsdecode(b"\xff.jpg")).write_bytes(b"")
     with pytest.raises(LabelError, match="has a name that is not UTF-8"):
         read_yolo(labels, images, NAMES)
 
 
-def test_a_turned_picture_is_labelled_upright(labels: Path, images: Path) -> None:
+def test_boxes_of_a_rotated_picture_are_relative_to_the_upright_one(labels: Path, images: Path) -> None:
     plain = (images / "a.jpg").read_bytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     (images / "a.jpg").write_bytes(plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif + plain[2:])
     assert read_yolo(labels, images, NAMES).pictures[0].boxes[0] == pytest.approx([45, 80, 55, 120])
 
 
-def test_a_picture_that_cannot_be_read_keeps_its_objects(labels: Path, images: Path) -> None:
+def test_an_unreadable_picture_keeps_its_objects(labels: Path, images: Path) -> None:
     (images / "a.jpg").write_bytes(b"broken")
     assert len(read_yolo(labels, images, NAMES).pictures[0].boxes) == 2
 
@@ -85,7 +85,7 @@ def test_a_picture_that_cannot_be_read_keeps_its_objects(labels: Path, images: P
         ("2 0.5 0.5 0.1 0.1", "class 2 has no name: 2 are named"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_and_line(labels: Path, images: Path, line: str, problem: str) -> None:
+def test_errors_name_the_file_and_the_line(labels: Path, images: Path, line: str, problem: str) -> None:
     path = labels / "a.txt"
     path.write_text(f"0 0.5 0.5 0.1 0.1\n{line}\n", "utf-8")
     with pytest.raises(LabelError) as raised:
@@ -93,13 +93,13 @@ def test_what_is_wrong_is_said_with_file_and_line(labels: Path, images: Path, li
     assert f"{path}, line 2: {problem}" in str(raised.value)
 
 
-def test_two_pictures_of_one_name_are_refused(labels: Path, images: Path) -> None:
+def test_two_pictures_with_one_name_are_refused(labels: Path, images: Path) -> None:
     (images / "a.png").write_bytes((images / "a.jpg").read_bytes())
     with pytest.raises(LabelError, match=r"one file for two pictures, a\.jpg and a\.png"):
         read_yolo(labels, images, NAMES)
 
 
-def test_numbers_without_names_get_the_servers(labels: Path, images: Path) -> None:
+def test_class_numbers_without_names_get_the_servers_names(labels: Path, images: Path) -> None:
     read = read_yolo(labels, images)
     assert read.class_names is None
     assert read.named(("cat", "bird", "horse"), labels).class_names == ("cat", "bird", "horse")
@@ -142,7 +142,7 @@ def test_names_are_read_from_a_plain_list(tmp_path: Path) -> None:
         ("names: [a, b, a]\n", ": names a twice"),
     ],
 )
-def test_names_that_cannot_be_understood_are_told(tmp_path: Path, text: str, problem: str) -> None:
+def test_malformed_class_names_are_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "data.yaml"
     path.write_text(text, "utf-8")
     with pytest.raises(LabelError) as raised:
