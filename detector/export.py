@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import warnings
@@ -94,7 +95,7 @@ def export_model(model: str, target: Path, *, size: int, dynamic: bool) -> Expor
         ModelError: the detector does not load the export, or the manifest cannot be read.
         OSError: the file cannot be written.
     """
-    ultralytics = _import_ultralytics(offline=Path(model).suffix in DESCRIPTIONS or Path(model).is_file())
+    ultralytics = _import_ultralytics(model)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about its own exporter
         original, exported = _run_export(ultralytics, model, Path(folder), size=size, dynamic=dynamic)
@@ -155,17 +156,17 @@ def compare(original: Any, session: OnnxSession, detector: YoloDetector) -> Diff
     return Difference(max(each.pixels for each in differences), max(each.scores for each in differences))
 
 
-def _import_ultralytics(*, offline: bool) -> Any:
-    """Import Ultralytics so that it installs no packages, and uses no network if ``offline``."""
+def _import_ultralytics(model: str) -> Any:
+    """Import Ultralytics so that it installs no packages, and uses no network if it need not download the model."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "False")
     os.environ.setdefault("YOLO_VERBOSE", "False")
-    if offline:
+    if Path(model).suffix in DESCRIPTIONS or Path(model).is_file():
         os.environ.setdefault("YOLO_OFFLINE", "True")
     try:
         import onnx  # noqa: F401  # Ultralytics needs it, but notices only halfway
         import ultralytics
     except ImportError as error:
-        command = install_command("export")
+        command = install_command("export", then=f"models export {shlex.quote(model)}")
         raise ExportFailed(f"the export needs Ultralytics, which is not installed: {command}") from error
     return ultralytics
 

@@ -20,25 +20,74 @@ find_python() {
 # make_environment FOLDER CONSTRAINTS [EXTRA...]: for example make_environment .venv constraints.txt dev
 # A file installed-EXTRA in the folder holds what the extra was installed from, so that the next call can skip it.
 make_environment() {
-    local venv=$1 constraints=$2 python wanted extras
+    local venv=$1 constraints=$2 python extra extras=
+    is_marked "$@" && return
     shift 2
-    extras=$(IFS=,; echo "$*")
-    wanted=$(cat pyproject.toml "$constraints"; pwd)
-    local extra
+    for extra in "$@"; do [ "$extra" = base ] || extras+=${extras:+,}$extra; done
+    python=$(find_python) || return
+    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || {
+        echo "cannot make $venv; on Debian and Ubuntu: apt-get install python3-venv" >&2
+        return 1
+    }
+    echo "installing into $venv (a minute or two)" >&2
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --constraint "$constraints" --editable ".${extras:+[$extras]}" >&2 || return
+    keep_headless_opencv "$venv/bin/python" || return
+    for extra in "$@" base; do made_from "$constraints" > "$venv/installed-$extra"; done
+}
+
+# is_marked FOLDER CONSTRAINTS [EXTRA...]: true if the files installed-EXTRA say that nothing has changed since.
+is_marked() {
+    local venv=$1 wanted extra
+    wanted=$(made_from "$2")
+    shift 2
     for extra in "$@" base; do
-        [ -f "$venv/installed-$extra" ] && [ "$(cat "$venv/installed-$extra")" = "$wanted" ] && continue
-        python=$(find_python) || return
-        [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || {
-            echo "cannot make $venv; on Debian and Ubuntu: apt-get install python3-venv" >&2
-            return 1
-        }
-        echo "installing into $venv (a minute or two)" >&2
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            --constraint "$constraints" --editable ".${extras:+[$extras]}" >&2 || return
-        keep_headless_opencv "$venv/bin/python" || return
-        for extra in "$@" base; do printf '%s\n' "$wanted" > "$venv/installed-$extra"; done
-        return
+        [ -f "$venv/installed-$extra" ] && [ "$(cat "$venv/installed-$extra")" = "$wanted" ] || return
     done
+}
+
+# made_from CONSTRAINTS: what an environment is made from.
+made_from() {
+    cat pyproject.toml "$1"
+    pwd
+}
+
+# unmark_incomplete FOLDER [EXTRA...]: removes the marks of these extras if a package that they or Facet itself require
+# is missing or of another version than required, so that make_environment installs it.
+unmark_incomplete() {
+    local venv=$1 extra
+    shift
+    [ -x "$venv/bin/python" ] || return 0
+    is_complete "$venv/bin/python" "$@" && return
+    for extra in "$@" base; do rm -f "$venv/installed-$extra"; done
+}
+
+# is_complete PYTHON [EXTRA...]
+is_complete() {
+    "$1" - "${@:2}" <<'PYTHON'
+import sys
+from importlib.metadata import requires, version
+
+FACET = "facet-recognition"
+
+def is_complete(extras):
+    from packaging.requirements import Requirement
+
+    for each in map(Requirement, requires(FACET)):
+        if each.marker and not any(each.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            continue
+        if each.name == FACET:
+            if not is_complete(each.extras):
+                return False
+        elif not each.specifier.contains(version(each.name), prereleases=True):
+            return False
+    return True
+
+try:
+    sys.exit(not is_complete(sys.argv[1:]))
+except ImportError:  # the error of a package that is not found is one
+    sys.exit(1)
+PYTHON
 }
 
 # The packages insightface and ultralytics require opencv-python. It writes the same folder cv2 as

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -38,8 +38,8 @@ def serve(
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
-    Settings come from a TOML file, then from the environment (FACET_SERVER__PORT=50052), then from flags; the later
-    wins. docs/configuration.md explains them all.
+    Settings come from a TOML file, then from the environment (FACET_SERVER__PORT=50052), then from flags, and the last
+    one counts. docs/configuration.md explains them all.
 
     [b]Examples[/b]
 
@@ -57,18 +57,25 @@ def serve(
 
 def _configuration(flags: Sequence[str], file: Path | None) -> Config:
     """Load the configuration; exits with a usage error if something in it is wrong."""
-    name = program.name("serve")
     if problem := unknown_flag(flags):
-        console.fail(f"{name}: {problem}", console.USAGE)
+        _refuse(problem)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return load(flags, file=file)
     except ConfigError as error:
-        console.fail(f"{name}: the configuration cannot be used\n{error}", console.USAGE)
+        _refuse(str(error))
     except SystemExit:  # the parser has printed its whole usage, and the problem in the last line
-        problem = said.getvalue().strip().rpartition("error: ")[2]
-        console.fail(f"{name}: {problem}", console.USAGE)
+        _refuse(said.getvalue().strip().rpartition("error: ")[2])
+
+
+def _refuse(problems: str) -> NoReturn:
+    """Exit with a usage error: one line if there is one problem, else a line for each."""
+    lines = problems.splitlines()
+    if "there is no setting" in problems:
+        lines[-1] += f"{'' if lines[-1].endswith('?') else ';'} {program.spelled('facet serve')} --help lists all"
+    said = " ".join(lines) if len(lines) == 1 else "\n  ".join(["the configuration cannot be used:", *lines])
+    console.fail(f"{program.name('serve')}: {said}", console.USAGE)
 
 
 async def _serve(config: Config, *, as_json: bool) -> int:

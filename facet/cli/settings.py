@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -14,8 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from facet.server.config import Config
+from facet.server.config_errors import no_such
 from facet.terminal.help import Command, Entry, panel
 from facet.terminal.program import spelled
+
+_OTHER_FLAGS = frozenset({"--config", "--json", "--help"})
+"""Flags of ``facet serve`` that are no settings; it parses them itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,11 @@ def settings() -> Iterator[Setting]:
 def unknown_flag(arguments: Sequence[str]) -> str:
     """What is wrong with the first flag that is no setting, in one line; empty if all are."""
     known = {flag for each in settings() for flag in each.flag.split("/")}
-    sections = {f"--{section}" for section in Config.model_fields}  # of which the configuration takes JSON
+    sections = {f"--{section}" for section in Config.model_fields}  # the configuration takes them as JSON
     for argument in arguments:
         flag = argument.partition("=")[0]
         if flag.startswith("--") and flag not in known | sections:
-            similar = get_close_matches(flag, known, n=1)
-            return f"no such option: {flag}" + (f"; did you mean {similar[0]}?" if similar else "")
+            return no_such(flag, known | _OTHER_FLAGS)
     return ""
 
 

@@ -17,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 """The clone, or the folder site-packages."""
 
 
-def install_command(extra: str) -> str:
+_OF_ITS_OWN = ("export", ROOT / ".venv-export" / "bin" / "facet")
+"""The extra that ``scripts/install`` puts into an environment of its own, and the command there."""
+
+
+def install_command(extra: str, *, then: str = "") -> str:
     """The shell command that installs the packages of an extra, for the message that one of them is missing.
 
     From a clone it is ``scripts/install``, which keeps to the tested versions. Elsewhere it names the packages one by
@@ -25,11 +29,15 @@ def install_command(extra: str) -> str:
 
     Args:
         extra: a key of ``project.optional-dependencies`` in ``pyproject.toml``.
+        then: the arguments of the command ``facet`` that needs it, such as "models export yolo11n.pt". If the packages
+            go into an environment of their own, the command to type there is added.
     """
     script = ROOT / "scripts" / "install"
     if script.is_file():
         if Path(sys.prefix) == ROOT / ".venv":
-            return shlex.join([_shortest(script), extra])
+            install = shlex.join([_shortest(script), extra])
+            name, facet = _OF_ITS_OWN
+            return f"{install} && {_shortest(facet)} {then}" if then and extra == name else install
         return shlex.join([_shortest(Path(sys.executable)), "-m", "pip", "install", "-e", f"{ROOT}[{extra}]"])
     return shlex.join([_shortest(Path(sys.executable)), "-m", "pip", "install", *_packages(extra)])
 

@@ -1,6 +1,6 @@
 """The server's configuration: a frozen tree of settings from a TOML file, the environment and flags.
 
-The docstring of a setting is its description in ``serve.py --help`` and in docs/configuration.md.
+The docstring of a setting is its description in ``facet serve --help`` and in docs/configuration.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +25,7 @@ from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.runtime.inference_slots import Preset
 from facet.runtime.session import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
+from facet.server.config_errors import explain, no_such, setting_names
 from gallery.records.galleries import DEFAULT_THRESHOLD
 from recognizer.quality import QualityLimits
 from recognizer.settings import ModelSettings, PipelineSettings
@@ -338,7 +339,7 @@ class Config(BaseSettings):
 
 
 class ConfigError(Exception):
-    """The configuration is invalid; the message names every wrong field."""
+    """The configuration is invalid; the message has a line for each wrong setting."""
 
 
 def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
@@ -354,11 +355,10 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
     """
     if file is not None and not file.is_file():
         raise ConfigError(f"configuration file {file} does not exist")
-    sections = {f"{ENV_PREFIX}{section}".upper() for section in Config.model_fields}
+    variables = {variable_of(name) for name in (*Config.model_fields, *setting_names(Config))}
     ours = [name for name in os.environ if name.startswith(ENV_PREFIX) and name not in _CLIENT_VARIABLES]
-    unknown = [name for name in ours if name.split("__")[0].upper() not in sections]
-    if unknown:
-        raise ConfigError(f"unknown setting: {', '.join(sorted(unknown))}")
+    if unknown := sorted(name for name in ours if name.upper() not in variables):
+        raise ConfigError("\n".join(no_such(name, variables) for name in unknown))
 
     class FileConfig(Config):
         __doc__ = Config.__doc__
@@ -369,9 +369,10 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from error
     except SettingsError as error:
-        raise ConfigError(str(error)) from error
-    except ValueError as error:
-        raise ConfigError(_explain(error)) from error
+        section = str(error).partition('"')[2].partition('"')[0]
+        raise ConfigError(f"{section}: a section or a list that is not in the file must be valid JSON") from error
+    except ValidationError as error:
+        raise ConfigError(explain(error, Config)) from error
 
 
 def dump(config: Config) -> dict[str, Any]:
@@ -380,11 +381,6 @@ def dump(config: Config) -> dict[str, Any]:
     return plain
 
 
-def _explain(error: ValueError) -> str:
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return str(error)
-    return "\n".join(
-        f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
-        for each in errors(include_input=False)
-    )
+def variable_of(name: str) -> str:
+    """The environment's variable of a setting or a section: FACET_SERVER__PORT for ``server.port``."""
+    return ENV_PREFIX + name.replace(".", "__").upper()

@@ -68,10 +68,12 @@ def _is_there(module: str) -> bool:
 
 
 def _environment() -> str:
-    """How to make the environment of a clone and do the same in it; empty if this is not a clone."""
+    """How to make the environment of a clone, or complete it, and do the same in it; empty if this is not a clone."""
     script = ROOT / "scripts" / "run"
     if not script.is_file():
         return ""
+    if Path(sys.prefix) == ROOT / ".venv":
+        return f"type {ROOT}/scripts/install base"
     started = ["-m", "facet"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
     again = " ".join(map(shlex.quote, [f"{ROOT}/.venv/bin/python", *started, *sys.argv[1:]]))
     return f"{script} makes an environment that has it; then type {again}"

@@ -12,7 +12,7 @@ NAME = "facet"
 
 _SCRIPTS = ROOT / "scripts"
 _RENAMED = {"people": "enroll", "models fetch": "fetch_models", "models export": "export_yolo"}
-_COMMAND = re.compile(rf"\b{NAME} (?P<command>models (?:fetch|export)|[a-z]+)\b")
+_COMMAND = re.compile(rf"(?<![\w/]){NAME} (?P<command>models (?:fetch|export)|[a-z]+)\b")
 
 
 def script() -> str:
@@ -29,17 +29,20 @@ def name(command: str) -> str:
 def spelled(text: str) -> str:
     """A text that names commands as ``facet serve``, rewritten to name the scripts if one of them was started.
 
-    A command that has no script of its own stays as it is.
+    A script is named by a path that works in the same folder. A command that has no script stays as it is.
     """
-    return script_for(text) if script() else text
+    return _with_scripts(text, Path(sys.argv[0]).parent) if script() else text
 
 
 def script_for(text: str) -> str:
     """A text that names commands as ``facet serve``, rewritten to name the scripts of a clone."""
-    return _COMMAND.sub(_as_script, text)
+    return _with_scripts(text, Path("scripts"))
 
 
-def _as_script(match: re.Match[str]) -> str:
-    command = match["command"]
-    file = f"{_RENAMED.get(command, command)}.py"
-    return f"scripts/{file}" if (_SCRIPTS / file).is_file() else match[0]
+def _with_scripts(text: str, folder: Path) -> str:
+    def as_script(match: re.Match[str]) -> str:
+        command = match["command"]
+        file = f"{_RENAMED.get(command, command)}.py"
+        return str(folder / file) if (_SCRIPTS / file).is_file() else match[0]
+
+    return _COMMAND.sub(as_script, text)

@@ -52,7 +52,8 @@ def export(
     the server's own face detector.
 
     The export is compared with the original on the same inputs before it is written. Its digest, licence (AGPL-3.0) and
-    source go into models.json beside it. Needs Ultralytics: [i]scripts/install export[/i] in a clone.
+    source go into models.json beside it. Needs Ultralytics. In a clone, [i]scripts/install export[/i] installs it into
+    .venv-export; then type [i].venv-export/bin/facet models export[/i].
 
     [b]Examples[/b]
 

@@ -28,8 +28,8 @@ def fetch(
 ) -> None:
     """Fetch models: InsightFace's packs from its releases, Ultralytics' checkpoints by export.
 
-    Digests are checked and recorded in models.json. Checkpoints need Ultralytics, which [i]scripts/install export[/i]
-    installs in a clone. The command stops at the first model that it cannot fetch, and keeps those fetched before.
+    Digests are checked and recorded in models.json. Checkpoints need Ultralytics: see [b]facet models export
+    --help[/b]. The command stops at the first model that it cannot fetch, and keeps those fetched before.
 
     [b]Examples[/b]
 

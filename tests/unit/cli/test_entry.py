@@ -121,10 +121,18 @@ def test_a_script_starts_in_any_folder_and_does_not_hide_the_package_gallery(tmp
     assert "Usage: gallery.py verify" in done.stdout
 
 
+NO_SETTING, LISTED = "facet serve: there is no setting", "facet serve --help lists all"
+
+
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--server.prot", "1"], "facet serve: no such option: --server.prot; did you mean --server.port?"),
+        (
+            ["--server.prot", "1"],
+            "facet serve: there is no setting --server.prot; did you mean --server.port? facet serve --help lists all",
+        ),
+        (["--jsn"], "facet serve: there is no setting --jsn; did you mean --json? facet serve --help lists all"),
+        (["--server.port", "x"], "facet serve: server.port must be an integer from 0 to 65535, not 'x'"),
         (["--server.port"], "facet serve: argument --server.port: expected one argument"),
         (["surplus"], "facet serve: unrecognized arguments: surplus"),
     ],
@@ -132,6 +140,26 @@ def test_a_script_starts_in_any_folder_and_does_not_hide_the_package_gallery(tmp
 def test_a_wrong_flag_of_the_server_is_one_line(flags: list[str], line: str) -> None:
     done = python("-m", "facet", "serve", *flags)
     assert (done.returncode, done.stderr.splitlines()) == (2, [line])
+
+
+def test_several_wrong_settings_have_a_line_each() -> None:
+    done = python("-m", "facet", "serve", "--server.port", "x", "--log.level", "loud")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "facet serve: the configuration cannot be used:",
+        "  server.port must be an integer from 0 to 65535, not 'x'",
+        "  log.level must be one of debug, info, warning, error, not 'loud'",
+    ]
+
+
+def test_help_of_settings_and_errors_name_the_script_by_the_path_that_was_typed(tmp_path: Path) -> None:
+    path = os.path.relpath(ROOT / "scripts", tmp_path)
+    said = python(f"{path}/serve.py", "--help", cwd=tmp_path)
+    words = " ".join(said.stdout.replace("│", "").split())
+    assert f"{path}/fetch_models.py" in words.replace("- ", "-")
+    assert "facet models fetch" not in words
+    done = python(f"{path}/enroll.py", "list", "--address", "127.0.0.1:1", cwd=tmp_path)
+    assert f"start one with {path}/serve.py" in done.stderr
 
 
 def test_help_of_the_server_lists_every_setting_at_80_columns() -> None:

@@ -20,6 +20,14 @@ def test_in_the_environment_of_a_clone_it_is_the_script(monkeypatch: pytest.Monk
     assert extras.install_command("milvus") == "scripts/install milvus"
 
 
+def test_an_extra_with_an_environment_of_its_own_names_the_command_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(ROOT / ".venv"))
+    monkeypatch.chdir(ROOT)
+    then = ".venv-export/bin/facet models export yolo11n.pt"
+    assert extras.install_command("export", then="models export yolo11n.pt") == f"scripts/install export && {then}"
+    assert extras.install_command("milvus", then="serve") == "scripts/install milvus"
+
+
 def test_the_script_is_named_by_its_path_from_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "prefix", str(ROOT / ".venv"))
     monkeypatch.chdir(tmp_path)

@@ -51,6 +51,43 @@ def test_an_error_names_the_wrong_setting_in_the_file(file: Path, text: str, nam
         load(file=file)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[server]\nprt = 1\n", "there is no setting server.prt; did you mean server.port?"),
+        ("[sever]\nport = 1\n", "there is no setting sever; did you mean server?"),
+        ("[zzz]\nport = 1\n", "there is no setting zzz"),
+        ("server = 1\n", "server must be a section of settings"),
+        ("[server]\nport = 'x'\n", "server.port must be an integer from 0 to 65535, not 'x'"),
+        ("[metrics]\nport = -1\n", "metrics.port must be an integer from 0 to 65535, not -1"),
+        ("[server]\nmax_concurrent_calls = 0\n", "server.max_concurrent_calls must be an integer at least 1, not 0"),
+        (
+            "[detection]\nface_min_score = 1.5\n",
+            "detection.face_min_score must be a number above 0 and below 1, not 1.5",
+        ),
+        ("[gallery]\ncheck_at_start = 7\n", "gallery.check_at_start must be true or false, not 7"),
+        ("[gallery]\nmilvus_token = 7\n", "gallery.milvus_token must be text"),
+        ("[models]\nproviders = 7\n", "models.providers must be a list of texts, not 7"),
+        ("[models]\nproviders = [7]\n", "models.providers must be a list of texts, not 7"),
+        ("[models]\nfolder = 7\n", "models.folder must be a path, not 7"),
+        ("[log]\nformat = 'xml'\n", "log.format must be one of console, json, not 'xml'"),
+        ("[tracing]\nendpoint = 'x'\n", "tracing.endpoint: must start with http:// or https://"),
+    ],
+)
+def test_a_wrong_setting_is_described_in_one_line(file: Path, text: str, line: str) -> None:
+    file.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(file=file)
+    assert str(caught.value) == line
+
+
+def test_every_wrong_setting_has_its_line(file: Path) -> None:
+    file.write_text("[server]\nport = 'x'\nprt = 1\n", "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(file=file)
+    assert len(str(caught.value).splitlines()) == 2
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         load(file=tmp_path / "none.toml")
@@ -60,6 +97,18 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
     with pytest.raises(ConfigError, match=name):
+        load()
+
+
+def test_an_unknown_variable_is_told_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACET_SERVER__PRT", "1")
+    with pytest.raises(ConfigError, match=r"FACET_SERVER__PRT; did you mean FACET_SERVER__PORT\?"):
+        load()
+
+
+def test_a_variable_that_is_not_json_where_it_must_be_names_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACET_MODELS__PROVIDERS", "x")
+    with pytest.raises(ConfigError, match=r"^models: .* must be valid JSON$"):
         load()
 
 

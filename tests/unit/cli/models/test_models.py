@@ -39,7 +39,7 @@ def test_bad_usage_exits_with_2(arguments: list[str], complaint: str) -> None:
 def test_without_ultralytics_one_line_says_how_to_install_it(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["yolo11n.yaml", "--out", str(tmp_path / "model.onnx")])
     assert result.exit_code == 1
-    assert result.output.strip().endswith(install_command("export"))
+    assert result.output.strip().endswith(install_command("export", then="models export yolo11n.yaml"))
     assert len(result.output.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
