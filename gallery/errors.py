@@ -19,6 +19,7 @@ GalleryError
     StorageError
         StorageFull
         StorageUnavailable
+            DatabaseDamaged
         StorageBusy
         SchemaTooNew
 """
@@ -331,6 +332,21 @@ class StorageFull(StorageError):
 
 class StorageUnavailable(StorageError):
     """The database cannot be read or written, is damaged, or is not a Facet database."""
+
+
+class DatabaseDamaged(StorageUnavailable):
+    """The database is damaged, or the file is not a database at all.
+
+    Attributes:
+        problem: what is wrong, without the path.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f"{path} is damaged: {problem}; facet gallery verify lists it, facet gallery restore puts a backup in its "
+            "place"
+        )
+        self.problem = problem
 
 
 class StorageBusy(StorageError):

@@ -1,4 +1,4 @@
-"""Look after galleries: back up, restore, verify, compact, export, import."""
+"""Look after galleries: list, delete, back up, restore, verify, compact, export, import."""
 
 import sys
 from pathlib import Path

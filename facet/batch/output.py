@@ -19,6 +19,8 @@ PART_ROWS = 10_000
 PART_BYTES = 64 << 20
 """A Parquet file is written after this many rows, or bytes of them as JSON."""
 
+SUFFIXES = (".parquet", ".jsonl")
+"""How the name of an output ends."""
 _NEEDED = ("path", "query", "faces.list.element.decision", "error")
 _FIELDS = frozenset(SCHEMA.names)
 _PART = re.compile(r"part-\d{6}\.parquet")

@@ -13,13 +13,14 @@ import typer
 
 from facet import Client, FacetError
 from facet.batch import sources
-from facet.batch.output import Output, OutputError, open_output
+from facet.batch.output import SUFFIXES, Output, OutputError, open_output
 from facet.batch.rows import DECISIONS, BatchStatistics, Row
 from facet.batch.run import BatchJob, run
 from facet.batch.sources import PendingPictures
 from facet.cli.shared import choices
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
+from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
 from facet.terminal.tables import listing
@@ -84,6 +85,8 @@ def main(
     """
     query = {"gallery": gallery, "face": face, "top_k": top_k, "threshold": threshold}
     choice = choices.parse(face)
+    if out.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"{str(out)!r} ends neither in .parquet nor in .jsonl", param_hint="--out")
     pending = _find(pictures or [], lists or [])
     statistics = BatchStatistics()
     with console.connect(address, token, root_certificates) as client:
@@ -99,11 +102,11 @@ def main(
                     bar.advance(bar.task_ids[0])
 
                 job = BatchJob(gallery, choice, top_k, threshold, query, output, wait)
-                ended = _run(client, job, PendingPictures(pending.values()), count, address)
+                ended = _run(client, job, PendingPictures(pending.values()), count, address, token)
     now = statistics.pictures - before
     left = len(pending) - now
     if ended.why:
-        console.err.print(f"{ended.why}; repeat the command to continue with the {left} pictures left")
+        console.err.print(f"{ended.why}; repeat the command to continue with the {counted(left, 'picture')} left")
     summary = _summary(out, statistics, now=now, left=left, ended=ended)
     if as_json:
         console.print_json(summary)
@@ -145,7 +148,9 @@ def _read_back(output: Output, query: Row, path: Path, pending: dict[str, str], 
         pending.pop(row["path"], None)
 
 
-def _run(client: Client, job: BatchJob, pending: PendingPictures, on_row: Callable[[Row], None], address: str) -> Ended:
+def _run(
+    client: Client, job: BatchJob, pending: PendingPictures, on_row: Callable[[Row], None], address: str, token: str
+) -> Ended:
     def on_retry(error: FacetError) -> None:
         console.err.print(f"{error.message or error.code.name}: trying again")
 
@@ -157,7 +162,7 @@ def _run(client: Client, job: BatchJob, pending: PendingPictures, on_row: Callab
         except KeyboardInterrupt:
             why = "stopped"
         except FacetError as error:
-            why = console.explained(error, address)
+            why = console.explained(error, address, token)
     return Ended(why, time.monotonic() - start)
 
 
@@ -189,7 +194,7 @@ def _show(summary: dict[str, Any]) -> None:
     rows.add_row("faces", str(summary["faces"]))
     for decision, count in summary["decisions"].items():
         rows.add_row(f"  {decision}", str(count))
-    rows.add_row("this run", f"{summary['pictures_now']} pictures in {summary['seconds']} s")
+    rows.add_row("this run", f"{counted(summary['pictures_now'], 'picture')} in {summary['seconds']} s")
     rows.add_row("pictures/s", str(summary["pictures_per_s"]))
     console.out.print(summary["out"])
     console.out.print(rows)

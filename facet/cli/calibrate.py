@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from facet import Client
+from facet import Client, FailedPrecondition
 from facet.cli.shared import choices, probes
 from facet.terminal import console
+from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.picture_files import Unsendable, most_bytes
@@ -26,7 +27,9 @@ SOURCES = {
     pb.CALIBRATION_SOURCE_ITSELF: "the gallery against itself",
     pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT: "the gallery against itself and a cohort",
 }
-UNREADABLE = frozenset({"CANNOT_READ", "FILE_TOO_LARGE", "INVALID_PICTURE", "PICTURE_TOO_LARGE"})
+UNREADABLE = frozenset(
+    {"CANNOT_READ", "FILE_TOO_LARGE", "INVALID_PICTURE", "PICTURE_TOO_LARGE", "NO_NAME", "AMBIGUOUS_NAME"}
+)
 """Failures of the files, not of the faces: they do not count as searches."""
 _MOST_SUSPECTS = 20
 """Suspects shown in the table."""
@@ -69,7 +72,11 @@ def main(
         ),
     ] = False,
     skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Continue without files that cannot be read or are too large.")
+        bool,
+        typer.Option(
+            "--skip-unreadable",
+            help="Continue without files that cannot be read, are too large, or do not say whom they show.",
+        ),
     ] = False,
     face: choices.Face = "central",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, change nothing.")] = False,
@@ -103,10 +110,11 @@ def main(
         raise typer.BadParameter("--protocol and --images go together")
     choice = choices.parse(face)
     found: list[probes.Probe] = []
+    failures: Counter[str] = Counter()
     if protocol is not None and images is not None:
         found = probes.in_protocol(protocol, images, also_mated=also_mated)
     elif people is not None:
-        found = probes.in_folder(people)
+        found, failures = probes.in_folder(people, skip_unclear=skip_unreadable)
     settings = pb.CalibrationSettings(
         cohort_gallery_id=cohort,
         data_set=(protocol or people or Path()).name,
@@ -114,14 +122,18 @@ def main(
         validate_only=dry_run,
         for_template_count=for_templates or None,
     )
-    failures: Counter[str] = Counter()
     messages: probes.ProbeMessages | None = None
-    with console.connect(address, token, root_certificates) as client, interrupted_by_sigterm():
+    with (
+        console.connect(address, token, root_certificates) as client,
+        interrupted_by_sigterm(),
+        console.telling_when_stopped(lambda: "the threshold is as it was, unless the server had just finished"),
+    ):
         before = client.get_gallery(gallery)
         settings.etag = before.etag
         if found:
             most = most_bytes(client)
-            found, failures = probes.readable(found, most, skip_unreadable=skip_unreadable)
+            found, unreadable = probes.readable(found, most, skip_unreadable=skip_unreadable)
+            failures += unreadable
             messages = probes.ProbeMessages(found, choice, most)
         response = _calibrate(client, gallery, fpir, messages, settings)
     for position in response.unreadable_probes:
@@ -151,6 +163,18 @@ def _calibrate(
             return client.calibrate(gallery, fpir, messages, progress=advance, **fields)
         except Unsendable as error:
             console.fail(f"{error.reason}: {error.message}; nothing was changed")
+        except FailedPrecondition as error:
+            if error.reason != "TOO_FEW_SEARCHES":
+                raise
+            console.fail(f"{error.reason}: {error.message}. {_more_searches(error.metadata)}")
+
+
+def _more_searches(counts: Mapping[str, str]) -> str:
+    """What to do if there are too few searches, from the error's metadata."""
+    return (
+        f"Use --strangers FOLDER with at least {counts['needed']} pictures of at least {counts['people_needed']} "
+        "people who are not enrolled, or search for other people with --cohort GALLERY"
+    )
 
 
 def _report(
@@ -164,10 +188,10 @@ def _report(
     if chosen.for_template_count != chosen.template_count:
         rows.add_row("", interval(chosen, chosen.for_template_count))
     rows.add_row("tail model", chosen.model)
-    searched = f"{chosen.search_count} of {chosen.identity_count} people: {SOURCES[chosen.source]}"
+    searched = f"{chosen.search_count} of {counted(chosen.identity_count, 'person')}: {SOURCES[chosen.source]}"
     rows.add_row("searches", f"{searched} {chosen.data_set}".rstrip())
     rows.add_row("no face found", _counts(failures.keys() - UNREADABLE, failures))
-    rows.add_row("not readable", _counts(failures.keys() & UNREADABLE, failures))
+    rows.add_row("not used", _counts(failures.keys() & UNREADABLE, failures))
     rows.add_row("suspects", str(response.suspect_count))
     console.out.print(rows)
     if response.suspects:
@@ -190,13 +214,15 @@ def _explain(response: pb.CalibrateGalleryResponse, *, suspects_count: bool, dry
     about, low, high = (
         _per_thousand(value, chosen, size) for value in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
     )
-    console.out.print(f"Of 1000 unknown people about {about} ({low} to {high}) match somebody at {size} templates.")
+    console.out.print(
+        f"Of 1000 unknown people about {about} ({low} to {high}) match somebody at {counted(size, 'template')}."
+    )
     against_itself = chosen.source != pb.CALIBRATION_SOURCE_PROBES
     deciding = sum(suspect.similarity >= chosen.threshold for suspect in response.suspects)
     if deciding and suspects_count and not against_itself:
         console.out.print(
-            f"Searches of {deciding} suspects reach the threshold and count. Look at their pictures: if they show "
-            "somebody in the gallery, correct the labels, or use --without-suspects."
+            f"The searches of {counted(deciding, 'suspect')} reach the threshold and count. Look at their pictures: if "
+            "they show somebody in the gallery, correct the labels, or use --without-suspects."
         )
     if against_itself and response.suspects:
         console.out.print("Suspects did not count. If two of them are one person, enrol them under one id.")
@@ -208,7 +234,8 @@ def _explain(response: pb.CalibrateGalleryResponse, *, suspects_count: bool, dry
         console.out.print("Nothing was changed: repeat the command without --dry-run.")
     else:
         console.out.print(
-            f"Calibrate again above {int(MAX_GROWTH * size)} templates, and after a change of the embedding model."
+            f"Calibrate again above {counted(int(MAX_GROWTH * size), 'template')}, and after a change of the embedding "
+            "model."
         )
 
 

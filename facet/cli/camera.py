@@ -23,6 +23,7 @@ from facet.camera.source import Source, parse_source
 from facet.runtime.extras import install_command
 from facet.runtime.process import configure_for_video
 from facet.terminal import console, tables
+from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
@@ -131,7 +132,7 @@ def main(
         except KeyboardInterrupt:
             pass
         except FacetError as error:
-            problem = console.explained(error, address)
+            problem = console.explained(error, address, token)
         except (SourceError, OutputError) as error:
             problem = str(error)
     if handler is None:
@@ -210,6 +211,6 @@ def _print_summary(summary: dict[str, Any], target: Console) -> None:
         table.add_row("age p50, p95", f"{summary['age_p50_ms']} ms, {summary['age_p95_ms']} ms")
     table.add_row("events", ", ".join(f"{count} {name}" for name, count in summary["events"].items()))
     for person in summary["people"]:
-        seen = f"{person['frames']} frames, from {person['first_seconds']} s to {person['last_seconds']} s"
+        seen = f"{counted(person['frames'], 'frame')}, from {person['first_seconds']} s to {person['last_seconds']} s"
         table.add_row(person["display_name"], seen)
     target.print(table)

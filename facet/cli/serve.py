@@ -25,7 +25,7 @@ from facet.server.app import BindError, Server
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
 from facet.terminal import console, program, tables
-from gallery.errors import StorageError
+from gallery.errors import StorageBusy, StorageError
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -87,7 +87,8 @@ async def _serve(config: Config, *, as_json: bool) -> int:
         server = Server(config)
         address = await server.start()
     except (ModelError, StorageError, BindError, TracingUnavailable, OSError) as error:
-        console.err.print(f"{program.name('serve')}: {program.spelled(str(error))}")
+        remedy = "; use --gallery.database for another file" if isinstance(error, StorageBusy) else ""
+        console.err.print(f"{program.name('serve')}: {program.spelled(str(error))}{remedy}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)
     await told_to_stop.wait()

@@ -16,6 +16,7 @@ from rich.text import Text
 from facet import Client, FacetError, Unavailable
 from facet.client.errors import StatusCode
 from facet.terminal import console
+from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.tables import Shortened, listing, number, table, whole
 from facet.v1 import gallery_service_pb2 as gallery_pb
@@ -121,11 +122,11 @@ def main(
         if watch and console.out.is_terminal and not as_json:
             with Live(console=console.out, auto_refresh=False) as live:
                 while True:
-                    status = ask(client, address)
+                    status = ask(client, address, token)
                     live.update(rendered(status, address), refresh=True)
                     time.sleep(watch)
         while True:
-            status = ask(client, address)
+            status = ask(client, address, token)
             if as_json:
                 console.print_json(as_plain(status, address))
             else:
@@ -136,8 +137,8 @@ def main(
     raise typer.Exit(console.DONE if status.info is not None else console.FAILED)
 
 
-def ask(client: Client, address: str) -> Status:
-    """Ask a server how it is doing."""
+def ask(client: Client, address: str, token: str = "") -> Status:
+    """Ask a server how it is doing; its address and token are for the description of a problem."""
     health = UNREACHABLE
     try:
         health = client.check_health(timeout=HEALTH_SECONDS).name
@@ -145,11 +146,11 @@ def ask(client: Client, address: str) -> Status:
             return Status(health, problem=f"the server at {address} is shutting down")
         info = client.get_server_info()
     except Unavailable as error:
-        return Status(NOT_SERVING if error.reason else UNREACHABLE, problem=console.explained(error, address))
+        return Status(NOT_SERVING if error.reason else UNREACHABLE, problem=console.explained(error, address, token))
     except FacetError as error:
         if error.code is StatusCode.DEADLINE_EXCEEDED:
             return Status(UNREACHABLE, problem=f"the server at {address} does not answer in time")
-        return Status(health, problem=console.explained(error, address))
+        return Status(health, problem=console.explained(error, address, token))
     galleries = None
     with suppress(FacetError):
         galleries = _galleries(client)
@@ -253,8 +254,10 @@ def _load(info: pb.GetServerInfoResponse, status: Status) -> RenderableType:
         "requests/s, last minute",
         f"{rates.answered:.1f} answered, {rates.refused:.1f} refused, {rates.failed:.1f} failed",
     )
-    rows.add_row("workers", f"{queue.busy} of {queue.workers} workers busy")
-    rows.add_row("queue", f"{queue.waiting} requests waiting, at most {queue.max_waiting} plus items of batches")
+    rows.add_row("workers", f"{queue.busy} of {counted(queue.workers, 'worker')} busy")
+    rows.add_row(
+        "queue", f"{counted(queue.waiting, 'request')} waiting, at most {queue.max_waiting} plus items of batches"
+    )
     rows.add_row("open streams", streams or "none")
     if status.galleries is None:
         rows.add_row("galleries", "not known: the server cannot list them")
@@ -280,7 +283,7 @@ def _largest(galleries: Galleries | None) -> RenderableType:
     for each in galleries.largest:
         cells = str(each.subject_count), str(each.template_count), f"{each.threshold:.4f}"
         rows.add_row(Shortened(each.gallery_id), *cells)
-    return Group(rows, Text(f"and {more} smaller galleries")) if more else rows
+    return Group(rows, Text(f"and {counted(more, 'smaller gallery')}")) if more else rows
 
 
 def _models(info: pb.GetServerInfoResponse) -> RenderableType:

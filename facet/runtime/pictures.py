@@ -96,6 +96,8 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
     except Image.DecompressionBombError as error:  # Pillow's own limit, unless the program has removed it
         raise PictureTooLarge(f"the picture is over the limit of {max_pixels} pixels") from error
     except Exception as error:  # Pillow's parsers raise many kinds of errors on hostile bytes
+        if claimed := _claimed_format(data):
+            raise InvalidPicture(f"the {claimed} is truncated or damaged") from error
         raise InvalidPicture(
             f"not a readable picture: expected {', '.join(FORMATS)}, the first bytes are {data[:8].hex(' ')}"
         ) from error
@@ -153,6 +155,18 @@ def from_raw(
         return rows
     code = cv2.COLOR_GRAY2BGR if order == "grey" else cv2.COLOR_RGB2BGR
     return np.asarray(cv2.cvtColor(rows, code), np.uint8)
+
+
+def _claimed_format(data: bytes) -> str:
+    """Name the format, one of :data:`FORMATS`, whose signature the data begins with; empty if there is none."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(_PNG_SIGNATURE):
+        return "PNG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    # Two letters are a weak signature: a BMP also has four reserved bytes of zero after its size.
+    return "BMP" if data.startswith(b"BM") and data[6:10] == bytes(4) else ""
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -25,9 +25,15 @@ from rich.text import Text
 from facet import Client, FacetError
 from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
 from facet.client.errors import StatusCode
+from facet.terminal.counts import agreeing
 from facet.terminal.program import spelled
 
 DONE, FAILED, USAGE = 0, 1, 2
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells report it: 128 + SIGINT."""
+
+_NAMED = 5
+"""Galleries in a message."""
 
 # Names, ids and paths are printed as they are: "a[/b]" is not markup, and ":man:" is not an emoji. For colours, print a
 # rich.text.Text. Lines are never wrapped, so that paths in them can be copied; tables fit the width: that of the
@@ -49,6 +55,16 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     """Print one line that says what went wrong, and exit."""
     err.print(message)
     raise typer.Exit(code)
+
+
+@contextmanager
+def telling_when_stopped(state: Callable[[], str]) -> Iterator[None]:
+    """If Ctrl-C ends the block, print "stopped" and what ``state`` returns, and exit with :data:`INTERRUPTED`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(f"stopped: {state()}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def print_json(value: Any) -> None:
@@ -106,14 +122,38 @@ def connect(address: str, token: str, root_certificates: Path | None = None) -> 
         try:
             yield client
         except FacetError as error:
-            fail(explained(error, address))
+            hint = _galleries_hint(client) if error.reason == "GALLERY_NOT_FOUND" else ""
+            fail(f"{explained(error, address, token)}{hint}")
 
 
-def explained(error: FacetError, address: str) -> str:
-    """One line for people: what failed, and what to do about it."""
+def explained(error: FacetError, address: str, token: str) -> str:
+    """One line for people: what failed, and what to do about it.
+
+    Args:
+        error: the error of a call.
+        address: the server.
+        token: the token that the call carried; may be empty.
+    """
     if error.code is StatusCode.UNAVAILABLE and not error.reason:
         serve = spelled("facet serve")
         return f"no server answers at {address}: start one with {serve}, or name another with --address"
     if error.code is StatusCode.UNAUTHENTICATED:
+        if token:
+            return f"the server at {address} refused this token: check --token or {TOKEN_VARIABLE}"
         return f"the server at {address} needs a token: set --token or {TOKEN_VARIABLE}"
     return f"{error.reason or error.code.name}: {error.message}"
+
+
+def _galleries_hint(client: Client) -> str:
+    """Name some galleries of the server, and the command that creates one."""
+    try:
+        found = [gallery.gallery_id for gallery in client.list_galleries(page_size=_NAMED + 1).galleries]
+    except FacetError:
+        return ""
+    if not found:
+        return spelled("; there are no galleries yet: facet enroll creates one")
+    more = ", ..." if len(found) > _NAMED else ""
+    names = ", ".join(map(repr, found[:_NAMED]))
+    return spelled(
+        f"; there {agreeing(len(found), 'is')} {names}{more}: facet gallery list shows them, facet enroll creates one"
+    )

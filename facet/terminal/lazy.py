@@ -72,7 +72,12 @@ def run(target: str) -> None:
         command = loaded(target, name)
     except typer.Exit as end:
         sys.exit(end.exit_code)
-    command(prog_name=name, help_option_names=["-h", "--help"])
+    try:
+        command(prog_name=name, help_option_names=["-h", "--help"])
+    except SystemExit as end:
+        if _was_interrupted(end):
+            print("stopped", file=sys.stderr)
+        raise
 
 
 def loaded(target: str, name: str) -> Any:
@@ -93,3 +98,8 @@ def loaded(target: str, name: str) -> Any:
     command = typer.main.get_command(found)
     command.name = name
     return command
+
+
+def _was_interrupted(end: SystemExit) -> bool:
+    """Whether Typer turned Ctrl-C into this exit; a command that has reported it exits without that cause."""
+    return isinstance(end.__context__, typer.Exit) and isinstance(end.__context__.__cause__, KeyboardInterrupt)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facet.terminal import tables
+from facet.terminal.counts import counted
 from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
@@ -74,8 +75,24 @@ def threshold_line(gallery: gallery_pb.Gallery) -> str:
     said += f", calibrated {chosen.create_time.ToDatetime():%Y-%m-%d} for {interval(chosen, chosen.for_template_count)}"
     if not gallery.stale_reasons:
         return said
-    reasons = ", ".join(_STALE_REASONS.get(reason, "changed") for reason in gallery.stale_reasons)
-    return f"{said}; stale: {reasons}; see {spelled('facet calibrate --help')}"
+    return f"{said}; stale: {_stale(gallery)}; see {spelled('facet calibrate --help')}"
+
+
+def threshold_source(gallery: gallery_pb.Gallery) -> str:
+    """Where a gallery's threshold comes from; the server does not tell its default from one set by hand."""
+    if not gallery.HasField("calibration"):
+        return "default or set by hand"
+    by_hand = gallery_pb.STALE_REASON_THRESHOLD_CHANGED in gallery.stale_reasons
+    return "set by hand" if by_hand else "calibration"
+
+
+def calibration_state(gallery: gallery_pb.Gallery) -> str:
+    """Whether a gallery is calibrated, for which FPIR, and why its calibration no longer holds."""
+    if not gallery.HasField("calibration"):
+        return "none"
+    if gallery.stale_reasons:
+        return f"stale: {_stale(gallery)}"
+    return f"FPIR {percent(gallery.calibration.target_fpir)}"
 
 
 def interval(chosen: gallery_pb.Calibration, templates: int) -> str:
@@ -84,7 +101,7 @@ def interval(chosen: gallery_pb.Calibration, templates: int) -> str:
         percent(fpir_at_size(share, chosen.template_count, templates))
         for share in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
     )
-    return f"FPIR {value} (95 % interval {low} to {high}) at {templates} templates"
+    return f"FPIR {value} (95 % interval {low} to {high}) at {counted(templates, 'template')}"
 
 
 def percent(share: float) -> str:
@@ -95,6 +112,10 @@ def percent(share: float) -> str:
 def timings_line(timings: types_pb2.Timings) -> str:
     """One line with the milliseconds of each stage."""
     return "ms: " + ", ".join(f"{stage} {getattr(timings, stage + '_ms'):.1f}" for stage in STAGES)
+
+
+def _stale(gallery: gallery_pb.Gallery) -> str:
+    return ", ".join(_STALE_REASONS.get(reason, "changed") for reason in gallery.stale_reasons)
 
 
 def _name(candidate: pb.Candidate) -> str:

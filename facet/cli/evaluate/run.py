@@ -91,6 +91,6 @@ def measured(
         try:
             run, info = asyncio.run(connected(address, lambda: bar.advance(bar.task_ids[0])))
         except FacetError as error:
-            console.fail(console.explained(error, address))
+            console.fail(console.explained(error, address, target.token))
     times = {"date": date.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - start, 1)}
     return Measured(run, info, times)

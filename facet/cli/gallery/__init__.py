@@ -1,1 +1,1 @@
-"""``facet gallery``: backups and transfers of galleries."""
+"""``facet gallery``: list, delete, back up and transfer galleries."""

@@ -1,4 +1,4 @@
-"""The command ``facet gallery``: backups and transfers of galleries."""
+"""The command ``facet gallery``: list, delete, back up and transfer galleries."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import typer
 from facet.terminal.lazy import Lazy, lazy_group
 
 COMMANDS = (
-    Lazy("backup", "facet.cli.gallery.maintenance:backup", "Copy a database while its server goes on."),
-    Lazy("restore", "facet.cli.gallery.maintenance:restore", "Put a backup in the place of a database."),
-    Lazy("verify", "facet.cli.gallery.maintenance:verify", "Read all of a database, and say what is wrong with it."),
-    Lazy("compact", "facet.cli.gallery.maintenance:compact", "Give back the room that deletions have left."),
+    Lazy("list", "facet.cli.gallery.listing:list_galleries", "List the galleries of a server."),
+    Lazy("delete", "facet.cli.gallery.listing:delete_gallery", "Delete a gallery of a server."),
+    Lazy("backup", "facet.cli.gallery.maintenance:backup", "Copy a database; the server may run."),
+    Lazy("restore", "facet.cli.gallery.maintenance:restore", "Replace a database with a backup."),
+    Lazy("verify", "facet.cli.gallery.maintenance:verify", "Read a whole database, and report what is wrong."),
+    Lazy("compact", "facet.cli.gallery.maintenance:compact", "Rewrite a database without space left by deletions."),
     Lazy("export", "facet.cli.gallery.transfer:export_gallery", "Write a gallery of a server to a Parquet file."),
-    Lazy("import", "facet.cli.gallery.transfer:import_gallery", "Make a gallery of a server from such a file."),
+    Lazy("import", "facet.cli.gallery.transfer:import_gallery", "Create a gallery of a server from such a file."),
 )
 
 app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
@@ -20,10 +22,12 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mo
 
 @app.callback()
 def main() -> None:
-    """Look after galleries: back up, restore, verify, compact, export, import.
+    """Look after galleries: list, delete, back up, restore, verify, compact, export, import.
 
     [b]Examples[/b]
 
+      facet gallery list
+      facet gallery delete team --force
       facet gallery backup facet.sqlite3 monday.sqlite3
       facet gallery verify monday.sqlite3
       facet gallery restore monday.sqlite3 facet.sqlite3
@@ -31,9 +35,10 @@ def main() -> None:
       facet gallery export team team.parquet
       facet gallery import team.parquet --gallery team-2
 
-    Export and import go through a server. The other commands work on the database file, which the setting
-    [b]gallery.database[/b] names: run them on the server's machine, as the server's user. Stop the server before
-    restore and compact; it may run during backup and verify. With [b]--json[/b] every command prints JSON for programs.
+    List, delete, export and import go through a running server. The other commands work on the database file, which
+    the setting [b]gallery.database[/b] names: run them on the server's machine, as the server's user. Stop the server
+    before restore and compact; it may run during backup and verify. With [b]--json[/b] every command prints JSON for
+    programs.
 
     Exit code: 0 done, 1 something is damaged or failed, 2 bad usage.
     """

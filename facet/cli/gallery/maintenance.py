@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,16 @@ from typing import Annotated
 import typer
 
 from facet.terminal import console, tables
+from facet.terminal.counts import counted, in_bytes
 from facet.terminal.program import spelled
-from gallery.errors import StorageError
+from gallery.errors import StorageBusy, StorageError
 from gallery.stores.sqlite import copies as sqlite_copies
 from gallery.stores.sqlite import verify as sqlite_verify
 from gallery.stores.sqlite.verify import Verification
 
 Database = Annotated[Path, typer.Argument(help="The database of a server.", show_default=False)]
+_PARQUET = b"PAR1"
+"""The first bytes of an exported gallery."""
 
 
 def backup(
@@ -31,7 +34,7 @@ def backup(
     TARGET appears once the copy is complete and verified. It is one file, readable by its owner only. It holds
     everybody who is enrolled now; if you forget somebody later, delete it as well.
     """
-    with _failures(), _copying("backing up") as progress:
+    with _failures(database), _copying("backing up") as progress:
         verification = sqlite_copies.backup(database, target, replace=replace, progress=progress)
     _say_copied(target, verification, as_json=as_json)
 
@@ -47,7 +50,7 @@ def restore(
     BACKUP is copied and verified first, and is only read. DATABASE is either the old one or the backup, even if the
     machine fails in between.
     """
-    with _failures(), _copying("restoring") as progress:
+    with _failures(backup), _copying("restoring") as progress:
         verification = sqlite_copies.restore(backup, database, replace=replace, progress=progress)
     _say_copied(database, verification, as_json=as_json)
 
@@ -61,7 +64,7 @@ def verify(database: Database, as_json: console.AsJson = False) -> None:
 
     Exit code: 0 sound, 1 damaged or not readable, 2 bad usage.
     """
-    with _failures():
+    with _failures(database):
         found = sqlite_verify.verify(database)
     if as_json:
         console.print_json({"database": str(database), "sound": not found.problems} | asdict(found))
@@ -76,20 +79,27 @@ def compact(database: Database, as_json: console.AsJson = False) -> None:
     Needs as much free space as the database takes. Also removes unfinished imports, and upgrades the database of an
     older version.
     """
-    with _failures():
+    with _failures(database):
         before, after = sqlite_copies.compact(database)
     if as_json:
         console.print_json({"database": str(database), "bytes_before": before, "bytes_after": after})
     else:
-        console.out.print(f"{database}: {_size(before)} before, {_size(after)} now")
+        console.out.print(f"{database}: {in_bytes(before)} before, {in_bytes(after)} now")
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(source: Path) -> Iterator[None]:
+    """Explain the errors of a command that reads the database ``source``; refuse an exported gallery first."""
+    with suppress(OSError), source.open("rb") as file:
+        if file.read(len(_PARQUET)) == _PARQUET:
+            check = spelled(f"facet gallery import {source} --dry-run")
+            console.fail(f"{source} is an exported gallery, not a database: check it with {check}", console.USAGE)
     try:
         yield
     except FileExistsError as error:
         console.fail(f"{error}: add --replace to replace it")
+    except StorageBusy as error:
+        console.fail(f"{error}; if it is the server, stop it first")
     except StorageError as error:
         console.fail(spelled(str(error)))
 
@@ -108,20 +118,16 @@ def _say_copied(path: Path, verification: Verification, *, as_json: bool) -> Non
         console.print_json(said | {"templates": templates})
     else:
         console.out.print(
-            f"{path}: {_size(verification.size)}, verified: "
-            f"{len(verification.galleries)} galleries with {templates} templates"
+            f"{path}: {in_bytes(verification.size)}, verified: "
+            f"{counted(len(verification.galleries), 'gallery')} with {counted(templates, 'template')}"
         )
 
 
 def _show(database: Path, found: Verification) -> None:
-    title = f"{database}: schema version {found.schema_version}, {_size(found.size)}"
-    table = tables.table("gallery", "subjects", "templates", "values", "contract", title=title)
-    for gallery in found.galleries:
-        counts = (str(gallery.subjects), str(gallery.templates), str(gallery.dimension))
-        table.add_row(gallery.gallery_id, *counts, gallery.contract[:16])
-    console.out.print(table)
-    if found.unfinished:
-        console.out.print(f"{found.unfinished} unfinished imports or deletions; the server or compact removes them")
+    if not found.schema_version:
+        console.out.print(f"{database}: {in_bytes(found.size)}, not readable as a database of galleries")
+    else:
+        _show_galleries(database, found)
     for problem in found.problems:
         console.out.print(f"damaged: {problem}")
     if found.problems:
@@ -130,5 +136,12 @@ def _show(database: Path, found: Verification) -> None:
         console.out.print("sound")
 
 
-def _size(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _show_galleries(database: Path, found: Verification) -> None:
+    title = f"{database}: schema version {found.schema_version}, {in_bytes(found.size)}"
+    table = tables.table("gallery", "subjects", "templates", "values", "contract", title=title)
+    for gallery in found.galleries:
+        counts = (str(gallery.subjects), str(gallery.templates), str(gallery.dimension))
+        table.add_row(gallery.gallery_id, *counts, gallery.contract[:16])
+    console.out.print(table)
+    if found.unfinished:
+        console.out.print(f"unfinished imports and deletions: {found.unfinished}; the server or compact removes them")

@@ -14,6 +14,7 @@ import typer
 
 from facet import Client
 from facet.terminal import console
+from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
@@ -39,6 +40,7 @@ def export_gallery(
         console.fail(f"{file} exists: add --replace to replace it")
     with (
         console.connect(address, token, root_certificates) as client,
+        console.telling_when_stopped(lambda: f"{file} was not written"),
         interrupted_by_sigterm(),
         _appearing(file) as written,
     ):
@@ -48,7 +50,7 @@ def export_gallery(
         said = {"gallery": gallery, "file": str(file), "templates": templates, "bytes": size, "sha256": digest}
         console.print_json(said)
     else:
-        console.out.print(f"{gallery}: {templates} templates in {file}, {size / 1e6:.1f} MB, SHA-256 {digest}")
+        console.out.print(f"{gallery}: {counted(templates, 'template')} in {file}, {in_bytes(size)}, SHA-256 {digest}")
 
 
 def import_gallery(
@@ -67,6 +69,7 @@ def import_gallery(
     """
     with (
         console.connect(address, token, root_certificates) as client,
+        console.telling_when_stopped(lambda: "nothing was imported, unless the server had just finished"),
         interrupted_by_sigterm(),
         _opened(file) as opened,
         console.progress("importing", os.fstat(opened.fileno()).st_size) as bar,
@@ -81,7 +84,7 @@ def import_gallery(
     if as_json:
         console.print_json({"dry_run": dry_run, **as_dict(imported)})
     else:
-        counts = f"{imported.template_count} templates of {imported.subject_count} people"
+        counts = f"{counted(imported.template_count, 'template')} of {counted(imported.subject_count, 'person')}"
         verb = "would be imported" if dry_run else "imported"
         console.out.print(f"{imported.gallery_id}: {counts} {verb}")
 

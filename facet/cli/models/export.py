@@ -13,6 +13,7 @@ import typer
 from detector.export import CHECKPOINTS, DESCRIPTIONS, Export, ExportFailed, export_model
 from facet.runtime.models import ModelError
 from facet.terminal import console, tables
+from facet.terminal.counts import in_bytes
 from facet.terminal.help import Command
 
 _CLASSES_SHOWN = 5
@@ -84,7 +85,7 @@ def export(
 
 def _show(export: Export) -> None:
     classes = ", ".join(export.classes[:_CLASSES_SHOWN]) + (", ..." if len(export.classes) > _CLASSES_SHOWN else "")
-    table = tables.listing(f"{export.path} ({export.bytes / 1e6:.1f} MB)")
+    table = tables.listing(f"{export.path} ({in_bytes(export.bytes)})")
     table.add_row("SHA-256", export.sha256)
     table.add_row("input", f"up to {export.size} pixels a side" if export.dynamic else f"{export.size}x{export.size}")
     table.add_row("head", export.head)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import in_words
 from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
+from facet.terminal.counts import agreeing, counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
 
@@ -31,7 +32,7 @@ class Outcome:
 
     Attributes:
         path: the picture's file.
-        subject: the subject's id.
+        subject: the subject's id; empty if the picture does not say whom it shows.
         outcome: ``enrolled``, ``already_enrolled`` or ``rejected``.
         reason: why it was rejected, for programs; else empty.
         message: why it was rejected, for people; else empty.
@@ -83,8 +84,9 @@ def enroll(
     [i]Ann_2.jpg[/i] and [i]ann 03.jpeg[/i] are pictures of the subject [i]Ann[/i]. A manifest is a CSV file with the
     columns subject, path and, optionally, display_name.
 
-    A picture with several faces is rejected unless [b]--face[/b] chooses one. The command can be repeated: a picture
-    that is already enrolled is not enrolled again.
+    A picture is rejected if its name says nobody ([i]44.jpg[/i], [i]IMG_0001.jpg[/i]) or may mean two people, and if it
+    shows several faces, unless [b]--face[/b] chooses one. The others are enrolled. The command can be repeated: a
+    picture that is already enrolled is not enrolled again.
 
     [b]Examples[/b]
 
@@ -94,17 +96,18 @@ def enroll(
 
     Exit code: 0 success, 1 something was rejected or failed, 2 bad usage.
     """
-    items = sources.read(pictures, subject, name)
+    people = sources.read(pictures, subject, name)
     choice = choices.parse(face)
     enrollments = [
-        Enrollment(item.subject_id, item.path, display_name=item.display_name, face=choice) for item in items
+        Enrollment(item.subject_id, item.path, display_name=item.display_name, face=choice) for item in people.pictures
     ]
-    outcomes: dict[int, Outcome] = {}
+    answered: dict[int, Outcome] = {}
     with (
         console.connect(address, token, root_certificates) as client,
+        console.telling_when_stopped(lambda: _progress(answered.values(), len(enrollments), gallery, dry_run=dry_run)),
         interrupted_by_sigterm(),
         _gallery_for(client, gallery, dry_run=dry_run) as target,
-        console.progress("enrolling", len(items)) as bar,
+        console.progress("enrolling", len(enrollments)) as bar,
     ):
         answers = client.enroll_batch(
             target,
@@ -114,16 +117,29 @@ def enroll(
             validate_only=dry_run,
         )
         for number, answer in answers:
-            outcomes[number] = _outcome(items[number], answer)
+            answered[number] = _outcome(people.pictures[number], answer)
             bar.advance(bar.task_ids[0])
-    ordered = [outcomes[number] for number in sorted(outcomes)]
-    counts = Counter(outcome.outcome for outcome in ordered)
+    outcomes = [answered[number] for number in sorted(answered)]
+    outcomes += [Outcome(str(item.path), "", "rejected", item.reason, item.message) for item in people.unclear]
+    counts = Counter(outcome.outcome for outcome in outcomes)
     if as_json:
         totals = {each: counts[each] for each in ("enrolled", "already_enrolled", "rejected")}
-        console.print_json(totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in ordered]})
+        console.print_json(totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in outcomes]})
     else:
-        _report(ordered, counts, gallery, context.command_path, dry_run=dry_run)
+        _report(outcomes, counts, gallery, context.command_path, dry_run=dry_run)
     raise typer.Exit(console.FAILED if counts["rejected"] else console.DONE)
+
+
+def _progress(answered: Collection[Outcome], total: int, gallery: str, *, dry_run: bool) -> str:
+    """How far an interrupted run has come, and how to continue."""
+    counts = Counter(outcome.outcome for outcome in answered)
+    said = f"{len(answered)} of {counted(total, 'picture')} answered"
+    if dry_run:
+        return f"{said}; nothing was kept"
+    return (
+        f"{said}, {counts['enrolled']} enrolled in {gallery}, {counts['rejected']} rejected; "
+        "repeat the command to continue"
+    )
 
 
 @contextmanager
@@ -165,13 +181,15 @@ def _outcome(item: PersonPicture, answer: EnrollmentAnswer) -> Outcome:
 def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command: str, *, dry_run: bool) -> None:
     rejected = [outcome for outcome in outcomes if outcome.outcome == "rejected"]
     for outcome in rejected:
-        console.out.print(f"{outcome.path}: rejected for {outcome.subject}: {in_words(outcome.reason)}")
+        whom = f" for {outcome.subject}" if outcome.subject else ""
+        console.out.print(f"{outcome.path}: rejected{whom}: {in_words(outcome.reason)}")
         console.out.print(f"    {outcome.message}")
     verb = "would be enrolled" if dry_run else "enrolled"
+    already = counts["already_enrolled"]
     people = len({outcome.subject for outcome in outcomes if outcome.outcome != "rejected"})
     console.out.print(
-        f"{gallery}: {counts['enrolled']} {verb}, {counts['already_enrolled']} were already, "
-        f"{counts['rejected']} rejected; {people} {'person' if people == 1 else 'people'}"
+        f"{gallery}: {counts['enrolled']} {verb}, {already} {agreeing(already, 'was')} already, "
+        f"{counts['rejected']} rejected; {counted(people, 'person')}"
     )
     if any(outcome.reason == "SEVERAL_FACES" for outcome in rejected):
         console.out.print(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from facet import NotFound
+from facet.cli.people.missing import missing
 from facet.cli.people.options import Gallery, SubjectId
+from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
-
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+from facet.terminal.counts import counted
 
 
 def forget(
@@ -24,19 +24,19 @@ def forget(
     as_json: console.AsJson = False,
 ) -> None:
     """Forget people: delete their names and all their templates. This cannot be undone."""
-    _confirm(f"Forget {', '.join(subjects)} in {gallery}?", yes=yes)
+    confirm(f"Forget {', '.join(subjects)} in {gallery}?", yes=yes)
     forgotten: dict[str, int] = {}
     with console.connect(address, token, root_certificates) as client:
         for subject in subjects:
             try:
                 forgotten[subject] = client.delete_subject(gallery, subject).templates_deleted
             except NotFound as error:
-                console.err.print(error.message)
+                console.err.print(missing(error, client, gallery, subject))
     if as_json:
         console.print_json({"forgotten": forgotten})
     else:
         for subject, templates in forgotten.items():
-            console.out.print(f"forgot {subject} and {templates} templates")
+            console.out.print(f"forgot {subject} and {counted(templates, 'template')}")
     raise typer.Exit(console.DONE if len(forgotten) == len(subjects) else console.FAILED)
 
 
@@ -53,7 +53,7 @@ def forget_template(
     as_json: console.AsJson = False,
 ) -> None:
     """Delete single templates of a person. The person stays, even without templates. This cannot be undone."""
-    _confirm(f"Delete {len(templates)} template(s) of {subject} in {gallery}?", yes=yes)
+    confirm(f"Delete {counted(len(templates), 'template')} of {subject} in {gallery}?", yes=yes)
     forgotten: list[str] = []
     with console.connect(address, token, root_certificates) as client:
         for template in templates:
@@ -61,19 +61,10 @@ def forget_template(
                 client.delete_template(gallery, subject, template)
                 forgotten.append(template)
             except NotFound as error:
-                console.err.print(error.message)
+                console.err.print(missing(error, client, gallery, subject))
     if as_json:
         console.print_json({"subject": subject, "forgotten": forgotten})
     else:
         for template in forgotten:
             console.out.print(f"deleted template {template} of {subject}")
     raise typer.Exit(console.DONE if len(forgotten) == len(templates) else console.FAILED)
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    """Ask on the terminal; exits with a usage error if there is none, and with 1 if the answer is no."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        console.fail("this cannot be undone: confirm it with --yes", console.USAGE)
-    typer.confirm(f"{question} This cannot be undone", abort=True, err=True)

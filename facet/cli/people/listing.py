@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facet.cli.people.options import Gallery, utc
 from facet.terminal import console
+from facet.terminal.counts import counted
 from facet.terminal.rendering import as_dict, threshold_line
 from facet.terminal.tables import number, table, whole
 
@@ -28,7 +29,11 @@ def list_people(
         console.print_json(summary | {"subjects": [as_dict(subject) for subject in subjects]})
         return
     rows = table(
-        "subject", "name", number("templates"), whole("enrolled (UTC)"), title=f"{gallery}: {len(subjects)} people"
+        "subject",
+        "name",
+        number("templates"),
+        whole("enrolled (UTC)"),
+        title=f"{gallery}: {counted(len(subjects), 'person')}",
     )
     for subject in subjects:
         rows.add_row(subject.subject_id, subject.display_name, str(subject.template_count), utc(subject.create_time))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId
 from facet.terminal import console
 from facet.terminal.rendering import as_dict
@@ -21,7 +22,7 @@ def rename(
     as_json: console.AsJson = False,
 ) -> None:
     """Change a person's display name. The id stays the same."""
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates) as client, subject_errors(client, gallery, subject):
         renamed = client.update_subject(gallery, subject, display_name=name)
     if as_json:
         console.print_json(as_dict(renamed))

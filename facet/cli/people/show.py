@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.terminal import console
+from facet.terminal.counts import counted
 from facet.terminal.picture_files import find_pictures
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
@@ -36,7 +38,7 @@ def show(
     The server keeps the SHA-256 of a picture, not the picture or its path. With [b]--pictures[/b] the originals are
     hashed and the file of each template is named, even if it was renamed or moved since.
     """
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates) as client, subject_errors(client, gallery, subject):
         person = client.get_subject(gallery, subject)
         templates = list(client.iter_templates(gallery, subject))
     files = None if pictures is None else _files_of({each.picture_sha256 for each in templates}, pictures)
@@ -75,7 +77,7 @@ def _plain(template: pb.Template, files: dict[str, Path] | None) -> dict[str, ob
 
 def _print(person: pb.Subject, templates: list[pb.Template], files: dict[str, Path] | None) -> None:
     name = f"{person.subject_id}: {person.display_name or 'no name'}"
-    console.out.print(f"{name}, {len(templates)} templates, enrolled {utc(person.create_time)} UTC")
+    console.out.print(f"{name}, {counted(len(templates), 'template')}, enrolled {utc(person.create_time)} UTC")
     for each in templates:
         console.out.print(f"{each.template_id}  quality {each.quality:.2f}  {utc(each.create_time)} UTC")
         path = None if files is None else files.get(each.picture_sha256)

@@ -17,10 +17,6 @@ _CAMERA = re.compile(r"img|dsc[fn]?|pxl|mvi|image|photo|picture|scan|screenshot|
 """What cameras and programs call pictures."""
 
 
-class AmbiguousFolder(ValueError):
-    """It is not clear who is in a picture; the message names the file and a remedy."""
-
-
 @dataclass(frozen=True, slots=True)
 class PersonPicture:
     """A picture and the person in it.
@@ -36,29 +32,58 @@ class PersonPicture:
     display_name: str
 
 
-def read(folder: Path) -> list[PersonPicture]:
+@dataclass(frozen=True, slots=True)
+class UnclearPicture:
+    """A picture whose name does not say which person it shows.
+
+    Attributes:
+        path: the picture's file.
+        reason: NO_NAME if the name names nobody, AMBIGUOUS_NAME if it may mean two people.
+        message: what is wrong, and a remedy.
+    """
+
+    path: Path
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleFolder:
+    """The pictures of a folder of people.
+
+    Attributes:
+        pictures: those whose person is known.
+        unclear: the others.
+    """
+
+    pictures: list[PersonPicture]
+    unclear: list[UnclearPicture]
+
+
+def read(folder: Path) -> PeopleFolder:
     """Find the pictures of a folder of people.
 
     In ``folder/NAME/.../picture.jpg`` the sub-folder's name is the subject's id and display name. In
     ``folder/NAME.jpg`` the file's name is, without its suffix and without a number after a blank, ``_`` or ``-``:
     ``Ann.jpg``, ``Ann_1.jpg``, ``Ann 2.jpg`` and ``ann-03.jpeg`` show one person. Names that differ only in case, or
     in ``_`` for a blank, are the same person: the id is the sub-folder's name if there is one, else the first spelling
-    in sorted order. Hidden files are skipped.
+    in sorted order. The display name is the id with blanks for ``_``. Hidden files are skipped.
 
     Raises:
-        AmbiguousFolder: a file's name does not say who is in the picture, or may mean two people.
         OSError: the folder cannot be read.
     """
     entries = sorted(folder.iterdir())
-    folders = {path.name: path for path in entries if path.is_dir()}
-    names = {path: _name_of(path) for path in entries if _is_loose_picture(path)}
-    ids = _ids(list(folders), names)
-    found = [PersonPicture(path, name, name) for name, person in folders.items() for path in find_pictures([person])]
-    for path, name in names.items():
-        subject_id = ids[_key(name)]
-        display_name = subject_id if subject_id in folders else subject_id.replace("_", " ")
-        found.append(PersonPicture(path, subject_id, display_name))
-    return found
+    folders = [path for path in entries if path.is_dir()]
+    loose = [path for path in entries if _is_loose_picture(path)]
+    unclear = {path: problem for path in loose if (problem := _names_nobody(path))}
+    names = {path: _name_of(path) for path in loose if path not in unclear}
+    unclear |= _ambiguous([path.name for path in folders], names)
+    clear = {path: name for path, name in names.items() if path not in unclear}
+    ids = _ids([path.name for path in folders], clear)
+    found = [(path, person.name) for person in folders for path in find_pictures([person])]
+    found += [(path, ids[_key(name)]) for path, name in clear.items()]
+    pictures = [PersonPicture(path, subject_id, subject_id.replace("_", " ")) for path, subject_id in found]
+    return PeopleFolder(pictures, [unclear[path] for path in loose if path in unclear])
 
 
 def ignored_files(folder: Path) -> list[Path]:
@@ -81,36 +106,45 @@ def _key(name: str) -> str:
 
 def _name_of(picture: Path) -> str:
     """Take the person's name from a picture's file name."""
-    name = _NUMBER.sub("", picture.stem).strip(" _-")
-    if name.isdigit() or not name or _CAMERA.fullmatch(name):
-        raise AmbiguousFolder(
-            f"{picture} does not say who it shows: name it after the person, put it into a folder of that name, or use "
-            "--subject if all pictures show one person"
-        )
-    return name
+    return _NUMBER.sub("", picture.stem).strip(" _-")
+
+
+def _names_nobody(path: Path) -> UnclearPicture | None:
+    """Describe the problem if a file's name has no person's name in it; a number alone may be a camera's."""
+    name = _name_of(path)
+    if name.isdigit():
+        remedy = f"if {name} is a person, put it into a folder {name}/ or use --subject {name}; else name it after"
+    elif not name or _CAMERA.fullmatch(name):
+        remedy = "put it into a folder of the person's name, use --subject, or name it after"
+    else:
+        return None
+    return UnclearPicture(path, "NO_NAME", f"{path} does not say whom it shows: {remedy} the person")
+
+
+def _ambiguous(folders: list[str], names: dict[Path, str]) -> dict[Path, UnclearPicture]:
+    """Find the pictures whose names may mean two people."""
+    taken = Counter(map(_key, folders))
+    spelling = {_key(folder): folder for folder in reversed(folders)}
+    known = taken.keys() | set(map(_key, names.values()))
+    found: dict[Path, UnclearPicture] = {}
+    for path, name in names.items():
+        whole, without_number = _key(path.stem), _ATTACHED_NUMBER.sub("", name)
+        if whole != _key(name) and whole in taken:
+            who = f"{name!r}, or of {spelling[whole]!r}, which is a folder"
+        elif _key(without_number) != _key(name) and _key(without_number) in known:
+            who = f"{without_number!r}, or of somebody called {name!r}"
+        elif taken[_key(name)] > 1:
+            who = f"one of several folders called {name!r}, which differ only in their spelling"
+        else:
+            continue
+        remedy = f"Put it into the person's folder, or name it NAME_NUMBER{path.suffix}"
+        found[path] = UnclearPicture(path, "AMBIGUOUS_NAME", f"{path} is ambiguous: a picture of {who}? {remedy}")
+    return found
 
 
 def _ids(folders: list[str], names: dict[Path, str]) -> dict[str, str]:
-    """Choose the subject's id for each key of a name."""
+    """Choose the subject's id for each key of a name: the first folder of that name, else its first spelling."""
     ids: dict[str, str] = {}
-    for folder in folders:
-        ids.setdefault(_key(folder), folder)
-    taken = Counter(map(_key, folders))
-    known = taken.keys() | set(map(_key, names.values()))
-    for path, name in names.items():
-        whole, base = _key(path.stem), _key(_ATTACHED_NUMBER.sub("", name))
-        if whole != _key(name) and whole in taken:
-            raise _ambiguous(path, f"{name!r}, or of {ids[whole]!r}, which is a folder")
-        if base != _key(name) and base in known:
-            raise _ambiguous(path, f"{_ATTACHED_NUMBER.sub('', name)!r}, or of somebody called {name!r}")
-        if taken[_key(name)] > 1:
-            raise _ambiguous(path, f"one of several folders called {name!r}, which differ only in their spelling")
-    for name in sorted(names.values()):
+    for name in (*folders, *sorted(names.values())):
         ids.setdefault(_key(name), name)
     return ids
-
-
-def _ambiguous(path: Path, who: str) -> AmbiguousFolder:
-    return AmbiguousFolder(
-        f"{path} is ambiguous: a picture of {who}? Put it into the person's folder, or name it NAME_NUMBER{path.suffix}"
-    )

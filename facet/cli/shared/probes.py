@@ -12,6 +12,7 @@ from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import read_protocol
 from facet.terminal import console
 from facet.terminal import picture_files as pictures
+from facet.terminal.counts import counted
 from facet.terminal.picture_files import Unsendable
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import types_pb2
@@ -51,9 +52,23 @@ def in_protocol(protocol: Path, images: Path, *, also_mated: bool) -> list[Probe
     return found
 
 
-def in_folder(folder: Path) -> list[Probe]:
-    """Find the pictures of a folder of people; exits with a usage error if there are none."""
-    return [Probe(item.subject_id, item.path) for item in sources.read([folder], "", "")]
+def in_folder(folder: Path, *, skip_unclear: bool) -> tuple[list[Probe], Counter[str]]:
+    """Find the pictures of a folder of people, and count those whose person is not clear by reason.
+
+    Each of the latter is reported. Exits with a usage error if there are such pictures, unless they may be skipped, or
+    if there are no others.
+    """
+    people = sources.read([folder], "", "")
+    for picture in people.unclear:
+        console.err.print(picture.message)
+    if people.unclear and not skip_unclear:
+        console.fail(
+            f"the person in {counted(len(people.unclear), 'picture')} is not clear: nothing was changed; "
+            "--skip-unreadable continues without them",
+            console.USAGE,
+        )
+    found = [Probe(item.subject_id, item.path) for item in people.pictures]
+    return found, Counter(picture.reason for picture in people.unclear)
 
 
 def readable(probes: Sequence[Probe], most: int, *, skip_unreadable: bool) -> tuple[list[Probe], Counter[str]]:
@@ -77,7 +92,8 @@ def readable(probes: Sequence[Probe], most: int, *, skip_unreadable: bool) -> tu
             unreadable[error.reason] += 1
     if unreadable and not (skip_unreadable and sendable):
         console.fail(
-            f"{unreadable.total()} files cannot be sent: nothing was changed; --skip-unreadable continues without them"
+            f"{counted(unreadable.total(), 'file')} cannot be sent: nothing was changed; "
+            "--skip-unreadable continues without them"
         )
     return sendable, unreadable
 

@@ -13,6 +13,8 @@ _WORDS = {
     "INVALID_PICTURE": "not a readable picture",
     "PICTURE_TOO_LARGE": "too many pixels",
     "CANNOT_READ": "the file cannot be read",
+    "NO_NAME": "the file's name does not say whom it shows",
+    "AMBIGUOUS_NAME": "the file's name may mean two people",
     "FILE_TOO_LARGE": "the file exceeds the server's size limit",
 }
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from facet.cli.shared import people_folder
-from facet.cli.shared.people_folder import AmbiguousFolder, PersonPicture
+from facet.cli.shared.people_folder import PeopleFolder, PersonPicture, UnclearPicture
 from facet.terminal import console
 from facet.terminal.picture_files import PICTURE_SUFFIXES, find_pictures
 
@@ -15,10 +15,11 @@ _NAMED = 3
 """Names of ignored files in a message."""
 
 
-def read(sources: list[Path], subject_id: str, display_name: str) -> list[PersonPicture]:
+def read(sources: list[Path], subject_id: str, display_name: str) -> PeopleFolder:
     """Find all pictures of the sources; exits with a usage error if a source is not understood.
 
-    Files in folders that are not pictures are ignored, and named on standard error.
+    Files in folders that are not pictures are ignored, and named on standard error. It is a usage error, too, if no
+    picture at all says whom it shows.
 
     Args:
         sources: folders of people (see :func:`facet.cli.shared.people_folder.read`), ``.csv`` manifests, or pictures,
@@ -27,13 +28,16 @@ def read(sources: list[Path], subject_id: str, display_name: str) -> list[Person
         display_name: that person's name.
     """
     found: list[PersonPicture] = []
+    unclear: list[UnclearPicture] = []
     for source in sources:
         if subject_id:
             found += [PersonPicture(path, subject_id, display_name) for path in find_pictures([source])]
         elif source.suffix.lower() == ".csv" and source.is_file():
             found += _manifest(source)
         elif source.is_dir():
-            found += _people(source)
+            people = _people(source)
+            found += people.pictures
+            unclear += people.unclear
         elif source.is_file():
             console.fail(
                 f"{source} is a single picture: name the person with --subject, or give its folder", console.USAGE
@@ -41,16 +45,17 @@ def read(sources: list[Path], subject_id: str, display_name: str) -> list[Person
         else:
             console.fail(f"there is no file or folder {source}", console.USAGE)
     _tell_ignored(sources)
+    if not found and unclear:
+        more = f"; {len(unclear) - 1} more of this kind" if len(unclear) > 1 else ""
+        console.fail(f"{unclear[0].message}{more}", console.USAGE)
     if not found:
         console.fail("there are no pictures in " + ", ".join(map(str, sources)), console.USAGE)
-    return found
+    return PeopleFolder(found, unclear)
 
 
-def _people(folder: Path) -> list[PersonPicture]:
+def _people(folder: Path) -> PeopleFolder:
     try:
         return people_folder.read(folder)
-    except AmbiguousFolder as error:
-        console.fail(str(error), console.USAGE)
     except OSError as error:
         console.fail(f"cannot read {folder}: {error.strerror}", console.USAGE)
 

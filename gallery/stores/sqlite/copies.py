@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery.errors import StorageBusy, StorageUnavailable
-from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, damaged, owned, resolved, storage_errors
+from gallery.errors import DatabaseDamaged, StorageBusy, StorageUnavailable
+from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import Verification, verify
 
@@ -123,7 +123,7 @@ def _copy(source: Path, copy: Path, progress: Progress | None) -> Verification:
 def _verified(copy: Path) -> Verification:
     verification = verify(copy)
     if verification.problems:
-        raise damaged(copy, verification.problems[0])
+        raise DatabaseDamaged(str(copy), verification.problems[0])
     return verification
 
 

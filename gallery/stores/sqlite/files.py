@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
+from gallery.errors import DatabaseDamaged, StorageBusy, StorageError, StorageFull, StorageUnavailable
 from gallery.stores.sqlite.schema import migrate, schema_version
 
 PAGE_SIZE = 16384
@@ -35,7 +35,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         # Raised for an error message of SQLite that quotes garbled text.
-        raise damaged(path, "its schema is not text") from error
+        raise DatabaseDamaged(str(path), "its schema is not text") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
@@ -45,17 +45,10 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise StorageBusy(f"another process has {path} open") from error
         if code is None and isinstance(error, sqlite3.OperationalError):
             # SQLite's message quotes the text, which may be a person's name.
-            raise damaged(path, "a text is not UTF-8") from error
+            raise DatabaseDamaged(str(path), "a text is not UTF-8") from error
         if primary in _DAMAGE:
-            raise damaged(path, str(error)) from error
+            raise DatabaseDamaged(str(path), str(error)) from error
         raise StorageUnavailable(f"{path}: {error}") from error
-
-
-def damaged(path: Path, what: str) -> StorageUnavailable:
-    """Make the error for a damaged database; it says what to do next."""
-    return StorageUnavailable(
-        f"{path} is damaged: {what}; facet gallery verify lists it, facet gallery restore puts a backup in its place"
-    )
 
 
 def resolved(path: Path) -> Path:
@@ -174,7 +167,7 @@ def integrity_problems(connection: sqlite3.Connection, *, limit: int = 100) -> l
 def _prepare(connection: sqlite3.Connection, path: Path, *, check: bool) -> None:
     version = schema_version(connection, path)
     if check and (problems := integrity_problems(connection, limit=1)):
-        raise damaged(path, problems[0])
+        raise DatabaseDamaged(str(path), problems[0])
     if not version:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()

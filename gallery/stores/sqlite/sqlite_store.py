@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.errors import (
+    DatabaseDamaged,
     GalleryNotEmpty,
     StorageBusy,
     StorageError,
@@ -26,7 +27,6 @@ from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
 from gallery.stores.sqlite.database import SqliteDatabase
-from gallery.stores.sqlite.files import damaged
 from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery, insert_request, update_gallery
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
 from gallery.stores.sqlite.rows import (
@@ -328,7 +328,7 @@ class SqliteStore:
         try:
             yield
         except BadRow as error:
-            raise damaged(self.database.path, str(error)) from error
+            raise DatabaseDamaged(str(self.database.path), str(error)) from error
 
 
 def _template_key(connection: sqlite3.Connection, template: Template) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gallery.errors import SchemaTooNew, StorageError
+from gallery.errors import DatabaseDamaged, SchemaTooNew, StorageError
 from gallery.stores.sqlite.files import connect_to_read, integrity_problems
 from gallery.stores.sqlite.rows import BadRow, calibration_of, embeddings_of, threshold_source_of
 from gallery.stores.sqlite.schema import schema_version
@@ -96,6 +96,8 @@ def verify(path: Path) -> Verification:
             problems += _dimension_problems(found)
     except SchemaTooNew:
         raise
+    except DatabaseDamaged as error:
+        problems.append(error.problem)
     except StorageError as error:
         if not size:
             raise

@@ -41,6 +41,7 @@ def test_a_database_in_use_is_refused(serve: Serve, refused: Refused, tmp_path: 
     result = refused("--server.port", "0", "--gallery.database", str(tmp_path / "facet.sqlite3"))
     assert result.returncode == FAILED
     assert "facet.sqlite3" in complaint(result.stderr)
+    assert "use --gallery.database for another file" in result.stderr
     assert not result.stdout
 
 

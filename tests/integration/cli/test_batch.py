@@ -216,6 +216,7 @@ def test_an_output_of_another_query_or_program_is_refused_unchanged(
         (("--list", "nowhere.txt"), 2, "cannot read nowhere.txt"),
         ((), 2, "there are no pictures"),
         (("photos", "--gallery", "no-such-gallery"), 1, "GALLERY_NOT_FOUND"),
+        (("photos", "--out", "found.csv"), 2, "ends neither in .parquet nor in .jsonl"),
         (("photos", "--out", "no-such-folder/found.jsonl"), 1, "cannot write no-such-folder/found.jsonl"),
     ],
 )

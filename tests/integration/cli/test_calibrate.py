@@ -122,6 +122,23 @@ def test_unreadable_files_change_nothing_unless_they_are_skipped(
     assert (chosen.search_count, chosen.failure_count) == (110, 0)
 
 
+def test_a_picture_that_does_not_say_whom_it_shows_changes_nothing_unless_it_is_skipped(
+    client: Client, team: str, squad: Path, calibrate: Callable[..., Any]
+) -> None:
+    before, nameless = get(client, team), squad / "44.png"
+    try:
+        nameless.write_bytes((squad / "player-00" / "0.png").read_bytes())
+        told = calibrate(team, "--fpir", "0.1", "--strangers", squad, code=2)
+        assert f"{nameless} does not say whom it shows" in told
+        assert "the person in 1 picture is not clear: nothing was changed" in told
+        assert get(client, team) == before
+        told = calibrate(team, "--fpir", "0.1", "--strangers", squad, "--skip-unreadable", code=1)
+    finally:
+        nameless.unlink()
+    assert "1 NO_NAME" in told
+    assert get(client, team).calibration.search_count == 110
+
+
 def test_the_probes_of_a_protocol_are_its_nonmated_lines(
     team: str, squad: Path, tmp_path: Path, calibrate: Callable[..., Any]
 ) -> None:
@@ -137,7 +154,9 @@ def test_the_probes_of_a_protocol_are_its_nonmated_lines(
     assert "set.csv, line 3" in mixed
     protocol.write_text(protocol.read_text().replace("nonmated,player-00", "mated,player-00"))
     flags = ("--protocol", protocol, "--images", squad)
-    assert "TOO_FEW_SEARCHES" in calibrate(team, "--fpir", "0.001", *flags, code=1)
+    too_few = calibrate(team, "--fpir", "0.001", *flags, code=1)
+    assert "TOO_FEW_SEARCHES" in too_few
+    assert "Use --strangers FOLDER with at least 500 pictures of at least 50 people" in too_few
     said = calibrate(team, "--fpir", "0.1", *flags, "--also-mated", "--dry-run", "--json")
     chosen = said["gallery"]["calibration"]
     assert (chosen["search_count"], chosen["identity_count"], chosen["data_set"]) == ("109", "55", "set.csv")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +17,10 @@ from facet.v1.gallery_service_pb2 import ListGalleriesRequest
 
 if TYPE_CHECKING:
     from facet import Client
-    from tests.conftest import Pictures
+    from tests.conftest import Pictures, Serving
+
+ROOT = Path(__file__).resolve().parents[3]
+MANY = 100
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -63,15 +69,55 @@ def test_pictures_in_a_flat_folder_belong_to_who_they_are_named_after(
     assert names == {"Yao_Ming": ("Yao Ming", "2"), "Crowd": ("Crowd", "1")}
 
 
-def test_a_flat_folder_that_is_ambiguous_is_bad_usage_and_enrols_nobody(
-    run: Run, people: Path, pictures: Pictures, new_gallery: str
+def test_a_picture_that_does_not_say_whom_it_shows_is_rejected_and_the_others_are_enrolled(
+    run: Run, tmp_path: Path, pictures: Pictures, new_gallery: str
 ) -> None:
-    for name in ("Ann.jpg", "Ann2.jpg"):
-        (people / name).write_bytes(pictures.yaoming)
-    result = run("enroll.py", people, "--gallery", new_gallery)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for name in ("Yao.jpg", "Yao2.jpg", "44.jpg"):
+        (flat / name).write_bytes(pictures.yaoming)
+    result = run("enroll.py", flat, "--gallery", new_gallery)
+    assert result.returncode == 1
+    assert f"{flat / '44.jpg'}: rejected: the file's name does not say whom it shows\n" in result.stdout
+    assert f"{flat / 'Yao2.jpg'} is ambiguous" in result.stdout
+    assert "1 enrolled, 0 were already, 2 rejected; 1 person" in result.stdout
+    answer = json.loads(run("enroll.py", flat, "--gallery", new_gallery, "--json").stdout)
+    outcomes = {Path(each["path"]).name: each["reason"] or each["outcome"] for each in answer["pictures"]}
+    assert outcomes == {"Yao.jpg": "already_enrolled", "Yao2.jpg": "AMBIGUOUS_NAME", "44.jpg": "NO_NAME"}
+
+
+def test_a_folder_in_which_no_picture_says_whom_it_shows_is_bad_usage(
+    run: Run, tmp_path: Path, pictures: Pictures, new_gallery: str
+) -> None:
+    for name in ("1.jpg", "2.jpg", "IMG_0003.jpg"):
+        (tmp_path / name).write_bytes(pictures.yaoming)
+    result = run("enroll.py", tmp_path, "--gallery", new_gallery)
     assert result.returncode == 2
-    assert f"{people / 'Ann2.jpg'} is ambiguous" in result.stderr
+    assert "2 more of this kind" in result.stderr
     assert run("enroll.py", "list", "--gallery", new_gallery).returncode == 1, "the gallery was not created"
+
+
+def test_a_run_that_is_stopped_says_how_far_it_came_and_the_next_continues(
+    server: Serving, client: Client, gallery: str, tmp_path: Path, pictures: Pictures
+) -> None:
+    folder = tmp_path / "people"
+    folder.mkdir()
+    for number in range(MANY):
+        (folder / f"person{number}.jpg").write_bytes(pictures.yaoming + f"{number}".encode())
+    options = ("--gallery", gallery, "--accept-lookalike", "--address", server.address)
+    command = [sys.executable, str(ROOT / "scripts" / "enroll.py"), str(folder), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not client.get_gallery(gallery).template_count:
+            assert process.poll() is None, "it ended before it was stopped"
+        process.send_signal(signal.SIGINT)
+        said, told = process.communicate(timeout=120)
+    assert (process.returncode, said) == (130, "")
+    assert re.fullmatch(rf"stopped: \d+ of {MANY} pictures answered, .*; repeat the command to continue\n", told)
+    enrolled = client.get_gallery(gallery).template_count
+    assert enrolled < MANY
+    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    answer = json.loads(again.stdout)
+    assert (answer["enrolled"], answer["already_enrolled"]) == (MANY - enrolled, enrolled)
 
 
 def test_enrolling_again_enrols_nobody_twice(run: Run, people: Path, new_gallery: str) -> None:

@@ -55,7 +55,7 @@ def test_a_gallery_goes_into_a_file_and_out_of_it(run: Run, client: Client, team
     copy = f"{team}-copy"
     tried = run("import", file, "--gallery", copy, "--dry-run")
     assert tried.returncode == 0, tried.stderr
-    assert tried.stdout == f"{copy}: 1 templates of 1 people would be imported\n"
+    assert tried.stdout == f"{copy}: 1 template of 1 person would be imported\n"
     imported = run("import", file, "--gallery", copy, "--json")
     assert imported.returncode == 0, imported.stderr
     said = json.loads(imported.stdout)

@@ -24,6 +24,29 @@ def test_a_person_is_renamed_and_forgotten(run: Run, people: Path, new_gallery: 
     assert run("enroll.py", "forget", "yao", "--gallery", new_gallery, "--yes").returncode == 1
 
 
+def test_a_name_in_place_of_an_id_is_answered_with_the_id(run: Run, people: Path, new_gallery: str) -> None:
+    yao = people / "Yao Ming" / "portrait.jpg"
+    run("enroll.py", yao, "--subject", "yao", "--name", "Yao (Rockets)", "--gallery", new_gallery)
+    for command in (("show",), ("forget", "--yes"), ("rename", "Yao"), ("forget-template", "t", "--yes")):
+        name, *more = command
+        said = run("enroll.py", name, "Yao (Rockets)", *more, "--gallery", new_gallery)
+        assert said.returncode == 1
+        assert said.stderr.startswith("SUBJECT_NOT_FOUND: ")
+        assert "'Yao (Rockets)' is the name of 'yao'" in said.stderr
+    nobody = run("enroll.py", "show", "Ann", "--gallery", new_gallery).stderr
+    assert "is the name of" not in nobody
+
+
+def test_a_gallery_that_does_not_exist_is_answered_with_those_that_do(run: Run, team: str) -> None:
+    for command in (("list",), ("forget", "yao", "--yes"), ("show", "yao")):
+        said = run("enroll.py", *command, "--gallery", f"{team}-other")
+        assert said.returncode == 1
+        (line,) = said.stderr.splitlines()
+        assert line.startswith("GALLERY_NOT_FOUND: ")
+        assert "scripts/gallery.py list" in line
+        assert "scripts/enroll.py creates one" in line
+
+
 def test_ids_and_names_that_look_like_markup_are_shown_as_they_are(run: Run, people: Path, new_gallery: str) -> None:
     subject, name = "a[/b]", "[red]Yao[/i] :man:"
     yao = people / "Yao Ming" / "portrait.jpg"
@@ -72,6 +95,7 @@ def test_a_template_is_forgotten_and_the_person_stays(run: Run, people: Path, ne
     assert json.loads(forgotten.stdout) == {"subject": "yao", "forgotten": [template]}
     again = run(*forget, "--yes")
     assert again.returncode == 1
+    assert again.stderr.startswith("TEMPLATE_NOT_FOUND: ")
     assert template in again.stderr
     shown = json.loads(run("enroll.py", "show", "yao", "--gallery", new_gallery, "--json").stdout)
     assert (shown["subject"]["template_count"], shown["templates"]) == ("0", [])

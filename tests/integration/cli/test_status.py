@@ -82,11 +82,14 @@ def test_a_server_that_does_not_answer_is_a_failure(run_script: Run) -> None:
     assert json.loads(said.stdout)["health"] == "UNREACHABLE"
 
 
-def test_without_the_token_it_says_what_is_missing(run_script: Run, serve: Serve) -> None:
+def test_a_missing_and_a_wrong_token_are_told_apart(run_script: Run, serve: Serve) -> None:
     serving = serve("--server.token", "t", "--models.objects", "none")
     shown = run_script("status.py", "--address", serving.address)
     assert shown.returncode == 1
-    assert "--token" in shown.stdout
+    assert "needs a token: set --token" in shown.stdout
+    wrong = run_script("status.py", "--address", serving.address, "--token", "wrong")
+    assert wrong.returncode == 1
+    assert "refused this token" in wrong.stdout
     assert run_script("status.py", "--address", serving.address, "--token", "t").returncode == 0
 
 

@@ -45,6 +45,18 @@ def test_the_header_gives_format_and_size(kind: str) -> None:
     assert (header.format, header.width, header.height, header.orientation) == (kind, 32, 16, 1)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+def test_a_picture_whose_header_is_cut_off_is_named_by_its_signature(kind: str) -> None:
+    with pytest.raises(InvalidPicture, match=f"the {kind} is truncated or damaged"):
+        read_header(encode(quarters(), kind)[:14], max_pixels=ENOUGH)
+
+
+@pytest.mark.parametrize("data", [b"BMW 320d, 44 pictures", b"RIFF\x24\0\0\0WAVEfmt ", b"GIF89a" + bytes(20)])
+def test_data_of_another_format_is_refused_with_its_first_bytes(data: bytes) -> None:
+    with pytest.raises(InvalidPicture, match=f"expected JPEG.*the first bytes are {data[:8].hex(' ')}"):
+        read_header(data, max_pixels=ENOUGH)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_every_orientation_is_undone_like_in_pillow(kind: str, orientation: int) -> None:

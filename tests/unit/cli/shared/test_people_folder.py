@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facet.cli.shared import people_folder
-from facet.cli.shared.people_folder import AmbiguousFolder
+from facet.cli.shared.people_folder import UnclearPicture
 
 
 def people_in(folder: Path, *files: str) -> dict[str, list[str]]:
@@ -17,9 +17,14 @@ def people_in(folder: Path, *files: str) -> dict[str, list[str]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     found: dict[str, list[str]] = {}
-    for each in people_folder.read(folder):
+    for each in people_folder.read(folder).pictures:
         found.setdefault(each.subject_id, []).append(each.path.relative_to(folder).as_posix())
     return found
+
+
+def unclear_in(folder: Path) -> dict[str, UnclearPicture]:
+    """The pictures of a folder whose person is not clear, by name."""
+    return {each.path.name: each for each in people_folder.read(folder).unclear}
 
 
 def test_a_file_is_named_after_the_person_with_an_optional_number(tmp_path: Path) -> None:
@@ -36,8 +41,8 @@ def test_a_name_is_kept_as_it_is(tmp_path: Path, name: str) -> None:
 
 def test_underscores_are_blanks_in_the_display_name(tmp_path: Path) -> None:
     people_in(tmp_path, "Ann_Lee_0001.jpg", "Bob_Ray/1.jpg", "Bob Ray.jpg")
-    names = {each.subject_id: each.display_name for each in people_folder.read(tmp_path)}
-    assert names == {"Ann_Lee": "Ann Lee", "Bob_Ray": "Bob_Ray"}
+    names = {each.subject_id: each.display_name for each in people_folder.read(tmp_path).pictures}
+    assert names == {"Ann_Lee": "Ann Lee", "Bob_Ray": "Bob Ray"}
 
 
 def test_sub_folders_and_files_can_be_mixed(tmp_path: Path) -> None:
@@ -52,21 +57,46 @@ def test_hidden_and_other_files_are_skipped(tmp_path: Path) -> None:
     assert [path.name for path in people_folder.ignored_files(tmp_path)] == ["photo.heic", "notes.txt"]
 
 
-@pytest.mark.parametrize("name", ["1", "0001", "_2", "IMG_0001", "DSC 17", "image-3", "2024-05-01"])
-def test_a_file_that_names_nobody_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(AmbiguousFolder, match=r"does not say who it shows.*--subject"):
-        people_in(tmp_path, f"{name}.jpg", "Ann.jpg")
+@pytest.mark.parametrize("name", ["_2", "IMG_0001", "DSC 17", "image-3"])
+def test_a_file_that_names_nobody_is_unclear_and_the_others_are_found(tmp_path: Path, name: str) -> None:
+    assert people_in(tmp_path, f"{name}.jpg", "Ann.jpg", "Bob/1.jpg") == {"Ann": ["Ann.jpg"], "Bob": ["Bob/1.jpg"]}
+    (unclear,) = unclear_in(tmp_path).values()
+    assert (unclear.path.stem, unclear.reason) == (name, "NO_NAME")
+    assert "does not say whom it shows" in unclear.message
+    assert "--subject" in unclear.message
+
+
+@pytest.mark.parametrize(("name", "number"), [("44", "44"), ("0001_2", "0001"), ("2024-05-01", "2024")])
+def test_a_number_is_a_person_only_as_a_folder(tmp_path: Path, name: str, number: str) -> None:
+    assert people_in(tmp_path, f"{name}.jpg", "Ann.jpg") == {"Ann": ["Ann.jpg"]}
+    message = unclear_in(tmp_path)[f"{name}.jpg"].message
+    assert f"folder {number}/" in message
+    assert f"--subject {number}" in message
+    assert people_in(tmp_path, f"{number}/{name}.jpg")[number] == [f"{number}/{name}.jpg"]
 
 
 @pytest.mark.parametrize(
-    "files",
+    ("files", "clear"),
     [
-        pytest.param(("obama.jpg", "obama2.jpg"), id="a number without a separator"),
-        pytest.param(("Obama/1.jpg", "obama2.jpg"), id="the same beside a folder"),
-        pytest.param(("Ann 2/1.jpg", "Ann 2.jpg"), id="a folder with the number in its name"),
-        pytest.param(("Ann/1.jpg", "ann/1.jpg", "ANN.jpg"), id="folders that differ only in case"),
+        pytest.param(("obama2.jpg", "obama.jpg"), {"obama": ["obama.jpg"]}, id="a number without a separator"),
+        pytest.param(("obama2.jpg", "Obama/1.jpg"), {"Obama": ["Obama/1.jpg"]}, id="the same beside a folder"),
+        pytest.param(("Ann 2.jpg", "Ann 2/1.jpg"), {"Ann 2": ["Ann 2/1.jpg"]}, id="a folder with the number"),
+        pytest.param(
+            ("ANN.jpg", "Ann/1.jpg", "ann/1.jpg"),
+            {"Ann": ["Ann/1.jpg"], "ann": ["ann/1.jpg"]},
+            id="folders that differ only in case",
+        ),
+        pytest.param(
+            ("Ann 2.jpg", "Ann 2/1.jpg", "ann.jpg"),
+            {"Ann 2": ["Ann 2/1.jpg"], "ann": ["ann.jpg"]},
+            id="the spelling of an unclear picture is nobody's id",
+        ),
     ],
 )
-def test_a_file_that_may_show_either_of_two_people_is_refused(tmp_path: Path, files: tuple[str, ...]) -> None:
-    with pytest.raises(AmbiguousFolder, match="ambiguous"):
-        people_in(tmp_path, *files)
+def test_a_file_that_may_show_either_of_two_people_is_unclear_and_the_others_are_found(
+    tmp_path: Path, files: tuple[str, ...], clear: dict[str, list[str]]
+) -> None:
+    assert people_in(tmp_path, *files, "Zoe.jpg") == clear | {"Zoe": ["Zoe.jpg"]}
+    (unclear,) = unclear_in(tmp_path).values()
+    assert (unclear.path.name, unclear.reason) == (files[0], "AMBIGUOUS_NAME")
+    assert "is ambiguous" in unclear.message

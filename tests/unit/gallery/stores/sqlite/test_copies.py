@@ -343,6 +343,20 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     assert (result.returncode, "schema version 99" in result.stderr) == (1, True)
 
 
+def test_an_exported_gallery_and_other_files_are_not_shown_as_empty_databases(tmp_path: Path) -> None:
+    exported, text = tmp_path / "folk.parquet", tmp_path / "notes.txt"
+    exported.write_bytes(b"PAR1" + bytes(1000) + b"PAR1")
+    for command in (("verify", exported), ("compact", exported), ("backup", exported, tmp_path / "copy")):
+        result = script(*command)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert f"scripts/gallery.py import {exported} --dry-run" in result.stderr
+    text.write_text("no database\n" * 100)
+    result = script("verify", text)
+    assert result.returncode == 1
+    assert "schema version" not in result.stdout
+    assert "damaged: file is not a database\n" in result.stdout
+
+
 @pytest.mark.parametrize("command", ["backup", "restore", "verify", "compact"])
 def test_every_command_has_help(command: str) -> None:
     shown = script(command, "--help")
