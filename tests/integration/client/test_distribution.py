@@ -86,7 +86,7 @@ def installed(python: Path) -> set[str]:
 
 
 def test_the_wheel_contains_the_client_and_the_wire_and_nothing_else(wheel: Path) -> None:
-    expected = {"facet/__init__.py", "facet/py.typed"}
+    expected = {"facet/__init__.py", "facet/__main__.py", "facet/py.typed"}
     for folder, kinds in (("client", {".py"}), ("v1", {".py", ".pyi"})):
         files = (ROOT / "facet" / folder).rglob("*")
         expected |= {file.relative_to(ROOT).as_posix() for file in files if file.suffix in kinds}
