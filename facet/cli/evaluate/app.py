@@ -23,11 +23,11 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mo
 def main() -> None:
     r"""Measure how well a server finds and recognises faces. docs/evaluation.md defines every figure.
 
-    Pictures take the way they take in production: over gRPC to a running server ([b]--address[/b]), or to one that is
-    started for the run. With [b]--json[/b] every command prints one JSON object. With [b]--report[/b] it also writes
+    Pictures are sent as in production: over gRPC to a running server ([b]--address[/b]), or to one that the command
+    starts and stops. With [b]--json[/b] every command prints one JSON object. With [b]--report[/b] it also writes
     the object and a page with plots to a folder.
 
-    Exit code: 0 done; 1 something failed: labels or pictures are missing or wrong (the message names file and line),
-    pictures were refused (the figures count them as missed), the server went away (the figures cover what was done
-    before), or a [b]--require[/b] is not met; 2 flags are wrong or contradict each other.
+    Exit code: 0 done; 1 a [b]--require[/b] is not met, or something failed: labels or pictures are missing or wrong
+    (the message names file and line), the server refused pictures (the figures count them as missed), or it went away
+    (the figures cover what was done before); 2 flags are wrong or contradict each other.
     """

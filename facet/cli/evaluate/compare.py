@@ -42,6 +42,12 @@ def compare(
     Each figure is computed again a thousand times from the outcomes of all probes, pairs or pictures, with the same
     people (for detection: pictures) drawn for both reports. A difference is beyond chance if its 95 % interval does not
     contain 0.
+
+    [b]Example[/b]
+
+      facet evaluate compare before/ after/report.json --fail-if-worse
+
+    Exit code: 0 done, 1 a report cannot be read, or a figure is worse with [b]--fail-if-worse[/b], 2 bad usage.
     """
     first, second = _read(a), _read(b)
     try:

@@ -80,8 +80,15 @@ def identification(
     """Who is it, and is it anybody? Open-set identification in a temporary gallery.
 
     Everybody in the protocol is enrolled and searched for. A mated probe that is refused or not found counts as missed.
+
+    [b]Examples[/b]
+
+      facet evaluate identification --protocol lfw.csv --images lfw/ --report out/
+      facet evaluate identification --gallery people/ --probes photos/
+
+    Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
-    out = results.output(as_json, report, require)
+    out = results.output("identification", as_json, report, require)
     labelled = running.labels(lambda: _labelled(protocol, images, gallery, probes))
     pictures = {entry.image: entry.path for entry in (*labelled.gallery, *labelled.probes)}
     data = running.labels(lambda: data_set(protocol, pictures))

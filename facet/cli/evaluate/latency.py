@@ -53,8 +53,14 @@ def latency(
 
     The first call of each client is not counted. Times are those that a client sees: they include the wire, and waiting
     while the server is busy.
+
+    [b]Example[/b]
+
+      facet evaluate latency --images photos/ --clients 4 --require 'p95_ms<=200'
+
+    Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
-    out = results.output(as_json, report, require)
+    out = results.output("latency", as_json, report, require)
     if gallery and (method is Called.ANALYZE or not address):
         console.fail("--gallery is for identify, and needs a running server: --address", console.USAGE)
     pictures = running.labels(lambda: _pictures(images))

@@ -24,7 +24,7 @@ Require = Annotated[
     list[str] | None,
     typer.Option(
         "--require",
-        help="Exit with code 1 unless this holds: 'fnir@fpir=0.01<=0.02'. Can be repeated.",
+        help="Exit with code 1 unless a figure keeps its bound, as in 'recall>=0.9'. Can be repeated.",
         show_default=False,
     ),
 ]

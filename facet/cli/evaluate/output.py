@@ -12,7 +12,8 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from facet.evaluation.report.document import Report, describe_refused, describe_stop
+from facet.evaluation.report.document import Kind, Report, describe_refused, describe_stop
+from facet.evaluation.report.figure_names import no_such
 from facet.evaluation.report.gate import Requirement, parse_requirement
 from facet.evaluation.report.html import render
 from facet.runtime.extras import install_command
@@ -39,10 +40,17 @@ class Output:
     requirements: tuple[Requirement, ...]
 
 
-def output(as_json: bool, report: Path | None, require: Iterable[str] | None) -> Output:
-    """Check the flags; exits with a usage error if a requirement is malformed or the folder cannot be created."""
+def output(kind: Kind, as_json: bool, report: Path | None, require: Iterable[str] | None) -> Output:
+    """Check the flags before anything is measured.
+
+    Exits with a usage error if a requirement is malformed or names no figure of this kind of report, or if the folder
+    cannot be created.
+    """
     try:
         requirements = tuple(parse_requirement(text) for text in require or ())
+        for each in requirements:
+            if problem := no_such(each.name, kind):
+                console.fail(f"--require {each}: {problem}", console.USAGE)
         if report:
             _need_plotting()
             report.mkdir(parents=True, exist_ok=True)

@@ -93,6 +93,12 @@ def pan(
 
     The view pans over a squad and back. One man is to be enrolled; all others are strangers. Then it cuts to three
     other strangers, and back to him.
+
+    [b]Example[/b]
+
+      facet evaluate pan clip/
+
+    Exit code: 0 done, 1 failed, 2 bad usage.
     """
     squad, others = _picture("players.jpg"), _picture("gdp.jpg")
     portrait = packaged_path(PACKAGE, f"{FOLDER}/yaoming.jpg")

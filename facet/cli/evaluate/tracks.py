@@ -77,8 +77,14 @@ def tracks(
 
     Measures how long it takes until a person is named, the share of time with the right name, and false names. The
     gallery is temporary.
+
+    [b]Example[/b]
+
+      facet evaluate tracks --video clip.mp4 --labels labels.csv --gallery people/
+
+    Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
-    out = results.output(as_json, report, require)
+    out = results.output("tracks", as_json, report, require)
     entries = running.labels(lambda: read_gallery(gallery))
     chosen = _chosen(entries, only, gallery)
     spans, clip = running.labels(lambda: _labelled(labels, video, fps, entries, chosen))

@@ -47,8 +47,14 @@ def verification(
     """Do two pictures show one person? Accuracy, ROC and DET over labelled pairs, compared as Verify does.
 
     The face of a picture is its central one. A pair counts as rejected if one of its pictures shows no face.
+
+    [b]Example[/b]
+
+      facet evaluate verification --pairs pairs.csv --images lfw/ --require 'accuracy>=0.99'
+
+    Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
-    out = results.output(as_json, report, require)
+    out = results.output("verification", as_json, report, require)
     labelled = running.labels(lambda: read_pairs(pairs, images))
     pictures = {name: images / name for name in labelled.images}
     data = running.labels(lambda: data_set(pairs, pictures))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from facet.evaluation.report.figure_names import no_such
 
 if TYPE_CHECKING:
     from facet import Client
@@ -30,3 +32,23 @@ def galleries_left(client: Client) -> Callable[[], list[str]]:
         return [each for each in ids if each.startswith(("evaluation-", "latency-"))]
 
     return galleries
+
+
+UnknownFigures = Callable[[dict[str, Any]], list[str]]
+
+
+@pytest.fixture
+def unknown_figures() -> UnknownFigures:
+    """List the figures of a report that a requirement could not name."""
+
+    def unknown(report: dict[str, Any]) -> list[str]:
+        numbers = (int, float)
+        return [
+            name
+            for name, value in report.items()
+            if (isinstance(value, numbers) or (isinstance(value, dict) and "low" in value))
+            and name != "partial"
+            and no_such(name, report["kind"])
+        ]
+
+    return unknown

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ORDINARY = "0 0 0 0 0 0"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+UnknownFigures = Callable[[dict[str, Any]], list[str]]
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def values_of(report: dict[str, Any], *names: str) -> list[float | None]:
 
 
 def test_allow_missing_judges_the_faces_of_the_pictures_that_exist(
-    run: Run, server: Serving, images: Path, tmp_path: Path
+    run: Run, server: Serving, images: Path, tmp_path: Path, unknown_figures: UnknownFigures
 ) -> None:
     path = wider(
         tmp_path,
@@ -84,6 +85,7 @@ def test_allow_missing_judges_the_faces_of_the_pictures_that_exist(
     )
     arguments = ("--labels", path, "--images", images, "--address", server.address, "--json", "--allow-missing")
     report = reported(run(*arguments))
+    assert unknown_figures(report) == []
     assert values_of(report, "recall_20_40", "recall_40_80", "recall_80") == [0.0, 1.0, 1.0]
     assert (report["faces"], report["faces_20_40"], report["faces_40_80"], report["faces_80"]) == (4, 1, 1, 2)
     assert (report["true_positives"], report["false_positives"], report["ignored"]) == (3, 3, 1)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+UnknownFigures = Callable[[dict[str, Any]], list[str]]
 GalleriesLeft = Callable[[], list[str]]
 
 
@@ -58,7 +59,12 @@ def value(report: dict[str, Any], name: str) -> float | None:
 
 
 def test_every_probe_counts_and_no_gallery_is_left_behind(
-    run: Run, server: Serving, galleries_left: GalleriesLeft, images: Path, tmp_path: Path
+    run: Run,
+    server: Serving,
+    galleries_left: GalleriesLeft,
+    images: Path,
+    tmp_path: Path,
+    unknown_figures: UnknownFigures,
 ) -> None:
     path = protocol(
         tmp_path,
@@ -73,6 +79,7 @@ def test_every_probe_counts_and_no_gallery_is_left_behind(
     done = run("--protocol", path, "--images", images, "--address", server.address, "--json", "--mistakes", 5)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
+    assert unknown_figures(report) == []
     assert value(report, "rank_1") == value(report, "rank_10") == pytest.approx(1 / 3)
     assert value(report, "fnir") == pytest.approx(2 / 3)
     assert (value(report, "fpir"), value(report, "precision")) == (0.0, 1.0)

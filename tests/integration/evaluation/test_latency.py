@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+UnknownFigures = Callable[[dict[str, Any]], list[str]]
 GalleriesLeft = Callable[[], list[str]]
 
 
@@ -30,12 +31,18 @@ def images(tmp_path: Path, pictures: Pictures) -> Path:
 
 
 def test_latency_covers_the_call_and_its_stages(
-    run: Run, server: Serving, galleries_left: GalleriesLeft, images: Path, tmp_path: Path
+    run: Run,
+    server: Serving,
+    galleries_left: GalleriesLeft,
+    images: Path,
+    tmp_path: Path,
+    unknown_figures: UnknownFigures,
 ) -> None:
     arguments = ("latency", "--images", images, "--rounds", 3, "--clients", 2, "--address", server.address)
     done = run(*arguments, "--json", "--report", tmp_path / "report")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
+    assert unknown_figures(report) == []
     assert (report["kind"], report["calls"], report["images"]) == ("latency", 21, 7)
     assert report["p50_ms"]["low"] <= report["p50_ms"]["value"] <= report["p50_ms"]["high"]
     assert report["p99_ms"] == {"value": None, "low": None, "high": None, "note": "too few calls: 21, 100 needed"}

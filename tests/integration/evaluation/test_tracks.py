@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ RATE = 15
 """Frames per second: as few as the tracker can still follow."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+UnknownFigures = Callable[[dict[str, Any]], list[str]]
 GalleriesLeft = Callable[[], list[str]]
 
 
@@ -33,13 +34,19 @@ def measured(clip: Path) -> tuple[object, ...]:
 
 
 def test_only_the_enrolled_man_is_named_while_his_face_is_visible(
-    run: Run, clip: Path, server: Serving, galleries_left: GalleriesLeft, tmp_path: Path
+    run: Run,
+    clip: Path,
+    server: Serving,
+    galleries_left: GalleriesLeft,
+    tmp_path: Path,
+    unknown_figures: UnknownFigures,
 ) -> None:
     out = tmp_path / "report"
     require = ("--require", "named_share>=0.8", "--require", "false_names<=0", "--threshold", 0.34)
     done = run(*measured(clip), "--address", server.address, "--json", "--report", out, *require)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
+    assert unknown_figures(report) == []
     assert report["kind"] == "tracks"
     assert (report["presences"], report["subjects"], report["strangers"]) == (3, 1, 1)
     assert report["identified_within_1s"]["value"] == 1.0
