@@ -112,7 +112,7 @@ def detection(
     [b]Examples[/b]
 
       facet evaluate detection --labels coco/labels --images coco/images
-      facet evaluate detection --labels wider.txt --images wider/ --require 'recall>=0.8'
+      facet evaluate detection --labels wider.txt --images wider/ --report out/
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
