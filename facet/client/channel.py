@@ -20,10 +20,14 @@ _RECONNECT_MS = 5000
 _KEEPALIVE_MS = 20_000
 """A silent server is pinged this often, and has half as long to answer."""
 
+_RECOGNITION = "facet.v1.RecognitionService"
 _GALLERIES = "facet.v1.GalleryService"
-_REPEATABLE = (
-    ("facet.v1.RecognitionService", ""),
-    ("facet.v1.ServerService", ""),
+REPEATABLE = (
+    (_RECOGNITION, "AnalyzeFaces"),
+    (_RECOGNITION, "Detect"),
+    (_RECOGNITION, "Identify"),
+    (_RECOGNITION, "Verify"),
+    ("facet.v1.ServerService", "GetServerInfo"),
     (_GALLERIES, "EnrollFace"),
     (_GALLERIES, "GetGallery"),
     (_GALLERIES, "GetSubject"),
@@ -32,7 +36,7 @@ _REPEATABLE = (
     (_GALLERIES, "ListTemplates"),
     (_GALLERIES, "SearchEmbedding"),
 )
-"""Calls that may be made twice: those that only read, and EnrollFace, which enrols a picture once."""
+"""Unary calls that may be made twice: those that only read, and EnrollFace, which enrols a picture once."""
 
 
 def token_of(token: str | None) -> str | None:
@@ -79,7 +83,7 @@ def options() -> Sequence[tuple[str, Any]]:
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),
-        ("grpc.service_config", json.dumps(service_config(_REPEATABLE))),
+        ("grpc.service_config", json.dumps(service_config(REPEATABLE))),
     )
 
 

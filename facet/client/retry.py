@@ -137,7 +137,7 @@ def service_config(repeatable: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The gRPC service config that repeats calls while no server answers, within their deadlines.
 
     Args:
-        repeatable: service and method of the calls that may be made twice; an empty method means the whole service.
+        repeatable: service and method of the calls that may be made twice.
 
     Returns:
         The config as gRPC reads it (https://github.com/grpc/grpc/blob/master/doc/service_config.md). gRPC varies each
@@ -150,5 +150,5 @@ def service_config(repeatable: Iterable[tuple[str, str]]) -> dict[str, Any]:
         "backoffMultiplier": _GROWTH,
         "retryableStatusCodes": [StatusCode.UNAVAILABLE.name],
     }
-    names = [{"service": service, **({"method": method} if method else {})} for service, method in repeatable]
+    names = [{"service": service, "method": method} for service, method in repeatable]
     return {"methodConfig": [{"name": names, "retryPolicy": policy}]}

@@ -52,9 +52,10 @@ def local_process(*flags: str) -> Iterator[LocalServer]:
         settings = ["--server.port", "0", "--gallery.database", str(Path(folder) / "gallery.sqlite3")]
         # Its log is on the command's standard error: no line about every call that a busy machine makes slow.
         quiet = ["--log.level", "warning", "--metrics.slow-ms", str(_NEVER_SLOW_MS)]
+        # -P: no module of the current folder takes the place of one of ours.
         # In a session of its own: Ctrl-C is for the command, which still needs the server to clean up.
         with subprocess.Popen(
-            [sys.executable, "-m", "facet.cli", "serve", "--json", *quiet, *settings, *flags],
+            [sys.executable, "-P", "-m", "facet.cli", "serve", "--json", *quiet, *settings, *flags],
             stdout=subprocess.PIPE,
             text=True,
             env=_environment(),

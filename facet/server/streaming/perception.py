@@ -102,7 +102,7 @@ class FramePerception:
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         """See :class:`facet.tracking.records.Perception`."""
-        with self.work.stopwatch.stage("search"):
+        with self.work.stage("search"):
             return self.gallery.search(embeddings)
 
     def revision(self) -> Hashable:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import grpc
 import pytest
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -12,7 +15,8 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facet import FacetError, ResourceExhausted, from_status
+from facet import Client, FacetError, ResourceExhausted, Unavailable, from_status, stream_frame
+from facet.client.channel import REPEATABLE
 from facet.client.retry import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -21,6 +25,8 @@ from facet.client.retry import (
     retry_while_busy_async,
     service_config,
 )
+from facet.v1 import gallery_service_pb2, recognition_service_pb2, server_service_pb2
+from facet.v1.recognition_service_pb2 import StreamSettings
 
 ASKED = st.none() | st.floats(0, 3600)
 JITTER = st.floats(0, 1, exclude_max=True)
@@ -146,7 +152,43 @@ async def test_a_server_that_stays_busy_is_an_error_in_the_end() -> None:
         await retry_while_busy_async(Answers(busy(0), busy(0)).later, patience=0)
 
 
-def test_grpc_repeats_only_the_calls_that_may_be_made_twice() -> None:
-    (method,) = service_config([("a.Reading", ""), ("a.Writing", "Get")])["methodConfig"]
-    assert method["name"] == [{"service": "a.Reading"}, {"service": "a.Writing", "method": "Get"}]
+def test_grpc_repeats_calls_by_their_names_while_no_server_answers() -> None:
+    (method,) = service_config([("a.Reading", "List"), ("a.Writing", "Get")])["methodConfig"]
+    assert method["name"] == [{"service": "a.Reading", "method": "List"}, {"service": "a.Writing", "method": "Get"}]
     assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+
+
+def test_grpc_repeats_no_stream_and_no_call_that_changes_something_twice() -> None:
+    services = {
+        service.full_name: service
+        for file in (gallery_service_pb2, recognition_service_pb2, server_service_pb2)
+        for service in file.DESCRIPTOR.services_by_name.values()
+    }
+    for service, name in REPEATABLE:
+        method = services[service].methods_by_name[name]
+        assert not method.client_streaming, name
+        assert not method.server_streaming, name
+        assert not name.startswith(("Create", "Update", "Delete")), name
+
+
+def test_a_stream_that_a_server_aborts_is_not_repeated_by_grpc() -> None:
+    attempts = []
+
+    def abort(_requests: object, context: grpc.ServicerContext) -> Iterator[bytes]:
+        attempts.append(context)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        yield b""
+
+    class Aborting(grpc.GenericRpcHandler):
+        def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+            return grpc.stream_stream_rpc_method_handler(abort)
+
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Aborting()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Client(f"127.0.0.1:{port}") as client, pytest.raises(Unavailable):
+            list(client.identify_stream(StreamSettings(gallery_id="g"), [stream_frame(1, b"picture")]))
+    finally:
+        server.stop(None).wait()
+    assert len(attempts) == 1
