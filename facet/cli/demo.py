@@ -12,6 +12,7 @@ import typer
 from facet import CENTRAL, Client
 from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
+from facet.runtime.process import configure_for_pictures
 from facet.terminal import console
 from facet.terminal.drawing import draw_faces
 from facet.terminal.local_server import local_server
@@ -38,6 +39,7 @@ def main(
 
     Exit code: 0 he was found once and all other faces are unknown, 1 otherwise, 2 bad usage.
     """
+    configure_for_pictures()
     portrait = packaged_path(PACKAGE, f"{FOLDER}/yaoming.jpg")
     squad = packaged_path(PACKAGE, f"{FOLDER}/players.jpg")
     other = packaged_path(PACKAGE, f"{FOLDER}/gdp.jpg")

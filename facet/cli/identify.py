@@ -14,7 +14,8 @@ from facet.cli.shared import choices
 from facet.client.errors import StatusCode
 from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
 from facet.evaluation.calls import reason_of
-from facet.runtime.pictures import decode
+from facet.runtime.pictures import PictureError, decode
+from facet.runtime.process import configure_for_pictures
 from facet.terminal import console
 from facet.terminal.drawing import draw_faces
 from facet.terminal.help import Command
@@ -56,8 +57,9 @@ def main(
       facet identify photos/ --gallery team --out named/
       facet identify photos/ --gallery team --json > found.jsonl
 
-    Exit code: 0 every picture was answered, 1 some failed, 2 bad usage.
+    Exit code: 0 every picture was answered and drawn, 1 some failed, 2 bad usage.
     """
+    configure_for_pictures()
     found = {
         path: path.relative_to(source) if source.is_dir() else Path(path.name)
         for source in pictures
@@ -91,8 +93,8 @@ def main(
                     console.print_json({"path": str(path), **as_dict(response)})
                 else:
                     console.out.print(faces_table(str(path), response))
-                if out is not None:
-                    _draw(data, response, out / name)
+                if out is not None and not _draw(path, data, response, out / name):
+                    failures += 1
             bar.advance(bar.task_ids[0])
     raise typer.Exit(console.FAILED if failures else console.DONE)
 
@@ -103,10 +105,14 @@ def _report_failure(path: Path, reason: str, message: str, *, as_json: bool) -> 
     console.err.print(f"{path}: {reason}: {message}")
 
 
-def _draw(data: bytes, response: pb.IdentifyResponse, target: Path) -> None:
-    """Write a copy with names, as a JPEG. The server could decode the picture, so this process can, too."""
+def _draw(path: Path, data: bytes, response: pb.IdentifyResponse, target: Path) -> bool:
+    """Write a copy with names, as a JPEG; reports a picture that cannot be decoded here, and returns False."""
     size = response.picture_size
-    picture = decode(data, max_pixels=size.width * size.height)
+    try:
+        picture = decode(data, max_pixels=size.width * size.height)
+    except PictureError as error:
+        console.err.print(f"{path}: cannot draw the names: {error}")
+        return False
     if target.suffix.lower() not in (".jpg", ".jpeg"):
         target = target.with_name(f"{target.name}.jpg")
     try:
@@ -114,3 +120,4 @@ def _draw(data: bytes, response: pb.IdentifyResponse, target: Path) -> None:
         target.write_bytes(cv2.imencode(".jpg", draw_faces(picture, list(response.faces)))[1].tobytes())
     except OSError as error:
         console.fail(f"cannot write {target}: {error.strerror}")
+    return True

@@ -32,8 +32,18 @@ _OWN_CALLS = frozenset({"GetServerInfo", "ListGalleries"})
 """Methods that this command calls; they do not count as throughput."""
 _LAST_MINUTE_SECONDS = 57.5
 """The server's last minute covers 55 to 60 seconds."""
-_REFUSED = frozenset({StatusCode.RESOURCE_EXHAUSTED.name, StatusCode.UNAVAILABLE.name})
-"""Status codes of requests that the server had no room for."""
+_REFUSALS = frozenset(
+    {
+        "QUEUE_FULL",
+        "DEADLINE_TOO_SHORT",
+        "TOO_MANY_TRANSFERS",
+        "CALIBRATION_UNDER_WAY",
+        "SHUTTING_DOWN",
+        StatusCode.RESOURCE_EXHAUSTED.name,
+        StatusCode.UNAVAILABLE.name,
+    }
+)
+"""Reasons of requests that the server had no room for. An error without a reason has its status code instead."""
 _PAGE = 1000
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -170,8 +180,8 @@ def throughput(info: pb.GetServerInfoResponse, uptime: float) -> Throughput:
     """Compute requests per second over the last minute, or since the server started if that is less."""
     seconds = max(min(uptime, _LAST_MINUTE_SECONDS), 1.0)
     answered = sum(each.last_minute.count for each in info.method_latencies if each.method not in _OWN_CALLS)
-    refused = sum(each.last_minute for each in info.errors if each.code in _REFUSED)
-    failed = sum(each.last_minute for each in info.errors if each.code not in _REFUSED)
+    refused = sum(each.last_minute for each in info.errors if (each.reason or each.code) in _REFUSALS)
+    failed = sum(each.last_minute for each in info.errors) - refused
     return Throughput(answered / seconds, refused / seconds, failed / seconds)
 
 

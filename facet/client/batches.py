@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -144,9 +145,13 @@ def _read(source: PictureSource, max_bytes: int) -> PictureSource:
     """The bytes of a file, unless it is too large; any other source as it is."""
     if not isinstance(source, (str, PathLike)):
         return source
-    with Path(source).open("rb") as file:
+    path = Path(source)
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe may take forever, reading a device, too
+        raise make_error(StatusCode.INVALID_ARGUMENT, "not a regular file", "CANNOT_READ")
+    with path.open("rb") as file:
         _check_size(os.fstat(file.fileno()).st_size, max_bytes)
-        return file.read()
+        return file.read(max_bytes + 1)
 
 
 def _check_size(size: int, max_bytes: int) -> None:

@@ -37,7 +37,7 @@ def install_command(extra: str, *, then: str = "") -> str:
         if Path(sys.prefix) == ROOT / ".venv":
             install = shlex.join([_shortest(script), extra])
             name, facet = _OF_ITS_OWN
-            return f"{install} && {_shortest(facet)} {then}" if then and extra == name else install
+            return f"{install} && {shlex.quote(_shortest(facet))} {then}" if then and extra == name else install
         return shlex.join([_shortest(Path(sys.executable)), "-m", "pip", "install", "-e", f"{ROOT}[{extra}]"])
     return shlex.join([_shortest(Path(sys.executable)), "-m", "pip", "install", *_packages(extra)])
 

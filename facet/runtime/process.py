@@ -21,13 +21,21 @@ def configure_for_models() -> None:
 
     - OpenCV, BLAS and OpenMP work on the thread that calls them. Their own threads keep spinning after a call and take
       the cores from the next one: on two cores, embedding was half as fast after a search for two probes.
-    - Pillow has no pixel limit of its own. Every call of :func:`facet.runtime.pictures.decode` has one.
+    - Pillow has no pixel limit of its own, see :func:`configure_for_pictures`.
     - Freed buffers of 4 MiB and more go back to the system at once.
     """
     cv2.setNumThreads(1)
     threadpool_limits(1)
-    Image.MAX_IMAGE_PIXELS = None
+    configure_for_pictures()
     _return_large_buffers()
+
+
+def configure_for_pictures() -> None:
+    """Prepare a process that only decodes pictures or reads their headers: Pillow has no pixel limit of its own.
+
+    Every call of :func:`facet.runtime.pictures.decode` and :func:`facet.runtime.pictures.read_header` has one.
+    """
+    Image.MAX_IMAGE_PIXELS = None
 
 
 def configure_for_video() -> None:

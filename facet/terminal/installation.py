@@ -47,7 +47,7 @@ def overlap() -> str:
     pip = f"{_python()} -m pip"
     return (
         f"{DISTRIBUTION} contains {CLIENT_DISTRIBUTION}, which is installed beside it and overwrites its files: type "
-        f"{pip} uninstall --yes {CLIENT_DISTRIBUTION} && {pip} install --force-reinstall --no-deps {_source(server)}"
+        f"{pip} uninstall --yes {CLIENT_DISTRIBUTION}{_reinstall(server)}"
     )
 
 
@@ -73,10 +73,10 @@ def _environment() -> str:
     if not script.is_file():
         return ""
     if Path(sys.prefix) == ROOT / ".venv":
-        return f"type {ROOT}/scripts/install base"
+        return f"type {shlex.quote(str(ROOT / 'scripts' / 'install'))} base"
     started = ["-m", "facet"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
     again = " ".join(map(shlex.quote, [f"{ROOT}/.venv/bin/python", *started, *sys.argv[1:]]))
-    return f"{script} makes an environment that has it; then type {again}"
+    return f"{shlex.quote(str(script))} makes an environment that has it; then type {again}"
 
 
 def _requirements() -> str:
@@ -91,15 +91,16 @@ def _requirements() -> str:
     return f"{_python()} -m pip install {' '.join(map(shlex.quote, packages))}"
 
 
-def _source(distribution: Distribution) -> str:
-    """What pip installed a distribution from: a file, a folder or an address, else the registry."""
+def _reinstall(distribution: Distribution) -> str:
+    """How to install a distribution again, after a command: from its file, folder or address if pip wrote it down."""
     import json
 
     direct = json.loads(distribution.read_text("direct_url.json") or "{}")
     if "url" not in direct or "vcs_info" in direct:
-        return f"{DISTRIBUTION}=={distribution.version}"
+        return f", then reinstall {DISTRIBUTION} from where you got it"
     editable = "-e " if direct.get("dir_info", {}).get("editable") else ""
-    return editable + shlex.quote(direct["url"])
+    source = editable + shlex.quote(direct["url"])
+    return f" && {_python()} -m pip install --force-reinstall --no-deps {source}"
 
 
 def _headless(error: ImportError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from facet import Client
 from facet.terminal import console
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+NOT_REGULAR = "not a regular file"
+"""The problem of a device, a pipe or a socket."""
 
 _ENVELOPE = 4096
 """Upper bound of a request's bytes besides its picture."""
@@ -43,7 +46,10 @@ def read(path: Path, most: int) -> bytes:
         Unsendable: the file cannot be read, or is larger.
     """
     with _opened(path, most) as file:
-        return file.read()
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise _too_large(len(data), most)
+    return data
 
 
 def check(path: Path, most: int) -> None:
@@ -68,13 +74,29 @@ def find_pictures(sources: list[Path]) -> list[Path]:
     return found
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path is neither a file nor a folder but a device, a pipe or a socket; to open it may take forever.
+
+    Raises:
+        OSError: there is nothing at the path.
+    """
+    mode = path.stat().st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 @contextmanager
 def _opened(path: Path, most: int) -> Iterator[BinaryIO]:
     try:
+        if is_special(path):
+            raise Unsendable("CANNOT_READ", NOT_REGULAR)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
-                raise Unsendable("FILE_TOO_LARGE", f"{size} bytes, the server accepts {most}")
+                raise _too_large(size, most)
             yield file
     except OSError as error:
         raise Unsendable("CANNOT_READ", error.strerror or str(error)) from error
+
+
+def _too_large(size: int, most: int) -> Unsendable:
+    return Unsendable("FILE_TOO_LARGE", f"{size} bytes, the server accepts {most}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -43,6 +44,6 @@ def _with_scripts(text: str, folder: Path) -> str:
     def as_script(match: re.Match[str]) -> str:
         command = match["command"]
         file = f"{_RENAMED.get(command, command)}.py"
-        return str(folder / file) if (_SCRIPTS / file).is_file() else match[0]
+        return shlex.quote(str(folder / file)) if (_SCRIPTS / file).is_file() else match[0]
 
     return _COMMAND.sub(as_script, text)

@@ -31,3 +31,6 @@ def main() -> None:
     (the message names file and line), the server refused pictures (the figures count them as missed), or it went away
     (the figures cover what was done before); 2 flags are wrong or contradict each other.
     """
+    from facet.runtime.process import configure_for_pictures  # imports OpenCV, which the help does without
+
+    configure_for_pictures()

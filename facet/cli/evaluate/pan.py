@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ def pan(
         console.print_json(said)
         return
     console.out.print(f"{len(views)} frames, {len(views) / fps:.1f} s; to evaluate with it:")
-    flags = " ".join(f"--{name} {said[name]}" for name in ("video", "labels", "gallery"))
+    flags = " ".join(f"--{name} {shlex.quote(str(said[name]))}" for name in ("video", "labels", "gallery"))
     console.out.print(f"{spelled('facet evaluate tracks')} {flags}")
 
 

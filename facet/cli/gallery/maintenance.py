@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -92,7 +93,7 @@ def _failures(source: Path) -> Iterator[None]:
     """Explain the errors of a command that reads the database ``source``; refuse an exported gallery first."""
     with suppress(OSError), source.open("rb") as file:
         if file.read(len(_PARQUET)) == _PARQUET:
-            check = spelled(f"facet gallery import {source} --dry-run")
+            check = spelled(f"facet gallery import {shlex.quote(str(source))} --dry-run")
             console.fail(f"{source} is an exported gallery, not a database: check it with {check}", console.USAGE)
     try:
         yield

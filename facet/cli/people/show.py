@@ -12,7 +12,7 @@ from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.terminal import console
 from facet.terminal.counts import counted
-from facet.terminal.picture_files import find_pictures
+from facet.terminal.picture_files import NOT_REGULAR, find_pictures, is_special
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 
@@ -57,8 +57,7 @@ def _files_of(digests: set[str], sources: list[Path]) -> dict[str, Path]:
             if found.keys() == digests:
                 break
             try:
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = _digest(path)
             except OSError as error:
                 console.err.print(f"cannot read {path}: {error.strerror}")
             else:
@@ -66,6 +65,13 @@ def _files_of(digests: set[str], sources: list[Path]) -> dict[str, Path]:
                     found.setdefault(digest, path)
             bar.advance(bar.task_ids[0])
     return found
+
+
+def _digest(path: Path) -> str:
+    if is_special(path):
+        raise OSError(None, NOT_REGULAR)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(template: pb.Template, files: dict[str, Path] | None) -> dict[str, object]:

@@ -15,6 +15,8 @@ _NUMBER = re.compile(r"(?:[ _-]+\d+|[ _-]*\(\d+\))+$")
 _ATTACHED_NUMBER = re.compile(r"(?<=[^\d _-])\d+$")
 _CAMERA = re.compile(r"img|dsc[fn]?|pxl|mvi|image|photo|picture|scan|screenshot|frame", re.IGNORECASE)
 """What cameras and programs call pictures."""
+_THUMBNAILS = "@eaDir"
+"""Synology's folders of thumbnails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,13 @@ def read(folder: Path) -> PeopleFolder:
     ``folder/NAME.jpg`` the file's name is, without its suffix and without a number after a blank, ``_`` or ``-``:
     ``Ann.jpg``, ``Ann_1.jpg``, ``Ann 2.jpg`` and ``ann-03.jpeg`` show one person. Names that differ only in case, or
     in ``_`` for a blank, are the same person: the id is the sub-folder's name if there is one, else the first spelling
-    in sorted order. The display name is the id with blanks for ``_``. Hidden files are skipped.
+    in sorted order. The display name is the id with blanks for ``_``. Hidden files and folders are skipped,
+    see :func:`is_hidden`.
 
     Raises:
         OSError: the folder cannot be read.
     """
-    entries = sorted(folder.iterdir())
+    entries = sorted(path for path in folder.iterdir() if not is_hidden(path, folder))
     folders = [path for path in entries if path.is_dir()]
     loose = [path for path in entries if _is_loose_picture(path)]
     unclear = {path: problem for path in loose if (problem := _names_nobody(path))}
@@ -80,10 +83,20 @@ def read(folder: Path) -> PeopleFolder:
     unclear |= _ambiguous([path.name for path in folders], names)
     clear = {path: name for path, name in names.items() if path not in unclear}
     ids = _ids([path.name for path in folders], clear)
-    found = [(path, person.name) for person in folders for path in find_pictures([person])]
+    found = [(path, person.name) for person in folders for path in shown_pictures(person)]
     found += [(path, ids[_key(name)]) for path, name in clear.items()]
     pictures = [PersonPicture(path, subject_id, subject_id.replace("_", " ")) for path, subject_id in found]
     return PeopleFolder(pictures, [unclear[path] for path in loose if path in unclear])
+
+
+def shown_pictures(folder: Path) -> list[Path]:
+    """List the pictures below a folder, hidden ones left out, in sorted order."""
+    return [path for path in find_pictures([folder]) if not is_hidden(path, folder)]
+
+
+def hidden_pictures(folder: Path) -> list[Path]:
+    """List the hidden pictures below a folder, in sorted order."""
+    return [path for path in find_pictures([folder]) if is_hidden(path, folder)]
 
 
 def ignored_files(folder: Path) -> list[Path]:
@@ -91,12 +104,17 @@ def ignored_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() not in PICTURE_SUFFIXES and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() not in PICTURE_SUFFIXES and path.is_file() and not is_hidden(path, folder)
     )
 
 
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a part of the path below the folder begins with a dot, or is a folder of thumbnails."""
+    return any(part.startswith(".") or part == _THUMBNAILS for part in path.relative_to(folder).parts)
+
+
 def _is_loose_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir() and not path.name.startswith(".")
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
 
 
 def _key(name: str) -> str:

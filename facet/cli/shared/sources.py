@@ -18,8 +18,8 @@ _NAMED = 3
 def read(sources: list[Path], subject_id: str, display_name: str) -> PeopleFolder:
     """Find all pictures of the sources; exits with a usage error if a source is not understood.
 
-    Files in folders that are not pictures are ignored, and named on standard error. It is a usage error, too, if no
-    picture at all says whom it shows.
+    Files in folders that are not pictures, and hidden pictures, are ignored, and named on standard error. It is a
+    usage error, too, if no picture at all says whom it shows.
 
     Args:
         sources: folders of people (see :func:`facet.cli.shared.people_folder.read`), ``.csv`` manifests, or pictures,
@@ -31,7 +31,7 @@ def read(sources: list[Path], subject_id: str, display_name: str) -> PeopleFolde
     unclear: list[UnclearPicture] = []
     for source in sources:
         if subject_id:
-            found += [PersonPicture(path, subject_id, display_name) for path in find_pictures([source])]
+            found += [PersonPicture(path, subject_id, display_name) for path in _pictures(source)]
         elif source.suffix.lower() == ".csv" and source.is_file():
             found += _manifest(source)
         elif source.is_dir():
@@ -60,13 +60,24 @@ def _people(folder: Path) -> PeopleFolder:
         console.fail(f"cannot read {folder}: {error.strerror}", console.USAGE)
 
 
+def _pictures(source: Path) -> list[Path]:
+    return people_folder.shown_pictures(source) if source.is_dir() else find_pictures([source])
+
+
 def _tell_ignored(sources: list[Path]) -> None:
-    ignored = [path for source in sources if source.is_dir() for path in people_folder.ignored_files(source)]
+    folders = [source for source in sources if source.is_dir()]
+    ignored = [path.name for folder in folders for path in people_folder.ignored_files(folder)]
+    hidden = [str(path.relative_to(folder)) for folder in folders for path in people_folder.hidden_pictures(folder)]
     if ignored:
-        names = ", ".join(path.name for path in ignored[:_NAMED])
-        more = f" and {len(ignored) - _NAMED} more" if len(ignored) > _NAMED else ""
         kinds = ", ".join(sorted(PICTURE_SUFFIXES))
-        console.err.print(f"ignored, as only {kinds} are pictures: {names}{more}")
+        console.err.print(f"ignored, as only {kinds} are pictures: {_first(ignored)}")
+    if hidden:
+        console.err.print(f"ignored, as hidden files and folders are not read: {_first(hidden)}")
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _manifest(manifest: Path) -> list[PersonPicture]:

@@ -18,6 +18,28 @@ def test_throughput_is_per_second_and_leaves_out_the_calls_of_status_itself() ->
     assert throughput(info, uptime=23.0) == Throughput(5.0, 1.0, 2.0), "over its uptime if that is shorter"
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "is_refusal"),
+    [
+        ("RESOURCE_EXHAUSTED", "QUEUE_FULL", True),
+        ("RESOURCE_EXHAUSTED", "DEADLINE_TOO_SHORT", True),
+        ("RESOURCE_EXHAUSTED", "TOO_MANY_TRANSFERS", True),
+        ("RESOURCE_EXHAUSTED", "CALIBRATION_UNDER_WAY", True),
+        ("UNAVAILABLE", "SHUTTING_DOWN", True),
+        ("UNAVAILABLE", "", True),
+        ("UNAVAILABLE", "STORAGE_UNAVAILABLE", False),
+        ("RESOURCE_EXHAUSTED", "STORAGE_FULL", False),
+        ("RESOURCE_EXHAUSTED", "IMPORT_TOO_LARGE", False),
+        ("INTERNAL", "", False),
+    ],
+)
+def test_only_a_lack_of_room_is_a_refusal(code: str, reason: str, is_refusal: bool) -> None:
+    info = pb.GetServerInfoResponse()
+    info.errors.add(code=code, reason=reason, last_minute=23)
+    expected = Throughput(0.0, 1.0, 0.0) if is_refusal else Throughput(0.0, 0.0, 1.0)
+    assert throughput(info, uptime=23.0) == expected
+
+
 def test_a_server_that_cannot_list_its_galleries_is_still_described() -> None:
     plain = as_plain(Status("SERVING", pb.GetServerInfoResponse(version="1")), "host:1")
     assert (plain["health"], plain["galleries"], plain["errors"]) == ("SERVING", None, [])

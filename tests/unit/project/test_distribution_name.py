@@ -16,6 +16,9 @@ FORBIDDEN = {
     "names the package facet, which is another project's on PyPI": re.compile(
         r"pip3? install[^\n]*\bfacet(?![-/\w.])|['\"`]facet\[\w"
     ),
+    "installs our own name from PyPI, where it is not ours yet": re.compile(
+        r"pip3? install[^\n]*\bfacet-recognition(?:-client)?(?![-\w.])|\bDISTRIBUTION\}=="
+    ),
     "does not say with which Python": re.compile(r"(?<!-m )\bpip3? install\b"),
 }
 

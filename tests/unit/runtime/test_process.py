@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -37,6 +38,12 @@ def test_no_import_changes_the_settings_of_the_process() -> None:
 def test_models_run_on_the_threads_that_call_them() -> None:
     configured = state("from facet.runtime.process import configure_for_models", "configure_for_models()")
     assert configured == "[1, null, 1, null]"
+
+
+def test_a_process_that_only_decodes_has_no_pixel_limit_and_keeps_its_threads() -> None:
+    before = json.loads(state(""))
+    after = json.loads(state("from facet.runtime.process import configure_for_pictures", "configure_for_pictures()"))
+    assert after == [before[0], None, *before[2:]]
 
 
 def test_video_is_read_without_logs_of_ffmpeg() -> None:

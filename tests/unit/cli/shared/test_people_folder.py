@@ -57,6 +57,18 @@ def test_hidden_and_other_files_are_skipped(tmp_path: Path) -> None:
     assert [path.name for path in people_folder.ignored_files(tmp_path)] == ["photo.heic", "notes.txt"]
 
 
+def test_everything_in_hidden_folders_is_skipped_and_hidden_pictures_are_listed(tmp_path: Path) -> None:
+    hidden = [".thumbs/x.jpg", "@eaDir/y.jpg", "Ann/._1.jpg", "Ann/.cache/2.jpg", "Ann/more/@eaDir/3.jpg"]
+    assert people_in(tmp_path, "Ann/1.jpg", "Ann/.cache/notes.txt", *hidden) == {"Ann": ["Ann/1.jpg"]}
+    listed = people_folder.hidden_pictures(tmp_path)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in listed) == sorted(hidden)
+    assert people_folder.ignored_files(tmp_path) == []
+
+
+def test_a_hidden_folder_is_read_if_it_is_named_itself(tmp_path: Path) -> None:
+    assert people_in(tmp_path / ".people", "Ann/1.jpg") == {"Ann": ["Ann/1.jpg"]}
+
+
 @pytest.mark.parametrize("name", ["_2", "IMG_0001", "DSC 17", "image-3"])
 def test_a_file_that_names_nobody_is_unclear_and_the_others_are_found(tmp_path: Path, name: str) -> None:
     assert people_in(tmp_path, f"{name}.jpg", "Ann.jpg", "Bob/1.jpg") == {"Ann": ["Ann.jpg"], "Bob": ["Bob/1.jpg"]}
