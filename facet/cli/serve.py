@@ -21,9 +21,10 @@ from facet.cli.settings import CommandWithSettings, unknown_flag
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
-from facet.server.app import BindError, Server
+from facet.server.app import Server
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
+from facet.server.port import BindError
 from facet.terminal import console, program, tables
 from gallery.errors import StorageBusy, StorageError
 
@@ -87,13 +88,20 @@ async def _serve(config: Config, *, as_json: bool) -> int:
         server = Server(config)
         address = await server.start()
     except (ModelError, StorageError, BindError, TracingUnavailable, OSError) as error:
-        remedy = "; use --gallery.database for another file" if isinstance(error, StorageBusy) else ""
-        console.err.print(f"{program.name('serve')}: {program.spelled(str(error))}{remedy}")
+        console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error))}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)
     await told_to_stop.wait()
     await server.stop()
     return console.DONE
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, StorageBusy):
+        return f"{error}; use --gallery.database for another file"
+    if isinstance(error, OSError) and error.filename:
+        return f"cannot open {error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _announce(config: Config, server: Server, address: str, *, as_json: bool) -> None:

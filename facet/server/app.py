@@ -11,13 +11,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from facet.runtime.cores import usable_cores
-from facet.server.config import Config, ServerConfig
+from facet.server.config import Config
 from facet.server.interceptor import CallInterceptor
 from facet.server.models import load_pipeline
 from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.telemetry import Telemetry
 from facet.server.observability.tracing import Tracing
+from facet.server.port import BindError, listen
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.galleries import GalleryServicer
@@ -43,10 +44,6 @@ _SERVICES = (
 )
 
 _FLUSH_SECONDS = 0.5
-
-
-class BindError(Exception):
-    """The server cannot listen on the address."""
 
 
 class Server:
@@ -95,7 +92,8 @@ class Server:
         """Start serving and return the address with the actual port.
 
         Raises:
-            BindError: the address is in use, or is not an address of this machine.
+            BindError: the address is in use or is not one of this machine, or certificate and key are no pair.
+            OSError: certificate or key cannot be read.
         """
         config = self._config.server
         # Enrolments wait for each other and for a remote store. Each call has its own thread, so others do not wait.
@@ -121,17 +119,13 @@ class Server:
             stall_seconds=config.stall_seconds,
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
-        host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
         self._open_metrics(self._workers)
-        try:
-            port = _listen(self._server, f"{host}:{config.port}", config)
-        except RuntimeError as error:
-            raise BindError(f"cannot listen on {host}:{config.port}: {error}") from error
+        address = listen(self._server, config)
         await self._server.start()
         for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        _log.info("serving", address=f"{host}:{port}", workers=self._workers.threads)
-        return f"{host}:{port}"
+        _log.info("serving", address=address, workers=self._workers.threads)
+        return address
 
     async def stop(self) -> None:
         """Report NOT_SERVING, finish accepted calls, then stop and close the database."""
@@ -181,10 +175,3 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-
-
-def _listen(server: grpc.aio.Server, address: str, config: ServerConfig) -> int:
-    if config.tls_certificate is None or config.tls_key is None:
-        return server.add_insecure_port(address)
-    pair = (config.tls_key.read_bytes(), config.tls_certificate.read_bytes())
-    return server.add_secure_port(address, grpc.ssl_server_credentials([pair]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,10 +110,16 @@ def progress(description: str, total: int, *, done: int = 0, unit: str = "") -> 
 
 def certificates(file: Path | None) -> bytes | None:
     """Read the file of --root-certificates; exits with a usage error if that fails."""
+    if not file:
+        return None
     try:
-        return file.read_bytes() if file else None
+        found = file.read_bytes()
+        ssl.create_default_context().load_verify_locations(cadata=found.decode("ascii"))
+    except (ssl.SSLError, UnicodeDecodeError):
+        fail(f"{file} holds no certificates in PEM", USAGE)
     except OSError as error:
         fail(f"cannot read {file}: {error.strerror}", USAGE)
+    return found
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def verification(
 
     [b]Example[/b]
 
-      facet evaluate verification --pairs lfw/pairs.txt --images lfw/ --report out/
+      facet evaluate verification --pairs pairs.txt --images lfw/ --report out/
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """

@@ -52,7 +52,18 @@ def test_a_port_in_use_is_refused(refused: Refused) -> None:
         port = taken.getsockname()[1]
         result = refused("--server.port", str(port))
     assert result.returncode == FAILED
-    assert f"cannot listen on 127.0.0.1:{port}" in complaint(result.stderr)
+    assert f"cannot listen on 127.0.0.1:{port}: address already in use" in complaint(result.stderr)
+    assert "add_port.cc" not in result.stderr
+
+
+def test_a_file_that_is_no_certificate_is_refused(refused: Refused, tmp_path: Path) -> None:
+    file = tmp_path / "server.pem"
+    file.write_text("no certificate", "utf-8")
+    result = refused("--server.port", "0", "--server.tls-certificate", str(file), "--server.tls-key", str(file))
+    assert result.returncode == FAILED
+    assert "server.tls_certificate and server.tls_key are no certificate with its key" in complaint(result.stderr)
+    result = refused("--server.tls-certificate", str(file), "--server.tls-key", str(tmp_path / "none.pem"))
+    assert f"cannot open {tmp_path}/none.pem: No such file or directory" in complaint(result.stderr)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +71,7 @@ def test_a_port_in_use_is_refused(refused: Refused) -> None:
     [
         (("--server.port", "70000"), {}, "server.port"),
         (("--detection.object-size", "many"), {}, "detection.object_size"),
-        ((), {"FACET_SERVER__PROT": "1"}, "server.prot"),
+        ((), {"FACET_SERVER__PROT": "1"}, "did you mean FACET_SERVER__PORT?"),
         ((), {"FACET_SERVRE__PORT": "1"}, "FACET_SERVRE__PORT"),
         (("--server.host", "0.0.0.0"), {}, "token"),
         (("--server.tls-key", "key.pem"), {}, "tls_certificate"),
