@@ -3,6 +3,8 @@
 //   node recognize.js PORTRAIT GROUP [HOST:PORT]
 //
 // PORTRAIT shows one person, GROUP several.
+//
+// Exit code: 0 done, 1 a picture cannot be read or the server answers with an error, 2 bad usage.
 
 import { readFile } from "node:fs/promises";
 
@@ -10,21 +12,39 @@ import grpc from "@grpc/grpc-js";
 
 import { call, errorDetails, facet } from "./facet.js";
 
-const [portraitFile, groupFile, address = "127.0.0.1:50051"] = process.argv.slice(2);
-if (!groupFile) {
+const [portraitFile, groupFile, address = "127.0.0.1:50051", ...surplus] = process.argv.slice(2);
+if (!groupFile || surplus.length) {
   console.error("usage: node recognize.js PORTRAIT GROUP [HOST:PORT]");
   process.exit(2);
 }
-const portrait = { encoded: await readFile(portraitFile) };
-const group = { encoded: await readFile(groupFile) };
-
 const credentials = grpc.credentials.createInsecure();
 const galleries = new facet.GalleryService(address, credentials);
 const recognition = new facet.RecognitionService(address, credentials);
-
 const gallery_id = `example-${Date.now()}`;
-await call(galleries, "CreateGallery", { gallery_id });
+
 try {
+  await main();
+} catch (error) {
+  console.error(`failed: ${error.message}`);
+  process.exit(1);
+}
+
+// Run all steps in a gallery that is deleted at the end.
+async function main() {
+  const portrait = { encoded: await readFile(portraitFile) };
+  const group = { encoded: await readFile(groupFile) };
+  await call(galleries, "CreateGallery", { gallery_id });
+  try {
+    await enrollAndIdentify(portrait, group);
+    await showError(group);
+    await stream(Array(3).fill(portrait));
+  } finally {
+    await call(galleries, "DeleteGallery", { gallery_id, force: true });
+  }
+}
+
+// Enrol a person and find him in the group.
+async function enrollAndIdentify(portrait, group) {
   const { template } = await call(galleries, "EnrollFace", {
     gallery_id,
     subject_id: "yao-ming",
@@ -41,17 +61,17 @@ try {
     }
   }
   console.log(`${faces.length} faces in all`);
+}
 
+// An error has a status code, and a stable reason in its google.rpc details.
+async function showError(group) {
   try {
     await call(galleries, "EnrollFace", { gallery_id, subject_id: "somebody", picture: group });
   } catch (error) {
     const info = errorDetails(error).find((detail) => detail["@type"].endsWith("google.rpc.ErrorInfo"));
+    if (!info) throw error;
     console.log(`refused: ${grpc.status[error.code]} ${info.reason}`);
   }
-
-  await stream(Array(3).fill(portrait));
-} finally {
-  await call(galleries, "DeleteGallery", { gallery_id, force: true });
 }
 
 // Send frames and print the events. A camera leaves `lossless` out, so that the newest frame wins.

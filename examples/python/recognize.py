@@ -3,6 +3,8 @@
 python recognize.py PORTRAIT GROUP [HOST:PORT]
 
 PORTRAIT shows one person, GROUP several.
+
+Exit code: 0 done, 1 a picture cannot be read or the server answers with an error, 2 bad usage.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from facet import Client, FailedPrecondition, stream_frame
+from facet import Client, FacetError, FailedPrecondition, stream_frame
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, StreamSettings, TrackEventKind
 
 
@@ -62,5 +64,9 @@ def stream(client: Client, gallery: str, pictures: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4):
-        sys.exit("usage: python recognize.py PORTRAIT GROUP [HOST:PORT]")
-    main(*sys.argv[1:])
+        print("usage: python recognize.py PORTRAIT GROUP [HOST:PORT]", file=sys.stderr)
+        sys.exit(2)
+    try:
+        main(*sys.argv[1:])
+    except (FacetError, OSError) as error:
+        sys.exit(f"failed: {error}")

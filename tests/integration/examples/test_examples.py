@@ -72,6 +72,31 @@ def test_the_node_example_does_the_same(arguments: list[str], node_example: Path
     assert re.fullmatch(EXPECTED, told), told
 
 
+def refused(*command: str, cwd: Path) -> tuple[int, str]:
+    """Run an example that fails; returns its exit code and the one line that it says."""
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
+    (line,) = result.stderr.splitlines()
+    return result.returncode, line
+
+
+def test_examples_say_in_one_line_that_usage_is_wrong_or_no_server_answers(
+    arguments: list[str], node_example: Path
+) -> None:
+    python, node = (sys.executable, str(ROOT / "examples" / "python" / "recognize.py")), ("node", "recognize.js")
+    for program in (python, node):
+        for bad in ([], arguments[:1], [*arguments, "surplus"]):
+            code, line = refused(*program, *bad, cwd=node_example)
+            assert code == 2
+            assert line.startswith("usage: ")
+        code, line = refused(*program, *arguments[:2], "127.0.0.1:1", cwd=node_example)
+        assert code == 1
+        assert line.startswith("failed: ")
+        assert "UNAVAILABLE" in line
+        code, line = refused(*program, "missing.jpg", *arguments[1:], cwd=node_example)
+        assert code == 1
+        assert "missing.jpg" in line
+
+
 def test_buf_and_protoc_find_every_import_below_proto(tmp_path: Path) -> None:
     copy = Path(shutil.copytree(ROOT / "proto", tmp_path / "proto"))
     buf = Path(sys.executable).parent / "buf"
