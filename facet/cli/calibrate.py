@@ -88,9 +88,9 @@ def main(
     """Set a gallery's threshold so that unknown people match at a chosen rate, and keep the evidence.
 
     The evidence is nonmated searches: pictures of unknown people, or of a labelled set. A picture of one of the
-    gallery's own subjects may be among them; its search leaves that subject out. Without pictures, the gallery's
-    people are searched for among each other and, with [b]--cohort[/b], in another gallery. More searches make the
-    interval narrower. An FPIR of 0.01 takes at least 100 searches of 50 people. A picture without a face counts as a
+    gallery's own subjects may be among them; its search leaves that subject out. Without pictures, the gallery's people
+    are searched for among each other and, with [b]--cohort[/b], in another gallery. More searches make the interval
+    narrower. A target FPIR of 0.01 needs at least 100 searches, of 50 people. A picture without a face counts as a
     search without a match. An unreadable file does not count, and is reported.
 
     [b]Examples[/b]

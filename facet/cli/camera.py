@@ -65,7 +65,7 @@ def main(
     show: Annotated[bool, typer.Option("--show", help="Show the video in a window; q ends.")] = False,
     wait: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds to try again if the camera or server goes away. Default: for ever."),
+        typer.Option(min=0, help="Seconds to keep reconnecting if the camera or server goes away. Default: for ever."),
     ] = None,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
@@ -74,10 +74,11 @@ def main(
 ) -> None:
     """Track and identify the people in front of a camera.
 
-    Prints events as they happen: who came, who it is, who left. A terminal also shows a line of statistics: frames per
-    second, frames that the server dropped for newer ones, the age of answers (from reading a frame to its answer), and
-    who is there. Frames that cannot be processed in time are dropped, so that answers are never old. A camera or a
-    server that goes away is tried again. Everybody has left once the camera is gone for two seconds.
+    Prints events as they happen: somebody appears, is identified, leaves. A terminal also shows a line of statistics:
+    frames per second, frames that the server dropped for newer ones, the age of answers (from reading a frame to its
+    answer), and the people in view. Frames that cannot be processed in time are dropped, so that answers are never old.
+    If the camera or the server goes away, the command reconnects. Everybody has left once the camera is gone for two
+    seconds.
 
     A file is played at its own speed, and frames may be dropped as well. With [b]--lossless[/b] every frame is
     processed, and each run gives the same events.
@@ -88,8 +89,8 @@ def main(
       facet camera rtsp://user:password@10.0.0.5/1 --events door.jsonl
       facet camera film.mp4 --gallery team --lossless --out named.mp4
 
-    Exit code: 0 the file or its user ended it (Ctrl-C, q), 1 the camera or server failed, or frames were answered with
-    an error, 2 bad usage.
+    Exit code: 0 the file ended, or you stopped it (Ctrl-C, q), 1 the camera or server failed, or frames were answered
+    with an error, 2 bad usage.
     """
     configure_for_video()
     interruption = Interruption()

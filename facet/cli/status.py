@@ -109,7 +109,7 @@ def main(
     """Show how a server is doing: health, load, throughput, errors, galleries, models and latencies.
 
     Throughput is requests per second over the last minute, to about 5 %; an item of a batch and a frame of a stream
-    count as requests. Refused requests are those that the server had no room for. Latencies are those of all requests
+    count as requests. A request is refused if the server has no room for it. Latencies are those of all requests
     since the server started, and of those that ended in the last minute, in milliseconds: half took no longer than
     p50, 99 % no longer than p99. Stages of one request that ran in parallel may add up to more than the request took.
 

@@ -52,7 +52,7 @@ def show(command: Any, ctx: Any) -> None:
     options = [each for each in shown if each.param_type_name == "option"]
     console.print(*_panels("Arguments", arguments, ctx), *_panels("Options", options, ctx), sep="", end="")
     for title, commands in _by_panel("Commands", getattr(command, "commands", {}).values()).items():
-        console.print(panel(title, [(Text(each.name, "bold cyan"), _prose(each.help)) for each in commands]))
+        console.print(panel(title, [(Text(each.name, "bold cyan"), _prose(_summary(each.help))) for each in commands]))
 
 
 def panel(title: str, entries: Sequence[Entry]) -> RenderableType:
@@ -146,6 +146,11 @@ def _description(text: str) -> RenderableType:
     ]
     rest = [Group(Text(), Text.assemble(_prose(each), style="dim")) for each in others]
     return Group(_prose(first), *rest)
+
+
+def _summary(text: str) -> str:
+    """The first paragraph of a docstring."""
+    return " ".join(text.partition("\n\n")[0].split())
 
 
 def _prose(text: str) -> Text:

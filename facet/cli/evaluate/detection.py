@@ -221,9 +221,9 @@ def _rows(report: Report) -> Iterator[Row]:
         number = report[f"{task}_{band.name}"]
         yield f"recall_{band.name}", shown(report[f"recall_{band.name}"]), f"of the {number} {sizes}"
     yield "ap50", shown(report["ap50"]), "average precision at an IoU of 0.5, over all scores"
-    yield "ap50_95", shown(report["ap50_95"]), "its mean over IoUs of 0.5 to 0.95"
+    yield "ap50_95", shown(report["ap50_95"]), "mean average precision over IoUs from 0.5 to 0.95"
     yield "true_positives", str(report["true_positives"]), f"returned {task} that match a label"
-    yield "false_positives", str(report["false_positives"]), "that match no label, or one that is matched already"
+    yield "false_positives", str(report["false_positives"]), "that match no label, or one that is already matched"
     yield "ignored", str(report["ignored"]), f"on {_ignored(task)}: not counted"
     yield "false_positives_per_image", shown(report["false_positives_per_image"]), ""
     yield "images", str(report["images"]), f"matched at an IoU of {report['iou']:g}"
@@ -232,7 +232,7 @@ def _rows(report: Report) -> Iterator[Row]:
         yield (
             "images_unlabelled",
             str(report["images_unlabelled"]),
-            "without a label file: taken as pictures without objects",
+            "without a label file; they count as pictures without objects",
         )
     yield "seconds", str(report["times"]["seconds"]), "in total"
 

@@ -160,22 +160,22 @@ def _rows(report: Report) -> Iterator[Row]:
     for k in (5, 10):
         yield f"rank_{k}", shown(report[f"rank_{k}"]), f"have the right subject among the best {k}"
     for fpir in FPIRS:
-        name, meaning = f"fnir@fpir={fpir}", f"mated probes missed while {fpir:.1%} of {nonmated} unknown people "
-        yield name, shown(report[name]), report[name].get("note") or f"{meaning}are taken for somebody"
+        name, meaning = f"fnir@fpir={fpir}", f"mated probes missed if {fpir:.1%} of {nonmated} unknown people "
+        yield name, shown(report[name]), report[name].get("note") or f"{meaning}match somebody"
         name = f"threshold@fpir={fpir}"
-        yield name, shown(report[name], 3), "the similarity at which that is so"
-    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "similarity from which the server says match:"
+        yield name, shown(report[name], 3), "the similarity threshold with this FPIR"
+    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "the server's threshold, with which:"
     for name, meaning in (
-        ("fpir", "of the unknown people are taken for somebody"),
+        ("fpir", "of the unknown people match somebody"),
         ("fnir", "of the mated probes are missed"),
         ("precision", "of the matches name the right subject"),
         ("recall", "of the mated probes are identified"),
-        ("f1", "harmonic mean of both"),
+        ("f1", "harmonic mean of precision and recall"),
     ):
         yield f"  {name}", shown(report[name]), report[name].get("note") or meaning
     failed = report["failed_to_search"]
     yield "failed_to_detect", str(report["failed_to_detect"]), "probes in which no face was found; missed if mated"
-    yield "failed_to_search", str(failed), "probes that could not be searched with, including these"
+    yield "failed_to_search", str(failed), "probes that could not be searched, including these"
     yield (
         "failed_to_enroll",
         str(report["failed_to_enroll"]),
@@ -185,7 +185,7 @@ def _rows(report: Report) -> Iterator[Row]:
     yield "mated", str(mated), "probes of subjects who are in the gallery"
     yield "nonmated", str(nonmated), "probes of people who are not"
     if also := report["probes_also_enrolled"]:
-        yield "probes_also_enrolled", str(also), "probes that are enrolled as well: figures look better than they are"
+        yield "probes_also_enrolled", str(also), "probes that are also enrolled, which flatters the figures"
     yield "seconds", str(report["times"]["seconds"]), "in total"
 
 

@@ -92,8 +92,8 @@ def pan(
 ) -> None:
     """Make a labelled clip for [b]facet evaluate tracks[/b] from the pictures that come with the models.
 
-    The view pans over a squad and back. One man is to be enrolled; all others are strangers. Then it cuts to three
-    other strangers, and back to him.
+    The view pans over a squad and back, cuts to three other people, and returns. The folder people/ has one man to
+    enrol; everybody else is a stranger.
 
     [b]Example[/b]
 

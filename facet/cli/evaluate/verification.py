@@ -107,23 +107,23 @@ def _rows(report: Report) -> Iterator[Row]:
     yield (
         "accuracy",
         shown(report["accuracy"]),
-        f"right decisions; each of {folds} folds has the threshold of the others",
+        f"right decisions; the threshold of each of {folds} folds is chosen on the others",
     )
     yield "accuracy_std", shown(report["accuracy_std"]), "standard deviation over the folds"
     yield "auc", shown(report["auc"], 5), "chance that a pair of one person scores higher than a pair of two"
-    yield "eer", shown(report["eer"]), f"the error rate at which both are equal, at {shown(report['eer_threshold'], 3)}"
+    yield "eer", shown(report["eer"]), f"FAR and FRR are equal at the threshold {shown(report['eer_threshold'], 3)}"
     for rate in FARS:
         figure = report[f"tar@{far_name(rate)}"]
         at = shown(report.get(f"threshold@{far_name(rate)}"), 3)
-        meaning = f"pairs of one person accepted while {100 * rate:g} % of the others are, at {at}"
+        meaning = f"pairs of one person accepted if {100 * rate:g} % of the others are: threshold {at}"
         yield f"tar@{far_name(rate)}", shown(figure), figure.get("note") or meaning
-    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "similarity from which Verify says same:"
+    yield "deployed_threshold", shown(report["deployed_threshold"], 3), "the threshold of Verify, with which:"
     yield "  far", shown(report["far"]), f"of {report['impostors']} pairs of two people are accepted"
     yield "  frr", shown(report["frr"]), f"of {report['genuine']} pairs of one person are rejected"
     yield "  deployed_accuracy", shown(report["deployed_accuracy"]), "of all decisions are right"
     yield "  precision", shown(report["precision"]), "of the accepted pairs are of one person"
     yield "  recall", shown(report["recall"]), "of the pairs of one person are accepted"
-    yield "  f1", shown(report["f1"]), "harmonic mean of both"
+    yield "  f1", shown(report["f1"]), "harmonic mean of precision and recall"
     yield "failed_to_detect", str(report["failed_to_detect"]), f"of {report['images']} pictures show no face"
     yield "pairs_without_face", str(report["pairs_without_face"]), "counted as rejected"
     if refused := report["pairs_refused"]:

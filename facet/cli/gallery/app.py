@@ -13,7 +13,7 @@ COMMANDS = (
     Lazy("restore", "facet.cli.gallery.maintenance:restore", "Replace a database with a backup."),
     Lazy("verify", "facet.cli.gallery.maintenance:verify", "Read a whole database, and report what is wrong."),
     Lazy("compact", "facet.cli.gallery.maintenance:compact", "Rewrite a database without space left by deletions."),
-    Lazy("export", "facet.cli.gallery.transfer:export_gallery", "Write a gallery of a server to a Parquet file."),
+    Lazy("export", "facet.cli.gallery.transfer:export_gallery", "Write a server's gallery to a Parquet file."),
     Lazy("import", "facet.cli.gallery.transfer:import_gallery", "Create a gallery of a server from such a file."),
 )
 

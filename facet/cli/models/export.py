@@ -48,9 +48,9 @@ def export(
 ) -> None:
     r"""Export an Ultralytics YOLO model to an ONNX file that the server loads.
 
-    Works with models for [b]detect[/b] and [b]pose[/b]: YOLOv8, YOLO11, YOLO12, YOLO26 (which answers final boxes
-    without NMS), and checkpoints that you trained from them. A pose model with 5 keypoints and a class "face" replaces
-    the server's own face detector.
+    Works with models for [b]detect[/b] and [b]pose[/b]: YOLOv8, YOLO11, YOLO12, YOLO26 (whose boxes need no NMS), and
+    checkpoints that you trained from them. A pose model with 5 keypoints and a class "face" replaces the server's own
+    face detector.
 
     The export is compared with the original on the same inputs before it is written. Its digest, licence (AGPL-3.0) and
     source go into models.json beside it. Needs Ultralytics. In a clone, [i]scripts/install export[/i] installs it into

@@ -19,9 +19,9 @@ def list_models(
 ) -> None:
     """List the models that are here: those that come with the installation, and those in a folder.
 
-    The name is what [b]facet serve --models.faces[/b] and the like take. Digests are verified.
+    Settings such as [b]facet serve --models.faces[/b] take these names. Digests are verified.
 
-    Exit code: 0 all are as they must be, 1 a model is missing, changed or damaged, 2 bad usage.
+    Exit code: 0 every model is intact, 1 a model is missing, changed or damaged, 2 bad usage.
     """
     found: list[ModelFile] = []
     problems: list[str] = []

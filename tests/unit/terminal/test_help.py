@@ -46,6 +46,12 @@ def test_help_fits_80_columns_without_cutting_names_or_giving_flags_a_value(word
     assert all(line in said for line in examples)
 
 
+def test_a_group_lists_its_commands_by_their_first_paragraph() -> None:
+    said = help_of(app, "people")
+    assert "Show a person and their templates." in said
+    assert "SHA-256" not in said
+
+
 def test_the_program_that_enrols_has_the_same_help() -> None:
     said = help_of(enroll_script, "add") + help_of(enroll_script)
     assert "--accept-low-quality " in said
