@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -74,22 +73,12 @@ def _alternatives(field: FieldInfo) -> tuple[Any, ...]:
 
 
 def _bounds(field: FieldInfo) -> str:
-    low, high = "", ""
-    for bound in field.metadata:
-        match bound:
-            case Ge(ge=least):
-                low = f"{least}"
-            case Le(le=most):
-                high = f"{most}"
-            case Gt(gt=above):
-                low = f"above {above}"
-            case Lt(lt=below):
-                high = f"below {below}"
-    if low and high and "above" not in low + high and "below" not in low + high:
-        return f" from {low} to {high}"
-    low = low and (low if low.startswith("above") else f"at least {low}")
-    high = high and (high if high.startswith("below") else f"at most {high}")
-    return " " + " and ".join(filter(None, (low, high))) if low or high else ""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = {name: getattr(each, name) for each in field.metadata for name in words if hasattr(each, name)}
+    if found.keys() == {"ge", "le"}:
+        return f" from {found['ge']} to {found['le']}"
+    said = " and ".join(f"{words[name]} {found[name]}" for name in words if name in found)
+    return f" {said}" if said else ""
 
 
 def _found(field: FieldInfo, value: Any) -> str:
