@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from facet import Client, NotFound
 if TYPE_CHECKING:
     from tests.conftest import Serve
 
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -72,11 +74,11 @@ def test_an_empty_gallery_is_deleted_without_force(run: Run, gallery: str) -> No
 def test_a_missing_gallery_is_answered_with_those_that_exist(run_script: Run, serve: Serve) -> None:
     serving = serve("--models.objects", "none")
     command = ("enroll.py", "list", "--address", serving.address)
-    assert "there are no galleries yet: scripts/enroll.py creates one" in run_script(*command).stderr
+    assert f"there are no galleries yet: {SCRIPTS}/enroll.py creates one" in run_script(*command).stderr
     assert "no galleries" in run_script("gallery.py", "list", "--address", serving.address).stdout
     with Client(serving.address) as client:
         for number in range(6):
             client.create_gallery(f"team-{number}")
     line = run_script(*command).stderr
     assert line.startswith("GALLERY_NOT_FOUND: ")
-    assert "'team-0', 'team-1', 'team-2', 'team-3', 'team-4', ...: scripts/gallery.py list shows them" in line
+    assert f"'team-0', 'team-1', 'team-2', 'team-3', 'team-4', ...: {SCRIPTS}/gallery.py list shows them" in line

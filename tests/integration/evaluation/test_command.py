@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import Pictures
 
-
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -68,7 +68,7 @@ def test_an_unreachable_server_is_reported_in_one_line(run: Run, images: Path, t
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        "no server answers at 127.0.0.1:1: start one with scripts/serve.py, or name another with --address"
+        f"no server answers at 127.0.0.1:1: start one with {SCRIPTS}/serve.py, or name another with --address"
     ]
 
 
