@@ -46,7 +46,7 @@ NOT_RUN = {
     r"facet (calibrate|evaluate) ": "needs a labelled set; the tests of the command bring one",
     r"facet camera ": "needs a camera; the tests of the command send a film",
     r"facet models fetch": "needs a network",
-    r"facet models export|export_yolo\.py": "needs the extra export; scripts/test_export runs it",
+    r"facet models export": "needs the extra export; scripts/test_export runs it",
     r"--watch": "runs until it is stopped",
     r"facet gallery restore": "needs a stopped server; the tests of the command restore",
     r"--install-completion": "changes the start-up files of the shell",
@@ -87,7 +87,7 @@ def lines() -> Iterator[Line]:
         for block in blocks(document, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 if plain := " ".join(re.sub(r"(^|\s)#.*$", "", line).split()):
-                    yield Line(document.relative_to(ROOT).as_posix(), plain)
+                    yield Line(document.relative_to(ROOT).as_posix(), plain.removeprefix(".venv-export/bin/"))
 
 
 LINES = list(lines())
