@@ -29,7 +29,7 @@ def too_old() -> str:
     if sys.version_info >= OLDEST:
         return ""
     found = f"Facet needs Python {OLDEST[0]}.{OLDEST[1]} or newer, this is Python {sys.version.split()[0]}"
-    return f"{found}: {_environment() or 'install it into an environment of a newer one'}"
+    return f"{found}: {_new_environment() or 'install it into an environment of a newer one'}"
 
 
 def overlap() -> str:
@@ -68,12 +68,18 @@ def _is_there(module: str) -> bool:
 
 
 def _environment() -> str:
-    """How to make the environment of a clone, or complete it, and do the same in it; empty if this is not a clone."""
+    """How to complete the environment of a clone, or to make it and do the same in it; empty if this is not a clone."""
+    script = ROOT / "scripts" / "install"
+    if script.is_file() and Path(sys.prefix) == ROOT / ".venv":
+        return f"type {shlex.quote(str(script))} base"
+    return _new_environment()
+
+
+def _new_environment() -> str:
+    """How to make the environment of a clone and do the same in it; empty if this is not a clone."""
     script = ROOT / "scripts" / "run"
     if not script.is_file():
         return ""
-    if Path(sys.prefix) == ROOT / ".venv":
-        return f"type {shlex.quote(str(ROOT / 'scripts' / 'install'))} base"
     started = ["-m", "facet"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
     again = " ".join(map(shlex.quote, [f"{ROOT}/.venv/bin/python", *started, *sys.argv[1:]]))
     return f"{shlex.quote(str(script))} makes an environment that has it; then type {again}"
