@@ -5,15 +5,10 @@ help_asked() {
     [[ ${1-} == -h || ${1-} == --help ]]
 }
 
-# is_new_enough PYTHON: true if there is such a Python and Facet runs on it.
-is_new_enough() {
-    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
-}
-
 find_python() {
     local name
     for name in python3 python3.13 python3.12 python3.11 python3.14 python; do
-        if is_new_enough "$name"; then
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$name"
             return
         fi
@@ -30,7 +25,7 @@ make_environment() {
     shift 2
     for extra in "$@"; do [ "$extra" = base ] || extras+=${extras:+,}$extra; done
     python=$(find_python) || return
-    is_new_enough "$venv/bin/python" || "$python" -m venv --clear "$venv" || {
+    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || {
         echo "cannot make $venv; on Debian and Ubuntu: apt-get install python3-venv" >&2
         return 1
     }
