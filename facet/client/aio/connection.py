@@ -59,6 +59,10 @@ class Connection:
         await self.close()
 
 
+_WRITE_FAILED = "Internal error from Core"
+"""Details of the status that gRPC sets when a write fails."""
+
+
 class _Calls:
     """The calls of a channel, with the token, a deadline for unary calls, and errors that are FacetErrors."""
 
@@ -105,17 +109,25 @@ class _Call:
         try:
             return await self._call
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(self._end or error) from None
+            raise from_rpc_error(self._status(error)) from None
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         try:
             async for response in self._call:
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(self._end or error) from None
+            raise from_rpc_error(self._status(error)) from None
+
+    def _status(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+        """The status that the server sent, of the first and the last one of the call (grpc/grpc#36066).
+
+        If the server ends a stream while a write is under way, the write fails and sets a status of its own, before or
+        after that of the server.
+        """
+        return error if self._end is None or self._end.details() == _WRITE_FAILED else self._end
 
     def _remember_end(self, call: Any) -> None:
-        """Keep the status that the server sent. A write that fails after it would replace it (grpc/grpc#36066)."""
+        """Keep the first status."""
         if self._end is None:
             code, details, metadata = map(_at_once, (call.code(), call.details(), call.trailing_metadata()))
             self._end = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), metadata, details)
