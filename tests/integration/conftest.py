@@ -110,7 +110,7 @@ def milvus_lite() -> None:
 
 @pytest.fixture(scope="session")
 def crowd(client: Client, exported: Exported) -> Callable[..., bytes]:
-    """Make an exported gallery of so many people with a template each, drawn at random; the first are in it twice."""
+    """Make an exported gallery of ``count`` random people, a template each; the first ``twice`` have a second one."""
     contract = client.server.GetServerInfo(GetServerInfoRequest()).contract
 
     def make(count: int, *, seed: int = 7, name: str = "s", twice: int = 0) -> bytes:

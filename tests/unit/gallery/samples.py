@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gallery.galleries import Galleries
+from gallery.records.calibrations import Calibration, CalibrationSource
 from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
 from gallery.stores.sqlite.sqlite_store import SqliteStore
@@ -18,6 +20,28 @@ CONTRACT = "contract-of-the-server"
 BOX = (10.0, 20.0, 110.0, 140.0)
 
 Vector = NDArray[np.float32]
+
+CALIBRATION = Calibration(
+    target_fpir=0.01,
+    threshold=0.25,
+    fpir=0.01,
+    fpir_low=0.005,
+    fpir_high=0.02,
+    model="empirical",
+    source=CalibrationSource.PROBES,
+    data_set="",
+    data_set_sha256="a" * 64,
+    searches=1000,
+    identities=900,
+    failures=0,
+    templates=500,
+    for_templates=500,
+    contract="c",
+    mean_of_best=1,
+    create_time=datetime(2026, 1, 2, tzinfo=UTC),
+    curve=((0.1, 0.5),),
+)
+"""A calibration with plausible values."""
 
 
 def opened(path: Path, *, contract: str = CONTRACT, max_templates: int = 5) -> Galleries:

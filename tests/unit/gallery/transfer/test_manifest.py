@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from gallery.errors import InvalidImport
-from gallery.records.calibrations import Calibration, CalibrationSource
 from gallery.records.galleries import ThresholdSource
 from gallery.transfer.manifest import Manifest, from_json, to_json
+from tests.unit.gallery.samples import CALIBRATION
 
 MANIFEST = Manifest(
     contract="c",
@@ -24,26 +23,6 @@ MANIFEST = Manifest(
     subjects=0,
     templates=0,
     contents_sha256="0" * 64,
-)
-CALIBRATION = Calibration(
-    target_fpir=0.01,
-    threshold=0.5,
-    fpir=0.01,
-    fpir_low=0.005,
-    fpir_high=0.02,
-    model="empirical",
-    source=CalibrationSource.PROBES,
-    data_set="",
-    data_set_sha256="a" * 64,
-    searches=1000,
-    identities=900,
-    failures=0,
-    templates=500,
-    for_templates=500,
-    contract="c",
-    mean_of_best=1,
-    create_time=datetime(2026, 1, 2, tzinfo=UTC),
-    curve=((0.1, 0.5),),
 )
 
 

@@ -4,98 +4,32 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from facet.benchmarks.galleries.milvus_server import MilvusServer
 from gallery.errors import GalleryNotFound, SchemaTooNew, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.records.enrollments import Enrollment
-from gallery.records.galleries import Gallery, GalleryChange, ThresholdSource
+from gallery.records.galleries import GalleryChange, ThresholdSource
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.milvus import removal as milvus_removal
 from gallery.stores.milvus.milvus_store import ORPHAN_AGE, MilvusStore
 from gallery.stores.milvus.rows import row_id, subject_row, template_row
 from gallery.stores.milvus.schema import VERSION, with_no_vector
-
-DIMENSION = 24
-CONTRACT = "contract"
-
-Vectors = NDArray[np.float32]
-
-
-@pytest.fixture(scope="module", params=["lite", "server", "server-hnsw"])
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusStore]:
-    if request.param == "lite":
-        request.getfixturevalue("milvus_lite")
-        made = MilvusStore(str(tmp_path_factory.mktemp("lite") / "facet.db"))
-    else:
-        server = request.getfixturevalue("milvus_server")
-        made = MilvusStore(
-            server.uri,
-            token=server.token,
-            prefix=request.param.replace("-", "_"),
-            index="HNSW" if request.param == "server-hnsw" else "FLAT",
-        )
-    yield made
-    made.close()
-
-
-def galleries_of(store: MilvusStore, *, max_templates: int = 10) -> Galleries:
-    return Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=max_templates)
-
-
-def unit(values: NDArray[Any]) -> Vectors:
-    return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), np.float32)
-
-
-def vectors(count: int, seed: int) -> Vectors:
-    return unit(np.random.default_rng(seed).normal(size=(count, DIMENSION)))
-
-
-def face(embedding: Vectors, *, picture: str = "", name: str = "", request_id: str = "") -> Enrollment:
-    return Enrollment(
-        embedding=embedding,
-        contract=CONTRACT,
-        picture_sha256=picture or uuid.uuid4().hex,
-        box=(0.0, 0.0, 9.0, 9.0),
-        quality=1.0,
-        display_name=name,
-        request_id=request_id,
-        request_digest="d",
-        accept_lookalike=True,
-    )
-
-
-def new_gallery(mean_of_best: int = 1) -> Gallery:
-    now = datetime.now(UTC)
-    return Gallery(f"g{uuid.uuid4().hex}", "", 0.5, mean_of_best, CONTRACT, 0, 0, now, now, "e")
-
-
-def filled(store: MilvusStore, templates: dict[str, Vectors], *, mean_of_best: int = 1) -> Gallery:
-    """A gallery with these templates of these subjects."""
-    gallery = new_gallery(mean_of_best)
-    importing = store.begin_import(gallery)
-    faces = []
-    for subject_id, embeddings in templates.items():
-        subject = Subject(
-            gallery.gallery_id, subject_id, f"name of {subject_id}", 0, gallery.create_time, gallery.create_time, "e"
-        )
-        for number, embedding in enumerate(embeddings):
-            template = Template(
-                f"{subject_id}-{number:05}", gallery.gallery_id, subject_id, "p", (0, 0, 1, 1), 1.0, gallery.create_time
-            )
-            faces.append(StoredFace(subject, template, embedding, None))
-    importing.add(faces)
-    return importing.commit()
+from tests.integration.gallery.stores.milvus.samples import (
+    CONTRACT,
+    DIMENSION,
+    face,
+    filled,
+    galleries_of,
+    new_gallery,
+    vectors,
+)
 
 
 def test_an_orphaned_template_is_invisible_and_removed_by_the_next_enrolment(store: MilvusStore) -> None:

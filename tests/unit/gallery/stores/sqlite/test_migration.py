@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,37 +12,16 @@ from numpy.typing import NDArray
 from gallery.errors import StorageUnavailable
 from gallery.galleries import Galleries
 from gallery.records import calibration_json
-from gallery.records.calibrations import Calibration, CalibrationSource
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import GalleryChange, ThresholdSource, rounded_threshold
 from gallery.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
+from tests.unit.gallery.samples import CALIBRATION
 
 DIMENSION = 32
 SECOND = 1_000_000
 DEFAULT = rounded_threshold(0.34)
-
-CALIBRATION = Calibration(
-    target_fpir=0.01,
-    threshold=0.25,
-    fpir=0.01,
-    fpir_low=0.005,
-    fpir_high=0.02,
-    model="empirical",
-    source=CalibrationSource.PROBES,
-    data_set="",
-    data_set_sha256="a" * 64,
-    searches=1000,
-    identities=900,
-    failures=0,
-    templates=500,
-    for_templates=500,
-    contract="c",
-    mean_of_best=1,
-    create_time=datetime(2026, 1, 2, tzinfo=UTC),
-    curve=((0.1, 0.5),),
-)
 
 
 def vector(number: int) -> NDArray[np.float32]:
