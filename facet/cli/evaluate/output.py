@@ -18,6 +18,7 @@ from facet.evaluation.report.gate import Requirement, parse_requirement
 from facet.evaluation.report.html import render
 from facet.runtime.extras import install_command
 from facet.terminal import console, tables
+from facet.terminal.counts import agreeing, counted
 
 Row = tuple[str, str, str]
 """A figure in a table: name, value, meaning."""
@@ -134,7 +135,8 @@ def _problems(document: Report, requirements: Iterable[Requirement]) -> Iterable
     for each in refused:
         yield f"refused: {each['image']}: {each['reason']}"
     if refused:
-        yield f"{len(refused)} pictures were refused; {describe_refused(document)}"
+        count = len(refused)
+        yield f"{counted(count, 'picture')} {agreeing(count, 'was')} refused; {describe_refused(document)}"
     if document["partial"]:
         yield describe_stop(document)
     for each in requirements:

@@ -191,7 +191,7 @@ def test_a_picture_that_disappears_counts_as_missed(
         {"verification": "pairs", "identification": "mated", "detection": "images"}[kind]
     ]
     assert "refused: six/6.png: UNREADABLE" in ended.stderr
-    assert "1 pictures were refused; the figures count them as missed" in ended.stderr
+    assert "1 picture was refused; the figures count them as missed" in ended.stderr
     assert galleries_left() == []
 
 
@@ -212,7 +212,7 @@ def test_a_refused_picture_is_left_out_of_latency_and_named(run: Run, server: Se
     ended = run(*command("latency", images), "--address", server.address)
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["calls"] == 12
-    assert "1 pictures were refused; the figures leave them out" in ended.stderr
+    assert "1 picture was refused; the figures leave them out" in ended.stderr
 
 
 @pytest.mark.parametrize("kind", ["identification", "latency"])
