@@ -73,7 +73,7 @@ def _row(name: Text, text: Text, width: int) -> RenderableType:
         return Group(name, Padding(text, (0, 0, 0, width + 2)))
     row = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     row.add_column(width=width)
-    row.add_column()
+    row.add_column(overflow="fold")  # a path longer than the column must stay readable to the end
     row.add_row(name, text)
     return row
 
