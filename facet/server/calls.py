@@ -12,6 +12,7 @@ import structlog
 import uuid_utils
 from google.rpc.status_pb2 import Status
 
+from facet.server.access import caller
 from facet.server.access.authentication import Authenticator
 from facet.server.errors import ShuttingDown, TransferStalled
 from facet.server.observability.telemetry import Observed, Telemetry
@@ -73,6 +74,7 @@ class Calls:
         observed = self._telemetry.observe(
             method.rpartition("/")[2], is_stream=is_stream, parent=_traceparent(metadata)
         )
+        caller.enter(context.peer())
         request_id = str(uuid_utils.uuid7())
         log = _log.bind(method=method.removeprefix("/facet.v1."), request_id=request_id)
         self._open += 1

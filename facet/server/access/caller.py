@@ -1,0 +1,51 @@
+"""Who a call comes from, for fair shares."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import unquote
+
+_NETWORK_BITS = 64
+"""The part of an IPv6 address that one site holds (RFC 6177): it can use all addresses below it."""
+
+_current: ContextVar[str] = ContextVar("caller", default="")
+
+
+def current() -> str:
+    """The caller of the current call, of this asyncio task or a parent of it; empty outside calls.
+
+    Two calls of one caller return the same string. All clients share the server's token, so a caller is known by its
+    address; see :func:`of_peer`.
+    """
+    return _current.get()
+
+
+def enter(peer: str) -> str:
+    """Make the peer's caller that of the current asyncio task and its children; returns it."""
+    caller = of_peer(peer)
+    _current.set(caller)
+    return caller
+
+
+@lru_cache(4096)
+def of_peer(peer: str) -> str:
+    """The caller behind a peer as gRPC names it, for example ``ipv4:192.0.2.1:50000`` or ``ipv6:%5B::1%5D:50000``.
+
+    A caller is an IPv4 address or the /64 network of an IPv6 address, whatever the number of its connections. On
+    loopback, where all programs share an address, and for other peers, each connection is a caller.
+    """
+    kind, _, rest = unquote(peer).partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return peer
+    try:
+        address = ip_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
+    except ValueError:
+        return peer
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        elif not address.is_loopback:
+            return str(ip_network((address, _NETWORK_BITS), strict=False))
+    return peer if address.is_loopback else str(address)
