@@ -17,38 +17,44 @@ find_python() {
     return 1
 }
 
-# make_environment FOLDER CONSTRAINTS [EXTRA...]: for example make_environment .venv constraints.txt dev
+# make_environment FOLDER [EXTRA...]: for example make_environment .venv dev
+# Installs what requirements/ pins: every file must have one of the digests there, and nothing is built but Facet itself.
 # A file installed-EXTRA in the folder holds what the extra was installed from, so that the next call can skip it.
 make_environment() {
-    local venv=$1 constraints=$2 python extra extras=
+    local venv=$1 python extra files=()
     is_marked "$@" && return
-    shift 2
-    for extra in "$@"; do [ "$extra" = base ] || extras+=${extras:+,}$extra; done
+    shift
+    for extra in base build "$@"; do files+=(--requirement "requirements/$extra.txt"); done
     python=$(find_python) || return
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || {
         echo "cannot make $venv; on Debian and Ubuntu: apt-get install python3-venv" >&2
         return 1
     }
     echo "installing into $venv (a minute or two)" >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint "$constraints" --editable ".${extras:+[$extras]}" >&2 || return
-    keep_headless_opencv "$venv/bin/python" || return
-    for extra in "$@" base; do made_from "$constraints" > "$venv/installed-$extra"; done
+    # The files list all that is needed, and leave out opencv-python: see [tool.uv] in pyproject.toml.
+    pip_install "$venv" --no-deps --require-hashes --only-binary :all: "${files[@]}" || return
+    pip_install "$venv" --no-deps --no-build-isolation --editable . || return
+    for extra in "$@" base; do made_from > "$venv/installed-$extra"; done
 }
 
-# is_marked FOLDER CONSTRAINTS [EXTRA...]: true if the files installed-EXTRA say that nothing has changed since.
+# pip_install FOLDER ARGUMENTS...
+pip_install() {
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2
+}
+
+# is_marked FOLDER [EXTRA...]: true if the files installed-EXTRA say that nothing has changed since.
 is_marked() {
     local venv=$1 wanted extra
-    wanted=$(made_from "$2")
-    shift 2
+    wanted=$(made_from)
+    shift
     for extra in "$@" base; do
         [ -f "$venv/installed-$extra" ] && [ "$(cat "$venv/installed-$extra")" = "$wanted" ] || return
     done
 }
 
-# made_from CONSTRAINTS: what an environment is made from.
+# made_from: what an environment is made from.
 made_from() {
-    cat pyproject.toml "$1"
+    cat pyproject.toml requirements/*.txt | cksum
     pwd
 }
 
@@ -88,15 +94,4 @@ try:
 except ImportError:  # the error of a package that is not found is one
     sys.exit(1)
 PYTHON
-}
-
-# The packages insightface and ultralytics require opencv-python. It writes the same folder cv2 as
-# opencv-python-headless, and needs libGL and libxcb, which servers and containers lack. The headless build has all
-# that they and Facet use.
-keep_headless_opencv() {
-    local python=$1 version
-    version=$("$python" -c 'import importlib.metadata as m; print(m.version("opencv-python"))' 2>/dev/null) || return 0
-    "$python" -m pip uninstall --quiet --disable-pip-version-check --yes opencv-python >&2 || return
-    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
-        "opencv-python-headless==$version" >&2
 }
