@@ -12,13 +12,14 @@ from grpc_reflection.v1alpha import reflection
 
 from facet.runtime.cores import usable_cores
 from facet.server.config import Config
+from facet.server.connections.connections import Connections
 from facet.server.interceptor import CallInterceptor
 from facet.server.models import load_pipeline
 from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.telemetry import Telemetry
 from facet.server.observability.tracing import Tracing
-from facet.server.port import BindError, listen
+from facet.server.port import BindError, connection_options, listen
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.galleries import GalleryServicer
@@ -76,6 +77,7 @@ class Server:
         self._calls = CallInterceptor(
             config.server.token, config.server.stall_seconds, self._telemetry, config.metrics.slow_ms / 1e3
         )
+        self._connections = Connections(config.server, self._telemetry.metrics.registry)
         self._server: grpc.aio.Server | None = None
         self._workers: Workers | None = None
         self._batches: Batches | None = None
@@ -100,13 +102,12 @@ class Server:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(config.max_concurrent_calls))
         self._workers = Workers(config.workers or usable_cores(), config.max_queue)
         self._server = grpc.aio.server(
-            interceptors=[self._calls],
+            interceptors=[self._connections.interceptor, self._calls],
             options=[
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-                # Clients send a keepalive ping every 20 seconds, also during calls without messages.
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                *connection_options(config, self._connections.room),
             ],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
         )
@@ -121,6 +122,7 @@ class Server:
         self._add_services(self._server, self._workers, self._batches, self._streams)
         self._open_metrics(self._workers)
         address = listen(self._server, config)
+        self._connections.watch(address)
         await self._server.start()
         for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -138,7 +140,7 @@ class Server:
             # Still open: health watches, which never end, and responses being sent.
             await self._server.stop(_FLUSH_SECONDS)
             await asyncio.to_thread(self._workers.close)
-        for part in (self._metrics, self._gauges, self._galleries, self._tracing):
+        for part in (self._connections, self._metrics, self._gauges, self._galleries, self._tracing):
             if part is not None:
                 await asyncio.to_thread(part.close)
         _log.info("stopped")

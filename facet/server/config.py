@@ -83,6 +83,15 @@ class ServerConfig(_Section):
     max_concurrent_calls: int = Field(64, ge=1)
     """Maximum number of open calls; further calls are refused. Budget max_message_bytes of memory per unary call, three
     times that per IdentifyStream, and 2 x workers + 1 times that per EnrollBatch or IdentifyBatch."""
+    max_connections: int = Field(1000, ge=1, le=100_000)
+    """Maximum number of open connections. Beyond it, those that are idle longest are ended, first of the address that
+    has most. Each costs about 15 KB and a file descriptor; the limit on descriptors is raised if the system permits
+    it."""
+    max_connections_per_address: int = Field(500, ge=1)
+    """Maximum number of open connections of one client address (of one /64 network for IPv6), as max_connections.
+    Behind a proxy, all connections have its address."""
+    idle_seconds: float = Field(300.0, gt=0, le=86_400)
+    """A connection without a call for this long is closed, seconds. Clients connect again with their next call."""
     stall_seconds: float = Field(60.0, gt=0)
     """A stream ends if its client neither sends nor receives anything for this long while the server waits for it,
     seconds."""

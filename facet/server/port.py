@@ -9,9 +9,33 @@ import grpc
 
 from facet.server.config import ServerConfig
 
+_HANDSHAKE_SECONDS = 10
+"""For TLS and the first frames of HTTP/2."""
+_KEEPALIVE_SECONDS = 60
+"""A connection with calls is asked for a sign of life after this time without data."""
+_KEEPALIVE_ANSWER_SECONDS = 20
+
 
 class BindError(Exception):
     """The server cannot listen on the address."""
+
+
+def connection_options(config: ServerConfig, max_connections: int) -> list[tuple[str, int]]:
+    """Options of gRPC that bound each connection.
+
+    Args:
+        config: the configuration.
+        max_connections: further connections are closed when they are accepted.
+    """
+    return [
+        ("grpc.max_allowed_incoming_connections", max_connections),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_SECONDS * 1000),
+        ("grpc.max_connection_idle_ms", round(config.idle_seconds * 1000)),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_SECONDS * 1000),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_ANSWER_SECONDS * 1000),
+        # Clients send a keepalive ping every 20 seconds, also during calls without messages.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]
 
 
 def listen(server: grpc.aio.Server, config: ServerConfig) -> str:

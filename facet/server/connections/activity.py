@@ -1,0 +1,122 @@
+"""Which connections have calls: when each had its last one, and how many it has now."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address
+from typing import NamedTuple
+from urllib.parse import unquote
+
+_REMEMBERED = 16_384
+"""Connections without an open call that are remembered."""
+
+
+class Endpoint(NamedTuple):
+    """The client's end of a TCP connection. An IPv4 address is written as such, also on an IPv6 socket."""
+
+    address: str
+    port: int
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one connection.
+
+    Attributes:
+        open: number of calls in progress.
+        last: when a call was last opened or ended, monotonic seconds.
+        cancelled: number of calls that the client cancelled, or left behind.
+    """
+
+    open: int = 0
+    last: float = 0.0
+    cancelled: int = 0
+
+
+class Activity:
+    """Keeps the calls of every connection. Written by the event loop, read by any thread.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._calls: OrderedDict[Endpoint, Calls] = OrderedDict()
+
+    @contextmanager
+    def call(self, peer: str) -> Iterator[None]:
+        """Count a call while the body runs.
+
+        Args:
+            peer: the client as gRPC names it, for example ``ipv4:192.0.2.1:50000``. Others than TCP are not counted.
+        """
+        endpoint = endpoint_of(peer)
+        if endpoint is None:
+            yield
+            return
+        self._note(endpoint, opened=1)
+        finished = False
+        try:
+            yield
+            finished = True
+        except Exception:
+            finished = True
+            raise
+        finally:
+            self._note(endpoint, opened=-1, cancelled=not finished)
+
+    def of(self, endpoint: Endpoint) -> Calls:
+        """The calls of a connection now, as a copy; none if it is unknown."""
+        with self._lock:
+            known = self._calls.get(endpoint)
+            return Calls(known.open, known.last, known.cancelled) if known else Calls()
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """Forget a connection that has ended. Its open calls, which end soon, are still counted."""
+        with self._lock:
+            known = self._calls.get(endpoint)
+            if known is not None and not known.open:
+                del self._calls[endpoint]
+
+    def _note(self, endpoint: Endpoint, *, opened: int, cancelled: bool = False) -> None:
+        with self._lock:
+            calls = self._calls.setdefault(endpoint, Calls())
+            calls.open += opened
+            calls.cancelled += cancelled
+            calls.last = self._clock()
+            self._calls.move_to_end(endpoint)
+            if len(self._calls) > _REMEMBERED:
+                oldest, their = next(iter(self._calls.items()))
+                if their.open:
+                    self._calls.move_to_end(oldest)
+                else:
+                    del self._calls[oldest]
+
+
+@lru_cache(4096)
+def endpoint_of(peer: str) -> Endpoint | None:
+    """The endpoint of a peer as gRPC names it; ``None`` if it is not one of TCP."""
+    kind, _, rest = unquote(peer).partition(":")
+    address, _, port = rest.rpartition(":")
+    if kind not in ("ipv4", "ipv6") or not port.isdecimal():
+        return None
+    return endpoint(address.strip("[]"), int(port))
+
+
+def endpoint(address: str, port: int) -> Endpoint | None:
+    """The endpoint of an address as the system writes it; ``None`` if it is none."""
+    if ":" not in address:
+        return Endpoint(address, port)
+    try:
+        found = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return Endpoint(str(found.ipv4_mapped or found), port)

@@ -1,0 +1,92 @@
+"""Watches the connections on a thread of its own, and ends those that exceed the limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import structlog
+
+from facet.server.connections.activity import Activity
+from facet.server.connections.policy import REASONS, Limits, Policy, Reason
+from facet.server.connections.sockets import Sockets
+
+_LOOK_SECONDS = 0.1
+_CROWDED_LOOK_SECONDS = 0.02
+"""While there are too many connections."""
+_MAX_SHARE = 0.05
+"""Of one core; with very many connections, the looks are further apart."""
+_LOG_SECONDS = 10.0
+
+_log = structlog.get_logger("facet.connections")
+
+
+class Guard:
+    """Ends connections of a port that exceed the limits, until it is closed. Needs Linux.
+
+    The thread does not depend on the event loop, so a busy loop does not stop it.
+
+    Args:
+        port: the local port.
+        limits: the bounds.
+        activity: the calls of each connection.
+    """
+
+    def __init__(self, port: int, limits: Limits, activity: Activity) -> None:
+        self._sockets = Sockets(port)
+        self._policy = Policy(limits, activity)
+        self._ended: Counter[Reason] = Counter()
+        self._unlogged: Counter[Reason] = Counter()
+        self._log_after = 0.0
+        self._open = 0
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="connections", daemon=True)
+        self._thread.start()
+
+    @property
+    def open(self) -> int:
+        """The number of connections, at most a fraction of a second ago."""
+        return self._open
+
+    @property
+    def ended(self) -> Mapping[Reason, int]:
+        """The number of connections that it has ended, by reason."""
+        return {reason: self._ended[reason] for reason in REASONS}
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._closed.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        pause = _LOOK_SECONDS
+        while not self._closed.wait(pause):
+            start = time.thread_time()
+            try:
+                crowded = self._look(time.monotonic())
+            except OSError as error:  # for example, no descriptor is left to look with
+                _log.warning("cannot look at the connections", error=str(error))
+                crowded = False
+            taken = time.thread_time() - start
+            pause = _CROWDED_LOOK_SECONDS if crowded else max(_LOOK_SECONDS, taken / _MAX_SHARE)
+
+    def _look(self, now: float) -> bool:
+        """End what exceeds the limits; returns whether there were too many connections."""
+        connections = self._sockets.connections()
+        self._open = len(connections)
+        crowded = False
+        for connection, reason in self._policy.to_end(connections, now):
+            if self._sockets.end(connection):
+                self._ended[reason] += 1
+                self._unlogged[reason] += 1
+                self._open -= 1
+            crowded |= reason in ("too_many", "too_many_of_address")
+        if self._unlogged and now >= self._log_after:
+            _log.warning(
+                "connections ended", open=self._open, **{str(reason): count for reason, count in self._unlogged.items()}
+            )
+            self._unlogged.clear()
+            self._log_after = now + _LOG_SECONDS
+        return crowded

@@ -1,0 +1,76 @@
+"""Counts the calls of every connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from inspect import isasyncgenfunction, iscoroutinefunction
+from typing import Any, TypeAlias
+
+import grpc
+
+from facet.server.connections.activity import Activity
+
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class ActivityInterceptor(grpc.aio.ServerInterceptor):
+    """Notes when a call of a connection begins and ends, health checks included.
+
+    Args:
+        activity: where it is noted.
+    """
+
+    def __init__(self, activity: Activity) -> None:
+        self._activity = activity
+        self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        """Wrap the handler of a call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        known, wrapped = self._wrapped.get(handler_call_details.method, (None, None))
+        if known is not handler or wrapped is None:
+            wrapped = self._wrap(handler)
+            self._wrapped[handler_call_details.method] = handler, wrapped
+        return wrapped
+
+    def _wrap(self, handler: Any) -> _Handler:
+        match handler.request_streaming, handler.response_streaming:
+            case True, True:
+                make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
+            case True, False:
+                make, behaviour = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+            case False, True:
+                make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+            case _:
+                make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+        return make(
+            self._counted(behaviour),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _counted(self, behaviour: Any) -> Any:
+        if iscoroutinefunction(behaviour):
+
+            async def call(request: Any, context: Any) -> Any:
+                with self._activity.call(context.peer()):
+                    return await behaviour(request, context)
+
+            return call
+        if isasyncgenfunction(behaviour):
+
+            async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+                with self._activity.call(context.peer()):
+                    async with aclosing(behaviour(request, context)) as responses:
+                        async for response in responses:
+                            yield response
+
+            return stream
+        return behaviour

@@ -1,0 +1,158 @@
+"""Decides which connections to end: too many, idle, or busy without use."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Literal, TypeAlias
+
+from facet.server.connections.activity import Activity, Calls, Endpoint
+from facet.server.connections.sockets import Connection
+
+Reason: TypeAlias = Literal["too_many", "too_many_of_address", "idle", "no_calls", "cancelled_calls"]
+REASONS: tuple[Reason, ...] = ("too_many", "too_many_of_address", "idle", "no_calls", "cancelled_calls")
+
+_MAX_BYTES_WITHOUT_CALL = 128 * 1024
+"""A client that follows gRPC sends less than 1 KB between two calls, and a TLS handshake less than 16 KB."""
+_MAX_CANCELLED_PER_SECOND = 500.0
+"""Of one connection; a rapid reset (CVE-2023-44487) cancels thousands."""
+_NETWORK_BITS = 64
+"""The part of an IPv6 address that one site holds (RFC 6177): it can use all addresses below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on connections.
+
+    Attributes:
+        connections: how many there may be.
+        per_address: how many one IPv4 address, or one /64 network of IPv6 addresses, may have.
+        idle_seconds: how long one may be without a call.
+    """
+
+    connections: int
+    per_address: int
+    idle_seconds: float
+
+
+@dataclass(slots=True)
+class _Known:
+    """A connection as it was seen before.
+
+    Attributes:
+        quiet_since: when it last had a call, or else when it was first seen, monotonic seconds.
+        last_call: as :attr:`Calls.last` was; zero if it had none.
+        received: its bytes when it last had a call.
+        cancelled: its cancelled calls when it was last seen.
+        client: its client's end.
+    """
+
+    quiet_since: float
+    last_call: float
+    received: int
+    cancelled: int
+    client: Endpoint
+
+
+class Policy:
+    """Looks at the connections again and again, and names those to end. A connection with a call is not idle.
+
+    If there are too many, those go first that never had a call, then those whose last call is longest ago, and the
+    address with the most connections loses them first. So a flood of connections displaces itself, and a client that
+    was displaced connects again with its next call. Connections with open calls stay: those calls have limits of their
+    own.
+
+    Args:
+        limits: the bounds.
+        activity: the calls of each connection.
+    """
+
+    def __init__(self, limits: Limits, activity: Activity) -> None:
+        self._limits = limits
+        self._activity = activity
+        self._known: dict[int, _Known] = {}
+        self._last_look = 0.0
+
+    def to_end(self, connections: Iterable[Connection], now: float) -> list[tuple[Connection, Reason]]:
+        """The connections to end, each with the reason.
+
+        Args:
+            connections: all there are now.
+            now: monotonic seconds.
+        """
+        seconds, self._last_look = now - self._last_look, now
+        ending: list[tuple[Connection, Reason]] = []
+        dispensable: list[Connection] = []
+        counts: Counter[str] = Counter()
+        known: dict[int, _Known] = {}
+        for connection in connections:
+            calls = self._activity.of(connection.client)
+            state = known[connection.inode] = self._update(connection, calls, now)
+            reason = self._misuse(connection, state, calls, now, seconds)
+            state.cancelled = calls.cancelled
+            if reason is not None:
+                ending.append((connection, reason))
+                continue
+            counts[_network(connection.client.address)] += 1
+            if not calls.open:
+                dispensable.append(connection)
+        for inode in self._known.keys() - known.keys():
+            self._activity.forget(self._known[inode].client)
+        self._known = known
+        dispensable.sort(key=lambda each: (known[each.inode].last_call, known[each.inode].quiet_since, each.inode))
+        return [*ending, *self._excess(dispensable, counts)]
+
+    def _update(self, connection: Connection, calls: Calls, now: float) -> _Known:
+        state = self._known.get(connection.inode)
+        if state is None:
+            state = _Known(now, last_call=0, received=0, cancelled=calls.cancelled, client=connection.client)
+        if calls.open or calls.last != state.last_call:
+            state.quiet_since = state.last_call = calls.last
+            state.received = connection.received
+        return state
+
+    def _misuse(self, connection: Connection, state: _Known, calls: Calls, now: float, seconds: float) -> Reason | None:
+        if calls.cancelled - state.cancelled > _MAX_CANCELLED_PER_SECOND * max(seconds, 1.0):
+            return "cancelled_calls"
+        if calls.open:
+            return None
+        if connection.received - state.received > _MAX_BYTES_WITHOUT_CALL:
+            return "no_calls"
+        return "idle" if now - state.quiet_since > self._limits.idle_seconds else None
+
+    def _excess(self, dispensable: Iterable[Connection], counts: Counter[str]) -> list[tuple[Connection, Reason]]:
+        """Those to end because there are too many, in the order of ``dispensable`` within each address."""
+        by_network: defaultdict[str, list[Connection]] = defaultdict(list)
+        for connection in dispensable:
+            by_network[_network(connection.client.address)].append(connection)
+        ending: list[tuple[Connection, Reason]] = []
+        for network, candidates in by_network.items():
+            excess = max(counts[network] - self._limits.per_address, 0)
+            ending += [(each, "too_many_of_address") for each in candidates[:excess]]
+            by_network[network] = candidates[excess:]
+            counts[network] -= min(excess, len(candidates))
+        excess = counts.total() - self._limits.connections
+        if excess > 0:
+            level = _level(counts, by_network, excess)
+            for network, candidates in by_network.items():
+                ending += [(each, "too_many") for each in candidates[: max(counts[network] - level, 0)]]
+        return ending
+
+
+def _level(counts: Mapping[str, int], candidates: Mapping[str, list[Connection]], excess: int) -> int:
+    """The largest number of connections per address that removes the excess, as far as there are candidates."""
+    low, high = 0, max(counts.values())
+    while low < high:
+        level = (low + high + 1) // 2
+        removed = sum(min(max(counts[each] - level, 0), len(theirs)) for each, theirs in candidates.items())
+        low, high = (level, high) if removed >= excess else (low, level - 1)
+    return low
+
+
+def _network(address: str) -> str:
+    """The IPv4 address, or the /64 network of an IPv6 address."""
+    if ":" not in address:
+        return address
+    return str(ip_network((address, _NETWORK_BITS), strict=False))

@@ -1,0 +1,59 @@
+"""The calls of each connection."""
+
+from __future__ import annotations
+
+import pytest
+
+from facet.server.connections.activity import Activity, Calls, Endpoint, endpoint_of
+
+
+@pytest.mark.parametrize(
+    ("peer", "endpoint"),
+    [
+        ("ipv4:192.0.2.1:50000", Endpoint("192.0.2.1", 50000)),
+        ("ipv6:%5B2001:db8::1%5D:50000", Endpoint("2001:db8::1", 50000)),
+        ("ipv6:%5B::ffff:192.0.2.1%5D:50000", Endpoint("192.0.2.1", 50000)),
+        ("ipv6:%5Bfe80::1%25eth0%5D:50000", Endpoint("fe80::1", 50000)),
+        ("unix:/run/facet", None),
+        ("ipv6:%5Bno:%5D:1", None),
+        ("ipv4:192.0.2.1", None),
+        ("", None),
+    ],
+)
+def test_a_peer_of_grpc_is_the_endpoint_of_a_socket(peer: str, endpoint: Endpoint | None) -> None:
+    assert endpoint_of(peer) == endpoint
+
+
+def test_calls_are_counted_while_they_run() -> None:
+    activity = Activity(lambda: 7.0)
+    endpoint = Endpoint("192.0.2.1", 50000)
+    with activity.call("ipv4:192.0.2.1:50000"):
+        with activity.call("ipv4:192.0.2.1:50000"):
+            assert activity.of(endpoint) == Calls(2, 7.0, 0)
+        activity.forget(endpoint)  # its call is still open
+        assert activity.of(endpoint).open == 1
+    assert activity.of(endpoint) == Calls(0, 7.0, 0)
+    activity.forget(endpoint)
+    assert activity.of(endpoint) == Calls()
+
+
+def test_a_call_that_fails_is_not_one_that_was_cancelled() -> None:
+    activity = Activity()
+    endpoint = Endpoint("192.0.2.1", 50000)
+    with pytest.raises(ValueError, match="refused"), activity.call("ipv4:192.0.2.1:50000"):
+        raise ValueError("refused")
+    assert activity.of(endpoint).cancelled == 0
+    with pytest.raises(KeyboardInterrupt), activity.call("ipv4:192.0.2.1:50000"):
+        raise KeyboardInterrupt
+    assert activity.of(endpoint).cancelled == 1
+
+
+def test_what_is_remembered_of_connections_that_are_gone_is_bounded() -> None:
+    activity = Activity()
+    with activity.call("ipv4:192.0.2.1:1"):
+        for port in range(60_000):
+            with activity.call(f"ipv4:192.0.2.2:{port}"):
+                pass
+        assert activity.of(Endpoint("192.0.2.1", 1)).open == 1
+        remembered = sum(activity.of(Endpoint("192.0.2.2", port)).last > 0 for port in range(60_000))
+    assert 10_000 < remembered < 20_000

@@ -1,0 +1,141 @@
+"""Which connections are ended, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from facet.server.connections.activity import Activity, Endpoint
+from facet.server.connections.policy import Limits, Policy
+from facet.server.connections.sockets import Connection
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def activity(clock: Clock) -> Activity:
+    return Activity(clock)
+
+
+def connection(number: int, address: str = "192.0.2.1", received: int = 0) -> Connection:
+    return Connection(number, number, Endpoint(address, 50_000 + number), received)
+
+
+def peer(of: Connection) -> str:
+    address = of.client.address
+    return f"ipv6:%5B{address}%5D:{of.client.port}" if ":" in address else f"ipv4:{address}:{of.client.port}"
+
+
+def numbers(ending: Sequence[tuple[Connection, str]]) -> list[tuple[int, str]]:
+    return [(each.inode, reason) for each, reason in ending]
+
+
+def test_connections_within_the_limits_stay(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(3, 3, 60), activity)
+    for _ in range(5):
+        clock.now += 10
+        assert not policy.to_end([connection(1), connection(2), connection(3)], clock.now)
+
+
+def test_those_without_a_call_go_first_then_those_idle_longest(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(2, 10, 60), activity)
+    first, second, third, silent = (connection(number) for number in range(1, 5))
+    policy.to_end([first, second], clock.now)
+    for each in (second, third, first):
+        clock.now += 1
+        with activity.call(peer(each)):
+            pass
+    everybody = [first, second, third, silent]
+    assert numbers(policy.to_end(everybody, clock.now)) == [(4, "too_many"), (2, "too_many")]
+
+
+def test_a_connection_with_an_open_call_is_never_displaced(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(1, 1, 60), activity)
+    busy, other, idle = connection(1), connection(2), connection(3)
+    with activity.call(peer(busy)), activity.call(peer(other)):
+        clock.now += 1000
+        assert [each for each, _ in numbers(policy.to_end([busy, other, idle], clock.now))] == [3]
+        assert not policy.to_end([busy, other], clock.now)
+
+
+def test_the_address_with_most_connections_loses_them(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(100, 1000, 60), activity)
+    quiet = [connection(number, "192.0.2.7") for number in range(40)]
+    flood = [connection(number, "198.51.100.9") for number in range(100, 600)]
+    ending = policy.to_end([*quiet, *flood], clock.now)
+    assert Counter(each.client.address for each, _ in ending) == {"198.51.100.9": 440}
+
+
+def test_one_address_may_hold_only_its_share_and_a_network_of_ipv6_counts_as_one(
+    activity: Activity, clock: Clock
+) -> None:
+    policy = Policy(Limits(100, 10, 60), activity)
+    one = [connection(number, f"2001:db8:0:1::{number:x}") for number in range(1, 15)]
+    others = [connection(number, f"2001:db8:0:{number:x}::1") for number in range(20, 40)]
+    assert numbers(policy.to_end([*one, *others], clock.now)) == [
+        (number, "too_many_of_address") for number in range(1, 5)
+    ]
+
+
+def test_an_idle_connection_is_ended_after_its_time(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60), activity)
+    used, unused = connection(1), connection(2)
+    policy.to_end([used, unused], clock.now)
+    clock.now += 50
+    with activity.call(peer(used)):
+        pass
+    clock.now += 11
+    assert numbers(policy.to_end([used, unused], clock.now)) == [(2, "idle")]
+    clock.now += 50
+    assert numbers(policy.to_end([used], clock.now)) == [(1, "idle")]
+
+
+def test_bytes_that_bring_no_call_end_a_connection(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60), activity)
+    uploading, pinging = connection(1), connection(2)
+    with activity.call(peer(uploading)):
+        for received in (0, 50_000, 100_000, 150_000):
+            uploading.received, pinging.received = 100 * received, received
+            ending = policy.to_end([uploading, pinging], clock.now)
+    assert numbers(ending) == [(2, "no_calls")]
+    assert not policy.to_end([uploading], clock.now)
+
+
+def test_thousands_of_cancelled_calls_end_a_connection_and_a_hundred_do_not(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60), activity)
+    resetting, impatient = connection(1), connection(2)
+    policy.to_end([resetting, impatient], clock.now)
+    for each, calls in ((resetting, 2000), (impatient, 100)):
+        for _ in range(calls):
+            with pytest.raises(asyncio.CancelledError), activity.call(peer(each)):
+                raise asyncio.CancelledError
+    clock.now += 0.25
+    assert numbers(policy.to_end([resetting, impatient], clock.now)) == [(1, "cancelled_calls")]
+
+
+def test_a_new_connection_from_an_old_port_starts_afresh(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60), activity)
+    first = connection(1)
+    with activity.call(peer(first)):
+        policy.to_end([first], clock.now)
+    policy.to_end([], clock.now)
+    assert activity.of(first.client).last == 0
+    clock.now += 1000
+    again = Connection(1, 99, first.client, 0)
+    assert not policy.to_end([again], clock.now)
