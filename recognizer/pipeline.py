@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
+from facet.runtime.picture_size import claimed_pixels
 from facet.runtime.pictures import decode
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
@@ -38,6 +39,9 @@ class Source(Protocol):
     def decode(self, max_pixels: int) -> NDArray[np.uint8]:
         """Decode to upright BGR ``(h, w, 3)``; raises :class:`facet.runtime.pictures.PictureError`."""
 
+    def claimed_pixels(self) -> int:
+        """How many pixels it claims to have; cheap, because it is not decoded."""
+
     def sha256(self) -> str:
         """Hexadecimal digest of the received bytes."""
 
@@ -51,6 +55,10 @@ class Encoded:
     def decode(self, max_pixels: int) -> NDArray[np.uint8]:
         """See :class:`Source`."""
         return decode(self.data, max_pixels=max_pixels)
+
+    def claimed_pixels(self) -> int:
+        """See :class:`Source`."""
+        return claimed_pixels(self.data)
 
     def sha256(self) -> str:
         """See :class:`Source`."""

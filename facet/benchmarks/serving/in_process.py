@@ -10,7 +10,7 @@ from pathlib import Path
 from facet.runtime.cores import usable_cores
 from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
 from facet.server.models import load_pipeline
-from facet.server.scheduling.workers import Work
+from facet.server.scheduling.work import Work
 from facet.server.services.recognition import identify
 from facet.v1.recognition_service_pb2 import IdentifyResponse
 from gallery.galleries import Galleries

@@ -3,72 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from functools import partial
+from math import hypot, inf
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from facet.server.errors import DeadlineTooShort, QueueFull, RequestExpired
-from facet.server.observability.stopwatch import Stage, Stopwatch
-from facet.server.scheduling.aging_queue import AgingQueue
-from facet.server.scheduling.cost_model import Cost, CostModel, total
+from facet.runtime.pictures import PictureError
+from facet.server.errors import AdmissionRefused, DeadlineTooShort, QueueFull, RequestExpired
+from facet.server.scheduling.cost_model import Cost, CostClass, CostModel
+from facet.server.scheduling.fair_places import FairPlaces
+from facet.server.scheduling.fair_queue import FairQueue
+from facet.server.scheduling.forecast import start_times
+from facet.server.scheduling.work import Priority, Work
 
 T = TypeVar("T")
 
-_MIN_RETRY, _MAX_RETRY = 0.05, 5.0
+_MIN_RETRY, _MAX_RETRY = 0.05, 60.0
 """Seconds: limits of the retry delay, because it is only an estimate."""
+_TIMEOUT_ROUNDING = 0.01
+"""gRPC rounds a client's timeout up by at most this share when it sends it, so the client gives up earlier."""
 
 
-class Priority(Enum):
-    """Urgency of a request. The value is its handicap in the queue, in seconds."""
-
-    LIVE = 0.0
-    """One picture; the caller waits for the answer."""
-    ENROLLMENT = 0.5
-    """The caller waits, and can wait a little longer."""
-    BATCH = 2.0
-    """One of many."""
-
-
-@dataclass(slots=True)
-class Work:
-    """A request on its way through the workers; a :class:`recognizer.progress.Progress`.
-
-    Attributes:
-        stopwatch: times its stages, including the time in the queue.
-        deadline: seconds of :func:`time.monotonic`; ``None`` for none.
-        kind: the method; costs are learned for each kind.
-        priority: its urgency.
-    """
-
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    deadline: float | None = None
-    kind: str = ""
-    priority: Priority = Priority.LIVE
-    _abandoned: threading.Event = field(default_factory=threading.Event)
-
-    def abandon(self) -> None:
-        """Make the next :meth:`check` stop the work, because its caller is gone."""
-        self._abandoned.set()
-
-    def stage(self, name: Stage, *, batch: int = 0) -> AbstractContextManager[None]:
-        """Time a stage; see :meth:`recognizer.progress.Progress.stage`."""
-        return self.stopwatch.stage(name, batch=batch)
-
-    def check(self) -> None:
-        """Stop if the result is no longer wanted; called between stages.
-
-        Raises:
-            RequestExpired: its deadline has passed, or it was abandoned.
-        """
-        if self._abandoned.is_set() or (self.deadline is not None and time.monotonic() >= self.deadline):
-            raise RequestExpired
+_SHORTEST_WATCH = 0.001
 
 
 @dataclass(slots=True, eq=False)
@@ -78,14 +40,27 @@ class _Job:
     Attributes:
         work: the request.
         never_refused: whether it was queued without admission control.
-        granted: done when the job gets a thread.
+        cost_class: the class of its cost.
+        charged: seconds that it counts against its caller until it is done.
+        arrival: when it was queued.
+        due: when it must be done for its answer to arrive before the deadline; ``None`` for no deadline.
+        granted: done when the job gets a thread, with ``None``, or is refused, with what makes the error. It is not the
+            error itself, because an error refers to the frames that it was raised in, and these refer to the job.
+        timer: refuses the job when it can no longer be done in time.
         start: when it got the thread.
+        thread_seconds: :attr:`Workers._thread_seconds` when it got the thread.
     """
 
     work: Work
     never_refused: bool
-    granted: asyncio.Future[None]
+    cost_class: CostClass
+    charged: float
+    arrival: float
+    due: float | None
+    granted: asyncio.Future[Callable[[], AdmissionRefused] | None]
+    timer: asyncio.TimerHandle | None = None
     start: float = 0.0
+    thread_seconds: float = 0.0
 
 
 class Workers:
@@ -93,21 +68,35 @@ class Workers:
 
     Args:
         threads: requests that run in parallel.
-        max_queue: requests that may be queued ahead of a new one.
+        max_queue: requests that may be queued as urgently as a new one.
+        contention: how much requests that run in parallel slow each other down, until it is learned; see
+            :class:`facet.server.scheduling.cost_model.CostModel`.
         clock: seconds, on the clock of the deadlines.
+        jitter: a random number in [0, 1).
     """
 
-    def __init__(self, threads: int, max_queue: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        threads: int,
+        max_queue: int,
+        *,
+        contention: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self.threads = threads
         self.max_queue = max_queue
         self._clock = clock
-        self._costs = CostModel(clock)
+        self._jitter = jitter
+        self._costs = CostModel(clock, others=threads - 1, contention=contention)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._queue: AgingQueue[_Job] = AgingQueue()
+        self._queue: FairQueue[_Job] = FairQueue()
         # Enough batch items to keep the threads busy. If all were queued, they would outlive their handicap together
         # and then block everybody else.
-        self._batch_slots = asyncio.Semaphore(2 * threads)
+        self._batch_places = FairPlaces(2 * threads, self._queue.tag)
         self._running: set[_Job] = set()
+        # Sum over all threads of the time they were busy, until the last change.
+        self._thread_seconds, self._changed = 0.0, clock()
 
     @property
     def busy(self) -> int:
@@ -130,21 +119,23 @@ class Workers:
             work: the request; abandoned if the calling coroutine is cancelled.
             task: called on a worker thread; should call ``work.check()`` between its stages.
             never_refuse: queue the request however long the queue is. Of batch items, at most twice the number of
-                threads are queued; the others wait, in order, for a place.
+                threads are queued; the others wait for a place, callers in turn.
 
         Raises:
-            QueueFull: ``max_queue`` requests are queued ahead of it.
-            DeadlineTooShort: by the estimated cost of the work ahead, it would miss its deadline.
+            QueueFull: ``max_queue`` requests are queued that are as urgent, and no other caller has more of them; or
+                its place went to a caller with fewer.
+            DeadlineTooShort: by the estimated cost of the work ahead, it would miss its deadline. While it is queued,
+                this is checked again.
             RequestExpired: its deadline passed before the task started, or between its stages.
         """
         if work.priority is not Priority.BATCH:
             return await self._run(work, task, never_refuse=never_refuse)
         with work.stage("queue"):
-            await self._batch_slots.acquire()
+            await self._batch_places.acquire(work.caller)
         try:
             return await self._run(work, task, never_refuse=never_refuse)
         finally:
-            self._batch_slots.release()
+            self._batch_places.release()
 
     async def _run(self, work: Work, task: Callable[[], T], *, never_refuse: bool) -> T:
         with work.stage("queue"):
@@ -172,63 +163,182 @@ class Workers:
 
     async def _wait_for_thread(self, work: Work, *, never_refuse: bool) -> _Job:
         work.check()
-        job = _Job(work, never_refuse, asyncio.get_running_loop().create_future())
+        job = self._queued(work, never_refuse=never_refuse)
         if len(self._running) < self.threads:
             self._grant(job)
-        else:
-            now, handicap = self._clock(), work.priority.value
-            if not never_refuse:
-                self._admit(work, self._queue.ahead_of(now, handicap), now)
-            self._queue.push(job, now, handicap)
+        elif not never_refuse:
+            self._admit(job)
         try:
-            await job.granted
+            refusal = await job.granted
         except asyncio.CancelledError:
             if job in self._running:  # it got a thread just as it was cancelled
                 self._release(job)
             else:
-                self._queue.remove(job)
+                self._withdraw(job)
             raise
+        if refusal is not None:
+            raise refusal()
         return job
 
-    def _admit(self, work: Work, ahead: Sequence[_Job], now: float) -> None:
-        """Raise if the request must be refused."""
-        wait = self._estimated_wait(ahead, now)
-        if sum(not job.never_refused for job in ahead) >= self.max_queue:
-            raise QueueFull(_retry_delay(wait.mean))
-        if work.deadline is not None:
-            late_by = now + total([wait, self._costs.estimate(work.kind)]).upper_bound - work.deadline
-            if late_by > 0:
-                raise DeadlineTooShort(_retry_delay(late_by))
+    def _queued(self, work: Work, *, never_refuse: bool) -> _Job:
+        now = self._clock()
+        cost_class = CostClass.of(work.kind, work.pixels)
+        job = _Job(
+            work=work,
+            never_refused=never_refuse,
+            cost_class=cost_class,
+            charged=self._costs.estimate(cost_class).mean,
+            arrival=now,
+            due=None if work.deadline is None else work.deadline - _TIMEOUT_ROUNDING * (work.deadline - now),
+            granted=asyncio.get_running_loop().create_future(),
+        )
+        self._queue.push(job, caller=work.caller, arrival=now, handicap=work.priority.value, cost=job.charged)
+        return job
 
-    def _estimated_wait(self, ahead: Sequence[_Job], now: float) -> Cost:
-        """Time until a thread is free, after the running jobs and those ahead in the queue."""
-        running = [(self._costs.estimate(job.work.kind), now - job.start) for job in self._running]
-        remaining = [Cost(max(0.0, cost.mean - elapsed), cost.deviation) for cost, elapsed in running]
-        combined = total([*remaining, *(self._costs.estimate(job.work.kind) for job in ahead)])
-        return Cost(combined.mean / self.threads, combined.deviation / self.threads)
+    def _admit(self, job: _Job) -> None:
+        """Decide about a request that has just been queued.
+
+        Raises:
+            QueueFull: it has no place.
+            DeadlineTooShort: it cannot be done in time.
+        """
+        now = self._clock()
+        rivals = self._rivals(job)
+        if len(rivals) >= self.max_queue:
+            displaced = self._displaced(job, rivals)
+            if displaced is None:
+                delay = self._retry_delay(job)
+                self._withdraw(job)
+                raise QueueFull(delay)
+            self._refuse(displaced, QueueFull)
+        if job.due is not None:
+            order = self._queue.order(now)
+            if now + self._forecast(job, order[: order.index(job)], now).upper_bound > job.due:
+                delay = self._retry_delay(job)
+                self._withdraw(job)
+                raise DeadlineTooShort(delay)
+            self._watch(job)
+
+    def _rivals(self, job: _Job) -> list[_Job]:
+        """The other queued requests that were admitted and are as urgent: ``max_queue`` limits them."""
+        handicap = job.work.priority.value
+        return [
+            each
+            for each in self._queue
+            if each is not job and not each.never_refused and each.work.priority.value <= handicap
+        ]
+
+    def _displaced(self, job: _Job, rivals: Sequence[_Job]) -> _Job | None:
+        """The request that loses its place: the last of the caller with most places, if that has more than the job's.
+
+        ``None`` if the job's caller would then have more of them than that caller.
+        """
+        held = Counter(each.work.caller for each in rivals)
+        largest, places = max(held.items(), key=itemgetter(1), default=("", 0))
+        if places < held[job.work.caller] + 2:
+            return None
+        theirs = [each for each in rivals if each.work.caller == largest]
+        return max(reversed(theirs), key=lambda each: (each.work.priority.value, each.arrival))
+
+    def _forecast(self, job: _Job, ahead: Iterable[_Job], now: float) -> Cost:
+        """Time until a queued request is done, if those ahead start before it."""
+        costs = [self._costs.estimate(each.cost_class) for each in ahead]
+        own = self._costs.estimate(job.cost_class)
+        remaining = self._remaining(now)
+        *_, start = start_times([each.mean for each in remaining], [*(each.mean for each in costs), 0.0])
+        # A thread that is free early takes what would wait for a late one, so deviations are shared.
+        deviation = hypot(*(each.deviation for each in (*remaining, *costs))) / self.threads
+        return Cost(start + own.mean, hypot(deviation, own.deviation))
+
+    def _remaining(self, now: float) -> list[Cost]:
+        """Time until each thread is free. A request that takes longer than expected takes as long again."""
+        running = [(self._costs.estimate(job.cost_class), now - job.start) for job in self._running]
+        remaining = [Cost(abs(cost.mean - elapsed), cost.deviation) for cost, elapsed in running]
+        return remaining + [Cost()] * (self.threads - len(remaining))
+
+    def _retry_delay(self, job: _Job) -> float:
+        """Seconds after which a request that is refused would be admitted, if nothing else arrived.
+
+        That is between the first moment at which there is room for it and the moment at which all that is queued has
+        started. The requests that are refused meanwhile are spread over that time, so that they do not come back
+        together.
+        """
+        now = self._clock()
+        others = [each for each in self._queue.order(now) if each is not job]
+        costs = [self._costs.estimate(each.cost_class).mean for each in others]
+        *starts, idle = start_times([each.mean for each in self._remaining(now)], [*costs, 0.0])
+        rivals = frozenset(self._rivals(job))
+        places = [start for start, each in zip(starts, others, strict=True) if each in rivals]
+        earliest = 0.0
+        if len(places) >= self.max_queue:
+            earliest = places[len(places) - self.max_queue] if self.max_queue else idle
+        if job.due is not None:
+            timeout = job.due - job.arrival
+            earliest = max(earliest, self._forecast(job, others, now).upper_bound - timeout)
+        earliest = min(earliest, idle)  # a free thread takes any request
+        return min(max(earliest + self._jitter() * (idle - earliest), _MIN_RETRY), _MAX_RETRY)
+
+    def _latest_start(self, job: _Job) -> float:
+        """When the job must get a thread to be done in time; infinite if that is not known."""
+        cost = self._costs.estimate(job.cost_class)
+        if job.due is None or job.never_refused or cost == Cost():
+            return inf
+        return job.due - cost.upper_bound
+
+    def _watch(self, job: _Job) -> None:
+        """Refuse a queued request as soon as it cannot be done in time any more."""
+        left = self._latest_start(job) - self._clock()
+        if left < 0:
+            self._refuse(job, DeadlineTooShort)
+        elif left < inf:
+            job.timer = asyncio.get_running_loop().call_later(max(left, _SHORTEST_WATCH), self._watch, job)
+
+    def _refuse(self, job: _Job, error: type[AdmissionRefused]) -> None:
+        delay = self._retry_delay(job)
+        self._withdraw(job)
+        if not job.granted.done():
+            job.granted.set_result(partial(error, delay))
+
+    def _withdraw(self, job: _Job) -> None:
+        if job.timer is not None:
+            job.timer.cancel()
+        self._queue.remove(job)
 
     def _grant(self, job: _Job) -> None:
-        job.start = self._clock()
+        if job.timer is not None:
+            job.timer.cancel()
+        self._queue.take(job)
+        self._count_thread_seconds()
+        job.start, job.thread_seconds = self._clock(), self._thread_seconds
         self._running.add(job)
         if not job.granted.done():  # else it was cancelled, and releases the thread when its coroutine resumes
             job.granted.set_result(None)
 
     def _release(self, job: _Job) -> None:
+        self._count_thread_seconds()
         self._running.remove(job)
-        following = self._queue.pop()
-        if following is not None:
-            self._grant(following)
+        self._queue.correct(job.work.caller, self._clock() - job.start - job.charged)
+        while (following := self._queue.first(now := self._clock())) is not None:
+            if now <= self._latest_start(following):
+                self._grant(following)
+                return
+            self._refuse(following, DeadlineTooShort)
+        if not self._running:
+            self._queue.reset()
+
+    def _count_thread_seconds(self) -> None:
+        now = self._clock()
+        self._thread_seconds += len(self._running) * (now - self._changed)
+        self._changed = now
 
     def _finished(self, job: _Job, running: asyncio.Future[Any]) -> None:
         """Release the thread when the task finishes, even if the caller was cancelled."""
-        seconds, kind = self._clock() - job.start, job.work.kind
+        self._count_thread_seconds()
+        seconds = self._clock() - job.start
         # Reading the exception marks it as retrieved: nobody may be waiting for it any more.
-        cut_short = running.cancelled() or isinstance(running.exception(), RequestExpired)
+        cut_short = running.cancelled() or isinstance(running.exception(), RequestExpired | PictureError)
         # A task that was cut short would have taken longer, so it only counts if it exceeds the estimate.
-        if not cut_short or seconds > self._costs.estimate(kind).mean:
-            self._costs.observe(kind, seconds)
+        if not cut_short or seconds > self._costs.estimate(job.cost_class).mean:
+            others = (self._thread_seconds - job.thread_seconds) / seconds - 1 if seconds > 0 else 0.0
+            self._costs.observe(job.cost_class, seconds, others)
         self._release(job)
-
-
-def _retry_delay(seconds: float) -> float:
-    return min(max(seconds, _MIN_RETRY), _MAX_RETRY)

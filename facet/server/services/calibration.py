@@ -14,7 +14,8 @@ from facet.runtime.pictures import PictureError
 from facet.server.background import on_a_thread
 from facet.server.errors import CalibrationUnderWay, InvalidField
 from facet.server.observability import telemetry
-from facet.server.scheduling.workers import Work, Workers
+from facet.server.scheduling.work import Work
+from facet.server.scheduling.workers import Workers
 from facet.server.services.recognition import analyze_and_align, only_face
 from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
@@ -173,6 +174,7 @@ class Calibrations:
             raise InvalidField("probe", "is missing: every message after the settings must have a probe")
         subject_id = validate.subject_id(request.probe.subject_id, "probe.subject_id")
         source = convert.source(request.probe.picture, "probe.picture")
+        work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.probe.face, "probe.face") or only_face
 
         def task() -> _Searched:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from facet.server.config import EnrollmentConfig
-from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.recognition import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
@@ -241,6 +242,7 @@ class GalleryServicer(GalleryServiceServicer):
         display_name = validate.display_name(request.display_name)
         request_id = validate.caller_id(request.request_id, "request_id")
         source = convert.source(request.picture)
+        work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.face, "face") or only_face
 
         def task() -> tuple[Enrollment, pb.EnrollFaceResponse]:

@@ -11,9 +11,11 @@ from typing import Any, TypeAlias
 import grpc
 import numpy as np
 
+from facet.server.access import caller
 from facet.server.errors import InvalidField
 from facet.server.observability import telemetry
-from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.workers import Workers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.streaming.streams import Streams
 from facet.server.wire import convert, validate
@@ -72,7 +74,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         if request.HasField("min_score"):  # inclusive on the wire, exclusive in the detector
             min_score = float(np.nextafter(np.float32(validate.min_score(request.min_score)), np.float32(0)))
         wanted = self._class_ids(request.class_names)
-        work = begin(context, "Detect")
+        work = begin(context, "Detect", pixels=source.claimed_pixels())
 
         def task() -> pb.DetectResponse:
             with field_at_fault("picture"):
@@ -91,7 +93,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         source = convert.source(request.picture)
         min_score = validate.min_score(request.min_score) if request.HasField("min_score") else None
         choose = convert.face_choice(request.face, "face")
-        work = begin(context, "AnalyzeFaces")
+        work = begin(context, "AnalyzeFaces", pixels=source.claimed_pixels(), objects=request.include_objects)
 
         def task() -> pb.AnalyzeFacesResponse:
             wanted = request.include_objects
@@ -116,8 +118,8 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:
         """See the proto."""
-        work = begin(context, "Verify")
         probe = convert.source(request.probe_picture, "probe_picture")
+        work = begin(context, "Verify", pixels=probe.claimed_pixels())
         probe_choice = convert.face_choice(request.probe_face, "probe_face") or only_face
         kind = request.WhichOneof("reference")
         if kind == "reference_picture":
@@ -135,7 +137,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     async def Identify(self, request: pb.IdentifyRequest, context: Context) -> pb.IdentifyResponse:
         """See the proto."""
-        return await self._identify(request, begin(context, "Identify"))
+        return await self._identify(request, begin(context, "Identify", objects=request.include_objects))
 
     def IdentifyBatch(
         self, requests: AsyncIterator[pb.IdentifyBatchRequest], context: Context
@@ -143,9 +145,10 @@ class RecognitionServicer(RecognitionServiceServicer):
         """See the proto."""
 
         async def one(item: pb.IdentifyBatchRequest) -> pb.IdentifyBatchResponse:
-            work = begin(context, "IdentifyBatch", Priority.BATCH)
+            request = item.identification
+            work = begin(context, "IdentifyBatch", Priority.BATCH, objects=request.include_objects)
             item_id, status, answer = await outcome(
-                item.item_id, partial(self._identify, item.identification, work, never_refuse=True)
+                item.item_id, partial(self._identify, request, work, never_refuse=True)
             )
             return pb.IdentifyBatchResponse(item_id=item_id, status=status, identification=answer)
 
@@ -162,6 +165,7 @@ class RecognitionServicer(RecognitionServiceServicer):
     ) -> pb.IdentifyResponse:
         gallery_id = validate.gallery_id(request.gallery_id)
         source = convert.source(request.picture)
+        work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.face, "face")
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
@@ -190,6 +194,7 @@ class RecognitionServicer(RecognitionServiceServicer):
     ) -> Callable[[], pb.VerifyResponse]:
         reference = convert.source(request.reference_picture, "reference_picture")
         reference_choice = convert.face_choice(request.reference_face, "reference_face") or only_face
+        work.pixels += reference.claimed_pixels()
 
         def task() -> pb.VerifyResponse:
             _, reference_faces = analyze_and_align(
@@ -290,11 +295,32 @@ def identify(
     )
 
 
-def begin(context: Context, kind: str, priority: Priority = Priority.LIVE) -> Work:
-    """Return the work of a request or of an item of a stream, with the client's deadline."""
+def begin(
+    context: Context,
+    kind: str,
+    priority: Priority = Priority.LIVE,
+    *,
+    pixels: int = 0,
+    objects: bool = False,
+) -> Work:
+    """Return the work of a request or of an item of a stream, with the client's deadline.
+
+    Args:
+        context: the call.
+        kind: the method.
+        priority: its urgency.
+        pixels: pixels of its pictures, as far as they are known.
+        objects: whether its answer contains objects.
+    """
     remaining = context.time_remaining()
-    deadline = None if remaining is None else time.monotonic() + remaining
-    return Work(telemetry.stopwatch(), deadline, kind, priority)
+    return Work(
+        telemetry.stopwatch(),
+        deadline=None if remaining is None else time.monotonic() + remaining,
+        kind=f"{kind} with objects" if objects else kind,
+        priority=priority,
+        caller=caller.current(),
+        pixels=pixels,
+    )
 
 
 def analyze_and_align(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from facet.server.background import on_a_thread
 from facet.server.errors import InvalidField, TooManyTransfers
-from facet.server.scheduling.workers import Work
+from facet.server.scheduling.work import Work
 from facet.server.services.upload_file import UploadFile
 from facet.server.wire import validate
 from facet.v1 import gallery_service_pb2 as pb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facet.server.scheduling.workers import Work
+from facet.server.scheduling.work import Work
 from facet.server.streaming import answers
 from facet.server.streaming.latest_frame import Frame
 from facet.server.streaming.perception import FramePerception, StreamGallery
@@ -37,6 +37,9 @@ class FrameProcessor:
         gallery: the gallery to search.
         settings: how people are tracked.
         include_objects: whether to answer the detected objects.
+
+    Attributes:
+        pixels: pixels of the last frame, 0 before the first: the next one is probably of the same size.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class FrameProcessor:
         self._gallery = gallery
         self._tracker = StreamTracker(settings)
         self._include_objects = include_objects
+        self.pixels = 0
 
     def process(self, frame: Frame, work: Work) -> ProcessedFrame:
         """Process the next frame. Calls must not overlap.
@@ -61,6 +65,7 @@ class FrameProcessor:
         source = convert.source(frame.message.picture, "frame.picture")
         with field_at_fault("frame.picture"):
             picture = self._pipeline.decode(source, work)
+        self.pixels = picture.shape[0] * picture.shape[1]
         perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
         step = self._tracker.step(picture, frame.time, perception)
         objects = step.detections.objects if self._include_objects and step.detections is not None else None

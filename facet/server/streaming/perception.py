@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.server.scheduling.workers import Work
+from facet.server.scheduling.work import Work
 from facet.server.streaming.threshold import stream_threshold
 from facet.tracking.decision import Match
 from facet.tracking.records import FrameDetections, GalleryUnavailable

@@ -12,7 +12,8 @@ import structlog
 
 from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
 from facet.server.observability import telemetry
-from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.workers import Workers
 from facet.server.streaming.batches import in_band
 from facet.server.streaming.clock import StreamClock
 from facet.server.streaming.frame_processor import FrameProcessor, ProcessedFrame
@@ -155,6 +156,7 @@ class Streams:
         """Process a frame as soon as a worker is free: the latest then, which may be newer than the one waiting now."""
         with telemetry.item():
             work = begin()
+            work.pixels = processor.pixels
             frame, result = await self._workers.run(work, partial(_process, processor, latest, work), never_refuse=True)
             response = result.response
             if result.error is not None:

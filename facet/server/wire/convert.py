@@ -75,6 +75,10 @@ class Raw:
         """See :class:`recognizer.pipeline.Source`."""
         return from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
 
+    def claimed_pixels(self) -> int:
+        """See :class:`recognizer.pipeline.Source`."""
+        return self.width * self.height
+
     def sha256(self) -> str:
         """See :class:`recognizer.pipeline.Source`; the digest includes size and order."""
         digest = hashlib.sha256(f"{self.width}x{self.height} {self.order}\n".encode())

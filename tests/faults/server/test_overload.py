@@ -118,7 +118,8 @@ async def test_a_full_queue_refuses_requests_with_a_retry_delay(tmp_path: Path, 
         results = await asyncio.gather(*calls, return_exceptions=True)
         errors = [each for each in results if isinstance(each, ResourceExhausted)]
         assert len(errors) == 2
-        assert all((error.reason, error.retry_after) == ("QUEUE_FULL", 0.05) for error in errors)
+        assert all(error.reason == "QUEUE_FULL" for error in errors)
+        assert all(error.retry_after is not None and 0.05 <= error.retry_after < 60 for error in errors)
         assert sum(isinstance(each, pb.DetectResponse) for each in results) == 3
         assert refused
         await at.detect(pictures.street)

@@ -41,6 +41,9 @@ class Raw:
     def decode(self, max_pixels: int) -> Picture:
         return self.picture
 
+    def claimed_pixels(self) -> int:
+        return self.picture.size // 3
+
     def sha256(self) -> str:
         return ""
 

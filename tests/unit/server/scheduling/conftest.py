@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from facet.server.errors import AdmissionRefused
-from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.workers import Workers
 
 TIMEOUT = 30.0
 """Seconds after which an expected event is taken never to happen."""
@@ -36,27 +37,35 @@ class Clock:
 class HeldWorkers:
     """Workers that are kept busy until :meth:`release`.
 
+    Args:
+        max_queue: room in the queue.
+        threads: threads.
+        contention: how much work on several threads slows itself down.
+        jitter: instead of a random number.
+
     Attributes:
         clock: measures the cost of work.
         workers: the workers.
         served: names of the requests in the order in which they started.
+        refused: why requests were refused that had been queued; known after :meth:`release`.
     """
 
-    def __init__(self, *, max_queue: int = 8, threads: int = 1) -> None:
+    def __init__(self, *, max_queue: int = 8, threads: int = 1, contention: float = 0.0, jitter: float = 0.0) -> None:
         self.clock = Clock()
-        self.workers = Workers(threads=threads, max_queue=max_queue, clock=self.clock)
+        self.workers = Workers(threads, max_queue, contention=contention, clock=self.clock, jitter=lambda: jitter)
         self.served: list[str] = []
+        self.refused: list[AdmissionRefused] = []
         self._gate = threading.Event()
         self._sent: list[asyncio.Future[Any]] = []
 
-    async def learn(self, kind: str, seconds: float) -> None:
+    async def learn(self, kind: str, seconds: float, *, pixels: int = 0) -> None:
         """Run a request of a kind that takes this long."""
-        await self.workers.run(Work(kind=kind), lambda: self.clock.advance(seconds))
+        await self.workers.run(Work(kind=kind, pixels=pixels), lambda: self.clock.advance(seconds))
 
-    async def hold(self, kind: str = "") -> None:
+    async def hold(self, kind: str = "", *, caller: str = "", pixels: int = 0) -> None:
         """Occupy a thread."""
-        busy = self.workers.busy
-        self._sent.append(asyncio.ensure_future(self.workers.run(Work(kind=kind), self._gate.wait)))
+        busy, work = self.workers.busy, Work(kind=kind, caller=caller, pixels=pixels)
+        self._sent.append(asyncio.ensure_future(self.workers.run(work, self._gate.wait)))
         await wait_until(lambda: self.workers.busy > busy)
 
     async def send(self, name: str, work: Work, *, never_refuse: bool = False) -> None:
@@ -81,7 +90,11 @@ class HeldWorkers:
     async def release(self) -> list[str]:
         """Let everything run; returns the order in which requests started."""
         self._gate.set()
-        await asyncio.gather(*self._sent)
+        for ended in await asyncio.gather(*self._sent, return_exceptions=True):
+            if isinstance(ended, AdmissionRefused):
+                self.refused.append(ended)
+            elif isinstance(ended, BaseException):
+                raise ended
         return self.served
 
 
@@ -115,8 +128,8 @@ async def hold_workers() -> AsyncIterator[HoldWorkers]:
     """Make workers to be held; they are released and closed after the test."""
     made: list[HeldWorkers] = []
 
-    def make(*, max_queue: int = 8, threads: int = 1) -> HeldWorkers:
-        made.append(HeldWorkers(max_queue=max_queue, threads=threads))
+    def make(**settings: Any) -> HeldWorkers:
+        made.append(HeldWorkers(**settings))
         return made[-1]
 
     yield make

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from facet.server.errors import DeadlineTooShort, QueueFull, RequestExpired
-from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.workers import Workers
 
 if TYPE_CHECKING:
     from tests.unit.server.scheduling.conftest import HeldWorkers, HoldWorkers, Until
@@ -40,15 +41,18 @@ async def test_enrolments_cannot_fill_the_queue_for_live_work(hold_workers: Hold
     assert await held.release() == ["live"] * 2 + ["enrollment"] * 2
 
 
-async def test_the_retry_delay_of_a_full_queue_is_the_time_to_empty_it(hold_workers: HoldWorkers) -> None:
-    held = hold_workers(max_queue=2)
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 0.3), (0.5, 0.6), (1.0, 0.9)])
+async def test_a_full_queue_is_retried_after_the_next_start_and_before_the_queue_is_empty(
+    hold_workers: HoldWorkers, jitter: float, seconds: float
+) -> None:
+    held = hold_workers(max_queue=2, jitter=jitter)
     await held.learn("Identify", 0.4)
     await held.learn("Detect", 0.2)
     await held.hold("Identify")
     await held.send("one", Work(kind="Identify"))
     await held.send("two", Work(kind="Detect"))
     held.clock.advance(0.1)
-    assert (await held.refusal(Work())).retry_seconds == pytest.approx(0.3 + 0.4 + 0.2)
+    assert (await held.refusal(Work())).retry_seconds == pytest.approx(seconds)
 
 
 async def test_retry_delay_is_positive_and_bounded(hold_workers: HoldWorkers) -> None:
@@ -58,7 +62,17 @@ async def test_retry_delay_is_positive_and_bounded(hold_workers: HoldWorkers) ->
     held = hold_workers(max_queue=0)
     await held.learn("Identify", 1000)
     await held.hold("Identify")
-    assert (await held.refusal(Work())).retry_seconds == 5.0
+    assert (await held.refusal(Work())).retry_seconds == 60.0
+
+
+async def test_a_request_that_runs_longer_than_expected_is_expected_to_take_as_long_again(
+    hold_workers: HoldWorkers,
+) -> None:
+    held = hold_workers(max_queue=0)
+    await held.learn("Identify", 1)
+    await held.hold("Identify")
+    held.clock.advance(6)
+    assert (await held.refusal(Work())).retry_seconds == pytest.approx(5)
 
 
 async def test_work_that_would_miss_its_deadline_is_refused_at_once(held: HeldWorkers) -> None:
@@ -70,7 +84,7 @@ async def test_work_that_would_miss_its_deadline_is_refused_at_once(held: HeldWo
     refusal = await held.refusal(Work(kind="Identify", deadline=now + 2.5))
     assert isinstance(refusal, DeadlineTooShort)
     assert refusal.retry_seconds == pytest.approx(0.6, abs=0.1)
-    await held.send("two", Work(kind="Identify", deadline=now + 3.2))
+    await held.send("two", Work(kind="Identify", deadline=now + 3.3))
     assert await held.release() == ["one", "two"]
 
 
@@ -82,7 +96,7 @@ async def test_threads_share_the_work_ahead(hold_workers: HoldWorkers) -> None:
         await held.hold("Identify")
     now = held.clock()
     assert isinstance(await held.refusal(Work(kind="Identify", deadline=now + 1.9)), DeadlineTooShort)
-    await held.send("one", Work(kind="Identify", deadline=now + 2.1))
+    await held.send("one", Work(kind="Identify", deadline=now + 2.2))
     assert await held.release() == ["one"]
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from facet import picture
 from facet.client.requests import enroll_request
 from facet.server.config import EnrollmentConfig
-from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.workers import Workers
 from facet.server.services.galleries import GalleryServicer
 from facet.server.services.recognition import RecognitionServicer
 from facet.server.streaming.batches import Batches

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from facet.server.scheduling.workers import Work, Workers
+from facet.server.scheduling.work import Work
+from facet.server.scheduling.workers import Workers
 
 
 async def test_streams_take_turns_frame_by_frame_among_single_requests() -> None:

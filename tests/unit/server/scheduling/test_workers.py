@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from facet.server.errors import QueueFull, RequestExpired
-from facet.server.scheduling.workers import Priority, Work, Workers
+from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.workers import Workers
 
 if TYPE_CHECKING:
     from tests.unit.server.scheduling.conftest import HeldWorkers, Until

@@ -1,0 +1,53 @@
+"""The size of an encoded picture, from its first bytes only: cheap enough to ask before anything else is done."""
+
+from __future__ import annotations
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_SEGMENTS = 64
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PIXELS_PER_BYTE = 6
+"""Of an ordinary JPEG: for those that do not tell their size early enough."""
+
+
+def claimed_pixels(data: bytes) -> int:
+    """How many pixels the header claims; 0 if the data is no PNG, JPEG, WebP or BMP, or too short.
+
+    The picture may still be damaged. Looks at no more than a few dozen places, whatever the data is.
+    """
+    if data.startswith(_PNG_SIGNATURE):
+        return int.from_bytes(data[16:20]) * int.from_bytes(data[20:24])
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_pixels(data)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return _webp_pixels(data)
+    if data.startswith(b"BM"):
+        width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+        return abs(width * height)  # the height of a picture stored from the top is negative
+    return 0
+
+
+def _jpeg_pixels(data: bytes) -> int:
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker, length = data[at + 1 : at + 2], int.from_bytes(data[at + 2 : at + 4])
+        if data[at : at + 1] != b"\xff" or not marker:
+            break
+        if marker[0] in _JPEG_FRAMES:
+            return int.from_bytes(data[at + 5 : at + 7]) * int.from_bytes(data[at + 7 : at + 9])
+        at += 1 if marker == b"\xff" else 2 + length  # a marker may follow fill bytes
+    return len(data) * _PIXELS_PER_BYTE
+
+
+def _webp_pixels(data: bytes) -> int:
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], "little")
+
+    match data[12:16]:
+        case b"VP8 ":
+            return (number(26, 2) & 0x3FFF) * (number(28, 2) & 0x3FFF)
+        case b"VP8L":
+            bits = number(21, 4)
+            return ((bits & 0x3FFF) + 1) * (((bits >> 14) & 0x3FFF) + 1)
+        case b"VP8X":
+            return (number(24, 3) + 1) * (number(27, 3) + 1)
+    return 0
