@@ -19,6 +19,7 @@ from facet.server.interceptor import CallInterceptor
 from facet.server.models import load_pipeline
 from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort
+from facet.server.observability.readiness import Phase, Readiness
 from facet.server.observability.telemetry import Telemetry
 from facet.server.observability.tracing import Tracing
 from facet.server.port import BindError, connection_options, listen
@@ -88,6 +89,7 @@ class Server:
         self._streams: Streams | None = None
         self._gauges: Gauges | None = None
         self._metrics: MetricsPort | None = None
+        self._readiness = Readiness()
 
     @property
     def metrics_address(self) -> str:
@@ -132,12 +134,14 @@ class Server:
         await self._server.start()
         for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._readiness.phase = Phase.SERVING
         _log.info("serving", address=address, workers=self._workers.threads)
         return address
 
     async def stop(self) -> None:
         """Report NOT_SERVING, finish accepted calls, then stop and close the database."""
         if self._server and self._workers and self._batches and self._streams:
+            self._readiness.phase = Phase.DRAINING
             await self._health.enter_graceful_shutdown()
             _log.info("draining", seconds=self._config.server.drain_seconds)
             self._batches.drain()
@@ -146,6 +150,7 @@ class Server:
             # Still open: health watches, which never end, and responses being sent.
             await self._server.stop(_FLUSH_SECONDS)
             await asyncio.to_thread(self._workers.close)
+            await self._readiness.stop()
         for part in (self._connections, self._metrics, self._gauges, self._galleries, self._tracing):
             if part is not None:
                 await asyncio.to_thread(part.close)
@@ -156,9 +161,12 @@ class Server:
         if config.port is None:
             return
         self._gauges = Gauges(workers, lambda: self._calls.open_calls, self._galleries)
-        self._telemetry.metrics.registry.register(self._gauges)
+        registry = self._telemetry.metrics.registry
+        registry.register(self._gauges)
+        registry.register(self._readiness)
+        self._readiness.start()
         try:
-            self._metrics = MetricsPort(self._telemetry.metrics.registry, config.host, config.port)
+            self._metrics = MetricsPort(registry, self._readiness, config.host, config.port)
         except OSError as error:
             raise BindError(f"cannot serve metrics on {config.host}:{config.port}: {error}") from error
         _log.info("metrics", address=self._metrics.address)

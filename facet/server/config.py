@@ -278,10 +278,11 @@ class MetricsConfig(_Section):
     """Prometheus metrics and slow requests; see docs/operations.md."""
 
     port: int | None = Field(None, ge=0, le=65535)
-    """Port that serves Prometheus metrics over HTTP; 0 picks a free one. Without it, metrics are not served."""
+    """Port that serves Prometheus metrics and the probes /livez and /readyz over HTTP; 0 picks a free one. Without it,
+    they are not served."""
     host: str = "127.0.0.1"
-    """Address that serves metrics. It has no token and no TLS, and the metrics contain gallery ids: keep it on a
-    trusted network."""
+    """Address that serves metrics and probes. It has no token and no TLS, and the metrics contain gallery ids: keep it
+    on a trusted network."""
     slow_ms: float = Field(1000.0, ge=0)
     """Requests that take at least this long are logged as warnings with the time of each stage, milliseconds."""
 

@@ -1,25 +1,24 @@
-"""Serves the metrics to Prometheus over HTTP."""
+"""Serves the metrics to Prometheus, and probes to an orchestrator, over HTTP."""
 
 from __future__ import annotations
 
-import socket
-import threading
-from contextlib import suppress
-from socketserver import TCPServer
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from collections.abc import Callable, Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
 
-_STALL_SECONDS = 10
+from facet.server.observability.http_port import HttpPort
+from facet.server.observability.readiness import Readiness
 
 
-class MetricsPort:
-    """Serves the metrics until it is closed, one thread for each request.
+class MetricsPort(HttpPort):
+    """Serves ``/metrics``, ``/livez`` and ``/readyz`` until it is closed, whatever the load of the server.
+
+    A probe answers 200 and ``ok``, or 503 and the reason.
 
     Args:
         registry: the metrics.
+        readiness: the state of the server.
         host: address to listen on.
         port: port to listen on; 0 lets the system choose.
 
@@ -30,40 +29,17 @@ class MetricsPort:
         OSError: the address is in use, or does not belong to this machine.
     """
 
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        plain = host.strip("[]")
-        kind = _Server6 if ":" in plain else _Server
-        self._server = make_server(plain, port, make_wsgi_app(registry), kind, _Handler)
-        self.address = f"{f'[{plain}]' if ':' in plain else plain}:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def __init__(self, registry: CollectorRegistry, readiness: Readiness, host: str, port: int) -> None:
+        metrics = make_wsgi_app(registry)
+        probes = {"/livez": _probe(readiness.why_not_alive), "/readyz": _probe(readiness.why_not_ready)}
+        super().__init__(host, port, probes=probes, pages={"/metrics": metrics, "/": metrics})
 
 
-class _Server(ThreadingWSGIServer):
-    def server_bind(self) -> None:
-        """Bind without a reverse DNS lookup, which may be slow."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
-        self.setup_environ()
+def _probe(why_not: Callable[[], str]) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001
+        problem = why_not()
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+        start_response("503 Service Unavailable" if problem else "200 OK", headers)
+        return [f"{problem or 'ok'}\n".encode()]
 
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _STALL_SECONDS
-
-    def handle(self) -> None:
-        """Drop a client that stalls or disconnects."""
-        with suppress(TimeoutError, ConnectionError):
-            super().handle()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the library's
-        """Do not log scrapes."""
+    return answer

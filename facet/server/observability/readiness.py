@@ -1,0 +1,81 @@
+"""Whether the server is alive, and whether it should be sent calls."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from enum import StrEnum
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_BEAT_SECONDS = 0.1
+_MAX_LAG_SECONDS = 2.0
+"""An event loop that is later than this keeps callers waiting."""
+_DEAD_SECONDS = 30.0
+"""An event loop that is later than this has hung."""
+
+
+class Phase(StrEnum):
+    """What the server is doing."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class Readiness(Collector):
+    """Watches the event loop. It is read from other threads, so it answers also if the loop does not.
+
+    Args:
+        clock: monotonic seconds.
+
+    Attributes:
+        phase: what the server is doing; set by the server.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._beat = clock()
+        self._beating: asyncio.Task[None] | None = None
+        self.phase = Phase.STARTING
+
+    @property
+    def lag_seconds(self) -> float:
+        """How late the event loop is, seconds; at least 0."""
+        return max(0.0, self._clock() - self._beat - _BEAT_SECONDS) if self._beating else 0.0
+
+    def why_not_alive(self) -> str:
+        """Why the process should be restarted; empty if it need not be."""
+        return f"the event loop has not run for {self.lag_seconds:.0f} s" if self.lag_seconds > _DEAD_SECONDS else ""
+
+    def why_not_ready(self) -> str:
+        """Why no calls should be sent; empty if they are served."""
+        if self.phase is not Phase.SERVING:
+            return str(self.phase)
+        return f"the event loop is {self.lag_seconds:.1f} s late" if self.lag_seconds > _MAX_LAG_SECONDS else ""
+
+    def start(self) -> None:
+        """Watch the running event loop."""
+        self._beat = self._clock()
+        self._beating = asyncio.create_task(self._keep_beating())
+
+    async def stop(self) -> None:
+        """Stop watching it."""
+        if self._beating is not None:
+            self._beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._beating
+            self._beating = None
+
+    def collect(self) -> Iterable[Metric]:
+        """Collect the metrics."""
+        yield GaugeMetricFamily("facet_ready", "1 if calls are served, else 0.", int(not self.why_not_ready()))
+        yield GaugeMetricFamily("facet_event_loop_lag_seconds", "How late the event loop is.", self.lag_seconds)
+
+    async def _keep_beating(self) -> None:
+        while True:
+            self._beat = self._clock()
+            await asyncio.sleep(_BEAT_SECONDS)

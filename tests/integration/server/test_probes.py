@@ -1,0 +1,39 @@
+"""Probes of an orchestrator, beside the metrics."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Serve
+
+SECONDS = 30.0
+
+
+def ask(address: str, path: str) -> tuple[int, str]:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=SECONDS) as answer:
+        return answer.status, answer.read().decode()
+
+
+def test_probes_are_answered_while_all_calls_are_taken(serve: Serve) -> None:
+    serving = serve("--models.objects", "none", "--metrics.port", "0", "--server.max-concurrent-calls", "2")
+    address = serving.said["metrics_address"]
+    with grpc.insecure_channel(serving.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watches: list[Iterator[Message]] = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+        for watch in watches:
+            next(watch)
+        assert ask(address, "/livez") == (200, "ok\n")
+        assert ask(address, "/readyz") == (200, "ok\n")
+        assert "\nfacet_ready 1.0\n" in ask(address, "/metrics")[1]
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            ask(address, "/other")

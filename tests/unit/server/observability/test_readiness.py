@@ -1,0 +1,43 @@
+"""When the server is alive, and when it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+
+from facet.server.observability.readiness import Phase, Readiness
+
+
+def figures(readiness: Readiness) -> dict[str, float]:
+    return {sample.name: sample.value for metric in readiness.collect() for sample in metric.samples}
+
+
+def test_it_is_ready_while_it_serves() -> None:
+    readiness = Readiness()
+    assert readiness.why_not_ready() == "starting"
+    readiness.phase = Phase.SERVING
+    assert readiness.why_not_ready() == ""
+    assert figures(readiness)["facet_ready"] == 1
+    readiness.phase = Phase.DRAINING
+    assert readiness.why_not_ready() == "draining"
+    assert figures(readiness)["facet_ready"] == 0
+    assert readiness.why_not_alive() == ""
+
+
+async def test_an_event_loop_that_is_late_is_not_ready_and_one_that_hangs_is_not_alive() -> None:
+    now = 0.0
+    readiness = Readiness(lambda: now)
+    readiness.phase = Phase.SERVING
+    readiness.start()
+    await asyncio.sleep(0)
+    assert readiness.why_not_ready() == ""
+    now = 5.0  # while the loop does something else
+    assert readiness.why_not_ready() == "the event loop is 4.9 s late"
+    assert figures(readiness) == {"facet_ready": 0, "facet_event_loop_lag_seconds": 4.9}
+    assert readiness.why_not_alive() == ""
+    now = 60.0
+    assert readiness.why_not_alive() == "the event loop has not run for 60 s"
+    await asyncio.sleep(0.3)  # the next beat is due
+    assert readiness.why_not_ready() == ""
+    await readiness.stop()
+    now = 1000.0
+    assert readiness.why_not_alive() == ""
