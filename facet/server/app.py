@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import Preset
+from facet.server.access.token import log_access
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
 from facet.server.interceptor import CallInterceptor
@@ -135,6 +136,7 @@ class Server:
         for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self._readiness.phase = Phase.SERVING
+        log_access(config.token, is_loopback=config.is_loopback)
         _log.info("serving", address=address, workers=self._workers.threads)
         return address
 

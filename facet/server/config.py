@@ -25,6 +25,7 @@ from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.runtime.inference_slots import Preset
 from facet.runtime.session import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
+from facet.server.access.token import problem_of
 from facet.server.config_errors import explain, no_such, setting_names
 from gallery.records.galleries import DEFAULT_THRESHOLD
 from recognizer.quality import QualityLimits
@@ -62,7 +63,7 @@ class ServerConfig(_Section):
     """Port to listen on; 0 picks a free one."""
     token: SecretStr | None = None
     """Bearer token that clients must send with every call except health checks. Set it in FACET_SERVER__TOKEN rather
-    than in the file."""
+    than in the file. The server does not start with an empty token, and warns of one that is easy to guess."""
     allow_unauthenticated: bool = False
     """Allow a non-loopback host without a token."""
     tls_certificate: Path | None = None
@@ -98,18 +99,18 @@ class ServerConfig(_Section):
     drain_seconds: float = Field(20.0, ge=0)
     """Time that open calls have to finish after SIGTERM, seconds."""
 
-    @field_validator("token")
-    @classmethod
-    def _empty_is_none(cls, token: SecretStr | None) -> SecretStr | None:
-        return token if token and token.get_secret_value() else None
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine reach host."""
+        return _is_loopback(self.host)
 
     @model_validator(mode="after")
     def _is_protected(self) -> Self:
-        if self.token and not (self.token.get_secret_value().isascii() and self.token.get_secret_value().isprintable()):
-            raise ValueError("token must be printable ASCII, because gRPC metadata is limited to it")
+        if self.token is not None and (problem := problem_of(self.token)):
+            raise ValueError(problem)
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key must be set together")
-        if not (self.token or self.allow_unauthenticated or _is_loopback(self.host)):
+        if not (self.token or self.allow_unauthenticated or self.is_loopback):
             raise ValueError(
                 f"host {self.host} is reachable from other machines: set token (and tls_certificate), "
                 "or allow_unauthenticated if a proxy in front of the server authenticates clients"

@@ -74,6 +74,7 @@ def test_a_file_that_is_no_certificate_is_refused(refused: Refused, tmp_path: Pa
         ((), {"FACET_SERVER__PROT": "1"}, "did you mean FACET_SERVER__PORT?"),
         ((), {"FACET_SERVRE__PORT": "1"}, "FACET_SERVRE__PORT"),
         (("--server.host", "0.0.0.0"), {}, "token"),
+        ((), {"FACET_SERVER__TOKEN": ""}, "token is set but empty"),
         (("--server.tls-key", "key.pem"), {}, "tls_certificate"),
         (("--config", "missing.toml"), {}, "missing.toml"),
         (("--no-such-flag",), {}, "--no-such-flag"),

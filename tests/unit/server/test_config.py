@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -143,13 +144,29 @@ def test_a_loopback_host_needs_no_token(host: str) -> None:
     assert ServerConfig(host=host).token is None
 
 
-def test_an_empty_token_does_not_protect_a_host() -> None:
-    with pytest.raises(ValidationError, match="token"):
-        ServerConfig.model_validate({"host": "0.0.0.0", "token": ""})
+@pytest.mark.parametrize("token", ["", " ", "\t", "\n"])
+def test_an_empty_token_is_refused_from_every_source(
+    token: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is a variable that was never filled, and not the wish to run without a token."""
+    file = tmp_path / "facet.toml"
+    file.write_text(f"[server]\ntoken = {json.dumps(token)}\n", "utf-8")
+    empty = "^server: token is set but empty: set one, or remove the setting to run without a token$"
+    with pytest.raises(ConfigError, match=empty):
+        load(file=file)
+    with pytest.raises(ConfigError, match=empty):
+        load(["--server.token", token])
+    monkeypatch.setenv("FACET_SERVER__TOKEN", token)
+    with pytest.raises(ConfigError, match=empty):
+        load()
+    with pytest.raises(ConfigError, match="token is set but empty"):
+        load(["--server.allow-unauthenticated", "--server.host", "0.0.0.0"])
 
 
-def test_an_empty_token_is_none() -> None:
-    assert load(["--server.token", ""]).server.token is None
+@pytest.mark.parametrize("token", [" secret", "secret "])
+def test_a_token_that_grpc_would_shorten_is_refused(token: str) -> None:
+    with pytest.raises(ConfigError, match="begins or ends with a space"):
+        load(["--server.token", token])
 
 
 @pytest.mark.parametrize("token", ["schlüssel", "two\nlines"])
