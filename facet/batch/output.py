@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facet.batch.rows import SCHEMA, Row
+from facet.terminal import private_files
 
 PART_ROWS = 10_000
 PART_BYTES = 64 << 20
@@ -68,7 +69,7 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._file = private_files.open_descriptor(path, os.O_RDWR | os.O_APPEND)
         try:
             _lock(self._file, path)
             self._cut_incomplete_line()
@@ -137,7 +138,7 @@ class Dataset:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
+        private_files.make_folder(folder)
         self._folder = folder
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -196,7 +197,7 @@ class Dataset:
         number = 1 + max((int(part.stem.rpartition("-")[2]) for part in self._parts), default=0)
         part = self._folder / f"part-{number:06}.parquet"
         torn = self._folder / f".{part.name}.partial"
-        with torn.open("wb") as file:
+        with os.fdopen(private_files.open_descriptor(torn, os.O_WRONLY | os.O_TRUNC), "wb") as file:
             pq.write_table(pa.Table.from_pylist(list(self._pending.rows()), SCHEMA), file, compression="zstd")
             file.flush()
             os.fsync(file.fileno())

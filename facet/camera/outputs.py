@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from facet.camera.errors import OutputError, writing
 from facet.camera.window import Window
+from facet.terminal import private_files
 
 if TYPE_CHECKING:
     from facet.camera.video import VideoFile
@@ -34,7 +36,7 @@ class EventFile:
         self._is_standard = path == STANDARD_OUTPUT
         self._name = "standard output" if self._is_standard else path
         with writing(self._name):
-            self._file = sys.stdout if self._is_standard else path.open("a", encoding="utf-8")
+            self._file = sys.stdout if self._is_standard else _appending(path)
 
     def add(self, row: dict[str, Any]) -> None:
         """Write a line.
@@ -50,6 +52,10 @@ class EventFile:
         """Close the file; standard output stays open."""
         if not self._is_standard:
             self._file.close()
+
+
+def _appending(path: Path) -> TextIO:
+    return os.fdopen(private_files.open_descriptor(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

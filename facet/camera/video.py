@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from facet.camera.errors import OutputError, writing
+from facet.terminal import private_files
 
 _SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
 _MAX_STILL = 2.0
@@ -42,7 +43,7 @@ class VideoFile:
         if path.suffix.lower() not in _SUFFIXES and not path.is_dir():
             raise OutputError(f"cannot write {path}: the name of a video ends in .mp4, .mov or .mkv")
         with writing(path):
-            path.open("wb").close()
+            private_files.make_empty(path)
         self._path, self._fps = path, fps
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None

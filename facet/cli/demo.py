@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from facet import CENTRAL, Client
 from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
 from facet.runtime.process import configure_for_pictures
-from facet.terminal import console
+from facet.terminal import console, private_files
 from facet.terminal.drawing import draw_faces
 from facet.terminal.local_server import local_server
 from facet.terminal.rendering import as_dict, faces_table
@@ -48,9 +47,9 @@ def main(
     target = out / squad.name
     try:
         for source, copy in ((portrait, out / "people" / f"{NAME}.jpg"), (squad, out / "photos" / squad.name)):
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, copy)
-        target.write_bytes(_with_names(squad, response))
+            private_files.make_folder(copy.parent)
+            private_files.write(copy, source.read_bytes())
+        private_files.write(target, _with_names(squad, response))
     except OSError as error:
         console.fail(f"cannot write to {out}: {error.strerror}")
     found = [face for face in response.faces if face.identification.decision == pb.DECISION_MATCH]

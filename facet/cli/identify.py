@@ -16,7 +16,7 @@ from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
 from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import PictureError, decode
 from facet.runtime.process import configure_for_pictures
-from facet.terminal import console
+from facet.terminal import console, private_files
 from facet.terminal.drawing import draw_faces
 from facet.terminal.help import Command
 from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, read
@@ -116,8 +116,8 @@ def _draw(path: Path, data: bytes, response: pb.IdentifyResponse, target: Path) 
     if target.suffix.lower() not in (".jpg", ".jpeg"):
         target = target.with_name(f"{target.name}.jpg")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(cv2.imencode(".jpg", draw_faces(picture, list(response.faces)))[1].tobytes())
+        private_files.make_folder(target.parent)
+        private_files.write(target, cv2.imencode(".jpg", draw_faces(picture, list(response.faces)))[1].tobytes())
     except OSError as error:
         console.fail(f"cannot write {target}: {error.strerror}")
     return True

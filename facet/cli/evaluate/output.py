@@ -17,7 +17,7 @@ from facet.evaluation.report.figure_names import no_such
 from facet.evaluation.report.gate import Requirement, parse_requirement
 from facet.evaluation.report.html import render
 from facet.runtime.extras import install_command
-from facet.terminal import console, tables
+from facet.terminal import console, private_files, tables
 from facet.terminal.counts import agreeing, counted
 
 Row = tuple[str, str, str]
@@ -54,7 +54,7 @@ def output(kind: Kind, as_json: bool, report: Path | None, require: Iterable[str
                 console.fail(f"--require {each}: {problem}", console.USAGE)
         if report:
             _need_plotting()
-            report.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(report)
     except ValueError as error:
         console.fail(str(error), console.USAGE)
     except OSError as error:
@@ -150,7 +150,7 @@ def _write(document: Report, folder: Path, pictures: Mapping[str, Path]) -> None
         for name, value in document.items()
     )
     try:
-        (folder / REPORT_JSON).write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
-        (folder / REPORT_HTML).write_text(render(document, pictures), "utf-8")
+        private_files.write(folder / REPORT_JSON, "{\n" + ",\n".join(lines) + "\n}\n")
+        private_files.write(folder / REPORT_HTML, render(document, pictures))
     except OSError as error:
         console.fail(f"cannot write to {folder}: {error.strerror}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from facet.cli.demo import FOLDER, PACKAGE
 from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
-from facet.terminal import console
+from facet.terminal import console, private_files
 from facet.terminal.console import AsJson
 from facet.terminal.program import spelled
 
@@ -107,9 +106,10 @@ def pan(
     person = folder / "people" / SUBJECT
     clip, labels = folder / "clip.mp4", folder / "labels.csv"
     try:
-        person.mkdir(parents=True, exist_ok=True)
-        shutil.copy(portrait, person / portrait.name)
-        labels.write_text(_labels(views, fps), "utf-8")
+        private_files.make_folder(person)
+        private_files.write(person / portrait.name, portrait.read_bytes())
+        private_files.write(labels, _labels(views, fps))
+        private_files.make_empty(clip)
     except OSError as error:
         console.fail(f"cannot write to {folder}: {error.strerror}", console.USAGE)
     _write(clip, views, fps, squad, others)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
 from facet import Client
-from facet.terminal import console
+from facet.terminal import console, private_files
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.rendering import as_dict
@@ -108,20 +107,12 @@ def _receive(client: Client, gallery: str, file: BinaryIO) -> tuple[int, str]:
 def _appearing(path: Path) -> Iterator[BinaryIO]:
     """A file that only its owner can read, and that appears once it is complete and on disk."""
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        console.fail(f"cannot write {path}: {error.strerror}")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with private_files.appearing(path) as file:
             yield file
             file.flush()
-            os.fsync(descriptor)
-        Path(name).replace(path)
+            os.fsync(file.fileno())
     except OSError as error:
         console.fail(f"cannot write {path}: {error.strerror}")
-    finally:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
 
 
 @contextmanager

@@ -40,9 +40,11 @@ def weakness_of(token: SecretStr) -> str:
 
 
 def log_access(token: SecretStr | None, *, is_loopback: bool) -> None:
-    """Log a warning if anybody may call the server, or if its token is easy to guess."""
-    if token is None:
-        who = "every program on this machine" if is_loopback else "everybody who reaches this address"
-        _log.warning("no token", may_do_everything=who, hint="set FACET_SERVER__TOKEN, see SECURITY.md")
+    """Log who may call a server without a token, or that its token is easy to guess."""
+    hint = "set FACET_SERVER__TOKEN, see SECURITY.md"
+    if token is None and is_loopback:
+        _log.info("no token", may_do_everything="every program on this machine", hint=hint)
+    elif token is None:
+        _log.warning("no token", may_do_everything="everybody who reaches this address", hint=hint)
     elif weakness := weakness_of(token):
         _log.warning("weak token", weakness=weakness, hint="make one with: openssl rand -hex 32")

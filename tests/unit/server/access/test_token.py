@@ -19,7 +19,7 @@ def test_a_server_without_a_token_says_who_may_do_everything() -> None:
         log_access(None, is_loopback=True)
         log_access(None, is_loopback=False)
     assert [(line["log_level"], line["may_do_everything"]) for line in logged] == [
-        ("warning", "every program on this machine"),
+        ("info", "every program on this machine"),
         ("warning", "everybody who reaches this address"),
     ]
 
