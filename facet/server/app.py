@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import Preset
 from facet.server.access.token import log_access
+from facet.server.certificates import Expiry, certificates_of
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
 from facet.server.interceptor import CallInterceptor
@@ -64,10 +65,13 @@ class Server:
         ModelError: a model is missing, damaged or unsupported.
         StorageError: the database cannot be opened, or Milvus does not respond.
         TracingUnavailable: tracing is configured, but its packages are not installed.
+        BindError: certificate and key are no pair, or the certificate is not valid now.
+        OSError: certificate or key cannot be read.
     """
 
     def __init__(self, config: Config, pipeline: FacePipeline | None = None) -> None:
         self._config = config
+        self._certificates = certificates_of(config.server)
         self.pipeline = pipeline or load_pipeline(config)
         self._galleries = Galleries(
             open_store(config.gallery),
@@ -101,8 +105,7 @@ class Server:
         """Start serving and return the address with the actual port.
 
         Raises:
-            BindError: the address is in use or is not one of this machine, or certificate and key are no pair.
-            OSError: certificate or key cannot be read.
+            BindError: the address is in use or is not one of this machine.
         """
         config = self._config.server
         # Enrolments wait for each other and for a remote store. Each call has its own thread, so others do not wait.
@@ -130,11 +133,14 @@ class Server:
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
         self._open_metrics(self._workers)
-        address = listen(self._server, config)
+        credentials = self._certificates.credentials() if self._certificates is not None else None
+        address = listen(self._server, config, credentials)
         self._connections.watch(address)
         await self._server.start()
         for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        if self._certificates is not None:
+            self._certificates.start()
         self._readiness.phase = Phase.SERVING
         log_access(config.token, is_loopback=config.is_loopback)
         _log.info("serving", address=address, workers=self._workers.threads)
@@ -153,6 +159,8 @@ class Server:
             await self._server.stop(_FLUSH_SECONDS)
             await asyncio.to_thread(self._workers.close)
             await self._readiness.stop()
+            if self._certificates is not None:
+                await self._certificates.stop()
         for part in (self._connections, self._metrics, self._gauges, self._galleries, self._tracing):
             if part is not None:
                 await asyncio.to_thread(part.close)
@@ -166,6 +174,7 @@ class Server:
         registry = self._telemetry.metrics.registry
         registry.register(self._gauges)
         registry.register(self._readiness)
+        registry.register(Expiry(self._certificates))
         self._readiness.start()
         try:
             self._metrics = MetricsPort(registry, self._readiness, config.host, config.port)

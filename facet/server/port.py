@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 
 import grpc
 
@@ -38,21 +37,21 @@ def connection_options(config: ServerConfig, max_connections: int) -> list[tuple
     ]
 
 
-def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
-    """Open the port, with TLS if the configuration has a certificate; returns host and actual port.
+def listen(server: grpc.aio.Server, config: ServerConfig, credentials: grpc.ServerCredentials | None) -> str:
+    """Open the port; returns host and actual port.
+
+    Args:
+        server: the server.
+        config: the address.
+        credentials: for TLS; ``None`` for none.
 
     Raises:
-        BindError: the address is in use or is not one of this machine, or certificate and key are no pair.
-        OSError: certificate or key cannot be read.
+        BindError: the address is in use or is not one of this machine.
     """
     host = f"[{config.host}]" if ":" in config.host and not config.host.startswith("[") else config.host
     address = f"{host}:{config.port}"
     try:
-        if config.tls_certificate is None or config.tls_key is None:
-            port = server.add_insecure_port(address)
-        else:
-            pair = (config.tls_key.read_bytes(), config.tls_certificate.read_bytes())
-            port = server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
         raise BindError(_reason(config) or str(error)) from error
     return f"{host}:{port}"
@@ -60,13 +59,6 @@ def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
 
 def _reason(config: ServerConfig) -> str:
     """Why gRPC could not open the port: its error does not say. Tries the same with the standard library."""
-    if config.tls_certificate is not None:
-        try:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(config.tls_certificate, config.tls_key, password="")
-        except ssl.SSLError as error:
-            why = error.reason or "not PEM"
-            return f"server.tls_certificate and server.tls_key are no certificate with its key: {why}"
     try:
         found = socket.getaddrinfo(
             config.host.strip("[]"), config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from gallery.stores.sqlite.files import PAGE_SIZE
 from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.certificates import make_certificate
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve
@@ -64,6 +67,34 @@ def test_a_file_that_is_no_certificate_is_refused(refused: Refused, tmp_path: Pa
     assert "server.tls_certificate and server.tls_key are no certificate with its key" in complaint(result.stderr)
     result = refused("--server.tls-certificate", str(file), "--server.tls-key", str(tmp_path / "none.pem"))
     assert f"cannot open {tmp_path}/none.pem: No such file or directory" in complaint(result.stderr)
+
+
+def test_a_certificate_that_is_not_valid_now_is_refused_with_its_date(refused: Refused, tmp_path: Path) -> None:
+    moment, year = datetime.now(UTC), timedelta(days=365)
+    for name, start, said in (
+        ("old", moment - 2 * year, f"old.pem expired on {moment - year:%Y-%m-%d}"),
+        ("early", moment + year, f"early.pem is not valid before {moment + year:%Y-%m-%d}"),
+    ):
+        certificate, key = make_certificate(tmp_path, name, start=start, end=start + year)
+        result = refused("--server.tls-certificate", str(certificate), "--server.tls-key", str(key))
+        assert result.returncode == FAILED
+        assert said in complaint(result.stderr)
+
+
+def test_a_certificate_in_use_is_watched(serve: Serve, tmp_path: Path) -> None:
+    moment = datetime.now(UTC)
+    end = moment + timedelta(days=3)
+    certificate, key = make_certificate(tmp_path, "server", start=moment - timedelta(days=300), end=end)
+    flags = ("--server.tls-certificate", str(certificate), "--server.tls-key", str(key))
+    serving = serve("--models.objects", "none", "--metrics.port", "0", *flags)
+    with Client(
+        serving.address.replace("127.0.0.1", "localhost"), root_certificates=certificate.read_bytes()
+    ) as client:
+        assert client.server.GetServerInfo(server_pb.GetServerInfoRequest()).embedding_dimension
+    with urllib.request.urlopen(f"http://{serving.said['metrics_address']}/metrics", timeout=30) as answer:
+        (line,) = [line for line in answer.read().decode().splitlines() if line.startswith("facet_tls_certificate_")]
+    assert float(line.split()[1]) == pytest.approx(end.timestamp(), abs=1)
+    assert "the certificate expires soon" in [line["event"] for line in serving.log_lines()]
 
 
 @pytest.mark.parametrize(
