@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from facet import Client
 from facet.server.connections import sockets
 from facet.v1.server_service_pb2 import GetServerInfoRequest
+from tests.certificates import make_certificate
 
 if TYPE_CHECKING:
-    from tests.conftest import Serving, Start
+    from tests.conftest import Serve, Serving, Start
 
 pytestmark = pytest.mark.skipif(not sockets.SUPPORTED, reason="needs Linux")
 
@@ -128,6 +130,25 @@ def test_a_flood_of_idle_connections_shuts_nobody_out(serving: Serving, first: b
         assert serving.resident_bytes() - idle_bytes < MAX_GROWTH
     until(lambda: len(list(opened.iterdir())) <= idle_descriptors + 5)
     assert answers(serving)
+
+
+def test_connections_without_a_handshake_shut_nobody_out_of_tls(serve: Serve, tmp_path: Path) -> None:
+    moment = datetime.now(UTC)
+    certificate, key = make_certificate(tmp_path, "server", start=moment, end=moment + timedelta(days=100))
+    serving = serve(
+        *("--models.objects", "none", "--metrics.port", "0", "--server.max-connections", str(LIMIT)),
+        *("--server.tls-certificate", str(certificate), "--server.tls-key", str(key)),
+    )
+    address, root = serving.address.replace("127.0.0.1", "localhost"), certificate.read_bytes()
+    with ExitStack() as flood:
+        for number in range(3 * LIMIT):
+            flood.enter_context(connected(serving, b"" if number % 2 else b"\x16\x03\x01\x02\x00"))
+            if number % LIMIT == 0:
+                with Client(address, root_certificates=root) as client:
+                    assert client.server.GetServerInfo(GetServerInfoRequest()).embedding_dimension
+        until(lambda: ended(serving, "too_many") > LIMIT)
+        with Client(address, root_certificates=root) as client:
+            assert client.server.GetServerInfo(GetServerInfoRequest()).embedding_dimension
 
 
 def test_descriptors_suffice_for_the_connections(serving: Serving) -> None:
