@@ -36,6 +36,10 @@ class ExportFailed(Exception):
     """The model cannot be exported, or the export differs from the original."""
 
 
+class NotTrusted(ExportFailed):
+    """The model is a checkpoint, which can run code, and nobody said that it is trusted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The largest differences between an export and its original.
@@ -80,7 +84,7 @@ class Export:
     license: str
 
 
-def export_model(model: str, target: Path, *, size: int, dynamic: bool) -> Export:
+def export_model(model: str, target: Path, *, size: int, dynamic: bool, trust: bool = False) -> Export:
     """Export a model, compare it with the original, then write the file and record it in the manifest beside it.
 
     Args:
@@ -89,12 +93,20 @@ def export_model(model: str, target: Path, *, size: int, dynamic: bool) -> Expor
         target: the ONNX file to write. Nothing is written if a step before fails.
         size: side of the model's input in pixels, a multiple of 32.
         dynamic: leave height and width of the input open.
+        trust: load a checkpoint. It is a pickle: whoever made it decides what code runs here when it is loaded. A
+            description is data, and needs no trust.
 
     Raises:
+        NotTrusted: the model is a checkpoint, and ``trust`` is false. Nothing was loaded or downloaded.
         ExportFailed: Ultralytics is missing or fails, or the export differs from the original.
         ModelError: the detector does not load the export, or the manifest cannot be read.
         OSError: the file cannot be written.
     """
+    if Path(model).suffix not in DESCRIPTIONS and not trust:
+        raise NotTrusted(
+            f"{model} is a pickle, and loading a pickle runs whatever code its author put into it: if you trust where "
+            "it comes from, add --trust; otherwise ask for an ONNX file, which the server loads as it is"
+        )
     ultralytics = _import_ultralytics(model)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about its own exporter
@@ -160,13 +172,16 @@ def _import_ultralytics(model: str) -> Any:
     """Import Ultralytics so that it installs no packages, and uses no network if it need not download the model."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "False")
     os.environ.setdefault("YOLO_VERBOSE", "False")
+    if Path(model).suffix in DESCRIPTIONS:
+        os.environ["ULTRALYTICS_SAFE_LOAD"] = "True"  # without it, Ultralytics evaluates "activation" as Python
     if Path(model).suffix in DESCRIPTIONS or Path(model).is_file():
         os.environ.setdefault("YOLO_OFFLINE", "True")
     try:
         import onnx  # noqa: F401  # Ultralytics needs it, but notices only halfway
         import ultralytics
     except ImportError as error:
-        command = install_command("export", then=f"models export {shlex.quote(model)}")
+        trusted = "" if Path(model).suffix in DESCRIPTIONS else " --trust"
+        command = install_command("export", then=f"models export {shlex.quote(model)}{trusted}")
         raise ExportFailed(f"the export needs Ultralytics, which is not installed: {command}") from error
     return ultralytics
 

@@ -49,7 +49,7 @@ class FaceAnalysisBaseline:
             warnings.simplefilter("ignore")  # InsightFace calls deprecated functions of its dependencies
             analysis = self._load()
             enrolled = _embeddings(analysis.get(decoded(self.portrait)))
-            templates = np.concatenate([np.load(self.strangers), enrolled])
+            templates = np.concatenate([np.load(self.strangers, allow_pickle=False), enrolled])
 
             def identify(data: bytes) -> int:
                 faces = analysis.get(decoded(data))

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from detector.export import CHECKPOINTS, DESCRIPTIONS, Export, ExportFailed, export_model
+from facet.cli.models.options import Trust
 from facet.runtime.models import ModelError
 from facet.terminal import console, tables
 from facet.terminal.counts import in_bytes
@@ -44,6 +45,7 @@ def export(
             help="Leave height and width open, so that oblong pictures cost less; or fix them at --size.",
         ),
     ] = True,
+    trust: Trust = False,
     as_json: console.AsJson = False,
 ) -> None:
     r"""Export an Ultralytics YOLO model to an ONNX file that the server loads.
@@ -52,14 +54,17 @@ def export(
     checkpoints that you trained from them. A pose model with 5 keypoints and a class "face" replaces the server's own
     face detector.
 
+    A checkpoint is a pickle: loading it runs whatever code its author put into it, with your rights. It is refused
+    without [b]--trust[/b].
+
     The export is compared with the original on the same inputs before it is written. Its digest, licence (AGPL-3.0) and
     source go into models.json beside it. Needs Ultralytics. In a clone, [i]scripts/install export[/i] installs it into
     .venv-export; then type [i].venv-export/bin/facet models export[/i].
 
     [b]Examples[/b]
 
-      facet models export yolo11s.pt
-      facet models export runs/train/weights/best.pt --out models/helmets.onnx
+      facet models export yolo11s.pt --trust
+      facet models export runs/train/weights/best.pt --trust --out models/helmets.onnx
       facet models export yolo26n.yaml --static --json
 
     Exit code: 0 done, 1 failed, 2 bad usage.
@@ -74,7 +79,7 @@ def export(
     target = out or Path("models") / f"{Path(model).stem}.onnx"
     try:
         with console.err.status(f"Exporting {model} ..."), contextlib.redirect_stdout(sys.stderr):
-            exported = export_model(model, target, size=size, dynamic=dynamic)
+            exported = export_model(model, target, size=size, dynamic=dynamic, trust=trust)
     except (ExportFailed, ModelError, OSError) as error:
         console.fail(f"failed: {error}")
     if as_json:

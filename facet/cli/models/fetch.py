@@ -10,6 +10,7 @@ import requests
 import typer
 
 from detector.export import ExportFailed, export_model
+from facet.cli.models.options import Trust
 from facet.runtime.models import ModelError, ModelOrigin
 from facet.terminal import console, tables
 from recognizer.packs import PACKS, fetch_pack
@@ -24,12 +25,14 @@ def fetch(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the models; the server's models.folder.")] = Path("models"),
+    trust: Trust = False,
     as_json: console.AsJson = False,
 ) -> None:
     """Fetch models: InsightFace's packs from its releases, Ultralytics' checkpoints by export.
 
-    Digests are checked and recorded in models.json. Checkpoints need Ultralytics: see [b]facet models export
-    --help[/b]. The command stops at the first model that it cannot fetch, and keeps those fetched before.
+    Digests are checked and recorded in models.json. Checkpoints need Ultralytics and [b]--trust[/b]: see
+    [b]facet models export --help[/b]. The command stops at the first model that it cannot fetch, and keeps those
+    fetched before.
 
     [b]Examples[/b]
 
@@ -45,7 +48,7 @@ def fetch(
     done = 0
     for name in names:
         try:
-            fetched |= _fetch_checkpoint(name, out) if name.endswith(".pt") else fetch_pack(name, out)
+            fetched |= _fetch_checkpoint(name, out, trust=trust) if name.endswith(".pt") else fetch_pack(name, out)
         except requests.HTTPError as error:
             failure = f"cannot fetch {name}: {error}"
             break
@@ -63,9 +66,9 @@ def fetch(
         console.fail(f"{failure}; fetched: {', '.join(names[:done]) or 'none'}; not fetched: {', '.join(names[done:])}")
 
 
-def _fetch_checkpoint(name: str, out: Path) -> dict[str, ModelOrigin]:
+def _fetch_checkpoint(name: str, out: Path, *, trust: bool) -> dict[str, ModelOrigin]:
     """Let Ultralytics download a checkpoint, and export it."""
-    export = export_model(name, out / f"{Path(name).stem}.onnx", size=640, dynamic=True)
+    export = export_model(name, out / f"{Path(name).stem}.onnx", size=640, dynamic=True, trust=trust)
     return {Path(export.path).name: ModelOrigin(export.sha256, export.license, f"Ultralytics' checkpoint {name}")}
 
 

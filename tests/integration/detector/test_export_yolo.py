@@ -74,7 +74,7 @@ def test_an_exported_checkpoint_is_detected_with_as_ultralytics_does(
 ) -> None:
     checkpoint = lively_checkpoint(ultralytics, description, tmp_path / "lively.pt")
     target = tmp_path / "models" / "lively.onnx"
-    done = export(checkpoint, "--out", target, "--size", SIZE, shape, "--json")
+    done = export(checkpoint, "--trust", "--out", target, "--size", SIZE, shape, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["head"] == head
@@ -128,7 +128,18 @@ def test_a_model_for_another_task_is_refused_and_nothing_is_written(
 
 
 def test_a_checkpoint_that_is_not_there_fails(ultralytics: Any, tmp_path: Path) -> None:
-    done = export(tmp_path / "missing.pt", "--out", tmp_path / "missing.onnx")
+    done = export(tmp_path / "missing.pt", "--trust", "--out", tmp_path / "missing.onnx")
     assert done.returncode == 1
     assert "cannot load" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_description_cannot_run_code(ultralytics: Any, tmp_path: Path) -> None:
+    """Ultralytics evaluates the activation of a description, unless it is told to load safely."""
+    text = Path(ultralytics.__file__, "..", "cfg", "models", "11", "yolo11.yaml").resolve().read_text("utf-8")
+    harm = tmp_path / "harm"
+    description = tmp_path / "yolo11n.yaml"
+    description.write_text(f"activation: open({str(harm)!r}, 'w') and torch.nn.SiLU()\n{text}", "utf-8")
+    done = export(description, "--out", tmp_path / "out.onnx", "--size", SIZE)
+    assert done.returncode == 1, done.stderr
+    assert not harm.exists()

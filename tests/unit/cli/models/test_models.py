@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import requests
 import typer
 from typer.testing import CliRunner
 
+from facet.cli.models.app import app as models
 from facet.cli.models.export import app
 from facet.cli.models.fetch import fetch
 from facet.runtime.extras import install_command
-from facet.runtime.models import packaged_path
+from facet.runtime.models import ModelError, packaged_path
+from facet.runtime.session import OnnxSession
 from recognizer import packs
 
 
@@ -33,6 +36,43 @@ def test_bad_usage_exits_with_2(arguments: list[str], complaint: str) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert complaint in result.output
+
+
+class Harm:
+    """What a checkpoint from a stranger may hold: unpickling it makes a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("command", ["export", "fetch"])
+def test_a_checkpoint_is_not_loaded_unless_it_is_trusted(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    harm = tmp_path / "harm"
+    (tmp_path / "yolo11n.pt").write_bytes(pickle.dumps(Harm(harm)))
+    result = CliRunner().invoke(models, [command, "yolo11n.pt"])
+    assert result.exit_code == 1
+    assert "is a pickle, and loading a pickle runs whatever code its author put into it" in result.output
+    assert "add --trust" in result.output
+    assert not harm.exists()
+    assert not (tmp_path / "models").exists()
+    pickle.loads((tmp_path / "yolo11n.pt").read_bytes())
+    assert harm.exists(), "the file would have done harm"
+
+
+def test_a_pickle_in_place_of_a_model_is_refused_and_not_loaded(tmp_path: Path) -> None:
+    harm = tmp_path / "harm"
+    for name in ("model.pt", "model.onnx"):
+        path = tmp_path / name
+        path.write_bytes(pickle.dumps(Harm(harm)))
+        with pytest.raises(ModelError):
+            OnnxSession(path)
+    assert not harm.exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ultralytics") is not None, reason="Ultralytics is installed here")
