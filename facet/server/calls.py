@@ -16,11 +16,10 @@ from facet.server.access import caller
 from facet.server.access.authentication import Authenticator
 from facet.server.errors import ShuttingDown, TransferStalled
 from facet.server.observability.telemetry import Observed, Telemetry
-from facet.server.wire.errors import internal, to_status
+from facet.server.wire.errors import internal, to_status, trailing_metadata
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-_STATUS_KEY = "grpc-status-details-bin"
 _STALLED_STATUS_SECONDS = 1.0
 """Time for a client that has already stalled to read its status."""
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -125,8 +124,7 @@ class Calls:
 
 async def abort(context: Context, status: Status) -> NoReturn:
     """End a call with a status and its details."""
-    details = ((_STATUS_KEY, status.SerializeToString()),)
-    await context.abort(_CODES[status.code], status.message, trailing_metadata=details)
+    await context.abort(_CODES[status.code], status.message, trailing_metadata=trailing_metadata(status))
 
 
 def _traceparent(metadata: Any) -> str:

@@ -61,6 +61,8 @@ class Point:
         p95_ms: 95th percentile.
         p99_ms: 99th percentile.
         lag_p99_ms: 99th percentile of the time by which the generator itself sent late.
+        generator_cores: processor time that the generator took, in cores: what it takes from a server on the same
+            machine.
     """
 
     offered_per_s: float
@@ -73,6 +75,27 @@ class Point:
     p95_ms: float | None
     p99_ms: float | None
     lag_p99_ms: float
+    generator_cores: float = 0.0
+
+    @property
+    def late_share(self) -> float:
+        """Share of the requests that were neither refused nor answered by the deadline."""
+        return round(self.late / self.sent, 4) if self.sent else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What happened to the requests of one load.
+
+    Attributes:
+        calls: all of them.
+        seconds: duration in which they were due.
+        processor_seconds: processor time of the generator.
+    """
+
+    calls: Sequence[Call]
+    seconds: float
+    processor_seconds: float = 0.0
 
 
 def schedule(rate: float, seconds: float, arrivals: Arrivals, seed: int = 0) -> NDArray[np.float64]:
@@ -96,23 +119,26 @@ def schedule(rate: float, seconds: float, arrivals: Arrivals, seed: int = 0) -> 
 
 
 def summary(calls: Sequence[Call], seconds: float) -> Point:
-    """Summarise a load.
+    """Summarise one load whose calls were due within this many seconds; see :func:`pooled`."""
+    return pooled([Load(calls, seconds)])
+
+
+def pooled(loads: Sequence[Load]) -> Point:
+    """Summarise loads at the same rate.
 
     Latency counts from the time a request was due, not from the time a delayed generator sent it. Otherwise a slow
     server receives fewer requests and appears faster than it is ("coordinated omission", Tene 2013). Goodput counts
     until the last answer, because requests that wait when the load ends are answered after it.
-
-    Args:
-        calls: all of the load.
-        seconds: duration in which they were due.
     """
+    calls = [each for load in loads for each in load.calls]
     good = [each for each in calls if not each.outcome]
-    lasted = max([seconds, *(each.end for each in good)])
+    offered_for = sum(load.seconds for load in loads)
+    lasted = sum(max([load.seconds, *(each.end for each in load.calls if not each.outcome)]) for load in loads)
     waits = [(each.end - each.due) * 1e3 for each in good]
     lags = [(each.sent - each.due) * 1e3 for each in calls]
     refused = Counter(each.outcome for each in calls if each.outcome not in ("", LATE))
     return Point(
-        offered_per_s=round(len(calls) / seconds, 2),
+        offered_per_s=round(len(calls) / offered_for, 2),
         goodput_per_s=round(len(good) / lasted, 2),
         sent=len(calls),
         answered=len(good),
@@ -122,6 +148,7 @@ def summary(calls: Sequence[Call], seconds: float) -> Point:
         p95_ms=observed_percentile(waits, 95),
         p99_ms=observed_percentile(waits, 99),
         lag_p99_ms=observed_percentile(lags, 99) or 0.0,
+        generator_cores=round(sum(load.processor_seconds for load in loads) / lasted, 3),
     )
 
 
@@ -146,9 +173,9 @@ class LoadProcess:
             seconds: duration.
         """
         request = identify_request(self._gallery_id, data)
-        return summary(self._process.submit(_closed, self._address, request, clients, seconds).result(), seconds)
+        return pooled([self._process.submit(_closed, self._address, request, clients, seconds).result()])
 
-    def at_rate(self, data: bytes, rate: float, seconds: float, deadline: float, arrivals: Arrivals) -> Point:
+    def at_rate(self, data: bytes, rate: float, seconds: float, deadline: float, arrivals: Arrivals) -> Load:
         """Run an open loop: requests are sent when they are due, whether earlier ones are answered or not.
 
         Args:
@@ -160,7 +187,7 @@ class LoadProcess:
         """
         request = identify_request(self._gallery_id, data)
         due = schedule(rate, seconds, arrivals).tolist()
-        return summary(self._process.submit(_open, self._address, request, due, deadline).result(), seconds)
+        return self._process.submit(_open, self._address, request, due, seconds, deadline).result()
 
     def __enter__(self) -> Self:
         return self
@@ -171,9 +198,9 @@ class LoadProcess:
         self._process.shutdown(cancel_futures=True)
 
 
-def _closed(address: str, request: IdentifyRequest, clients: int, seconds: float) -> list[Call]:
-    async def run(client: AsyncClient) -> list[Call]:
-        start = time.perf_counter()
+def _closed(address: str, request: IdentifyRequest, clients: int, seconds: float) -> Load:
+    async def run(client: AsyncClient) -> Load:
+        start, processor = time.perf_counter(), time.process_time()
         calls: list[Call] = []
 
         async def repeat() -> None:
@@ -184,14 +211,14 @@ def _closed(address: str, request: IdentifyRequest, clients: int, seconds: float
                     await asyncio.sleep(_SECONDS_AFTER_REFUSAL)
 
         await asyncio.gather(*(repeat() for _ in range(clients)))
-        return calls
+        return Load(calls, seconds, time.process_time() - processor)
 
     return asyncio.run(_connected(address, request, run))
 
 
-def _open(address: str, request: IdentifyRequest, schedule: Iterable[float], deadline: float) -> list[Call]:
-    async def run(client: AsyncClient) -> list[Call]:
-        start = time.perf_counter()
+def _open(address: str, request: IdentifyRequest, schedule: Iterable[float], seconds: float, deadline: float) -> Load:
+    async def run(client: AsyncClient) -> Load:
+        start, processor = time.perf_counter(), time.process_time()
 
         async def send(due: float) -> Call:
             sent = time.perf_counter() - start
@@ -205,14 +232,13 @@ def _open(address: str, request: IdentifyRequest, schedule: Iterable[float], dea
         for due in schedule:
             await asyncio.sleep(max(0.0, due - (time.perf_counter() - start)))
             sending.append(asyncio.create_task(send(due)))
-        return await asyncio.gather(*sending)
+        calls = await asyncio.gather(*sending)
+        return Load(calls, seconds, time.process_time() - processor)
 
     return asyncio.run(_connected(address, request, run))
 
 
-async def _connected(
-    address: str, request: IdentifyRequest, run: Callable[[AsyncClient], Awaitable[list[Call]]]
-) -> list[Call]:
+async def _connected(address: str, request: IdentifyRequest, run: Callable[[AsyncClient], Awaitable[Load]]) -> Load:
     """Run with a client that is connected and has had one answer."""
     async with AsyncClient(address) as client:
         await client.recognition.Identify(request)

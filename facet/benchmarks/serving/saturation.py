@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facet.benchmarks.serving.load import Arrivals, LoadProcess, Point
+from facet.benchmarks.serving.load import Arrivals, Load, LoadProcess, Point, pooled
 from facet.benchmarks.serving.pictures import Sample
 from facet.terminal import console
 
@@ -26,6 +26,8 @@ class Plan:
             among them.
         deadline: of the open loops, seconds from when a request is due.
         arrivals: spacing of requests in the open loops.
+        turns: how often each rate of the open loops is run. The rates take turns, so that a change of the machine's
+            pace concerns all of them.
     """
 
     seconds: float
@@ -33,6 +35,7 @@ class Plan:
     factors: Sequence[float] = FACTORS
     deadline: float = 1.0
     arrivals: Arrivals = "even"
+    turns: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,17 @@ class Saturation:
         """Goodput at twice the saturation rate as a share of the highest goodput; 1 if overload costs nothing."""
         return round(self.open[DOUBLE].goodput_per_s / self.max_goodput_per_s, 4) if self.max_goodput_per_s else 0.0
 
+    @property
+    def late_share_at_double_load(self) -> float:
+        """Share of the requests at twice the saturation rate that were neither refused nor answered in time."""
+        return self.open[DOUBLE].late_share
+
     def document(self) -> dict[str, Any]:
         """All results as plain values."""
-        figures = ("max_goodput_per_s", "p99_at_half_load_ms", "goodput_at_double_load_ratio")
+        figures = (
+            *("max_goodput_per_s", "p99_at_half_load_ms"),
+            *("goodput_at_double_load_ratio", "late_share_at_double_load"),
+        )
         return {**asdict(self), **{name: getattr(self, name) for name in figures}}
 
 
@@ -80,9 +91,9 @@ def saturate(load: LoadProcess, one: Sample, frame: Sample, plan: Plan, title: s
         plan: which loads to measure.
         title: names the server in the progress bar.
     """
-    points = 2 * len(plan.clients) + len(plan.factors)
+    points = 2 * len(plan.clients) + plan.turns * len(plan.factors)
     closed: dict[str, dict[int, Point]] = {}
-    at_rate: dict[float, Point] = {}
+    at_rate: dict[float, list[Load]] = {factor: [] for factor in plan.factors}
     with console.progress(f"Under load, {title}", points) as bar:
         for sample in (one, frame):
             closed[sample.name] = {}
@@ -90,8 +101,8 @@ def saturate(load: LoadProcess, one: Sample, frame: Sample, plan: Plan, title: s
                 closed[sample.name][clients] = load.closed(sample.data, clients, plan.seconds)
                 bar.advance(bar.task_ids[0])
         most = max(point.goodput_per_s for point in closed[frame.name].values())
-        for factor in plan.factors:
+        for factor in [*plan.factors] * plan.turns:
             rate = max(factor * most, 1.0)
-            at_rate[factor] = load.at_rate(frame.data, rate, plan.seconds, plan.deadline, plan.arrivals)
+            at_rate[factor].append(load.at_rate(frame.data, rate, plan.seconds, plan.deadline, plan.arrivals))
             bar.advance(bar.task_ids[0])
-    return Saturation(closed, most, at_rate)
+    return Saturation(closed, most, {factor: pooled(loads) for factor, loads in at_rate.items()})

@@ -41,7 +41,7 @@ from facet.terminal.console import AsJson
 from facet.terminal.local_server import LocalServer, local_process
 from gallery.errors import GalleryError
 
-_QUICK = Plan(seconds=0.3, clients=(4,), factors=(HALF, DOUBLE))
+_QUICK = Plan(seconds=0.3, clients=(4,), factors=(HALF, DOUBLE), turns=1)
 _QUICK_REQUESTS = 20
 _MAX_THROUGHPUT_ROUNDS = 3
 _READY_SECONDS = 60.0
@@ -81,7 +81,7 @@ def serving(
 ) -> None:
     """Compare the server with InsightFace's FaceAnalysis on the same weights and pictures.
 
-    Takes about eight minutes (half a minute with [b]--quick[/b]) and measures, with and without the object detector:
+    Takes about nine minutes (half a minute with [b]--quick[/b]) and measures, with and without the object detector:
 
       1. Latency of one request at a time, medians of interleaved calls:
          FaceAnalysis with its defaults at 640x640 and a NumPy search,
@@ -90,9 +90,10 @@ def serving(
          per session and one request per core.
       3. The server with 1 to 8 clients, each of which waits for its answer
          (closed loops). The best rate is the saturation rate.
-      4. The server at fixed rates, up to twice the saturation rate. Latency
-         counts from the time a request was due; "goodput" is the rate of
-         answers within the deadline.
+      4. The server at fixed rates, up to twice the saturation rate, two
+         turns each. Latency counts from the time a request was due;
+         "goodput" is the rate of answers within the deadline; "late" is
+         what was neither refused nor answered by then.
       5. The server's memory after mixed requests.
 
     Every system runs in a process of its own and searches a gallery of 1,001 subjects. Clients share the cores of this

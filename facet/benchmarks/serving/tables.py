@@ -78,7 +78,8 @@ def _print_open(saturation: Saturation, title: str) -> None:
     ratio = saturation.goodput_at_double_load_ratio
     console.out.print(
         f"Load 1 is the saturation rate, {saturation.saturation_per_s:.1f} per second. "
-        f"Goodput at load 2 is {ratio:.2f} of the highest.\n"
+        f"Goodput at load 2 is {ratio:.2f} of the highest, and {saturation.late_share_at_double_load:.1%} was late. "
+        f"The clients took at most {max(each.generator_cores for each in saturation.open.values()):.2f} cores.\n"
     )
 
 

@@ -7,7 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import hypot, inf
@@ -73,6 +73,7 @@ class Workers:
             :class:`facet.server.scheduling.cost_model.CostModel`.
         clock: seconds, on the clock of the deadlines.
         jitter: a random number in [0, 1).
+        pool: runs the tasks; by default a thread pool.
     """
 
     def __init__(
@@ -83,13 +84,14 @@ class Workers:
         contention: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        pool: Executor | None = None,
     ) -> None:
         self.threads = threads
         self.max_queue = max_queue
         self._clock = clock
         self._jitter = jitter
         self._costs = CostModel(clock, others=threads - 1, contention=contention)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
+        self._pool = pool or ThreadPoolExecutor(threads, thread_name_prefix="worker")
         self._queue: FairQueue[_Job] = FairQueue()
         # Enough batch items to keep the threads busy. If all were queued, they would outlive their handicap together
         # and then block everybody else.
@@ -240,15 +242,22 @@ class Workers:
         theirs = [each for each in rivals if each.work.caller == largest]
         return max(reversed(theirs), key=lambda each: (each.work.priority.value, each.arrival))
 
-    def _forecast(self, job: _Job, ahead: Iterable[_Job], now: float) -> Cost:
-        """Time until a queued request is done, if those ahead start before it."""
-        costs = [self._costs.estimate(each.cost_class) for each in ahead]
-        own = self._costs.estimate(job.cost_class)
+    def _forecast(self, job: _Job, ahead: Sequence[_Job], now: float) -> Cost:
+        """Time until a queued request is done, if those ahead start before it in this order."""
+        costs = self._estimates(ahead)
         remaining = self._remaining(now)
         *_, start = start_times([each.mean for each in remaining], [*(each.mean for each in costs), 0.0])
+        return self._done(job, start, [*remaining, *costs])
+
+    def _done(self, job: _Job, start: float, before: Iterable[Cost]) -> Cost:
+        """Time until a request is done that starts after this time and this work."""
+        own = self._costs.estimate(job.cost_class)
         # A thread that is free early takes what would wait for a late one, so deviations are shared.
-        deviation = hypot(*(each.deviation for each in (*remaining, *costs))) / self.threads
+        deviation = hypot(*(each.deviation for each in before)) / self.threads
         return Cost(start + own.mean, hypot(deviation, own.deviation))
+
+    def _estimates(self, jobs: Iterable[_Job]) -> list[Cost]:
+        return [self._costs.estimate(each.cost_class) for each in jobs]
 
     def _remaining(self, now: float) -> list[Cost]:
         """Time until each thread is free. A request that takes longer than expected takes as long again."""
@@ -262,19 +271,23 @@ class Workers:
         That is between the first moment at which there is room for it and the moment at which all that is queued has
         started. The requests that are refused meanwhile are spread over that time, so that they do not come back
         together.
+
+        Both are upper bounds for any order of service, because the order changes while requests wait: no thread is free
+        before the last of some work starts, so it starts no later than its part of the sum.
         """
         now = self._clock()
-        others = [each for each in self._queue.order(now) if each is not job]
-        costs = [self._costs.estimate(each.cost_class).mean for each in others]
-        *starts, idle = start_times([each.mean for each in self._remaining(now)], [*costs, 0.0])
+        remaining = self._remaining(now)
         rivals = frozenset(self._rivals(job))
-        places = [start for start, each in zip(starts, others, strict=True) if each in rivals]
+        costs = self._estimates(rivals)
+        others = self._estimates(each for each in self._queue if each is not job and each not in rivals)
+        in_the_way = sorted((each.mean for each in costs), reverse=True)[: max(0, len(costs) - self.max_queue)]
+        idle = sum(each.mean for each in (*remaining, *others, *costs)) / self.threads
         earliest = 0.0
-        if len(places) >= self.max_queue:
-            earliest = places[len(places) - self.max_queue] if self.max_queue else idle
+        if len(costs) >= self.max_queue:
+            earliest = (sum(each.mean for each in (*remaining, *others)) + sum(in_the_way)) / self.threads
         if job.due is not None:
-            timeout = job.due - job.arrival
-            earliest = max(earliest, self._forecast(job, others, now).upper_bound - timeout)
+            done = self._done(job, idle, [*remaining, *others, *costs])
+            earliest = max(earliest, done.upper_bound - (job.due - job.arrival))
         earliest = min(earliest, idle)  # a free thread takes any request
         return min(max(earliest + self._jitter() * (idle - earliest), _MIN_RETRY), _MAX_RETRY)
 

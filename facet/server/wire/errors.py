@@ -36,6 +36,7 @@ _CODES: Mapping[str, grpc.StatusCode] = {
     "unavailable": grpc.StatusCode.UNAVAILABLE,
 }
 _INTERNAL = "INTERNAL"
+_STATUS_KEY, _PUSHBACK_KEY = "grpc-status-details-bin", "grpc-retry-pushback-ms"
 
 
 @contextmanager
@@ -63,6 +64,20 @@ def internal(request_id: str) -> Status:
     message = f"internal error; see the request id {request_id} in the server's log"
     info = ErrorInfo(reason=_INTERNAL, domain=DOMAIN, metadata={"request_id": request_id})
     return _status(grpc.StatusCode.INTERNAL, message, info)
+
+
+def trailing_metadata(status: Status) -> tuple[tuple[str, str | bytes], ...]:
+    """The metadata that carries a status: its details, and the RetryInfo again in the form that gRPC itself reads.
+
+    gRPC repeats a call whose code its service config calls retryable, after the time that the server asks for
+    (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback).
+    """
+    metadata: list[tuple[str, str | bytes]] = [(_STATUS_KEY, status.SerializeToString())]
+    for detail in status.details:
+        retry = RetryInfo()
+        if detail.Unpack(retry):
+            metadata.append((_PUSHBACK_KEY, str(retry.retry_delay.ToMilliseconds())))
+    return tuple(metadata)
 
 
 def outcome_of(error: BaseException) -> tuple[str, str]:

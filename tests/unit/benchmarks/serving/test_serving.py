@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from facet.benchmarks.serving.insightface_baseline import nearest
-from facet.benchmarks.serving.load import Point
+from facet.benchmarks.serving.load import LATE, Call, Load, Point, pooled
 from facet.benchmarks.serving.memory import Memory, batches
 from facet.benchmarks.serving.results import Serving
 from facet.benchmarks.serving.saturation import Saturation
@@ -75,7 +77,24 @@ def test_goodput_at_double_load_is_a_share_of_the_highest_goodput() -> None:
     figures = measured().figures()
     assert (figures["max_goodput_per_s"], figures["p99_at_half_load_ms"]) == (40, 80.0)
     assert figures["goodput_at_double_load_ratio"] == 0.75
+    assert figures["goodput_at_double_load_ratio_no_objects"] == 1.0
     assert saturation(0, 0, 0).goodput_at_double_load_ratio == 0.0
+
+
+def test_late_is_what_was_neither_refused_nor_answered_in_time() -> None:
+    calls = [Call(0.0, 0.0, 0.5, ""), Call(0.1, 0.1, 0.2, "QUEUE_FULL"), *[Call(0.2, 0.2, 1.3, LATE)] * 3]
+    found = pooled([Load(calls, 1.0), Load(calls, 1.0)])
+    assert (found.sent, found.answered, found.late, found.late_share) == (10, 2, 6, 0.6)
+    late = replace(measured(), objects=Saturation({}, 1.0, {0.5: found, 2.0: found}))
+    assert late.figures()["late_share_at_double_load"] == 0.6
+    assert late.figures()["late_share_at_double_load_no_objects"] == 0.0
+
+
+def test_the_goodput_of_several_turns_counts_until_the_last_answer_of_each() -> None:
+    turns = [Load([Call(0.0, 0.0, 3.0, "")] * 6, 2.0), Load([Call(0.0, 0.0, 1.0, "")] * 4, 2.0, 0.5)]
+    found = pooled(turns)
+    assert found.goodput_per_s == 10 / (3 + 2)
+    assert found.generator_cores == 0.5 / (3 + 2)
 
 
 def test_batches_cover_all_requests_and_one_ends_where_memory_is_read() -> None:

@@ -15,7 +15,7 @@ from google.rpc.status_pb2 import Status
 
 from facet.runtime import pictures
 from facet.server import errors as server
-from facet.server.wire.errors import DOMAIN, ROOTS, field_at_fault, internal, outcome_of, to_status
+from facet.server.wire.errors import DOMAIN, ROOTS, field_at_fault, internal, outcome_of, to_status, trailing_metadata
 from gallery import errors as gallery
 from recognizer import errors as recognizer
 
@@ -225,3 +225,17 @@ def test_an_unexpected_error_reveals_only_where_to_look() -> None:
 @pytest.mark.parametrize("error", [error for error, _, _ in TABLE if isinstance(error, gallery.StorageError)])
 def test_no_path_of_the_server_reaches_a_client(error: Exception) -> None:
     assert "/srv" not in str(status_of(error))
+
+
+def test_grpc_is_told_when_to_retry_as_the_client_is() -> None:
+    status = to_status(server.QueueFull(0.25))
+    assert status is not None
+    metadata = dict(trailing_metadata(status))
+    assert metadata["grpc-retry-pushback-ms"] == "250"
+    details = metadata["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    assert Status.FromString(details) == status
+
+
+def test_grpc_is_told_nothing_about_retries_of_what_would_fail_again() -> None:
+    assert [key for key, _ in trailing_metadata(internal("id"))] == ["grpc-status-details-bin"]
