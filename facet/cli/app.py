@@ -16,6 +16,7 @@ COMMANDS = (
     Lazy("status", "facet.cli.status:app", "Show how a server is doing.", _SERVER),
     Lazy("models", "facet.cli.models.app:app", "List, fetch and export model files.", _SERVER),
     Lazy("gallery", "facet.cli.gallery.app:app", "List, delete, back up, restore, verify, export, import.", _SERVER),
+    Lazy("licenses", "facet.cli.licenses:app", "List the licences of packages and models.", _SERVER),
     Lazy("demo", "facet.cli.demo:main", "Find one man in a picture of his squad.", _SERVER),
     Lazy("enroll", "facet.cli.people.enroll:app", "Enrol people from pictures.", _PEOPLE),
     Lazy("people", "facet.cli.people.app:app", "List, show, rename and forget people.", _PEOPLE),
