@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
-import uuid_utils
 from numpy.typing import NDArray
 
 from gallery.embeddings import normalized
@@ -18,6 +16,7 @@ from gallery.records.subjects import Subject
 from gallery.records.templates import Box, EmbeddedTemplates, Template
 from gallery.registry import GalleryRegistry, OpenGallery
 from gallery.stores.base import EnrollmentRequest, Store
+from gallery.times import new_id, now
 
 SAME_FACE_IOU = 0.5
 """Two boxes in one picture are the same face if their IoU is at least this."""
@@ -96,9 +95,9 @@ class Enroller:
                 raise TooManyTemplates(gallery_id, subject_id, self._max_templates)
         if not enrollment.accept_lookalike:
             _refuse_lookalike(gallery, index, subject_id, embedding)
-        now = datetime.now(UTC)
+        moment = now()
         if subject is None:
-            subject = Subject(gallery_id, subject_id, enrollment.display_name, 0, now, now, "")
+            subject = Subject(gallery_id, subject_id, enrollment.display_name, 0, moment, moment, "")
         template = Template(
             template_id="",
             gallery_id=gallery_id,
@@ -106,7 +105,7 @@ class Enroller:
             picture_sha256=enrollment.picture_sha256,
             box=enrollment.box,
             quality=enrollment.quality,
-            create_time=now,
+            create_time=moment,
             face_model=enrollment.face_model,
             embedding_model=enrollment.embedding_model,
             has_crop=enrollment.crop is not None,
@@ -131,9 +130,9 @@ class Enroller:
         subject = checked.subject
         is_new = not subject.etag
         if is_new:
-            subject_id = subject.subject_id or str(uuid_utils.uuid7())
+            subject_id = subject.subject_id or new_id()
             subject = replace(subject, subject_id=subject_id, etag=new_etag())
-        template = replace(checked.template, template_id=str(uuid_utils.uuid7()), subject_id=subject.subject_id)
+        template = replace(checked.template, template_id=new_id(), subject_id=subject.subject_id)
         # A lack of memory must show before the store commits.
         index.reserve()
         self._store.add_template(

@@ -20,6 +20,7 @@ GalleryError
         StorageFull
         StorageUnavailable
             DatabaseDamaged
+            DatabaseReplaced
         StorageBusy
         SchemaTooNew
 """
@@ -308,26 +309,40 @@ class TooFewSearches(GalleryError):
 
 
 class StorageError(GalleryError):
-    """The storage behind the galleries failed. Its message may name paths, so remote callers get another one."""
+    """The storage behind the galleries failed. Its message may name paths, so remote callers get another one.
+
+    Attributes:
+        public_text: what remote callers read.
+        change_was_made: the deletion or renaming was stored, and no answer shows the old data any more; only its traces
+            in the files could not be erased yet.
+    """
 
     kind: ClassVar[Kind] = "unavailable"
     reason = "STORAGE_UNAVAILABLE"
+    public_text: ClassVar[str] = "the database cannot be used now"
+    change_was_made: bool = False
 
     @property
     def public_message(self) -> str:
         """See :class:`GalleryError`."""
-        return "the database cannot be used now"
+        if not self.change_was_made:
+            return self.public_text
+        return (
+            f"{self.public_text}: the change was made and needs no repetition, but its traces are still in the "
+            "database's files; the server erases them as soon as it can"
+        )
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Whether the change was made all the same."""
+        return {"change_was_made": "true"} if self.change_was_made else {}
 
 
 class StorageFull(StorageError):
     """The disk is full."""
 
     kind, reason = "exhausted", "STORAGE_FULL"
-
-    @property
-    def public_message(self) -> str:
-        """See :class:`GalleryError`."""
-        return "there is no room for the database"
+    public_text = "there is no room for the database"
 
 
 class StorageUnavailable(StorageError):
@@ -347,6 +362,18 @@ class DatabaseDamaged(StorageUnavailable):
             "place"
         )
         self.problem = problem
+
+
+class DatabaseReplaced(StorageUnavailable):
+    """A file of the open database was deleted, replaced or cut off, or got a second name: nothing is stored in it."""
+
+    public_text = "the files of the database were deleted or replaced; nothing is stored until the server is restarted"
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f"{path} is no longer the database that was opened: {problem}; nothing is stored until that is undone or "
+            "the server is restarted"
+        )
 
 
 class StorageBusy(StorageError):

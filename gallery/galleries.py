@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
 
 import numpy as np
-import uuid_utils
 from numpy.typing import NDArray
 
 from gallery.calibration.calibrator import Calibrator
 from gallery.embeddings import normalized
 from gallery.enrollment import Enroller
-from gallery.errors import GalleryNotFound, SubjectWithoutTemplates
+from gallery.errors import GalleryNotFound, StorageError, SubjectWithoutTemplates
 from gallery.etags import new_etag
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide
@@ -25,6 +23,7 @@ from gallery.records.templates import Template
 from gallery.registry import GalleryRegistry, OpenGallery, SearchSettings
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
+from gallery.times import new_id, now
 from gallery.transfer.gallery_transfer import GalleryTransfer
 
 _GALLERIES = ("galleries",)
@@ -35,8 +34,8 @@ class Galleries:
 
     When a method returns, what it wrote is on disk and visible to every search that begins later; what it deleted is
     gone from memory and from the store's files. When it raises, it has changed nothing, with one exception: if the
-    traces of a deletion or renaming cannot be erased, it raises :class:`gallery.errors.StorageError` although the
-    change was made; the next deletion erases them.
+    traces of a deletion or renaming cannot be erased, it raises a :class:`gallery.errors.StorageError` with
+    ``change_was_made``. The store erases them as soon as it can.
 
     Changes of a gallery wait for each other, so two enrolments cannot pass the look-alike check at the same time.
     Searches wait for nothing. They ask the store only if it keeps the index, or if other processes write to it.
@@ -95,17 +94,17 @@ class Galleries:
         Raises:
             GalleryExists: the id is taken.
         """
-        now = datetime.now(UTC)
+        moment = now()
         gallery = Gallery(
-            gallery_id=gallery_id or str(uuid_utils.uuid7()),
+            gallery_id=gallery_id or new_id(),
             display_name=display_name,
             threshold=rounded_threshold(self._default_threshold if threshold is None else threshold),
             mean_of_best=mean_of_best,
             contract=self._registry.contract,
             subject_count=0,
             template_count=0,
-            create_time=now,
-            update_time=now,
+            create_time=moment,
+            update_time=moment,
             etag=new_etag(),
             threshold_source=ThresholdSource.DEFAULT if threshold is None else ThresholdSource.CALLER,
         )
@@ -135,9 +134,9 @@ class Galleries:
         Raises:
             EtagMismatch: ``etag`` is not the current one.
         """
-        with self._registry.changing(gallery_id) as opened:
+        with self._erasing(gallery_id) as opened:
             gallery = self._store.update_gallery(
-                gallery_id, change, etag=etag, new_etag=new_etag(), time=datetime.now(UTC)
+                gallery_id, change, etag=etag, new_etag=new_etag(), time=now()
             )
             opened.settings = SearchSettings.of(gallery)
             return gallery
@@ -195,7 +194,7 @@ class Galleries:
                 display_name=display_name,
                 etag=etag,
                 new_etag=new_etag(),
-                time=datetime.now(UTC),
+                time=now(),
             )
             if opened.index is not None:
                 opened.index.rename(subject_id, display_name)
@@ -321,6 +320,10 @@ class Galleries:
             raise SubjectWithoutTemplates(gallery_id, subject_id)
         return similarity
 
+    def check_store(self) -> None:
+        """Check that changes can be stored; see :meth:`gallery.stores.base.Store.check`."""
+        self._store.check()
+
     def close(self) -> None:
         """Close the store."""
         self._store.close()
@@ -330,6 +333,14 @@ class Galleries:
         try:
             with self._registry.changing(gallery_id) as opened:
                 yield opened
-        finally:
-            # Other changes of the gallery do not wait for this: a backup can delay it.
+        except BaseException:
+            # Erase what an earlier call could not, but tell the caller about this one.
+            with suppress(StorageError):
+                self._store.scrub()
+            raise
+        # Other changes of the gallery do not wait for this: a backup can delay it.
+        try:
             self._store.scrub()
+        except StorageError as error:
+            error.change_was_made = True
+            raise

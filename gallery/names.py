@@ -1,4 +1,8 @@
-"""The rules for ids and names of galleries, subjects and templates."""
+"""The rules for ids and names of galleries, subjects and templates.
+
+Texts are checked in the form in which they are kept, Unicode normal form NFC: it can be longer or shorter than what was
+sent. Lengths count code points.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ import unicodedata
 
 MAX_ID = 128
 MAX_NAME = 256
+
+_MOST_DECOMPOSED = 4
+"""Code points that one code point of NFC stands for, at the most."""
 
 _GALLERY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _TEMPLATE_ID = re.compile(r"[!-~]{1,36}")
@@ -51,12 +58,9 @@ def identifier(value: str) -> str:
     """
     if not value:
         raise InvalidName("is missing")
-    _check_printable(value, MAX_ID)
-    if value != value.strip(_BLANKS):
-        raise InvalidName("must not begin or end with a blank or a joiner" + shown(value))
-    normal = unicodedata.normalize("NFC", value)
-    if len(normal) > MAX_ID:
-        raise InvalidName(f"must be at most {MAX_ID} characters, is {len(normal)}")
+    normal = _normalized(value, MAX_ID)
+    if normal != normal.strip(_BLANKS):
+        raise InvalidName("must not begin or end with a blank or a joiner" + shown(normal))
     return normal
 
 
@@ -66,8 +70,7 @@ def display_name(value: str) -> str:
     Raises:
         InvalidName: it is longer than :data:`MAX_NAME`, or not printable.
     """
-    _check_printable(value, MAX_NAME)
-    return unicodedata.normalize("NFC", value)
+    return _normalized(value, MAX_NAME)
 
 
 def shown(value: str) -> str:
@@ -75,8 +78,18 @@ def shown(value: str) -> str:
     return f"; is {value[:40]!r}{'...' if len(value) > 40 else ''}"
 
 
-def _check_printable(value: str, max_length: int) -> None:
-    if len(value) > max_length:
+def _normalized(value: str, max_length: int) -> str:
+    if len(value) > _MOST_DECOMPOSED * max_length:
         raise InvalidName(f"must be at most {max_length} characters, is {len(value)}")
+    # What is not printable stays so under NFC, but is shown as it was sent.
+    _check_printable(value)
+    normal = unicodedata.normalize("NFC", value)
+    if len(normal) > max_length:
+        raise InvalidName(f"must be at most {max_length} characters, is {len(normal)} in Unicode normal form NFC")
+    _check_printable(normal)
+    return normal
+
+
+def _check_printable(value: str) -> None:
     if not value.translate(_WITHOUT_JOINERS).isprintable():
         raise InvalidName("must not have control or other unprintable characters" + shown(value))

@@ -1,15 +1,36 @@
-"""Times as they are stored: integer microseconds since 1970 in UTC."""
+"""The time now, ids in the order of time, and times as they are stored: integer microseconds since 1970 in UTC."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
+import uuid_utils
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
+"""The first and the last time that can be stored and sent, of the years 1 and 9999."""
+_LAST_NANOSECOND = (1 << 63) - 1
 
 
-def to_microseconds(time: datetime) -> int:
+def now() -> datetime:
+    """Return the time of the machine's clock in UTC; :data:`EARLIEST` or :data:`LATEST` if the clock is beyond them."""
+    microseconds = _clock() // 1000
+    return from_microseconds(min(max(microseconds, to_microseconds(EARLIEST)), to_microseconds(LATEST)))
+
+
+def new_id() -> str:
+    """Return a new UUIDv7: ids sort by the time they are made, if the clock neither goes back nor is before 1970."""
+    nanoseconds = _clock()
+    if 0 <= nanoseconds < _LAST_NANOSECOND:
+        return str(uuid_utils.uuid7())
+    # UUIDv7 begins in 1970: for a clock before, the library ends the thread instead of raising an error.
+    return str(uuid_utils.uuid7(nanoseconds=0 if nanoseconds < 0 else _LAST_NANOSECOND))
+
+
+def to_microseconds(moment: datetime) -> int:
     """Convert a time with a time zone to microseconds since 1970."""
-    return (time - _EPOCH) // timedelta(microseconds=1)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def from_microseconds(microseconds: int) -> datetime:
@@ -20,3 +41,11 @@ def from_microseconds(microseconds: int) -> datetime:
         TypeError: the value is not a number.
     """
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _clock() -> int:
+    """Nanoseconds since 1970 of the machine's clock."""
+    try:
+        return time.time_ns()
+    except OverflowError:  # after the year 2262
+        return to_microseconds(LATEST) * 1000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from gallery.records.calibrations import Calibration, CalibrationStatus, calibra
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.registry import GalleryRegistry, SearchSettings
 from gallery.stores.base import Store
+from gallery.times import now
 
 
 class Calibrator:
@@ -129,14 +129,14 @@ class Calibrator:
                 searches are about other similarities.
             TooFewSearches: see :func:`calibrate_threshold`.
         """
-        now = datetime.now(UTC)
+        moment = now()
         calibration, choice = calibrate_threshold(
             gallery,
             evidence,
             target_fpir=target_fpir,
             for_templates=for_templates,
             without_suspects=without_suspects,
-            time=now,
+            time=moment,
         )
         change = GalleryChange(threshold=choice.threshold, calibration=calibration)
         check()
@@ -144,7 +144,7 @@ class Calibrator:
             self._check_unchanged(gallery, etag)
             if validate_only:
                 return change.apply(gallery, etag=gallery.etag, time=gallery.update_time), choice
-            stored = self._store.update_gallery(gallery.gallery_id, change, etag=etag, new_etag=new_etag(), time=now)
+            stored = self._store.update_gallery(gallery.gallery_id, change, etag=etag, new_etag=new_etag(), time=moment)
             opened.settings = SearchSettings.of(stored)
             return stored, choice
 
@@ -159,12 +159,12 @@ class Calibrator:
         )
 
     def _check_unchanged(self, gallery: Gallery, etag: str) -> None:
-        now = self._store.gallery(gallery.gallery_id)
-        if now.create_time != gallery.create_time:
+        current = self._store.gallery(gallery.gallery_id)
+        if current.create_time != gallery.create_time:
             raise GalleryNotFound(gallery.gallery_id)
-        if now.mean_of_best != gallery.mean_of_best:
-            raise EtagMismatch(gallery.gallery_id, "", expected=now.etag, found=gallery.etag)
-        check_etag(gallery.gallery_id, current=now.etag, sent=etag)
+        if current.mean_of_best != gallery.mean_of_best:
+            raise EtagMismatch(gallery.gallery_id, "", expected=current.etag, found=gallery.etag)
+        check_etag(gallery.gallery_id, current=current.etag, sent=etag)
 
 
 def calibrate_threshold(

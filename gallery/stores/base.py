@@ -192,5 +192,12 @@ class Store(Protocol):
     def scrub(self) -> None:
         """Erase every trace of deleted and renamed data from the files; fast if there is nothing to erase."""
 
+    def check(self) -> None:
+        """Check that changes can be stored.
+
+        Raises:
+            StorageError: they cannot.
+        """
+
     def close(self) -> None:
         """Close the database. Later calls raise :class:`gallery.errors.StorageUnavailable`."""

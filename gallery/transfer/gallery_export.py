@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from gallery.errors import GalleryNotFound
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
 from gallery.stores.base import Store
+from gallery.times import now
 from gallery.transfer.manifest import Manifest
 from gallery.transfer.parquet.schema import GROUP_LINES
 from gallery.transfer.parquet.writer import ParquetWriter
@@ -68,7 +68,7 @@ def _manifest(gallery: Gallery, dimension: int) -> Manifest:
         display_name=gallery.display_name,
         threshold=gallery.threshold,
         mean_of_best=gallery.mean_of_best,
-        export_time=datetime.now(UTC).isoformat(timespec="microseconds"),
+        export_time=now().isoformat(timespec="microseconds"),
         lines=0,
         subjects=0,
         templates=0,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
 from gallery.records.galleries import Gallery, infer_threshold_source, rounded_threshold
 from gallery.stores.base import GalleryImport
+from gallery.times import now
 from gallery.transfer.manifest import Manifest
 from gallery.transfer.parquet.reader import ParquetReader
 from gallery.transfer.parquet.records import embedded_of, faces_of
@@ -22,7 +22,7 @@ def gallery_of(manifest: Manifest, gallery_id: str, *, default_threshold: float)
         gallery_id: the id of the gallery; empty for the id in the file.
         default_threshold: the server's default threshold, to infer the source of a threshold that has none.
     """
-    now = datetime.now(UTC)
+    moment = now()
     threshold = rounded_threshold(manifest.threshold)
     return Gallery(
         gallery_id=gallery_id or manifest.gallery_id,
@@ -32,8 +32,8 @@ def gallery_of(manifest: Manifest, gallery_id: str, *, default_threshold: float)
         contract=manifest.contract,
         subject_count=manifest.subjects,
         template_count=manifest.templates,
-        create_time=now,
-        update_time=now,
+        create_time=moment,
+        update_time=moment,
         etag=new_etag(),
         calibration=manifest.calibration,
         threshold_source=manifest.threshold_source

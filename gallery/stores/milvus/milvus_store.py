@@ -311,6 +311,9 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.scrub`; docs/scale.md says when Milvus erases."""
         self._removal.run()
 
+    def check(self) -> None:
+        """See :meth:`gallery.stores.base.Store.check`; each change asks Milvus itself."""
+
     def close(self) -> None:
         """See :meth:`gallery.stores.base.Store.close`."""
         self._threads.shutdown()

@@ -44,13 +44,13 @@ class Removal:
             contract: the contract of its templates.
             wanted: the id that it is about to get.
         """
-        now = to_microseconds(datetime.now(UTC))
-        self._write_note(key, contract, now, wanted=wanted)
-        return now
+        moment = to_microseconds(now())
+        self._write_note(key, contract, moment, wanted=wanted)
+        return moment
 
     def others_want(self, gallery_id: str, key: int, *, within: timedelta) -> bool:
         """Tell whether another hidden gallery is about to get an id, according to a note that is recent enough."""
-        since = to_microseconds(datetime.now(UTC) - within)
+        since = _before(within)
         others = f"wanted == {quoted(gallery_id)} and gallery != {key} and alive > {since}"
         return bool(self._milvus.query(self._collections.ensure("unfinished"), others, ("id",), strong=True))
 
@@ -88,7 +88,7 @@ class Removal:
         notes = self._collections.find("unfinished")
         if notes is None:
             return ()
-        before = to_microseconds(datetime.now(UTC) - ABANDONED_AFTER)
+        before = _before(ABANDONED_AFTER)
         return self._milvus.query(notes, f"alive < {before}", ("id", *_FIELDS))
 
     def _galleries(self, key: int) -> list[str]:

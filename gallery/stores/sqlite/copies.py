@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery.errors import DatabaseDamaged, StorageBusy, StorageUnavailable
-from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
+from gallery.errors import DatabaseDamaged, StorageBusy, StorageFull, StorageUnavailable
+from gallery.stores.sqlite.files import NO_ROOM, PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
+from gallery.stores.sqlite.page_gaps import clear_gaps
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import Verification, verify
 
@@ -134,7 +135,12 @@ def _check_replaceable(target: Path, replace: bool) -> None:
 
 @contextmanager
 def _replacing(target: Path, replace: bool) -> Iterator[Path]:
-    """Yield an empty file next to a target; it replaces the target at the end, or is deleted if the block raises."""
+    """Yield an empty file next to a target; it replaces the target at the end, or is deleted if the block raises.
+
+    Raises:
+        StorageFull: the disk is full.
+        StorageUnavailable: the file cannot be written.
+    """
     partial = target.with_name(f"{target.name}.partial")
     try:
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -146,6 +152,8 @@ def _replacing(target: Path, replace: bool) -> Iterator[Path]:
         _remove_log_files(partial)
         try:
             yield partial
+            # A copy of a database that an earlier version wrote, or a process that died, has its traces.
+            clear_gaps(descriptor)
             os.fsync(descriptor)
             _check_replaceable(target, replace)
             partial.replace(target)
@@ -157,6 +165,8 @@ def _replacing(target: Path, replace: bool) -> Iterator[Path]:
     except FileExistsError:
         raise
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StorageFull(f"no room for {target}") from error
         raise StorageUnavailable(f"{target} cannot be written: {error.strerror}") from error
     finally:
         os.close(descriptor)

@@ -7,14 +7,19 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageError, StorageUnavailable
-from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, resolved, storage_errors
+from gallery.stores.sqlite.file_guard import FileGuard, open_database_file
+from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, lock_path, resolved, storage_errors
+from gallery.stores.sqlite.sweeper import Sweeper, forget_pages
+from gallery.stores.sqlite.swept_mark import read_mark, write_mark
 
 _MAINTENANCE_SECONDS = 0.3
 _RETRY_SECONDS = 0.02
+_PAGES_AT_ONCE = 256
+"""Pages swept while other threads wait: some milliseconds."""
 
 
 class SqliteDatabase:
@@ -41,15 +46,30 @@ class SqliteDatabase:
         self._background_work: list[Callable[[], None]] = []
         self._written = threading.Event()
         self._closing = threading.Event()
-        self._lock_file: int | None = lock(path)
-        try:
+        self._is_closed = False
+        with ExitStack() as opened:
+            self._lock_file = lock(path)
+            opened.callback(os.close, self._lock_file)
+            # Closed last: closing it releases the locks that SQLite has on the file.
+            self._file = open_database_file(path)
+            opened.callback(os.close, self._file)
+            is_swept = read_mark(self._lock_file, self._file)
             self.connection = connect(path, check=check)
+            opened.callback(self.connection.close)
             self._checkpointer = connect_checkpointer(path)
-        except StorageError:
-            self._release_lock_file()
-            raise
+            opened.callback(self._checkpointer.close)
+            with storage_errors(path):
+                (page_size,) = self.connection.execute("PRAGMA page_size").fetchone()
+                log, log_index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+                self._sweeper = Sweeper(self._file, log, page_size=page_size, is_swept=is_swept)
+                opened.callback(self._sweeper.close)
+                self._guard = FileGuard(path, self._file, (log, log_index, lock_path(path)))
+                self._sweeper.note_commit()
+            self._opened = opened.pop_all()
         self._thread = threading.Thread(target=self._maintain, name="sqlite-maintenance", daemon=True)
         self._thread.start()
+        # Sweep what an earlier version or a dead process left.
+        self._written.set()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -76,6 +96,7 @@ class SqliteDatabase:
         With ``erases``, the log may hold data that the database no longer has, until :meth:`empty_log`.
         """
         with self.reading() as connection:
+            self._guard.check()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -85,24 +106,43 @@ class SqliteDatabase:
                 # After some errors SQLite has already rolled back.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                self._sweeper.note_failed_commit()
                 raise
+            self._sweeper.note_commit()
+            # A commit into a deleted file is lost with this process.
+            self._guard.check()
         self._written.set()
 
-    def empty_log(self, *, patience: float) -> None:
-        """Move the log into the database and empty it, so that it holds no deleted data.
+    def check_files(self) -> None:
+        """Check that the files are still those that were opened; every transaction does so as well.
+
+        Raises:
+            DatabaseReplaced: see :meth:`gallery.stores.sqlite.file_guard.FileGuard.check`.
+            StorageUnavailable: the database is closed.
+        """
+        with self.reading():
+            self._guard.check()
+
+    def erase_traces(self, *, patience: float) -> None:
+        """Remove deleted data from the log, and from the gaps of the database's pages.
+
+        The log is moved into the database and emptied. This takes longer if the whole file must be swept, because an
+        earlier version wrote it, or a process that died.
 
         Args:
             patience: how long to wait for other processes that read the log, seconds. Other threads can read and write
                 in the meantime.
 
         Raises:
-            StorageBusy: they are still reading. The background thread empties the log once they have finished.
+            StorageBusy: they are still reading. The background thread goes on once they have finished.
         """
         deadline = time.monotonic() + patience
-        while not self._emptied():
-            if time.monotonic() >= deadline:
-                raise StorageBusy(f"another process reads {self.path}; its log can only be emptied afterwards")
-            self._closing.wait(_RETRY_SECONDS)
+        while self._has_traces:
+            is_free = self._erase_some()
+            if self._has_traces and time.monotonic() >= deadline:
+                raise StorageBusy(f"another process reads {self.path}; traces can only be erased from it afterwards")
+            if not is_free:
+                self._closing.wait(_RETRY_SECONDS)
 
     def run_in_background(self, work: Callable[[], None]) -> None:
         """Have the background thread run something, again and again until it succeeds."""
@@ -115,16 +155,29 @@ class SqliteDatabase:
         self._written.set()
         self._thread.join()
         with self._turn, self._lock, storage_errors(self.path):
-            self._checkpointer.close()
-            self.connection.close()
-            self._release_lock_file()
+            if self._is_closed:
+                return
+            self._is_closed = True
+            is_clean = self._sweeper.is_clean
+            with self._opened:
+                self._checkpointer.close()
+                self.connection.close()
+                if is_clean:
+                    write_mark(self._lock_file, self._file)
 
-    def _emptied(self) -> bool:
-        with self._checkpointing, self.reading():
-            if self._has_traces:
-                busy, _, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                self._has_traces = bool(busy)
-            return not self._has_traces
+    def _erase_some(self) -> bool:
+        """Empty the log and sweep some pages; return ``False`` if another process keeps that from happening."""
+        with self._checkpointing, self.reading() as connection:
+            busy, _, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                return False
+            if not self._sweeper.is_clean:
+                if not self._sweeper.sweep(self._checkpointer, most=_PAGES_AT_ONCE):
+                    return False
+                forget_pages(connection)
+                forget_pages(self._checkpointer)
+            self._has_traces &= not self._sweeper.is_clean
+            return True
 
     def _maintain(self) -> None:
         while self._written.wait() and not self._closing.wait(_MAINTENANCE_SECONDS):
@@ -136,13 +189,16 @@ class SqliteDatabase:
                 while self._background_work:
                     self._background_work[0]()
                     del self._background_work[0]
-                is_done = self._emptied()
+                is_done = self._tidy()
             except StorageError:
                 is_done = False
             if not is_done:
                 self._written.set()
 
-    def _release_lock_file(self) -> None:
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+    def _tidy(self) -> bool:
+        """Erase traces and sweep pages; while others write, a few in each round. Return whether all is done."""
+        while self._has_traces or not self._sweeper.is_clean:
+            is_free = self._erase_some()
+            if not is_free or self._closing.is_set() or (self._written.is_set() and not self._has_traces):
+                return False
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gallery.errors import DatabaseDamaged, StorageBusy, StorageError, StorageFull, StorageUnavailable
+from gallery.stores.sqlite.page_gaps import MAX_PAGES
 from gallery.stores.sqlite.schema import migrate, schema_version
 
 PAGE_SIZE = 16384
@@ -19,6 +21,8 @@ _BUSY_SECONDS = 5.0
 _KEPT_LOG_BYTES = 2**26
 _MOST_LOG_BYTES = 2**28
 """The log exceeds this only if the checkpointer does not keep up; then a commit does its work."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Error numbers of a disk or a quota that is full, and of a file that may not grow."""
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -33,6 +37,10 @@ def storage_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StorageFull(f"no room for {path}") from error
+        raise StorageUnavailable(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         # Raised for an error message of SQLite that quotes garbled text.
         raise DatabaseDamaged(str(path), "its schema is not text") from error
@@ -63,6 +71,11 @@ def resolved(path: Path) -> Path:
         raise StorageUnavailable(f"{path} cannot be opened: its links form a circle") from error
 
 
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock is the lock of a database."""
+    return path.with_name(f"{path.name}.lock")
+
+
 def lock(path: Path) -> int:
     """Lock a database for this process, and return a descriptor; closing it releases the lock.
 
@@ -73,7 +86,7 @@ def lock(path: Path) -> int:
         StorageBusy: another process has it.
         StorageUnavailable: the folder is missing or cannot be written.
     """
-    lock_file = path.with_name(f"{path.name}.lock")
+    lock_file = lock_path(path)
     try:
         descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -97,7 +110,7 @@ def owned(path: Path) -> Iterator[None]:
 
 
 def connect(path: Path, *, check: bool = False) -> sqlite3.Connection:
-    """Open a database, or create one that only its owner can read, and migrate it to the current schema.
+    """Open a database in an existing file, which may be empty, and migrate it to the current schema.
 
     A commit is on disk when it returns (WAL, ``synchronous=FULL``), and deleted data is overwritten
     (``secure_delete``).
@@ -108,12 +121,8 @@ def connect(path: Path, *, check: bool = False) -> sqlite3.Connection:
 
     Raises:
         SchemaTooNew: a newer version of this program wrote it.
-        StorageError: it cannot be opened or created, is damaged, or is not a database of galleries.
+        StorageError: it cannot be opened, is damaged, or is not a database of galleries.
     """
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise StorageUnavailable(f"{path} cannot be opened: {error.strerror}") from error
     with storage_errors(path):
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -175,6 +184,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, check: bool) -> None
         raise StorageUnavailable(f"{path} is on a file system that does not support a write-ahead log")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA max_page_count = {MAX_PAGES}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_KEPT_LOG_BYTES}")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable
 
-from gallery.errors import StorageError
+from gallery.errors import StorageError, StorageFull
 from gallery.stores.sqlite.database import SqliteDatabase
 
 ROWS_PER_TRANSACTION = 500
@@ -80,14 +80,25 @@ def hidden_galleries(connection: sqlite3.Connection) -> list[int]:
 
 
 def remove(database: SqliteDatabase, gallery_key: int) -> None:
-    """Remove a hidden gallery in several transactions; does nothing if it is not hidden."""
+    """Remove a hidden gallery in several transactions; does nothing if it is not hidden.
+
+    On a full disk the transactions get smaller: rows that are deleted need room in the log only, which is emptied
+    after each.
+    """
+    rows = ROWS_PER_TRANSACTION
     for table in ("templates", "subjects"):
         deletion = f"""DELETE FROM {table} WHERE key IN (
             SELECT {table}.key FROM galleries JOIN {table} ON gallery_key = galleries.key
-            WHERE galleries.key = ? AND hidden LIMIT {ROWS_PER_TRANSACTION})"""  # noqa: S608 - one of the two above
+            WHERE galleries.key = ? AND hidden LIMIT ?)"""  # noqa: S608 - one of the two above
         removed = 1
         while removed:
-            with database.writing(erases=True) as connection:
-                removed = connection.execute(deletion, (gallery_key,)).rowcount
+            try:
+                with database.writing(erases=True) as connection:
+                    removed = connection.execute(deletion, (gallery_key, rows)).rowcount
+            except StorageFull:
+                if rows == 1:
+                    raise
+                rows = max(1, rows // 8)
+                database.erase_traces(patience=0)
     with database.writing(erases=True) as connection:
         connection.execute("DELETE FROM galleries WHERE key = ? AND hidden", (gallery_key,))

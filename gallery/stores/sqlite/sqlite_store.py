@@ -87,7 +87,7 @@ class SqliteStore:
                 with self._translating_bad_rows():
                     infer_missing_sources(self.database, default_threshold)
             with suppress(StorageBusy):
-                self.database.empty_log(patience=0)
+                self.database.erase_traces(patience=0)
         except StorageError:
             self.database.close()
             raise
@@ -114,7 +114,7 @@ class SqliteStore:
         self, gallery_id: str, change: GalleryChange, *, etag: str, new_etag: str, time: datetime
     ) -> Gallery:
         """See :meth:`gallery.stores.base.Store.update_gallery`."""
-        with self._writing() as connection:
+        with self._writing(erases=True) as connection:
             gallery = find_gallery(connection, gallery_id)
             check_etag(gallery_id, current=gallery.etag, sent=etag)
             update_gallery(connection, change.apply(gallery, etag=new_etag, time=time))
@@ -299,7 +299,11 @@ class SqliteStore:
             StorageBusy: another process, such as a backup, read the file for longer than the store's patience.
         """
         self._removal.run()
-        self.database.empty_log(patience=self._patience)
+        self.database.erase_traces(patience=self._patience)
+
+    def check(self) -> None:
+        """See :meth:`gallery.stores.base.Store.check`: the files are still those that were opened."""
+        self.database.check_files()
 
     def close(self) -> None:
         """See :meth:`gallery.stores.base.Store.close`."""

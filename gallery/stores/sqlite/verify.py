@@ -5,17 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from gallery.errors import DatabaseDamaged, SchemaTooNew, StorageError
 from gallery.stores.sqlite.files import connect_to_read, integrity_problems
 from gallery.stores.sqlite.rows import BadRow, calibration_of, embeddings_of, threshold_source_of
 from gallery.stores.sqlite.schema import schema_version
-from gallery.times import to_microseconds
+from gallery.times import EARLIEST, LATEST, to_microseconds
 
 _ROWS_AT_ONCE = 4096
-_OLDEST, _NEWEST = (to_microseconds(time.replace(tzinfo=UTC)) for time in (datetime.min, datetime.max))
+_OLDEST, _NEWEST = to_microseconds(EARLIEST), to_microseconds(LATEST)
 
 # Reading these as text shows whether they are valid text.
 _TEXTS_OF_SUBJECTS = "SELECT subject_id, display_name, etag FROM subjects WHERE gallery_key = ?"

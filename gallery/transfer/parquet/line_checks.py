@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 from gallery import names
 from gallery.embeddings import has_unit_length
 from gallery.errors import InvalidImport
-from gallery.times import to_microseconds
+from gallery.times import EARLIEST, LATEST, to_microseconds
 from gallery.transfer.parquet.schema import PNG_SIGNATURE, TEMPLATE_COLUMNS
 
 _SHA256 = "^[0-9a-f]{64}$"
 _SHA256_OR_EMPTY = "^([0-9a-f]{64})?$"
-_LATEST = to_microseconds(datetime(9999, 12, 31, tzinfo=UTC))
 
 _COMPARED = ["subject_id", "display_name", "subject_create_time", "subject_update_time", "template_id"]
 """The columns in which a line is compared with the line before."""
@@ -188,8 +186,8 @@ class LineChecker:
 
     def _check_times(self, batch: pa.RecordBatch, name: str, rows: NDArray[np.intp]) -> None:
         microseconds = np.asarray(batch[name].cast(pa.int64()).take(pa.array(rows)))
-        is_valid = (microseconds >= 0) & (microseconds <= _LATEST)
-        self._refuse_rows(rows, ~is_valid, name, "must be between the years 1970 and 9999")
+        is_valid = (microseconds >= to_microseconds(EARLIEST)) & (microseconds <= to_microseconds(LATEST))
+        self._refuse_rows(rows, ~is_valid, name, "must be in the years 1 to 9999")
 
     def _refuse_rows(self, rows: NDArray[np.intp], is_invalid: _Mask, name: str, reason: str) -> None:
         if is_invalid.any():
