@@ -135,9 +135,7 @@ class Galleries:
             EtagMismatch: ``etag`` is not the current one.
         """
         with self._erasing(gallery_id) as opened:
-            gallery = self._store.update_gallery(
-                gallery_id, change, etag=etag, new_etag=new_etag(), time=now()
-            )
+            gallery = self._store.update_gallery(gallery_id, change, etag=etag, new_etag=new_etag(), time=now())
             opened.settings = SearchSettings.of(gallery)
             return gallery
 

@@ -19,6 +19,11 @@ def now() -> datetime:
     return from_microseconds(min(max(microseconds, to_microseconds(EARLIEST)), to_microseconds(LATEST)))
 
 
+def microseconds_ago(age: timedelta) -> int:
+    """Return when a time of this age was, in microseconds since 1970."""
+    return to_microseconds(now()) - age // timedelta(microseconds=1)
+
+
 def new_id() -> str:
     """Return a new UUIDv7: ids sort by the time they are made, if the clock neither goes back nor is before 1970."""
     nanoseconds = _clock()

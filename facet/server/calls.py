@@ -9,7 +9,6 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
-import uuid_utils
 from google.rpc.status_pb2 import Status
 
 from facet.server.access import caller
@@ -17,6 +16,7 @@ from facet.server.access.authentication import Authenticator
 from facet.server.errors import ShuttingDown, TransferStalled
 from facet.server.observability.telemetry import Observed, Telemetry
 from facet.server.wire.errors import internal, to_status, trailing_metadata
+from gallery.times import new_id
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -74,7 +74,7 @@ class Calls:
             method.rpartition("/")[2], is_stream=is_stream, parent=_traceparent(metadata)
         )
         caller.enter(context.peer())
-        request_id = str(uuid_utils.uuid7())
+        request_id = new_id()
         log = _log.bind(method=method.removeprefix("/facet.v1."), request_id=request_id)
         self._open += 1
         try:

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import platform
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import cv2
 
@@ -20,6 +19,7 @@ from facet.server.services.recognition import Context
 from facet.server.wire.convert import timestamp
 from facet.v1 import server_service_pb2 as pb
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer
+from gallery.times import now
 from recognizer.pipeline import FacePipeline
 
 _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verification")
@@ -42,7 +42,7 @@ class ServerServicer(ServerServiceServicer):
         self._telemetry = telemetry
         self._constant = pb.GetServerInfoResponse(
             version=__version__,
-            start_time=timestamp(datetime.now(UTC)),
+            start_time=timestamp(now()),
             models=[
                 pb.ModelInfo(
                     role=model.role,

@@ -8,6 +8,7 @@ from facet.server.wire import convert
 from facet.tracking.decision import Decision
 from facet.tracking.records import EventKind, Track, TrackEvent
 from facet.v1 import recognition_service_pb2 as pb
+from gallery.times import LATEST, to_microseconds
 
 _DECISIONS = {
     Decision.UNDECIDED: pb.TRACK_DECISION_UNDECIDED,
@@ -60,5 +61,5 @@ def _similarity(value: float) -> float | None:
 
 def _moment(seconds: float) -> Timestamp:
     message = Timestamp()
-    message.FromMicroseconds(round(seconds * 1e6))
+    message.FromMicroseconds(min(round(seconds * 1e6), to_microseconds(LATEST)))
     return message

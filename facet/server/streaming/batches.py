@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
-import uuid_utils
 from google.rpc.status_pb2 import Status
 
 from facet.server.errors import TransferStalled
@@ -16,6 +15,7 @@ from facet.server.streaming.intake import Intake
 from facet.server.wire import validate
 from facet.server.wire.errors import internal, to_status
 from gallery.names import MAX_ID
+from gallery.times import new_id
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -113,7 +113,7 @@ def in_band(error: Exception) -> Status:
     telemetry.failed(error)
     status = to_status(error)
     if status is None:
-        request_id = str(uuid_utils.uuid7())
+        request_id = new_id()
         _log.error("item failed", request_id=request_id, exc_info=error)
         status = internal(request_id)
     return status

@@ -23,6 +23,7 @@ from facet.server.streaming.perception import StreamGallery
 from facet.server.wire import validate
 from facet.tracking.records import TrackerSettings
 from facet.v1 import recognition_service_pb2 as pb
+from gallery import times
 from gallery.galleries import Galleries
 from recognizer.pipeline import FacePipeline
 
@@ -176,7 +177,7 @@ class Streams:
 
 def _frame(message: pb.StreamFrame, clock: StreamClock, last_id: int) -> Frame:
     """A frame that has just arrived, after one with the id ``last_id``."""
-    arrival, now = time.monotonic(), time.time()
+    arrival, now = time.monotonic(), times.now().timestamp()
     if message.frame_id <= last_id:
         return Frame(message, now, arrival, InvalidField("frame.frame_id", f"must be higher than {last_id}"))
     if not message.HasField("capture_time"):

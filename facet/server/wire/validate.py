@@ -31,6 +31,8 @@ MIN_SCORE = 0.001
 
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 """The years 1 to 9999, the range of google.protobuf.Timestamp."""
+_LAST_MOMENT = math.nextafter(_LAST_SECOND + 1, 0)
+"""The sum of seconds and nanoseconds would be rounded up into the year 10000."""
 
 
 def gallery_id(value: str, field: str = "gallery_id") -> str:
@@ -106,7 +108,7 @@ def moment(value: Timestamp, field: str) -> float:
     """Check a time; returns seconds since 1970."""
     if not _FIRST_SECOND <= value.seconds <= _LAST_SECOND or not 0 <= value.nanos < 1_000_000_000:
         raise InvalidField(field, "must be of the years 1 to 9999, with 0 to 999999999 nanoseconds")
-    return value.seconds + value.nanos / 1e9
+    return min(value.seconds + value.nanos / 1e9, _LAST_MOMENT)
 
 
 def page_size(value: int) -> int:

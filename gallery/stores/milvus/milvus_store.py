@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ from gallery.stores.milvus.rows import (
     template_row,
 )
 from gallery.stores.milvus.schema import Collections, IndexType
-from gallery.times import to_microseconds
+from gallery.times import microseconds_ago
 
 ORPHAN_AGE = timedelta(minutes=1)
 """A template without a subject that is older than this is left from an enrolment that died or met a deletion; a younger
@@ -410,7 +410,7 @@ class MilvusStore:
         return len(rows)
 
     def _remove_orphans(self, location: GalleryLocation, subject_id: str) -> None:
-        before = to_microseconds(datetime.now(UTC) - ORPHAN_AGE)
+        before = microseconds_ago(ORPHAN_AGE)
         rows = self._templates(location, f"{_is_of(subject_id)} and created < {before}", ())
         if location.templates:
             remove_templates(self.milvus, self.collections, location.templates, [row["id"] for row in rows])

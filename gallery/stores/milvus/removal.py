@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.rows import row_id
 from gallery.stores.milvus.schema import Collections, fields_of, with_no_vector
-from gallery.times import to_microseconds
+from gallery.times import microseconds_ago, now, to_microseconds
 
 ABANDONED_AFTER = timedelta(hours=1)
 """A hidden gallery is removed if it was not touched for this long. The clocks of replicas must differ by much less."""
@@ -50,7 +50,7 @@ class Removal:
 
     def others_want(self, gallery_id: str, key: int, *, within: timedelta) -> bool:
         """Tell whether another hidden gallery is about to get an id, according to a note that is recent enough."""
-        since = _before(within)
+        since = microseconds_ago(within)
         others = f"wanted == {quoted(gallery_id)} and gallery != {key} and alive > {since}"
         return bool(self._milvus.query(self._collections.ensure("unfinished"), others, ("id",), strong=True))
 
@@ -88,7 +88,7 @@ class Removal:
         notes = self._collections.find("unfinished")
         if notes is None:
             return ()
-        before = _before(ABANDONED_AFTER)
+        before = microseconds_ago(ABANDONED_AFTER)
         return self._milvus.query(notes, f"alive < {before}", ("id", *_FIELDS))
 
     def _galleries(self, key: int) -> list[str]:

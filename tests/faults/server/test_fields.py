@@ -37,6 +37,7 @@ HOSTILE_NAMES = {
     "a line separator": "a\u2028b",
     "private use": "a\ue000",
     "unassigned": "a\U000e0fff",
+    "too long in its normal form": "\u0958" * 256,
 }
 HOSTILE_IDS = HOSTILE_NAMES | {
     "blanks around": " a ",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import tempfile
-import unicodedata
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite.sqlite_store import SqliteStore
+from gallery.times import EARLIEST, LATEST, from_microseconds, to_microseconds
 from gallery.transfer.parquet.schema import PNG_SIGNATURE
 
 DIMENSION = 3
@@ -28,24 +29,26 @@ CONTRACT = "c"
 START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def normal(value: str) -> str:
-    return unicodedata.normalize("NFC", value)
+def accepted_by(rule: Callable[[str], str], texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Texts as a server keeps them that were sent in any form."""
 
-
-def unchanged_by(rule: Any) -> Any:
-    def is_unchanged(value: str) -> bool:
+    def is_accepted(value: str) -> bool:
         try:
-            return bool(rule(value) == value)
+            rule(value)
         except names.InvalidName:
             return False
+        return True
 
-    return is_unchanged
+    return texts.filter(is_accepted).map(rule)
 
 
 characters = st.characters(exclude_categories=["C", "Zl", "Zp"], include_characters="\u200c\u200d")
-ids = st.text(characters, min_size=1, max_size=20).map(normal).filter(unchanged_by(names.identifier))
-display_names = st.text(characters, max_size=20).map(normal).filter(unchanged_by(names.display_name))
-times = st.integers(0, 253_370_764_800_000_000).map(lambda us: START + timedelta(microseconds=us))
+longer_or_shorter_in_nfc = st.lists(st.sampled_from(["\u0958", "\u1100\u1161", "e\u0301", "\u212b"]), max_size=300)
+ids = accepted_by(names.identifier, st.text(characters, max_size=20) | longer_or_shorter_in_nfc.map("".join))
+display_names = accepted_by(
+    names.display_name, st.text(characters, max_size=20) | longer_or_shorter_in_nfc.map("".join)
+)
+times = st.integers(to_microseconds(EARLIEST), to_microseconds(LATEST)).map(from_microseconds)
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 corners = st.floats(-1e6, 1e6)
 boxes = st.tuples(corners, corners, st.floats(0.5, 1e6), st.floats(0.5, 1e6)).map(

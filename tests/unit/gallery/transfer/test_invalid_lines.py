@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 NAN = float("nan")
-EARLY, LATE = -1, 253_402_300_800_000_000
+EARLY, LATE = -62_135_596_800_000_001, 253_402_300_800_000_000
 
 
 @pytest.mark.parametrize(

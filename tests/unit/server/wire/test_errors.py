@@ -50,6 +50,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.TooFewSearches("g", 1, 2, people=3, people_needed=4), "FAILED_PRECONDITION", "TOO_FEW_SEARCHES"),
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
+    (gallery.DatabaseReplaced("/srv/facet.sqlite3", "it is gone"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseDamaged("/srv/facet.sqlite3", "a text is not UTF-8"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.StorageBusy("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.SchemaTooNew("/srv/facet.sqlite3", 9, 8), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
