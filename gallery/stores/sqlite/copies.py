@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gallery.errors import DatabaseDamaged, StorageBusy, StorageFull, StorageUnavailable
+from gallery.stores.sqlite.erasure.page_gaps import clear_gaps
 from gallery.stores.sqlite.files import NO_ROOM, PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
-from gallery.stores.sqlite.page_gaps import clear_gaps
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import Verification, verify
 

@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageError, StorageUnavailable
+from gallery.stores.sqlite.erasure.sweeper import Sweeper, forget_pages
+from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
 from gallery.stores.sqlite.file_guard import FileGuard, open_database_file
 from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, lock_path, resolved, storage_errors
-from gallery.stores.sqlite.sweeper import Sweeper, forget_pages
-from gallery.stores.sqlite.swept_mark import read_mark, write_mark
 
 _MAINTENANCE_SECONDS = 0.3
 _RETRY_SECONDS = 0.02

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gallery.errors import DatabaseDamaged, StorageBusy, StorageError, StorageFull, StorageUnavailable
-from gallery.stores.sqlite.page_gaps import MAX_PAGES
+from gallery.stores.sqlite.erasure.page_gaps import MAX_PAGES
 from gallery.stores.sqlite.schema import migrate, schema_version
 
 PAGE_SIZE = 16384

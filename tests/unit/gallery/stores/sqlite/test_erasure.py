@@ -19,11 +19,11 @@ from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite import copies
 from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.erasure.page_gaps import gap_of, page_size_of
+from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
 from gallery.stores.sqlite.files import connect
 from gallery.stores.sqlite.inserts import face_rows, insert_gallery
-from gallery.stores.sqlite.page_gaps import gap_of, page_size_of
 from gallery.stores.sqlite.sqlite_store import SqliteStore
-from gallery.stores.sqlite.swept_mark import read_mark, write_mark
 
 DIMENSION = 4
 NOW = datetime(2024, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Clears the gaps of pages, so that erased rows leave no copy in the file: see :mod:`page_gaps`."""
+"""Clears the gaps of pages, so that erased rows leave no copy in the file; :mod:`.page_gaps` says where they are."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from gallery.stores.sqlite.log_reader import LogReader
-from gallery.stores.sqlite.page_gaps import MAX_PAGES, clear_gap
+from gallery.stores.sqlite.erasure.log_reader import LogReader
+from gallery.stores.sqlite.erasure.page_gaps import MAX_PAGES, clear_gap
 
 
 class Sweeper:
