@@ -11,7 +11,15 @@ from PIL import Image
 
 from facet.runtime.picture_size import claimed_pixels
 
-SIGNATURES = (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF....WEBPVP8 ", b"RIFF....WEBPVP8L", b"RIFF....WEBPVP8X")
+SIGNATURES = (
+    b"",
+    b"\xff\xd8",
+    b"\x89PNG\r\n\x1a\n",
+    b"BM",
+    b"RIFF....WEBPVP8 ",
+    b"RIFF....WEBPVP8L",
+    b"RIFF....WEBPVP8X",
+)
 
 
 def encoded(format_: str, **options: object) -> bytes:
