@@ -23,6 +23,7 @@ from facet import Client
 from facet.runtime.models import packaged_path
 from facet.runtime.process import configure_for_models
 from gallery.transfer.parquet.schema import ContentsDigest
+from tests.faults.promises import MARKER, SEEN, Seen
 
 settings.register_profile("facet", deadline=None)  # how long a machine takes says nothing of the code
 settings.load_profile("facet")
@@ -109,6 +110,20 @@ def start_server(folder: Path, *flags: str, environment: Mapping[str, str] | Non
         process.wait(PATIENCE)
         pytest.fail(f"the server did not start: {log.read_text('utf-8')}")
     return Serving(process, json.loads(first), log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{MARKER}(promise): the row of docs/reliability.md that a test proves")
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Seen:
+    """Tell what a test saw, for the table of docs/reliability.md."""
+
+    def tell(line: str) -> None:
+        request.node.user_properties.append((SEEN, line))
+
+    return tell
 
 
 @pytest.fixture(scope="session", autouse=True)

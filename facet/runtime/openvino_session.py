@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel
 from facet.runtime.openvino_graph import keep_sensitive_exact, taking_pictures
-from facet.runtime.session import Normalization, Precision, TensorSpec
+from facet.runtime.session import InferenceFailed, Normalization, Precision, TensorSpec
 
 MAX_SHAPES = 16
 """Maximum number of compiled graphs per session, one for each input shape; the least recently used is dropped."""
@@ -77,9 +77,12 @@ class OpenVinoSession:
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """See :meth:`facet.runtime.session.Session.run`."""
-        graph = self._graph(pictures.shape)
-        with self._slots:
-            return graph.run(pictures)
+        try:
+            graph = self._graph(pictures.shape)
+            with self._slots:
+                return graph.run(pictures)
+        except RuntimeError as error:
+            raise InferenceFailed(str(error)) from error
 
     def _reset(self, normalization: Normalization) -> None:
         self._normalization = normalization

@@ -20,6 +20,10 @@ CPU_PROVIDER = "CPUExecutionProvider"
 Precision = Literal["bf16", "fp32"]
 
 
+class InferenceFailed(Exception):
+    """A model that runs could not run this time: memory or threads are short."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """An input or output of a model.
@@ -72,7 +76,11 @@ class Session(Protocol):
         """Return a session of the same model that normalises its input; by default samples are not changed."""
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run the model on BGR pictures ``(n, h, w, 3)`` and return its outputs in order."""
+        """Run the model on BGR pictures ``(n, h, w, 3)`` and return its outputs in order.
+
+        Raises:
+            InferenceFailed: memory or threads are short.
+        """
 
 
 class OnnxSession:
@@ -131,7 +139,10 @@ class OnnxSession:
         """See :meth:`Session.run`."""
         blob = self._normalization(pictures)
         with self._slots:
-            outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})
+            try:
+                outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})
+            except Exception as error:  # ONNX Runtime has no common base class for its errors
+                raise InferenceFailed(str(error)) from error
         return outputs
 
 

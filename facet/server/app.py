@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import structlog
@@ -14,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import Preset
 from facet.server.access.token import log_access
+from facet.server.background import started_pool
 from facet.server.certificates import Expiry, certificates_of
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
@@ -109,7 +109,7 @@ class Server:
         """
         config = self._config.server
         # Enrolments wait for each other and for a remote store. Each call has its own thread, so others do not wait.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(config.max_concurrent_calls))
+        asyncio.get_running_loop().set_default_executor(started_pool(config.max_concurrent_calls, "call"))
         self._workers = Workers(
             config.workers or usable_cores(), config.max_queue, contention=_CONTENTION[config.preset]
         )

@@ -1,9 +1,11 @@
-"""Runs long work on a thread, away from the event loop."""
+"""Runs work on threads, away from the event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,3 +22,30 @@ async def on_a_thread(task: Callable[[], T], abandon: Callable[[], None] = lambd
         if not running.cancelled():
             running.exception()  # marks it as retrieved
         raise
+
+
+def started_pool(threads: int, name: str) -> ThreadPoolExecutor:
+    """Make a pool whose threads run already.
+
+    A pool that starts a thread when a task arrives keeps the task if the thread cannot be started, and raises: a call
+    would be refused, and carried out later.
+
+    Args:
+        threads: at least 1.
+        name: the prefix of their names.
+
+    Raises:
+        OSError: a thread cannot be started.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    # The pool starts a thread for a task only if all others are busy, so every task waits until each has its own.
+    together = threading.Barrier(threads + 1)
+    try:
+        for _ in range(threads):
+            pool.submit(together.wait)
+        together.wait()
+    except RuntimeError as error:
+        together.abort()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise OSError(f"cannot start {threads} threads: {error}") from error
+    return pool

@@ -10,6 +10,7 @@ ServerError
         DeadlineTooShort
     TooManyTransfers
     CalibrationUnderWay
+    OutOfResources
     RequestExpired
     TransferStalled
     ShuttingDown
@@ -127,6 +128,14 @@ class CalibrationUnderWay(ServerError):
 
     kind, reason = "exhausted", "CALIBRATION_UNDER_WAY"
     message = "this gallery, or the maximum number of galleries, is already being calibrated; try again later"
+    retry_seconds = _RETRY_SECONDS
+
+
+class OutOfResources(ServerError):
+    """The machine, or a limit of the process, has no memory or threads for the request."""
+
+    kind, reason = "exhausted", "OUT_OF_RESOURCES"
+    message = "the server has no memory or threads left for this request; try again later"
     retry_seconds = _RETRY_SECONDS
 
 

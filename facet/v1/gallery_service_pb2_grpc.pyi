@@ -41,7 +41,8 @@ class GalleryServiceStub:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
                          (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+                         for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
                          limits.max_message_bytes. The disk is full (STORAGE_FULL).
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started.
@@ -261,7 +262,8 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
                          (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+                         for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
                          limits.max_message_bytes. The disk is full (STORAGE_FULL).
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started.
@@ -477,7 +479,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
                          (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+                         for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
                          limits.max_message_bytes. The disk is full (STORAGE_FULL).
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started.

@@ -33,7 +33,8 @@ class RecognitionServiceStub:
     format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
     parsed (INVALID_MESSAGE).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
     limits.max_message_bytes.
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started.
@@ -91,7 +92,8 @@ class RecognitionServiceServicer:
     format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
     parsed (INVALID_MESSAGE).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
     limits.max_message_bytes.
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started.
@@ -267,7 +269,8 @@ class RecognitionService:
     format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
     parsed (INVALID_MESSAGE).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
     limits.max_message_bytes.
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started.

@@ -34,7 +34,8 @@ class RecognitionServiceStub:
                          format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
                          parsed (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+                         for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
                          limits.max_message_bytes.
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started.
@@ -151,7 +152,8 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
                          format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
                          parsed (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+                         for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
                          limits.max_message_bytes.
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started.
@@ -264,7 +266,8 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
                          format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
                          parsed (INVALID_MESSAGE).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The message is larger than
+                         deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
+                         for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
                          limits.max_message_bytes.
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started.

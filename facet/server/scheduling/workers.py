@@ -7,7 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from math import hypot, inf
@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from facet.runtime.pictures import PictureError
+from facet.server.background import started_pool
 from facet.server.errors import AdmissionRefused, DeadlineTooShort, QueueFull, RequestExpired
 from facet.server.scheduling.cost_model import Cost, CostClass, CostModel
 from facet.server.scheduling.fair_places import FairPlaces
@@ -91,7 +92,7 @@ class Workers:
         self._clock = clock
         self._jitter = jitter
         self._costs = CostModel(clock, others=threads - 1, contention=contention)
-        self._pool = pool or ThreadPoolExecutor(threads, thread_name_prefix="worker")
+        self._pool = pool or started_pool(threads, "worker")
         self._queue: FairQueue[_Job] = FairQueue()
         # Enough batch items to keep the threads busy. If all were queued, they would outlive their handicap together
         # and then block everybody else.

@@ -14,7 +14,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, Re
 from google.rpc.status_pb2 import Status
 
 from facet.runtime.pictures import PictureError
-from facet.server.errors import InvalidField, ServerError
+from facet.runtime.session import InferenceFailed
+from facet.server.errors import InvalidField, OutOfResources, ServerError
 from gallery.errors import GalleryError
 from recognizer.errors import RecognizerError
 
@@ -52,6 +53,7 @@ def field_at_fault(field: str) -> Iterator[None]:
 
 def to_status(error: BaseException) -> Status | None:
     """The status that a client receives for an error; ``None`` for an unexpected one, see :func:`internal`."""
+    error = _known(error)
     if not isinstance(error, ROOTS):
         return None
     message = error.public_message if isinstance(error, GalleryError) else str(error)
@@ -82,9 +84,15 @@ def trailing_metadata(status: Status) -> tuple[tuple[str, str | bytes], ...]:
 
 def outcome_of(error: BaseException) -> tuple[str, str]:
     """The name of the status code and the reason that a client receives for an error."""
+    error = _known(error)
     if not isinstance(error, ROOTS):
         return grpc.StatusCode.INTERNAL.name, _INTERNAL
     return _CODES[error.kind].name, error.reason
+
+
+def _known(error: BaseException) -> BaseException:
+    """Any part of the server may run out of memory, so this is told here and not by each."""
+    return OutOfResources() if isinstance(error, (MemoryError, InferenceFailed)) else error
 
 
 def _status(code: grpc.StatusCode, message: str, *details: Message) -> Status:

@@ -22,6 +22,7 @@ from tests.faults.gallery.samples import (
     opened,
     vector,
 )
+from tests.faults.promises import Seen, promises
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -145,7 +146,12 @@ def test_a_corrupted_page_is_reported_as_damage(tmp_path: Path, sound: bytes, se
         assert problems, refusal
 
 
-def test_a_database_damaged_in_the_middle_is_refused_with_a_remedy(tmp_path: Path, sound: bytes) -> None:
+@promises(
+    "database files",
+    "a page is overwritten with garbage while no server runs",
+    "the server does not start; it names the file and the commands that help",
+)
+def test_a_database_damaged_in_the_middle_is_refused_with_a_remedy(tmp_path: Path, sound: bytes, seen: Seen) -> None:
     path = tmp_path / "facet.db"
     data = bytearray(sound)
     middle = len(data) // 2 // PAGE_SIZE * PAGE_SIZE
@@ -156,3 +162,4 @@ def test_a_database_damaged_in_the_middle_is_refused_with_a_remedy(tmp_path: Pat
         open_and_close(path)
     with pytest.raises(StorageUnavailable, match=r"damaged.*facet gallery restore"):
         SqliteStore(path, check=True)
+    seen("refused as damaged, by name, with `facet gallery verify` and `facet gallery restore`")

@@ -23,6 +23,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.faults.promises import Seen, promises
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -72,7 +73,12 @@ finally:
 """
 
 
-def test_an_upload_leaves_room_on_the_disk_for_enrolments(tmp_path: Path) -> None:
+@promises(
+    "disk",
+    "an upload that does not fit",
+    "it is refused while 64 MB are still free, so that enrolments go on; nothing of it stays",
+)
+def test_an_upload_leaves_room_on_the_disk_for_enrolments(tmp_path: Path, seen: Seen) -> None:
     alone = ["unshare", "--map-root-user", "--mount"]
     try:
         subprocess.run([*alone, "mount", "-t", "tmpfs", "none", str(tmp_path)], check=True, capture_output=True)
@@ -81,9 +87,17 @@ def test_an_upload_leaves_room_on_the_disk_for_enrolments(tmp_path: Path) -> Non
     command = [*alone, sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path), str(ROOT)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stdout == "done\n", result.stderr
+    seen("refused as full with 64 MB free; the upload is gone")
 
 
-def test_a_server_killed_during_an_import_has_the_whole_gallery_or_none_of_it(serve: Serve, tmp_path: Path) -> None:
+@promises(
+    "kill -9",
+    "while a server imports a gallery of 5,000 people",
+    "the whole gallery or nothing of it; the import can be repeated",
+)
+def test_a_server_killed_during_an_import_has_the_whole_gallery_or_none_of_it(
+    serve: Serve, tmp_path: Path, seen: Seen
+) -> None:
     chosen = random.Random(5)
     serving = serve()
     with Client(serving.address) as client:
@@ -91,7 +105,8 @@ def test_a_server_killed_during_an_import_has_the_whole_gallery_or_none_of_it(se
         client.create_gallery("before")
     file = tmp_path / "crowd.parquet"
     file.write_bytes(exported_crowd(tmp_path / "other.sqlite3", contract))
-    for _ in range(5):
+    whole = 0
+    for _ in range(3):
         with Client(serving.address) as client:
             importing = threading.Thread(target=import_until_killed, args=(client, file))
             importing.start()
@@ -107,11 +122,13 @@ def test_a_server_killed_during_an_import_has_the_whole_gallery_or_none_of_it(se
             if "crowd" in listed:
                 gallery = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id="crowd")).gallery
                 assert (gallery.subject_count, gallery.template_count) == (MANY, MANY)
+                whole += 1
                 client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id="crowd", force=True))
     with Client(serving.address) as client:
         assert client.import_gallery(file).template_count == MANY
         with pytest.raises(NotFound):
             client.galleries.GetSubject(pb.GetSubjectRequest(gallery_id="crowd", subject_id="nobody"))
+    seen(f"3 kills: {whole} times the whole gallery, {3 - whole} times nothing; then imported")
 
 
 def import_until_killed(client: Client, file: Path) -> None:

@@ -58,7 +58,7 @@ SHELL = "|".join(
         r"(source|export|cd|git|awk|npm|node|buf|protoc) .*",
         r"scripts/\w+.*",
         r"pictures=.*",
-        r"\S*python3? (-m (venv|pip|build|pytest) |examples/|scripts/).*",
+        r"\S*python3? (-m (venv|pip|build|pytest|tests\.faults\.matrix) |examples/|scripts/).*",
         r"\.venv/bin/(ruff|lint-imports|mypy).*",
     )
 )

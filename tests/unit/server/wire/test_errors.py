@@ -14,6 +14,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, Re
 from google.rpc.status_pb2 import Status
 
 from facet.runtime import pictures
+from facet.runtime.session import InferenceFailed
 from facet.server import errors as server
 from facet.server.wire.errors import DOMAIN, ROOTS, field_at_fault, internal, outcome_of, to_status, trailing_metadata
 from gallery import errors as gallery
@@ -62,6 +63,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (server.DeadlineTooShort(0.25), "RESOURCE_EXHAUSTED", "DEADLINE_TOO_SHORT"),
     (server.TooManyTransfers(), "RESOURCE_EXHAUSTED", "TOO_MANY_TRANSFERS"),
     (server.CalibrationUnderWay(), "RESOURCE_EXHAUSTED", "CALIBRATION_UNDER_WAY"),
+    (server.OutOfResources(), "RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES"),
     (server.RequestExpired(), "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
     (server.TransferStalled(), "DEADLINE_EXCEEDED", "TRANSFER_STALLED"),
     (server.ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
@@ -94,6 +96,12 @@ def info(status: Status) -> ErrorInfo:
     assert status.details[0].Unpack(found)
     assert found.domain == DOMAIN
     return found
+
+
+@pytest.mark.parametrize("error", [MemoryError(), InferenceFailed("no thread")])
+def test_a_lack_of_memory_is_no_bug_of_the_server(error: Exception) -> None:
+    assert outcome_of(error) == ("RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES")
+    assert unpacked(error, RetryInfo()).retry_delay.seconds > 0
 
 
 def test_the_table_lists_every_error_class() -> None:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,14 +23,16 @@ from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
 from gallery.stores.milvus.milvus_store import MilvusStore
+from tests.faults.promises import Seen, promises
 
+ROOT = Path(__file__).resolve().parents[5]
 DIMENSION = 32
 PREFIX = "replicas"
 WITHIN_SECONDS = 20
 
 REPLICA = """
 import sys
-from test_milvus_replicas import embedding, enrol, opened
+from tests.integration.gallery.stores.milvus.test_milvus_replicas import embedding, enrol, opened
 
 uri, token, gallery_id, prefix = sys.argv[1:]
 galleries = opened(uri, token)
@@ -89,8 +92,7 @@ class Replica:
 @contextmanager
 def replica(server: MilvusServer, gallery_id: str, prefix: str) -> Iterator[Replica]:
     command = [sys.executable, "-c", REPLICA, server.uri, server.token, gallery_id, prefix]
-    here = __file__.rpartition("/")[0]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             made = Replica(process)
             assert made.answer() == "ready"
@@ -200,7 +202,15 @@ def test_at_most_one_of_several_replicas_creates_a_gallery(
             each.close()
 
 
-def test_a_replica_recovers_when_milvus_dies_and_restarts(milvus_server: MilvusServer, gallery_id: str) -> None:
+@promises(
+    "network",
+    "Milvus is killed and started again",
+    "searches and enrolments are refused with STORAGE_UNAVAILABLE within their time limit; once Milvus is back, so is "
+    "everything acknowledged, without a restart of Facet",
+)
+def test_a_replica_recovers_when_milvus_dies_and_restarts(
+    milvus_server: MilvusServer, gallery_id: str, seen: Seen
+) -> None:
     galleries = opened(milvus_server.uri, milvus_server.token, timeout=3.0)
     try:
         for number in range(5):
@@ -223,5 +233,6 @@ def test_a_replica_recovers_when_milvus_dies_and_restarts(milvus_server: MilvusS
         enrol(galleries, gallery_id, "afterwards", embedding("afterwards", 0))
         assert finds(galleries, gallery_id, "afterwards", embedding("afterwards", 0))
         assert galleries.get_gallery(gallery_id).subject_count == 6
+        seen("both refused while it was down; then all 5 people found, and a sixth enrolled")
     finally:
         galleries.close()
