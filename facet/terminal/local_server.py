@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from facet.terminal import console
 from facet.terminal.interruption import interrupted_by_sigterm
@@ -28,10 +29,12 @@ class LocalServer:
     Attributes:
         address: host and port.
         pid: of its process.
+        metrics_address: host and port of its metrics; empty if it serves none.
     """
 
     address: str
     pid: int
+    metrics_address: str
 
 
 @contextmanager
@@ -42,27 +45,36 @@ def local_server(*flags: str) -> Iterator[str]:
 
 
 @contextmanager
-def local_process(*flags: str) -> Iterator[LocalServer]:
+def local_process(
+    *flags: str, settings: Mapping[str, str] | None = None, log: IO[str] | None = None
+) -> Iterator[LocalServer]:
     """Run a server with these flags; stop it and delete its database at the end.
 
     It is also stopped if the command fails, or is ended by Ctrl-C or SIGTERM. Its settings are the flags and the
     defaults alone: the environment's FACET_ variables are not passed on.
+
+    Args:
+        flags: of ``facet serve``.
+        settings: FACET_ variables for the server, for what should not be read in the list of processes.
+        log: where its standard error goes; ``None`` for that of the command.
     """
     with interrupted_by_sigterm(), tempfile.TemporaryDirectory(prefix="facet-") as folder:
-        settings = ["--server.port", "0", "--gallery.database", str(Path(folder) / "gallery.sqlite3")]
+        place = ["--server.port", "0", "--gallery.database", str(Path(folder) / "gallery.sqlite3")]
         # Its log is on the command's standard error: no line about every call that a busy machine makes slow.
         quiet = ["--log.level", "warning", "--metrics.slow-ms", str(_NEVER_SLOW_MS)]
         # -P: no module of the current folder takes the place of one of ours.
         # In a session of its own: Ctrl-C is for the command, which still needs the server to clean up.
         with subprocess.Popen(
-            [sys.executable, "-P", "-m", "facet.cli", "serve", "--json", *quiet, *settings, *flags],
+            [sys.executable, "-P", "-m", "facet.cli", "serve", "--json", *quiet, *place, *flags],
             stdout=subprocess.PIPE,
+            stderr=log,
             text=True,
-            env=_environment(),
+            env=_environment() | dict(settings or {}),
             start_new_session=True,
         ) as server:
             try:
-                yield LocalServer(_address(server), server.pid)
+                said = _said(server)
+                yield LocalServer(said["address"], server.pid, said["metrics_address"])
             finally:
                 _stop(server)
 
@@ -73,12 +85,12 @@ def _environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def _address(server: subprocess.Popen[str]) -> str:
+def _said(server: subprocess.Popen[str]) -> dict[str, str]:
     line = server.stdout.readline() if server.stdout else ""
     if not line:
         console.fail(f"the server did not start (exit code {server.wait()}); it said why above")
-    address: str = json.loads(line)["address"]
-    return address
+    said: dict[str, str] = json.loads(line)
+    return said
 
 
 def _stop(server: subprocess.Popen[str]) -> None:

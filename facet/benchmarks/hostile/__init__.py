@@ -1,0 +1,1 @@
+"""Attacks a server while well-behaved clients measure it."""

@@ -1,0 +1,1 @@
+"""Attackers: each one way to harm a server."""

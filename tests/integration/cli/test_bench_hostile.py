@@ -1,0 +1,76 @@
+"""``bench.py hostile`` and ``bench.py soak`` as programs run them. No times are checked: ``bench.py`` measures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ROOT = Path(__file__).resolve().parents[3]
+TIMEOUT_SECONDS = 300.0
+ATTACKS = ("ping-flood", "compressed-messages")
+"""One of frames, one of messages."""
+MISSED_BY_TIME = {"latency", "recovery"}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Run:
+    """Run bench.py in an empty folder without settings in the environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+
+    def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=TIMEOUT_SECONDS, check=False
+        )
+
+    return start
+
+
+def test_victims_are_served_and_nothing_breaks_while_others_attack(bench: Run) -> None:
+    done = bench(
+        "hostile",
+        "--seconds",
+        "1",
+        "--patience",
+        "60",
+        "--json",
+        *(word for name in ATTACKS for word in ("--attack", name)),
+    )
+    assert done.stdout, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert [attack["name"] for attack in report["attacks"]] == list(ATTACKS)
+    for attack in report["attacks"]:
+        assert not set(attack["missed"]) - MISSED_BY_TIME, attack
+        assert attack["did"]["connections"] > 0
+        assert attack["victim_calls"] > 0
+        assert attack["stray_log_lines"] == 0
+    for name in report["bars"]:
+        assert report[name] == max(attack[name] for attack in report["attacks"])
+    assert done.returncode == (0 if report["within_bars"] else 1)
+
+
+def test_attackers_are_listed_and_an_unknown_one_is_refused(bench: Run) -> None:
+    listed = bench("hostile", "--list")
+    assert listed.returncode == 0, listed.stderr
+    assert all(name in listed.stdout for name in ATTACKS)
+    refused = bench("hostile", "--attack", "nothing")
+    assert refused.returncode == 2
+    assert "there is no attacker 'nothing'" in refused.stderr
+
+
+def test_a_soak_reports_flat_figures(bench: Run) -> None:
+    done = bench("soak", "--requests", "60", "--streams", "30", "--json")
+    assert done.stdout, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert sum(report["outcomes"].values()) == 90
+    assert report["outcomes"]["OK"] > 0
+    assert not set(report["missed"]) - {"memory"}, "so short a load is a warm-up for memory"
