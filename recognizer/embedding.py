@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.models import ModelFile, UnsupportedModel
+from facet.runtime.models import ModelFile, UnsupportedModel, read_model
 from facet.runtime.onnx_nodes import node_names
 from facet.runtime.session import Normalization, Session
 from recognizer import alignment
@@ -29,6 +28,7 @@ class Embedder:
 
     Raises:
         UnsupportedModel: the inputs or outputs are different.
+        DigestMismatch: the file was replaced since it was found.
     """
 
     def __init__(self, session: Session, file: ModelFile) -> None:
@@ -40,7 +40,7 @@ class Embedder:
                 f"found input {session.input.shape} and outputs {outputs}"
             )
         self._batches = BATCHES if session.input.shape[0] is None else (1,)
-        self._session = session.normalizing(input_normalization(file.path))
+        self._session = session.normalizing(input_normalization(read_model(file.path, file.sha256)))
         self.dimension = int(self._embed([np.zeros((side, side, 3), np.uint8)]).shape[1])
         self.contract = embedding_contract(file.sha256, self.dimension)
 
@@ -71,16 +71,16 @@ class Embedder:
         return np.concatenate(embedded)
 
 
-def input_normalization(path: Path) -> Normalization:
+def input_normalization(model: bytes) -> Normalization:
     """Return how to normalise the input of a model, by InsightFace's rule (``ArcFaceONNX``).
 
     Models exported from MXNet subtract and multiply in their first nodes and take samples as they are. All others take
     them in [-1, 1].
 
     Raises:
-        ValueError: the file is not an ONNX model.
+        ValueError: the bytes are not an ONNX model.
     """
-    first = node_names(path)[:8]
+    first = node_names(model)[:8]
     subtracts = any(name.startswith(("Sub", "_minus")) for name in first)
     multiplies = any(name.startswith(("Mul", "_mul")) for name in first)
     return Normalization(0.0, 1.0) if subtracts and multiplies else Normalization(127.5, 127.5)

@@ -111,6 +111,7 @@ def _open(name: str, models: ModelSettings, slots: InferenceSlots) -> tuple[Mode
     file = find_model(name, models.folder)
     session = open_session(
         file.path,
+        sha256=file.sha256,
         slots=slots,
         runtime=models.runtime,
         precision=_precision(models, file),

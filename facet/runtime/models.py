@@ -1,13 +1,22 @@
-"""Model files: finds them by name, verifies their digests and knows their licences."""
+"""Model files: finds them by name, verifies their digests and knows their licences.
+
+A model is read once, as bytes. The digest is that of the bytes that are loaded, and a model that takes weights from
+another file, which its digest would not cover, is refused.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import json
+import os
+import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from facet.runtime.onnx_nodes import external_file
 
 AGPL = "AGPL-3.0 (Ultralytics)"
 INSIGHTFACE = "InsightFace: non-commercial research only"
@@ -15,6 +24,9 @@ UNKNOWN = "unknown: ask the provider of the file"
 
 MANIFEST = "models.json"
 """File in a folder of fetched models: a JSON object of :class:`ModelOrigin` by file name."""
+
+_MOST_BYTES = (1 << 31) - 1
+"""Maximum size of a protobuf message, and so of an ONNX file."""
 
 
 class ModelError(Exception):
@@ -143,7 +155,8 @@ def find_model(name: str, models_dir: Path | None = None) -> ModelFile:
     Raises:
         ModelNotFound: no such model exists.
         DigestMismatch: the file does not have the expected digest.
-        ModelError: the manifest cannot be read.
+        UnsupportedModel: it is empty, or takes weights from another file.
+        ModelError: the file or the manifest cannot be read.
     """
     if packaged := _PACKAGED.get(name):
         return _verified(name, packaged_path(packaged.distribution, packaged.file), packaged.origin)
@@ -157,6 +170,31 @@ def find_model(name: str, models_dir: Path | None = None) -> ModelFile:
     raise ModelNotFound(
         f"model {name!r} not found: expected a packaged model ({', '.join(_PACKAGED)}) or {' or '.join(places)}"
     )
+
+
+def read_model(path: Path, sha256: str = "") -> bytes:
+    """Read a model, to load it from these bytes and not from the file, which may change.
+
+    Args:
+        path: the file.
+        sha256: the hexadecimal digest that it must have; empty for any.
+
+    Raises:
+        DigestMismatch: it has another digest: it was replaced since it was found.
+        UnsupportedModel: it is empty, larger than an ONNX file can be, not an ONNX file, or takes weights from another
+            file.
+        ModelError: it cannot be read, or is not a regular file.
+    """
+    content = _content_of(path)
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise DigestMismatch(f"{path} was replaced while it was loaded: its SHA-256 is no longer {sha256}; start again")
+    try:
+        other = external_file(content)
+    except ValueError as error:
+        raise UnsupportedModel(f"{path} cannot be loaded: {error}") from error
+    if other is not None:
+        raise UnsupportedModel(_external_data(path, other))
+    return content
 
 
 def sha256_of(path: Path) -> str:
@@ -194,17 +232,47 @@ def record_models(folder: Path, origins: Iterable[tuple[str, ModelOrigin]]) -> N
 
 
 def _verified(name: str, path: Path, origin: ModelOrigin | None) -> ModelFile:
-    digest = sha256_of(path)
+    content = _content_of(path)
+    digest = hashlib.sha256(content).hexdigest()
     if origin is not None and digest != origin.sha256:
         raise DigestMismatch(
             f"{path} has SHA-256 {digest}, expected {origin.sha256}: "
             "the file is modified or damaged; install or fetch it again"
         )
+    # What is no ONNX file at all is refused when it is loaded.
+    with suppress(ValueError):
+        other = external_file(content)
+        if other is not None:
+            raise UnsupportedModel(_external_data(path, other))
     return ModelFile(
         name=name,
         path=path,
         sha256=digest,
-        size=path.stat().st_size,
+        size=len(content),
         license=origin.license if origin else UNKNOWN,
         source=origin.source if origin else str(path),
+    )
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        # A pipe must not keep the caller waiting for a writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ModelError(f"{path} is not a regular file")
+            if found.st_size > _MOST_BYTES:
+                raise UnsupportedModel(f"{path} has {found.st_size} bytes, more than an ONNX file can have")
+            content = file.read(_MOST_BYTES)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    if not content:
+        raise UnsupportedModel(f"{path} is empty: install or fetch it again")
+    return content
+
+
+def _external_data(path: Path, other: str) -> str:
+    return (
+        f"{path} takes weights from another file, {other[:80]!r}, which its digest does not cover. Make it one file: "
+        f"python -c \"import onnx; onnx.save(onnx.load('{path.name}'), 'whole.onnx')\""
     )

@@ -14,7 +14,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from facet.runtime.inference_slots import InferenceSlots
-from facet.runtime.models import UnsupportedModel
+from facet.runtime.models import UnsupportedModel, read_model
 from facet.runtime.openvino_graph import keep_sensitive_exact, taking_pictures
 from facet.runtime.session import InferenceFailed, Normalization, Precision, TensorSpec
 
@@ -36,17 +36,22 @@ class OpenVinoSession:
 
     Args:
         path: an ONNX file.
+        sha256: the digest that the file must have, hexadecimal; empty for any.
         slots: the cores that all sessions share; by default one core for this session.
         precision: ``"bf16"`` takes effect if the processor supports it; sensitive layers stay in float32 (see
             :mod:`facet.runtime.openvino_graph`).
 
     Raises:
         UnsupportedModel: OpenVINO cannot load the file, or the model has several inputs.
+        ModelError: see :func:`facet.runtime.models.read_model`.
     """
 
-    def __init__(self, path: Path, *, slots: InferenceSlots | None = None, precision: Precision = "bf16") -> None:
+    def __init__(
+        self, path: Path, *, sha256: str = "", slots: InferenceSlots | None = None, precision: Precision = "bf16"
+    ) -> None:
+        content = read_model(path, sha256)
         try:
-            self._read = _core().read_model(path)
+            self._read = _core().read_model(content)
         except RuntimeError as error:
             raise UnsupportedModel(f"OpenVINO cannot load {path.name}: {error}") from error
         if len(self._read.inputs) != 1:

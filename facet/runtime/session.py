@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from facet.runtime.inference_slots import InferenceSlots
-from facet.runtime.models import UnsupportedModel
+from facet.runtime.models import UnsupportedModel, read_model
 
 CPU_PROVIDER = "CPUExecutionProvider"
 
@@ -90,15 +90,22 @@ class OnnxSession:
 
     Args:
         path: an ONNX file.
+        sha256: the digest that the file must have, hexadecimal; empty for any.
         slots: the cores that all sessions share; by default one core for this session.
         providers: execution providers, in order of preference.
 
     Raises:
         UnsupportedModel: ONNX Runtime cannot load the file or lacks a provider, or the model has several inputs.
+        ModelError: see :func:`facet.runtime.models.read_model`.
     """
 
     def __init__(
-        self, path: Path, *, slots: InferenceSlots | None = None, providers: tuple[str, ...] = (CPU_PROVIDER,)
+        self,
+        path: Path,
+        *,
+        sha256: str = "",
+        slots: InferenceSlots | None = None,
+        providers: tuple[str, ...] = (CPU_PROVIDER,),
     ) -> None:
         self._slots = slots or InferenceSlots(1, 1)
         options = ort.SessionOptions()
@@ -111,8 +118,9 @@ class OnnxSession:
             raise UnsupportedModel(
                 f"{path.name}: this build of ONNX Runtime has no {', '.join(missing)}, only {', '.join(available)}"
             )
+        content = read_model(path, sha256)
         try:
-            self._session = ort.InferenceSession(path, options, providers=list(providers))
+            self._session = ort.InferenceSession(content, options, providers=list(providers))
         except Exception as error:  # ONNX Runtime has no common base class for its errors
             raise UnsupportedModel(f"ONNX Runtime cannot load {path.name}: {error}") from error
         inputs = self._session.get_inputs()

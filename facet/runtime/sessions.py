@@ -20,6 +20,7 @@ def open_session(
     path: Path,
     *,
     slots: InferenceSlots,
+    sha256: str = "",
     runtime: RuntimeName = "auto",
     precision: Precision = "bf16",
     providers: tuple[str, ...] = (CPU_PROVIDER,),
@@ -29,6 +30,7 @@ def open_session(
     Args:
         path: an ONNX file.
         slots: the cores that all sessions of the process share.
+        sha256: the digest that the file must have, hexadecimal; empty for any.
         runtime: ``"auto"`` selects OpenVINO on x86 processors, where it is faster, and ONNX Runtime on others or with
             execution providers other than the default.
         precision: of OpenVINO. ONNX Runtime always computes in float32.
@@ -36,16 +38,17 @@ def open_session(
 
     Raises:
         UnsupportedModel: the engine cannot load the file, or is not installed.
+        ModelError: see :func:`facet.runtime.models.read_model`.
     """
     if runtime == "auto":
         runtime = "openvino" if providers == (CPU_PROVIDER,) and _openvino_is_faster() else "onnxruntime"
     if runtime == "onnxruntime":
-        return OnnxSession(path, slots=slots, providers=providers)
+        return OnnxSession(path, sha256=sha256, slots=slots, providers=providers)
     try:
         from facet.runtime.openvino_session import OpenVinoSession
     except ImportError as error:
         raise UnsupportedModel(f"{path.name}: the runtime openvino is not installed here: {error}") from error
-    return OpenVinoSession(path, slots=slots, precision=precision)
+    return OpenVinoSession(path, sha256=sha256, slots=slots, precision=precision)
 
 
 def _openvino_is_faster() -> bool:

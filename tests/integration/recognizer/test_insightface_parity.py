@@ -144,5 +144,5 @@ def test_input_normalization_equals_that_of_insightface(names: tuple[str, ...], 
         path,
     )
     expected = ArcFaceONNX(str(path))
-    normalization = input_normalization(path)
+    normalization = input_normalization(path.read_bytes())
     assert (normalization.mean, normalization.scale) == (expected.input_mean, expected.input_std)
