@@ -94,7 +94,7 @@ class Server:
         self._streams: Streams | None = None
         self._gauges: Gauges | None = None
         self._metrics: MetricsPort | None = None
-        self._readiness = Readiness()
+        self._readiness = Readiness(self._galleries.check_store)
 
     @property
     def metrics_address(self) -> str:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gallery.errors import StorageError
+
 _BEAT_SECONDS = 0.1
 _MAX_LAG_SECONDS = 2.0
 """An event loop that is later than this keeps callers waiting."""
@@ -27,16 +29,18 @@ class Phase(StrEnum):
 
 
 class Readiness(Collector):
-    """Watches the event loop. It is read from other threads, so it answers also if the loop does not.
+    """Watches the event loop and the store. It is read from other threads, so it answers also if the loop does not.
 
     Args:
+        check_store: raises StorageError if changes cannot be stored; must be quick.
         clock: monotonic seconds.
 
     Attributes:
         phase: what the server is doing; set by the server.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, check_store: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._check_store = check_store
         self._clock = clock
         self._beat = clock()
         self._beating: asyncio.Task[None] | None = None
@@ -55,7 +59,13 @@ class Readiness(Collector):
         """Why no calls should be sent; empty if they are served."""
         if self.phase is not Phase.SERVING:
             return str(self.phase)
-        return f"the event loop is {self.lag_seconds:.1f} s late" if self.lag_seconds > _MAX_LAG_SECONDS else ""
+        if self.lag_seconds > _MAX_LAG_SECONDS:
+            return f"the event loop is {self.lag_seconds:.1f} s late"
+        try:
+            self._check_store()
+        except StorageError as error:
+            return error.public_text
+        return ""
 
     def start(self) -> None:
         """Watch the running event loop."""

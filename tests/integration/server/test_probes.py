@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -37,3 +38,17 @@ def test_probes_are_answered_while_all_calls_are_taken(serve: Serve) -> None:
         assert "\nfacet_ready 1.0\n" in ask(address, "/metrics")[1]
         with pytest.raises(urllib.error.HTTPError, match="404"):
             ask(address, "/other")
+
+
+def test_a_server_whose_database_is_deleted_is_not_ready(serve: Serve, tmp_path: Path) -> None:
+    serving = serve("--models.objects", "none", "--metrics.port", "0")
+    address = serving.said["metrics_address"]
+    assert ask(address, "/readyz") == (200, "ok\n")
+    (tmp_path / "facet.sqlite3").unlink()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(address, "/readyz")
+    with refused.value as answer:
+        assert answer.status == 503
+        assert b"deleted or replaced" in answer.read()
+    assert ask(address, "/livez") == (200, "ok\n")
+    assert "\nfacet_ready 0.0\n" in ask(address, "/metrics")[1]

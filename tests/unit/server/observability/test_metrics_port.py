@@ -47,7 +47,7 @@ def read(address: str) -> str:
 def test_metrics_are_served_over_http_until_the_port_is_closed(registry: CollectorRegistry, host: str) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    port = MetricsPort(registry, Readiness(), host, 0)
+    port = MetricsPort(registry, Readiness(lambda: None), host, 0)
     assert "seen_total 1.0" in read(port.address)
     port.close()
     with pytest.raises(OSError, match="refused"):
@@ -56,7 +56,7 @@ def test_metrics_are_served_over_http_until_the_port_is_closed(registry: Collect
 
 def test_a_port_in_use_is_an_error(registry: CollectorRegistry) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
-        MetricsPort(registry, Readiness(), "127.0.0.1", other.getsockname()[1])
+        MetricsPort(registry, Readiness(lambda: None), "127.0.0.1", other.getsockname()[1])
 
 
 def test_only_the_largest_galleries_have_a_size(galleries: Galleries) -> None:

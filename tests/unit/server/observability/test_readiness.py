@@ -7,12 +7,16 @@ import asyncio
 from facet.server.observability.readiness import Phase, Readiness
 
 
+def works() -> None:
+    """A store that works."""
+
+
 def figures(readiness: Readiness) -> dict[str, float]:
     return {sample.name: sample.value for metric in readiness.collect() for sample in metric.samples}
 
 
 def test_it_is_ready_while_it_serves() -> None:
-    readiness = Readiness()
+    readiness = Readiness(works)
     assert readiness.why_not_ready() == "starting"
     readiness.phase = Phase.SERVING
     assert readiness.why_not_ready() == ""
@@ -25,7 +29,7 @@ def test_it_is_ready_while_it_serves() -> None:
 
 async def test_an_event_loop_that_is_late_is_not_ready_and_one_that_hangs_is_not_alive() -> None:
     now = 0.0
-    readiness = Readiness(lambda: now)
+    readiness = Readiness(works, lambda: now)
     readiness.phase = Phase.SERVING
     readiness.start()
     await asyncio.sleep(0)
