@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 from gallery.errors import StorageError
 
 _BEAT_SECONDS = 0.1
+_CHECK_SECONDS = 1.0
 _MAX_LAG_SECONDS = 2.0
 """An event loop that is later than this keeps callers waiting."""
 _DEAD_SECONDS = 30.0
@@ -32,7 +34,8 @@ class Readiness(Collector):
     """Watches the event loop and the store. It is read from other threads, so it answers also if the loop does not.
 
     Args:
-        check_store: raises StorageError if changes cannot be stored; must be quick.
+        check_store: raises StorageError if changes cannot be stored. It may wait for a change, so it runs every second on
+            a thread of its own.
         clock: monotonic seconds.
 
     Attributes:
@@ -41,6 +44,9 @@ class Readiness(Collector):
 
     def __init__(self, check_store: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._check_store = check_store
+        self._store_problem = ""
+        self._stopped = threading.Event()
+        self._checking = threading.Thread(target=self._keep_checking, name="store-check", daemon=True)
         self._clock = clock
         self._beat = clock()
         self._beating: asyncio.Task[None] | None = None
@@ -61,19 +67,19 @@ class Readiness(Collector):
             return str(self.phase)
         if self.lag_seconds > _MAX_LAG_SECONDS:
             return f"the event loop is {self.lag_seconds:.1f} s late"
-        try:
-            self._check_store()
-        except StorageError as error:
-            return error.public_text
-        return ""
+        return self._store_problem
 
     def start(self) -> None:
-        """Watch the running event loop."""
+        """Watch the running event loop, and the store."""
+        self._checking.start()
         self._beat = self._clock()
         self._beating = asyncio.create_task(self._keep_beating())
 
     async def stop(self) -> None:
-        """Stop watching it."""
+        """Stop watching them."""
+        self._stopped.set()
+        if self._checking.is_alive():
+            await asyncio.to_thread(self._checking.join, _CHECK_SECONDS)
         if self._beating is not None:
             self._beating.cancel()
             with suppress(asyncio.CancelledError):
@@ -84,6 +90,14 @@ class Readiness(Collector):
         """Collect the metrics."""
         yield GaugeMetricFamily("facet_ready", "1 if calls are served, else 0.", int(not self.why_not_ready()))
         yield GaugeMetricFamily("facet_event_loop_lag_seconds", "How late the event loop is.", self.lag_seconds)
+
+    def _keep_checking(self) -> None:
+        while not self._stopped.wait(_CHECK_SECONDS):
+            try:
+                self._check_store()
+                self._store_problem = ""
+            except StorageError as error:
+                self._store_problem = error.public_text
 
     async def _keep_beating(self) -> None:
         while True:

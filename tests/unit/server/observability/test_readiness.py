@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from facet.server.observability.readiness import Phase, Readiness
 
@@ -43,5 +44,6 @@ async def test_an_event_loop_that_is_late_is_not_ready_and_one_that_hangs_is_not
     await asyncio.sleep(0.3)  # the next beat is due
     assert readiness.why_not_ready() == ""
     await readiness.stop()
+    assert "store-check" not in {thread.name for thread in threading.enumerate()}
     now = 1000.0
     assert readiness.why_not_alive() == ""
