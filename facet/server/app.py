@@ -14,10 +14,11 @@ from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import Preset
 from facet.server.access.token import log_access
 from facet.server.background import started_pool
+from facet.server.calls.calls import Calls
+from facet.server.calls.interceptor import CallInterceptor
 from facet.server.certificates import Expiry, certificates_of
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
-from facet.server.interceptor import CallInterceptor
 from facet.server.models import load_pipeline
 from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort
@@ -52,6 +53,8 @@ _SERVICES = (
 _FLUSH_SECONDS = 0.5
 _CONTENTION: Mapping[Preset, float] = {"latency": 0.8, "throughput": 0.2}
 """How much requests side by side slow each other down, measured on two cores; the workers learn the machine's own."""
+_MAX_STREAMS_PER_CONNECTION = 128
+"""Further calls of a client wait in the client."""
 
 
 class Server:
@@ -84,9 +87,7 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
-        self._calls = CallInterceptor(
-            config.server.token, config.server.stall_seconds, self._telemetry, config.metrics.slow_ms / 1e3
-        )
+        self._calls = Calls(config.server, self._telemetry, slow_seconds=config.metrics.slow_ms / 1e3)
         self._connections = Connections(config.server, self._telemetry.metrics.registry)
         self._server: grpc.aio.Server | None = None
         self._workers: Workers | None = None
@@ -108,20 +109,24 @@ class Server:
             BindError: the address is in use or is not one of this machine.
         """
         config = self._config.server
+        loop = asyncio.get_running_loop()
         # Enrolments wait for each other and for a remote store. Each call has its own thread, so others do not wait.
-        asyncio.get_running_loop().set_default_executor(started_pool(config.max_concurrent_calls, "call"))
+        loop.set_default_executor(started_pool(config.max_concurrent_calls, "call"))
+        self._calls.tasks.install(loop)
         self._workers = Workers(
             config.workers or usable_cores(), config.max_queue, contention=_CONTENTION[config.preset]
         )
         self._server = grpc.aio.server(
-            interceptors=[self._connections.interceptor, self._calls],
+            interceptors=[self._connections.interceptor, CallInterceptor(self._calls, self._telemetry)],
             options=[
+                # With it, gRPC receives megabytes of a stream that nobody reads from, instead of 64 KB.
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
                 *connection_options(config, self._connections.room),
             ],
-            maximum_concurrent_rpcs=config.max_concurrent_calls,
         )
         # Twice the number of workers, so that the next item is ready when a worker becomes free.
         self._batches = Batches(places=2 * self._workers.threads, stall_seconds=config.stall_seconds)
@@ -170,7 +175,7 @@ class Server:
         config = self._config.metrics
         if config.port is None:
             return
-        self._gauges = Gauges(workers, lambda: self._calls.open_calls, self._galleries)
+        self._gauges = Gauges(workers, self._calls, self._galleries)
         registry = self._telemetry.metrics.registry
         registry.register(self._gauges)
         registry.register(self._readiness)

@@ -33,6 +33,7 @@ from recognizer.settings import ModelSettings, PipelineSettings
 
 ENV_PREFIX = "FACET_"
 NONE = "none"
+_MESSAGES_IN_PROGRESS = 6
 _CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE)
 
 _MODELS = ModelSettings()
@@ -81,9 +82,14 @@ class ServerConfig(_Section):
     it ahead of some that wait."""
     max_message_bytes: int = Field(16 * 2**20, ge=2**16, le=2**30)
     """Maximum size of a request message, bytes."""
+    max_request_bytes: int = Field(0, ge=0, le=2**40)
+    """Maximum bytes of all request messages in progress; 0 means 6 x max_message_bytes. Budget about three times that
+    of memory. When it is reached, streams are read from more slowly, and unary calls wait, then are refused."""
     max_concurrent_calls: int = Field(64, ge=1)
-    """Maximum number of open calls; further calls are refused. Budget max_message_bytes of memory per unary call, three
-    times that per IdentifyStream, and 2 x workers + 1 times that per EnrollBatch or IdentifyBatch."""
+    """Maximum number of open unary calls, and likewise of open streams; further ones are refused. A call counts once
+    its request has arrived. Health checks do not count."""
+    receive_seconds: float = Field(30.0, gt=0)
+    """Time that the client of a unary call has to send its request, and likewise to take its answer, seconds."""
     max_connections: int = Field(1000, ge=1, le=100_000)
     """Maximum number of open connections. Beyond it, those that are idle longest are ended, first of the address that
     has most. Each costs about 15 KB and a file descriptor; the limit on descriptors is raised if the system permits
@@ -103,6 +109,11 @@ class ServerConfig(_Section):
     def is_loopback(self) -> bool:
         """Whether only programs on this machine reach host."""
         return _is_loopback(self.host)
+
+    @property
+    def request_budget(self) -> int:
+        """Maximum bytes of all request messages in progress; never less than one message."""
+        return max(self.max_request_bytes or _MESSAGES_IN_PROGRESS * self.max_message_bytes, self.max_message_bytes)
 
     @model_validator(mode="after")
     def _is_protected(self) -> Self:

@@ -3,6 +3,10 @@
 ServerError
     Unauthenticated
     UnreadableMessage
+    MessageTooComplex
+    RequestNotReceived
+    TooManyCalls
+    TooManyBytes
     InvalidField
     FileTooLarge
     AdmissionRefused
@@ -64,6 +68,36 @@ class UnreadableMessage(ServerError):
 
     kind, reason = "invalid", "INVALID_MESSAGE"
     message = "the request is not the message that the method takes"
+
+
+class MessageTooComplex(ServerError):
+    """A request has more fields, or more messages nested in each other, than any valid request."""
+
+    kind, reason = "invalid", "MESSAGE_TOO_COMPLEX"
+    message = "the request has more fields or deeper nesting than any valid request"
+
+
+class RequestNotReceived(ServerError):
+    """A call was opened, but its request did not arrive."""
+
+    kind, reason = "expired", "REQUEST_NOT_RECEIVED"
+    message = "the request did not arrive in time"
+
+
+class TooManyCalls(ServerError):
+    """All places of open calls are taken, or another call has taken the place of this one."""
+
+    kind, reason = "exhausted", "TOO_MANY_CALLS"
+    message = "the maximum number of calls is open; try again a little later"
+    retry_seconds = _RETRY_SECONDS
+
+
+class TooManyBytes(ServerError):
+    """The requests in progress already take the memory that the server has for them."""
+
+    kind, reason = "exhausted", "TOO_MANY_BYTES"
+    message = "the requests in progress take all memory reserved for them; try again a little later"
+    retry_seconds = _RETRY_SECONDS
 
 
 class InvalidField(ServerError):
@@ -150,7 +184,7 @@ class TransferStalled(ServerError):
     """The client of a stream neither reads nor sends while the server waits for it."""
 
     kind, reason = "expired", "TRANSFER_STALLED"
-    message = "nothing has moved on the stream for too long"
+    message = "too little has moved on the stream for too long"
 
 
 class ShuttingDown(ServerError):

@@ -38,13 +38,15 @@ class GalleryServiceStub:
 
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
-    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
+    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
+    (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
-    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
-    limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
+    RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
+    has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
+    larger than limits.max_message_bytes. The disk is full (STORAGE_FULL).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
-    is not started.
+    is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE).
@@ -160,13 +162,15 @@ class GalleryServiceServicer:
 
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
-    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
+    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
+    (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
-    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
-    limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
+    RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
+    has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
+    larger than limits.max_message_bytes. The disk is full (STORAGE_FULL).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
-    is not started.
+    is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE).
@@ -539,13 +543,15 @@ class GalleryService:
 
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
-    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE).
+    (INVALID_PAGE_TOKEN). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
+    (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
-    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
-    limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
+    RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
+    has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
+    larger than limits.max_message_bytes. The disk is full (STORAGE_FULL).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
-    is not started.
+    is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE).

@@ -31,13 +31,15 @@ class RecognitionServiceStub:
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
     format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-    parsed (INVALID_MESSAGE).
+    parsed (INVALID_MESSAGE), or has too many fields
+    (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
-    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
-    limits.max_message_bytes.
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
+    RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
+    has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
+    larger than limits.max_message_bytes.
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
-    is not started.
+    is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
@@ -90,13 +92,15 @@ class RecognitionServiceServicer:
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
     format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-    parsed (INVALID_MESSAGE).
+    parsed (INVALID_MESSAGE), or has too many fields
+    (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
-    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
-    limits.max_message_bytes.
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
+    RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
+    has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
+    larger than limits.max_message_bytes.
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
-    is not started.
+    is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
@@ -267,13 +271,15 @@ class RecognitionService:
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
     format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-    parsed (INVALID_MESSAGE).
+    parsed (INVALID_MESSAGE), or has too many fields
+    (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
-    deadline (DEADLINE_TOO_SHORT, with RetryInfo). The machine has no memory or threads
-    for the request (OUT_OF_RESOURCES, with RetryInfo). The message is larger than
-    limits.max_message_bytes.
+    deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
+    RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
+    has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
+    larger than limits.max_message_bytes.
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
-    is not started.
+    is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.

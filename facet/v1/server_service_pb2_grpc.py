@@ -29,10 +29,13 @@ class ServerServiceStub:
     """Describes the running server.
 
     Every method may return these errors:
-    INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
-    UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
-    UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
-    INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
+    INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+    RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
+    (TOO_MANY_BYTES, with RetryInfo).
+    DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
+    UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     def __init__(self, channel):
@@ -52,10 +55,13 @@ class ServerServiceServicer:
     """Describes the running server.
 
     Every method may return these errors:
-    INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
-    UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
-    UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
-    INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
+    INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+    RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
+    (TOO_MANY_BYTES, with RetryInfo).
+    DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
+    UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     def GetServerInfo(self, request, context):
@@ -90,10 +96,13 @@ class ServerService:
     """Describes the running server.
 
     Every method may return these errors:
-    INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
-    UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
-    UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
-    INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
+    INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+    RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
+    (TOO_MANY_BYTES, with RetryInfo).
+    DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
+    UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+    UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+    INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     @staticmethod

@@ -30,10 +30,13 @@ class ServerServiceStub:
     """Describes the running server.
 
     Every method may return these errors:
-      INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
-      UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
-      UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
+      INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+      RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
+                         (TOO_MANY_BYTES, with RetryInfo).
+      DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
+      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     @_typing.overload
@@ -54,10 +57,13 @@ class ServerServiceAsyncStub(ServerServiceStub):
     """Describes the running server.
 
     Every method may return these errors:
-      INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
-      UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
-      UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
+      INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+      RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
+                         (TOO_MANY_BYTES, with RetryInfo).
+      DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
+      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -74,10 +80,13 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Describes the running server.
 
     Every method may return these errors:
-      INVALID_ARGUMENT The message cannot be parsed (INVALID_MESSAGE).
-      UNAUTHENTICATED  The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
-      UNAVAILABLE      The server is shutting down (SHUTTING_DOWN, with RetryInfo).
-      INTERNAL         A bug in the server (INTERNAL). Its log has the details under the request id.
+      INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+      RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
+                         (TOO_MANY_BYTES, with RetryInfo).
+      DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
+      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
     @_abc_1.abstractmethod

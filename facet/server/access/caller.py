@@ -10,6 +10,8 @@ from urllib.parse import unquote
 _NETWORK_BITS = 64
 """The part of an IPv6 address that one site holds (RFC 6177): it can use all addresses below it."""
 
+_SHARED = (ip_address("127.0.0.1"), ip_address("::1"))
+
 _current: ContextVar[str] = ContextVar("caller", default="")
 
 
@@ -33,8 +35,8 @@ def enter(peer: str) -> str:
 def of_peer(peer: str) -> str:
     """The caller behind a peer as gRPC names it, for example ``ipv4:192.0.2.1:50000`` or ``ipv6:%5B::1%5D:50000``.
 
-    A caller is an IPv4 address or the /64 network of an IPv6 address, whatever the number of its connections. On
-    loopback, where all programs share an address, and for other peers, each connection is a caller.
+    A caller is an IPv4 address or the /64 network of an IPv6 address, whatever the number of its connections. All
+    programs of this machine share 127.0.0.1 and ::1, so there, and for other peers, each connection is a caller.
     """
     kind, _, rest = unquote(peer).partition(":")
     if kind not in ("ipv4", "ipv6"):
@@ -46,6 +48,6 @@ def of_peer(peer: str) -> str:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        elif not address.is_loopback:
+        elif address != _SHARED[1]:
             return str(ip_network((address, _NETWORK_BITS), strict=False))
-    return peer if address.is_loopback else str(address)
+    return peer if address in _SHARED else str(address)

@@ -60,8 +60,12 @@ class ActivityInterceptor(grpc.aio.ServerInterceptor):
         if iscoroutinefunction(behaviour):
 
             async def call(request: Any, context: Any) -> Any:
-                with self._activity.call(context.peer()):
-                    return await behaviour(request, context)
+                answering, peer = behaviour(request, context), context.peer()
+                # An error of the call refers to this frame. If the frame referred to the call, neither would be freed
+                # until the garbage collector runs.
+                del request, context
+                with self._activity.call(peer):
+                    return await answering
 
             return call
         if isasyncgenfunction(behaviour):

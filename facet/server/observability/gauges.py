@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from facet import __version__
+from facet.server.calls.calls import Calls
 from facet.server.scheduling.workers import Workers
 from gallery.errors import StorageError
 from gallery.galleries import Galleries
@@ -35,13 +36,13 @@ class Gauges(Collector):
 
     Args:
         workers: the workers and their queue.
-        open_calls: returns the number of calls in progress.
+        calls: the calls.
         galleries: the galleries.
     """
 
-    def __init__(self, workers: Workers, open_calls: Callable[[], int], galleries: Galleries) -> None:
+    def __init__(self, workers: Workers, calls: Calls, galleries: Galleries) -> None:
         self._workers = workers
-        self._open_calls = open_calls
+        self._calls = calls
         self._sizes = GallerySizes(galleries)
 
     def collect(self) -> Iterable[Metric]:
@@ -55,7 +56,13 @@ class Gauges(Collector):
         yield GaugeMetricFamily("facet_queue_max", "Maximum number of requests in the queue.", workers.max_queue)
         yield GaugeMetricFamily("facet_workers_busy", "Workers in use.", workers.busy)
         yield GaugeMetricFamily("facet_workers", "Number of workers.", workers.threads)
-        yield GaugeMetricFamily("facet_open_calls", "Calls in progress.", self._open_calls())
+        calls = self._calls
+        yield GaugeMetricFamily("facet_open_calls", "Calls in progress.", calls.open)
+        yield GaugeMetricFamily(
+            "facet_calls_without_request", "Calls whose request has not arrived.", len(calls.arrivals)
+        )
+        yield GaugeMetricFamily("facet_request_bytes", "Bytes of request messages in progress.", calls.budget.in_flight)
+        yield GaugeMetricFamily("facet_request_bytes_max", "Maximum bytes of request messages.", calls.budget.max_bytes)
         templates = GaugeMetricFamily("facet_gallery_templates", "Templates of a gallery.", labels=["gallery"])
         subjects = GaugeMetricFamily("facet_gallery_subjects", "Subjects of a gallery.", labels=["gallery"])
         for gallery in self._sizes.largest():

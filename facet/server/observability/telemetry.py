@@ -50,6 +50,10 @@ class Observed:
     code: str = OK
     reason: str = ""
 
+    def received(self) -> None:
+        """Record that the request has arrived: a call's time starts then."""
+        self.stopwatch = Stopwatch()
+
     def failed(self, error: Exception) -> None:
         """Record the status that the client receives for an error."""
         self.code, self.reason = outcome_of(error)

@@ -12,6 +12,7 @@ from functools import partial
 
 from facet.runtime.pictures import PictureError
 from facet.server.background import on_a_thread
+from facet.server.calls.messages import hold
 from facet.server.errors import CalibrationUnderWay, InvalidField
 from facet.server.observability import telemetry
 from facet.server.scheduling.work import Work
@@ -142,12 +143,13 @@ class Calibrations:
         # A faster sender is not read from until a slot is free.
         slots = asyncio.Semaphore(2 * self._workers.threads)
 
-        async def search_one(number: int, request: pb.CalibrateGalleryRequest) -> None:
+        async def search_one(number: int, request: pb.CalibrateGalleryRequest, release: Callable[[], None]) -> None:
             try:
                 with telemetry.item():
                     work = begin()
                     found[number] = await self._workers.run(work, self._task(request, gallery, work), never_refuse=True)
             finally:
+                release()
                 slots.release()
 
         try:
@@ -159,7 +161,7 @@ class Calibrations:
                     if number == MAX_PROBES:
                         raise InvalidField("probe", f"exceeds the limit of {MAX_PROBES} probes")
                     await slots.acquire()
-                    tasks.create_task(search_one(number, request))
+                    tasks.create_task(search_one(number, request, hold()))
                     number += 1
         except ExceptionGroup as group:
             raise group.exceptions[0] from None

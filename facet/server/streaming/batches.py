@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from google.rpc.status_pb2 import Status
 
+from facet.server.calls.messages import hold
 from facet.server.errors import TransferStalled
 from facet.server.observability import telemetry
 from facet.server.streaming.intake import Intake
@@ -79,7 +80,8 @@ class Batches:
                         failure = error
                         continue
                     if item is not None:
-                        in_progress.add(asyncio.ensure_future(_observed(answer, item)))
+                        in_progress.add(asyncio.ensure_future(_observed(answer, item, hold())))
+                        del item
                         incoming.add(asyncio.ensure_future(self._intake.next(requests)))
                 for each in finished:
                     yield each.result()
@@ -92,9 +94,14 @@ class Batches:
             await asyncio.gather(*in_progress, *incoming, return_exceptions=True)
 
 
-async def _observed(answer: Callable[[_Request], Awaitable[_Response]], item: _Request) -> _Response:
-    with telemetry.item():
-        return await answer(item)
+async def _observed(
+    answer: Callable[[_Request], Awaitable[_Response]], item: _Request, release: Callable[[], None]
+) -> _Response:
+    try:
+        with telemetry.item():
+            return await answer(item)
+    finally:
+        release()
 
 
 async def outcome(item_id: str, answer: Callable[[], Awaitable[_Answer]]) -> tuple[str, Status, _Answer | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from facet.v1 import recognition_service_pb2 as pb
@@ -18,12 +19,14 @@ class Frame:
         time: capture time, seconds of the client's clock; of the server's if the frame has none.
         captured_at: the same on the clock of :func:`time.monotonic`, as far as it can be known.
         error: what is invalid about the frame, apart from its picture.
+        release: says that the server is done with the message.
     """
 
     message: pb.StreamFrame
     time: float
     captured_at: float
     error: Exception | None = None
+    release: Callable[[], None] = lambda: None
 
 
 class LatestFrame:
@@ -51,10 +54,13 @@ class LatestFrame:
         while self._lossless and self._frame is not None:
             self._emptied.clear()
             await self._emptied.wait()
+        dropped: Frame | None = frame
         with self._lock:
             self.dropped += self._frame is not None
             if self._frame is None or frame.error is None:
-                self._frame = frame
+                self._frame, dropped = frame, self._frame
+        if dropped is not None:
+            dropped.release()
         self._filled.set()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from facet.server.calls.messages import hold
 from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
 from facet.server.observability import telemetry
 from facet.server.scheduling.work import Priority, Work
@@ -159,6 +160,7 @@ class Streams:
             work = begin()
             work.pixels = processor.pixels
             frame, result = await self._workers.run(work, partial(_process, processor, latest, work), never_refuse=True)
+            frame.release()
             response = result.response
             if result.error is not None:
                 response.status.CopyFrom(in_band(result.error))
@@ -179,14 +181,14 @@ def _frame(message: pb.StreamFrame, clock: StreamClock, last_id: int) -> Frame:
     """A frame that has just arrived, after one with the id ``last_id``."""
     arrival, now = time.monotonic(), times.now().timestamp()
     if message.frame_id <= last_id:
-        return Frame(message, now, arrival, InvalidField("frame.frame_id", f"must be higher than {last_id}"))
+        return Frame(message, now, arrival, InvalidField("frame.frame_id", f"must be higher than {last_id}"), hold())
     if not message.HasField("capture_time"):
-        return Frame(message, now, arrival)
+        return Frame(message, now, arrival, release=hold())
     try:
         captured = validate.moment(message.capture_time, "frame.capture_time")
     except InvalidField as error:
-        return Frame(message, now, arrival, error)
-    return Frame(message, captured, arrival - clock.lateness(captured, arrival))
+        return Frame(message, now, arrival, error, hold())
+    return Frame(message, captured, arrival - clock.lateness(captured, arrival), release=hold())
 
 
 def _process(processor: FrameProcessor, latest: LatestFrame, work: Work) -> tuple[Frame, ProcessedFrame]:

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from facet.server.calls.calls import Calls
+from facet.server.config import ServerConfig
 from facet.server.observability.gauges import MAX_GALLERIES, GallerySizes, Gauges
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.readiness import Readiness
+from facet.server.observability.telemetry import Telemetry
 from facet.server.scheduling.workers import Workers
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
@@ -98,10 +101,12 @@ def test_a_store_that_does_not_answer_does_not_block_other_gauges(galleries: Gal
 
     workers = Workers(threads=2, max_queue=7)
     registry = CollectorRegistry()
-    gauges = Gauges(workers, lambda: 3, Slow())
+    calls = Calls(ServerConfig(), Telemetry(()), slow_seconds=1.0)
+    gauges = Gauges(workers, calls, Slow())
     registry.register(gauges)
     figures = {sample.name: sample.value for metric in gauges.collect() for sample in metric.samples}
-    assert (figures["facet_workers"], figures["facet_queue_max"], figures["facet_open_calls"]) == (2, 7, 3)
+    assert (figures["facet_workers"], figures["facet_queue_max"], figures["facet_open_calls"]) == (2, 7, 0)
+    assert figures["facet_request_bytes_max"] == ServerConfig().request_budget
     answering.set()
     gauges.close()
     workers.close()

@@ -1,0 +1,182 @@
+"""Runs every call: authenticates, bounds and observes it, turns errors into statuses, and logs one line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, TypeAlias
+
+import structlog
+from google.rpc.status_pb2 import Status
+
+from facet.server.access import caller
+from facet.server.access.authentication import Authenticator
+from facet.server.calls.byte_budget import ByteBudget
+from facet.server.calls.ending import CallTasks
+from facet.server.calls.health import Refused
+from facet.server.calls.messages import Context, Messages
+from facet.server.calls.method import Method
+from facet.server.calls.places import Arrivals, Places
+from facet.server.config import ServerConfig
+from facet.server.errors import ShuttingDown, TransferStalled
+from facet.server.observability.telemetry import Observed, Telemetry
+from facet.server.wire.errors import ROOTS, internal, to_status
+from gallery.times import new_id
+
+Answer: TypeAlias = Callable[[Any, Messages, Context], Awaitable[bytes | None]]
+"""Serves a call whose first request has been read: ``None`` if a client of a stream has sent none. Returns the encoded
+response of a method that has one."""
+
+_MAX_ARRIVALS = 256
+"""Calls that may be open without having sent their request."""
+_MAX_CHECKS, _MAX_WATCHES = 16, 64
+"""The same for health checks, and health watches. They need no places of others, and are answered whatever the load."""
+_MAX_HEALTH_BYTES = 1 << 20
+_STALLED_STATUS_SECONDS = 1.0
+"""Time for a client that has already stalled to read its status."""
+
+_log = structlog.get_logger("facet.call")
+
+
+class Calls:
+    """The calls of a server.
+
+    Args:
+        config: the limits on calls.
+        telemetry: observes each call.
+        slow_seconds: a unary call that takes longer is logged as a warning with its stages.
+
+    Attributes:
+        arrivals: the calls whose request has not arrived.
+        budget: the bytes of requests in progress.
+        tasks: the asyncio tasks of calls.
+    """
+
+    def __init__(self, config: ServerConfig, telemetry: Telemetry, *, slow_seconds: float) -> None:
+        self._authenticator = Authenticator(config.token)
+        self._telemetry = telemetry
+        self._receive_seconds, self._stall_seconds = config.receive_seconds, config.stall_seconds
+        self._slow_seconds = slow_seconds
+        self._open = 0
+        self._idle = asyncio.Event()
+        self._draining = False
+        self.tasks = CallTasks()
+        self.budget, self._health_budget = ByteBudget(config.request_budget), ByteBudget(_MAX_HEALTH_BYTES)
+        self.arrivals, self._health_arrivals = Arrivals(_MAX_ARRIVALS), Arrivals(_MAX_CHECKS)
+        self._unary = Places(config.max_concurrent_calls, preemptive=False, end=self.tasks.end)
+        self._streams = Places(config.max_concurrent_calls, preemptive=True, end=self.tasks.end)
+        self._checks = Places(_MAX_CHECKS, preemptive=False, end=self.tasks.end)
+        self._watches = Places(_MAX_WATCHES, preemptive=True, end=self.tasks.end)
+
+    @property
+    def open(self) -> int:
+        """The number of calls in progress, without health checks."""
+        return self._open
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls, and wait at most this long for those in progress."""
+        self._draining = True
+        self.arrivals.close()
+        if self._open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
+
+    async def run(self, method: Method, answer: Answer, context: Context) -> bytes | Status | None:
+        """Run a call to its end.
+
+        Args:
+            method: its method.
+            answer: serves it.
+            context: the call.
+
+        Returns:
+            the encoded response of a method that has one, or the status of a call that failed.
+        """
+        who, metadata = caller.enter(context.peer()), context.invocation_metadata()
+        observed = self._telemetry.observe(method.name, is_stream=method.is_stream, parent=_traceparent(metadata))
+        request_id = new_id()
+        log = _log.bind(method=method.path.removeprefix("/facet.v1."), request_id=request_id)
+        seconds = self._stall_seconds if method.is_stream else self._receive_seconds
+        try:
+            self._authenticator.authenticate(metadata)
+            messages = Messages(context, method, self.budget, who, stall_seconds=self._stall_seconds)
+            with closing(messages):
+                async with self.arrivals.limit(who, seconds, messages):
+                    first = await messages.first()
+                observed.received()
+                async with (self._streams if method.is_stream else self._unary).entered(who):
+                    with self._counted():
+                        return await answer(first, messages, context)
+        except asyncio.CancelledError:
+            observed.cancelled()
+            raise
+        except Exception as error:
+            if context.done():  # the client is gone; sending the answer is what failed
+                observed.cancelled()
+                return None
+            observed.failed(error)
+            status = to_status(error)
+            if status is None:
+                log.exception("call failed")
+                status = internal(request_id)
+            if isinstance(error, TransferStalled):
+                seconds = _STALLED_STATUS_SECONDS
+            return status
+        finally:
+            self._end_within(seconds)
+            self._log_end(log, observed, is_stream=method.is_stream)
+
+    async def run_health(self, method: Method, answer: Answer, context: Context) -> bytes | Status | None:
+        """The same for the health service: apart from other calls, not observed, and also while the server drains."""
+        who, metadata = caller.enter(context.peer()), context.invocation_metadata()
+        places = self._watches if method.is_stream else self._checks
+        try:
+            if method.needs_token:
+                self._authenticator.authenticate(metadata)
+            messages = Messages(context, method, self._health_budget, who, stall_seconds=self._stall_seconds)
+            with closing(messages):
+                async with self._health_arrivals.limit(who, self._receive_seconds, messages):
+                    first = await messages.first()
+                async with places.entered(who):
+                    return await answer(first, messages, context)
+        except Refused as refused:
+            return refused.status
+        except ROOTS as error:
+            self._telemetry.metrics.refused(method.name, error.reason)
+            return to_status(error)
+        finally:
+            self._end_within(self._receive_seconds)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count the call as open."""
+        if self._draining:
+            raise ShuttingDown
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if self._draining and not self._open:
+                self._idle.set()
+
+    def _end_within(self, seconds: float) -> None:
+        """End the current call unless its client takes the answer in time, because it keeps its place until then."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - every call has one
+        timer = asyncio.get_running_loop().call_later(seconds, self.tasks.end, task)
+        task.add_done_callback(lambda _: timer.cancel())
+
+    def _log_end(self, log: Any, observed: Observed, *, is_stream: bool) -> None:
+        seconds = observed.ended()
+        fields: dict[str, Any] = {"code": observed.code, "ms": round(seconds * 1e3, 1)}
+        if is_stream or seconds < self._slow_seconds:
+            log.info("call", **fields)
+        else:
+            stages = {f"{stage}_ms": round(taken * 1e3, 1) for stage, taken in observed.stopwatch.seconds().items()}
+            log.warning("call", **fields, **stages)
+
+
+def _traceparent(metadata: Any) -> str:
+    return next((value for key, value in metadata or () if key == "traceparent"), "")

@@ -1,0 +1,187 @@
+"""The messages of one call: read when there is room for them, and written only as fast as the client reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+import grpc
+
+from facet.server.calls.byte_budget import ByteBudget, Share
+from facet.server.calls.method import Method
+from facet.server.errors import TransferStalled, UnreadableMessage
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_MIN_BYTES_PER_SECOND = 8192
+"""A transfer that is slower than this for long enough ends: a client that trickles would keep its place for ever."""
+_CANCELLATION_SECONDS = 0.05
+_EXPECT_SECONDS = 1.0
+"""Room is kept this long for a message of a stream that is being waited for."""
+
+_current: ContextVar[Messages | None] = ContextVar("messages", default=None)
+
+
+class Messages:
+    """Reads the requests of a call and writes its responses.
+
+    A request counts against the server's budget of bytes until the next one is read or the call ends, or as long as
+    :func:`hold` says.
+
+    Args:
+        context: the call.
+        method: its method.
+        budget: the bytes that the server holds.
+        caller: whose call it is.
+        stall_seconds: how long a client may leave a response unread, or a transfer without its next part.
+
+    Attributes:
+        method: the method.
+        waits_for_room: whether a message waits until the server holds fewer bytes.
+    """
+
+    def __init__(
+        self, context: Context, method: Method, budget: ByteBudget, caller: str, *, stall_seconds: float
+    ) -> None:
+        self._context = context
+        self.method = method
+        self._budget = budget
+        self._caller = caller
+        self._stall_seconds = stall_seconds
+        self._patience = stall_seconds
+        self._last = Share(budget, caller, 0)
+        self._held: set[Share] = set()
+        self._expected = 0
+        self.waits_for_room = False
+        _current.set(self)
+
+    async def first(self) -> Any:
+        """The first request; ``None`` if a stream has none. Raises what :meth:`read` raises."""
+        request = await self.read()
+        if request is None:
+            # A cancelled call has no request either. gRPC says a moment later that it was cancelled.
+            await asyncio.sleep(_CANCELLATION_SECONDS)
+            if not self.method.handler.request_streaming:
+                raise UnreadableMessage
+        return request
+
+    async def read(self) -> Any:
+        """The next request; ``None`` after the last.
+
+        Raises:
+            TooManyBytes: the server holds too many bytes.
+            MessageTooComplex: it has too many fields.
+            UnreadableMessage: it is not the message that the method takes.
+        """
+        self._last.release()
+        expected = await self._roomy(self._budget.expect(self._caller, self._expected))
+        # A camera that sends nothing for a while keeps no room from others.
+        timer = asyncio.get_running_loop().call_later(_EXPECT_SECONDS, expected.release)
+        try:
+            data = await self._context.read()
+            if data is grpc.aio.EOF:
+                return None
+            self._expected = len(data)
+            self._last = await self._roomy(self._budget.take(self._caller, len(data), expected))
+            return self.method.parse(data)
+        finally:
+            timer.cancel()
+            expected.release()
+
+    async def requests(self, first: Any) -> AsyncIterator[Any]:
+        """The requests of a stream, whose first has been read already."""
+        request = first
+        while request is not None:
+            yield request
+            del request
+            request = await self.read()
+
+    async def transfer(self, first: Any) -> AsyncIterator[Any]:
+        """The same for a long transfer, which ends if the client is too slow.
+
+        Raises:
+            TransferStalled: the client does not send.
+        """
+        request = first
+        while request is not None:
+            yield request
+            del request
+            async with self._progress():
+                request = await self.read()
+            self._moved(self._expected)
+
+    async def write(self, response: Any) -> None:
+        """Send a response.
+
+        Raises:
+            TransferStalled: the client does not read.
+        """
+        encoded = self.method.serialize(response)
+        async with self._stall_limit(self._stall_seconds):
+            await self._context.write(encoded)
+
+    async def write_transfer(self, response: Any) -> None:
+        """Send a part of a long transfer, which ends if the client is too slow.
+
+        Raises:
+            TransferStalled: the client does not read.
+        """
+        encoded = self.method.serialize(response)
+        async with self._progress():
+            await self._context.write(encoded)
+        self._moved(len(encoded))
+
+    def hold_last(self) -> Callable[[], None]:
+        """See :func:`hold`."""
+        share, self._last = self._last, Share(self._budget, self._caller, 0)
+        self._held.add(share)
+
+        def release() -> None:
+            self._held.discard(share)
+            share.release()
+
+        return release
+
+    def close(self) -> None:
+        """The server is done with the requests of this call."""
+        for share in (self._last, *self._held):
+            share.release()
+        self._held.clear()
+
+    async def _roomy(self, waiting: Awaitable[Share]) -> Share:
+        self.waits_for_room = True
+        share = await waiting
+        self.waits_for_room = False
+        return share
+
+    @asynccontextmanager
+    async def _progress(self) -> AsyncIterator[None]:
+        """Limit the time that the transfer waits for its client; every byte that it moves wins some of it back."""
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        async with self._stall_limit(self._patience):
+            yield
+        self._patience -= clock() - start
+
+    def _moved(self, size: int) -> None:
+        self._patience = min(self._patience + size / _MIN_BYTES_PER_SECOND, self._stall_seconds)
+
+    @asynccontextmanager
+    async def _stall_limit(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            raise TransferStalled from None
+
+
+def hold() -> Callable[[], None]:
+    """Keep the request that the current call read last in the budget; returns the function that releases it.
+
+    For streams that work on several requests at a time. Does nothing outside calls.
+    """
+    messages = _current.get()
+    return (lambda: None) if messages is None else messages.hold_last()
