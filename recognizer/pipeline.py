@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
+from facet.runtime import pictures
 from facet.runtime.picture_size import claimed_pixels
-from facet.runtime.pictures import decode
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
 from recognizer.detection.persons import faces_of_persons
@@ -33,11 +33,26 @@ _WARM_UP_SIZES = ((720, 1280), (480, 640))
 _NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), None, None)
 
 
+class Decode(Protocol):
+    """Decodes pictures as :func:`facet.runtime.pictures.decode` does."""
+
+    def __call__(self, data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
+        """Decode to upright BGR ``(h, w, 3)``; raises :class:`facet.runtime.pictures.PictureError`."""
+
+
 class Source(Protocol):
     """A picture as received: encoded or raw."""
 
-    def decode(self, max_pixels: int) -> NDArray[np.uint8]:
-        """Decode to upright BGR ``(h, w, 3)``; raises :class:`facet.runtime.pictures.PictureError`."""
+    def decode(self, decode: Decode, max_pixels: int, /) -> NDArray[np.uint8]:
+        """Return the pixels, upright BGR ``(h, w, 3)``.
+
+        Args:
+            decode: decodes the picture if it is encoded.
+            max_pixels: larger pictures are refused.
+
+        Raises:
+            PictureError: the picture is damaged, unsupported or too large.
+        """
 
     def claimed_pixels(self) -> int:
         """How many pixels it claims to have; cheap, because it is not decoded."""
@@ -52,7 +67,7 @@ class Encoded:
 
     data: bytes
 
-    def decode(self, max_pixels: int) -> NDArray[np.uint8]:
+    def decode(self, decode: Decode, max_pixels: int, /) -> NDArray[np.uint8]:
         """See :class:`Source`."""
         return decode(self.data, max_pixels=max_pixels)
 
@@ -111,6 +126,7 @@ class FacePipeline:
     Args:
         models: the models; see :func:`recognizer.models.load_models`.
         settings: the settings that the models were loaded with.
+        decode: decodes pictures; by default in the calling thread, which cannot be stopped.
 
     Attributes:
         models: describes each loaded model.
@@ -123,8 +139,14 @@ class FacePipeline:
         object_min_score: minimum score of an object.
     """
 
-    def __init__(self, models: PipelineModels, settings: PipelineSettings | None = None) -> None:
+    def __init__(
+        self,
+        models: PipelineModels,
+        settings: PipelineSettings | None = None,
+        decode: Decode = pictures.decode,
+    ) -> None:
         self._settings = settings or PipelineSettings()
+        self._decode = decode
         self._objects = models.objects
         self._finder = models.faces
         self._embedder = models.embedder
@@ -161,7 +183,7 @@ class FacePipeline:
             PictureError: the picture is damaged, unsupported or too large.
         """
         with progress.stage("decode"):
-            picture = source.decode(self._settings.max_pixels)
+            picture = source.decode(self._decode, self._settings.max_pixels)
         progress.check()
         return picture
 

@@ -19,6 +19,7 @@ from facet.server.calls.interceptor import CallInterceptor
 from facet.server.certificates import Expiry, certificates_of
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
+from facet.server.decoders import PictureDecoders
 from facet.server.models import load_pipeline
 from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort
@@ -62,7 +63,8 @@ class Server:
 
     Args:
         config: the configuration.
-        pipeline: the models; by default those of the configuration are loaded.
+        pipeline: the models; by default those of the configuration are loaded, and pictures are decoded in processes
+            of their own.
 
     Raises:
         ModelError: a model is missing, damaged or unsupported.
@@ -75,7 +77,8 @@ class Server:
     def __init__(self, config: Config, pipeline: FacePipeline | None = None) -> None:
         self._config = config
         self._certificates = certificates_of(config.server)
-        self.pipeline = pipeline or load_pipeline(config)
+        self._decoders = PictureDecoders(config.server) if pipeline is None else None
+        self.pipeline = pipeline or self._load_pipeline()
         self._galleries = Galleries(
             open_store(config.gallery),
             contract=self.pipeline.contract,
@@ -89,6 +92,8 @@ class Server:
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
         self._calls = Calls(config.server, self._telemetry, slow_seconds=config.metrics.slow_ms / 1e3)
         self._connections = Connections(config.server, self._telemetry.metrics.registry)
+        if self._decoders is not None:
+            self._decoders.register(self._telemetry.metrics.registry)
         self._server: grpc.aio.Server | None = None
         self._workers: Workers | None = None
         self._batches: Batches | None = None
@@ -166,10 +171,20 @@ class Server:
             await self._readiness.stop()
             if self._certificates is not None:
                 await self._certificates.stop()
-        for part in (self._connections, self._metrics, self._gauges, self._galleries, self._tracing):
+        for part in (self._connections, self._metrics, self._gauges, self._galleries, self._tracing, self._decoders):
             if part is not None:
                 await asyncio.to_thread(part.close)
         _log.info("stopped")
+
+    def _load_pipeline(self) -> FacePipeline:
+        """Load the models while the decoders start."""
+        if self._decoders is None:
+            return load_pipeline(self._config)
+        try:
+            return load_pipeline(self._config, self._decoders.decode)
+        except BaseException:
+            self._decoders.close()
+            raise
 
     def _open_metrics(self, workers: Workers) -> None:
         config = self._config.metrics

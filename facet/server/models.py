@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from facet.runtime.pictures import decode as decode_here
 from facet.server.config import NONE, Config
 from recognizer.detection.finder import FinderSettings
 from recognizer.models import load_models
-from recognizer.pipeline import FacePipeline
+from recognizer.pipeline import Decode, FacePipeline
 from recognizer.settings import ModelSettings, PipelineSettings
 
 
-def load_pipeline(config: Config) -> FacePipeline:
+def load_pipeline(config: Config, decode: Decode = decode_here) -> FacePipeline:
     """Load the models and warm them up.
+
+    Args:
+        config: the configuration.
+        decode: decodes pictures; by default in the calling thread.
 
     Raises:
         ModelError: a model is missing, damaged or unsupported.
     """
     settings = pipeline_settings(config)
-    pipeline = FacePipeline(load_models(model_settings(config), settings), settings)
+    pipeline = FacePipeline(load_models(model_settings(config), settings), settings, decode)
     pipeline.warm_up()
     return pipeline
 

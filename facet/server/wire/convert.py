@@ -32,7 +32,7 @@ from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from recognizer import choice
 from recognizer.faces import Faces
-from recognizer.pipeline import AlignedFace, Analysis, Encoded, Source
+from recognizer.pipeline import AlignedFace, Analysis, Decode, Encoded, Source
 
 _ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
     pb.PIXEL_FORMAT_BGR: "bgr",
@@ -71,7 +71,7 @@ class Raw:
     order: Literal["bgr", "rgb", "grey"]
     pixels: bytes
 
-    def decode(self, max_pixels: int) -> NDArray[np.uint8]:
+    def decode(self, _: Decode, max_pixels: int, /) -> NDArray[np.uint8]:
         """See :class:`recognizer.pipeline.Source`."""
         return from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
 

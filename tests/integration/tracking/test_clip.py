@@ -17,7 +17,7 @@ from facet.tracking.records import EventKind, FrameDetections, StepResult, Track
 from facet.tracking.tracker import StreamTracker
 from recognizer.choice import largest
 from recognizer.models import load_models
-from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.pipeline import Decode, Encoded, FacePipeline
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -38,7 +38,7 @@ class Raw:
 
     picture: Picture
 
-    def decode(self, max_pixels: int) -> Picture:
+    def decode(self, decode: Decode, max_pixels: int, /) -> Picture:
         return self.picture
 
     def claimed_pixels(self) -> int:

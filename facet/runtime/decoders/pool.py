@@ -1,0 +1,121 @@
+"""A few decoder processes for the threads of one server."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facet.runtime.decoders.decoder import Decoder, DecoderStopped
+from facet.runtime.decoders.shared_buffer import SharedBuffer, SharedBuffers
+from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderEvent:
+    """What an operator may want to know.
+
+    Attributes:
+        kind: ``"output"``: a library wrote to standard error; ``"timeout"`` and ``"crash"``: a decoder ended and was
+            replaced.
+        detail: the lines, or how it ended.
+    """
+
+    kind: Literal["output", "timeout", "crash"]
+    detail: str
+
+
+class DecoderPool:
+    """Decodes pictures in processes of their own. Safe to use from several threads.
+
+    A process decodes one picture at a time, within the limits of :mod:`facet.runtime.decoders.limits`. If it exceeds
+    its time or crashes, the picture is refused and the process replaced.
+
+    Args:
+        processes: number of processes; one more than threads that decode, so that none waits for a replacement.
+        report: called on the decoding thread.
+    """
+
+    def __init__(self, processes: int, report: Callable[[DecoderEvent], None] = lambda _: None) -> None:
+        self._report = report
+        self._buffers = SharedBuffers(processes)
+        self._changed = threading.Condition()
+        self._closed = False
+        self._idle: deque[Decoder] = deque()
+        try:
+            for _ in range(processes):
+                self._idle.append(Decoder())
+        except BaseException:
+            self.close()
+            raise
+
+    def decode(self, data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
+        """Decode a picture as :func:`facet.runtime.pictures.decode` does, with the same result.
+
+        Raises:
+            InvalidPicture: the data is empty, truncated, damaged, or not a picture, or it crashed the decoder.
+            PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory or time.
+            RuntimeError: the pool is closed, or no decoder can be started.
+        """
+        buffer = self._buffers.take()
+        try:
+            buffer.write(data)
+            height, width = self._run(buffer, len(data), max_pixels)
+            return self._buffers.picture(buffer, height, width)
+        except BaseException:
+            buffer.close()
+            raise
+
+    def close(self) -> None:
+        """Wait for pictures that are being decoded, and end the processes."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            idle = [self._idle.popleft() for _ in range(len(self._idle))]
+        for decoder in idle:
+            decoder.close()
+        self._buffers.close()
+
+    def _run(self, buffer: SharedBuffer, length: int, max_pixels: int) -> tuple[int, int]:
+        decoder = self._take()
+        healthy = False
+        try:
+            size = decoder.decode(buffer, length, max_pixels)
+            healthy = True
+        except PictureError:
+            healthy = True
+            raise
+        except DecoderStopped as stopped:
+            self._report(DecoderEvent("timeout" if stopped.timed_out else "crash", str(stopped)))
+            if stopped.timed_out:
+                raise PictureTooLarge("the picture takes too long to decode: reduce its size") from None
+            raise InvalidPicture("the picture cannot be decoded") from None
+        finally:
+            if output := decoder.output():
+                self._report(DecoderEvent("output", output))
+            self._give_back(decoder, healthy=healthy)
+        return size
+
+    def _take(self) -> Decoder:
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or self._closed)
+            if self._closed:
+                raise RuntimeError("the decoders of pictures are closed")
+            return self._idle.pop()
+
+    def _give_back(self, decoder: Decoder, *, healthy: bool) -> None:
+        """Keep a decoder for the next picture; replace one that is not healthy, and use the new one last."""
+        if not healthy:
+            decoder.kill()
+            decoder = Decoder()
+        with self._changed:
+            if not self._closed:
+                (self._idle.append if healthy else self._idle.appendleft)(decoder)
+                self._changed.notify()
+                return
+        decoder.close()

@@ -1,0 +1,89 @@
+"""Finds the format of a picture, walks over its parts and decodes it to upright BGR."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facet.runtime.pictures import bmp, jpeg, png, webp
+from facet.runtime.pictures.errors import InvalidPicture
+from facet.runtime.pictures.header import Layout, PictureHeader
+
+_BY_NAME: dict[str, ModuleType] = {"JPEG": jpeg, "PNG": png, "WEBP": webp, "BMP": bmp}
+FORMATS = tuple(_BY_NAME)
+
+_UNDO = {
+    # orientation: (transpose, then flip rows, then flip columns)
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
+    """Walk over a picture's parts and return its header, without decoding it.
+
+    Raises:
+        InvalidPicture: the data is empty, truncated, damaged, or not a picture in one of :data:`FORMATS`.
+        PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory or time.
+    """
+    return walk(data, max_pixels=max_pixels).header
+
+
+def decode(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a picture to upright BGR, shape ``(height, width, 3)``.
+
+    Applies the EXIF orientation, drops alpha, reduces 16-bit samples to 8 bits, converts CMYK and grey to BGR, takes
+    the first frame of an animation, and ignores what follows the picture.
+
+    It decodes in this thread and cannot be stopped: the walk bounds its time and memory by ``max_pixels`` and the
+    number of bytes. :class:`facet.runtime.decoders.DecoderPool` decodes in processes that are stopped in time.
+
+    Raises:
+        InvalidPicture: the data is empty, truncated, damaged, or not a picture in one of :data:`FORMATS`.
+        PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory or time.
+    """
+    return pixels_of(walk(data, max_pixels=max_pixels))
+
+
+def walk(data: bytes, *, max_pixels: int) -> Layout:
+    """Check a picture and keep what its decoder needs; raises what :func:`read_header` raises."""
+    if not data:
+        raise InvalidPicture("the picture is empty")
+    for module in _BY_NAME.values():
+        if module.matches(data):
+            layout: Layout = module.walk(data, max_pixels)
+            return layout
+    raise InvalidPicture(
+        f"not a readable picture: expected {', '.join(FORMATS)}, the first bytes are {data[:8].hex(' ')}"
+    )
+
+
+def pixels_of(layout: Layout) -> NDArray[np.uint8]:
+    """Decode a checked picture; raises and returns what :func:`decode` does."""
+    header = layout.header
+    picture: NDArray[np.uint8] | None = _BY_NAME[header.format].decode(layout)
+    if picture is None:
+        raise InvalidPicture(f"the {header.format} is truncated or damaged")
+    if picture.shape != (header.height, header.width, 3):
+        raise InvalidPicture(f"the size of the {header.format} differs from its header")
+    return _upright(picture, header.orientation)
+
+
+def _upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation (CIPA DC-008, tag 0x0112)."""
+    transposed, flip_rows, flip_columns = _UNDO[orientation]
+    if transposed:
+        picture = picture.transpose(1, 0, 2)
+    if flip_rows:
+        picture = picture[::-1]
+    if flip_columns:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
