@@ -93,9 +93,9 @@ class WatchedServer:
         logged = [json.loads(line)["event"] for line in self._lines() if line.startswith("{")]
         return max(int(counted), logged.count(_UNEXPECTED))
 
-    def stray_lines(self) -> int:
-        """The number of lines on standard error that are not JSON, so not of the server's log."""
-        return sum(bool(line) and not line.startswith("{") for line in self._lines())
+    def stray_lines(self) -> list[str]:
+        """The lines on standard error that are not JSON, so not of the server's log."""
+        return [line for line in self._lines() if line and not line.startswith("{")]
 
     def _lines(self) -> list[str]:
         return self.log.read_text("utf-8", "replace").splitlines()

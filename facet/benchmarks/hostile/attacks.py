@@ -149,7 +149,7 @@ class _Observation:
             thread_growth=grown.threads,
             descriptor_growth=grown.descriptors,
             recovered_s=round(watched if self.recovered is None else self.recovered, 2),
-            stray_log_lines=self.server.stray_lines(),
+            stray_log_lines=len(self.server.stray_lines()),
             died=not self.server.is_alive,
         )
 

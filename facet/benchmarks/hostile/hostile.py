@@ -46,9 +46,10 @@ def hostile(
     """Attack a server in every way that is known, one after the other, while well-behaved clients measure it.
 
     Each attack has a server of its own, started by this command on loopback; there is no way to attack another one. The
-    attacker is a process with the lowest priority. It has the server's token only if it is harmless without. The
-    victims are another process: they identify a portrait over one connection and over a new one each time, check the
-    health, read the metrics, and send the frames of a camera. The server's settings are the defaults, with a token.
+    attacker is a process with the lowest priority. It has the server's token if it is harmless without; some run
+    twice, without and with it. The victims are another process: they identify a portrait over one connection and over
+    a new one each time, check the health, read the metrics, and send the frames of a camera. The server's settings are
+    the defaults, with a token.
 
     First the victims run alone for [b]--seconds[/b], then with the attacker for as long, then until the server has
     recovered. What counts, and the bar for each:
@@ -63,7 +64,7 @@ def hostile(
       recovered_s       seconds after the attack until latency and memory are
                         back, at most 2
 
-    All attacks take about a quarter of an hour. On a busy machine latency varies by itself: repeat an attack that
+    All attacks take about twenty minutes. On a busy machine latency varies by itself: repeat an attack that
     misses only the first bar.
 
     [b]Examples[/b]
@@ -101,18 +102,30 @@ def _chosen(names: Sequence[str]) -> list[Attacker]:
 def _run(attackers: Sequence[Attacker], seconds: float, patience: float, *, authenticated: bool) -> list[Attack]:
     portrait = samples(None).one.data
     habits = Habits(portrait, street(RATES[CAMERA], _FRAME_WIDTH), patience)
+    attacks = [(each, has_token) for each in attackers for has_token in tokens(each, authenticated=authenticated)]
     results = []
-    with console.progress("Attacking", len(attackers)) as bar:
-        for attacker in attackers:
+    with console.progress("Attacking", len(attacks)) as bar:
+        for attacker, has_token in attacks:
             bar.update(bar.task_ids[0], description=attacker.name)
             with (
                 tempfile.TemporaryDirectory(prefix="facet-bench-") as folder,
                 watched_server(Path(folder), portrait) as server,
             ):
-                has_token = authenticated or attacker.needs_token
                 results.append(run_attack(server, habits, attacker, seconds, authenticated=has_token))
             bar.advance(bar.task_ids[0])
     return results
+
+
+def tokens(attacker: Attacker, *, authenticated: bool) -> Sequence[bool]:
+    """Whether an attacker has the token, for each time that it runs.
+
+    Args:
+        attacker: it.
+        authenticated: whether all attackers have the token.
+    """
+    if authenticated or attacker.needs_token:
+        return (True,)
+    return (False, True) if attacker.token_matters else (False,)
 
 
 def _machine() -> dict[str, Any]:

@@ -37,7 +37,8 @@ def show_attackers(attackers: Sequence[Attacker]) -> None:
     """Print what each attacker does."""
     shown = table(whole("attacker"), "token", "what it does")
     for attacker in attackers:
-        shown.add_row(attacker.name, "yes" if attacker.needs_token else "no", attacker.what)
+        token = "yes" if attacker.needs_token else "both" if attacker.token_matters else "no"
+        shown.add_row(attacker.name, token, attacker.what)
     console.out.print(shown)
 
 

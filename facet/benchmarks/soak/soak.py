@@ -132,7 +132,7 @@ def _measure(server: WatchedServer, pictures: Samples, requests: int, streams: i
             steps.append(outcomes.total())
             readings.append(server.sample())
             bar.advance(bar.task_ids[0], some_requests + some_streams)
-    return summary(requests, streams, outcomes, steps, readings, server.internal_errors(), server.stray_lines())
+    return summary(requests, streams, outcomes, steps, readings, server.internal_errors(), len(server.stray_lines()))
 
 
 def parts(requests: int, streams: int) -> Iterator[tuple[int, int]]:

@@ -71,11 +71,13 @@ class Attacker(ABC):
         name: for ``--attack``.
         what: what it does, in one line.
         needs_token: whether it is harmless without a token, so that it always gets one.
+        token_matters: whether it harms in another way with a token, so that it runs twice.
     """
 
     name: str
     what: str
     needs_token: bool = False
+    token_matters: bool = False
 
     def prepare(self, target: Target, /) -> None:  # noqa: B027 - most have nothing to prepare
         """Build what is sent, before the attack begins."""

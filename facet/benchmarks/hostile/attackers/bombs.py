@@ -91,7 +91,7 @@ def jpeg_truncated() -> bytes:
 
 
 def webp_large() -> bytes:
-    """A lossless WebP of 50 million pixels, of a few kilobytes."""
+    """A lossless WebP of 50 million pixels, of 34 bytes."""
     sink = io.BytesIO()
     Image.new("RGB", _MEGAPIXELS_50).save(sink, "WEBP", lossless=True, method=0)
     return sink.getvalue()
@@ -124,19 +124,19 @@ def bmp_claims() -> bytes:
 
 
 BOMBS: Mapping[str, tuple[str, Callable[[], bytes]]] = {
-    "png-length": ("PNGs whose chunk claims 3.8 GB", png_length),
-    "png-inflates": ("PNGs of 100x100 pixels that inflate to 16 GB", png_inflates),
-    "png-text": ("PNGs with 1.3 million comments", png_text),
-    "png-compressed-text": ("PNGs whose comment and colour profile inflate to 4 GB each", png_compressed_text),
-    "png-chunks": ("PNGs with 1.3 million chunks of pixels", png_chunks_of_pixels),
-    "jpeg-markers": ("JPEGs with 4 million segments", jpeg_markers),
-    "jpeg-fill": ("JPEGs with 16 million fill bytes", jpeg_fill),
-    "jpeg-scans": ("progressive JPEGs of 49 million pixels with 32 scans", jpeg_scans),
-    "jpeg-truncated": ("JPEGs that claim 48 million pixels and end at once", jpeg_truncated),
-    "webp-large": ("WebPs of 50 million pixels in a few kilobytes", webp_large),
-    "webp-animation": ("animated WebPs with 50 frames of a million pixels", webp_animation),
-    "bmp-rle": ("run-length encoded BMPs of 50 million pixels", bmp_rle),
-    "bmp-claims": ("BMPs that claim 50 million pixels and hold none", bmp_claims),
+    "png-length": ("a PNG whose chunk claims 3.8 GB", png_length),
+    "png-inflates": ("a PNG of 100x100 pixels that inflates to 16 GB", png_inflates),
+    "png-text": ("a PNG with 1.3 million comments", png_text),
+    "png-compressed-text": ("a PNG whose comment and colour profile inflate to 4 GB each", png_compressed_text),
+    "png-chunks": ("a PNG with 1.3 million chunks of pixels", png_chunks_of_pixels),
+    "jpeg-markers": ("a JPEG with 4 million segments", jpeg_markers),
+    "jpeg-fill": ("a JPEG with 16 million fill bytes", jpeg_fill),
+    "jpeg-scans": ("a progressive JPEG of 49 million pixels with 32 scans", jpeg_scans),
+    "jpeg-truncated": ("a JPEG that claims 48 million pixels and ends at once", jpeg_truncated),
+    "webp-large": ("a WebP of 50 million pixels in 34 bytes", webp_large),
+    "webp-animation": ("an animated WebP with 50 frames of a million pixels", webp_animation),
+    "bmp-rle": ("a run-length encoded BMP of 50 million pixels", bmp_rle),
+    "bmp-claims": ("a BMP that claims 50 million pixels and holds none", bmp_claims),
 }
 """What they are, and what makes them, by name."""
 

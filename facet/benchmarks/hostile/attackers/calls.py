@@ -35,6 +35,7 @@ class HeadersOnly(Attacker):
 
     name = "headers-only"
     what = f"opens {_CONNECTIONS * _STREAMS:,} calls on {_CONNECTIONS} connections and sends only their headers"
+    token_matters = True
 
     async def attack(self, target: Target, tally: Tally) -> None:
         """Open calls."""
@@ -54,6 +55,7 @@ class HalfMessage(Attacker):
 
     name = "half-messages"
     what = f"opens {_CONNECTIONS * 10} calls and sends 1 KB of a message of 1 MB on each"
+    token_matters = True
 
     async def attack(self, target: Target, tally: Tally) -> None:
         """Open calls."""
@@ -96,6 +98,7 @@ class WindowZero(Attacker):
 
     name = "window-zero"
     what = f"makes {_CONNECTIONS * 10} calls and never opens the window for their answers"
+    token_matters = True
     reads = True
 
     async def attack(self, target: Target, tally: Tally) -> None:

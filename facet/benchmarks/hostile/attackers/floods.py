@@ -110,6 +110,7 @@ class RapidReset(CallFlood):
 
     name = "rapid-reset"
     what = f"opens {_RESETS_PER_SECOND:,} streams per second and resets each at once"
+    token_matters = True
     per_second = _RESETS_PER_SECOND
 
     def one(self, stream: int, block: bytes) -> bytes:
@@ -133,6 +134,7 @@ class RefusedCalls(CallFlood):
 
     name = "refused-calls"
     what = f"makes {_CALLS_PER_SECOND:,} small calls per second that are refused"
+    token_matters = True
 
     def one(self, stream: int, block: bytes) -> bytes:
         """An empty call."""

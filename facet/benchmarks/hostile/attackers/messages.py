@@ -95,6 +95,7 @@ class RefusedLargeCalls(ManyElements):
 
     name = "large-refused-calls"
     what = "sends 16 messages of 16 MB at the same time, with millions of empty elements"
+    token_matters = True
     connections, each = 4, 4
 
 

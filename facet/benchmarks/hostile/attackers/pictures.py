@@ -25,7 +25,7 @@ class PictureBomb(Attacker):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.what = f"keeps {_OPEN} calls open with {BOMBS[name][0]}"
+        self.what = f"keeps {_OPEN} calls open, each with {BOMBS[name][0]}"
 
     def prepare(self, target: Target, /) -> None:
         """Make the picture."""

@@ -140,6 +140,7 @@ class StreamOpenings(Attacker):
 
     name = "thousands-of-streams"
     what = f"opens {_PER_CONNECTION * _OPENED_CONNECTIONS:,} streams of cameras that send no frame"
+    token_matters = True
 
     async def attack(self, target: Target, tally: Tally) -> None:
         """Open streams with their settings."""

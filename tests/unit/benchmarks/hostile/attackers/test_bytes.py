@@ -15,6 +15,7 @@ from facet.benchmarks.hostile.attackers.bombs import BOMBS, deflated_zeros
 from facet.benchmarks.hostile.attackers.catalogue import all_attackers
 from facet.benchmarks.hostile.attackers.messages import ManyElements, ManyStrings
 from facet.benchmarks.hostile.attackers.streams import UnreadLossless
+from facet.benchmarks.hostile.hostile import tokens
 from facet.v1.gallery_service_pb2 import UpdateGalleryRequest
 from facet.v1.recognition_service_pb2 import DetectRequest, IdentifyStreamRequest
 
@@ -61,6 +62,14 @@ def test_attackers_have_different_names_and_say_what_they_do() -> None:
     names = [attacker.name for attacker in attackers]
     assert len(set(names)) == len(names)
     assert all(attacker.what and "\n" not in attacker.what for attacker in attackers)
+
+
+def test_an_attacker_that_needs_the_token_always_has_it_and_some_run_twice() -> None:
+    runs = {each.name: tokens(each, authenticated=False) for each in all_attackers()}
+    assert runs["one-caller"] == (True,)
+    assert runs["silent-connections"] == (False,)
+    assert runs["headers-only"] == (False, True)
+    assert all(tokens(each, authenticated=True) == (True,) for each in all_attackers())
 
 
 @pytest.mark.parametrize("name", sorted(set(BOMBS) - {"webp-animation"}))
