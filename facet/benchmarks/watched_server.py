@@ -19,8 +19,8 @@ from facet.terminal.local_server import LocalServer, local_process
 
 GALLERY, SUBJECT = "bench", "somebody"
 _TOKEN_VARIABLE = "FACET_SERVER__TOKEN"  # noqa: S105 - the name of a variable, not a token
-_UNEXPECTED = "call failed"
-"""The event of the log's line about an error that the server did not expect."""
+_UNEXPECTED = frozenset({"call failed", "item failed", "page failed"})
+"""The events of the log's lines about errors that the server did not expect."""
 _INTERNAL = re.compile(rb'^facet_(?:call_seconds_count|streams_total)\{[^}]*code="INTERNAL"[^}]*\} ([0-9.e+]+)$', re.M)
 _SCRAPE_SECONDS = 10.0
 _USUAL_DESCRIPTORS = 1024
@@ -90,8 +90,8 @@ class WatchedServer:
                 counted = sum(float(value) for value in _INTERNAL.findall(answer.read()))
         except OSError:  # nobody is served; the clients' figures show that
             counted = 0.0
-        logged = [json.loads(line)["event"] for line in self._lines() if line.startswith("{")]
-        return max(int(counted), logged.count(_UNEXPECTED))
+        logged = sum(json.loads(line)["event"] in _UNEXPECTED for line in self._lines() if line.startswith("{"))
+        return max(int(counted), logged)
 
     def stray_lines(self) -> list[str]:
         """The lines on standard error that are not JSON, so not of the server's log."""

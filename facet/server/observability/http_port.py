@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from io import BytesIO, StringIO
 from typing import Any, TypeAlias
 from wsgiref.handlers import SimpleHandler
@@ -90,18 +89,21 @@ class HttpPort:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             _admit(writer, self._receiving)
-            with suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
-                async with asyncio.timeout(_REQUEST_SECONDS):
-                    received = await _receive(reader)
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    self._receiving.pop(writer, None)
-                    _admit(writer, self._answering)
-                    writer.write(await self._answer(received) if received else _TOO_LARGE)
-                    await writer.drain()
-                    writer.close()
-                    await writer.wait_closed()
-        finally:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                received = await _receive(reader)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                self._receiving.pop(writer, None)
+                _admit(writer, self._answering)
+                writer.write(await self._answer(received) if received else _TOO_LARGE)
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
             writer.transport.abort()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
+        finally:
             self._receiving.pop(writer, None)
             self._answering.pop(writer, None)
 

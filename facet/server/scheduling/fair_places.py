@@ -30,21 +30,22 @@ class FairPlaces:
         try:
             await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():  # it got a place just as it was cancelled
+            if not place.cancelled():  # it got a place just as it was cancelled
                 self.release()
-            else:
+            elif place in self._waiting.get(caller, ()):
                 self._leave(caller, place)
             raise
 
     def release(self) -> None:
         """Give a place back."""
-        if not self._waiting:
-            self._free += 1
-            return
-        caller = min(self._waiting, key=self._turn)
-        place = self._waiting[caller][0]
-        self._leave(caller, place)
-        place.set_result(None)
+        while self._waiting:
+            caller = min(self._waiting, key=self._turn)
+            place = self._waiting[caller][0]
+            self._leave(caller, place)
+            if not place.cancelled():  # who is cancelled leaves only when its task runs again
+                place.set_result(None)
+                return
+        self._free += 1
 
     def _leave(self, caller: str, place: asyncio.Future[None]) -> None:
         self._waiting[caller].remove(place)

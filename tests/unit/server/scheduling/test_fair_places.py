@@ -47,3 +47,35 @@ async def test_whoever_stops_waiting_leaves_its_place_to_the_next() -> None:
     for each in waiting[:2]:
         with pytest.raises(asyncio.CancelledError):
             await each
+
+
+async def test_a_place_that_is_free_before_the_cancelled_ones_have_left_goes_to_the_next() -> None:
+    places = FairPlaces(1, lambda _: 0.0)
+    await places.acquire("ann")
+    cancelled = [asyncio.create_task(places.acquire("bob")) for _ in range(2)]
+    patient = asyncio.create_task(places.acquire("cid"))
+    await turns()
+    for task in cancelled:
+        task.cancel()
+    places.release()
+    await asyncio.wait_for(patient, 10)
+    assert [task.cancelled() for task in await settled(cancelled)] == [True, True]
+    places.release()
+    await asyncio.wait_for(places.acquire("dan"), 10)
+
+
+async def test_a_place_whose_waiters_are_all_cancelled_is_free() -> None:
+    places = FairPlaces(1, lambda _: 0.0)
+    await places.acquire("ann")
+    cancelled = asyncio.create_task(places.acquire("bob"))
+    await turns()
+    cancelled.cancel()
+    places.release()
+    await settled([cancelled])
+    await asyncio.wait_for(places.acquire("cid"), 10)
+
+
+async def settled(tasks: list[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
+    """The tasks, when all have ended."""
+    await asyncio.wait(tasks)
+    return tasks
