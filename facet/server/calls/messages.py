@@ -12,6 +12,7 @@ import grpc
 
 from facet.server.calls.byte_budget import ByteBudget, Share
 from facet.server.calls.method import Method
+from facet.server.connections.activity import note_message
 from facet.server.errors import TransferStalled, UnreadableMessage
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -84,6 +85,7 @@ class Messages:
             data = await self._context.read()
             if data is grpc.aio.EOF:
                 return None
+            note_message()
             self._expected = len(data)
             self._last = await self._roomy(self._budget.take(self._caller, len(data), expected))
             return self.method.parse(data)
@@ -122,6 +124,7 @@ class Messages:
         encoded = self.method.serialize(response)
         async with self._stall_limit(self._stall_seconds):
             await self._context.write(encoded)
+            note_message()
 
     async def write_transfer(self, response: Any) -> None:
         """Send a part of a long transfer, which ends if the client is too slow.
@@ -132,6 +135,7 @@ class Messages:
         encoded = self.method.serialize(response)
         async with self._progress():
             await self._context.write(encoded)
+            note_message()
         self._moved(len(encoded))
 
     def hold_last(self) -> Callable[[], None]:

@@ -7,8 +7,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -24,19 +25,24 @@ class Endpoint(NamedTuple):
     port: int
 
 
+_note_message: ContextVar[Callable[[], None]] = ContextVar("note_message", default=lambda: None)
+
+
 @dataclass(slots=True)
 class Calls:
     """The calls of one connection.
 
     Attributes:
         open: number of calls in progress.
-        last: when a call was last opened or ended, monotonic seconds.
+        last: when a call was last opened or ended, or a message was read or written, monotonic seconds.
         cancelled: number of calls that the client cancelled, or left behind.
+        noted: grows whenever ``last`` is set.
     """
 
     open: int = 0
     last: float = 0.0
     cancelled: int = 0
+    noted: int = 0
 
 
 class Activity:
@@ -63,6 +69,7 @@ class Activity:
             yield
             return
         self._note(endpoint, opened=1)
+        before = _note_message.set(partial(self._note, endpoint, opened=0))
         finished = False
         try:
             yield
@@ -71,13 +78,14 @@ class Activity:
             finished = True
             raise
         finally:
+            _note_message.reset(before)
             self._note(endpoint, opened=-1, cancelled=not finished)
 
     def of(self, endpoint: Endpoint) -> Calls:
         """The calls of a connection now, as a copy; none if it is unknown."""
         with self._lock:
             known = self._calls.get(endpoint)
-            return Calls(known.open, known.last, known.cancelled) if known else Calls()
+            return replace(known) if known else Calls()
 
     def forget(self, endpoint: Endpoint) -> None:
         """Forget a connection that has ended. Its open calls, which end soon, are still counted."""
@@ -92,6 +100,7 @@ class Activity:
             calls.open += opened
             calls.cancelled += cancelled
             calls.last = self._clock()
+            calls.noted += 1
             self._calls.move_to_end(endpoint)
             if len(self._calls) > _REMEMBERED:
                 oldest, their = next(iter(self._calls.items()))
@@ -99,6 +108,11 @@ class Activity:
                     self._calls.move_to_end(oldest)
                 else:
                     del self._calls[oldest]
+
+
+def note_message() -> None:
+    """Note that the current call, of this asyncio task or a parent of it, has read or written a message."""
+    _note_message.get()()
 
 
 @lru_cache(4096)

@@ -42,7 +42,10 @@ class Connections(Collector):
         self.interceptor = ActivityInterceptor(self._activity)
         permitted, room = reserve(config.max_connections)
         self.room = room if sockets.SUPPORTED else permitted
-        self._limits = Limits(permitted, config.max_connections_per_address, config.idle_seconds + _GRACE_SECONDS)
+        idle_seconds = config.idle_seconds + _GRACE_SECONDS
+        self._limits = Limits(
+            permitted, config.max_connections_per_address, idle_seconds, message_bytes=config.max_message_bytes
+        )
         self._guard: Guard | None = None
         registry.register(self)
 

@@ -6,16 +6,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from facet.server.connections.activity import Activity, Calls, Endpoint
 from facet.server.connections.sockets import Connection
 
-Reason: TypeAlias = Literal["too_many", "too_many_of_address", "idle", "no_calls", "cancelled_calls"]
-REASONS: tuple[Reason, ...] = ("too_many", "too_many_of_address", "idle", "no_calls", "cancelled_calls")
+Reason: TypeAlias = Literal["too_many", "too_many_of_address", "idle", "no_calls", "no_messages", "cancelled_calls"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _MAX_BYTES_WITHOUT_CALL = 128 * 1024
 """A client that follows gRPC sends less than 1 KB between two calls, and a TLS handshake less than 16 KB."""
+_ENDING_SECONDS = 1.0
+"""The rest of a message of a refused call may arrive for so long after the call has ended."""
+_MAX_BYTES_AHEAD = 256 * 1024
+"""Of a call: what gRPC receives before it is asked for a message, and frames."""
 _MAX_CANCELLED_PER_SECOND = 500.0
 """Of one connection; a rapid reset (CVE-2023-44487) cancels thousands."""
 _NETWORK_BITS = 64
@@ -30,11 +34,13 @@ class Limits:
         connections: how many there may be.
         per_address: how many one IPv4 address, or one /64 network of IPv6 addresses, may have.
         idle_seconds: how long one may be without a call.
+        message_bytes: how large a message may be.
     """
 
     connections: int
     per_address: int
     idle_seconds: float
+    message_bytes: int
 
 
 @dataclass(slots=True)
@@ -44,13 +50,15 @@ class _Known:
     Attributes:
         quiet_since: when it last had a call, or else when it was first seen, monotonic seconds.
         last_call: as :attr:`Calls.last` was; zero if it had none.
-        received: its bytes when it last had a call.
+        noted: as :attr:`Calls.noted` was.
+        received: its bytes when it last had a call, or a message of one.
         cancelled: its cancelled calls when it was last seen.
         client: its client's end.
     """
 
     quiet_since: float
     last_call: float
+    noted: int
     received: int
     cancelled: int
     client: Endpoint
@@ -107,18 +115,24 @@ class Policy:
     def _update(self, connection: Connection, calls: Calls, now: float) -> _Known:
         state = self._known.get(connection.inode)
         if state is None:
-            state = _Known(now, last_call=0, received=0, cancelled=calls.cancelled, client=connection.client)
-        if calls.open or calls.last != state.last_call:
+            state = _Known(now, last_call=0, noted=0, received=0, cancelled=calls.cancelled, client=connection.client)
+        if calls.noted != state.noted:
+            state.noted = calls.noted
             state.quiet_since = state.last_call = calls.last
+            state.received = connection.received
+        elif not calls.open and now - state.last_call < _ENDING_SECONDS:
             state.received = connection.received
         return state
 
     def _misuse(self, connection: Connection, state: _Known, calls: Calls, now: float, seconds: float) -> Reason | None:
         if calls.cancelled - state.cancelled > _MAX_CANCELLED_PER_SECOND * max(seconds, 1.0):
             return "cancelled_calls"
+        useless = connection.received - state.received
         if calls.open:
-            return None
-        if connection.received - state.received > _MAX_BYTES_WITHOUT_CALL:
+            # One message that is arriving, and what gRPC receives of the others, although nobody asks for it yet.
+            expected = _MAX_BYTES_WITHOUT_CALL + calls.open * (self._limits.message_bytes + _MAX_BYTES_AHEAD)
+            return "no_messages" if useless > expected else None
+        if useless > _MAX_BYTES_WITHOUT_CALL:
             return "no_calls"
         return "idle" if now - state.quiet_since > self._limits.idle_seconds else None
 

@@ -34,8 +34,8 @@ class Readiness(Collector):
     """Watches the event loop and the store. It is read from other threads, so it answers also if the loop does not.
 
     Args:
-        check_store: raises StorageError if changes cannot be stored. It may wait for a change, so it runs on a thread of
-            its own, every second.
+        check_store: raises StorageError if changes cannot be stored. It may wait for a change, so it runs on its own
+            thread, every second.
         clock: monotonic seconds.
 
     Attributes:

@@ -35,6 +35,20 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("00000004000000000
 """The beginning of an HTTP/2 connection: the magic and empty SETTINGS."""
 
 
+HEALTH_CHECK = b"".join(
+    bytes((0, len(name))) + name + bytes((len(value),)) + value
+    for name, value in (
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", b"/grpc.health.v1.Health/Check"),
+        (b":authority", b"localhost"),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+    )
+)
+"""The headers of a call, as literals without indexing (HPACK)."""
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
@@ -165,6 +179,16 @@ def test_a_connection_that_sends_frames_and_makes_no_call_is_ended(serving: Serv
         send_until_ended(connection, flood * 100)
     assert ended(serving, "no_calls") > before
     assert answers(serving)
+
+
+def test_an_open_call_does_not_excuse_a_flood(start: Start, tmp_path_factory: pytest.TempPathFactory) -> None:
+    flags = ("--models.objects", "none", "--metrics.port", "0", "--server.max-message-bytes", str(2**16))
+    serving = start(tmp_path_factory.mktemp("small"), *flags)
+    with connected(serving, PREFACE + frame(1, 4, 1, HEALTH_CHECK)) as connection:  # whose message never comes
+        send_until_ended(connection, frame(4, 0, 0) * 100)
+    assert ended(serving, "no_messages") == 1
+    assert answers(serving)
+    serving.stop()
 
 
 def test_a_flood_of_pings_is_ended(serving: Serving) -> None:

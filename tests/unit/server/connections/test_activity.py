@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from facet.server.connections.activity import Activity, Calls, Endpoint, endpoint_of
+from facet.server.connections.activity import Activity, Calls, Endpoint, endpoint_of, note_message
 
 
 @pytest.mark.parametrize(
@@ -29,12 +31,27 @@ def test_calls_are_counted_while_they_run() -> None:
     endpoint = Endpoint("192.0.2.1", 50000)
     with activity.call("ipv4:192.0.2.1:50000"):
         with activity.call("ipv4:192.0.2.1:50000"):
-            assert activity.of(endpoint) == Calls(2, 7.0, 0)
+            assert activity.of(endpoint) == Calls(2, 7.0, 0, 2)
         activity.forget(endpoint)  # its call is still open
         assert activity.of(endpoint).open == 1
-    assert activity.of(endpoint) == Calls(0, 7.0, 0)
+    assert activity.of(endpoint) == Calls(0, 7.0, 0, 4)
     activity.forget(endpoint)
     assert activity.of(endpoint) == Calls()
+
+
+async def test_messages_are_noted_for_the_call_of_their_task() -> None:
+    activity = Activity()
+    one, other = Endpoint("192.0.2.1", 1), Endpoint("192.0.2.1", 2)
+
+    async def call(peer: str, messages: int) -> None:
+        with activity.call(peer):
+            for _ in range(messages):
+                await asyncio.sleep(0)
+                note_message()
+
+    await asyncio.gather(call("ipv4:192.0.2.1:1", 5), call("ipv4:192.0.2.1:2", 3))
+    note_message()  # of no call
+    assert (activity.of(one).noted, activity.of(other).noted) == (7, 5)
 
 
 def test_a_call_that_fails_is_not_one_that_was_cancelled() -> None:

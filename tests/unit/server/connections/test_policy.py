@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from facet.server.connections.activity import Activity, Endpoint
+from facet.server.connections.activity import Activity, Endpoint, note_message
 from facet.server.connections.policy import Limits, Policy
 from facet.server.connections.sockets import Connection
+
+MEGABYTE = 2**20
 
 
 class Clock:
@@ -47,14 +49,14 @@ def numbers(ending: Sequence[tuple[Connection, str]]) -> list[tuple[int, str]]:
 
 
 def test_connections_within_the_limits_stay(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(3, 3, 60), activity)
+    policy = Policy(Limits(3, 3, 60, message_bytes=MEGABYTE), activity)
     for _ in range(5):
         clock.now += 10
         assert not policy.to_end([connection(1), connection(2), connection(3)], clock.now)
 
 
 def test_those_without_a_call_go_first_then_those_idle_longest(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(2, 10, 60), activity)
+    policy = Policy(Limits(2, 10, 60, message_bytes=MEGABYTE), activity)
     first, second, third, silent = (connection(number) for number in range(1, 5))
     policy.to_end([first, second], clock.now)
     for each in (second, third, first):
@@ -66,7 +68,7 @@ def test_those_without_a_call_go_first_then_those_idle_longest(activity: Activit
 
 
 def test_a_connection_with_an_open_call_is_never_displaced(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(1, 1, 60), activity)
+    policy = Policy(Limits(1, 1, 60, message_bytes=MEGABYTE), activity)
     busy, other, idle = connection(1), connection(2), connection(3)
     with activity.call(peer(busy)), activity.call(peer(other)):
         clock.now += 1000
@@ -75,7 +77,7 @@ def test_a_connection_with_an_open_call_is_never_displaced(activity: Activity, c
 
 
 def test_the_address_with_most_connections_loses_them(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(100, 1000, 60), activity)
+    policy = Policy(Limits(100, 1000, 60, message_bytes=MEGABYTE), activity)
     quiet = [connection(number, "192.0.2.7") for number in range(40)]
     flood = [connection(number, "198.51.100.9") for number in range(100, 600)]
     ending = policy.to_end([*quiet, *flood], clock.now)
@@ -85,7 +87,7 @@ def test_the_address_with_most_connections_loses_them(activity: Activity, clock:
 def test_one_address_may_hold_only_its_share_and_a_network_of_ipv6_counts_as_one(
     activity: Activity, clock: Clock
 ) -> None:
-    policy = Policy(Limits(100, 10, 60), activity)
+    policy = Policy(Limits(100, 10, 60, message_bytes=MEGABYTE), activity)
     one = [connection(number, f"2001:db8:0:1::{number:x}") for number in range(1, 15)]
     others = [connection(number, f"2001:db8:0:{number:x}::1") for number in range(20, 40)]
     assert numbers(policy.to_end([*one, *others], clock.now)) == [
@@ -94,7 +96,7 @@ def test_one_address_may_hold_only_its_share_and_a_network_of_ipv6_counts_as_one
 
 
 def test_an_idle_connection_is_ended_after_its_time(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
     used, unused = connection(1), connection(2)
     policy.to_end([used, unused], clock.now)
     clock.now += 50
@@ -107,18 +109,36 @@ def test_an_idle_connection_is_ended_after_its_time(activity: Activity, clock: C
 
 
 def test_bytes_that_bring_no_call_end_a_connection(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
     uploading, pinging = connection(1), connection(2)
     with activity.call(peer(uploading)):
         for received in (0, 50_000, 100_000, 150_000):
-            uploading.received, pinging.received = 100 * received, received
+            uploading.received, pinging.received = 5 * received, received
             ending = policy.to_end([uploading, pinging], clock.now)
     assert numbers(ending) == [(2, "no_calls")]
+    uploading.received += 200_000  # which were on their way when the call ended
     assert not policy.to_end([uploading], clock.now)
+    clock.now += 2
+    uploading.received += 200_000
+    assert numbers(policy.to_end([uploading], clock.now)) == [(1, "no_calls")]
+
+
+def test_an_open_call_excuses_only_the_bytes_of_its_messages(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    streaming, flooding = connection(1), connection(2)
+    ending = []
+    with activity.call(peer(flooding)), activity.call(peer(streaming)):
+        for _ in range(5):
+            clock.now += 1
+            note_message()  # of the innermost call
+            streaming.received += MEGABYTE
+            flooding.received += MEGABYTE // 2
+            ending.append(numbers(policy.to_end([streaming, flooding], clock.now)))
+    assert ending == [[], [], [], [(2, "no_messages")], [(2, "no_messages")]]
 
 
 def test_thousands_of_cancelled_calls_end_a_connection_and_a_hundred_do_not(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
     resetting, impatient = connection(1), connection(2)
     policy.to_end([resetting, impatient], clock.now)
     for each, calls in ((resetting, 2000), (impatient, 100)):
@@ -130,7 +150,7 @@ def test_thousands_of_cancelled_calls_end_a_connection_and_a_hundred_do_not(acti
 
 
 def test_a_new_connection_from_an_old_port_starts_afresh(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
     first = connection(1)
     with activity.call(peer(first)):
         policy.to_end([first], clock.now)
