@@ -134,13 +134,14 @@ class SqliteDatabase:
                 in the meantime.
 
         Raises:
-            StorageBusy: they are still reading. The background thread goes on once they have finished.
+            StorageBusy: they are still reading, or the sweep takes longer. The background thread goes on with it.
         """
         deadline = time.monotonic() + patience
         while self._has_traces:
             is_free = self._erase_some()
             if self._has_traces and time.monotonic() >= deadline:
-                raise StorageBusy(f"another process reads {self.path}; traces can only be erased from it afterwards")
+                cause = "it is still being swept" if is_free else "another process reads it"
+                raise StorageBusy(f"traces are still in {self.path}: {cause}")
             if not is_free:
                 self._closing.wait(_RETRY_SECONDS)
 
@@ -196,9 +197,9 @@ class SqliteDatabase:
                 self._written.set()
 
     def _tidy(self) -> bool:
-        """Erase traces and sweep pages; while others write, a few in each round. Return whether all is done."""
+        """Erase traces, and sweep other pages while nobody writes. Return whether all is done."""
         while self._has_traces or not self._sweeper.is_clean:
-            is_free = self._erase_some()
-            if not is_free or self._closing.is_set() or (self._written.is_set() and not self._has_traces):
+            is_urgent = self._has_traces or not self._written.is_set()
+            if not is_urgent or self._closing.is_set() or not self._erase_some():
                 return False
         return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ _MOST_LOG_BYTES = 2**28
 """The log exceeds this only if the checkpointer does not keep up; then a commit does its work."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers of a disk or a quota that is full, and of a file that may not grow."""
+_PROBE_BYTES = 2**18
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -47,7 +50,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
-        if primary == sqlite3.SQLITE_FULL:
+        if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _has_no_room(path)):
             raise StorageFull(f"no room for {path}") from error
         if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StorageBusy(f"another process has {path} open") from error
@@ -57,6 +60,20 @@ def storage_errors(path: Path) -> Iterator[None]:
         if primary in _DAMAGE:
             raise DatabaseDamaged(str(path), str(error)) from error
         raise StorageUnavailable(f"{path}: {error}") from error
+
+
+def _has_no_room(path: Path) -> bool:
+    """Tell whether a quota or the largest size of a file is reached: SQLite reports these like a broken disk."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        sizes = [each.stat().st_size for each in (path, path.with_name(f"{path.name}-wal")) if each.exists()]
+        if limit != resource.RLIM_INFINITY and max(sizes, default=0) + _PROBE_BYTES > limit:
+            return True
+        with tempfile.TemporaryFile(dir=path.parent, buffering=0) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return error.errno in NO_ROOM
+    return False
 
 
 def resolved(path: Path) -> Path:

@@ -197,8 +197,13 @@ def test_traces_kept_by_another_reader_are_erased_once_it_has_finished(tmp_path:
     reader.execute("BEGIN")
     reader.execute("SELECT COUNT(*) FROM subjects").fetchone()
     for number in (1, 2):
-        with pytest.raises(StorageBusy):
+        with pytest.raises(StorageBusy) as delayed:
             galleries.delete_subject("g", f"s{number}")
+        assert delayed.value.metadata == {"change_was_made": "true"}
+        assert "needs no repetition" in delayed.value.public_message
+    # What was refused for another reason says that reason, and claims no change.
+    with pytest.raises(SubjectNotFound):
+        galleries.delete_subject("g", "nobody")
     assert found_subjects(galleries, range(4)) == [0, 3]
     enroll(galleries, 4)
     reader.close()
@@ -306,3 +311,95 @@ def test_a_real_disk_that_is_full_or_read_only_loses_nothing(tmp_path: Path, see
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("kept ")
     seen(f"{result.stdout.split()[1]} enrolments until it was full, all found; none half there")
+
+
+DELETED_ON_A_SMALL_DISK = """
+import os, subprocess, sys
+from pathlib import Path
+from gallery.errors import GalleryNotFound, StorageError, StorageFull
+from tests.faults.gallery.samples import enroll_all, found_subjects, new_faces, new_gallery, opened
+
+disk = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", disk], check=True)
+try:
+    galleries, store = opened(disk / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.99)
+    enroll_all(galleries, range(5))
+    importing = store.begin_import(new_gallery("i"))
+    importing.add(new_faces(range(3000)))
+    importing.commit()
+    galleries.close()
+    galleries, store = opened(disk / "facet.db")
+    there = os.statvfs(disk)
+    (disk / "ballast").write_bytes(bytes(there.f_bavail * there.f_frsize - int(sys.argv[2])))
+    try:
+        galleries.delete_gallery("i", force=True)
+        said = "deleted"
+    except StorageFull as error:
+        said = "deleted, traces left" if error.change_was_made else "nothing"
+    try:
+        galleries.get_gallery("i")
+        done = False
+    except GalleryNotFound:
+        done = True
+    assert done == (said != "nothing"), said
+    assert found_subjects(galleries, range(6)) == list(range(5))
+    (disk / "ballast").unlink()
+    store.scrub()
+    galleries.delete_subject("g", "s0")
+    names = b"".join(each.read_bytes() for each in disk.iterdir())
+    assert (b"Name 2999" in names) == (not done)
+    galleries.close()
+    galleries, store = opened(disk / "facet.db")
+    assert len(store.galleries(after="", limit=9)) == (1 if done else 2)
+    galleries.close()
+    print(said)
+finally:
+    subprocess.run(["umount", disk], check=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("free", "allowed"), [(0, {"nothing"}), (150_000, {"deleted", "deleted, traces left"}), (4_000_000, {"deleted"})]
+)
+def test_a_deletion_on_a_full_disk_tells_the_truth(tmp_path: Path, free: int, allowed: set[str]) -> None:
+    alone = ["unshare", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*alone, "mount", "-t", "tmpfs", "none", str(tmp_path)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk of its own can be mounted here")
+    command = [*alone, sys.executable, "-c", DELETED_ON_A_SMALL_DISK, str(tmp_path), str(free)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() in allowed
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from gallery.errors import StorageFull
+from tests.faults.gallery.samples import enroll, found_subjects, opened
+
+galleries, store = opened(Path(sys.argv[1]) / "facet.db")
+galleries.create_gallery("g", display_name="", threshold=0.99)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+kept = 0
+try:
+    while True:
+        enroll(galleries, kept)
+        kept += 1
+except StorageFull:
+    pass
+assert found_subjects(galleries, range(kept + 1)) == list(range(kept))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+enroll(galleries, kept)
+galleries.close()
+print(kept)
+"""
+
+
+def test_the_largest_size_of_a_file_is_told_as_no_room(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 3
