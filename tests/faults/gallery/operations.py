@@ -139,13 +139,14 @@ def state(folder: Path) -> dict[str, Any]:
         for table, of in (("templates", 4), ("subjects", 3)):
             (rows,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
             assert rows == sum(each[of] for each in found.values())
-    kept = {face[1] for each in found.values() for face in each["faces"]}
-    readable = {name.decode() for file in folder.glob(f"{DATABASE}*") for name in NAME.findall(file.read_bytes())}
-    assert readable == kept, "names that were forgotten"
+    kept = {text for each in found.values() for face in each["faces"] for text in face[:2]}
+    readable = {text.decode() for file in folder.glob(f"{DATABASE}*") for text in PERSON.findall(file.read_bytes())}
+    assert readable == kept, "names or ids that were forgotten"
     return found
 
 
-NAME = re.compile(rb"Name \d{4}")
+PERSON = re.compile(rb"Name \d{4}|subject-\d{4}")
+"""Names and ids of people."""
 
 
 def listed(store: SqliteStore) -> list[Any]:

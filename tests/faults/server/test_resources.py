@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import resource
+import signal
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from PIL import Image
 
 from facet import Client, FacetError, InternalError
 from tests.faults.injection.faults import Faults
+from tests.faults.injection.memory_group import memory_group
 from tests.faults.promises import Seen, promises
 from tests.faults.server.writers import GALLERY, enroll
 
@@ -42,15 +44,21 @@ def address_space(serving: Serving) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmSize:")).split()[1]) * 1024
 
 
+def enlarged(picture: bytes) -> bytes:
+    """Return a picture of 48 megapixels."""
+    data = io.BytesIO()
+    with Image.open(io.BytesIO(picture)) as opened:
+        opened.resize((8000, 6000)).save(data, "JPEG", quality=50)
+    return data.getvalue()
+
+
 @promises(
     AREA,
     "the address space is limited to 200 MB more than an idle server has (RLIMIT_AS), and large pictures come",
     "each picture is answered or refused with a definite status; the server lives, and answers small pictures",
 )
 def test_a_server_without_memory_refuses_and_lives(serve: Serve, pictures: Pictures, seen: Seen) -> None:
-    with Image.open(io.BytesIO(pictures.players)) as opened:
-        large = io.BytesIO()
-        opened.resize((8000, 6000)).save(large, "JPEG", quality=50)
+    large = enlarged(pictures.players)
     serving = serve(*LIGHT, "--server.workers", "2")
     with Client(serving.address, timeout=60) as client:
         client.create_gallery(GALLERY)
@@ -58,11 +66,11 @@ def test_a_server_without_memory_refuses_and_lives(serve: Serve, pictures: Pictu
         unlimited = resource.prlimit(serving.process.pid, resource.RLIMIT_AS)
         limit = address_space(serving) + (200 << 20)
         resource.prlimit(serving.process.pid, resource.RLIMIT_AS, (limit, unlimited[1]))
-        outcomes = Counter(outcome(lambda: client.identify(GALLERY, large.getvalue())) for _ in range(4))
+        outcomes = Counter(outcome(lambda: client.identify(GALLERY, large)) for _ in range(4))
         outcomes += Counter(outcome(lambda: client.identify(GALLERY, pictures.yaoming)) for _ in range(2))
         assert serving.process.poll() is None
         resource.prlimit(serving.process.pid, resource.RLIMIT_AS, unlimited)
-        assert client.identify(GALLERY, large.getvalue()).faces
+        assert client.identify(GALLERY, large).faces
         enroll(client, "b", pictures.yaoming)
     assert serving.stop() == 0
     seen(f"{', '.join(f'{count} x {what}' for what, count in outcomes.items())}; then all answered again")
@@ -115,3 +123,24 @@ def test_a_server_without_threads_refuses_and_recovers(
         assert client.identify(GALLERY, pictures.yaoming).faces
     assert serving.stop() == 0
     seen(f"{', '.join(f'{count} x {what}' for what, count in outcomes.items())}; then all answered")
+
+
+@promises(
+    AREA,
+    "a control group allows 40 MB more than an idle server has, and large pictures come",
+    "the kernel may kill the server; everything acknowledged is there after the next start",
+)
+def test_a_server_killed_for_its_memory_loses_nothing(serve: Serve, pictures: Pictures, seen: Seen) -> None:
+    large = enlarged(pictures.players)
+    with memory_group(40 << 20) as processes:
+        serving = serve(*LIGHT)
+        with Client(serving.address, timeout=60) as client:
+            client.create_gallery(GALLERY)
+            template = enroll(client, "a", pictures.yaoming)
+            processes.write_text(str(serving.process.pid), "ascii")
+            outcomes = Counter(outcome(lambda: client.identify(GALLERY, large)) for _ in range(2))
+        was_killed = serving.stop() == -signal.SIGKILL
+    with Client(serve(*LIGHT).address) as client:
+        assert enroll(client, "a", pictures.yaoming) == template
+    said = "the kernel killed it" if was_killed else ", ".join(f"{count} x {what}" for what, count in outcomes.items())
+    seen(f"{said}; the person enrolled before was there after the next start")

@@ -20,6 +20,7 @@ from facet.v1 import server_service_pb2 as server_pb
 from gallery.stores.sqlite.files import PAGE_SIZE
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.certificates import make_certificate
+from tests.faults.promises import Seen, promises
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve
@@ -69,7 +70,14 @@ def test_a_file_that_is_no_certificate_is_refused(refused: Refused, tmp_path: Pa
     assert f"cannot open {tmp_path}/none.pem: No such file or directory" in complaint(result.stderr)
 
 
-def test_a_certificate_that_is_not_valid_now_is_refused_with_its_date(refused: Refused, tmp_path: Path) -> None:
+@promises(
+    "network",
+    "the certificate has expired, or is not valid yet, when the server starts",
+    "the server does not start; it names the file and the date",
+)
+def test_a_certificate_that_is_not_valid_now_is_refused_with_its_date(
+    refused: Refused, tmp_path: Path, seen: Seen
+) -> None:
     moment, year = datetime.now(UTC), timedelta(days=365)
     for name, start, said in (
         ("old", moment - 2 * year, f"old.pem expired on {moment - year:%Y-%m-%d}"),
@@ -79,6 +87,7 @@ def test_a_certificate_that_is_not_valid_now_is_refused_with_its_date(refused: R
         result = refused("--server.tls-certificate", str(certificate), "--server.tls-key", str(key))
         assert result.returncode == FAILED
         assert said in complaint(result.stderr)
+    seen("both refused with the date")
 
 
 def test_a_certificate_in_use_is_watched(serve: Serve, tmp_path: Path) -> None:
