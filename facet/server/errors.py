@@ -166,10 +166,10 @@ class CalibrationUnderWay(ServerError):
 
 
 class OutOfResources(ServerError):
-    """The machine, or a limit of the process, has no memory or threads for the request."""
+    """The machine, or a limit of the process, has no memory, descriptors or threads for the request."""
 
     kind, reason = "exhausted", "OUT_OF_RESOURCES"
-    message = "the server has no memory or threads left for this request; try again later"
+    message = "the server has no memory, descriptors or threads left for this request; try again later"
     retry_seconds = _RETRY_SECONDS
 
 

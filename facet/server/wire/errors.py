@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -37,6 +38,8 @@ _CODES: Mapping[str, grpc.StatusCode] = {
     "unavailable": grpc.StatusCode.UNAVAILABLE,
 }
 _INTERNAL = "INTERNAL"
+_LACKS = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN})
+"""Of memory, descriptors, and processes or threads."""
 _STATUS_KEY, _PUSHBACK_KEY = "grpc-status-details-bin", "grpc-retry-pushback-ms"
 
 
@@ -91,8 +94,11 @@ def outcome_of(error: BaseException) -> tuple[str, str]:
 
 
 def _known(error: BaseException) -> BaseException:
-    """Any part of the server may run out of memory, so this is told here and not by each."""
-    return OutOfResources() if isinstance(error, (MemoryError, InferenceFailed)) else error
+    """Any part of the server may run out of memory or descriptors, so this is told here and not by each."""
+    is_lack = isinstance(error, (MemoryError, InferenceFailed)) or (
+        isinstance(error, OSError) and error.errno in _LACKS
+    )
+    return OutOfResources() if is_lack else error
 
 
 def _status(code: grpc.StatusCode, message: str, *details: Message) -> Status:

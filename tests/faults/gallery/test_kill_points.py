@@ -16,7 +16,7 @@ from tests.faults.promises import Seen, promises
 
 ROOT = Path(__file__).resolve().parents[3]
 AREA = "kill -9"
-MOMENTS = 6
+MOMENTS = 5
 SEED = 12
 
 WHOLE = "complete or absent; there if it was acknowledged"

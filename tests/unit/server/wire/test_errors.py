@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -102,7 +103,9 @@ def info(status: Status) -> ErrorInfo:
     return found
 
 
-@pytest.mark.parametrize("error", [MemoryError(), InferenceFailed("no thread")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), InferenceFailed("no thread"), OSError(errno.EMFILE, "too many open files")]
+)
 def test_a_lack_of_memory_is_no_bug_of_the_server(error: Exception) -> None:
     assert outcome_of(error) == ("RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES")
     assert unpacked(error, RetryInfo()).retry_delay.seconds > 0
