@@ -141,7 +141,7 @@ def service_config(repeatable: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
     Returns:
         The config as gRPC reads it (https://github.com/grpc/grpc/blob/master/doc/service_config.md). gRPC varies each
-        pause by a fifth at random.
+        pause by a fifth at random. If the server says how long to wait (grpc-retry-pushback-ms), it waits that long.
     """
     policy = {
         "maxAttempts": _UNARY_ATTEMPTS,

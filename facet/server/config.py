@@ -78,8 +78,8 @@ class ServerConfig(_Section):
     workers: int = Field(0, ge=0, le=256)
     """Requests processed at the same time, each on its own thread; 0 means one per core that the process may use."""
     max_queue: int = Field(32, ge=0, le=4096)
-    """Requests that may wait for a worker. When the queue is full, a new request is refused unless its priority places
-    it ahead of some that wait."""
+    """Requests that may wait for a worker. When the queue is full, a new request is refused, unless it is more urgent
+    than some that wait, or another caller has more of them: that caller's last one is then refused."""
     max_message_bytes: int = Field(16 * 2**20, ge=2**16, le=2**30)
     """Maximum size of a request message, bytes."""
     max_request_bytes: int = Field(0, ge=0, le=2**40)

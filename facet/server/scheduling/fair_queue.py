@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -78,12 +78,11 @@ class FairQueue(Generic[T]):
         ranked = []
         for caller, entries in self._entries.items():
             tag = self._tags[caller]
-            for entry in sorted(entries, key=lambda each: each.urgency(now)):
-                level, due = entry.urgency(now)
-                ranked.append((level, tag, due, entry))
+            for (level, due), entry in sorted(((each.urgency(now), each) for each in entries), key=itemgetter(0)):
+                ranked.append(((level, tag, due), entry))
                 tag += entry.cost
-        ranked.sort(key=lambda each: each[:3])
-        return [entry.item for _, _, _, entry in ranked]
+        ranked.sort(key=itemgetter(0))
+        return [entry.item for _, entry in ranked]
 
     def first(self, now: float) -> T | None:
         """The item to serve next; ``None`` if the queue is empty."""

@@ -29,8 +29,8 @@ _MIN_RETRY, _MAX_RETRY = 0.05, 60.0
 """Seconds: limits of the retry delay, because it is only an estimate."""
 _TIMEOUT_ROUNDING = 0.01
 """gRPC rounds a client's timeout up by at most this share when it sends it, so the client gives up earlier."""
-
-
+_ANSWER_SECONDS = 0.01
+"""Time that an answer takes from a worker to the client."""
 _SHORTEST_WATCH = 0.001
 
 
@@ -42,6 +42,7 @@ class _Job:
         work: the request.
         never_refused: whether it was queued without admission control.
         cost_class: the class of its cost.
+        handicap: of its priority.
         charged: seconds that it counts against its caller until it is done.
         arrival: when it was queued.
         due: when it must be done for its answer to arrive before the deadline; ``None`` for no deadline.
@@ -55,6 +56,7 @@ class _Job:
     work: Work
     never_refused: bool
     cost_class: CostClass
+    handicap: float
     charged: float
     arrival: float
     due: float | None
@@ -190,12 +192,13 @@ class Workers:
             work=work,
             never_refused=never_refuse,
             cost_class=cost_class,
+            handicap=work.priority.value,
             charged=self._costs.estimate(cost_class).mean,
             arrival=now,
-            due=None if work.deadline is None else work.deadline - _TIMEOUT_ROUNDING * (work.deadline - now),
+            due=None if work.deadline is None else _due(work.deadline, now),
             granted=asyncio.get_running_loop().create_future(),
         )
-        self._queue.push(job, caller=work.caller, arrival=now, handicap=work.priority.value, cost=job.charged)
+        self._queue.push(job, caller=work.caller, arrival=now, handicap=job.handicap, cost=job.charged)
         return job
 
     def _admit(self, job: _Job) -> None:
@@ -205,30 +208,35 @@ class Workers:
             QueueFull: it has no place.
             DeadlineTooShort: it cannot be done in time.
         """
-        now = self._clock()
-        rivals = self._rivals(job)
-        if len(rivals) >= self.max_queue:
-            displaced = self._displaced(job, rivals)
-            if displaced is None:
-                delay = self._retry_delay(job)
-                self._withdraw(job)
-                raise QueueFull(delay)
+        rivals = self._rivals(job) if len(self._queue) > self.max_queue else []
+        is_full = len(rivals) >= self.max_queue
+        displaced = self._displaced(job, rivals) if is_full else None
+        if is_full and displaced is None:
+            raise QueueFull(self._turned_away(job))
+        if self._is_too_late(job):
+            raise DeadlineTooShort(self._turned_away(job))
+        if displaced is not None:
             self._refuse(displaced, QueueFull)
-        if job.due is not None:
-            order = self._queue.order(now)
-            if now + self._forecast(job, order[: order.index(job)], now).upper_bound > job.due:
-                delay = self._retry_delay(job)
-                self._withdraw(job)
-                raise DeadlineTooShort(delay)
-            self._watch(job)
+        self._watch(job)
+
+    def _turned_away(self, job: _Job) -> float:
+        """Take a request out of the queue; returns its retry delay."""
+        delay = self._retry_delay(job)
+        self._withdraw(job)
+        return delay
+
+    def _is_too_late(self, job: _Job) -> bool:
+        """Whether a queued request would miss its deadline after what is ahead of it."""
+        if job.due is None:
+            return False
+        now = self._clock()
+        order = self._queue.order(now)
+        return now + self._forecast(job, order[: order.index(job)], now).upper_bound > job.due
 
     def _rivals(self, job: _Job) -> list[_Job]:
         """The other queued requests that were admitted and are as urgent: ``max_queue`` limits them."""
-        handicap = job.work.priority.value
         return [
-            each
-            for each in self._queue
-            if each is not job and not each.never_refused and each.work.priority.value <= handicap
+            each for each in self._queue if each is not job and not each.never_refused and each.handicap <= job.handicap
         ]
 
     def _displaced(self, job: _Job, rivals: Sequence[_Job]) -> _Job | None:
@@ -241,7 +249,7 @@ class Workers:
         if places < held[job.work.caller] + 2:
             return None
         theirs = [each for each in rivals if each.work.caller == largest]
-        return max(reversed(theirs), key=lambda each: (each.work.priority.value, each.arrival))
+        return max(reversed(theirs), key=lambda each: (each.handicap, each.arrival))
 
     def _forecast(self, job: _Job, ahead: Sequence[_Job], now: float) -> Cost:
         """Time until a queued request is done, if those ahead start before it in this order."""
@@ -257,8 +265,10 @@ class Workers:
         deviation = hypot(*(each.deviation for each in before)) / self.threads
         return Cost(start + own.mean, hypot(deviation, own.deviation))
 
-    def _estimates(self, jobs: Iterable[_Job]) -> list[Cost]:
-        return [self._costs.estimate(each.cost_class) for each in jobs]
+    def _estimates(self, jobs: Sequence[_Job]) -> list[Cost]:
+        classes = [each.cost_class for each in jobs]
+        known = {each: self._costs.estimate(each) for each in set(classes)}
+        return [known[each] for each in classes]
 
     def _remaining(self, now: float) -> list[Cost]:
         """Time until each thread is free. A request that takes longer than expected takes as long again."""
@@ -278,14 +288,14 @@ class Workers:
         """
         now = self._clock()
         remaining = self._remaining(now)
-        rivals = frozenset(self._rivals(job))
+        rivals = self._rivals(job)
+        are_rivals = frozenset(rivals)
         costs = self._estimates(rivals)
-        others = self._estimates(each for each in self._queue if each is not job and each not in rivals)
+        others = self._estimates([each for each in self._queue if each is not job and each not in are_rivals])
         in_the_way = sorted((each.mean for each in costs), reverse=True)[: max(0, len(costs) - self.max_queue)]
-        idle = sum(each.mean for each in (*remaining, *others, *costs)) / self.threads
-        earliest = 0.0
-        if len(costs) >= self.max_queue:
-            earliest = (sum(each.mean for each in (*remaining, *others)) + sum(in_the_way)) / self.threads
+        first = sum(each.mean for each in (*remaining, *others))
+        idle = (first + sum(each.mean for each in costs)) / self.threads
+        earliest = (first + sum(in_the_way)) / self.threads if len(costs) >= self.max_queue else 0.0
         if job.due is not None:
             done = self._done(job, idle, [*remaining, *others, *costs])
             earliest = max(earliest, done.upper_bound - (job.due - job.arrival))
@@ -308,8 +318,7 @@ class Workers:
             job.timer = asyncio.get_running_loop().call_later(max(left, _SHORTEST_WATCH), self._watch, job)
 
     def _refuse(self, job: _Job, error: type[AdmissionRefused]) -> None:
-        delay = self._retry_delay(job)
-        self._withdraw(job)
+        delay = self._turned_away(job)
         if not job.granted.done():
             job.granted.set_result(partial(error, delay))
 
@@ -356,3 +365,8 @@ class Workers:
             others = (self._thread_seconds - job.thread_seconds) / seconds - 1 if seconds > 0 else 0.0
             self._costs.observe(job.cost_class, seconds, others)
         self._release(job)
+
+
+def _due(deadline: float, now: float) -> float:
+    """When the work must be done for its answer to arrive before the client gives up."""
+    return deadline - max(_ANSWER_SECONDS, _TIMEOUT_ROUNDING * (deadline - now))

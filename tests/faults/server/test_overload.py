@@ -23,6 +23,7 @@ from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfi
 from facet.server.models import model_settings, pipeline_settings
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
+from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
 from recognizer.models import PipelineModels, load_models
 from recognizer.pipeline import FacePipeline, Source
 from recognizer.progress import NO_PROGRESS, Progress
@@ -141,6 +142,30 @@ async def test_a_request_that_would_miss_its_deadline_is_refused_at_once(tmp_pat
         assert caught.value.retry_after is not None
         at.pipeline.gate.set()
         await running_on
+
+
+async def test_a_client_that_floods_the_queue_is_refused_instead_of_another_one(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    own_connection = [("grpc.use_local_subchannel_pool", 1)]  # channels of one process share connections otherwise
+    async with running(tmp_path, max_queue=4) as at, grpc.aio.insecure_channel(at.address, own_connection) as channel:
+        other = RecognitionServiceStub(channel)
+        flood = [asyncio.ensure_future(at.detect(pictures.street)) for _ in range(5)]
+        await asyncio.to_thread(at.pipeline.reached.wait, 60)
+        await at.client.create_gallery("arrived")
+        answered: list[str] = []
+        for each in flood:
+            each.add_done_callback(lambda _done: answered.append("flood"))
+        calling = asyncio.ensure_future(other.Detect(pb.DetectRequest(picture=picture(pictures.street))))
+        calling.add_done_callback(lambda _done: answered.append("other"))
+        refused, _ = await asyncio.wait(flood, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        at.pipeline.gate.set()
+        assert (await calling).objects
+        results = await asyncio.gather(*flood, return_exceptions=True)
+        errors = [each for each in results if isinstance(each, ResourceExhausted)]
+        assert len(refused) == 1
+        assert [error.reason for error in errors] == ["QUEUE_FULL"]
+        assert answered.index("other") <= 2, "after the one that was refused and the one that was running"
 
 
 async def test_a_batch_waits_when_the_queue_is_full(tmp_path: Path, pictures: Pictures) -> None:

@@ -34,6 +34,19 @@ async def test_a_caller_that_floods_is_refused_before_others(hold_workers: HoldW
     assert [type(each) for each in held.refused] == [QueueFull]
 
 
+async def test_a_request_that_is_too_late_itself_displaces_none(hold_workers: HoldWorkers) -> None:
+    held = hold_workers(max_queue=3)
+    for _ in range(20):
+        await held.learn("Identify", 1)
+    await held.hold("Identify", caller="flood")
+    for number in range(3):
+        await held.send(f"flood{number}", Work(kind="Identify", caller="flood"))
+    late = Work(kind="Identify", caller="other", deadline=held.clock() + 1.5)
+    assert isinstance(await held.refusal(late), DeadlineTooShort)
+    assert len(await held.release()) == 3
+    assert not held.refused
+
+
 async def test_a_caller_does_not_displace_one_with_as_few_requests(hold_workers: HoldWorkers) -> None:
     held = hold_workers(max_queue=3)
     await held.hold()
