@@ -15,7 +15,7 @@ import cv2
 
 from facet.runtime.decoders import limits, messages
 from facet.runtime.pictures.decoding import pixels_of, walk
-from facet.runtime.pictures.errors import PictureError
+from facet.runtime.pictures.errors import PictureError, PictureTooLarge
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 32 * 2**20
@@ -66,6 +66,8 @@ def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
             rest, position = rest[written:], position + written
     except PictureError as error:
         return messages.refused(error), 0
+    except MemoryError:
+        return messages.refused(PictureTooLarge("the picture needs too much memory to decode: reduce its size")), 0
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
     return messages.decoded(*picture.shape[:2]), pixels

@@ -85,6 +85,16 @@ class Decoder:
             raise self._ended()
         return messages.size_of(reply)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
     def output(self) -> str:
         """What libraries have written to standard error since the last call; at most some of it."""
         try:
@@ -127,7 +137,7 @@ class Decoder:
     def _waited(self) -> float:
         """Seconds in which the process could have run and the machine gave it no processor; 0 if unknown."""
         try:
-            return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[1]) / 1e9
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
         except (OSError, ValueError, IndexError):
             return 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +47,8 @@ class DecoderPool:
         self._buffers = SharedBuffers(processes)
         self._changed = threading.Condition()
         self._closed = False
-        self._idle: deque[Decoder] = deque()
+        self._idle: deque[Decoder | None] = deque()
+        """Those that wait for a picture; ``None`` is one that could not be started."""
         try:
             for _ in range(processes):
                 self._idle.append(Decoder())
@@ -77,7 +79,7 @@ class DecoderPool:
             self._closed = True
             self._changed.notify_all()
             idle = [self._idle.popleft() for _ in range(len(self._idle))]
-        for decoder in idle:
+        for decoder in filter(None, idle):
             decoder.close()
         self._buffers.close()
 
@@ -106,16 +108,34 @@ class DecoderPool:
             self._changed.wait_for(lambda: self._idle or self._closed)
             if self._closed:
                 raise RuntimeError("the decoders of pictures are closed")
-            return self._idle.pop()
+            decoder = self._idle.pop()
+        if decoder is not None and decoder.alive:
+            return decoder
+        try:
+            if decoder is not None:  # the system ended it while it waited, which is no picture's fault
+                decoder.kill()
+                self._report(DecoderEvent("crash", "it ended without a picture"))
+            return Decoder()
+        except BaseException:
+            self._keep(None, last=True)
+            raise
 
     def _give_back(self, decoder: Decoder, *, healthy: bool) -> None:
         """Keep a decoder for the next picture; replace one that is not healthy, and use the new one last."""
-        if not healthy:
-            decoder.kill()
-            decoder = Decoder()
+        if healthy:
+            self._keep(decoder, last=False)
+            return
+        decoder.kill()
+        replacement = None
+        with suppress(OSError):  # too many processes or descriptors: whoever needs it next tries again
+            replacement = Decoder()
+        self._keep(replacement, last=True)
+
+    def _keep(self, decoder: Decoder | None, *, last: bool) -> None:
         with self._changed:
             if not self._closed:
-                (self._idle.append if healthy else self._idle.appendleft)(decoder)
+                (self._idle.appendleft if last else self._idle.append)(decoder)
                 self._changed.notify()
                 return
-        decoder.close()
+        if decoder is not None:
+            decoder.close()

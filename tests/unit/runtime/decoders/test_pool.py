@@ -1,0 +1,208 @@
+"""Decoding in processes: the same pixels, limits, and what becomes of a process that fails."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facet.runtime.decoders import DecoderEvent, DecoderPool, limits
+from facet.runtime.decoders.decoder import Decoder
+from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, decode
+from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS, encode, pixels
+
+PATIENCE = 60.0
+PICTURE = encode("PNG")
+
+
+class Pool:
+    """A pool of one process, and what it reports."""
+
+    def __init__(self) -> None:
+        self.events: list[DecoderEvent] = []
+        self.pool = DecoderPool(1, self.events.append)
+
+    @property
+    def decoder(self) -> Decoder:
+        (decoder,) = self.pool._idle
+        assert decoder is not None
+        return decoder
+
+    def decode(self, data: bytes = PICTURE) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        return self.pool.decode(data, max_pixels=ENOUGH)
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    started = Pool()
+    yield started
+    started.pool.close()
+
+
+def test_every_format_has_the_same_pixels_as_in_this_process(pool: Pool) -> None:
+    for kind in FORMATS:
+        data = encode(kind)
+        assert np.array_equal(pool.decode(data), decode(data, max_pixels=ENOUGH)), kind
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", PICTURE[:-20], encode("JPEG")[:-100]])
+def test_refusals_are_the_same_as_in_this_process(pool: Pool, data: bytes) -> None:
+    with pytest.raises(PictureError) as here:
+        decode(data, max_pixels=ENOUGH)
+    with pytest.raises(type(here.value)) as there:
+        pool.decode(data)
+    assert str(there.value) == str(here.value)
+    with pytest.raises(PictureTooLarge, match="64x48"):
+        pool.pool.decode(PICTURE, max_pixels=100)
+    assert pool.events == []
+
+
+def test_a_picture_keeps_its_pixels_while_others_are_decoded(pool: Pool) -> None:
+    first = pool.decode()
+    view = first[10:20, 5:]
+    expected = first.copy()
+    del first
+    for value in range(5):
+        pool.decode(encode("PNG", np.full((48, 64, 3), value, np.uint8)))
+    assert np.array_equal(view, expected[10:20, 5:])
+
+
+def test_pictures_leave_no_descriptors_behind(pool: Pool) -> None:
+    def used() -> int:
+        gc.collect()
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    pool.decode()
+    before = used()
+    for size in range(1, 12):
+        pool.decode(encode("PNG", pixels(10 * size, 10 * size)))
+        with pytest.raises(InvalidPicture):
+            pool.decode(PICTURE[:-20])
+    held = [pool.decode() for _ in range(10)]
+    assert used() > before
+    del held
+    assert used() <= before + 1
+
+
+def waiting_request(decoder: Decoder) -> bool:
+    """Whether a request lies in the socket of a decoder that does not read."""
+    unread = fcntl.ioctl(decoder._socket, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(unread, sys.byteorder) > 0
+
+
+def test_a_crash_refuses_one_picture_and_nothing_else(pool: Pool) -> None:
+    pool.decode()
+    decoder = pool.decoder
+    os.kill(decoder.pid, signal.SIGSTOP)
+    refusals: list[Exception] = []
+
+    def decode_one() -> None:
+        try:
+            pool.decode()
+        except PictureError as error:
+            refusals.append(error)
+
+    thread = threading.Thread(target=decode_one)
+    thread.start()
+    end = time.monotonic() + PATIENCE
+    while not waiting_request(decoder) and thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.001)
+    os.kill(decoder.pid, signal.SIGKILL)
+    thread.join(PATIENCE)
+    assert [type(error) for error in refusals] == [InvalidPicture]
+    assert [event.kind for event in pool.events] == ["crash"]
+    assert np.array_equal(pool.decode(), pixels())
+
+
+def test_a_process_that_died_while_it_waited_costs_no_picture(pool: Pool) -> None:
+    pool.decode()
+    os.kill(pool.decoder.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pool.decoder.pid, os.WEXITED | os.WNOWAIT)
+    assert np.array_equal(pool.decode(), pixels())
+    assert [event.kind for event in pool.events] == ["crash"]
+
+
+def test_a_decoding_that_does_not_end_is_stopped(pool: Pool) -> None:
+    pool.decode()
+    os.kill(pool.decoder.pid, signal.SIGSTOP)
+    with pytest.raises(PictureTooLarge, match="takes too long"):
+        pool.decode()
+    assert [event.kind for event in pool.events] == ["timeout"]
+    assert np.array_equal(pool.decode(), pixels())
+
+
+def test_the_memory_of_a_process_is_limited_by_the_permitted_pixels(pool: Pool) -> None:
+    def allowed() -> int:
+        lines = Path(f"/proc/{pool.decoder.pid}/limits").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("Max address space")).split()[3])
+
+    pool.pool.decode(PICTURE, max_pixels=1_000_000)
+    first = allowed()
+    pool.pool.decode(PICTURE, max_pixels=2_000_000)
+    assert allowed() - first == 9 * 1_000_000
+    assert limits.memory_bytes(50_000_000, 2**24) == 9 * 50_000_000 + 64 * 2**20
+
+
+def test_time_grows_with_the_pixels_up_to_a_limit() -> None:
+    assert limits.cpu_seconds(0) < limits.cpu_seconds(1_000_000) < limits.cpu_seconds(50_000_000)
+    assert limits.cpu_seconds(10**9) == limits.MAX_SECONDS == 1.5
+
+
+def test_what_a_library_writes_is_reported_and_not_written(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
+    jpeg = encode("JPEG", np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8))
+    middle = (jpeg.index(b"\xff\xda") + len(jpeg)) // 2
+    pool.decode(jpeg[:middle] + b"\xff\xd8" + jpeg[middle:])
+    assert [(event.kind, "Corrupt JPEG data" in event.detail) for event in pool.events] == [("output", True)]
+    assert capfd.readouterr() == ("", "")
+
+
+PARENT = """
+import time
+from facet.runtime.decoders import DecoderPool
+from tests.unit.runtime.pictures.samples import encode
+pool = DecoderPool(2)
+for _ in range(2):
+    pool.decode(encode("PNG"), max_pixels=10**6)
+print(*(decoder.pid for decoder in pool._idle), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_decoders_end_with_the_process_that_started_them(number: signal.Signals) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout as said:
+        decoders = [Path(f"/proc/{pid}") for pid in said.readline().split()]
+    assert len(decoders) == 2
+    assert all(decoder.exists() for decoder in decoders)
+    parent.send_signal(number)
+    parent.wait(PATIENCE)
+    end = time.monotonic() + PATIENCE
+    while any(alive(decoder) for decoder in decoders) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not any(alive(decoder) for decoder in decoders)
+
+
+def alive(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_closed_pool_refuses_pictures(pool: Pool) -> None:
+    pool.pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.decode()
