@@ -6,7 +6,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gallery.errors import DatabaseDamaged, StorageBusy, StorageFull, StorageUnavailable
@@ -84,9 +84,11 @@ def compact(database: Path) -> tuple[int, int]:
         raise StorageUnavailable(f"there is no database {database}")
     database = resolved(database)
     before = database.stat().st_size
-    store = SqliteStore(database)
+    store = SqliteStore(database, patience=0)
     try:
-        store.scrub()
+        # The copy has no traces, so it need not wait until the old file has none.
+        with suppress(StorageBusy):
+            store.scrub()
     finally:
         store.close()
     with owned(database):
@@ -148,6 +150,7 @@ def _replacing(target: Path, replace: bool) -> Iterator[Path]:
         raise StorageUnavailable(f"{partial} cannot be opened: {error.strerror}") from error
     try:
         _claim(descriptor, partial)
+        os.fchmod(descriptor, 0o600)
         os.truncate(descriptor, 0)
         _remove_log_files(partial)
         try:

@@ -43,6 +43,12 @@ def _check_regular(path: Path, found: os.stat_result) -> None:
         )
 
 
+_HEADER_BYTES = 100
+_CONSTANT = ((slice(0, 16), b"SQLite format 3\0"), (slice(18, 20), b"\2\2"))
+"""What the header of an open database says, whatever is written to it: its format, and that it has a log. A backup says
+that it has none. See https://www.sqlite.org/fileformat2.html."""
+
+
 class FileGuard:
     """Compares the files of an open database with what their names lead to.
 
@@ -83,6 +89,9 @@ class FileGuard:
         if size < self._size:
             raise DatabaseReplaced(str(self._path), f"{self._path.name} was cut off")
         self._size = size
+        header = os.pread(self._descriptor, _HEADER_BYTES, 0)
+        if header and not all(header[where] == value for where, value in _CONSTANT):
+            raise DatabaseReplaced(str(self._path), f"{self._path.name} was overwritten")
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

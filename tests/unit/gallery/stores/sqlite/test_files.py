@@ -14,6 +14,7 @@ import pytest
 from gallery.errors import DatabaseReplaced, StorageUnavailable
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
+from gallery.stores.sqlite.copies import backup
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 DIMENSION = 4
@@ -26,6 +27,11 @@ def replace(path: Path) -> None:
 
 def cut_off(path: Path) -> None:
     os.truncate(path, 0)
+
+
+def overwrite(path: Path) -> None:
+    backup(path, path.with_name("backup"))
+    path.write_bytes(path.with_name("backup").read_bytes() + bytes(path.stat().st_size))
 
 
 def link(path: Path) -> None:
@@ -47,6 +53,7 @@ def opened(path: Path) -> Galleries:
         ("", replace),
         ("", link),
         ("", cut_off),
+        ("", overwrite),
         ("-wal", Path.unlink),
         ("-shm", Path.unlink),
         (".lock", Path.unlink),
