@@ -14,8 +14,9 @@ from facet.server.connections.policy import REASONS, Limits, Policy, Reason
 from facet.server.connections.sockets import Sockets
 
 _LOOK_SECONDS = 0.1
-_CROWDED_LOOK_SECONDS = 0.02
-"""While there are too many connections."""
+_FLOOD = 500
+"""If so many connections are too many at once, the next look follows soon."""
+_FLOOD_LOOK_SECONDS = 0.02
 _MAX_SHARE = 0.05
 """Of one core; with very many connections, the looks are further apart."""
 _LOG_SECONDS = 10.0
@@ -65,28 +66,28 @@ class Guard:
         while not self._closed.wait(pause):
             start = time.thread_time()
             try:
-                crowded = self._look(time.monotonic())
+                excess = self._look(time.monotonic())
             except OSError as error:  # for example, no descriptor is left to look with
                 _log.warning("cannot look at the connections", error=str(error))
-                crowded = False
+                excess = 0
             taken = time.thread_time() - start
-            pause = _CROWDED_LOOK_SECONDS if crowded else max(_LOOK_SECONDS, taken / _MAX_SHARE)
+            pause = _FLOOD_LOOK_SECONDS if excess >= _FLOOD else max(_LOOK_SECONDS, taken / _MAX_SHARE)
 
-    def _look(self, now: float) -> bool:
-        """End what exceeds the limits; returns whether there were too many connections."""
+    def _look(self, now: float) -> int:
+        """End what exceeds the limits; returns how many connections were too many."""
         connections = self._sockets.connections()
         self._open = len(connections)
-        crowded = False
+        excess = 0
         for connection, reason in self._policy.to_end(connections, now):
             if self._sockets.end(connection):
                 self._ended[reason] += 1
                 self._unlogged[reason] += 1
                 self._open -= 1
-            crowded |= reason in ("too_many", "too_many_of_address")
+            excess += reason in ("too_many", "too_many_of_address")
         if self._unlogged and now >= self._log_after:
             _log.warning(
                 "connections ended", open=self._open, **{str(reason): count for reason, count in self._unlogged.items()}
             )
             self._unlogged.clear()
             self._log_after = now + _LOG_SECONDS
-        return crowded
+        return excess
