@@ -15,6 +15,7 @@ from facet.server.access.authentication import Authenticator
 from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
 from facet.server.calls.health import Refused
+from facet.server.calls.memory_return import MemoryReturn
 from facet.server.calls.messages import Context, Messages
 from facet.server.calls.method import Method
 from facet.server.calls.places import Arrivals, Places
@@ -62,7 +63,8 @@ class Calls:
         self._idle = asyncio.Event()
         self._draining = False
         self.tasks = CallTasks()
-        self.budget, self._health_budget = ByteBudget(config.request_budget), ByteBudget(_MAX_HEALTH_BYTES)
+        self.budget = ByteBudget(config.request_budget, MemoryReturn().freed)
+        self._health_budget = ByteBudget(_MAX_HEALTH_BYTES)
         self.arrivals, self._health_arrivals = Arrivals(_MAX_ARRIVALS), Arrivals(_MAX_CHECKS)
         self._unary = Places(config.max_concurrent_calls, preemptive=False, end=self.tasks.end)
         self._streams = Places(config.max_concurrent_calls, preemptive=True, end=self.tasks.end)

@@ -71,8 +71,8 @@ class RawConnection:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def open(self, path: str) -> int:
-        """Send the headers of a call; returns its stream."""
+    def open(self, path: str, *more: tuple[str, str]) -> int:
+        """Send the headers of a call, and more of them; returns its stream."""
         stream = self._http.get_next_available_stream_id()
         headers = [
             (":method", "POST"),
@@ -81,7 +81,7 @@ class RawConnection:
             (":authority", "test"),
             ("te", "trailers"),
         ]
-        self._http.send_headers(stream, [*headers, ("content-type", "application/grpc"), *self._authorization])
+        self._http.send_headers(stream, [*headers, ("content-type", "application/grpc"), *self._authorization, *more])
         self._flush()
         return stream
 
