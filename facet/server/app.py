@@ -54,6 +54,8 @@ _SERVICES = (
 _FLUSH_SECONDS = 0.5
 _CONTENTION: Mapping[Preset, float] = {"latency": 0.8, "throughput": 0.2}
 """How much requests side by side slow each other down, measured on two cores; the workers learn the machine's own."""
+_MAX_UNACCEPTED_CALLS = 10_000
+"""Calls whose headers have arrived, but which the event loop has not looked at. Each takes about 10 KB."""
 _MAX_STREAMS_PER_CONNECTION = 128
 """Further calls of a client wait in the client."""
 
@@ -127,6 +129,9 @@ class Server:
                 # With it, gRPC receives megabytes of a stream that nobody reads from, instead of 64 KB.
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
+                # Beyond the first number, gRPC resets calls at random, those of victims of a flood as well.
+                ("grpc.server.max_pending_requests", _MAX_UNACCEPTED_CALLS // 2),
+                ("grpc.server.max_pending_requests_hard_limit", _MAX_UNACCEPTED_CALLS),
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
