@@ -43,7 +43,7 @@ def main() -> None:
             return
         request, buffer = messages.Request.parsed(message), descriptors[0]
         allowed = baseline + limits.memory_bytes(request.max_pixels, request.length)
-        resource.setrlimit(resource.RLIMIT_AS, (allowed, resource.RLIM_INFINITY))
+        _limit_memory(allowed)
         reply, pixels = _answer(request, buffer)
         os.close(buffer)
         pool.send(reply)
@@ -53,12 +53,12 @@ def main() -> None:
 
 def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
     """The reply, and the number of pixels. The kernel ends the process if it uses too much processor time."""
-    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(0))
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(0, request.length))
     try:
         data = os.pread(buffer, request.length, 0)
         layout = walk(data, max_pixels=request.max_pixels)
         pixels = layout.header.width * layout.header.height
-        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(pixels))
+        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(pixels, request.length))
         picture = pixels_of(layout)
         rest, position = picture.reshape(-1).data, 0
         while rest:
@@ -71,6 +71,12 @@ def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
     return messages.decoded(*picture.shape[:2]), pixels
+
+
+def _limit_memory(allowed: int) -> None:
+    """Limit the address space to so many bytes, or to what the server itself may have if that is less."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
 
 
 def _keep_buffers(library: ctypes.CDLL) -> None:

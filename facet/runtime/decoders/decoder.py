@@ -48,7 +48,9 @@ class Decoder:
                 pass_fds=(theirs.fileno(),),
                 # Ctrl-C in a terminal reaches every process of a group, and the server may still need its decoders.
                 start_new_session=True,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+                # Decoders see bytes of strangers, and the environment may hold the server's token.
+                env={name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+                | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
             )
         except BaseException:
             self._socket.close()

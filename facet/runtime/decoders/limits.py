@@ -9,14 +9,14 @@ MAX_WAITING_SECONDS = 6.0
 OTHER_BYTES = 64 * 2**20
 USUAL_PICTURE_BYTES = 16 * 2**20
 
-_MAX_CPU_SECONDS = MAX_SECONDS
 _BASE_SECONDS = 0.3
 _PIXEL_SECONDS = 40e-9
+_BYTE_SECONDS = 20e-9
 
 
-def cpu_seconds(pixels: int) -> float:
-    """Processor time for a picture of so many pixels: five times what the slowest usual ones take."""
-    return min(_MAX_CPU_SECONDS, _BASE_SECONDS + _PIXEL_SECONDS * pixels)
+def cpu_seconds(pixels: int, encoded_bytes: int) -> float:
+    """Processor time for a picture of this size: several times what usual ones take."""
+    return min(MAX_SECONDS, _BASE_SECONDS + _PIXEL_SECONDS * pixels + _BYTE_SECONDS * encoded_bytes)
 
 
 def memory_bytes(max_pixels: int, encoded_bytes: int) -> int:

@@ -19,9 +19,11 @@ _RUN_LENGTH = (1, 2)
 def matches(data: bytes) -> bool:
     """Whether the data begins like a BMP.
 
-    Two letters are a weak signature: a BMP also has four reserved bytes of zero behind its size.
+    Two letters are a weak signature: a BMP also has four reserved bytes, usually zero, or a header of a known size.
     """
-    return data[:2] == b"BM" and data[6:10] == bytes(4)
+    if data[:2] != b"BM":
+        return False
+    return data[6:10] == bytes(4) or int.from_bytes(data[14:18], "little") in (_CORE_HEADER, *_INFO_HEADERS)
 
 
 def walk(data: bytes, max_pixels: int) -> Layout:

@@ -102,11 +102,11 @@ def walk(data: bytes, max_pixels: int) -> Layout:
     frame: _Frame | None = None
     exif = xmp = b""
     scans = visits = 0
-    complete = False
+    position, complete = 0, False
     for segment in _segments(data):
-        code, payload = segment.code, segment.payload
+        code, payload, position = segment.code, segment.payload, segment.end
         if code == _EOI:
-            complete = True
+            position, complete = 0, True
             break
         if code in _FRAMES:
             if frame is not None:
@@ -118,9 +118,8 @@ def walk(data: bytes, max_pixels: int) -> Layout:
             blocks = frame.scanned(payload)
             scans, visits = scans + 1, visits + sum(blocks)
             # The decoder reads such a scan row by row, and nothing behind it.
-            only = scans == 1 and frame.code in _SEQUENTIAL and len(blocks) == len(frame.blocks)
-            _check_work(frame, scans, visits, max_pixels, kept=not only)
-            complete = only and segment.end < len(data)
+            complete = scans == 1 and frame.code in _SEQUENTIAL and len(blocks) == len(frame.blocks)
+            _check_work(frame, scans, visits, max_pixels, kept=not complete)
         elif scans == 0 and code in _COLOURS:
             start, useful = _COLOURS[code]
             if len(payload) >= useful and bytes(payload[: len(start)]) == start:
@@ -138,8 +137,9 @@ def walk(data: bytes, max_pixels: int) -> Layout:
                 break
     if frame is None or scans == 0 or not complete:
         raise InvalidPicture("the JPEG is truncated or damaged")
+    end = b"\xff\xd9" if position < len(data) else b""  # the decoder finds out whether data without an end is complete
     header = PictureHeader("JPEG", frame.width, frame.height, orientation_of(exif, xmp))
-    return Layout(header, (_SIGNATURE[:2], *colours.values(), *parts, b"\xff\xd9"))
+    return Layout(header, (_SIGNATURE[:2], *colours.values(), *parts, end))
 
 
 def decode(layout: Layout) -> NDArray[np.uint8] | None:

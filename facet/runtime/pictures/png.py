@@ -209,7 +209,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         if end + 4 > len(data):
             raise InvalidPicture("the PNG is truncated or damaged: a chunk ends behind its data")
         chunk = _Chunk(kind, view[position + 8 : end], int.from_bytes(data[end : end + 4], "big"))
-        if not kind[0] & _ANCILLARY and zlib.crc32(chunk.body, zlib.crc32(kind)) != chunk.crc:
+        if not kind[0] & _ANCILLARY and kind != b"IEND" and zlib.crc32(chunk.body, zlib.crc32(kind)) != chunk.crc:
             raise InvalidPicture("the PNG is damaged: a checksum is wrong")
         yield chunk
         position = end + 4

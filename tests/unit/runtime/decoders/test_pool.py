@@ -154,9 +154,9 @@ def test_the_memory_of_a_process_is_limited_by_the_permitted_pixels(pool: Pool) 
     assert limits.memory_bytes(50_000_000, 2**24) == 9 * 50_000_000 + 64 * 2**20
 
 
-def test_time_grows_with_the_pixels_up_to_a_limit() -> None:
-    assert limits.cpu_seconds(0) < limits.cpu_seconds(1_000_000) < limits.cpu_seconds(50_000_000)
-    assert limits.cpu_seconds(10**9) == limits.MAX_SECONDS == 1.5
+def test_time_grows_with_pixels_and_bytes_up_to_a_limit() -> None:
+    assert limits.cpu_seconds(0, 0) < limits.cpu_seconds(1_000_000, 0) < limits.cpu_seconds(1_000_000, 2**24)
+    assert limits.cpu_seconds(10**9, 0) == limits.cpu_seconds(0, 10**9) == limits.MAX_SECONDS == 1.5
 
 
 def test_what_a_library_writes_is_reported_and_not_written(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
@@ -200,6 +200,16 @@ def alive(process: Path) -> bool:
         return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_a_process_does_not_see_the_settings_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACET_SERVER__TOKEN", "a secret of the server")
+    started = Pool()
+    try:
+        started.decode()
+        assert b"a secret" not in Path(f"/proc/{started.decoder.pid}/environ").read_bytes()
+    finally:
+        started.pool.close()
 
 
 def test_a_closed_pool_refuses_pictures(pool: Pool) -> None:

@@ -69,7 +69,7 @@ DAMAGED = {
     "sampling by 15": (with_header(header(0xC0, 64, 48, sampling=0xFF)), "sampling"),
     "sampling by 0": (with_header(header(0xC0, 64, 48, sampling=0)), "sampling"),
     "no scan": (JPEG[:SCAN] + b"\xff\xd9", "truncated or damaged"),
-    "no end": (JPEG[:-2], "truncated or damaged"),
+    "no end of several scans": (PROGRESSIVE[:-2], "truncated or damaged"),
     "a scan of unknown components": (JPEG.replace(b"\xff\xda\0\x0c\3\1", b"\xff\xda\0\x0c\3\7"), "unknown component"),
     "a scan of no components": (JPEG.replace(b"\xff\xda\0\x0c\3", b"\xff\xda\0\x0c\0"), "start of scan"),
     "only a signature": (b"\xff\xd8\xff", "truncated or damaged"),
@@ -81,6 +81,13 @@ def test_a_damaged_or_unsupported_jpeg_is_refused_with_its_problem(name: str) ->
     data, problem = DAMAGED[name]
     with pytest.raises(InvalidPicture, match=re.escape(problem)):
         read_header(data, max_pixels=ENOUGH)
+
+
+def test_a_scan_without_an_end_is_refused_unless_the_decoder_finds_all_of_it() -> None:
+    for data in (JPEG[:-2], JPEG[: SCAN + 200], JPEG[:-1]):
+        with pytest.raises(InvalidPicture, match="truncated or damaged"):
+            decode(data, max_pixels=ENOUGH)
+    assert np.array_equal(decode(JPEG[:-2] + bytes(100), max_pixels=ENOUGH), PLAIN)
 
 
 def test_a_claimed_size_is_refused_without_data_for_it() -> None:
