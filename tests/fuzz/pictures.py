@@ -1,0 +1,84 @@
+"""Encoded pictures: whatever the bytes are, they are a picture or a PictureError."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from PIL import Image
+
+INSTRUMENTED = ("facet.runtime.pictures",)
+MAX_PIXELS = 1 << 16
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def prepare() -> Callable[[bytes], None]:
+    """See :class:`tests.fuzz.target.Target`."""
+    from facet.runtime.pictures import PictureError, decode, read_header
+    from facet.runtime.process import configure_for_models
+
+    configure_for_models()
+
+    def fuzz(data: bytes) -> None:
+        try:
+            header = read_header(data, max_pixels=MAX_PIXELS)
+            picture = decode(data, max_pixels=MAX_PIXELS)
+        except PictureError:
+            return
+        upright = (header.height, header.width) if header.orientation < 5 else (header.width, header.height)
+        assert picture.shape == (*upright, 3)
+        assert picture.dtype == np.uint8
+        assert header.width * header.height <= MAX_PIXELS
+
+    return fuzz
+
+
+def seeds() -> Iterable[bytes]:
+    """See :class:`tests.fuzz.target.Target`."""
+    colours = np.random.default_rng(5).integers(0, 255, (6, 9, 3), np.uint8)
+    image = Image.fromarray(colours)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind, options in (
+        ("JPEG", {"quality": 60}),
+        ("JPEG", {"progressive": True, "exif": exif}),
+        ("JPEG", {"subsampling": 0, "restart_marker_blocks": 1}),
+        ("PNG", {"exif": exif}),
+        ("WEBP", {"exif": exif}),
+        ("WEBP", {"lossless": True}),
+        ("BMP", {}),
+    ):
+        yield _encoded(image, kind, **options)
+    yield _encoded(image.convert("CMYK"), "JPEG")
+    for mode in ("1", "L", "LA", "P", "RGBA", "I;16"):
+        yield _encoded(
+            image.convert("L").convert(mode) if mode == "LA" else image.convert("L" if mode == "I;16" else mode), "PNG"
+        )
+    for mode in ("1", "L", "P"):
+        yield _encoded(image.convert(mode), "BMP")
+    others = [image.rotate(90 * turn) for turn in range(3)]
+    yield _encoded(image, "PNG", save_all=True, append_images=others)
+    yield _encoded(image, "WEBP", save_all=True, append_images=others)
+    yield _encoded(image, "MPO", save_all=True, append_images=others)
+
+
+def repaired(data: bytes) -> bytes:
+    """Make the checksums of a PNG's chunks right; see :class:`tests.fuzz.target.Target`."""
+    if not data.startswith(_PNG):
+        return data
+    parts, position = [_PNG], len(_PNG)
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
+        if end + 4 > len(data):
+            break
+        parts += data[position:end], zlib.crc32(data[position + 4 : end]).to_bytes(4, "big")
+        position = end + 4
+    return b"".join([*parts, data[position:]])
+
+
+def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
