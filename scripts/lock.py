@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "requirements"
@@ -114,7 +113,7 @@ def blocks(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for block in re.split(r"^(?=\S)", text, flags=re.MULTILINE):
         if pin := _PIN.match(block):
-            found[pin[1]] = block
+            found[pin[1]] = found.get(pin[1], "") + block  # a package may have a version for each of two Pythons
     return found
 
 
@@ -150,7 +149,7 @@ def _compile(
 
 
 def _pins(text: str) -> list[str]:
-    return [str(Requirement(block.partition(" ")[0])) for block in blocks(text).values()]
+    return [line.removesuffix(" \\") for line in text.splitlines() if _PIN.match(line)]
 
 
 def _read(name: str) -> str:
