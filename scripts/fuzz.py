@@ -26,6 +26,7 @@ MAX_SECONDS = 10
 """An input that takes longer is a finding."""
 MAX_MIB = 2048
 """An input that needs more memory, with the models of a server, is a finding."""
+_KNOWN = "known-"
 _DONE = re.compile(r"^#(\d+)\s+DONE .*? ft: (\d+)", re.MULTILINE)
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -108,11 +109,12 @@ def _fuzz(name: str, seconds: int, inputs: int, out: Path, *, keep: bool) -> Out
         corpus = Path(folder, "corpus")
         corpus.mkdir()
         for number, data in enumerate(known):
-            (corpus / f"known-{number}").write_bytes(data)
+            (corpus / f"{_KNOWN}{number}").write_bytes(data)
         options = [f"-max_total_time={seconds}", f"-runs={inputs}", f"-artifact_prefix={out / name}-"]
         done = _run(name, [str(corpus), *options])
-        if keep:
-            _keep(name, corpus, Path(folder, "smallest"))
+        if keep and not done.returncode:
+            new = [path.read_bytes() for path in corpus.iterdir() if not path.name.startswith(_KNOWN)]
+            console.err.print(f"{name}: {target.keep(name, [*target.kept(name), *new])} inputs kept")
     findings = sorted(set(out.iterdir()) - before)
     if done.returncode and not findings:
         console.fail(f"the fuzzer failed:\n{done.stderr[-4000:]}")
@@ -121,16 +123,6 @@ def _fuzz(name: str, seconds: int, inputs: int, out: Path, *, keep: bool) -> Out
     ended = _DONE.search(done.stderr)
     tried, features = map(int, ended.groups()) if ended else (0, 0)
     return Outcome(name, tried, features, str(findings[0]) if findings else "")
-
-
-def _keep(name: str, corpus: Path, smallest: Path) -> None:
-    """Keep as few of the inputs as reach the same code."""
-    smallest.mkdir()
-    merged = _run(name, ["-merge=1", str(smallest), str(corpus)])
-    if merged.returncode:
-        console.fail(f"the corpus cannot be merged:\n{merged.stderr[-4000:]}")
-    number = target.keep(name, (path.read_bytes() for path in smallest.iterdir()))
-    console.err.print(f"{name}: {number} inputs kept")
 
 
 def _run(name: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
