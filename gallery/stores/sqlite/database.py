@@ -183,6 +183,8 @@ class SqliteDatabase:
     def _maintain(self) -> None:
         while self._written.wait() and not self._closing.wait(_MAINTENANCE_SECONDS):
             self._written.clear()
+            if self._closing.is_set():
+                return  # close() may have set both events before this one was cleared
             # If this fails, the data is still safe in the log, and the next round tries again.
             with suppress(sqlite3.Error), self._checkpointing:
                 self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
