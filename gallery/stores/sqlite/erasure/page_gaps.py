@@ -8,6 +8,7 @@ cells of a page, and outlives the row. https://www.sqlite.org/fileformat2.html d
 from __future__ import annotations
 
 import os
+import struct
 
 MAX_PAGES = (1 << 25) - 1
 """Pages that a database may have, so that the first byte of an overflow or freelist page, the highest byte of a page
@@ -28,7 +29,7 @@ def page_size_of(file_header: bytes) -> int:
 
 
 def gap_of(page: bytes, number: int) -> tuple[int, int]:
-    """Return where the gap of a page begins and ends, bytes; (0, 0) if it is not a page of a b-tree.
+    """Return where the gap of a page begins and ends, bytes; (0, 0) if it is not a sound page of a b-tree.
 
     Args:
         page: the page.
@@ -45,7 +46,11 @@ def gap_of(page: bytes, number: int) -> tuple[int, int]:
     cells = int.from_bytes(page[start + 3 : start + 5], "big")
     contents = int.from_bytes(page[start + 5 : start + 7], "big") or 65536
     begin = pointers + 2 * cells
-    return (begin, contents) if begin <= contents <= len(page) else (0, 0)
+    if not begin <= contents <= len(page):
+        return 0, 0
+    # A damaged page must not lose a cell that could still be saved.
+    first = min(struct.unpack(f">{cells}H", page[pointers:begin]), default=contents)
+    return (begin, contents) if first >= contents else (0, 0)
 
 
 def clear_gap(descriptor: int, number: int, page_size: int) -> bool:

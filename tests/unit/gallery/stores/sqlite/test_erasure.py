@@ -219,8 +219,11 @@ def test_a_database_is_known_to_be_swept_until_somebody_else_changes_it(tmp_path
     os.close(lock_file)
 
 
-def test_a_page_that_is_no_page_of_a_tree_has_no_gap() -> None:
+def test_a_page_that_is_no_sound_page_of_a_tree_has_no_gap() -> None:
     overflow = (7).to_bytes(4, "big") + bytes(range(256)) * 63
     assert gap_of(overflow, 9) == (0, 0)
     leaf = bytes([13, 0, 0, 0, 2, 0, 60, 0]) + bytes([0, 80, 0, 60]) + b"a trace" + bytes(100)
     assert gap_of(leaf, 9) == (12, 60)
+    damaged = bytearray(leaf)
+    damaged[9] = 40
+    assert gap_of(bytes(damaged), 9) == (0, 0), "a cell would be lost"
