@@ -130,7 +130,7 @@ class Server:
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
                 # Beyond the first number, gRPC resets calls at random, those of victims of a flood as well.
-                ("grpc.server.max_pending_requests", _MAX_UNACCEPTED_CALLS // 2),
+                ("grpc.server.max_pending_requests", _MAX_UNACCEPTED_CALLS * 4 // 5),
                 ("grpc.server.max_pending_requests_hard_limit", _MAX_UNACCEPTED_CALLS),
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_send_message_length", -1),

@@ -15,10 +15,12 @@ import pytest
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT_SECONDS = 300.0
-ATTACKS = ("ping-flood", "compressed-messages")
-"""One of frames, one of messages."""
+TIMEOUT_SECONDS = 600.0
+ATTACKS = ("slow-messages", "png-length")
+"""One that never ends its calls, and one whose pictures claim gigabytes."""
 MISSED_BY_TIME = {"latency", "recovery"}
+TOO_SLOW = {"QUEUE_FULL", "DEADLINE_TOO_SHORT"}
+"""Why victims are refused on a machine that is too busy even for them."""
 
 
 @pytest.fixture
@@ -47,9 +49,10 @@ def test_victims_are_served_and_nothing_breaks_while_others_attack(bench: Run) -
     )
     assert done.stdout, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
-    assert [attack["name"] for attack in report["attacks"]] == list(ATTACKS)
+    assert {attack["name"] for attack in report["attacks"]} == set(ATTACKS)
     for attack in report["attacks"]:
-        assert not set(attack["missed"]) - MISSED_BY_TIME, attack
+        assert not set(attack["missed"]) - MISSED_BY_TIME - {"failures"}, attack
+        assert not {failure.partition(": ")[2] for failure in attack["failures"]} - TOO_SLOW, attack["failures"]
         assert attack["did"]["connections"] > 0
         assert attack["victim_calls"] > 0
         assert attack["stray_log_lines"] == 0
