@@ -31,11 +31,14 @@ def configure_for_models() -> None:
 
 
 def configure_for_pictures() -> None:
-    """Prepare a process that only decodes pictures or reads their headers: Pillow has no pixel limit of its own.
+    """Prepare a process that only decodes pictures or reads their headers.
 
-    Every call of :func:`facet.runtime.pictures.decode` and :func:`facet.runtime.pictures.read_header` has one.
+    - Pillow has no pixel limit of its own: every call of :func:`facet.runtime.pictures.decode` and
+      :func:`facet.runtime.pictures.read_header` has one.
+    - OpenCV logs nothing: what is wrong with a picture is raised.
     """
     Image.MAX_IMAGE_PIXELS = None
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def configure_for_video() -> None:

@@ -34,7 +34,7 @@ class PictureDecoders:
         registry.register(self._restarts)
 
     def close(self) -> None:
-        """Wait for pictures that are being decoded, and end the processes."""
+        """End the processes; one that decodes a picture ends when it has done so."""
         self._pool.close()
 
     def _report(self, event: DecoderEvent) -> None:

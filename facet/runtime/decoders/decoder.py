@@ -105,9 +105,13 @@ class Decoder:
             return ""
         return written.decode(errors="replace").strip()[:_MAX_OUTPUT]
 
-    def close(self) -> None:
-        """End the process at once, if it does not end by itself because nobody needs it."""
+    def hang_up(self) -> None:
+        """Let the process end by itself, because nobody needs it."""
         self._socket.close()
+
+    def close(self) -> None:
+        """Hang up, wait until the process has ended, and end it if it does not."""
+        self.hang_up()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
         self.kill()

@@ -74,12 +74,15 @@ class DecoderPool:
             raise
 
     def close(self) -> None:
-        """Wait for pictures that are being decoded, and end the processes."""
+        """End the processes; one that decodes a picture ends when it has done so."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             idle = [self._idle.popleft() for _ in range(len(self._idle))]
-        for decoder in filter(None, idle):
+        decoders = [decoder for decoder in idle if decoder is not None]
+        for decoder in decoders:
+            decoder.hang_up()
+        for decoder in decoders:
             decoder.close()
         self._buffers.close()
 
