@@ -64,8 +64,8 @@ def hostile(
       recovered_s       seconds after the attack until latency and memory are
                         back, at most 2
 
-    All attacks take about twenty minutes; docs/reliability.md has results. On a busy machine latency varies by itself: repeat an attack that
-    misses only the first bar.
+    All attacks take about twenty minutes; docs/reliability.md has results. On a busy machine latency varies by itself:
+    repeat an attack that misses only the first bar.
 
     [b]Examples[/b]
 
