@@ -95,6 +95,22 @@ def test_pictures_leave_no_descriptors_behind(pool: Pool) -> None:
     assert used() <= before + 1
 
 
+def state(process: Path) -> str:
+    """The letter that the kernel gives for the state of a process; empty if there is none."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def stop(decoder: Decoder) -> None:
+    """Stop a process, and wait until it has stopped: before that it may still take a request."""
+    os.kill(decoder.pid, signal.SIGSTOP)
+    end = time.monotonic() + PATIENCE
+    while state(Path(f"/proc/{decoder.pid}")) != "T" and time.monotonic() < end:
+        time.sleep(0.001)
+
+
 def waiting_request(decoder: Decoder) -> bool:
     """Whether a request lies in the socket of a decoder that does not read."""
     unread = fcntl.ioctl(decoder._socket, termios.TIOCOUTQ, bytes(4))
@@ -104,7 +120,7 @@ def waiting_request(decoder: Decoder) -> bool:
 def test_a_crash_refuses_one_picture_and_nothing_else(pool: Pool) -> None:
     pool.decode()
     decoder = pool.decoder
-    os.kill(decoder.pid, signal.SIGSTOP)
+    stop(decoder)
     refusals: list[Exception] = []
 
     def decode_one() -> None:
@@ -135,7 +151,7 @@ def test_a_process_that_died_while_it_waited_costs_no_picture(pool: Pool) -> Non
 
 def test_a_decoding_that_does_not_end_is_stopped(pool: Pool) -> None:
     pool.decode()
-    os.kill(pool.decoder.pid, signal.SIGSTOP)
+    stop(pool.decoder)
     with pytest.raises(PictureTooLarge, match="takes too long"):
         pool.decode()
     assert [event.kind for event in pool.events] == ["timeout"]
@@ -190,16 +206,9 @@ def test_decoders_end_with_the_process_that_started_them(number: signal.Signals)
     parent.send_signal(number)
     parent.wait(PATIENCE)
     end = time.monotonic() + PATIENCE
-    while any(alive(decoder) for decoder in decoders) and time.monotonic() < end:
+    while any(state(decoder) not in ("", "Z") for decoder in decoders) and time.monotonic() < end:
         time.sleep(0.01)
-    assert not any(alive(decoder) for decoder in decoders)
-
-
-def alive(process: Path) -> bool:
-    try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    assert all(state(decoder) in ("", "Z") for decoder in decoders)
 
 
 def test_a_process_does_not_see_the_settings_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
