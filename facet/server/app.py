@@ -54,6 +54,7 @@ _SERVICES = (
 _FLUSH_SECONDS = 0.5
 _CONTENTION: Mapping[Preset, float] = {"latency": 0.8, "throughput": 0.2}
 """How much requests side by side slow each other down, measured on two cores; the workers learn the machine's own."""
+_WINDOW_BYTES = 256 * 2**10
 _MAX_UNACCEPTED_CALLS = 10_000
 """Calls whose headers have arrived, but which the event loop has not looked at. Each takes about 10 KB."""
 _MAX_STREAMS_PER_CONNECTION = 128
@@ -126,8 +127,10 @@ class Server:
         self._server = grpc.aio.server(
             interceptors=[self._connections.interceptor, CallInterceptor(self._calls, self._telemetry)],
             options=[
-                # With it, gRPC receives megabytes of a stream that nobody reads from, instead of 64 KB.
+                # With its probe, gRPC receives megabytes of a stream that nobody reads from. Most pictures are smaller
+                # than the window that it has instead, so they need not wait for the server to open it.
                 ("grpc.http2.bdp_probe", 0),
+                ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
                 ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
                 # Beyond the first number, gRPC resets calls at random, those of victims of a flood as well.
                 ("grpc.server.max_pending_requests", _MAX_UNACCEPTED_CALLS * 4 // 5),
