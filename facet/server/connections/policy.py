@@ -16,6 +16,9 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _MAX_BYTES_WITHOUT_CALL = 128 * 1024
 """A client that follows gRPC sends less than 1 KB between two calls, and a TLS handshake less than 16 KB."""
+_MAX_BYTES_OF_WAITING_CALLS = 2**20
+"""The same between two calls of a connection that had one: while the event loop is behind, calls arrive that nobody has
+seen yet, with up to 64 KB of their messages."""
 _ENDING_SECONDS = 1.0
 """The rest of a message of a refused call may arrive for so long after the call has ended."""
 _MAX_BYTES_AHEAD = 256 * 1024
@@ -132,7 +135,7 @@ class Policy:
             # One message that is arriving, and what gRPC receives of the others, although nobody asks for it yet.
             expected = _MAX_BYTES_WITHOUT_CALL + calls.open * (self._limits.message_bytes + _MAX_BYTES_AHEAD)
             return "no_messages" if useless > expected else None
-        if useless > _MAX_BYTES_WITHOUT_CALL:
+        if useless > (_MAX_BYTES_OF_WAITING_CALLS if state.last_call else _MAX_BYTES_WITHOUT_CALL):
             return "no_calls"
         return "idle" if now - state.quiet_since > self._limits.idle_seconds else None
 
