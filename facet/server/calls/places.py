@@ -99,8 +99,10 @@ class Places:
         self._held[place.caller] -= 1
         if not self._held[place.caller]:
             del self._held[place.caller]
-        if self._waiters:
-            fewest = min(self._waiters, key=lambda waiter: self._held[self._waiters[waiter]])
+        # A call whose wait is over, or whose client is gone, leaves only when its task runs again.
+        waiters = [waiter for waiter in self._waiters if not waiter.done()]
+        if waiters:
+            fewest = min(waiters, key=lambda waiter: self._held[self._waiters[waiter]])
             del self._waiters[fewest]
             fewest.set_result(None)
 
@@ -153,7 +155,7 @@ class Arrivals:
         self._closed = True
         for timeouts in list(self._by_caller.values()):
             for timeout in timeouts:
-                timeout.reschedule(asyncio.get_running_loop().time())
+                _end_now(timeout)
 
     def __len__(self) -> int:
         return self._waiting
@@ -204,7 +206,7 @@ class Arrivals:
         caller = max(self._by_caller, key=lambda each: len(self._by_caller[each]))
         oldest = next(iter(self._by_caller[caller]))
         self._forget(caller, oldest)
-        oldest.reschedule(asyncio.get_running_loop().time())
+        _end_now(oldest)
 
     def _forget(self, caller: str, timeout: asyncio.Timeout) -> None:
         waiting = self._by_caller.get(caller, {})
@@ -213,3 +215,9 @@ class Arrivals:
             self._waiting -= 1
             if not waiting:
                 del self._by_caller[caller]
+
+
+def _end_now(timeout: asyncio.Timeout) -> None:
+    """Let a time limit be over. It may be over already, if its task has not run since."""
+    if not timeout.expired():
+        timeout.reschedule(asyncio.get_running_loop().time())

@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 
+from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
-from facet.server.calls.places import Places
-from facet.server.errors import TooManyCalls
+from facet.server.calls.messages import Messages
+from facet.server.calls.method import Method
+from facet.server.calls.places import Arrivals, Places
+from facet.server.errors import ServerError, TooManyCalls
 
 
 class Call:
@@ -78,3 +82,39 @@ async def test_the_caller_with_most_streams_loses_its_newest_to_a_newcomer(calls
     assert await streams[-1].failed()
     assert not any(each.task.done() for each in streams[:2])
     assert await call("b").failed()  # it has one, and the other only two
+
+
+async def test_a_place_goes_to_a_call_that_still_waits_if_another_was_cancelled_at_the_same_time(
+    calls: Callable[..., Any],
+) -> None:
+    _, call = calls(2, preemptive=False)
+    open_calls = [call("a"), call("a")]
+    await open_calls[1].entered.wait()
+    gone, patient = call("b"), call("b")
+    await asyncio.sleep(0)
+    open_calls[0].task.cancel()
+    await asyncio.sleep(0)  # the place is given away in the next turn of the event loop
+    gone.task.cancel()
+    await asyncio.wait_for(patient.entered.wait(), 5)
+    assert gone.task.cancelled()
+
+
+@pytest.mark.parametrize("drains", [False, True])
+async def test_a_call_that_has_just_run_out_of_time_does_not_disturb_others(*, drains: bool) -> None:
+    arrivals, budget = Arrivals(1), ByteBudget(1)
+    method = Method("/facet.v1.Service/Method", grpc.unary_unary_rpc_method_handler(lambda _request, _context: None))
+
+    async def call(seconds: float) -> None:
+        async with arrivals.limit("a", seconds, Messages(None, method, budget, "a", stall_seconds=5)):  # type: ignore[arg-type] # it reads nothing
+            if not seconds:
+                await asyncio.Event().wait()
+
+    async def drain() -> None:
+        arrivals.close()
+
+    late = asyncio.ensure_future(call(0))
+    await asyncio.sleep(0)  # its time is over, and its task does not know yet
+    await asyncio.ensure_future(drain() if drains else call(5))
+    with pytest.raises(ServerError):
+        await late
+    assert len(arrivals) == 0
