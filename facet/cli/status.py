@@ -36,6 +36,9 @@ _REFUSALS = frozenset(
     {
         "QUEUE_FULL",
         "DEADLINE_TOO_SHORT",
+        "TOO_MANY_CALLS",
+        "TOO_MANY_BYTES",
+        "OUT_OF_RESOURCES",
         "TOO_MANY_TRANSFERS",
         "CALIBRATION_UNDER_WAY",
         "SHUTTING_DOWN",

@@ -87,11 +87,11 @@ class Aborted(FacetError):
 
 
 class ResourceExhausted(FacetError):
-    """The server is busy, or the message is too large."""
+    """The server is busy (``retry_after`` says when to come back), its disk is full, or the message is too large."""
 
 
 class DeadlineExceeded(FacetError):
-    """The call took too long."""
+    """The call took too long, or its request did not arrive in time (REQUEST_NOT_RECEIVED)."""
 
 
 class Cancelled(FacetError):

@@ -12,7 +12,9 @@ _PIXELS_PER_BYTE = 6
 def claimed_pixels(data: bytes) -> int:
     """How many pixels the header claims; 0 if the data is no PNG, JPEG, WebP or BMP, or too short.
 
-    The picture may still be damaged. Looks at no more than a few dozen places, whatever the data is.
+    The picture may still be damaged. Looks at no more than a few dozen places, whatever the data is, because it runs on
+    the event loop before a request is admitted. Only for estimates: :func:`facet.runtime.pictures.read_header` checks
+    the whole picture, which takes longer.
     """
     if data.startswith(_PNG_SIGNATURE):
         return int.from_bytes(data[16:20]) * int.from_bytes(data[20:24])

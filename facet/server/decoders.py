@@ -26,6 +26,8 @@ class PictureDecoders:
             ("cause",),
             registry=None,
         )
+        for cause in ("timeout", "crash"):  # a rate needs the 0 before the first one
+            self._restarts.labels(cause)
         self._pool = DecoderPool(1 + (config.workers or usable_cores()), self._report)
         self.decode = self._pool.decode
 

@@ -143,7 +143,7 @@ class QueueFull(AdmissionRefused):
 
 
 class DeadlineTooShort(AdmissionRefused):
-    """The work queued ahead leaves too little time before the deadline; ``retry_seconds`` is the missing time."""
+    """The work queued ahead leaves too little time before the deadline."""
 
     kind, reason = "exhausted", "DEADLINE_TOO_SHORT"
     message = "the work queued ahead leaves too little time before the deadline; try again a little later"

@@ -32,8 +32,7 @@ class RecognitionServiceStub:
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
                          format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-                         parsed (INVALID_MESSAGE), or has too many fields
-                         (MESSAGE_TOO_COMPLEX).
+                         parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
                          deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
                          RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
@@ -152,8 +151,7 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
                          format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-                         parsed (INVALID_MESSAGE), or has too many fields
-                         (MESSAGE_TOO_COMPLEX).
+                         parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
                          deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
                          RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
@@ -268,8 +266,7 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
                          format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-                         parsed (INVALID_MESSAGE), or has too many fields
-                         (MESSAGE_TOO_COMPLEX).
+                         parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
                          deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
                          RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine

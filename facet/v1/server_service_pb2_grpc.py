@@ -31,7 +31,8 @@ class ServerServiceStub:
     Every method may return these errors:
     INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
-    (TOO_MANY_BYTES, with RetryInfo).
+    (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
+    (OUT_OF_RESOURCES, with RetryInfo).
     DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
@@ -57,7 +58,8 @@ class ServerServiceServicer:
     Every method may return these errors:
     INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
-    (TOO_MANY_BYTES, with RetryInfo).
+    (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
+    (OUT_OF_RESOURCES, with RetryInfo).
     DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
@@ -98,7 +100,8 @@ class ServerService:
     Every method may return these errors:
     INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
-    (TOO_MANY_BYTES, with RetryInfo).
+    (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
+    (OUT_OF_RESOURCES, with RetryInfo).
     DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).

@@ -32,7 +32,8 @@ class ServerServiceStub:
     Every method may return these errors:
       INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
-                         (TOO_MANY_BYTES, with RetryInfo).
+                         (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
+                         (OUT_OF_RESOURCES, with RetryInfo).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
@@ -59,7 +60,8 @@ class ServerServiceAsyncStub(ServerServiceStub):
     Every method may return these errors:
       INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
-                         (TOO_MANY_BYTES, with RetryInfo).
+                         (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
+                         (OUT_OF_RESOURCES, with RetryInfo).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
@@ -82,7 +84,8 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     Every method may return these errors:
       INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
-                         (TOO_MANY_BYTES, with RetryInfo).
+                         (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
+                         (OUT_OF_RESOURCES, with RetryInfo).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).

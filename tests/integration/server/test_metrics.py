@@ -222,7 +222,10 @@ def test_the_panels_of_the_dashboard_do_not_overlap_and_have_descriptions() -> N
         places |= cells
         assert panel["type"] == "row" or panel["description"]
     rows = [panel["title"] for panel in panels if panel["type"] == "row"]
-    assert rows == ["Traffic", "Latency", "Queue", "Refusals", "Decisions", "Cameras", "Galleries", "Process"]
+    assert rows == [
+        *("Traffic", "Latency", "Queue", "Refusals", "Decisions", "Cameras", "Galleries", "Process"),
+        "Connections and limits",
+    ]
 
 
 def test_documented_and_exported_metrics_are_the_same(used: Serving) -> None:

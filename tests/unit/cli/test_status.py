@@ -23,6 +23,9 @@ def test_throughput_is_per_second_and_leaves_out_the_calls_of_status_itself() ->
     [
         ("RESOURCE_EXHAUSTED", "QUEUE_FULL", True),
         ("RESOURCE_EXHAUSTED", "DEADLINE_TOO_SHORT", True),
+        ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", True),
+        ("RESOURCE_EXHAUSTED", "TOO_MANY_BYTES", True),
+        ("RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES", True),
         ("RESOURCE_EXHAUSTED", "TOO_MANY_TRANSFERS", True),
         ("RESOURCE_EXHAUSTED", "CALIBRATION_UNDER_WAY", True),
         ("UNAVAILABLE", "SHUTTING_DOWN", True),
@@ -30,6 +33,8 @@ def test_throughput_is_per_second_and_leaves_out_the_calls_of_status_itself() ->
         ("UNAVAILABLE", "STORAGE_UNAVAILABLE", False),
         ("RESOURCE_EXHAUSTED", "STORAGE_FULL", False),
         ("RESOURCE_EXHAUSTED", "IMPORT_TOO_LARGE", False),
+        ("INVALID_ARGUMENT", "MESSAGE_TOO_COMPLEX", False),
+        ("DEADLINE_EXCEEDED", "REQUEST_NOT_RECEIVED", False),
         ("INTERNAL", "", False),
     ],
 )
