@@ -63,7 +63,7 @@ class ServerConfig(_Section):
     port: int = Field(50051, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
     token: SecretStr | None = None
-    """Bearer token that clients must send with every call except health checks. Set it in FACET_SERVER__TOKEN rather
+    """Bearer token that clients must send with every call except Health/Check. Set it in FACET_SERVER__TOKEN rather
     than in the file. The server does not start with an empty token, and warns of one that is easy to guess."""
     allow_unauthenticated: bool = False
     """Allow a non-loopback host without a token."""

@@ -45,9 +45,13 @@ def of_peer(peer: str) -> str:
         address = ip_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
     except ValueError:
         return peer
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        elif address != _SHARED[1]:
-            return str(ip_network((address, _NETWORK_BITS), strict=False))
-    return peer if address in _SHARED else str(address)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return peer if address in _SHARED else network_of(str(address))
+
+
+def network_of(address: str) -> str:
+    """The IPv4 address, or the /64 network of an IPv6 address: what one site holds."""
+    if ":" not in address:
+        return address
+    return str(ip_network((address, _NETWORK_BITS), strict=False))

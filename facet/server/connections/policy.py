@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Literal, TypeAlias, get_args
 
+from facet.server.access.caller import network_of
 from facet.server.connections.activity import Activity, Calls, Endpoint
 from facet.server.connections.sockets import Connection
 
@@ -25,8 +25,6 @@ _MAX_BYTES_AHEAD = 256 * 1024
 """Of a call: what gRPC receives before it is asked for a message, and frames."""
 _MAX_CANCELLED_PER_SECOND = 500.0
 """Of one connection; a rapid reset (CVE-2023-44487) cancels thousands."""
-_NETWORK_BITS = 64
-"""The part of an IPv6 address that one site holds (RFC 6177): it can use all addresses below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ class Policy:
             if reason is not None:
                 ending.append((connection, reason))
                 continue
-            counts[_network(connection.client.address)] += 1
+            counts[network_of(connection.client.address)] += 1
             if not calls.open:
                 dispensable.append(connection)
         for inode in self._known.keys() - known.keys():
@@ -143,7 +141,7 @@ class Policy:
         """Those to end because there are too many, in the order of ``dispensable`` within each address."""
         by_network: defaultdict[str, list[Connection]] = defaultdict(list)
         for connection in dispensable:
-            by_network[_network(connection.client.address)].append(connection)
+            by_network[network_of(connection.client.address)].append(connection)
         ending: list[tuple[Connection, Reason]] = []
         for network, candidates in by_network.items():
             excess = max(counts[network] - self._limits.per_address, 0)
@@ -166,10 +164,3 @@ def _level(counts: Mapping[str, int], candidates: Mapping[str, list[Connection]]
         removed = sum(min(max(counts[each] - level, 0), len(theirs)) for each, theirs in candidates.items())
         low, high = (level, high) if removed >= excess else (low, level - 1)
     return low
-
-
-def _network(address: str) -> str:
-    """The IPv4 address, or the /64 network of an IPv6 address."""
-    if ":" not in address:
-        return address
-    return str(ip_network((address, _NETWORK_BITS), strict=False))

@@ -18,7 +18,6 @@ from hyperframe.frame import (
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS_ACK = SettingsFrame(0, flags=["ACK"]).serialize()
-LARGEST_WINDOW = 2**31 - 1
 
 CANCEL = 0x8
 """Error code of a stream that its client gives up (RFC 9113, section 7)."""
