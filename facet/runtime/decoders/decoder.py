@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -23,11 +24,24 @@ _MAX_OUTPUT = 1000
 
 
 class DecoderStopped(Exception):
-    """The process is gone; ``timed_out`` tells whether it was stopped because it took too long."""
+    """The process is gone.
 
-    def __init__(self, message: str, *, timed_out: bool) -> None:
+    Attributes:
+        timed_out: whether it was stopped because it took too long.
+        killed: whether somebody else ended it, for example the system, because memory ran out.
+    """
+
+    def __init__(self, message: str, *, timed_out: bool, killed: bool = False) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+        self.killed = killed
+
+
+class NoDecoder(OSError):
+    """The machine cannot start a decoder, or ends it. It lacks memory or processes, and no picture is at fault."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(errno.EAGAIN, detail)
 
 
 class Decoder:
@@ -67,7 +81,7 @@ class Decoder:
         Raises:
             PictureError: the picture cannot be used.
             DecoderStopped: the process ended, or was ended because it took longer than :data:`MAX_SECONDS`.
-            RuntimeError: the process did not start.
+            NoDecoder: the process did not start.
         """
         self._wait_until_ready()
         started, waited_before = time.monotonic(), self._waited()
@@ -129,8 +143,12 @@ class Decoder:
         if self._ready:
             return
         self._socket.settimeout(_START_SECONDS)
-        if self._socket.recv(messages.MAX_MESSAGE_BYTES) != messages.READY:
-            raise RuntimeError(f"a decoder of pictures does not start: {self.output()}")
+        try:
+            ready = self._socket.recv(messages.MAX_MESSAGE_BYTES) == messages.READY
+        except OSError:
+            ready = False
+        if not ready:
+            raise NoDecoder("it does not start")
         self._ready = True
 
     def _received(self) -> bytes | None:
@@ -151,4 +169,4 @@ class Decoder:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
         code = self._process.returncode
-        return DecoderStopped(f"exit code {code}", timed_out=code == -signal.SIGPROF)
+        return DecoderStopped(f"exit code {code}", timed_out=code == -signal.SIGPROF, killed=code == -signal.SIGKILL)

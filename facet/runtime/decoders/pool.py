@@ -12,9 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.decoders.decoder import Decoder, DecoderStopped
+from facet.runtime.decoders.decoder import Decoder, DecoderStopped, NoDecoder
 from facet.runtime.decoders.shared_buffer import SharedBuffer, SharedBuffers
 from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge
+
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class DecoderPool:
     """Decodes pictures in processes of their own. Safe to use from several threads.
 
     A process decodes one picture at a time, within the limits of :mod:`facet.runtime.decoders.limits`. If it exceeds
-    its time or crashes, the picture is refused and the process replaced.
+    its time or crashes, the picture is refused and the process replaced. If the system ends it, another one decodes the
+    picture.
 
     Args:
         processes: number of processes; one more than threads that decode, so that none waits for a replacement.
@@ -62,12 +65,12 @@ class DecoderPool:
         Raises:
             InvalidPicture: the data is empty, truncated, damaged, or not a picture, or it crashed the decoder.
             PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory or time.
-            RuntimeError: the pool is closed, or no decoder can be started.
+            NoDecoder: no decoder can be started, or the system ends each.
+            RuntimeError: the pool is closed.
         """
         buffer = self._buffers.take()
         try:
-            buffer.write(data)
-            height, width = self._run(buffer, len(data), max_pixels)
+            height, width = self._fill(buffer, data, max_pixels)
             return self._buffers.picture(buffer, height, width)
         except BaseException:
             buffer.close()
@@ -86,7 +89,17 @@ class DecoderPool:
             decoder.close()
         self._buffers.close()
 
-    def _run(self, buffer: SharedBuffer, length: int, max_pixels: int) -> tuple[int, int]:
+    def _fill(self, buffer: SharedBuffer, data: bytes, max_pixels: int) -> tuple[int, int]:
+        """Decode into a buffer; returns height and width of the picture."""
+        for _ in range(_ATTEMPTS):
+            buffer.write(data)
+            size = self._run(buffer, len(data), max_pixels)
+            if size is not None:
+                return size
+        raise NoDecoder("the system ended each decoder of the picture")
+
+    def _run(self, buffer: SharedBuffer, length: int, max_pixels: int) -> tuple[int, int] | None:
+        """Height and width of the picture; ``None`` if the system has ended its decoder."""
         decoder = self._take()
         healthy = False
         try:
@@ -99,7 +112,12 @@ class DecoderPool:
             self._report(DecoderEvent("timeout" if stopped.timed_out else "crash", str(stopped)))
             if stopped.timed_out:
                 raise PictureTooLarge("the picture takes too long to decode: reduce its size") from None
+            if stopped.killed:
+                return None
             raise InvalidPicture("the picture cannot be decoded") from None
+        except NoDecoder as error:
+            self._report(DecoderEvent("crash", error.strerror or ""))
+            raise
         finally:
             if output := decoder.output():
                 self._report(DecoderEvent("output", output))

@@ -30,9 +30,24 @@ class MetricsPort(HttpPort):
     """
 
     def __init__(self, registry: CollectorRegistry, readiness: Readiness, host: str, port: int) -> None:
-        metrics = make_wsgi_app(registry)
+        metrics = _in_known_versions(make_wsgi_app(registry))
         probes = {"/livez": _probe(readiness.why_not_alive), "/readyz": _probe(readiness.why_not_ready)}
         super().__init__(host, port, probes=probes, pages={"/metrics": metrics, "/": metrics})
+
+
+def _in_known_versions(page: WSGIApplication) -> WSGIApplication:
+    """The page, which refuses a client whose header Accept names a version that the library cannot read."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return page(environ, start_response)
+        except (TypeError, ValueError):
+            if "HTTP_ACCEPT" not in environ:
+                raise
+            start_response("406 Not Acceptable", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"the version in the header Accept is unknown\n"]
+
+    return answer
 
 
 def _probe(why_not: Callable[[], str]) -> WSGIApplication:

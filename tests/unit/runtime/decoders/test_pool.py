@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import numpy as np
 import pytest
 
 from facet.runtime.decoders import DecoderEvent, DecoderPool, limits
-from facet.runtime.decoders.decoder import Decoder
+from facet.runtime.decoders.decoder import Decoder, NoDecoder
 from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, decode
+from facet.server.wire.errors import outcome_of
 from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS, encode, pixels
 
 PATIENCE = 60.0
@@ -117,27 +119,56 @@ def waiting_request(decoder: Decoder) -> bool:
     return int.from_bytes(unread, sys.byteorder) > 0
 
 
-def test_a_crash_refuses_one_picture_and_nothing_else(pool: Pool) -> None:
+def end_during_a_picture(pool: Pool, number: signal.Signals) -> list[object]:
+    """End a decoder by a signal while it has a picture; returns what came of the picture."""
     pool.decode()
     decoder = pool.decoder
     stop(decoder)
-    refusals: list[Exception] = []
+    outcomes: list[object] = []
 
     def decode_one() -> None:
         try:
-            pool.decode()
+            outcomes.append(pool.decode().tolist())
         except PictureError as error:
-            refusals.append(error)
+            outcomes.append(type(error))
 
     thread = threading.Thread(target=decode_one)
     thread.start()
     end = time.monotonic() + PATIENCE
     while not waiting_request(decoder) and thread.is_alive() and time.monotonic() < end:
         time.sleep(0.001)
-    os.kill(decoder.pid, signal.SIGKILL)
+    os.kill(decoder.pid, number)
+    os.kill(decoder.pid, signal.SIGCONT)
     thread.join(PATIENCE)
-    assert [type(error) for error in refusals] == [InvalidPicture]
+    return outcomes
+
+
+def test_a_crash_refuses_one_picture_and_nothing_else(pool: Pool) -> None:
+    assert end_during_a_picture(pool, signal.SIGSEGV) == [InvalidPicture]
     assert [event.kind for event in pool.events] == ["crash"]
+    assert np.array_equal(pool.decode(), pixels())
+
+
+def test_a_picture_whose_decoder_is_killed_is_decoded_by_another(pool: Pool) -> None:
+    # When memory runs out, the system kills a decoder, whichever picture it has.
+    assert end_during_a_picture(pool, signal.SIGKILL) == [pixels().tolist()]
+    assert [event.kind for event in pool.events] == ["crash"]
+
+
+def test_without_a_decoder_the_machine_is_at_fault_and_not_the_picture(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.decode()
+    os.kill(pool.decoder.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pool.decoder.pid, os.WEXITED | os.WNOWAIT)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", shutil.which("false"))
+        for _ in range(2):
+            with pytest.raises(NoDecoder, match="does not start") as refusal:
+                pool.decode()
+            assert outcome_of(refusal.value) == ("RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES")
+    assert {event.kind for event in pool.events} == {"crash"}
+    pool.decoder.kill()
     assert np.array_equal(pool.decode(), pixels())
 
 
@@ -186,6 +217,7 @@ def test_what_a_library_writes_is_reported_and_not_written(pool: Pool, capfd: py
 PARENT = """
 import time
 from facet.runtime.decoders import DecoderPool
+from facet.server.wire.errors import outcome_of
 from tests.unit.runtime.pictures.samples import encode
 pool = DecoderPool(2)
 for _ in range(2):

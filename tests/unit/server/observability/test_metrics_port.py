@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,19 @@ def test_metrics_are_served_over_http_until_the_port_is_closed(registry: Collect
     port.close()
     with pytest.raises(OSError, match="refused"):
         read(port.address)
+
+
+def test_a_version_that_cannot_be_read_is_refused_and_not_logged(
+    registry: CollectorRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = MetricsPort(registry, Readiness(lambda: None), "127.0.0.1", 0)
+    accept = {"Accept": "application/openmetrics-text;version=next"}
+    request = urllib.request.Request(f"http://{port.address}/metrics", headers=accept)
+    with pytest.raises(urllib.error.HTTPError, match="406"):
+        urllib.request.urlopen(request, timeout=SECONDS)
+    assert "seen_total 1.0" in read(port.address)
+    port.close()
+    assert "Traceback" not in "".join(capsys.readouterr())
 
 
 def test_a_port_in_use_is_an_error(registry: CollectorRegistry) -> None:
