@@ -246,9 +246,8 @@ class GalleryServiceServicer:
         limits.max_templates_per_subject templates.
 
         Errors: those of the service, and
-        INVALID_ARGUMENT    The picture is empty, broken or of an unknown format (INVALID_PICTURE), or has too many
-        pixels
-        (PICTURE_TOO_LARGE).
+        INVALID_ARGUMENT    The picture is empty, broken or of an unknown format (INVALID_PICTURE). It has too many pixels,
+        or takes too much time or memory to decode (PICTURE_TOO_LARGE).
         NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
         ALREADY_EXISTS      request_id was used for another request (REQUEST_ID_REUSED).
         FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none

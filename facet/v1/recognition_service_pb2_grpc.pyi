@@ -31,8 +31,9 @@ class RecognitionServiceStub:
 
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
-                         format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-                         parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+                         format (INVALID_PICTURE). It has too many pixels, or takes too much time or memory to decode
+                         (PICTURE_TOO_LARGE). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
+                         (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
                          deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
                          RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
@@ -150,8 +151,9 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
 
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
-                         format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-                         parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+                         format (INVALID_PICTURE). It has too many pixels, or takes too much time or memory to decode
+                         (PICTURE_TOO_LARGE). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
+                         (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
                          deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
                          RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
@@ -265,8 +267,9 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
-                         format (INVALID_PICTURE), or has too many pixels (PICTURE_TOO_LARGE). The message cannot be
-                         parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
+                         format (INVALID_PICTURE). It has too many pixels, or takes too much time or memory to decode
+                         (PICTURE_TOO_LARGE). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
+                         (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
                          deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
                          RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine

@@ -11,7 +11,7 @@ _WORDS = {
     "LOOKS_LIKE_ANOTHER_SUBJECT": "looks like another person in the gallery",
     "TOO_MANY_TEMPLATES": "the person has the maximum number of templates",
     "INVALID_PICTURE": "not a readable picture",
-    "PICTURE_TOO_LARGE": "too many pixels",
+    "PICTURE_TOO_LARGE": "too large to decode",
     "CANNOT_READ": "the file cannot be read",
     "NO_NAME": "the file's name does not say whom it shows",
     "AMBIGUOUS_NAME": "the file's name may mean two people",

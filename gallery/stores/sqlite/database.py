@@ -93,7 +93,7 @@ class SqliteDatabase:
     def writing(self, *, erases: bool = False) -> Iterator[sqlite3.Connection]:
         """Run a transaction: its changes are on disk at the end, or dropped if the block raises.
 
-        With ``erases``, the log may hold data that the database no longer has, until :meth:`empty_log`.
+        With ``erases``, the log may hold data that the database no longer has, until :meth:`erase_traces`.
         """
         with self.reading() as connection:
             self._guard.check()
