@@ -44,7 +44,7 @@ def serve(
 
     [b]Examples[/b]
 
-      facet serve                        embedded models, facet.sqlite3 here
+      facet serve                        packaged models, facet.sqlite3 here
       facet serve --config facet.toml
       facet serve --server.port 0        a free port, printed when it serves
 
