@@ -28,7 +28,7 @@ from tests.faults.promises import Seen, promises
 if TYPE_CHECKING:
     from tests.conftest import Serve
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 DIMENSION = 512
 MANY = 5000
 

@@ -12,7 +12,7 @@ import pytest
 
 from facet import Client
 from facet.v1.server_service_pb2 import GetServerInfoRequest
-from tests.faults.server.raw_calls import DETECT, IDENTIFY, Ended, RawConnection, framed
+from tests.faults.server.calls.raw_calls import DETECT, IDENTIFY, Ended, RawConnection, framed
 
 if TYPE_CHECKING:
     from tests.conftest import Serving, Start

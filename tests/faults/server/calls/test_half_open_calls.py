@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from facet import Client
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.server_service_pb2 import GetServerInfoRequest
-from tests.faults.server.raw_calls import IDENTIFY, SERVER_INFO, RawConnection, framed
+from tests.faults.server.calls.raw_calls import IDENTIFY, SERVER_INFO, RawConnection, framed
 
 if TYPE_CHECKING:
     from tests.conftest import Serve, Serving, Start
