@@ -20,8 +20,8 @@ from facet.server.certificates import Expiry, certificates_of
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
 from facet.server.decoders import PictureDecoders
+from facet.server.gauges import Gauges
 from facet.server.models import load_pipeline
-from facet.server.observability.gauges import Gauges
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.readiness import Phase, Readiness
 from facet.server.observability.telemetry import Telemetry

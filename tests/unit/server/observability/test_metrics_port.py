@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from facet.server.calls.calls import Calls
 from facet.server.config import ServerConfig
-from facet.server.observability.gauges import MAX_GALLERIES, GallerySizes, Gauges
+from facet.server.gauges import MAX_GALLERIES, GallerySizes, Gauges
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.readiness import Readiness
 from facet.server.observability.telemetry import Telemetry
