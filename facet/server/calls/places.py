@@ -60,6 +60,8 @@ class Places:
         self._taken: dict[Place, None] = {}
         self._held: Counter[str] = Counter()
         self._waiters: dict[asyncio.Future[None], str] = {}
+        self._given = 0
+        """Places of calls that have waited, and whose tasks have not run since."""
 
     @asynccontextmanager
     async def entered(self, caller: str) -> AsyncIterator[None]:
@@ -80,10 +82,14 @@ class Places:
         finally:
             place.answered = True
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._taken) + self._given >= self._number
+
     async def _enter(self, caller: str) -> Place:
-        if len(self._taken) >= self._number:
+        if self._is_full:
             self._make_room(caller)
-        if len(self._taken) >= self._number:
+        if self._is_full:
             await self._wait(caller)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - every call has one
@@ -99,12 +105,17 @@ class Places:
         self._held[place.caller] -= 1
         if not self._held[place.caller]:
             del self._held[place.caller]
+        self._give_away()
+
+    def _give_away(self) -> None:
+        """Give a free place to a call that waits for one."""
         # A call whose wait is over, or whose client is gone, leaves only when its task runs again.
         waiters = [waiter for waiter in self._waiters if not waiter.done()]
         if waiters:
             fewest = min(waiters, key=lambda waiter: self._held[self._waiters[waiter]])
             del self._waiters[fewest]
             fewest.set_result(None)
+            self._given += 1
 
     def _make_room(self, caller: str) -> None:
         victim = next((place for place in self._taken if place.answered), None)
@@ -128,10 +139,14 @@ class Places:
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
                 await waiter
-        except TimeoutError:
-            raise TooManyCalls from None
-        finally:
-            self._waiters.pop(waiter, None)
+        except BaseException as error:
+            if self._waiters.pop(waiter, None) is None:  # it got a place just as its wait ended
+                self._given -= 1
+                self._give_away()
+            if isinstance(error, TimeoutError):
+                raise TooManyCalls from None
+            raise
+        self._given -= 1
 
 
 class Arrivals:

@@ -99,6 +99,30 @@ async def test_a_place_goes_to_a_call_that_still_waits_if_another_was_cancelled_
     assert gone.task.cancelled()
 
 
+async def test_a_place_that_was_given_to_a_call_whose_client_left_goes_to_the_next(calls: Callable[..., Any]) -> None:
+    _, call = calls(2, preemptive=False)
+    open_calls = [call("a"), call("a")]
+    await open_calls[1].entered.wait()
+    gone, patient = call("b"), call("b")
+    await asyncio.sleep(0)
+    open_calls[0].task.add_done_callback(lambda _: gone.task.cancel())  # right after it was given the place
+    open_calls[0].task.cancel()
+    await asyncio.wait_for(patient.entered.wait(), 5)
+    assert gone.task.cancelled()
+
+
+async def test_a_newcomer_does_not_take_the_place_of_a_call_that_has_waited(calls: Callable[..., Any]) -> None:
+    _, call = calls(1, preemptive=False)
+    first, newcomers = call("a"), list[Call]()
+    first.task.add_done_callback(lambda _: newcomers.append(call("c")))  # right before the place is given to the other
+    await first.entered.wait()
+    patient = call("b")
+    await asyncio.sleep(0)
+    first.task.cancel()
+    await patient.entered.wait()
+    assert await newcomers[0].failed()
+
+
 @pytest.mark.parametrize("drains", [False, True])
 async def test_a_call_that_has_just_run_out_of_time_does_not_disturb_others(*, drains: bool) -> None:
     arrivals, budget = Arrivals(1), ByteBudget(1)
