@@ -37,12 +37,14 @@ class Calls:
         last: when a call was last opened or ended, or a message was read or written, monotonic seconds.
         cancelled: number of calls that the client cancelled, or left behind.
         noted: grows whenever ``last`` is set.
+        oversized: number of calls with too large metadata.
     """
 
     open: int = 0
     last: float = 0.0
     cancelled: int = 0
     noted: int = 0
+    oversized: int = 0
 
 
 class Activity:
@@ -50,10 +52,14 @@ class Activity:
 
     Args:
         clock: monotonic seconds.
+
+    Attributes:
+        misused: set when a connection should be looked at soon.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.misused = threading.Event()
         self._lock = threading.Lock()
         self._calls: OrderedDict[Endpoint, Calls] = OrderedDict()
 
@@ -81,6 +87,13 @@ class Activity:
             _note_message.reset(before)
             self._note(endpoint, opened=-1, cancelled=not finished)
 
+    def note_oversized(self, peer: str) -> None:
+        """Note that the metadata of a call is too large."""
+        endpoint = endpoint_of(peer)
+        if endpoint is not None:
+            self._note(endpoint, opened=0, oversized=True)
+            self.misused.set()
+
     def of(self, endpoint: Endpoint) -> Calls:
         """The calls of a connection now, as a copy; none if it is unknown."""
         with self._lock:
@@ -94,11 +107,12 @@ class Activity:
             if known is not None and not known.open:
                 del self._calls[endpoint]
 
-    def _note(self, endpoint: Endpoint, *, opened: int, cancelled: bool = False) -> None:
+    def _note(self, endpoint: Endpoint, *, opened: int, cancelled: bool = False, oversized: bool = False) -> None:
         with self._lock:
             calls = self._calls.setdefault(endpoint, Calls())
             calls.open += opened
             calls.cancelled += cancelled
+            calls.oversized += oversized
             calls.last = self._clock()
             calls.noted += 1
             self._calls.move_to_end(endpoint)

@@ -17,6 +17,7 @@ _LOOK_SECONDS = 0.1
 _FLOOD = 500
 """If so many connections are too many at once, the next look follows soon."""
 _FLOOD_LOOK_SECONDS = 0.02
+_MIN_PAUSE_SECONDS = 0.005
 _MAX_SHARE = 0.05
 """Of one core; with very many connections, the looks are further apart."""
 _LOG_SECONDS = 10.0
@@ -43,6 +44,7 @@ class Guard:
         self._log_after = 0.0
         self._open = 0
         self._closed = threading.Event()
+        self._misused = activity.misused
         self._thread = threading.Thread(target=self._watch, name="connections", daemon=True)
         self._thread.start()
 
@@ -59,11 +61,14 @@ class Guard:
     def close(self) -> None:
         """Stop watching."""
         self._closed.set()
+        self._misused.set()
         self._thread.join()
 
     def _watch(self) -> None:
         pause = _LOOK_SECONDS
-        while not self._closed.wait(pause):
+        while not self._closed.wait(_MIN_PAUSE_SECONDS):
+            self._misused.wait(pause)
+            self._misused.clear()
             start = time.thread_time()
             try:
                 excess = self._look(time.monotonic())

@@ -11,6 +11,12 @@ import grpc
 
 from facet.server.connections.activity import Activity
 
+_MAX_METADATA_BYTES = 32 * 1024
+"""gRPC's own limit is 16 KB, but it holds only once the client has acknowledged the server's settings: a client that
+does not may send megabytes, in a few kilobytes of references to one entry of HPACK's table."""
+_ENTRY_BYTES = 32
+"""What an entry of metadata takes beside its key and value (RFC 9113, section 6.5.2)."""
+
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
@@ -31,6 +37,8 @@ class ActivityInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         """Wrap the handler of a call."""
+        if _bytes_of(handler_call_details.invocation_metadata) > _MAX_METADATA_BYTES:
+            return grpc.stream_stream_rpc_method_handler(self._refuse)
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -39,6 +47,10 @@ class ActivityInterceptor(grpc.aio.ServerInterceptor):
             wrapped = self._wrap(handler)
             self._wrapped[handler_call_details.method] = handler, wrapped
         return wrapped
+
+    async def _refuse(self, _: Any, context: Any) -> None:
+        self._activity.note_oversized(context.peer())
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the metadata of the call is too large")
 
     def _wrap(self, handler: Any) -> _Handler:
         match handler.request_streaming, handler.response_streaming:
@@ -78,3 +90,7 @@ class ActivityInterceptor(grpc.aio.ServerInterceptor):
 
             return stream
         return behaviour
+
+
+def _bytes_of(metadata: Any) -> int:
+    return sum(len(key) + len(value) + _ENTRY_BYTES for key, value in metadata or ())

@@ -11,7 +11,9 @@ from facet.server.access.caller import network_of
 from facet.server.connections.activity import Activity, Calls, Endpoint
 from facet.server.connections.sockets import Connection
 
-Reason: TypeAlias = Literal["too_many", "too_many_of_address", "idle", "no_calls", "no_messages", "cancelled_calls"]
+Reason: TypeAlias = Literal[
+    "too_many", "too_many_of_address", "idle", "no_calls", "no_messages", "cancelled_calls", "oversized_metadata"
+]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _MAX_BYTES_WITHOUT_CALL = 128 * 1024
@@ -126,6 +128,8 @@ class Policy:
         return state
 
     def _misuse(self, connection: Connection, state: _Known, calls: Calls, now: float, seconds: float) -> Reason | None:
+        if calls.oversized:
+            return "oversized_metadata"
         if calls.cancelled - state.cancelled > _MAX_CANCELLED_PER_SECOND * max(seconds, 1.0):
             return "cancelled_calls"
         useless = connection.received - state.received

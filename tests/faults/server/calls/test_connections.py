@@ -204,6 +204,17 @@ def test_headers_without_an_end_are_no_call(impatient: Serving) -> None:
     assert answers(impatient)
 
 
+def test_metadata_without_measure_is_refused_and_ends_its_connection(serving: Serving) -> None:
+    # An entry of 3,900 bytes goes into HPACK's table, and a byte refers to it. gRPC's limit does not hold here, because
+    # this client never acknowledges the server's settings.
+    before = ended(serving, "oversized_metadata")
+    entry = b"\x40\x01x" + b"\x7f\xbd\x1d" + b"v" * 3900
+    with connected(serving, PREFACE + frame(1, 5, 1, HEALTH_CHECK + entry + b"\xbe" * 1000)) as connection:
+        send_until_ended(connection, b"")
+    until(lambda: ended(serving, "oversized_metadata") == before + 1)
+    assert answers(serving)
+
+
 def test_an_idle_client_connects_again_and_an_open_stream_stays(impatient: Serving) -> None:
     with grpc.insecure_channel(impatient.address) as channel, Client(impatient.address) as client:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())

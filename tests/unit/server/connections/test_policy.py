@@ -151,6 +151,16 @@ def test_thousands_of_cancelled_calls_end_a_connection_and_a_hundred_do_not(acti
     assert numbers(policy.to_end([resetting, impatient], clock.now)) == [(1, "cancelled_calls")]
 
 
+def test_oversized_metadata_ends_a_connection_at_the_next_look(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    honest, greedy = connection(1), connection(2)
+    assert numbers(policy.to_end([honest, greedy], clock.now)) == []
+    with activity.call(peer(honest)):
+        activity.note_oversized(peer(greedy))
+        assert activity.misused.is_set()
+        assert numbers(policy.to_end([honest, greedy], clock.now)) == [(2, "oversized_metadata")]
+
+
 def test_a_new_connection_from_an_old_port_starts_afresh(activity: Activity, clock: Clock) -> None:
     policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
     first = connection(1)
