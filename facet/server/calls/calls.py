@@ -19,8 +19,9 @@ from facet.server.calls.memory_return import MemoryReturn
 from facet.server.calls.messages import Context, Messages
 from facet.server.calls.method import Method
 from facet.server.calls.places import Arrivals, Places
+from facet.server.calls.strangers import Strangers
 from facet.server.config import ServerConfig
-from facet.server.errors import ShuttingDown, TransferStalled
+from facet.server.errors import ShuttingDown, TransferStalled, Unauthenticated
 from facet.server.observability.telemetry import Observed, Telemetry
 from facet.server.wire.errors import ROOTS, internal, to_status
 from gallery.times import new_id
@@ -56,6 +57,7 @@ class Calls:
 
     def __init__(self, config: ServerConfig, telemetry: Telemetry, *, slow_seconds: float) -> None:
         self._authenticator = Authenticator(config.token)
+        self._strangers = Strangers()
         self._telemetry = telemetry
         self._receive_seconds, self._stall_seconds = config.receive_seconds, config.stall_seconds
         self._slow_seconds = slow_seconds
@@ -83,6 +85,7 @@ class Calls:
         if self._open:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
+        self._strangers.tell()
 
     async def run(self, method: Method, answer: Answer, context: Context) -> bytes | Status | None:
         """Run a call to its end.
@@ -172,6 +175,8 @@ class Calls:
 
     def _log_end(self, log: Any, observed: Observed, *, is_stream: bool) -> None:
         seconds = observed.ended()
+        if observed.reason == Unauthenticated.reason and not self._strangers.note():
+            return
         fields: dict[str, Any] = {"code": observed.code, "ms": round(seconds * 1e3, 1)}
         if is_stream or seconds < self._slow_seconds:
             log.info("call", **fields)

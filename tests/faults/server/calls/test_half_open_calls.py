@@ -65,6 +65,19 @@ def test_calls_without_a_token_end_on_their_headers(serving: Serving) -> None:
     serves_others(serving)
 
 
+def test_calls_without_a_token_do_not_fill_the_log(serve: Serve) -> None:
+    serving = serve("--models.objects", "none", "--server.token", "t", "--log.format", "json")
+    with RawConnection(serving.address) as connection:
+        for stream in [connection.open(IDENTIFY) for _ in range(100)]:
+            connection.ended(stream)
+    serving.stop()
+    lines = serving.log_lines()
+    own = [line for line in lines if line.get("code") == "UNAUTHENTICATED"]
+    shared = [line["calls"] for line in lines if line["event"] == "calls without the token"]
+    assert len(own) + sum(shared) == 100
+    assert len(own) + len(shared) < 10
+
+
 @pytest.mark.parametrize("sent", [b"", framed(LARGE)[:500_000]], ids=["headers only", "half a message"])
 def test_calls_without_their_request_hold_no_place_and_end(serving: Serving, sent: bytes) -> None:
     with RawConnection(serving.address, TOKEN) as connection:
