@@ -64,7 +64,7 @@ def export(
     [b]Examples[/b]
 
       facet models export yolo11s.pt --trust
-      facet models export runs/train/weights/best.pt --trust --out models/helmets.onnx
+      facet models export best.pt --trust --out models/helmets.onnx
       facet models export yolo26n.yaml --static --json
 
     Exit code: 0 done, 1 failed, 2 bad usage.
