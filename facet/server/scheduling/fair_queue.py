@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
@@ -34,7 +35,8 @@ class FairQueue(Generic[T]):
     """Serves the most urgent items first, and callers equally among these.
 
     An item yields to items with a smaller handicap until it has waited for as long as its handicap; then it is as
-    urgent as an item without one. So low priority never means starvation.
+    urgent as an item without one. So low priority never means starvation. The turn that it gets by waiting belongs to
+    all items of its handicap: callers take it equally, so a flood of old items does not pass another caller's new one.
 
     Among equally urgent items, the caller that has been served least comes first, measured in seconds of service
     (start-time fair queueing: Goyal, Vin, Cheng 1997). A caller that comes back does not make up for the time in which
@@ -75,21 +77,22 @@ class FairQueue(Generic[T]):
 
     def order(self, now: float) -> list[T]:
         """The items in the order in which they are served if none is added and none becomes more urgent."""
-        ranked = []
+        ranked: list[tuple[float, float, float, _Entry[T]]] = []
         for caller, entries in self._entries.items():
             tag = self._tags[caller]
-            for (level, due), entry in sorted(((each.urgency(now), each) for each in entries), key=itemgetter(0)):
-                ranked.append(((level, tag, due), entry))
+            for entry in sorted(entries, key=lambda each: each.urgency(now)):
+                ranked.append((entry.urgency(now)[0], tag, entry.due, entry))
                 tag += entry.cost
-        ranked.sort(key=itemgetter(0))
-        return [entry.item for _, entry in ranked]
+        ranked.sort(key=itemgetter(1, 2))
+        fair: dict[float, deque[_Entry[T]]] = defaultdict(deque)
+        for *_, entry in ranked:
+            fair[entry.handicap].append(entry)
+        ranked.sort(key=itemgetter(0))  # stable: equally urgent items stay in the order of turns
+        return [fair[entry.handicap].popleft().item for *_, entry in ranked]
 
     def first(self, now: float) -> T | None:
         """The item to serve next; ``None`` if the queue is empty."""
-        heads = [min(entries, key=lambda each: each.urgency(now)) for entries in self._entries.values()]
-        if not heads:
-            return None
-        return min(heads, key=lambda each: (each.urgency(now)[0], self._tags[each.caller], each.due)).item
+        return next(iter(self.order(now)), None)
 
     def take(self, item: T) -> None:
         """Remove a queued item to serve it: its cost counts against its caller."""

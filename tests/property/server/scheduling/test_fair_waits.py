@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from facet.server.errors import QueueFull
@@ -16,6 +16,7 @@ from tests.property.server.scheduling.virtual_time import Task, now, simulate
 COSTS = st.floats(0.01, 0.5)
 
 
+@example(threads=1, flood=[0.25] * 4, own=0.25, pauses=[0.0, 0.0], priority=Priority.ENROLLMENT)
 @settings(deadline=None, max_examples=20)
 @given(
     threads=st.integers(1, 4),

@@ -83,6 +83,27 @@ def test_a_low_priority_that_has_waited_does_not_let_a_flood_pass_another_caller
     assert queue.first(now=9.0) == "b"
 
 
+def test_callers_take_turns_whose_items_have_waited_and_whose_have_not() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for number in range(4):
+        push(queue, f"a{number}", caller="a", handicap=0.5)
+    queue.take("a0")
+    for number in range(2):
+        push(queue, f"b{number}", caller="b", arrival=9.0, handicap=0.5)
+    assert queue.order(now=9.0) == ["b0", "a1", "b1", "a2", "a3"]
+    assert serve(queue, now=9.0) == ["b0", "a1", "b1", "a2", "a3"]
+
+
+def test_a_turn_that_waiting_has_earned_goes_to_the_same_priority_only() -> None:
+    queue: FairQueue[str] = FairQueue()
+    push(queue, "old", caller="a", handicap=0.5)
+    push(queue, "new", caller="b", arrival=9.0, handicap=0.5)
+    push(queue, "batch", caller="c", arrival=9.0, handicap=2.0)
+    push(queue, "live", caller="d", arrival=9.0)
+    push(queue, "later", caller="d", arrival=9.0)
+    assert serve(queue, now=9.0) == ["old", "live", "later", "new", "batch"]
+
+
 def test_an_item_that_took_longer_than_expected_counts_against_its_caller() -> None:
     queue: FairQueue[str] = FairQueue()
     for caller in "ab":
