@@ -102,8 +102,12 @@ class ServerConfig(_Section):
     stall_seconds: float = Field(60.0, gt=0)
     """A stream ends if its client neither sends nor receives anything for this long while the server waits for it,
     seconds."""
+    min_transfer_bytes_per_second: int = Field(32 * 2**10, ge=1)
+    """Minimum pace of an import, an export or a calibration, averaged over stall_seconds, while the server waits for
+    the client. A slower one ends."""
     drain_seconds: float = Field(20.0, ge=0)
-    """Time that open calls have to finish after SIGTERM, seconds."""
+    """Time that open calls have to finish after SIGTERM, seconds. Transfers slower than 1 MiB a second end within 2
+    seconds."""
 
     @property
     def is_loopback(self) -> bool:

@@ -150,7 +150,7 @@ class DeadlineTooShort(AdmissionRefused):
 
 
 class TooManyTransfers(ServerError):
-    """The maximum number of exports or imports is already running."""
+    """The maximum number of exports or imports is already running, or another one has taken the place of this one."""
 
     kind, reason = "exhausted", "TOO_MANY_TRANSFERS"
     message = "the maximum number of exports or imports is already running; try again later"

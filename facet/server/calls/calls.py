@@ -18,6 +18,7 @@ from facet.server.calls.health import Refused
 from facet.server.calls.memory_return import MemoryReturn
 from facet.server.calls.messages import Context, Messages
 from facet.server.calls.method import Method
+from facet.server.calls.pace import Paces
 from facet.server.calls.places import Arrivals, Places
 from facet.server.calls.strangers import Strangers
 from facet.server.config import ServerConfig
@@ -61,6 +62,7 @@ class Calls:
         self._telemetry = telemetry
         self._receive_seconds, self._stall_seconds = config.receive_seconds, config.stall_seconds
         self._slow_seconds = slow_seconds
+        self._paces = Paces(config.stall_seconds, config.min_transfer_bytes_per_second)
         self._open = 0
         self._idle = asyncio.Event()
         self._draining = False
@@ -79,9 +81,10 @@ class Calls:
         return self._open
 
     async def drain(self, seconds: float) -> None:
-        """Refuse new calls, and wait at most this long for those in progress."""
+        """Refuse new calls, and wait at most this long for those in progress. Transfers that trickle end soon."""
         self._draining = True
         self.arrivals.close()
+        self._paces.drain()
         if self._open:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
@@ -105,7 +108,7 @@ class Calls:
         seconds = self._stall_seconds if method.is_stream else self._receive_seconds
         try:
             self._authenticator.authenticate(metadata)
-            messages = Messages(context, method, self.budget, who, stall_seconds=self._stall_seconds)
+            messages = self._messages(context, method, self.budget, who)
             with closing(messages):
                 async with self.arrivals.limit(who, seconds, messages):
                     first = await messages.first()
@@ -139,7 +142,7 @@ class Calls:
         try:
             if method.needs_token:
                 self._authenticator.authenticate(metadata)
-            messages = Messages(context, method, self._health_budget, who, stall_seconds=self._stall_seconds)
+            messages = self._messages(context, method, self._health_budget, who)
             with closing(messages):
                 async with self._health_arrivals.limit(who, self._receive_seconds, messages):
                     first = await messages.first()
@@ -152,6 +155,10 @@ class Calls:
             return to_status(error)
         finally:
             self._end_within(self._receive_seconds)
+
+    def _messages(self, context: Context, method: Method, budget: ByteBudget, who: str) -> Messages:
+        pace = self._paces.begin()
+        return Messages(context, method, budget, who, stall_seconds=self._stall_seconds, pace=pace)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
@@ -12,13 +12,12 @@ import grpc
 
 from facet.server.calls.byte_budget import ByteBudget, Share
 from facet.server.calls.method import Method
+from facet.server.calls.pace import Pace
 from facet.server.connections.activity import note_message
 from facet.server.errors import TransferStalled, UnreadableMessage
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-_MIN_BYTES_PER_SECOND = 8192
-"""A transfer that is slower than this for long enough ends: a client that trickles would keep its place for ever."""
 _CANCELLATION_SECONDS = 0.05
 _EXPECT_SECONDS = 1.0
 """Room is kept this long for a message of a stream that is being waited for."""
@@ -37,22 +36,24 @@ class Messages:
         method: its method.
         budget: the bytes that the server holds.
         caller: whose call it is.
-        stall_seconds: how long a client may leave a response unread, or a transfer without its next part.
+        stall_seconds: how long a client may leave a response unread.
+        pace: how long it may keep the server waiting in a transfer.
 
     Attributes:
         method: the method.
+        pace: see above.
         waits_for_room: whether a message waits until the server holds fewer bytes.
     """
 
     def __init__(
-        self, context: Context, method: Method, budget: ByteBudget, caller: str, *, stall_seconds: float
+        self, context: Context, method: Method, budget: ByteBudget, caller: str, *, stall_seconds: float, pace: Pace
     ) -> None:
         self._context = context
         self.method = method
         self._budget = budget
         self._caller = caller
         self._stall_seconds = stall_seconds
-        self._patience = stall_seconds
+        self.pace = pace
         self._last = Share(budget, caller, 0)
         self._held: set[Share] = set()
         self._expected = 0
@@ -111,9 +112,9 @@ class Messages:
         while request is not None:
             yield request
             del request
-            async with self._progress():
+            async with self.pace.waiting():
                 request = await self.read()
-            self._moved(self._expected)
+            self.pace.moved(self._expected)
 
     async def write(self, response: Any) -> None:
         """Send a response.
@@ -122,9 +123,12 @@ class Messages:
             TransferStalled: the client does not read.
         """
         encoded = self.method.serialize(response)
-        async with self._stall_limit(self._stall_seconds):
-            await self._context.write(encoded)
-            note_message()
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await self._context.write(encoded)
+        except TimeoutError:
+            raise TransferStalled from None
+        note_message()
 
     async def write_transfer(self, response: Any) -> None:
         """Send a part of a long transfer, which ends if the client is too slow.
@@ -133,10 +137,10 @@ class Messages:
             TransferStalled: the client does not read.
         """
         encoded = self.method.serialize(response)
-        async with self._progress():
+        async with self.pace.waiting():
             await self._context.write(encoded)
             note_message()
-        self._moved(len(encoded))
+        self.pace.moved(len(encoded))
 
     def hold_last(self) -> Callable[[], None]:
         """See :func:`hold`."""
@@ -161,26 +165,6 @@ class Messages:
         self.waits_for_room = False
         return share
 
-    @asynccontextmanager
-    async def _progress(self) -> AsyncIterator[None]:
-        """Limit the time that the transfer waits for its client; every byte that it moves wins some of it back."""
-        clock = asyncio.get_running_loop().time
-        start = clock()
-        async with self._stall_limit(self._patience):
-            yield
-        self._patience -= clock() - start
-
-    def _moved(self, size: int) -> None:
-        self._patience = min(self._patience + size / _MIN_BYTES_PER_SECOND, self._stall_seconds)
-
-    @asynccontextmanager
-    async def _stall_limit(self, seconds: float) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError:
-            raise TransferStalled from None
-
 
 def hold() -> Callable[[], None]:
     """Keep the request that the current call read last in the budget; returns the function that releases it.
@@ -189,3 +173,9 @@ def hold() -> Callable[[], None]:
     """
     messages = _current.get()
     return (lambda: None) if messages is None else messages.hold_last()
+
+
+def current_pace() -> Pace:
+    """The pace of the current call; one without limits outside calls."""
+    messages = _current.get()
+    return Pace(math.inf, 1) if messages is None else messages.pace

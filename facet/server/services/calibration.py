@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
 from facet.runtime.pictures import PictureError
+from facet.server.access import caller
 from facet.server.background import on_a_thread
-from facet.server.calls.messages import hold
+from facet.server.calls.messages import current_pace, hold
 from facet.server.errors import CalibrationUnderWay, InvalidField
 from facet.server.observability import telemetry
 from facet.server.scheduling.work import Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.recognition import analyze_and_align, only_face
+from facet.server.services.transfer_places import TransferPlaces
 from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
@@ -91,8 +92,7 @@ class Calibrations:
         self._workers = workers
         self._galleries = galleries
         self._limits = limits
-        self._max_concurrent = max_concurrent
-        self._in_progress: set[str] = set()
+        self._places = TransferPlaces(max_concurrent, CalibrationUnderWay)
 
     async def calibrate(
         self, requests: AsyncIterator[pb.CalibrateGalleryRequest], begin: Callable[[], Work]
@@ -111,7 +111,7 @@ class Calibrations:
         """
         settings = _settings(await anext(requests, pb.CalibrateGalleryRequest()))
         work = begin()
-        with self._exclusively(settings.gallery_id):
+        with self._places.entered(caller.current(), current_pace(), settings.gallery_id):
             gallery = await on_a_thread(
                 partial(self._galleries.calibrator.begin, settings.gallery_id, etag=settings.etag)
             )
@@ -224,16 +224,6 @@ class Calibrations:
             suspect_count=len(chosen.suspects),
             unreadable_probes=[number for number, each in enumerate(searched) if each.search is None][:MAX_UNREADABLE],
         )
-
-    @contextmanager
-    def _exclusively(self, gallery_id: str) -> Iterator[None]:
-        if gallery_id in self._in_progress or len(self._in_progress) >= self._max_concurrent:
-            raise CalibrationUnderWay
-        self._in_progress.add(gallery_id)
-        try:
-            yield
-        finally:
-            self._in_progress.remove(gallery_id)
 
 
 def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facet.server.access import caller
 from facet.server.background import on_a_thread
+from facet.server.calls.messages import current_pace
 from facet.server.errors import InvalidField, TooManyTransfers
 from facet.server.scheduling.work import Work
+from facet.server.services.transfer_places import TransferPlaces
 from facet.server.services.upload_file import UploadFile
 from facet.server.wire import validate
 from facet.v1 import gallery_service_pb2 as pb
@@ -37,12 +39,12 @@ class Transfers:
         self._galleries = galleries
         self._folder = folder
         self._max_import_bytes = max_import_bytes
-        self._exports = _Slots(max_concurrent)
-        self._imports = _Slots(max_concurrent)
+        self._exports = TransferPlaces(max_concurrent, TooManyTransfers)
+        self._imports = TransferPlaces(max_concurrent, TooManyTransfers)
 
     async def export_gallery(self, gallery_id: str) -> AsyncGenerator[pb.ExportGalleryResponse, None]:
         """Yield the messages of an export."""
-        with self._exports.acquired():
+        with self._exports.entered(caller.current(), current_pace()):
             pieces = await on_a_thread(partial(self._galleries.transfer.export_gallery, gallery_id))
             messages = _messages(pieces)
             while (message := await on_a_thread(partial(next, messages, None))) is not None:
@@ -64,7 +66,7 @@ class Transfers:
         gallery_id = (
             validate.gallery_id(first.target.gallery_id, "target.gallery_id") if first.target.gallery_id else ""
         )
-        with self._imports.acquired():
+        with self._imports.entered(caller.current(), current_pace()):
             if gallery_id:
                 await on_a_thread(partial(self._galleries.transfer.check_id_is_free, gallery_id))
             upload = UploadFile(self._folder, self._max_import_bytes)
@@ -80,21 +82,6 @@ class Transfers:
                 return await on_a_thread(task, work.abandon)
             finally:
                 await on_a_thread(upload.close)  # deleting a large file takes a while
-
-
-class _Slots:
-    def __init__(self, number: int) -> None:
-        self._free = number
-
-    @contextmanager
-    def acquired(self) -> Iterator[None]:
-        if not self._free:
-            raise TooManyTransfers
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 def _messages(pieces: Iterator[ExportPiece]) -> Iterator[pb.ExportGalleryResponse]:

@@ -20,6 +20,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from facet import (
     AlreadyExists,
     AsyncClient,
+    Cancelled,
     Client,
     DeadlineExceeded,
     FacetError,
@@ -339,5 +340,5 @@ def test_a_client_that_stalls_is_cut_off(serve: Serve, exported: Exported) -> No
         export = client.galleries.ExportGallery(pb.ExportGalleryRequest(gallery_id="crowd"))
         next(export)
         wait_until(lambda: exports(client, "crowd"))
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises((DeadlineExceeded, Cancelled)):  # who reads too late finds the call reset
             list(export)

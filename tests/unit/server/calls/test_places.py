@@ -13,6 +13,7 @@ from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
 from facet.server.calls.messages import Messages
 from facet.server.calls.method import Method
+from facet.server.calls.pace import Pace
 from facet.server.calls.places import Arrivals, Places
 from facet.server.errors import ServerError, TooManyCalls
 
@@ -129,7 +130,8 @@ async def test_a_call_that_has_just_run_out_of_time_does_not_disturb_others(*, d
     method = Method("/facet.v1.Service/Method", grpc.unary_unary_rpc_method_handler(lambda _request, _context: None))
 
     async def call(seconds: float) -> None:
-        async with arrivals.limit("a", seconds, Messages(None, method, budget, "a", stall_seconds=5)):  # type: ignore[arg-type] # it reads nothing
+        messages = Messages(None, method, budget, "a", stall_seconds=5, pace=Pace(5, 1))  # type: ignore[arg-type] # it reads nothing
+        async with arrivals.limit("a", seconds, messages):
             if not seconds:
                 await asyncio.Event().wait()
 

@@ -1,0 +1,77 @@
+"""The pace of transfers: those that trickle end, others go on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from facet.server.calls.pace import Pace, Paces
+from facet.server.errors import ServerError, ShuttingDown, TooManyTransfers, TransferStalled
+
+FOREVER = 3600.0
+
+
+async def trickle(pace: Pace) -> None:
+    """Move a byte again and again."""
+    while True:
+        async with pace.waiting():
+            await asyncio.sleep(0.01)
+        pace.moved(1)
+
+
+async def never(pace: Pace) -> None:
+    """Move nothing."""
+    async with pace.waiting():
+        await asyncio.Event().wait()
+
+
+async def failed(transfer: asyncio.Task[None]) -> type[BaseException]:
+    """The error with which a transfer ends."""
+    with pytest.raises(ServerError) as caught:
+        await transfer
+    return caught.type
+
+
+@pytest.mark.parametrize("client", [trickle, never])
+async def test_a_transfer_below_the_minimum_pace_ends(client: type) -> None:
+    assert await failed(asyncio.ensure_future(client(Pace(0.1, 2**20)))) is TransferStalled
+
+
+async def test_bytes_win_back_patience_and_no_more_than_there_was() -> None:
+    pace = Pace(FOREVER, 1.0)
+    async with pace.waiting():
+        await asyncio.sleep(0.02)
+    assert pace.lag_seconds > 0
+    pace.moved(2**40)
+    assert pace.lag_seconds == 0, "a brisk transfer lags behind nobody"
+    pace.end(TransferStalled)
+    assert await failed(asyncio.ensure_future(never(pace))) is TransferStalled, "credit does not outlast the end"
+
+
+async def test_a_transfer_that_is_waited_for_ends_at_once_with_the_error_given() -> None:
+    pace = Pace(FOREVER, 1.0)
+    transfer = asyncio.ensure_future(never(pace))
+    await asyncio.sleep(0)
+    assert pace.is_waiting
+    pace.end(TooManyTransfers)
+    assert await failed(transfer) is TooManyTransfers
+    assert not pace.is_waiting
+
+
+async def test_transfers_that_trickle_end_when_the_server_shuts_down() -> None:
+    paces = Paces(FOREVER, 1.0)
+    transfers = [asyncio.ensure_future(client(paces.begin())) for client in (trickle, never)]
+    await asyncio.sleep(0)
+    paces.drain()
+    assert [await failed(each) for each in transfers] == [ShuttingDown, ShuttingDown]
+
+
+async def test_a_brisk_transfer_goes_on_when_the_server_shuts_down() -> None:
+    paces = Paces(FOREVER, 1.0)
+    pace = paces.begin()
+    paces.drain()
+    for _ in range(30):  # more than the two seconds that a client has which sends nothing
+        async with pace.waiting():
+            await asyncio.sleep(0.1)
+        pace.moved(2**20)
