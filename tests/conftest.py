@@ -72,7 +72,10 @@ class Serving:
         """Tell it to stop; its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        if code < 0:  # a signal ended it; if the test fails, the log tells where it was
+            print(self.log.read_text("utf-8"))
+        return code
 
 
 Exported = Callable[..., bytes]

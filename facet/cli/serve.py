@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,7 +55,8 @@ def serve(
     configuration = _configuration(context.args, config)
     configure_for_models()
     logs.configure(configuration.log)
-    raise typer.Exit(asyncio.run(_serve(configuration, as_json=as_json)))
+    faulthandler.enable()
+    _end_process(asyncio.run(_serve(configuration, as_json=as_json)))
 
 
 def _configuration(flags: Sequence[str], file: Path | None) -> Config:
@@ -94,6 +97,18 @@ async def _serve(config: Config, *, as_json: bool) -> int:
     await told_to_stop.wait()
     await server.stop()
     return console.DONE
+
+
+def _end_process(code: int) -> NoReturn:
+    """End the process without the interpreter's own shutdown.
+
+    Everything is closed by now. The threads of the inference libraries still run, and the destructors of these
+    libraries would race with them: a stopped server could end with a segmentation fault instead of its exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def _in_words(error: Exception) -> str:

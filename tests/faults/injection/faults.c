@@ -24,7 +24,12 @@ enum { CLOCK_OFFSET, WRITE_ERRNO, READ_ERRNO, SYNC_MICROSECONDS, KILL_AT, THREAD
 static volatile int64_t *shared;
 static const char *files;
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+/* Looked up once: a signal handler that writes must not enter the dynamic linker, which it may have interrupted. */
+#define REAL(name) ({ \
+    static __typeof__(&name) found; \
+    if (!found) found = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \
+    found; \
+})
 
 __attribute__((constructor)) static void start(void) {
     const char *path = getenv("FAULT_CONTROL");
@@ -142,9 +147,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-    static __typeof__(&clock_gettime) real;
-    if (!real) real = REAL(clock_gettime);
-    int result = real(clock, now);
+    int result = REAL(clock_gettime)(clock, now);
     if (!result && shared && clock == CLOCK_REALTIME) now->tv_sec += shared[CLOCK_OFFSET];
     return result;
 }
