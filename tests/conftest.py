@@ -74,7 +74,7 @@ class Serving:
             self.process.terminate()
         code = self.process.wait(PATIENCE)
         if code < 0:  # a signal ended it; if the test fails, the log tells where it was
-            print(self.log.read_text("utf-8"))
+            sys.stderr.write(self.log.read_text("utf-8"))
         return code
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -30,6 +31,9 @@ from facet.server.port import BindError
 from facet.terminal import console, program, tables
 from gallery.errors import StorageBusy, StorageError
 
+_STDIN = 0
+_READ_BYTES = 4096
+
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
@@ -38,6 +42,9 @@ def serve(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say what is running in one line of JSON.")] = False,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="Stop also when standard input ends: the program that holds it is gone.")
+    ] = False,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
@@ -56,7 +63,7 @@ def serve(
     configure_for_models()
     logs.configure(configuration.log)
     faulthandler.enable()
-    _end_process(asyncio.run(_serve(configuration, as_json=as_json)))
+    _end_process(asyncio.run(_serve(configuration, as_json=as_json, until_eof=until_eof)))
 
 
 def _configuration(flags: Sequence[str], file: Path | None) -> Config:
@@ -82,11 +89,13 @@ def _refuse(problems: str) -> NoReturn:
     console.fail(f"{program.name('serve')}: {said}", console.USAGE)
 
 
-async def _serve(config: Config, *, as_json: bool) -> int:
+async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
     loop = asyncio.get_running_loop()
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
+    if until_eof:
+        threading.Thread(target=_wait_for_eof, args=(loop, told_to_stop), name="standard-input", daemon=True).start()
     try:
         server = Server(config)
         address = await server.start()
@@ -97,6 +106,15 @@ async def _serve(config: Config, *, as_json: bool) -> int:
     await told_to_stop.wait()
     await server.stop()
     return console.DONE
+
+
+def _wait_for_eof(loop: asyncio.AbstractEventLoop, told_to_stop: asyncio.Event) -> None:
+    """Tell to stop when standard input ends, whatever kind of file it is."""
+    with contextlib.suppress(OSError):
+        while os.read(_STDIN, _READ_BYTES):
+            pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(told_to_stop.set)
 
 
 def _end_process(code: int) -> NoReturn:

@@ -50,8 +50,9 @@ def local_process(
 ) -> Iterator[LocalServer]:
     """Run a server with these flags; stop it and delete its database at the end.
 
-    It is also stopped if the command fails, or is ended by Ctrl-C or SIGTERM. Its settings are the flags and the
-    defaults alone: the environment's FACET_ variables are not passed on.
+    It is also stopped if the command fails, or is ended by Ctrl-C or SIGTERM; if the command is killed, the server stops
+    and the database stays. Its settings are the flags and the defaults alone: the environment's FACET_ variables are
+    not passed on.
 
     Args:
         flags: of ``facet serve``.
@@ -65,7 +66,8 @@ def local_process(
         # -P: no module of the current folder takes the place of one of ours.
         # In a session of its own: Ctrl-C is for the command, which still needs the server to clean up.
         with subprocess.Popen(
-            [sys.executable, "-P", "-m", "facet.cli", "serve", "--json", *quiet, *place, *flags],
+            [sys.executable, "-P", "-m", "facet.cli", "serve", "--json", "--until-eof", *quiet, *place, *flags],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

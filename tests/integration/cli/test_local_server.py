@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,3 +21,29 @@ def test_modules_of_the_current_folder_do_not_take_the_place_of_facets_own(
     monkeypatch.chdir(tmp_path)
     with local_server() as address, Client(address) as client:
         assert client.get_server_info().version
+
+
+def test_the_server_ends_when_its_command_is_killed() -> None:
+    program = (
+        "import time\n"
+        "from facet.terminal.local_server import local_process\n"
+        "with local_process('--models.objects', 'none') as server:\n"
+        "    print(server.pid, flush=True)\n"
+        "    time.sleep(3600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None
+        server = int(command.stdout.readline())
+        assert runs(server)
+        command.kill()
+    while runs(server):
+        time.sleep(0.05)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended may stay in the table of processes, because nobody waits for it."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text("ascii")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
