@@ -50,9 +50,9 @@ def local_process(
 ) -> Iterator[LocalServer]:
     """Run a server with these flags; stop it and delete its database at the end.
 
-    It is also stopped if the command fails, or is ended by Ctrl-C or SIGTERM; if the command is killed, the server stops
-    and the database stays. Its settings are the flags and the defaults alone: the environment's FACET_ variables are
-    not passed on.
+    It is also stopped if the command fails, or is ended by Ctrl-C or SIGTERM. If the command is killed, the server
+    stops and the database stays. Its settings are the flags and the defaults alone: the environment's FACET_
+    variables are not passed on.
 
     Args:
         flags: of ``facet serve``.
