@@ -135,7 +135,7 @@ class Server:
                 # Beyond the first number, gRPC resets calls at random, those of victims of a flood as well.
                 ("grpc.server.max_pending_requests", _MAX_UNACCEPTED_CALLS * 4 // 5),
                 ("grpc.server.max_pending_requests_hard_limit", _MAX_UNACCEPTED_CALLS),
-                ("grpc.max_receive_message_length", config.max_message_bytes),
+                ("grpc.max_receive_message_length", config.receivable_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
                 *connection_options(config, self._connections.room),

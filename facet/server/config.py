@@ -34,6 +34,7 @@ from recognizer.settings import ModelSettings, PipelineSettings
 ENV_PREFIX = "FACET_"
 NONE = "none"
 _MESSAGES_IN_PROGRESS = 6
+_LARGER_BYTES = 2 * 2**20
 _CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE)
 
 _MODELS = ModelSettings()
@@ -113,6 +114,15 @@ class ServerConfig(_Section):
     def is_loopback(self) -> bool:
         """Whether only programs on this machine reach host."""
         return _is_loopback(self.host)
+
+    @property
+    def receivable_bytes(self) -> int:
+        """Maximum bytes of a message that is received before it is refused.
+
+        It is somewhat more than max_message_bytes, so that the refusal has a reason. gRPC refuses larger messages as
+        soon as their length arrives.
+        """
+        return self.max_message_bytes + _LARGER_BYTES
 
     @property
     def request_budget(self) -> int:

@@ -2,7 +2,9 @@
 
 ServerError
     Unauthenticated
+    UnknownMethod
     UnreadableMessage
+    MessageTooLarge
     MessageTooComplex
     RequestNotReceived
     TooManyCalls
@@ -25,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-Kind = Literal["unauthenticated", "invalid", "exhausted", "expired", "unavailable"]
+Kind = Literal["unauthenticated", "unimplemented", "invalid", "exhausted", "expired", "unavailable"]
 
 _RETRY_SECONDS = 1.0
 
@@ -63,11 +65,25 @@ class Unauthenticated(ServerError):
     message = "the call needs the metadata authorization: Bearer TOKEN"
 
 
+class UnknownMethod(ServerError):
+    """The server has no such method, or no such service."""
+
+    kind, reason = "unimplemented", "UNKNOWN_METHOD"
+    message = "the server has no such method; it may be older than its client"
+
+
 class UnreadableMessage(ServerError):
     """The bytes of a request do not parse as the method's message."""
 
     kind, reason = "invalid", "INVALID_MESSAGE"
     message = "the request is not the message that the method takes"
+
+
+class MessageTooLarge(ServerError):
+    """A request has more bytes than ``server.max_message_bytes``."""
+
+    kind, reason = "exhausted", "MESSAGE_TOO_LARGE"
+    message = "the request is larger than the limit, which GetServerInfo tells"
 
 
 class MessageTooComplex(ServerError):

@@ -44,12 +44,13 @@ class GalleryServiceStub:
     deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
     has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
-    larger than limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    larger than limits.max_message_bytes (MESSAGE_TOO_LARGE). The disk is full (STORAGE_FULL).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE).
+    UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
 
     Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
@@ -168,12 +169,13 @@ class GalleryServiceServicer:
     deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
     has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
-    larger than limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    larger than limits.max_message_bytes (MESSAGE_TOO_LARGE). The disk is full (STORAGE_FULL).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE).
+    UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
 
     Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings
@@ -548,12 +550,13 @@ class GalleryService:
     deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
     has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
-    larger than limits.max_message_bytes. The disk is full (STORAGE_FULL).
+    larger than limits.max_message_bytes (MESSAGE_TOO_LARGE). The disk is full (STORAGE_FULL).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE).
+    UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
 
     Names such as limits.max_pixels are fields of GetServerInfoResponse. Names such as server.stall_seconds are settings

@@ -33,10 +33,12 @@ class ServerServiceStub:
       INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
                          (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
-                         (OUT_OF_RESOURCES, with RetryInfo).
+                         (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
+                         (MESSAGE_TOO_LARGE).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
@@ -61,10 +63,12 @@ class ServerServiceAsyncStub(ServerServiceStub):
       INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
                          (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
-                         (OUT_OF_RESOURCES, with RetryInfo).
+                         (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
+                         (MESSAGE_TOO_LARGE).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 
@@ -85,10 +89,12 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
       INVALID_ARGUMENT   The message cannot be parsed (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
                          (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
-                         (OUT_OF_RESOURCES, with RetryInfo).
+                         (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
+                         (MESSAGE_TOO_LARGE).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
+      UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
     """
 

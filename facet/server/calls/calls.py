@@ -22,7 +22,7 @@ from facet.server.calls.pace import Paces
 from facet.server.calls.places import Arrivals, Places
 from facet.server.calls.strangers import Strangers
 from facet.server.config import ServerConfig
-from facet.server.errors import ShuttingDown, TransferStalled, Unauthenticated
+from facet.server.errors import ServerError, ShuttingDown, TransferStalled, Unauthenticated, UnknownMethod
 from facet.server.observability.telemetry import Observed, Telemetry
 from facet.server.wire.errors import ROOTS, internal, to_status
 from gallery.times import new_id
@@ -36,6 +36,8 @@ _MAX_ARRIVALS = 256
 _MAX_CHECKS, _MAX_WATCHES = 16, 64
 """The same for health checks, and health watches. They need no places of others, and are answered whatever the load."""
 _MAX_HEALTH_BYTES = 1 << 20
+_UNKNOWN = "unknown"
+"""The name of all methods that do not exist: clients choose theirs."""
 _STALLED_STATUS_SECONDS = 1.0
 """Time for a client that has already stalled to read its status."""
 
@@ -62,6 +64,7 @@ class Calls:
         self._telemetry = telemetry
         self._receive_seconds, self._stall_seconds = config.receive_seconds, config.stall_seconds
         self._slow_seconds = slow_seconds
+        self._max_bytes = config.max_message_bytes
         self._paces = Paces(config.stall_seconds, config.min_transfer_bytes_per_second)
         self._open = 0
         self._idle = asyncio.Event()
@@ -120,7 +123,7 @@ class Calls:
             observed.cancelled()
             raise
         except Exception as error:
-            if context.done():  # the client is gone; sending the answer is what failed
+            if context.done() and not isinstance(error, Unauthenticated):  # the client is gone; sending failed
                 observed.cancelled()
                 return None
             observed.failed(error)
@@ -134,6 +137,22 @@ class Calls:
         finally:
             self._end_within(seconds)
             self._log_end(log, observed, is_stream=method.is_stream)
+
+    async def refuse_unknown(self, context: Context) -> Status:
+        """Answer a call of a method that does not exist."""
+        caller.enter(context.peer())
+        observed = self._telemetry.observe(_UNKNOWN, is_stream=False)
+        error: ServerError = UnknownMethod()
+        try:
+            self._authenticator.authenticate(context.invocation_metadata())
+        except Unauthenticated as missing:
+            error = missing
+        observed.failed(error)
+        self._end_within(self._receive_seconds)
+        self._log_end(_log.bind(method=_UNKNOWN), observed, is_stream=False)
+        status = to_status(error)
+        assert status is not None  # noqa: S101 - both errors have one
+        return status
 
     async def run_health(self, method: Method, answer: Answer, context: Context) -> bytes | Status | None:
         """The same for the health service: apart from other calls, not observed, and also while the server drains."""
@@ -158,7 +177,9 @@ class Calls:
 
     def _messages(self, context: Context, method: Method, budget: ByteBudget, who: str) -> Messages:
         pace = self._paces.begin()
-        return Messages(context, method, budget, who, stall_seconds=self._stall_seconds, pace=pace)
+        return Messages(
+            context, method, budget, who, max_bytes=self._max_bytes, stall_seconds=self._stall_seconds, pace=pace
+        )
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -185,6 +206,8 @@ class Calls:
         if observed.reason == Unauthenticated.reason and not self._strangers.note():
             return
         fields: dict[str, Any] = {"code": observed.code, "ms": round(seconds * 1e3, 1)}
+        if observed.reason:
+            fields["reason"] = observed.reason
         if is_stream or seconds < self._slow_seconds:
             log.info("call", **fields)
         else:

@@ -37,18 +37,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._calls = calls
         self._telemetry = telemetry
         self._handlers: dict[str, _Handler] = {}
+        self._unknown: _Handler = grpc.stream_stream_rpc_method_handler(_serving(calls.refuse_unknown))
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
+    ) -> _Handler:
         """Wrap the handler of a call."""
         path = handler_call_details.method
         if path not in self._handlers:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return None
+                return self._unknown
             self._handlers[path] = self._wrapped(Method(path, handler))
         return self._handlers[path]
 

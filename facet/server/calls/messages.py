@@ -14,11 +14,12 @@ from facet.server.calls.byte_budget import ByteBudget, Share
 from facet.server.calls.method import Method
 from facet.server.calls.pace import Pace
 from facet.server.connections.activity import note_message
-from facet.server.errors import TransferStalled, UnreadableMessage
+from facet.server.errors import MessageTooLarge, TransferStalled, UnreadableMessage
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _CANCELLATION_SECONDS = 0.05
+"""A cancelled call has no further request either. gRPC says a moment later that it was cancelled."""
 _EXPECT_SECONDS = 1.0
 """Room is kept this long for a message of a stream that is being waited for."""
 
@@ -36,6 +37,7 @@ class Messages:
         method: its method.
         budget: the bytes that the server holds.
         caller: whose call it is.
+        max_bytes: how large a request may be.
         stall_seconds: how long a client may leave a response unread.
         pace: how long it may keep the server waiting in a transfer.
 
@@ -46,12 +48,21 @@ class Messages:
     """
 
     def __init__(
-        self, context: Context, method: Method, budget: ByteBudget, caller: str, *, stall_seconds: float, pace: Pace
+        self,
+        context: Context,
+        method: Method,
+        budget: ByteBudget,
+        caller: str,
+        *,
+        max_bytes: int,
+        stall_seconds: float,
+        pace: Pace,
     ) -> None:
         self._context = context
         self.method = method
         self._budget = budget
         self._caller = caller
+        self._max_bytes = max_bytes
         self._stall_seconds = stall_seconds
         self.pace = pace
         self._last = Share(budget, caller, 0)
@@ -64,7 +75,6 @@ class Messages:
         """The first request; ``None`` if a stream has none. Raises what :meth:`read` raises."""
         request = await self.read()
         if request is None:
-            # A cancelled call has no request either. gRPC says a moment later that it was cancelled.
             await asyncio.sleep(_CANCELLATION_SECONDS)
             if not self.method.handler.request_streaming:
                 raise UnreadableMessage
@@ -75,6 +85,7 @@ class Messages:
 
         Raises:
             TooManyBytes: the server holds too many bytes.
+            MessageTooLarge: it has too many bytes.
             MessageTooComplex: it has too many fields.
             UnreadableMessage: it is not the message that the method takes.
         """
@@ -87,6 +98,8 @@ class Messages:
             if data is grpc.aio.EOF:
                 return None
             note_message()
+            if len(data) > self._max_bytes:
+                raise MessageTooLarge
             self._expected = len(data)
             self._last = await self._roomy(self._budget.take(self._caller, len(data), expected))
             return self.method.parse(data)
@@ -114,6 +127,8 @@ class Messages:
             del request
             async with self.pace.waiting():
                 request = await self.read()
+                if request is None:
+                    await asyncio.sleep(_CANCELLATION_SECONDS)
             self.pace.moved(self._expected)
 
     async def write(self, response: Any) -> None:

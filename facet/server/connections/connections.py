@@ -44,7 +44,7 @@ class Connections(Collector):
         self.room = room if sockets.SUPPORTED else permitted
         idle_seconds = config.idle_seconds + _GRACE_SECONDS
         self._limits = Limits(
-            permitted, config.max_connections_per_address, idle_seconds, message_bytes=config.max_message_bytes
+            permitted, config.max_connections_per_address, idle_seconds, message_bytes=config.receivable_bytes
         )
         self._guard: Guard | None = None
         registry.register(self)

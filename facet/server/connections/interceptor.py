@@ -29,7 +29,7 @@ class ActivityInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
-        self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
+        self._wrapped: dict[int, tuple[_Handler, _Handler]] = {}
 
     async def intercept_service(
         self,
@@ -42,10 +42,10 @@ class ActivityInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        known, wrapped = self._wrapped.get(handler_call_details.method, (None, None))
+        known, wrapped = self._wrapped.get(id(handler), (None, None))
         if known is not handler or wrapped is None:
             wrapped = self._wrap(handler)
-            self._wrapped[handler_call_details.method] = handler, wrapped
+            self._wrapped[id(handler)] = handler, wrapped
         return wrapped
 
     async def _refuse(self, _: Any, context: Any) -> None:

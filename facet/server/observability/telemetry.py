@@ -20,6 +20,9 @@ from facet.server.wire.errors import outcome_of
 from recognizer.models import LoadedModel
 
 OK, CANCELLED = "OK", "CANCELLED"
+_NO_REQUEST = "REQUEST_INCOMPLETE"
+"""The reason of calls that end before their request has arrived. gRPC does not tell whether it refused them itself
+(metadata or compression that it cannot read, or a far too large message), or the client left."""
 
 _ROLES: Mapping[Stage, tuple[str, ...]] = {
     "detect": ("objects",),
@@ -40,6 +43,7 @@ class Observed:
         stopwatch: its stages; unused for a whole stream.
         code: the name of its status code.
         reason: the reason of its error, or empty.
+        arrived: whether its request has arrived.
     """
 
     telemetry: Telemetry
@@ -49,9 +53,11 @@ class Observed:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     code: str = OK
     reason: str = ""
+    arrived: bool = False
 
     def received(self) -> None:
         """Record that the request has arrived: a call's time starts then."""
+        self.arrived = True
         self.stopwatch = Stopwatch()
 
     def failed(self, error: Exception) -> None:
@@ -60,7 +66,7 @@ class Observed:
 
     def cancelled(self) -> None:
         """Record that the caller is gone."""
-        self.code, self.reason = CANCELLED, ""
+        self.code, self.reason = CANCELLED, "" if self.arrived else _NO_REQUEST
 
     def ended(self) -> float:
         """Record the end; returns the duration in seconds."""
@@ -138,7 +144,7 @@ def item() -> Iterator[None]:
     if stream is None:  # not called by a server
         yield
         return
-    observed = Observed(stream.telemetry, stream.method, is_stream=False, parent=stream.parent)
+    observed = Observed(stream.telemetry, stream.method, is_stream=False, parent=stream.parent, arrived=True)
     before = _current.set(observed)
     try:
         yield

@@ -36,6 +36,7 @@ _CODES: Mapping[str, grpc.StatusCode] = {
     "precondition": grpc.StatusCode.FAILED_PRECONDITION,
     "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
     "unavailable": grpc.StatusCode.UNAVAILABLE,
+    "unimplemented": grpc.StatusCode.UNIMPLEMENTED,
 }
 _INTERNAL = "INTERNAL"
 _LACKS = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN})

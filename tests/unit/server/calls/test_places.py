@@ -130,7 +130,7 @@ async def test_a_call_that_has_just_run_out_of_time_does_not_disturb_others(*, d
     method = Method("/facet.v1.Service/Method", grpc.unary_unary_rpc_method_handler(lambda _request, _context: None))
 
     async def call(seconds: float) -> None:
-        messages = Messages(None, method, budget, "a", stall_seconds=5, pace=Pace(5, 1))  # type: ignore[arg-type] # it reads nothing
+        messages = Messages(None, method, budget, "a", max_bytes=9, stall_seconds=5, pace=Pace(5, 1))  # type: ignore[arg-type] # it reads nothing
         async with arrivals.limit("a", seconds, messages):
             if not seconds:
                 await asyncio.Event().wait()
