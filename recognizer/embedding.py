@@ -41,34 +41,45 @@ class Embedder:
             )
         self._batches = BATCHES if session.input.shape[0] is None else (1,)
         self._session = session.normalizing(input_normalization(read_model(file.path, file.sha256)))
-        self.dimension = int(self._embed([np.zeros((side, side, 3), np.uint8)]).shape[1])
+        self.dimension = int(self.run(np.zeros((1, side, side, 3), np.uint8)).shape[1])
         self.contract = embedding_contract(file.sha256, self.dimension)
 
-    def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embed aligned faces, BGR ``(112, 112, 3)`` each: float32 ``(n, d)``, L2-normalised."""
-        if not crops:
-            return np.empty((0, self.dimension), np.float32)
-        return _normalized(self._embed(crops))
+    def embed(self, crops: Sequence[NDArray[np.uint8]], *, mirrored: bool = False) -> NDArray[np.float32]:
+        """Embed aligned faces, BGR ``(112, 112, 3)`` each: float32 ``(n, d)``, L2-normalised.
 
-    def embed_mirrored(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embed each face as the mean of itself and its mirror image: float32 ``(n, d)``, L2-normalised.
-
-        Use it for templates and references. It takes twice the time once and makes every later comparison more
-        accurate. Mirroring the probe as well gains nothing.
+        Args:
+            crops: the faces.
+            mirrored: embed each face as the mean of itself and its mirror image, for templates and references. It takes
+                twice the time once and makes every later comparison more accurate. Mirroring the probe as well gains
+                nothing.
         """
-        if not crops:
-            return np.empty((0, self.dimension), np.float32)
-        both = self._embed([*crops, *(np.ascontiguousarray(crop[:, ::-1]) for crop in crops)])
-        return _normalized(both[: len(crops)] + both[len(crops) :])
+        return self.combine([self.run(batch) for batch in self.batches(crops, mirrored=mirrored)], mirrored=mirrored)
 
-    def _embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        pictures = np.stack(crops)
-        embedded, start = [], 0
+    def batches(self, crops: Sequence[NDArray[np.uint8]], *, mirrored: bool = False) -> list[NDArray[np.uint8]]:
+        """Divide faces into batches for :meth:`run`, uint8 ``(m, 112, 112, 3)`` each; see :meth:`embed`."""
+        if not crops:
+            return []
+        mirror_images = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops] if mirrored else []
+        pictures = np.stack([*crops, *mirror_images])
+        batches: list[NDArray[np.uint8]] = []
+        start = 0
         while start < len(pictures):
             count = next(count for count in self._batches if start + count <= len(pictures))
-            embedded.append(self._session.run(pictures[start : start + count])[0])
+            batches.append(pictures[start : start + count])
             start += count
-        return np.concatenate(embedded)
+        return batches
+
+    def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The model's output for one of the batches, float32 ``(m, d)``."""
+        return self._session.run(batch)[0]
+
+    def combine(self, outputs: Sequence[NDArray[np.float32]], *, mirrored: bool = False) -> NDArray[np.float32]:
+        """The embeddings of the faces whose batches gave these outputs; see :meth:`embed`."""
+        if not outputs:
+            return np.empty((0, self.dimension), np.float32)
+        vectors = np.concatenate(outputs)
+        count = len(vectors) // 2
+        return _normalized(vectors[:count] + vectors[count:] if mirrored else vectors)
 
 
 def input_normalization(model: bytes) -> Normalization:

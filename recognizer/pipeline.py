@@ -23,7 +23,7 @@ from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
-from recognizer.progress import NO_PROGRESS, Progress
+from recognizer.progress import NO_PROGRESS, Progress, Turns, finish
 from recognizer.quality import Quality, measure
 from recognizer.settings import PipelineSettings
 
@@ -296,16 +296,30 @@ class FacePipeline:
 
         Args:
             faces: the faces.
-            progress: times the stage and may stop before it.
+            progress: times the stage and may stop between batches.
             as_template: embed each face and its mirror image, for templates and references: twice as slow, and more
                 accurate.
         """
-        return self.embed_crops([face.crop for face in faces], progress, as_template=as_template)
+        return finish(self.embed_in_turns(faces, progress, as_template=as_template))
 
-    def embed_crops(
-        self, crops: Sequence[NDArray[np.uint8]], progress: Progress = NO_PROGRESS, *, as_template: bool = False
-    ) -> NDArray[np.float32]:
+    def embed_in_turns(
+        self, faces: Sequence[AlignedFace], progress: Progress = NO_PROGRESS, *, as_template: bool = False
+    ) -> Turns[NDArray[np.float32]]:
+        """Embed faces like :meth:`embed`, and yield between batches: a crowd takes seconds."""
+        return self._embed([face.crop for face in faces], progress, as_template=as_template)
+
+    def embed_crops(self, crops: Sequence[NDArray[np.uint8]], progress: Progress = NO_PROGRESS) -> NDArray[np.float32]:
         """Embed aligned crops, BGR ``(112, 112, 3)`` each; see :meth:`embed`."""
-        progress.check()
-        with progress.stage("embed", batch=len(crops)):
-            return self._embedder.embed_mirrored(crops) if as_template else self._embedder.embed(crops)
+        return finish(self._embed(crops, progress, as_template=False))
+
+    def _embed(
+        self, crops: Sequence[NDArray[np.uint8]], progress: Progress, *, as_template: bool
+    ) -> Turns[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = []
+        for batch in self._embedder.batches(crops, mirrored=as_template):
+            if outputs:
+                yield
+            progress.check()
+            with progress.stage("embed", batch=0 if outputs else len(crops)):  # the faces are counted once
+                outputs.append(self._embedder.run(batch))
+        return self._embedder.combine(outputs, mirrored=as_template)

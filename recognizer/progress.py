@@ -1,12 +1,26 @@
-"""Lets a caller time the stages of a pipeline, and stop it between them."""
+"""Lets a caller time the stages of a pipeline, and stop or interrupt it between them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 Stage = Literal["decode", "detect", "faces", "align", "embed"]
+Turns: TypeAlias = Generator[None, None, T]
+"""Work that yields where it can be interrupted; any thread may continue it."""
+
+
+def finish(turns: Turns[T]) -> T:
+    """Do all of the work without interruption, and return its result."""
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 class Progress(Protocol):

@@ -17,6 +17,7 @@ from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.progress import finish
 
 GALLERY, SUBJECT = "bench", "yao-ming"
 
@@ -35,7 +36,7 @@ class LocalIdentify:
 
     def __call__(self, data: bytes) -> IdentifyResponse:
         """Identify the faces of an encoded picture."""
-        return identify(self.pipeline, self.galleries, Encoded(data), Work(), gallery_id=GALLERY)
+        return finish(identify(self.pipeline, self.galleries, Encoded(data), Work(), gallery_id=GALLERY))
 
     def create_gallery(self) -> None:
         """Create the gallery :data:`GALLERY`."""

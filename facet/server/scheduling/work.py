@@ -44,6 +44,11 @@ class Work:
     pixels: int = 0
     _abandoned: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether its caller is gone."""
+        return self._abandoned.is_set()
+
     def abandon(self) -> None:
         """Make the next :meth:`check` stop the work, because its caller is gone."""
         self._abandoned.set()
@@ -58,5 +63,5 @@ class Work:
         Raises:
             RequestExpired: its deadline has passed, or it was abandoned.
         """
-        if self._abandoned.is_set() or (self.deadline is not None and time.monotonic() >= self.deadline):
+        if self.abandoned or (self.deadline is not None and time.monotonic() >= self.deadline):
             raise RequestExpired

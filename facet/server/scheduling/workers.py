@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from math import hypot, inf
 from operator import itemgetter
@@ -21,7 +20,10 @@ from facet.server.scheduling.cost_model import Cost, CostClass, CostModel
 from facet.server.scheduling.fair_places import FairPlaces
 from facet.server.scheduling.fair_queue import FairQueue
 from facet.server.scheduling.forecast import start_times
+from facet.server.scheduling.job import Job
+from facet.server.scheduling.turns import TURN_SECONDS, UNFINISHED, Unfinished, take_turn
 from facet.server.scheduling.work import Priority, Work
+from recognizer.progress import Turns
 
 T = TypeVar("T")
 
@@ -32,38 +34,6 @@ _TIMEOUT_ROUNDING = 0.01
 _ANSWER_SECONDS = 0.01
 """Time that an answer takes from a worker to the client."""
 _SHORTEST_WATCH = 0.001
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """Work that waits for a thread or runs on one.
-
-    Attributes:
-        work: the request.
-        never_refused: whether it was queued without admission control.
-        cost_class: the class of its cost.
-        handicap: of its priority.
-        charged: seconds that it counts against its caller until it is done.
-        arrival: when it was queued.
-        due: when it must be done for its answer to arrive before the deadline; ``None`` for no deadline.
-        granted: done when the job gets a thread, with ``None``, or is refused, with what makes the error. It is not the
-            error itself, because an error refers to the frames that it was raised in, and these refer to the job.
-        timer: refuses the job when it can no longer be done in time.
-        start: when it got the thread.
-        thread_seconds: :attr:`Workers._thread_seconds` when it got the thread.
-    """
-
-    work: Work
-    never_refused: bool
-    cost_class: CostClass
-    handicap: float
-    charged: float
-    arrival: float
-    due: float | None
-    granted: asyncio.Future[Callable[[], AdmissionRefused] | None]
-    timer: asyncio.TimerHandle | None = None
-    start: float = 0.0
-    thread_seconds: float = 0.0
 
 
 class Workers:
@@ -77,6 +47,7 @@ class Workers:
         clock: seconds, on the clock of the deadlines.
         jitter: a random number in [0, 1).
         pool: runs the tasks; by default a thread pool.
+        turn_seconds: how long :meth:`run_in_turns` keeps a thread before others get it.
     """
 
     def __init__(
@@ -88,18 +59,20 @@ class Workers:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         pool: Executor | None = None,
+        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self.threads = threads
         self.max_queue = max_queue
         self._clock = clock
         self._jitter = jitter
+        self._turn_seconds = turn_seconds
         self._costs = CostModel(clock, others=threads - 1, contention=contention)
         self._pool = pool or started_pool(threads, "worker")
-        self._queue: FairQueue[_Job] = FairQueue()
+        self._queue: FairQueue[Job] = FairQueue()
         # Enough batch items to keep the threads busy. If all were queued, they would outlive their handicap together
         # and then block everybody else.
         self._batch_places = FairPlaces(2 * threads, self._queue.tag)
-        self._running: set[_Job] = set()
+        self._running: set[Job] = set()
         # Sum over all threads of the time they were busy, until the last change.
         self._thread_seconds, self._changed = 0.0, clock()
 
@@ -133,6 +106,17 @@ class Workers:
                 this is checked again.
             RequestExpired: its deadline passed before the task started, or between its stages.
         """
+        return await self._in_place(work, task, never_refuse=never_refuse)
+
+    async def run_in_turns(self, work: Work, turns: Turns[T], *, never_refuse: bool = False) -> T:
+        """Run work that may be long: like :meth:`run`, but others get its thread in between.
+
+        After a turn it is queued again, as its caller's next request. From then on it is never refused, and
+        ``work.check()`` alone ends it at its deadline.
+        """
+        return await self._in_place(work, partial(take_turn, turns, self._turn_seconds), never_refuse=never_refuse)
+
+    async def _in_place(self, work: Work, task: Callable[[], T | Unfinished], *, never_refuse: bool) -> T:
         if work.priority is not Priority.BATCH:
             return await self._run(work, task, never_refuse=never_refuse)
         with work.stage("queue"):
@@ -142,11 +126,19 @@ class Workers:
         finally:
             self._batch_places.release()
 
-    async def _run(self, work: Work, task: Callable[[], T], *, never_refuse: bool) -> T:
+    async def _run(self, work: Work, task: Callable[[], T | Unfinished], *, never_refuse: bool) -> T:
         with work.stage("queue"):
             job = await self._wait_for_thread(work, never_refuse=never_refuse)
+        while (result := await self._run_turn(job, task)) is UNFINISHED:
+            with work.stage("queue"):
+                await self._granted(job)
+        return result
+
+    async def _run_turn(self, job: Job, task: Callable[[], T | Unfinished]) -> T | Unfinished:
+        """Run a task on the thread that a job has got; if it returns unfinished, the job is queued again."""
+        granted = job.granted
         try:
-            work.check()
+            job.work.check()
             running = asyncio.get_running_loop().run_in_executor(self._pool, task)
         except BaseException:
             self._release(job)
@@ -155,7 +147,9 @@ class Workers:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            work.abandon()
+            job.work.abandon()
+            if job.granted is not granted:  # it was queued again just as it was cancelled
+                self._leave(job)
             raise
         finally:
             # The traceback of an error refers to this frame. Without this, the cycle would keep the picture alive until
@@ -166,29 +160,37 @@ class Workers:
         """Wait for running tasks and drop queued ones."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    async def _wait_for_thread(self, work: Work, *, never_refuse: bool) -> _Job:
+    async def _wait_for_thread(self, work: Work, *, never_refuse: bool) -> Job:
         work.check()
         job = self._queued(work, never_refuse=never_refuse)
         if len(self._running) < self.threads:
             self._grant(job)
         elif not never_refuse:
             self._admit(job)
+        await self._granted(job)
+        return job
+
+    async def _granted(self, job: Job) -> None:
+        """Wait until a queued job gets a thread; raises why it is refused."""
         try:
             refusal = await job.granted
         except asyncio.CancelledError:
-            if job in self._running:  # it got a thread just as it was cancelled
-                self._release(job)
-            else:
-                self._withdraw(job)
+            self._leave(job)
             raise
         if refusal is not None:
             raise refusal()
-        return job
 
-    def _queued(self, work: Work, *, never_refuse: bool) -> _Job:
+    def _leave(self, job: Job) -> None:
+        """Take back a job whose coroutine is cancelled while it is queued, or has just got a thread."""
+        if job in self._running:
+            self._release(job)
+        else:
+            self._withdraw(job)
+
+    def _queued(self, work: Work, *, never_refuse: bool) -> Job:
         now = self._clock()
         cost_class = CostClass.of(work.kind, work.pixels)
-        job = _Job(
+        job = Job(
             work=work,
             never_refused=never_refuse,
             cost_class=cost_class,
@@ -198,10 +200,19 @@ class Workers:
             due=None if work.deadline is None else _due(work.deadline, now),
             granted=asyncio.get_running_loop().create_future(),
         )
-        self._queue.push(job, caller=work.caller, arrival=now, handicap=job.handicap, cost=job.charged)
+        self._push(job)
         return job
 
-    def _admit(self, job: _Job) -> None:
+    def _push(self, job: Job) -> None:
+        self._queue.push(job, caller=job.work.caller, arrival=job.arrival, handicap=job.handicap, cost=job.charged)
+
+    def _queue_again(self, job: Job) -> None:
+        """Queue a job for its next turn. It arrived before its caller's other requests, so it is served before them."""
+        job.never_refused, job.charged = True, self._turn_seconds
+        job.granted = asyncio.get_running_loop().create_future()
+        self._push(job)
+
+    def _admit(self, job: Job) -> None:
         """Decide about a request that has just been queued.
 
         Raises:
@@ -219,13 +230,13 @@ class Workers:
             self._refuse(displaced, QueueFull)
         self._watch(job)
 
-    def _turned_away(self, job: _Job) -> float:
+    def _turned_away(self, job: Job) -> float:
         """Take a request out of the queue; returns its retry delay."""
         delay = self._retry_delay(job)
         self._withdraw(job)
         return delay
 
-    def _is_too_late(self, job: _Job) -> bool:
+    def _is_too_late(self, job: Job) -> bool:
         """Whether a queued request would miss its deadline after what is ahead of it."""
         if job.due is None:
             return False
@@ -233,13 +244,13 @@ class Workers:
         order = self._queue.order(now)
         return now + self._forecast(job, order[: order.index(job)], now).upper_bound > job.due
 
-    def _rivals(self, job: _Job) -> list[_Job]:
+    def _rivals(self, job: Job) -> list[Job]:
         """The other queued requests that were admitted and are as urgent: ``max_queue`` limits them."""
         return [
             each for each in self._queue if each is not job and not each.never_refused and each.handicap <= job.handicap
         ]
 
-    def _displaced(self, job: _Job, rivals: Sequence[_Job]) -> _Job | None:
+    def _displaced(self, job: Job, rivals: Sequence[Job]) -> Job | None:
         """The request that loses its place: the last of the caller with most places, if that has more than the job's.
 
         ``None`` if the job's caller would then have more of them than that caller.
@@ -251,21 +262,21 @@ class Workers:
         theirs = [each for each in rivals if each.work.caller == largest]
         return max(reversed(theirs), key=lambda each: (each.handicap, each.arrival))
 
-    def _forecast(self, job: _Job, ahead: Sequence[_Job], now: float) -> Cost:
+    def _forecast(self, job: Job, ahead: Sequence[Job], now: float) -> Cost:
         """Time until a queued request is done, if those ahead start before it in this order."""
         costs = self._estimates(ahead)
         remaining = self._remaining(now)
         *_, start = start_times([each.mean for each in remaining], [*(each.mean for each in costs), 0.0])
         return self._done(job, start, [*remaining, *costs])
 
-    def _done(self, job: _Job, start: float, before: Iterable[Cost]) -> Cost:
+    def _done(self, job: Job, start: float, before: Iterable[Cost]) -> Cost:
         """Time until a request is done that starts after this time and this work."""
         own = self._costs.estimate(job.cost_class)
         # A thread that is free early takes what would wait for a late one, so deviations are shared.
         deviation = hypot(*(each.deviation for each in before)) / self.threads
         return Cost(start + own.mean, hypot(deviation, own.deviation))
 
-    def _estimates(self, jobs: Sequence[_Job]) -> list[Cost]:
+    def _estimates(self, jobs: Sequence[Job]) -> list[Cost]:
         classes = [each.cost_class for each in jobs]
         known = {each: self._costs.estimate(each) for each in set(classes)}
         return [known[each] for each in classes]
@@ -276,7 +287,7 @@ class Workers:
         remaining = [Cost(abs(cost.mean - elapsed), cost.deviation) for cost, elapsed in running]
         return remaining + [Cost()] * (self.threads - len(remaining))
 
-    def _retry_delay(self, job: _Job) -> float:
+    def _retry_delay(self, job: Job) -> float:
         """Seconds after which a request that is refused would be admitted, if nothing else arrived.
 
         That is between the first moment at which there is room for it and the moment at which all that is queued has
@@ -302,14 +313,14 @@ class Workers:
         earliest = min(earliest, idle)  # a free thread takes any request
         return min(max(earliest + self._jitter() * (idle - earliest), _MIN_RETRY), _MAX_RETRY)
 
-    def _latest_start(self, job: _Job) -> float:
+    def _latest_start(self, job: Job) -> float:
         """When the job must get a thread to be done in time; infinite if that is not known."""
         cost = self._costs.estimate(job.cost_class)
         if job.due is None or job.never_refused or cost == Cost():
             return inf
         return job.due - cost.upper_bound
 
-    def _watch(self, job: _Job) -> None:
+    def _watch(self, job: Job) -> None:
         """Refuse a queued request as soon as it cannot be done in time any more."""
         left = self._latest_start(job) - self._clock()
         if left < 0:
@@ -317,17 +328,17 @@ class Workers:
         elif left < inf:
             job.timer = asyncio.get_running_loop().call_later(max(left, _SHORTEST_WATCH), self._watch, job)
 
-    def _refuse(self, job: _Job, error: type[AdmissionRefused]) -> None:
+    def _refuse(self, job: Job, error: type[AdmissionRefused]) -> None:
         delay = self._turned_away(job)
         if not job.granted.done():
             job.granted.set_result(partial(error, delay))
 
-    def _withdraw(self, job: _Job) -> None:
+    def _withdraw(self, job: Job) -> None:
         if job.timer is not None:
             job.timer.cancel()
         self._queue.remove(job)
 
-    def _grant(self, job: _Job) -> None:
+    def _grant(self, job: Job) -> None:
         if job.timer is not None:
             job.timer.cancel()
         self._queue.take(job)
@@ -337,7 +348,7 @@ class Workers:
         if not job.granted.done():  # else it was cancelled, and releases the thread when its coroutine resumes
             job.granted.set_result(None)
 
-    def _release(self, job: _Job) -> None:
+    def _release(self, job: Job) -> None:
         self._count_thread_seconds()
         self._running.remove(job)
         self._queue.correct(job.work.caller, self._clock() - job.start - job.charged)
@@ -354,16 +365,20 @@ class Workers:
         self._thread_seconds += len(self._running) * (now - self._changed)
         self._changed = now
 
-    def _finished(self, job: _Job, running: asyncio.Future[Any]) -> None:
+    def _finished(self, job: Job, running: asyncio.Future[Any]) -> None:
         """Release the thread when the task finishes, even if the caller was cancelled."""
         self._count_thread_seconds()
-        seconds = self._clock() - job.start
+        job.served += self._clock() - job.start
+        job.shared += self._thread_seconds - job.thread_seconds
         # Reading the exception marks it as retrieved: nobody may be waiting for it any more.
         cut_short = running.cancelled() or isinstance(running.exception(), RequestExpired | PictureError)
+        is_unfinished = not cut_short and running.exception() is None and running.result() is UNFINISHED
         # A task that was cut short would have taken longer, so it only counts if it exceeds the estimate.
-        if not cut_short or seconds > self._costs.estimate(job.cost_class).mean:
-            others = (self._thread_seconds - job.thread_seconds) / seconds - 1 if seconds > 0 else 0.0
-            self._costs.observe(job.cost_class, seconds, others)
+        if not is_unfinished and (not cut_short or job.served > self._costs.estimate(job.cost_class).mean):
+            others = job.shared / job.served - 1 if job.served > 0 else 0.0
+            self._costs.observe(job.cost_class, job.served, others)
+        if is_unfinished and not job.work.abandoned:
+            self._queue_again(job)
         self._release(job)
 
 

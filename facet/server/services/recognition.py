@@ -28,6 +28,7 @@ from recognizer import choice
 from recognizer.faces import Faces
 from recognizer.fitness import shortfall
 from recognizer.pipeline import AlignedFace, Analysis, FacePipeline, Source
+from recognizer.progress import Turns
 from recognizer.quality import QualityLimits
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -95,24 +96,27 @@ class RecognitionServicer(RecognitionServiceServicer):
         choose = convert.face_choice(request.face, "face")
         work = begin(context, "AnalyzeFaces", pixels=source.claimed_pixels(), objects=request.include_objects)
 
-        def task() -> pb.AnalyzeFacesResponse:
+        def turns() -> Turns[pb.AnalyzeFacesResponse]:
             wanted = request.include_objects
             analysis, aligned = analyze_and_align(
                 self._pipeline, source, choose, work, "picture", face_min_score=min_score, objects_wanted=wanted
             )
-            faces = [pb.AnalyzedFace(face=convert.face(each)) for each in aligned]
-            if request.include_embeddings:
-                embeddings = self._pipeline.embed(aligned, work, as_template=request.embed_as_templates)
-                for face, embedding in zip(faces, embeddings, strict=True):
-                    face.embedding.values.extend(embedding.tolist())
-                    face.embedding.contract = self._pipeline.contract
-            return pb.AnalyzeFacesResponse(
-                faces=faces,
+            response = pb.AnalyzeFacesResponse(
+                faces=[pb.AnalyzedFace(face=convert.face(each)) for each in aligned],
                 objects=convert.analysis_objects(analysis, self._pipeline.class_names, wanted=wanted),
                 picture_size=convert.picture_size(analysis.picture),
             )
+            del analysis  # others may have the thread while this waits, so it keeps no pixels
+            if request.include_embeddings:
+                embeddings = yield from self._pipeline.embed_in_turns(
+                    aligned, work, as_template=request.embed_as_templates
+                )
+                for face, embedding in zip(response.faces, embeddings, strict=True):
+                    face.embedding.values.extend(embedding.tolist())
+                    face.embedding.contract = self._pipeline.contract
+            return response
 
-        response = await self._workers.run(work, task)
+        response = await self._workers.run_in_turns(work, turns())
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
 
@@ -170,22 +174,24 @@ class RecognitionServicer(RecognitionServiceServicer):
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
 
-        def task() -> pb.IdentifyResponse:
+        def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.check_searchable(gallery_id)
-            return identify(
-                self._pipeline,
-                self._galleries,
-                source,
-                work,
-                gallery_id=gallery_id,
-                choose=choose,
-                top_k=top_k,
-                threshold=threshold,
-                limits=self._limits,
-                include_objects=request.include_objects,
+            return (
+                yield from identify(
+                    self._pipeline,
+                    self._galleries,
+                    source,
+                    work,
+                    gallery_id=gallery_id,
+                    choose=choose,
+                    top_k=top_k,
+                    threshold=threshold,
+                    limits=self._limits,
+                    include_objects=request.include_objects,
+                )
             )
 
-        response = await self._workers.run(work, task, never_refuse=never_refuse)
+        response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
 
@@ -251,8 +257,8 @@ def identify(
     threshold: float | None = None,
     limits: QualityLimits = _ALL_FIT,
     include_objects: bool = False,
-) -> pb.IdentifyResponse:
-    """Identify the people in a picture; called on a worker's thread.
+) -> Turns[pb.IdentifyResponse]:
+    """Identify the people in a picture, on a worker's thread; yields between batches of faces.
 
     Args:
         pipeline: the models.
@@ -276,23 +282,25 @@ def identify(
         FaceNotFound: the picture does not show the chosen face.
     """
     analysis, faces = analyze_and_align(pipeline, source, choose, work, "picture", objects_wanted=include_objects)
+    response = pb.IdentifyResponse(
+        objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
+        picture_size=convert.picture_size(analysis.picture),
+    )
+    del analysis  # others may have the thread while this waits, so it keeps no pixels
     fit = [shortfall(face.quality, limits) is None for face in faces]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
     answers = [refused] * len(faces)
     if any(fit):
-        probes = pipeline.embed(list(compress(faces, fit)), work)
+        probes = yield from pipeline.embed_in_turns(list(compress(faces, fit)), work)
         work.check()
         with work.stage("search"):
             found = iter(galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold))
         answers = [next(found) if is_fit else refused for is_fit in fit]
-    return pb.IdentifyResponse(
-        faces=[
-            pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer))
-            for face, answer in zip(faces, answers, strict=True)
-        ],
-        objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
-        picture_size=convert.picture_size(analysis.picture),
+    response.faces.extend(
+        pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer))
+        for face, answer in zip(faces, answers, strict=True)
     )
+    return response
 
 
 def begin(
