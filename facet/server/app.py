@@ -55,9 +55,10 @@ _FLUSH_SECONDS = 0.5
 _CONTENTION: Mapping[Preset, float] = {"latency": 0.8, "throughput": 0.2}
 """How much requests side by side slow each other down, measured on two cores; the workers learn the machine's own."""
 _WINDOW_BYTES = 256 * 2**10
-_MAX_UNACCEPTED_CALLS = 10_000
-"""Calls whose headers have arrived, but which the event loop has not looked at. Each takes about 10 KB."""
-_MAX_STREAMS_PER_CONNECTION = 128
+_MAX_UNACCEPTED_CALLS = 5000
+"""Calls whose headers have arrived, but which the event loop has not looked at. Each takes about 10 KB, and a hundred
+times that if its metadata is as large as gRPC permits to clients that do not acknowledge the server's settings."""
+_MAX_STREAMS_PER_CONNECTION = 64
 """Further calls of a client wait in the client."""
 
 
@@ -121,6 +122,7 @@ class Server:
         # Enrolments wait for each other and for a remote store. Each call has its own thread, so others do not wait.
         loop.set_default_executor(started_pool(config.max_concurrent_calls, "call"))
         self._calls.tasks.install(loop)
+        self._connections.gate.install(loop)
         self._workers = Workers(
             config.workers or usable_cores(), config.max_queue, contention=_CONTENTION[config.preset]
         )

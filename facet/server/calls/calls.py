@@ -15,7 +15,6 @@ from facet.server.access.authentication import Authenticator
 from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
 from facet.server.calls.health import Refused
-from facet.server.calls.memory_return import MemoryReturn
 from facet.server.calls.messages import Context, Messages
 from facet.server.calls.method import Method
 from facet.server.calls.pace import Paces
@@ -23,6 +22,7 @@ from facet.server.calls.places import Arrivals, Places
 from facet.server.calls.strangers import Strangers
 from facet.server.config import ServerConfig
 from facet.server.errors import ServerError, ShuttingDown, TransferStalled, Unauthenticated, UnknownMethod
+from facet.server.memory_return import MemoryReturn
 from facet.server.observability.telemetry import Observed, Telemetry
 from facet.server.wire.errors import ROOTS, internal, to_status
 from gallery.times import new_id

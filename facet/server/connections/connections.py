@@ -13,6 +13,7 @@ from facet.server.config import ServerConfig
 from facet.server.connections import sockets
 from facet.server.connections.activity import Activity
 from facet.server.connections.descriptors import reserve
+from facet.server.connections.gate import Gate
 from facet.server.connections.guard import Guard
 from facet.server.connections.interceptor import ActivityInterceptor
 from facet.server.connections.policy import Limits
@@ -34,12 +35,14 @@ class Connections(Collector):
 
     Attributes:
         interceptor: counts the calls of each connection; must be the first of the server.
+        gate: drops calls of misused connections; must be installed on the server's event loop.
         room: how many connections gRPC must accept.
     """
 
     def __init__(self, config: ServerConfig, registry: CollectorRegistry) -> None:
         self._activity = Activity()
         self.interceptor = ActivityInterceptor(self._activity)
+        self.gate = Gate(self._activity)
         permitted, room = reserve(config.max_connections)
         self.room = room if sockets.SUPPORTED else permitted
         idle_seconds = config.idle_seconds + _GRACE_SECONDS
