@@ -64,17 +64,19 @@ static int failure(int is_concerned) {
     return (int)shared[WRITE_ERRNO];
 }
 
-/* A full disk refuses what makes a file longer, and nothing else. */
+/* A full disk, or a quota that is used up, refuses what makes a file longer, and nothing else. */
+static int is_full(int error) { return error == ENOSPC || error == EDQUOT; }
+
 static int failure_to_write(int file, off64_t end) {
     struct stat64 found;
     int error = failure(concerns(file));
-    if (error == ENOSPC && !fstat64(file, &found) && end <= found.st_size) return 0;
+    if (is_full(error) && !fstat64(file, &found) && end <= found.st_size) return 0;
     return error;
 }
 
 static int failure_but_full(int is_concerned) {
     int error = failure(is_concerned);
-    return error == ENOSPC ? 0 : error;
+    return is_full(error) ? 0 : error;
 }
 
 #define FAIL_IF(error) do { int found = (error); if (found) { errno = found; return -1; } } while (0)

@@ -50,7 +50,7 @@ class Faults:
     def fail_writes(self, error: int) -> None:
         """Fail writes, syncs, truncations, renamings and deletions of the files with an ``errno``; 0 for none.
 
-        ``ENOSPC`` fails only writes that make a file longer, as a full disk does.
+        ``ENOSPC`` and ``EDQUOT`` fail only writes that make a file longer, as a full disk or a quota does.
         """
         self._set(_WRITE, error)
 

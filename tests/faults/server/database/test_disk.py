@@ -115,6 +115,36 @@ def test_a_disk_that_cannot_be_written_refuses_writes_only(
     )
 
 
+@promises(
+    AREA,
+    "a quota that is used up while the server runs (EDQUOT)",
+    "enrolments and imports are refused with STORAGE_FULL; with room again both work, without a restart",
+)
+def test_a_quota_that_is_used_up_is_a_full_disk(
+    serve: Serve, tmp_path: Path, faults: Callable[[str], Faults], pictures: Pictures, seen: Seen
+) -> None:
+    folder = tmp_path / "of-the-quota"
+    folder.mkdir()
+    disk = faults(f"{folder}/")
+    serving = serve(*LIGHT, "--gallery.database", str(folder / DATABASE), environment=disk.environment)
+    with Client(serving.address) as client:
+        client.create_gallery(GALLERY)
+        enroll(client, "a", pictures.yaoming)
+        exported = b"".join(client.export_gallery(GALLERY))
+        disk.fail_writes(errno.EDQUOT)
+        enrolled = ["a"]
+        # Some still fit into the file of the log.
+        while (refused := refusal(partial(enroll, client, f"p{len(enrolled)}", pictures.yaoming))) is None:
+            enrolled.append(f"p{len(enrolled)}")
+        importing = refusal(lambda: client.import_gallery(iter([exported]), "other"))
+        assert [each.reason for each in (refused, importing) if each] == ["STORAGE_FULL", "STORAGE_FULL"]
+        disk.fail_writes(0)
+        client.import_gallery(iter([exported]), "other")
+        enroll(client, "last", pictures.yaoming)
+        assert state(client)[GALLERY][0].keys() == {*enrolled, "last"}
+    seen("an enrolment and an import refused with STORAGE_FULL, and nothing of them kept; then both made")
+
+
 def refusal(call: Callable[[], object]) -> FacetError | None:
     """Return the error that a call is refused with; ``None`` if it is answered."""
     try:

