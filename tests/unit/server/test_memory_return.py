@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from facet.server.calls.memory_return import MemoryReturn
+from facet.server.memory_return import MemoryReturn
 
 PATIENCE = 60.0
 PIECE, PIECES = 64 * 2**10, 2000
