@@ -55,10 +55,10 @@ _FLUSH_SECONDS = 0.5
 _CONTENTION: Mapping[Preset, float] = {"latency": 0.8, "throughput": 0.2}
 """How much requests side by side slow each other down, measured on two cores; the workers learn the machine's own."""
 _WINDOW_BYTES = 256 * 2**10
-_MAX_UNACCEPTED_CALLS = 5000
+_MAX_UNACCEPTED_CALLS = 10_000
 """Calls whose headers have arrived, but which the event loop has not looked at. Each takes about 10 KB, and a hundred
 times that if its metadata is as large as gRPC permits to clients that do not acknowledge the server's settings."""
-_MAX_STREAMS_PER_CONNECTION = 64
+_MAX_STREAMS_PER_CONNECTION = 128
 """Further calls of a client wait in the client."""
 
 

@@ -31,7 +31,10 @@ class CallTasks:
         """End the call that a task handles, without a status if none has been sent."""
         watching = self._watching.get(handler)
         if watching is not None:
-            watching.cancel()
+            # If the client has left, the second task waits for the first. gRPC prints a traceback if it is cancelled
+            # just when the first is done, so it may learn that before.
+            loop = handler.get_loop()
+            handler.add_done_callback(lambda _: loop.call_soon(watching.cancel))
         handler.cancel()
 
     def _create(self, loop: asyncio.AbstractEventLoop, coroutine: _Coroutine, **options: Any) -> asyncio.Task[Any]:

@@ -177,8 +177,9 @@ class _Request(WSGIRequestHandler):
         """Keep what was written."""
 
     def answer(self, page: WSGIApplication) -> bytes:
-        """The answer of a page."""
-        _Handler(BytesIO(), self._written, StringIO(), self.get_environ(), multithread=False).run(page)
+        """The answer of a page. It is made as for GET; HEAD leaves out the body."""
+        environ = self.get_environ() | {"REQUEST_METHOD": "GET"}
+        _Handler(BytesIO(), self._written, StringIO(), environ, multithread=False).run(page)
         headers, end, body = self.response.partition(_END_OF_HEADERS)
         return headers + end + (b"" if self.command == "HEAD" else body)
 

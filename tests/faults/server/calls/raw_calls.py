@@ -100,6 +100,11 @@ class RawConnection:
             self._http.end_stream(stream)
             self._flush()
 
+    def answered(self, stream: int) -> None:
+        """Wait for the beginning of the answer of a call."""
+        while not self._calls[stream].headers:
+            self.receive()
+
     def ended(self, stream: int) -> Ended:
         """Wait for the end of a call."""
         while not self._calls[stream].over:

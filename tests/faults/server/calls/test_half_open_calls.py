@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from facet import Client
 from facet.v1 import recognition_service_pb2 as pb
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import Serve, Serving, Start
 
 TOKEN = "secret"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 PLACES = 4
 WAITING = 256
 """Calls that may wait for their request."""
@@ -57,9 +59,10 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_calls_without_a_token_end_on_their_headers(serving: Serving) -> None:
+@pytest.mark.parametrize("path", [IDENTIFY, REFLECTION])
+def test_calls_without_a_token_end_on_their_headers(serving: Serving, path: str) -> None:
     with RawConnection(serving.address) as connection:
-        streams = [connection.open(IDENTIFY) for _ in range(100)]
+        streams = [connection.open(path) for _ in range(100)]
         for stream in streams:  # no byte of a message has been sent
             assert connection.ended(stream).code is grpc.StatusCode.UNAUTHENTICATED
     serves_others(serving)
@@ -76,6 +79,21 @@ def test_calls_without_a_token_do_not_fill_the_log(serve: Serve) -> None:
     shared = [line["calls"] for line in lines if line["event"] == "calls without the token"]
     assert len(own) + sum(shared) == 100
     assert len(own) + len(shared) < 10
+
+
+def test_reflection_takes_the_places_of_streams(serving: Serving) -> None:
+    question = framed(reflection_pb2.ServerReflectionRequest(list_services=""))
+    with RawConnection(serving.address, TOKEN) as connection:
+        for _ in range(PLACES):
+            stream = connection.open(REFLECTION)
+            connection.send(stream, question)
+            connection.answered(stream)
+        for _ in range(PLACES):
+            stream = connection.open(REFLECTION)
+            connection.send(stream, question)
+            ended = connection.ended(stream)
+            assert (ended.code, ended.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+        serves_others(serving)
 
 
 @pytest.mark.parametrize("sent", [b"", framed(LARGE)[:500_000]], ids=["headers only", "half a message"])

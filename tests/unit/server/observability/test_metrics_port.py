@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
 import urllib.error
@@ -17,7 +18,7 @@ from facet.server.calls.calls import Calls
 from facet.server.config import ServerConfig
 from facet.server.gauges import MAX_GALLERIES, GallerySizes, Gauges
 from facet.server.observability.metrics_port import MetricsPort
-from facet.server.observability.readiness import Readiness
+from facet.server.observability.readiness import Phase, Readiness
 from facet.server.observability.telemetry import Telemetry
 from facet.server.scheduling.workers import Workers
 from gallery.galleries import Galleries
@@ -56,6 +57,25 @@ def test_metrics_are_served_over_http_until_the_port_is_closed(registry: Collect
     port.close()
     with pytest.raises(OSError, match="refused"):
         read(port.address)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/", "/livez", "/readyz"])
+def test_head_is_answered_as_get_without_the_body(registry: CollectorRegistry, path: str) -> None:
+    readiness = Readiness(lambda: None)
+    readiness.phase = Phase.SERVING
+    assert not readiness.why_not_ready()
+    port = MetricsPort(registry, readiness, "127.0.0.1", 0)
+    for method in ("HEAD", "GET"):
+        connection = http.client.HTTPConnection(port.address, timeout=SECONDS)
+        connection.request(method, path)
+        answer = connection.getresponse()
+        length = int(answer.headers["Content-Length"])
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        assert length > 0
+        assert len(answer.read()) == (length if method == "GET" else 0)
+        connection.close()
+    port.close()
 
 
 def test_a_version_that_cannot_be_read_is_refused_and_not_logged(
