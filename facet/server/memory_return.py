@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 _ENOUGH = 64 * 2**20
 """Freed bytes after which it is worth looking for memory to give back."""
-_DELAY_SECONDS = 1.0
+_DELAY_SECONDS = 0.2
 
 
 class MemoryReturn:

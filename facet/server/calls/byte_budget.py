@@ -45,16 +45,17 @@ class ByteBudget:
 
     Args:
         max_bytes: the budget.
-        released: called with the number of bytes after each release.
+        freed: called with the number of bytes whenever memory has been freed: gRPC's copy of a message that has
+            arrived, and later the message.
 
     Attributes:
         max_bytes: the budget.
         in_flight: bytes of messages in progress, and of those that are expected.
     """
 
-    def __init__(self, max_bytes: int, released: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, max_bytes: int, freed: Callable[[int], None] = lambda _: None) -> None:
         self.max_bytes = max_bytes
-        self._released = released
+        self._freed = freed
         self._held: Counter[str] = Counter()
         self._waiters: list[_Waiter] = []
         self._arrived = 0
@@ -86,6 +87,7 @@ class ByteBudget:
             TooManyBytes: too many bytes wait already.
         """
         self._return(expected)
+        self._freed(size)
         try:
             if self._fits(caller, size):
                 return self._grant(caller, size)
@@ -105,7 +107,7 @@ class ByteBudget:
         if size:
             self._return(share)
             self._admit_waiters()
-            self._released(size)
+            self._freed(size)
 
     async def _room(self, caller: str, size: int) -> Share:
         if self._fits(caller, size) and not any(waiter.caller == caller for waiter in self._waiters):

@@ -27,9 +27,8 @@ from facet.server.observability.telemetry import Observed, Telemetry
 from facet.server.wire.errors import ROOTS, internal, to_status
 from gallery.times import new_id
 
-Answer: TypeAlias = Callable[[Any, Messages, Context], Awaitable[bytes | None]]
-"""Serves a call whose first request has been read: ``None`` if a client of a stream has sent none. Returns the encoded
-response of a method that has one."""
+Answer: TypeAlias = Callable[[Messages, Context], Awaitable[bytes | None]]
+"""Serves a call whose first request has been read. Returns the encoded response of a method that has one."""
 
 _MAX_ARRIVALS = 256
 """Calls that may be open without having sent their request."""
@@ -114,11 +113,11 @@ class Calls:
             messages = self._messages(context, method, self.budget, who)
             with closing(messages):
                 async with self.arrivals.limit(who, seconds, messages):
-                    first = await messages.first()
+                    await messages.read_first()
                 observed.received()
                 async with (self._streams if method.is_stream else self._unary).entered(who):
                     with self._counted():
-                        return await answer(first, messages, context)
+                        return await answer(messages, context)
         except asyncio.CancelledError:
             observed.cancelled()
             raise
@@ -164,9 +163,9 @@ class Calls:
             messages = self._messages(context, method, self._health_budget, who)
             with closing(messages):
                 async with self._health_arrivals.limit(who, self._receive_seconds, messages):
-                    first = await messages.first()
+                    await messages.read_first()
                 async with places.entered(who):
-                    return await answer(first, messages, context)
+                    return await answer(messages, context)
         except Refused as refused:
             return refused.status
         except ROOTS as error:

@@ -51,15 +51,15 @@ class HealthContext:
             await messages.write(self._latest)
 
 
-async def check(handler: Any, request: Any, messages: Messages, _: Context) -> bytes:
+async def check(handler: Any, messages: Messages, _: Context) -> bytes:
     """Answer Health/Check."""
-    return messages.method.serialize(await handler.unary_unary(request, HealthContext()))
+    return messages.method.serialize(await handler.unary_unary(messages.take_first(), HealthContext()))
 
 
-async def watch(handler: Any, request: Any, messages: Messages, _: Context) -> None:
+async def watch(handler: Any, messages: Messages, _: Context) -> None:
     """Answer Health/Watch until the client leaves."""
     context = HealthContext()
-    watching = asyncio.ensure_future(handler.unary_stream(request, context))
+    watching = asyncio.ensure_future(handler.unary_stream(messages.take_first(), context))
     try:
         await context.send(messages)
     finally:

@@ -75,22 +75,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             case _:
                 return self._unary
 
-    async def _unary(self, handler: Any, request: Any, messages: Messages, context: Context) -> bytes:
-        response = await handler.unary_unary(request, context)
+    async def _unary(self, handler: Any, messages: Messages, context: Context) -> bytes:
+        response = await handler.unary_unary(messages.take_first(), context)
         self._telemetry.answered(response)
         return messages.method.serialize(response)
 
-    async def _bidirectional(self, handler: Any, first: Any, messages: Messages, context: Context) -> None:
-        async with aclosing(handler.stream_stream(messages.requests(first), context)) as responses:
+    async def _bidirectional(self, handler: Any, messages: Messages, context: Context) -> None:
+        async with aclosing(handler.stream_stream(messages.requests(), context)) as responses:
             async for response in responses:
                 await messages.write(response)
                 self._telemetry.answered(response)
 
-    async def _upload(self, handler: Any, first: Any, messages: Messages, context: Context) -> bytes:
-        return messages.method.serialize(await handler.stream_unary(messages.transfer(first), context))
+    async def _upload(self, handler: Any, messages: Messages, context: Context) -> bytes:
+        return messages.method.serialize(await handler.stream_unary(messages.transfer(), context))
 
-    async def _download(self, handler: Any, request: Any, messages: Messages, context: Context) -> None:
-        async with aclosing(handler.unary_stream(request, context)) as responses:
+    async def _download(self, handler: Any, messages: Messages, context: Context) -> None:
+        async with aclosing(handler.unary_stream(messages.take_first(), context)) as responses:
             async for response in responses:
                 await messages.write_transfer(response)
 

@@ -14,12 +14,14 @@ from facet.server.calls.byte_budget import ByteBudget, Share
 from facet.server.calls.method import Method
 from facet.server.calls.pace import Pace
 from facet.server.connections.activity import note_message
-from facet.server.errors import MessageTooLarge, TransferStalled, UnreadableMessage
+from facet.server.errors import MessageTooLarge, ServerError, TransferStalled, UnreadableMessage
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _CANCELLATION_SECONDS = 0.05
 """A cancelled call has no further request either. gRPC says a moment later that it was cancelled."""
+_FIRST_SHARE = 1 / 6
+"""Part of the budget that is kept for the first message of a stream: by default the largest message."""
 _EXPECT_SECONDS = 1.0
 """Room is kept this long for a message of a stream that is being waited for."""
 
@@ -65,20 +67,27 @@ class Messages:
         self._max_bytes = max_bytes
         self._stall_seconds = stall_seconds
         self.pace = pace
+        self._first: Any = None
         self._last = Share(budget, caller, 0)
         self._held: set[Share] = set()
-        self._expected = 0
+        # Nothing tells the size of a message until gRPC has received it, and many streams could begin at the same time.
+        # So a stream begins with the place of a large message, and gets by with less as its messages are smaller.
+        self._expected = int(budget.max_bytes * _FIRST_SHARE) if method.is_stream else 0
         self.waits_for_room = False
         _current.set(self)
 
-    async def first(self) -> Any:
-        """The first request; ``None`` if a stream has none. Raises what :meth:`read` raises."""
-        request = await self.read()
-        if request is None:
+    async def read_first(self) -> None:
+        """Read the first request, for :meth:`take_first`; raises what :meth:`read` raises."""
+        self._first = await self.read()
+        if self._first is None:
             await asyncio.sleep(_CANCELLATION_SECONDS)
             if not self.method.handler.request_streaming:
                 raise UnreadableMessage
-        return request
+
+    def take_first(self) -> Any:
+        """The first request, only once, so that it is not kept as long as a stream; ``None`` if a stream has none."""
+        first, self._first = self._first, None
+        return first
 
     async def read(self) -> Any:
         """The next request; ``None`` after the last.
@@ -93,6 +102,7 @@ class Messages:
         expected = await self._roomy(self._budget.expect(self._caller, self._expected))
         # A camera that sends nothing for a while keeps no room from others.
         timer = asyncio.get_running_loop().call_later(_EXPECT_SECONDS, expected.release)
+        data: Any = None
         try:
             data = await self._context.read()
             if data is grpc.aio.EOF:
@@ -100,28 +110,32 @@ class Messages:
             note_message()
             if len(data) > self._max_bytes:
                 raise MessageTooLarge
-            self._expected = len(data)
+            self._expected = max(len(data), self._expected // 2)
             self._last = await self._roomy(self._budget.take(self._caller, len(data), expected))
             return self.method.parse(data)
+        except ServerError as error:
+            # Whoever keeps the error would keep the frames of its traceback, and these the message.
+            raise error.with_traceback(None) from None
         finally:
+            del data
             timer.cancel()
             expected.release()
 
-    async def requests(self, first: Any) -> AsyncIterator[Any]:
+    async def requests(self) -> AsyncIterator[Any]:
         """The requests of a stream, whose first has been read already."""
-        request = first
+        request = self.take_first()
         while request is not None:
             yield request
             del request
             request = await self.read()
 
-    async def transfer(self, first: Any) -> AsyncIterator[Any]:
+    async def transfer(self) -> AsyncIterator[Any]:
         """The same for a long transfer, which ends if the client is too slow.
 
         Raises:
             TransferStalled: the client does not send.
         """
-        request = first
+        request = self.take_first()
         while request is not None:
             yield request
             del request
@@ -129,7 +143,7 @@ class Messages:
                 request = await self.read()
                 if request is None:
                     await asyncio.sleep(_CANCELLATION_SECONDS)
-            self.pace.moved(self._expected)
+            self.pace.moved(self._last.size)
 
     async def write(self, response: Any) -> None:
         """Send a response.
@@ -170,6 +184,7 @@ class Messages:
 
     def close(self) -> None:
         """The server is done with the requests of this call."""
+        self._first = None
         for share in (self._last, *self._held):
             share.release()
         self._held.clear()

@@ -59,39 +59,51 @@ class Batches:
             ShuttingDown: the server accepts no more items.
         """
         in_progress: set[asyncio.Future[Any]] = set()
-        incoming: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._intake.next(requests))}
+        reading: asyncio.Future[Any] | None = asyncio.ensure_future(self._intake.next(requests))
         failure: Exception | None = None
         try:
-            while incoming or in_progress:
+            while reading is not None or in_progress:
+                is_full = len(in_progress) >= self._places
                 # While items are in progress, the stream does not wait for its client.
-                done, _ = await asyncio.wait(
-                    in_progress | incoming if len(in_progress) < self._places else in_progress,
+                await asyncio.wait(
+                    in_progress if is_full or reading is None else in_progress | {reading},
                     timeout=None if in_progress else self._stall_seconds,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if not done:
+                finished = [each for each in in_progress if each.done()]
+                if reading is not None and not is_full and reading.done():
+                    # From here on, nothing else refers to the item: it is freed as soon as it is done, even if the
+                    # client does not read its answer.
+                    reading, failure = self._begun(reading, requests, answer, in_progress)
+                elif not finished:
                     raise TransferStalled
-                finished = done & in_progress
-                for each in done & incoming:
-                    incoming.remove(each)
-                    try:
-                        item = each.result()
-                    except Exception as error:
-                        failure = error
-                        continue
-                    if item is not None:
-                        in_progress.add(asyncio.ensure_future(_observed(answer, item, hold())))
-                        del item
-                        incoming.add(asyncio.ensure_future(self._intake.next(requests)))
                 for each in finished:
                     yield each.result()
                     in_progress.remove(each)
             if failure is not None:
                 raise failure
         finally:
-            for each in in_progress | incoming:
+            left = [*in_progress, *([] if reading is None else [reading])]
+            for each in left:
                 each.cancel()
-            await asyncio.gather(*in_progress, *incoming, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
+
+    def _begun(
+        self,
+        reading: asyncio.Future[Any],
+        requests: AsyncIterator[_Request],
+        answer: Callable[[_Request], Awaitable[_Response]],
+        in_progress: set[asyncio.Future[Any]],
+    ) -> tuple[asyncio.Future[Any] | None, Exception | None]:
+        """Begin to answer the item that has been read; returns what reads the next one, or why there is none."""
+        try:
+            item = reading.result()
+        except Exception as error:
+            return None, error
+        if item is None:
+            return None, None
+        in_progress.add(asyncio.ensure_future(_observed(answer, item, hold())))
+        return asyncio.ensure_future(self._intake.next(requests)), None
 
 
 async def _observed(

@@ -149,6 +149,7 @@ class Streams:
                 frame = _frame(request.frame, clock, last_id)
                 last_id = max(last_id, request.frame.frame_id)
                 await latest.put(frame)
+                del request, frame  # else both are kept until the next one has come
         finally:
             latest.close()
 

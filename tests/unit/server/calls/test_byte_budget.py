@@ -68,6 +68,16 @@ async def test_what_has_arrived_waits_up_to_half_of_the_budget_and_is_then_refus
     assert [(await each).size for each in waiting] == [25, 25]
 
 
+async def test_memory_is_freed_when_a_message_has_arrived_and_when_it_is_done() -> None:
+    freed: list[int] = []
+    budget = ByteBudget(100, freed.append)
+    share = await taken(budget, "a", 30)
+    assert freed == [30]
+    share.release()
+    share.release()
+    assert freed == [30, 30]
+
+
 async def test_a_message_that_is_given_up_while_it_waits_leaves_nothing() -> None:
     budget = ByteBudget(100)
     share = await taken(budget, "a", 100)

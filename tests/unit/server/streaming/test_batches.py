@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from weakref import WeakSet
 
 import pytest
 from google.rpc.code_pb2 import INTERNAL, INVALID_ARGUMENT, OK
@@ -71,6 +72,44 @@ async def test_items_in_progress_are_bounded_even_if_answers_are_not_read() -> N
     assert begun <= 3
     assert taken <= 4
     assert len([number async for number in answers]) == 99
+
+
+class Item:
+    """Something that can be watched while it is kept."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+async def test_an_item_is_freed_once_it_is_done_even_if_its_answer_is_not_read() -> None:
+    kept: WeakSet[Item] = WeakSet()
+    second_began, gate = asyncio.Event(), asyncio.Event()
+
+    async def made() -> AsyncIterator[Item]:
+        for number in range(3):
+            if number == 2:
+                await gate.wait()
+            item = Item(number)
+            kept.add(item)
+            yield item
+            del item
+        await asyncio.Event().wait()
+
+    async def answer(item: Item) -> int:
+        if item.number == 0:
+            await second_began.wait()
+        if item.number == 1:
+            second_began.set()
+            await gate.wait()
+        return item.number
+
+    async with aclosing(Batches(places=4, stall_seconds=PATIENCE).answers(made(), answer)) as answers:
+        assert await anext(answers) == 0
+        gate.set()
+        await settled()  # the second one is done, and the third one is read
+        assert await anext(answers) == 1
+        await settled()  # the third one is done
+        assert not kept
 
 
 async def test_accepted_items_are_answered_before_the_stream_fails() -> None:
