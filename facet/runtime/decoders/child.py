@@ -19,7 +19,6 @@ from facet.runtime.pictures.errors import PictureError, PictureTooLarge
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 32 * 2**20
-_LARGE_PIXELS = 4_000_000
 
 
 def main() -> None:
@@ -47,7 +46,7 @@ def main() -> None:
         reply, pixels = _answer(request, buffer)
         os.close(buffer)
         pool.send(reply)
-        if pixels > _LARGE_PIXELS:
+        if pixels > limits.LARGE_PIXELS:
             library.malloc_trim(0)
 
 
@@ -58,6 +57,8 @@ def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
         data = os.pread(buffer, request.length, 0)
         layout = walk(data, max_pixels=request.max_pixels)
         pixels = layout.header.width * layout.header.height
+        if pixels > request.room:
+            return messages.Size(layout.header.height, layout.header.width, is_decoded=False).encoded(), 0
         signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(pixels, request.length))
         picture = pixels_of(layout)
         rest, position = picture.reshape(-1).data, 0
@@ -70,7 +71,8 @@ def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
         return messages.refused(PictureTooLarge("the picture needs too much memory to decode: reduce its size")), 0
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    return messages.decoded(*picture.shape[:2]), pixels
+    height, width = picture.shape[:2]
+    return messages.Size(height, width, is_decoded=True).encoded(), pixels
 
 
 def _limit_memory(allowed: int) -> None:

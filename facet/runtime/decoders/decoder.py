@@ -75,8 +75,8 @@ class Decoder:
             os.close(output)
         self._ready = False
 
-    def decode(self, buffer: SharedBuffer, length: int, max_pixels: int) -> tuple[int, int]:
-        """Decode the picture in a buffer into the same buffer, and return its height and width.
+    def decode(self, buffer: SharedBuffer, request: messages.Request) -> messages.Size:
+        """Decode the picture in a buffer into the same buffer, if there is room for it, and return its size.
 
         Raises:
             PictureError: the picture cannot be used.
@@ -87,8 +87,7 @@ class Decoder:
         started, waited_before = time.monotonic(), self._waited()
         try:
             self._socket.settimeout(MAX_SECONDS)
-            request = messages.Request(length, max_pixels).encoded()
-            socket.send_fds(self._socket, [request], [buffer.descriptor])
+            socket.send_fds(self._socket, [request.encoded()], [buffer.descriptor])
             while (reply := self._received()) is None:
                 waited = min(self._waited() - waited_before, MAX_WAITING_SECONDS)
                 left = started + MAX_SECONDS + waited - time.monotonic()

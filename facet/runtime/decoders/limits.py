@@ -8,6 +8,8 @@ counted, up to :data:`MAX_WAITING_SECONDS`."""
 MAX_WAITING_SECONDS = 6.0
 OTHER_BYTES = 64 * 2**20
 USUAL_PICTURE_BYTES = 16 * 2**20
+LARGE_PIXELS = 4_000_000
+"""Pictures with more pixels take so much memory that they wait for each other."""
 
 _BASE_SECONDS = 0.3
 _PIXEL_SECONDS = 40e-9

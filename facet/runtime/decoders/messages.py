@@ -1,6 +1,7 @@
 """What the pool and a decoder say to each other over a socket that keeps the borders of messages.
 
-A request carries a file descriptor: the shared buffer, which holds the encoded picture and then takes its pixels.
+A request carries a file descriptor: the shared buffer, which holds the encoded picture and then takes its pixels. If
+the picture has more pixels than the request has room for, the decoder only says its size.
 """
 
 from __future__ import annotations
@@ -13,22 +14,29 @@ from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureT
 READY = b"ready"
 MAX_MESSAGE_BYTES = 4096
 
-_REQUEST = struct.Struct("<QQ")
+_REQUEST = struct.Struct("<QQQ")
 _SIZE = struct.Struct("<cII")
-_DECODED = b"D"
+_DECODED, _TOO_LARGE_NOW = b"D", b"N"
 _ERRORS: dict[bytes, type[PictureError]] = {b"I": InvalidPicture, b"L": PictureTooLarge}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Decode the first ``length`` bytes of the buffer, a picture of at most ``max_pixels``."""
+    """Decode the picture at the start of the buffer.
+
+    Attributes:
+        length: its bytes.
+        max_pixels: a larger picture is refused.
+        room: of a larger picture only the size is told.
+    """
 
     length: int
     max_pixels: int
+    room: int
 
     def encoded(self) -> bytes:
         """As bytes."""
-        return _REQUEST.pack(self.length, self.max_pixels)
+        return _REQUEST.pack(self.length, self.max_pixels, self.room)
 
     @classmethod
     def parsed(cls, message: bytes) -> Request:
@@ -36,9 +44,28 @@ class Request:
         return cls(*_REQUEST.unpack(message))
 
 
-def decoded(height: int, width: int) -> bytes:
-    """The reply that the buffer holds the pixels."""
-    return _SIZE.pack(_DECODED, height, width)
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of a picture; upright, if it is decoded.
+
+    Attributes:
+        height: pixels.
+        width: pixels.
+        is_decoded: whether the buffer holds the pixels. If not, there was no room for them.
+    """
+
+    height: int
+    width: int
+    is_decoded: bool
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    def encoded(self) -> bytes:
+        """As a reply."""
+        return _SIZE.pack(_DECODED if self.is_decoded else _TOO_LARGE_NOW, self.height, self.width)
 
 
 def refused(error: PictureError) -> bytes:
@@ -47,9 +74,9 @@ def refused(error: PictureError) -> bytes:
     return code + str(error).encode()[: MAX_MESSAGE_BYTES - 1]
 
 
-def size_of(reply: bytes) -> tuple[int, int]:
-    """Height and width that a reply tells, or the error that it tells, raised."""
+def size_of(reply: bytes) -> Size:
+    """The size that a reply tells, or the error that it tells, raised."""
     if reply[:1] in _ERRORS:
         raise _ERRORS[reply[:1]](reply[1:].decode(errors="replace"))
-    _, height, width = _SIZE.unpack(reply)
-    return height, width
+    code, height, width = _SIZE.unpack(reply)
+    return Size(height, width, is_decoded=code == _DECODED)

@@ -7,12 +7,16 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facet.runtime.decoders.decoder import Decoder, DecoderStopped, NoDecoder
+from facet.runtime.decoders.limits import LARGE_PIXELS
+from facet.runtime.decoders.messages import Request, Size
+from facet.runtime.decoders.pixel_room import PixelRoom
 from facet.runtime.decoders.shared_buffer import SharedBuffer, SharedBuffers
 from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge
 
@@ -38,7 +42,7 @@ class DecoderPool:
 
     A process decodes one picture at a time, within the limits of :mod:`facet.runtime.decoders.limits`. If it exceeds
     its time or crashes, the picture is refused and the process replaced. If the system ends it, another one decodes the
-    picture.
+    picture. Large pictures wait for each other, see :class:`facet.runtime.decoders.pixel_room.PixelRoom`.
 
     Args:
         processes: number of processes; one more than threads that decode, so that none waits for a replacement.
@@ -48,6 +52,9 @@ class DecoderPool:
     def __init__(self, processes: int, report: Callable[[DecoderEvent], None] = lambda _: None) -> None:
         self._report = report
         self._buffers = SharedBuffers(processes)
+        # On each of the threads, a picture of half the permitted pixels does not wait.
+        self._largest = max(1, processes // 2)
+        self._room = PixelRoom()
         self._changed = threading.Condition()
         self._closed = False
         self._idle: deque[Decoder | None] = deque()
@@ -68,12 +75,16 @@ class DecoderPool:
             NoDecoder: no decoder can be started, or the system ends each.
             RuntimeError: the pool is closed.
         """
-        buffer = self._buffers.take()
+        buffer, taken = self._buffers.take(), 0
         try:
-            height, width = self._fill(buffer, data, max_pixels)
-            return self._buffers.picture(buffer, height, width)
+            size = self._fill(buffer, data, max_pixels, room=LARGE_PIXELS)
+            if not size.is_decoded:
+                taken = self._room.take(size.pixels, self._largest * max_pixels)
+                size = self._fill(buffer, data, max_pixels, room=size.pixels)
+            return self._buffers.picture(buffer, size.height, size.width, partial(self._room.give_back, taken))
         except BaseException:
             buffer.close()
+            self._room.give_back(taken)
             raise
 
     def close(self) -> None:
@@ -89,21 +100,22 @@ class DecoderPool:
             decoder.close()
         self._buffers.close()
 
-    def _fill(self, buffer: SharedBuffer, data: bytes, max_pixels: int) -> tuple[int, int]:
-        """Decode into a buffer; returns height and width of the picture."""
+    def _fill(self, buffer: SharedBuffer, data: bytes, max_pixels: int, room: int) -> Size:
+        """Decode into a buffer, if the picture has no more pixels than there is room for."""
+        request = Request(len(data), max_pixels, room)
         for _ in range(_ATTEMPTS):
             buffer.write(data)
-            size = self._run(buffer, len(data), max_pixels)
+            size = self._run(buffer, request)
             if size is not None:
                 return size
         raise NoDecoder("the system ended each decoder of the picture")
 
-    def _run(self, buffer: SharedBuffer, length: int, max_pixels: int) -> tuple[int, int] | None:
-        """Height and width of the picture; ``None`` if the system has ended its decoder."""
+    def _run(self, buffer: SharedBuffer, request: Request) -> Size | None:
+        """The size of the picture; ``None`` if the system has ended its decoder."""
         decoder = self._take()
         healthy = False
         try:
-            size = decoder.decode(buffer, length, max_pixels)
+            size = decoder.decode(buffer, request)
             healthy = True
         except PictureError:
             healthy = True

@@ -8,6 +8,7 @@ import mmap
 import os
 import weakref
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,12 +89,19 @@ class SharedBuffers:
         else:
             buffer.close()
 
-    def picture(self, buffer: SharedBuffer, height: int, width: int) -> NDArray[np.uint8]:
-        """The pixels in a buffer, BGR ``(height, width, 3)``. The buffer is given back when no array uses them."""
+    def picture(self, buffer: SharedBuffer, height: int, width: int, released: Callable[[], None]) -> NDArray[np.uint8]:
+        """The pixels in a buffer, BGR ``(height, width, 3)``.
+
+        When no array uses them any more, the buffer is given back, and ``released`` is called.
+        """
         length = height * width * 3
         owner = (ctypes.c_ubyte * length).from_buffer(buffer.mapped(length))
-        weakref.finalize(owner, self.give_back, buffer).atexit = False
+        weakref.finalize(owner, self._released, buffer, released).atexit = False
         return np.frombuffer(memoryview(owner), np.uint8).reshape(height, width, 3)
+
+    def _released(self, buffer: SharedBuffer, released: Callable[[], None]) -> None:
+        self.give_back(buffer)
+        released()
 
     def close(self) -> None:
         """Close the unused buffers, and keep none from now on."""

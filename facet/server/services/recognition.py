@@ -203,10 +203,11 @@ class RecognitionServicer(RecognitionServiceServicer):
         work.pixels += reference.claimed_pixels()
 
         def task() -> pb.VerifyResponse:
-            _, reference_faces = analyze_and_align(
-                self._pipeline, reference, reference_choice, work, "reference_picture"
-            )
-            _, probe_faces = analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")
+            # The analysis would keep the pixels, and the second picture may need their room.
+            reference_faces = analyze_and_align(self._pipeline, reference, reference_choice, work, "reference_picture")[
+                1
+            ]
+            probe_faces = analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")[1]
             reference_embedding = self._pipeline.embed(reference_faces, work, as_template=True)[0]
             probe_embedding = self._pipeline.embed(probe_faces, work)[0]
             return pb.VerifyResponse(

@@ -123,7 +123,7 @@ def test_a_truncated_decompression_bomb_is_refused_by_its_header(client: Client)
 def test_sixteen_pictures_of_40_megapixels_at_once_use_bounded_memory(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--server.workers", str(WORKERS))
     huge = flat_png(*FORTY_MEGAPIXELS)
-    with Client(serving.address, timeout=120) as client:
+    with Client(serving.address, timeout=600) as client:
         analyze(client, pictures.yaoming)
         analyze(client, flat_png(*(side // 10 for side in FORTY_MEGAPIXELS)))  # the same shape of network input
         before = serving.resident_bytes()

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facet.runtime.decoders import DecoderEvent, DecoderPool, limits
+from facet.runtime.decoders import DecoderEvent, DecoderPool, limits, pixel_room
 from facet.runtime.decoders.decoder import Decoder, NoDecoder
 from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, decode
 from facet.server.wire.errors import outcome_of
@@ -199,6 +199,41 @@ def test_the_memory_of_a_process_is_limited_by_the_permitted_pixels(pool: Pool) 
     pool.pool.decode(PICTURE, max_pixels=2_000_000)
     assert allowed() - first == 9 * 1_000_000
     assert limits.memory_bytes(50_000_000, 2**24) == 9 * 50_000_000 + 64 * 2**20
+
+
+def large(value: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.full((2050, 2000, 3), value, np.uint8)
+
+
+def test_a_large_picture_waits_until_another_is_freed_and_small_ones_do_not_wait() -> None:
+    pool = DecoderPool(2)
+    most = 2 * limits.LARGE_PIXELS - 1
+    first = pool.decode(encode("PNG", large(1)), max_pixels=most)
+    decoded: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = []
+    second = threading.Thread(target=lambda: decoded.append(pool.decode(encode("PNG", large(2)), max_pixels=most)))
+    second.start()
+    try:
+        end = time.monotonic() + PATIENCE
+        while not pool._room._waiting and time.monotonic() < end:
+            time.sleep(0.001)
+        assert np.array_equal(pool.decode(PICTURE, max_pixels=most), pixels())
+        assert not decoded
+        assert (first == 1).all()
+        del first
+        second.join(PATIENCE)
+        assert (decoded.pop() == 2).all()
+        with pytest.raises(InvalidPicture):
+            pool.decode(encode("PNG", large(3))[:-20], max_pixels=most)
+        assert pool._room._taken == 0
+    finally:
+        pool.close()
+
+
+def test_a_large_picture_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixel_room, "_MAX_SECONDS", 0.01)
+    room = pixel_room.PixelRoom()
+    for _ in range(2):
+        room.take(8, 10)
 
 
 def test_time_grows_with_pixels_and_bytes_up_to_a_limit() -> None:
