@@ -107,7 +107,7 @@ class Messages:
             data = await self._context.read()
             if data is grpc.aio.EOF:
                 return None
-            note_message()
+            note_message(len(data))
             if len(data) > self._max_bytes:
                 raise MessageTooLarge
             self._expected = max(len(data), self._expected // 2)

@@ -25,7 +25,7 @@ class Endpoint(NamedTuple):
     port: int
 
 
-_note_message: ContextVar[Callable[[], None]] = ContextVar("note_message", default=lambda: None)
+_note_message: ContextVar[Callable[[int], None]] = ContextVar("note_message", default=lambda _: None)
 
 
 @dataclass(slots=True)
@@ -38,6 +38,8 @@ class Calls:
         cancelled: number of calls that the client cancelled, or left behind.
         noted: grows whenever ``last`` is set.
         oversized: number of calls with too large metadata.
+        messages: number of messages read.
+        bytes: their bytes.
     """
 
     open: int = 0
@@ -45,6 +47,8 @@ class Calls:
     cancelled: int = 0
     noted: int = 0
     oversized: int = 0
+    messages: int = 0
+    bytes: int = 0
 
 
 class Activity:
@@ -75,7 +79,7 @@ class Activity:
             yield
             return
         self._note(endpoint, opened=1)
-        before = _note_message.set(partial(self._note, endpoint, opened=0))
+        before = _note_message.set(partial(self._note, endpoint))
         finished = False
         try:
             yield
@@ -91,7 +95,7 @@ class Activity:
         """Note that the metadata of a call is too large."""
         endpoint = endpoint_of(peer)
         if endpoint is not None:
-            self._note(endpoint, opened=0, oversized=True)
+            self._note(endpoint, oversized=True)
             self.misused.set()
 
     def of(self, endpoint: Endpoint) -> Calls:
@@ -107,12 +111,16 @@ class Activity:
             if known is not None and not known.open:
                 del self._calls[endpoint]
 
-    def _note(self, endpoint: Endpoint, *, opened: int, cancelled: bool = False, oversized: bool = False) -> None:
+    def _note(
+        self, endpoint: Endpoint, size: int = 0, *, opened: int = 0, cancelled: bool = False, oversized: bool = False
+    ) -> None:
         with self._lock:
             calls = self._calls.setdefault(endpoint, Calls())
             calls.open += opened
             calls.cancelled += cancelled
             calls.oversized += oversized
+            calls.messages += size > 0
+            calls.bytes += size
             calls.last = self._clock()
             calls.noted += 1
             self._calls.move_to_end(endpoint)
@@ -124,9 +132,13 @@ class Activity:
                     del self._calls[oldest]
 
 
-def note_message() -> None:
-    """Note that the current call, of this asyncio task or a parent of it, has read or written a message."""
-    _note_message.get()()
+def note_message(size: int = 0) -> None:
+    """Note that the current call, of this asyncio task or a parent of it, has read or written a message.
+
+    Args:
+        size: bytes of a message that was read.
+    """
+    _note_message.get()(size)
 
 
 @lru_cache(4096)

@@ -21,6 +21,10 @@ from facet.server.connections.policy import Limits
 _GRACE_SECONDS = 10.0
 """gRPC closes an idle connection itself, and tells its client first. One that is still there after this is ended."""
 
+_UNFINISHED_SHARE, _MIN_UNFINISHED_BYTES = 2, 32 * 2**20
+"""How many bytes gRPC may hold of messages that have not arrived in full, in budgets of messages in progress. Up to
+256 KB of each call are received in any case."""
+
 _log = structlog.get_logger("facet.connections")
 
 
@@ -47,7 +51,11 @@ class Connections(Collector):
         self.room = room if sockets.SUPPORTED else permitted
         idle_seconds = config.idle_seconds + _GRACE_SECONDS
         self._limits = Limits(
-            permitted, config.max_connections_per_address, idle_seconds, message_bytes=config.receivable_bytes
+            permitted,
+            config.max_connections_per_address,
+            idle_seconds,
+            message_bytes=config.receivable_bytes,
+            unfinished_bytes=max(_UNFINISHED_SHARE * config.request_budget, _MIN_UNFINISHED_BYTES),
         )
         self._guard: Guard | None = None
         registry.register(self)

@@ -12,6 +12,7 @@ import structlog
 from facet.server.connections.activity import Activity
 from facet.server.connections.policy import REASONS, Limits, Policy, Reason
 from facet.server.connections.sockets import Sockets
+from facet.server.memory_return import give_back
 
 _LOOK_SECONDS = 0.1
 _FLOOD = 500
@@ -21,6 +22,9 @@ _MIN_PAUSE_SECONDS = 0.005
 _MAX_SHARE = 0.05
 """Of one core; with very many connections, the looks are further apart."""
 _LOG_SECONDS = 10.0
+_GIVE_BACK_SECONDS, _FREEING_SECONDS = 1.0, 5.0
+"""How often memory is given back, and how long after the end of a connection that held much: gRPC frees it in parts."""
+_HELD_MUCH: frozenset[Reason] = frozenset({"no_calls", "no_messages", "unfinished_messages"})
 
 _log = structlog.get_logger("facet.connections")
 
@@ -42,6 +46,7 @@ class Guard:
         self._ended: Counter[Reason] = Counter()
         self._unlogged: Counter[Reason] = Counter()
         self._log_after = 0.0
+        self._give_back_after, self._freed_until = 0.0, 0.0
         self._open = 0
         self._closed = threading.Event()
         self._misused = activity.misused
@@ -89,6 +94,11 @@ class Guard:
                 self._unlogged[reason] += 1
                 self._open -= 1
             excess += reason in ("too_many", "too_many_of_address")
+            if reason in _HELD_MUCH:
+                self._freed_until = now + _FREEING_SECONDS
+        if self._give_back_after <= now < self._freed_until:
+            self._give_back_after = now + _GIVE_BACK_SECONDS
+            give_back()
         if self._unlogged and now >= self._log_after:
             _log.warning(
                 "connections ended", open=self._open, **{str(reason): count for reason, count in self._unlogged.items()}

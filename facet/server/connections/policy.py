@@ -12,19 +12,28 @@ from facet.server.connections.activity import Activity, Calls, Endpoint
 from facet.server.connections.sockets import Connection
 
 Reason: TypeAlias = Literal[
-    "too_many", "too_many_of_address", "idle", "no_calls", "no_messages", "cancelled_calls", "oversized_metadata"
+    "too_many",
+    "too_many_of_address",
+    "idle",
+    "no_calls",
+    "no_messages",
+    "cancelled_calls",
+    "oversized_metadata",
+    "unfinished_messages",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
-_MAX_BYTES_WITHOUT_CALL = 128 * 1024
-"""A client that follows gRPC sends less than 1 KB between two calls, and a TLS handshake less than 16 KB."""
+_MAX_BYTES_WITHOUT_CALL = 512 * 1024
+"""A client that follows gRPC sends less than 1 KB between two calls, and a TLS handshake less than 16 KB. But while the
+event loop is behind, nobody has seen its first calls yet, for which gRPC receives 256 KB of messages."""
 _MAX_BYTES_OF_WAITING_CALLS = 2**20
-"""The same between two calls of a connection that had one: while the event loop is behind, calls arrive that nobody has
-seen yet, with up to 64 KB of their messages."""
+"""The same between two calls of a connection that had one: the rest of messages of ended calls may still arrive."""
 _ENDING_SECONDS = 1.0
 """The rest of a message of a refused call may arrive for so long after the call has ended."""
 _MAX_BYTES_AHEAD = 256 * 1024
 """Of a call: what gRPC receives before it is asked for a message, and frames."""
+_OVERHEAD, _OVERHEAD_PER_MESSAGE = 1 / 64, 64
+"""What frames and TLS add to the bytes of messages, at most, and what headers add to each."""
 _MAX_CANCELLED_PER_SECOND = 500.0
 """Of one connection; a rapid reset (CVE-2023-44487) cancels thousands."""
 
@@ -38,12 +47,14 @@ class Limits:
         per_address: how many one IPv4 address, or one /64 network of IPv6 addresses, may have.
         idle_seconds: how long one may be without a call.
         message_bytes: how large a message may be.
+        unfinished_bytes: how many bytes of messages that have not arrived in full all connections may hold.
     """
 
     connections: int
     per_address: int
     idle_seconds: float
     message_bytes: int
+    unfinished_bytes: int
 
 
 @dataclass(slots=True)
@@ -56,6 +67,8 @@ class _Known:
         noted: as :attr:`Calls.noted` was.
         received: its bytes when it last had a call, or a message of one.
         cancelled: its cancelled calls when it was last seen.
+        seen: its bytes when it was last seen, less those of messages that were read.
+        unfinished: about how many bytes it has sent of messages that were not read.
         client: its client's end.
     """
 
@@ -65,6 +78,8 @@ class _Known:
     received: int
     cancelled: int
     client: Endpoint
+    seen: float = 0.0
+    unfinished: float = 0.0
 
 
 class Policy:
@@ -96,6 +111,7 @@ class Policy:
         seconds, self._last_look = now - self._last_look, now
         ending: list[tuple[Connection, Reason]] = []
         dispensable: list[Connection] = []
+        unfinished: list[Connection] = []
         counts: Counter[str] = Counter()
         known: dict[int, _Known] = {}
         for connection in connections:
@@ -107,12 +123,12 @@ class Policy:
                 ending.append((connection, reason))
                 continue
             counts[network_of(connection.client.address)] += 1
-            if not calls.open:
-                dispensable.append(connection)
+            (unfinished if calls.open else dispensable).append(connection)
         for inode in self._known.keys() - known.keys():
             self._activity.forget(self._known[inode].client)
         self._known = known
         dispensable.sort(key=lambda each: (known[each.inode].last_call, known[each.inode].quiet_since, each.inode))
+        ending += self._most_unfinished(unfinished)
         return [*ending, *self._excess(dispensable, counts)]
 
     def _update(self, connection: Connection, calls: Calls, now: float) -> _Known:
@@ -125,6 +141,12 @@ class Policy:
             state.received = connection.received
         elif not calls.open and now - state.last_call < _ENDING_SECONDS:
             state.received = connection.received
+        # What ended calls have sent in vain is not known. It counts as long as there are calls that could hold as much.
+        # A message may be read just after its bytes were counted, so there may be less than nothing.
+        seen = connection.received - calls.bytes * (1 + _OVERHEAD) - calls.messages * _OVERHEAD_PER_MESSAGE
+        most = calls.open * (self._limits.message_bytes + _MAX_BYTES_AHEAD)
+        state.unfinished = min(max(state.unfinished + seen - state.seen, -_MAX_BYTES_OF_WAITING_CALLS), most)
+        state.seen = seen
         return state
 
     def _misuse(self, connection: Connection, state: _Known, calls: Calls, now: float, seconds: float) -> Reason | None:
@@ -140,6 +162,18 @@ class Policy:
         if useless > (_MAX_BYTES_OF_WAITING_CALLS if state.last_call else _MAX_BYTES_WITHOUT_CALL):
             return "no_calls"
         return "idle" if now - state.quiet_since > self._limits.idle_seconds else None
+
+    def _most_unfinished(self, connections: list[Connection]) -> list[tuple[Connection, Reason]]:
+        """Those to end because the messages of all have too many bytes that gRPC must hold, the largest first."""
+        held = {each.inode: max(self._known[each.inode].unfinished, 0) for each in connections}
+        excess = sum(held.values()) - self._limits.unfinished_bytes
+        ending: list[tuple[Connection, Reason]] = []
+        for connection in sorted(connections, key=lambda each: held[each.inode], reverse=True):
+            if excess <= 0:
+                break
+            excess -= held[connection.inode]
+            ending.append((connection, "unfinished_messages"))
+        return ending
 
     def _excess(self, dispensable: Iterable[Connection], counts: Counter[str]) -> list[tuple[Connection, Reason]]:
         """Those to end because there are too many, in the order of ``dispensable`` within each address."""

@@ -21,6 +21,7 @@ from facet import Client
 from facet.server.connections import sockets
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.certificates import make_certificate
+from tests.faults.server.calls.raw_calls import IDENTIFY, RawConnection, framed
 
 if TYPE_CHECKING:
     from tests.conftest import Serve, Serving, Start
@@ -189,6 +190,28 @@ def test_an_open_call_does_not_excuse_a_flood(start: Start, tmp_path_factory: py
     assert ended(serving, "no_messages") == 1
     assert answers(serving)
     serving.stop()
+
+
+def test_half_messages_are_bounded_for_all_connections_together(serve: Serve) -> None:
+    megabyte = str(2**20)
+    serving = serve(
+        *("--models.objects", "none", "--metrics.port", "0"),
+        *("--server.max-message-bytes", megabyte, "--server.max-request-bytes", megabyte),
+    )
+    message = framed(bytes(1_000_000))
+    with RawConnection(serving.address) as modest, RawConnection(serving.address) as greedy:
+        single, several = modest.open(IDENTIFY), [greedy.open(IDENTIFY) for _ in range(40)]
+        until(lambda: metric(serving, "facet_calls_without_request") == 41)
+        modest.send(single, message[:900_000])
+        with suppress(OSError, EOFError):
+            for stream in several:
+                greedy.send(stream, message[:900_000])
+            while True:
+                greedy.receive()
+        assert ended(serving, "unfinished_messages") == 1
+        assert answers(serving)
+        modest.send(single, message[900_000:], end=True)
+        assert modest.ended(single).code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_flood_of_pings_is_ended(serving: Serving) -> None:

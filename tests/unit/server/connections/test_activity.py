@@ -39,6 +39,16 @@ def test_calls_are_counted_while_they_run() -> None:
     assert activity.of(endpoint) == Calls()
 
 
+def test_messages_that_are_read_are_counted_with_their_bytes() -> None:
+    activity = Activity(lambda: 7.0)
+    with activity.call("ipv4:192.0.2.1:50000"):
+        note_message(1000)
+        note_message(500)
+        note_message()  # one that was written
+        calls = activity.of(Endpoint("192.0.2.1", 50000))
+    assert (calls.messages, calls.bytes, calls.noted) == (2, 1500, 4)
+
+
 async def test_messages_are_noted_for_the_call_of_their_task() -> None:
     activity = Activity()
     one, other = Endpoint("192.0.2.1", 1), Endpoint("192.0.2.1", 2)

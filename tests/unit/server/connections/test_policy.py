@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 
@@ -13,6 +14,7 @@ from facet.server.connections.policy import Limits, Policy
 from facet.server.connections.sockets import Connection
 
 MEGABYTE = 2**20
+MANY = 2**40
 
 
 class Clock:
@@ -49,14 +51,14 @@ def numbers(ending: Sequence[tuple[Connection, str]]) -> list[tuple[int, str]]:
 
 
 def test_connections_within_the_limits_stay(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(3, 3, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(3, 3, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     for _ in range(5):
         clock.now += 10
         assert not policy.to_end([connection(1), connection(2), connection(3)], clock.now)
 
 
 def test_those_without_a_call_go_first_then_those_idle_longest(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(2, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(2, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     first, second, third, silent = (connection(number) for number in range(1, 5))
     policy.to_end([first, second], clock.now)
     for each in (second, third, first):
@@ -68,7 +70,7 @@ def test_those_without_a_call_go_first_then_those_idle_longest(activity: Activit
 
 
 def test_a_connection_with_an_open_call_is_never_displaced(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(1, 1, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(1, 1, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     busy, other, idle = connection(1), connection(2), connection(3)
     with activity.call(peer(busy)), activity.call(peer(other)):
         clock.now += 1000
@@ -77,7 +79,7 @@ def test_a_connection_with_an_open_call_is_never_displaced(activity: Activity, c
 
 
 def test_the_address_with_most_connections_loses_them(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(100, 1000, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(100, 1000, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     quiet = [connection(number, "192.0.2.7") for number in range(40)]
     flood = [connection(number, "198.51.100.9") for number in range(100, 600)]
     ending = policy.to_end([*quiet, *flood], clock.now)
@@ -87,7 +89,7 @@ def test_the_address_with_most_connections_loses_them(activity: Activity, clock:
 def test_one_address_may_hold_only_its_share_and_a_network_of_ipv6_counts_as_one(
     activity: Activity, clock: Clock
 ) -> None:
-    policy = Policy(Limits(100, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(100, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     one = [connection(number, f"2001:db8:0:1::{number:x}") for number in range(1, 15)]
     others = [connection(number, f"2001:db8:0:{number:x}::1") for number in range(20, 40)]
     assert numbers(policy.to_end([*one, *others], clock.now)) == [
@@ -96,7 +98,7 @@ def test_one_address_may_hold_only_its_share_and_a_network_of_ipv6_counts_as_one
 
 
 def test_an_idle_connection_is_ended_after_its_time(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     used, unused = connection(1), connection(2)
     policy.to_end([used, unused], clock.now)
     clock.now += 50
@@ -109,11 +111,11 @@ def test_an_idle_connection_is_ended_after_its_time(activity: Activity, clock: C
 
 
 def test_bytes_that_bring_no_call_end_a_connection(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     uploading, pinging = connection(1), connection(2)
     with activity.call(peer(uploading)):
-        for received in (0, 50_000, 100_000, 150_000):
-            uploading.received, pinging.received = 5 * received, received
+        for received in (0, 200_000, 400_000, 600_000):
+            uploading.received, pinging.received = 2 * received, received
             ending = policy.to_end([uploading, pinging], clock.now)
     assert numbers(ending) == [(2, "no_calls")]
     uploading.received += 200_000  # which were on their way when the call ended
@@ -125,8 +127,16 @@ def test_bytes_that_bring_no_call_end_a_connection(activity: Activity, clock: Cl
     assert numbers(policy.to_end([uploading], clock.now)) == [(1, "no_calls")]
 
 
+def test_first_calls_that_the_event_loop_has_not_seen_do_not_end_a_connection(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
+    new = connection(1, received=256 * 1024 + 64 * 1024)  # gRPC's window, and headers
+    for _ in range(20):
+        clock.now += 1
+        assert not policy.to_end([new], clock.now)
+
+
 def test_an_open_call_excuses_only_the_bytes_of_its_messages(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     streaming, flooding = connection(1), connection(2)
     ending = []
     with activity.call(peer(flooding)), activity.call(peer(streaming)):
@@ -136,11 +146,11 @@ def test_an_open_call_excuses_only_the_bytes_of_its_messages(activity: Activity,
             streaming.received += MEGABYTE
             flooding.received += MEGABYTE // 2
             ending.append(numbers(policy.to_end([streaming, flooding], clock.now)))
-    assert ending == [[], [], [], [(2, "no_messages")], [(2, "no_messages")]]
+    assert ending == [[], [], [], [], [(2, "no_messages")]]
 
 
 def test_thousands_of_cancelled_calls_end_a_connection_and_a_hundred_do_not(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     resetting, impatient = connection(1), connection(2)
     policy.to_end([resetting, impatient], clock.now)
     for each, calls in ((resetting, 2000), (impatient, 100)):
@@ -152,7 +162,7 @@ def test_thousands_of_cancelled_calls_end_a_connection_and_a_hundred_do_not(acti
 
 
 def test_oversized_metadata_ends_a_connection_at_the_next_look(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     honest, greedy = connection(1), connection(2)
     assert numbers(policy.to_end([honest, greedy], clock.now)) == []
     with activity.call(peer(honest)):
@@ -161,8 +171,36 @@ def test_oversized_metadata_ends_a_connection_at_the_next_look(activity: Activit
         assert numbers(policy.to_end([honest, greedy], clock.now)) == [(2, "oversized_metadata")]
 
 
+def test_the_connection_with_most_bytes_of_unread_messages_is_ended(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=16 * MEGABYTE, unfinished_bytes=20 * MEGABYTE), activity)
+    greedy, other, idle = connection(1), connection(2), connection(3)
+    everybody = [greedy, other, idle]
+    with ExitStack() as calls:
+        for each in (greedy, greedy, other):
+            calls.enter_context(activity.call(peer(each)))
+        assert not policy.to_end(everybody, clock.now)
+        greedy.received += 12 * MEGABYTE
+        other.received += 7 * MEGABYTE
+        assert not policy.to_end(everybody, clock.now)
+        greedy.received += 2 * MEGABYTE
+        assert numbers(policy.to_end(everybody, clock.now)) == [(1, "unfinished_messages")]
+        assert not policy.to_end([other, idle], clock.now)
+
+
+def test_messages_that_are_read_hold_nothing(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MEGABYTE), activity)
+    one, other = connection(1), connection(2)
+    with activity.call(peer(one)), activity.call(peer(one)), activity.call(peer(other)):
+        for _ in range(1000):
+            other.received += 101_000  # with one percent of frames and TLS
+            note_message(100_000)
+            assert not policy.to_end([one, other], clock.now)
+    one.received += 100 * MEGABYTE  # which came before the calls ended
+    assert not policy.to_end([one, other], clock.now)
+
+
 def test_a_new_connection_from_an_old_port_starts_afresh(activity: Activity, clock: Clock) -> None:
-    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE), activity)
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
     first = connection(1)
     with activity.call(peer(first)):
         policy.to_end([first], clock.now)
