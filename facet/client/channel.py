@@ -36,7 +36,11 @@ REPEATABLE = (
     (_GALLERIES, "ListTemplates"),
     (_GALLERIES, "SearchEmbedding"),
 )
-"""Unary calls that may be made twice: those that only read, and EnrollFace, which enrols a picture once."""
+"""Unary calls that may be made twice: those that only read, and EnrollFace, which enrols a picture once.
+
+Deletions are left to the program: the second of two would answer NOT_FOUND for what the first has done, or delete a
+subject that somebody has enrolled again in between.
+"""
 
 
 def token_of(token: str | None) -> str | None:

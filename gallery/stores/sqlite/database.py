@@ -15,6 +15,7 @@ from gallery.stores.sqlite.erasure.sweeper import Sweeper, forget_pages
 from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
 from gallery.stores.sqlite.file_guard import FileGuard, open_database_file
 from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, lock_path, resolved, storage_errors
+from gallery.stores.sqlite.opening_token import write_token
 
 _MAINTENANCE_SECONDS = 0.3
 _RETRY_SECONDS = 0.02
@@ -63,8 +64,10 @@ class SqliteDatabase:
                 log, log_index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
                 self._sweeper = Sweeper(self._file, log, page_size=page_size, is_swept=is_swept)
                 opened.callback(self._sweeper.close)
-                self._guard = FileGuard(path, self._file, (log, log_index, lock_path(path)))
                 self._sweeper.note_commit()
+                token = write_token(self.connection, self._file)
+                self._sweeper.note_commit()
+                self._guard = FileGuard(path, self._file, (log, log_index, lock_path(path)), token)
             self._opened = opened.pop_all()
         self._thread = threading.Thread(target=self._maintain, name="sqlite-maintenance", daemon=True)
         self._thread.start()
@@ -110,7 +113,7 @@ class SqliteDatabase:
                 raise
             self._sweeper.note_commit()
             # A commit into a deleted file is lost with this process.
-            self._guard.check()
+            self._guard.check(is_stored=True)
         self._written.set()
 
     def check_files(self) -> None:

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from gallery.errors import DatabaseReplaced, StorageUnavailable
+from gallery.stores.sqlite.opening_token import OpeningToken
 
 
 def open_database_file(path: Path) -> int:
@@ -58,23 +59,29 @@ class FileGuard:
         path: the database.
         descriptor: the open database file.
         beside: the other files that must stay: the log, its index, and the lock. They exist.
+        token: what this process wrote into the database when it opened it; ``None`` if it could not.
 
     Raises:
         OSError: one of them does not exist.
     """
 
-    def __init__(self, path: Path, descriptor: int, beside: tuple[Path, ...]) -> None:
+    def __init__(self, path: Path, descriptor: int, beside: tuple[Path, ...], token: OpeningToken | None) -> None:
         self._path = path
         self._descriptor = descriptor
         self._files = {path: _identity(os.fstat(descriptor))} | {each: _identity(each.stat()) for each in beside}
         self._size = 0
+        self._token = token
 
-    def check(self) -> None:
+    def check(self, *, is_stored: bool = False) -> None:
         """Check that the files are still those that were opened.
 
+        Args:
+            is_stored: whether a change has just been stored. A second name does it no harm then, so only the next
+                change is refused.
+
         Raises:
-            DatabaseReplaced: one was deleted, replaced or cut off, or has a second name. A second name can be removed
-                again; otherwise the process must open the database again.
+            DatabaseReplaced: one was deleted, replaced, overwritten or cut off, or has a second name. A second name can
+                be removed again; otherwise the process must open the database again.
         """
         for each, identity in self._files.items():
             try:
@@ -83,7 +90,7 @@ class FileGuard:
                 raise DatabaseReplaced(str(self._path), f"{each.name} is gone") from error
             if _identity(found) != identity:
                 raise DatabaseReplaced(str(self._path), f"{each.name} is another file")
-            if found.st_nlink != 1:
+            if found.st_nlink != 1 and not is_stored:
                 raise DatabaseReplaced(str(self._path), f"{each.name} has a second name, a hard link")
         size = os.fstat(self._descriptor).st_size
         if size < self._size:
@@ -92,6 +99,8 @@ class FileGuard:
         header = os.pread(self._descriptor, _HEADER_BYTES, 0)
         if header and not all(header[where] == value for where, value in _CONSTANT):
             raise DatabaseReplaced(str(self._path), f"{self._path.name} was overwritten")
+        if self._token is not None and not self._token.is_in(self._descriptor):
+            raise DatabaseReplaced(str(self._path), f"{self._path.name} was overwritten with another database")
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

@@ -81,6 +81,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE galleries ADD COLUMN calibration TEXT NOT NULL DEFAULT ''",),
     # A value of gallery.records.galleries.ThresholdSource; empty until it is inferred for galleries of older versions.
     ("ALTER TABLE galleries ADD COLUMN threshold_source TEXT NOT NULL DEFAULT ''",),
+    # One row, which each opening replaces; see gallery.stores.sqlite.opening_token.
+    ("CREATE TABLE opening (key INTEGER PRIMARY KEY, token BLOB NOT NULL) STRICT",),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

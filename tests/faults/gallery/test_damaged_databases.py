@@ -43,10 +43,14 @@ def garble_pages(data: bytearray) -> None:
     data[4096:] = np.random.default_rng(0).bytes(len(data) - 4096)
 
 
+def blob(number: int) -> bytes:
+    """An embedding as it is in the file."""
+    unit = vector(number).astype(np.float64)
+    return (unit / np.linalg.norm(unit)).astype("<f4").tobytes()
+
+
 def garble_an_embedding(data: bytearray) -> None:
-    unit = vector(5).astype(np.float64)
-    blob = (unit / np.linalg.norm(unit)).astype("<f4").tobytes()
-    at = data.index(blob)
+    at = data.index(blob(5))
     data[at : at + 64] = b"\xff" * 64
 
 
@@ -148,14 +152,14 @@ def test_a_corrupted_page_is_reported_as_damage(tmp_path: Path, sound: bytes, se
 
 @promises(
     "database files",
-    "a page is overwritten with garbage while no server runs",
+    "a page with templates is overwritten with garbage while no server runs",
     "the server does not start; it names the file and the commands that help",
 )
-def test_a_database_damaged_in_the_middle_is_refused_with_a_remedy(tmp_path: Path, sound: bytes, seen: Seen) -> None:
+def test_a_database_with_a_garbled_page_is_refused_with_a_remedy(tmp_path: Path, sound: bytes, seen: Seen) -> None:
     path = tmp_path / "facet.db"
     data = bytearray(sound)
-    middle = len(data) // 2 // PAGE_SIZE * PAGE_SIZE
-    data[middle : middle + PAGE_SIZE] = np.random.default_rng(0).bytes(PAGE_SIZE)
+    start = data.index(blob(150)) // PAGE_SIZE * PAGE_SIZE
+    data[start : start + PAGE_SIZE] = np.random.default_rng(0).bytes(PAGE_SIZE)
     path.write_bytes(data)
     assert verify(path).problems
     with pytest.raises(StorageUnavailable, match=r"damaged.*facet gallery restore"):

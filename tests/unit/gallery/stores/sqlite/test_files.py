@@ -34,6 +34,18 @@ def overwrite(path: Path) -> None:
     path.write_bytes(path.with_name("backup").read_bytes() + bytes(path.stat().st_size))
 
 
+def overwrite_with_another_database(path: Path) -> None:
+    other = path.with_name("other")
+    galleries = opened(other)
+    galleries.create_gallery("g", display_name="", threshold=0.9)
+    galleries.close()
+    path.write_bytes(other.read_bytes().ljust(path.stat().st_size, b"\0"))
+
+
+def overwrite_with_its_own_past(path: Path) -> None:
+    path.write_bytes(path.with_name("past").read_bytes().ljust(path.stat().st_size, b"\0"))
+
+
 def link(path: Path) -> None:
     path.with_name("second").hardlink_to(path)
 
@@ -54,6 +66,8 @@ def opened(path: Path) -> Galleries:
         ("", link),
         ("", cut_off),
         ("", overwrite),
+        ("", overwrite_with_another_database),
+        ("", overwrite_with_its_own_past),
         ("-wal", Path.unlink),
         ("-shm", Path.unlink),
         (".lock", Path.unlink),
@@ -63,6 +77,8 @@ def test_nothing_is_stored_once_a_file_is_gone_or_another_one(
     tmp_path: Path, suffix: str, harm: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "facet.db"
+    opened(path).close()
+    shutil.copy(path, path.with_name("past"))
     galleries = opened(path)
     galleries.create_gallery("g", display_name="", threshold=0.9)
     galleries.enroll("g", "ann", enrollment(0))
@@ -83,6 +99,16 @@ def test_nothing_is_stored_once_a_file_is_gone_or_another_one(
         galleries.enroll("g", "bob", enrollment(1))
         galleries.check_store()
     galleries.close()
+
+
+def test_a_change_during_which_the_file_gets_a_second_name_is_stored(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "facet.db")
+    with store.database.writing() as connection:
+        connection.execute("INSERT INTO models (sha256) VALUES ('a')")
+        link(tmp_path / "facet.db")
+    with pytest.raises(DatabaseReplaced), store.database.writing():
+        pass
+    store.close()
 
 
 def test_a_database_with_a_second_name_is_not_opened(tmp_path: Path) -> None:
