@@ -23,7 +23,7 @@ from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
-from recognizer.progress import NO_PROGRESS, Progress, Turns, finish
+from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import Quality, measure
 from recognizer.settings import PipelineSettings
 
@@ -36,15 +36,21 @@ _NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), 
 class Decode(Protocol):
     """Decodes pictures as :func:`facet.runtime.pictures.decode` does."""
 
-    def __call__(self, data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
+    def __call__(self, data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
         """Decode to upright BGR ``(h, w, 3)``; raises :class:`facet.runtime.pictures.PictureError`."""
+
+
+def decode_here(data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
+    """Decode in the calling thread, in one turn; see :class:`Decode`."""
+    return pictures.decode(data, max_pixels=max_pixels)
+    yield
 
 
 class Source(Protocol):
     """A picture as received: encoded or raw."""
 
-    def decode(self, decode: Decode, max_pixels: int, /) -> NDArray[np.uint8]:
-        """Return the pixels, upright BGR ``(h, w, 3)``.
+    def decode(self, decode: Decode, max_pixels: int, /) -> Turns[NDArray[np.uint8]]:
+        """Return the pixels, upright BGR ``(h, w, 3)``; yields while others decode them.
 
         Args:
             decode: decodes the picture if it is encoded.
@@ -67,7 +73,7 @@ class Encoded:
 
     data: bytes
 
-    def decode(self, decode: Decode, max_pixels: int, /) -> NDArray[np.uint8]:
+    def decode(self, decode: Decode, max_pixels: int, /) -> Turns[NDArray[np.uint8]]:
         """See :class:`Source`."""
         return decode(self.data, max_pixels=max_pixels)
 
@@ -143,7 +149,7 @@ class FacePipeline:
         self,
         models: PipelineModels,
         settings: PipelineSettings | None = None,
-        decode: Decode = pictures.decode,
+        decode: Decode = decode_here,
     ) -> None:
         self._settings = settings or PipelineSettings()
         self._decode = decode
@@ -182,8 +188,11 @@ class FacePipeline:
         Raises:
             PictureError: the picture is damaged, unsupported or too large.
         """
-        with progress.stage("decode"):
-            picture = source.decode(self._decode, self._settings.max_pixels)
+        return finish(self.decode_in_turns(source, progress))
+
+    def decode_in_turns(self, source: Source, progress: Progress = NO_PROGRESS) -> Turns[NDArray[np.uint8]]:
+        """Decode a picture like :meth:`decode`, and yield while a decoder works on a large one."""
+        picture = yield from in_stage(source.decode(self._decode, self._settings.max_pixels), progress, "decode")
         progress.check()
         return picture
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -11,16 +11,6 @@ T = TypeVar("T")
 Stage = Literal["decode", "detect", "faces", "align", "embed"]
 Turns: TypeAlias = Generator[None, None, T]
 """Work that yields where it can be interrupted; any thread may continue it."""
-
-
-def finish(turns: Turns[T]) -> T:
-    """Do all of the work without interruption, and return its result."""
-    while True:
-        try:
-            next(turns)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 class Progress(Protocol):
@@ -51,3 +41,27 @@ class NoProgress:
 
 
 NO_PROGRESS = NoProgress()
+
+
+def in_stage(turns: Turns[T], progress: Progress, name: Stage) -> Turns[T]:
+    """The same work; the progress times its turns as one stage, and may stop it between them."""
+    with closing(turns):
+        while True:
+            with progress.stage(name):
+                try:
+                    next(turns)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+            progress.check()
+            yield
+
+
+def finish(turns: Turns[T]) -> T:
+    """Do all of the work without interruption, and return its result."""
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -28,7 +28,15 @@ SOURCES = {
     pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT: "the gallery against itself and a cohort",
 }
 UNREADABLE = frozenset(
-    {"CANNOT_READ", "FILE_TOO_LARGE", "INVALID_PICTURE", "PICTURE_TOO_LARGE", "NO_NAME", "AMBIGUOUS_NAME"}
+    {
+        "CANNOT_READ",
+        "FILE_TOO_LARGE",
+        "INVALID_PICTURE",
+        "PICTURE_TOO_LARGE",
+        "PICTURE_TOO_SLOW",
+        "NO_NAME",
+        "AMBIGUOUS_NAME",
+    }
 )
 """Failures of the files, not of the faces: they do not count as searches."""
 _MOST_SUSPECTS = 20

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
 from facet.runtime.cores import usable_cores
 from facet.runtime.decoders import DecoderEvent, DecoderPool
+from facet.runtime.decoders.limits import LARGE_PIXELS
+from facet.runtime.decoders.pixel_room import PixelRoom
+from facet.runtime.picture_size import claimed_pixels
 from facet.server.config import ServerConfig
+from recognizer.progress import Turns
 
 _log = structlog.get_logger("facet.decoders")
 
 
-class PictureDecoders:
-    """Decoder processes, one more than workers, so that a worker does not wait while one is replaced.
+_TURN_SECONDS = 0.01
 
-    Attributes:
-        decode: decodes a picture; see :meth:`facet.runtime.decoders.DecoderPool.decode`.
+
+class PictureDecoders:
+    """Decoder processes: one more than workers, so that a worker does not wait while one is replaced.
+
+    Large pictures have processes of their own, as many as workers and of lower priority. A worker does not wait for
+    them: it comes back from time to time.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -28,8 +37,16 @@ class PictureDecoders:
         )
         for cause in ("timeout", "crash"):  # a rate needs the 0 before the first one
             self._restarts.labels(cause)
-        self._pool = DecoderPool(1 + (config.workers or usable_cores()), self._report)
-        self.decode = self._pool.decode
+        workers = config.workers or usable_cores()
+        room = PixelRoom()
+        self._pool = DecoderPool(1 + workers, self._report, room=room)
+        self._large = DecoderPool(workers, self._report, for_large=True, room=room)
+
+    def decode(self, data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
+        """Decode a picture; see :meth:`facet.runtime.decoders.DecoderPool.decode_in_turns`."""
+        if claimed_pixels(data) > LARGE_PIXELS:
+            return (yield from self._large.decode_in_turns(data, max_pixels=max_pixels, seconds=_TURN_SECONDS))
+        return self._pool.decode(data, max_pixels=max_pixels)
 
     def register(self, registry: CollectorRegistry) -> None:
         """Export the number of replaced processes."""
@@ -38,6 +55,7 @@ class PictureDecoders:
     def close(self) -> None:
         """End the processes; one that decodes a picture ends when it has done so."""
         self._pool.close()
+        self._large.close()
 
     def _report(self, event: DecoderEvent) -> None:
         if event.kind == "output":  # one line, whatever the library wrote; a client could fill the log with it

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from facet.runtime.pictures import decode as decode_here
 from facet.server.config import NONE, Config
 from recognizer.detection.finder import FinderSettings
 from recognizer.models import load_models
-from recognizer.pipeline import Decode, FacePipeline
+from recognizer.pipeline import Decode, FacePipeline, decode_here
 from recognizer.settings import ModelSettings, PipelineSettings
 
 

@@ -1592,7 +1592,8 @@ class CalibrateGalleryResponse(_message.Message):
     @_builtins.property
     def failures(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """The number of failed probes by reason. FACE_NOT_FOUND, SEVERAL_FACES, FACE_TOO_SMALL, FACE_TOO_BLURRED and
-        FACE_TOO_TURNED counted as searches that found nobody. INVALID_PICTURE and PICTURE_TOO_LARGE did not count.
+        FACE_TOO_TURNED counted as searches that found nobody. INVALID_PICTURE, PICTURE_TOO_LARGE and
+        PICTURE_TOO_SLOW did not count.
         """
 
     @_builtins.property

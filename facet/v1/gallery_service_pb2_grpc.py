@@ -249,7 +249,7 @@ class GalleryServiceServicer:
 
         Errors: those of the service, and
         INVALID_ARGUMENT    The picture is empty, broken or of an unknown format (INVALID_PICTURE). It has too many pixels,
-        or takes too much time or memory to decode (PICTURE_TOO_LARGE).
+        or takes too much memory (PICTURE_TOO_LARGE) or time (PICTURE_TOO_SLOW) to decode.
         NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
         ALREADY_EXISTS      request_id was used for another request (REQUEST_ID_REUSED).
         FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none

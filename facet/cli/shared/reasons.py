@@ -12,6 +12,7 @@ _WORDS = {
     "TOO_MANY_TEMPLATES": "the person has the maximum number of templates",
     "INVALID_PICTURE": "not a readable picture",
     "PICTURE_TOO_LARGE": "too large to decode",
+    "PICTURE_TOO_SLOW": "takes too long to decode",
     "CANNOT_READ": "the file cannot be read",
     "NO_NAME": "the file's name does not say whom it shows",
     "AMBIGUOUS_NAME": "the file's name may mean two people",

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from facet.runtime.decoders import messages
-from facet.runtime.decoders.limits import MAX_SECONDS, MAX_WAITING_SECONDS
 from facet.runtime.decoders.shared_buffer import SharedBuffer
 
 _START_SECONDS = 60.0
@@ -45,9 +44,15 @@ class NoDecoder(OSError):
 
 
 class Decoder:
-    """A process that decodes one picture at a time. It starts at once and is ready a little later."""
+    """A process that decodes one picture at a time. It starts at once and is ready a little later.
 
-    def __init__(self) -> None:
+    Args:
+        niceness: how much it yields to others that want the processor, 0 to 19; see nice(2).
+        max_waiting_seconds: limit of the time in which the machine gives it no processor; it does not count.
+    """
+
+    def __init__(self, *, niceness: int = 0, max_waiting_seconds: float = 0.0) -> None:
+        self._max_waiting_seconds = max_waiting_seconds
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._output, output = os.pipe()
         # The libraries' lines wait here. If there are too many, the process drops them and does not wait.
@@ -55,7 +60,7 @@ class Decoder:
         os.set_blocking(self._output, False)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, and the number of a descriptor
-                [sys.executable, "-P", "-m", "facet.runtime.decoders.child", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "facet.runtime.decoders.child", str(theirs.fileno()), str(niceness)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=output,
@@ -73,27 +78,60 @@ class Decoder:
         finally:
             theirs.close()
             os.close(output)
-        self._ready = False
+        self._created = time.monotonic()
+        self._ready = self.abandoned = False
+        self._started = self._max_seconds = self._waited_before = 0.0
 
-    def decode(self, buffer: SharedBuffer, request: messages.Request) -> messages.Size:
-        """Decode the picture in a buffer into the same buffer, if there is room for it, and return its size.
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Wait for at most this time; returns whether the process is ready for pictures.
+
+        Raises:
+            NoDecoder: it did not start.
+        """
+        if self._ready:
+            return True
+        self._socket.settimeout(seconds)
+        try:
+            self._ready = self._socket.recv(messages.MAX_MESSAGE_BYTES) == messages.READY
+        except TimeoutError:
+            if time.monotonic() < self._created + _START_SECONDS:
+                return False
+        except OSError:
+            pass
+        if not self._ready:
+            raise NoDecoder("it does not start")
+        return True
+
+    def start(self, buffer: SharedBuffer, request: messages.Request, max_seconds: float) -> None:
+        """Begin to decode the picture in a buffer into the same buffer, if there is room for it; see :meth:`result`.
+
+        Args:
+            buffer: the encoded picture.
+            request: what to do with it.
+            max_seconds: time after which the process is taken to hang.
+
+        Raises:
+            DecoderStopped: the process has ended.
+        """
+        self._started, self._max_seconds, self._waited_before = time.monotonic(), max_seconds, self._waited()
+        try:
+            self._socket.settimeout(max_seconds)
+            socket.send_fds(self._socket, [request.encoded()], [buffer.descriptor])
+        except OSError as error:
+            raise self._ended() from error
+
+    def result(self, seconds: float) -> messages.Size | None:
+        """Wait for at most this time for the size of the picture; ``None`` if there is no reply yet.
 
         Raises:
             PictureError: the picture cannot be used.
-            DecoderStopped: the process ended, or was ended because it took longer than :data:`MAX_SECONDS`.
-            NoDecoder: the process did not start.
+            DecoderStopped: the process has ended, or takes too long.
         """
-        self._wait_until_ready()
-        started, waited_before = time.monotonic(), self._waited()
         try:
-            self._socket.settimeout(MAX_SECONDS)
-            socket.send_fds(self._socket, [request.encoded()], [buffer.descriptor])
-            while (reply := self._received()) is None:
-                waited = min(self._waited() - waited_before, MAX_WAITING_SECONDS)
-                left = started + MAX_SECONDS + waited - time.monotonic()
-                if left <= 0:
-                    raise DecoderStopped(f"it took longer than {MAX_SECONDS} s", timed_out=True)
-                self._socket.settimeout(left)
+            self._socket.settimeout(min(seconds, self._left()))
+            reply = self._socket.recv(messages.MAX_MESSAGE_BYTES)
+        except TimeoutError:
+            return None
         except OSError as error:
             raise self._ended() from error
         if not reply:
@@ -118,6 +156,11 @@ class Decoder:
             return ""
         return written.decode(errors="replace").strip()[:_MAX_OUTPUT]
 
+    def abandon(self) -> None:
+        """Stop the process without waiting for its end, because nobody wants its picture any more."""
+        self.abandoned = True
+        self._process.kill()
+
     def hang_up(self) -> None:
         """Let the process end by itself, because nobody needs it."""
         self._socket.close()
@@ -138,24 +181,14 @@ class Decoder:
             os.close(self._output)
             self._output = -1
 
-    def _wait_until_ready(self) -> None:
-        if self._ready:
-            return
-        self._socket.settimeout(_START_SECONDS)
-        try:
-            ready = self._socket.recv(messages.MAX_MESSAGE_BYTES) == messages.READY
-        except OSError:
-            ready = False
-        if not ready:
-            raise NoDecoder("it does not start")
-        self._ready = True
-
-    def _received(self) -> bytes | None:
-        """The reply; ``None`` if it does not come in time."""
-        try:
-            return self._socket.recv(messages.MAX_MESSAGE_BYTES)
-        except TimeoutError:
-            return None
+    def _left(self) -> float:
+        """Seconds, more than 0, until the process has taken too long."""
+        left = self._started + self._max_seconds - time.monotonic()
+        if left <= 0:
+            left += min(self._waited() - self._waited_before, self._max_waiting_seconds)
+        if left <= 0:
+            raise DecoderStopped(f"it took longer than {self._max_seconds:.1f} s", timed_out=True)
+        return left
 
     def _waited(self) -> float:
         """Seconds in which the process could have run and the machine gave it no processor; 0 if unknown."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+LARGE_PIXELS = 4_000_000
+"""A picture with more pixels is large: no worker waits for its decoding, and large pictures wait for each other,
+because they take much memory."""
 MAX_SECONDS = 1.5
-"""A decoder is stopped after this time, whatever the picture; time in which the machine gave it no processor is not
-counted, up to :data:`MAX_WAITING_SECONDS`."""
+"""Processor time for a picture that is not large."""
 MAX_WAITING_SECONDS = 6.0
+MAX_WAITING_SECONDS_LARGE = 30.0
+"""Limits of the time in which a machine gives a decoder no processor; it does not count."""
 OTHER_BYTES = 64 * 2**20
 USUAL_PICTURE_BYTES = 16 * 2**20
-LARGE_PIXELS = 4_000_000
-"""Pictures with more pixels take so much memory that they wait for each other."""
 
-_BASE_SECONDS = 0.3
-_PIXEL_SECONDS = 40e-9
+_BASE_SECONDS = 0.5
+_PIXEL_SECONDS = 120e-9
 _BYTE_SECONDS = 20e-9
 
 
 def cpu_seconds(pixels: int, encoded_bytes: int) -> float:
-    """Processor time for a picture of this size: several times what usual ones take."""
-    return min(MAX_SECONDS, _BASE_SECONDS + _PIXEL_SECONDS * pixels + _BYTE_SECONDS * encoded_bytes)
+    """Processor time for a picture of this size: several times what it takes on a machine of 2020."""
+    seconds = _BASE_SECONDS + _PIXEL_SECONDS * pixels + _BYTE_SECONDS * encoded_bytes
+    return seconds if pixels > LARGE_PIXELS else min(MAX_SECONDS, seconds)
 
 
 def memory_bytes(max_pixels: int, encoded_bytes: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge
+from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge, PictureTooSlow
 
 READY = b"ready"
 MAX_MESSAGE_BYTES = 4096
@@ -17,7 +17,7 @@ MAX_MESSAGE_BYTES = 4096
 _REQUEST = struct.Struct("<QQQ")
 _SIZE = struct.Struct("<cII")
 _DECODED, _TOO_LARGE_NOW = b"D", b"N"
-_ERRORS: dict[bytes, type[PictureError]] = {b"I": InvalidPicture, b"L": PictureTooLarge}
+_ERRORS: dict[bytes, type[PictureError]] = {b"I": InvalidPicture, b"L": PictureTooLarge, b"S": PictureTooSlow}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
+from collections.abc import Generator
 
 _MAX_SECONDS = 10.0
 """A picture does not wait longer, in case somebody keeps pixels for longer than it takes to look at them."""
+
+
+_ANY = 2**62
 
 
 class PixelRoom:
@@ -20,26 +25,38 @@ class PixelRoom:
         self._waiting: deque[object] = deque()
         self._taken = 0
 
-    def take(self, pixels: int, most: int) -> int:
-        """Wait, in order of arrival, until there is room for a picture.
+    def take(self, pixels: int, most: int, seconds: float) -> Generator[None, None, int]:
+        """Wait, in order of arrival, until there is room for a picture; yield whenever this time has passed.
 
         Args:
             pixels: of the picture.
             most: pixels that all pictures together may have.
+            seconds: between yields.
 
         Returns:
             what to give back when the pixels are freed.
         """
-        ticket = object()
+        ticket, end = object(), time.monotonic() + _MAX_SECONDS
         with self._changed:
             self._waiting.append(ticket)
-            self._changed.wait_for(
-                lambda: self._waiting[0] is ticket and self._taken + pixels <= most, timeout=_MAX_SECONDS
-            )
-            self._waiting.remove(ticket)
-            self._taken += pixels
-            self._changed.notify_all()
+        try:
+            while not self._enter(ticket, pixels, most, min(seconds, _MAX_SECONDS)):
+                yield
+                if time.monotonic() >= end:
+                    most = _ANY
+        finally:
+            with self._changed:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
         return pixels
+
+    def _enter(self, ticket: object, pixels: int, most: int, seconds: float) -> bool:
+        with self._changed:
+            entered = self._changed.wait_for(
+                lambda: self._taken + pixels <= most and (most == _ANY or self._waiting[0] is ticket), timeout=seconds
+            )
+            self._taken += pixels if entered else 0
+        return entered
 
     def give_back(self, pixels: int) -> None:
         """The pixels of a picture are freed."""

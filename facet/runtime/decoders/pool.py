@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +13,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.decoders import limits
 from facet.runtime.decoders.decoder import Decoder, DecoderStopped, NoDecoder
-from facet.runtime.decoders.limits import LARGE_PIXELS
 from facet.runtime.decoders.messages import Request, Size
 from facet.runtime.decoders.pixel_room import PixelRoom
 from facet.runtime.decoders.shared_buffer import SharedBuffer, SharedBuffers
-from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge
+from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooSlow
 
 _ATTEMPTS = 2
+_LONG = 3600.0
+_NICENESS = 5
+"""Of decoders of large pictures: beside a process of usual priority, such a process gets a quarter of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +50,32 @@ class DecoderPool:
     Args:
         processes: number of processes; one more than threads that decode, so that none waits for a replacement.
         report: called on the decoding thread.
+        for_large: whether it is for pictures of more than :data:`facet.runtime.decoders.limits.LARGE_PIXELS`. They may
+            take more time, at a lower priority, and the processes start when the first such picture comes.
+        room: of large pictures, shared with other pools; by default the pool's own.
     """
 
-    def __init__(self, processes: int, report: Callable[[DecoderEvent], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        processes: int,
+        report: Callable[[DecoderEvent], None] = lambda _: None,
+        *,
+        for_large: bool = False,
+        room: PixelRoom | None = None,
+    ) -> None:
         self._report = report
+        self._for_large = for_large
         self._buffers = SharedBuffers(processes)
         # On each of the threads, a picture of half the permitted pixels does not wait.
-        self._largest = max(1, processes // 2)
-        self._room = PixelRoom()
+        self._largest = max(1, (processes + for_large) // 2)
+        self._room = PixelRoom() if room is None else room
         self._changed = threading.Condition()
         self._closed = False
         self._idle: deque[Decoder | None] = deque()
-        """Those that wait for a picture; ``None`` is one that could not be started."""
+        """Those that wait for a picture; ``None`` is one that is not started."""
         try:
             for _ in range(processes):
-                self._idle.append(Decoder())
+                self._idle.append(None if for_large else self._new_decoder())
         except BaseException:
             self.close()
             raise
@@ -71,16 +85,32 @@ class DecoderPool:
 
         Raises:
             InvalidPicture: the data is empty, truncated, damaged, or not a picture, or it crashed the decoder.
-            PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory or time.
+            PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory.
+            PictureTooSlow: the picture needs too much time.
             NoDecoder: no decoder can be started, or the system ends each.
             RuntimeError: the pool is closed.
         """
+        decoding = self.decode_in_turns(data, max_pixels=max_pixels, seconds=_LONG)
+        while True:
+            try:
+                next(decoding)
+            except StopIteration as end:
+                picture: NDArray[np.uint8] = end.value
+                return picture
+
+    def decode_in_turns(
+        self, data: bytes, *, max_pixels: int, seconds: float
+    ) -> Generator[None, None, NDArray[np.uint8]]:
+        """Decode a picture like :meth:`decode`, and yield whenever it has waited for a process for this time.
+
+        Close the generator if nobody wants the picture any more: that stops the process.
+        """
         buffer, taken = self._buffers.take(), 0
         try:
-            size = self._fill(buffer, data, max_pixels, room=LARGE_PIXELS)
+            size = yield from self._fill(buffer, data, max_pixels, seconds, room=limits.LARGE_PIXELS)
             if not size.is_decoded:
-                taken = self._room.take(size.pixels, self._largest * max_pixels)
-                size = self._fill(buffer, data, max_pixels, room=size.pixels)
+                taken = yield from self._room.take(size.pixels, self._largest * max_pixels, seconds)
+                size = yield from self._fill(buffer, data, max_pixels, seconds, room=size.pixels)
             return self._buffers.picture(buffer, size.height, size.width, partial(self._room.give_back, taken))
         except BaseException:
             buffer.close()
@@ -100,22 +130,29 @@ class DecoderPool:
             decoder.close()
         self._buffers.close()
 
-    def _fill(self, buffer: SharedBuffer, data: bytes, max_pixels: int, room: int) -> Size:
+    def _fill(
+        self, buffer: SharedBuffer, data: bytes, max_pixels: int, seconds: float, *, room: int
+    ) -> Generator[None, None, Size]:
         """Decode into a buffer, if the picture has no more pixels than there is room for."""
         request = Request(len(data), max_pixels, room)
         for _ in range(_ATTEMPTS):
             buffer.write(data)
-            size = self._run(buffer, request)
+            size = yield from self._run(buffer, request, seconds)
             if size is not None:
                 return size
         raise NoDecoder("the system ended each decoder of the picture")
 
-    def _run(self, buffer: SharedBuffer, request: Request) -> Size | None:
+    def _run(self, buffer: SharedBuffer, request: Request, seconds: float) -> Generator[None, None, Size | None]:
         """The size of the picture; ``None`` if the system has ended its decoder."""
-        decoder = self._take()
+        while (decoder := self._take(seconds)) is None:
+            yield
         healthy = False
         try:
-            size = decoder.decode(buffer, request)
+            while not decoder.wait_until_ready(seconds):
+                yield
+            decoder.start(buffer, request, self._max_seconds(request))
+            while (size := decoder.result(seconds)) is None:
+                yield
             healthy = True
         except PictureError:
             healthy = True
@@ -123,12 +160,15 @@ class DecoderPool:
         except DecoderStopped as stopped:
             self._report(DecoderEvent("timeout" if stopped.timed_out else "crash", str(stopped)))
             if stopped.timed_out:
-                raise PictureTooLarge("the picture takes too long to decode: reduce its size") from None
+                raise PictureTooSlow from None
             if stopped.killed:
                 return None
             raise InvalidPicture("the picture cannot be decoded") from None
         except NoDecoder as error:
             self._report(DecoderEvent("crash", error.strerror or ""))
+            raise
+        except GeneratorExit:  # on the event loop, which must not wait for a process
+            decoder.abandon()
             raise
         finally:
             if output := decoder.output():
@@ -136,32 +176,46 @@ class DecoderPool:
             self._give_back(decoder, healthy=healthy)
         return size
 
-    def _take(self) -> Decoder:
+    def _max_seconds(self, request: Request) -> float:
+        if self._for_large:
+            return limits.cpu_seconds(request.max_pixels, request.length)
+        return limits.MAX_SECONDS
+
+    def _new_decoder(self) -> Decoder:
+        if self._for_large:
+            return Decoder(niceness=_NICENESS, max_waiting_seconds=limits.MAX_WAITING_SECONDS_LARGE)
+        return Decoder(max_waiting_seconds=limits.MAX_WAITING_SECONDS)
+
+    def _take(self, seconds: float) -> Decoder | None:
+        """A decoder without a picture; ``None`` if there is none for this time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._idle or self._closed)
+            self._changed.wait_for(lambda: self._idle or self._closed, seconds)
             if self._closed:
                 raise RuntimeError("the decoders of pictures are closed")
+            if not self._idle:
+                return None
             decoder = self._idle.pop()
-        if decoder is not None and decoder.alive:
+        if decoder is not None and not decoder.abandoned and decoder.alive:
             return decoder
         try:
-            if decoder is not None:  # the system ended it while it waited, which is no picture's fault
+            if decoder is not None:
                 decoder.kill()
-                self._report(DecoderEvent("crash", "it ended without a picture"))
-            return Decoder()
+                if not decoder.abandoned:  # the system ended it while it waited, which is no picture's fault
+                    self._report(DecoderEvent("crash", "it ended without a picture"))
+            return self._new_decoder()
         except BaseException:
             self._keep(None, last=True)
             raise
 
     def _give_back(self, decoder: Decoder, *, healthy: bool) -> None:
         """Keep a decoder for the next picture; replace one that is not healthy, and use the new one last."""
-        if healthy:
-            self._keep(decoder, last=False)
+        if healthy or decoder.abandoned:
+            self._keep(decoder, last=not healthy)
             return
         decoder.kill()
         replacement = None
         with suppress(OSError):  # too many processes or descriptors: whoever needs it next tries again
-            replacement = Decoder()
+            replacement = self._new_decoder()
         self._keep(replacement, last=True)
 
     def _keep(self, decoder: Decoder | None, *, last: bool) -> None:

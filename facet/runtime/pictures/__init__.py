@@ -8,7 +8,7 @@ then gets a picture that is written anew and holds only what the pixels need.
 from __future__ import annotations
 
 from facet.runtime.pictures.decoding import FORMATS, decode, read_header
-from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge
+from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge, PictureTooSlow
 from facet.runtime.pictures.header import PictureHeader
 from facet.runtime.pictures.raw import from_raw
 
@@ -18,6 +18,7 @@ __all__ = [
     "PictureError",
     "PictureHeader",
     "PictureTooLarge",
+    "PictureTooSlow",
     "decode",
     "from_raw",
     "read_header",

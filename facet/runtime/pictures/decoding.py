@@ -32,7 +32,8 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
 
     Raises:
         InvalidPicture: the data is empty, truncated, damaged, or not a picture in one of :data:`FORMATS`.
-        PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory or time.
+        PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory.
+        PictureTooSlow: the picture takes too long to decode.
     """
     return walk(data, max_pixels=max_pixels).header
 
@@ -48,7 +49,8 @@ def decode(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
 
     Raises:
         InvalidPicture: the data is empty, truncated, damaged, or not a picture in one of :data:`FORMATS`.
-        PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory or time.
+        PictureTooLarge: the picture has more than ``max_pixels``, or needs too much memory.
+        PictureTooSlow: the picture takes too long to decode.
     """
     return pixels_of(walk(data, max_pixels=max_pixels))
 

@@ -32,6 +32,15 @@ class InvalidPicture(PictureError):
 
 
 class PictureTooLarge(PictureError):
-    """The picture has more pixels than allowed, or needs more memory or time than so many pixels may."""
+    """The picture has more pixels than allowed, or needs more memory than so many pixels may."""
 
     reason = "PICTURE_TOO_LARGE"
+
+
+class PictureTooSlow(PictureError):
+    """The picture takes longer to decode than its number of pixels may."""
+
+    reason = "PICTURE_TOO_SLOW"
+
+    def __init__(self, message: str = "the picture takes too long to decode: save it in a simpler form") -> None:
+        super().__init__(message)

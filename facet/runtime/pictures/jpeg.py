@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.pictures.errors import InvalidPicture, PictureTooLarge
+from facet.runtime.pictures.errors import InvalidPicture, PictureTooLarge, PictureTooSlow
 from facet.runtime.pictures.exif import orientation_of
 from facet.runtime.pictures.header import Layout, PictureHeader, check_size
 from facet.runtime.pictures.opencv import imdecode
@@ -95,7 +95,8 @@ def walk(data: bytes, max_pixels: int) -> Layout:
 
     Raises:
         InvalidPicture: a segment is damaged or unsupported, or there are too many segments or scans.
-        PictureTooLarge: it has more than ``max_pixels``, or its scans need more memory or time than allowed.
+        PictureTooLarge: it has more than ``max_pixels``, or its scans need more memory than allowed.
+        PictureTooSlow: its scans take too much time.
     """
     parts: list[bytes | memoryview] = []
     colours: dict[int, bytes] = {}
@@ -201,7 +202,7 @@ def _check_work(frame: _Frame, scans: int, visits: int, max_pixels: int, *, kept
         raise InvalidPicture(f"the JPEG has more than {MAX_SCANS} scans")
     size = f"the JPEG is {frame.width}x{frame.height}"
     if visits * (_ARITHMETIC_FACTOR if frame.code in _ARITHMETIC else 1) > MAX_BLOCK_VISITS:
-        raise PictureTooLarge(f"{size} and takes too long to decode in its {scans} scans or more: reduce its size")
+        raise PictureTooSlow(f"{size} and takes too long to decode in its {scans} scans or more: save it with fewer")
     coefficients = _BLOCK_BYTES * sum(blocks for _, blocks in frame.blocks) if kept else 0
     if coefficients + 3 * frame.width * frame.height > 9 * max_pixels + _OTHER_BYTES:
         raise PictureTooLarge(f"{size} and needs too much memory to decode, because it is progressive: reduce its size")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
+from facet.server.scheduling.work import Work
 from recognizer.progress import Turns
 
 T = TypeVar("T")
 
-TURN_SECONDS = 0.1
-"""How long work keeps its thread before it gives it up where it can be interrupted."""
+TURN_SECONDS = 0.05
+"""How long a turn is expected to take: between a look at a decoder, and a batch of faces."""
 
 
 class _Unfinished(Enum):
@@ -22,14 +23,19 @@ Unfinished = Literal[_Unfinished.UNFINISHED]
 UNFINISHED: Final = _Unfinished.UNFINISHED
 
 
-def take_turn(turns: Turns[T], seconds: float) -> T | Unfinished:
-    """Continue work until it is done or this time has passed; returns its result, or :data:`UNFINISHED`."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            next(turns)
-        except StopIteration as finished:
-            result: T = finished.value
-            return result
-        if time.monotonic() >= end:
-            return UNFINISHED
+def take_turn(turns: Turns[T], work: Work) -> T | Unfinished:
+    """Continue the work until it yields; returns its result, or :data:`UNFINISHED`."""
+    try:
+        next(turns)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    if work.abandoned:
+        stop(turns)
+    return UNFINISHED
+
+
+def stop(turns: Turns[T]) -> None:
+    """End work that has not finished, unless a thread is at it: :func:`take_turn` then ends it if it is abandoned."""
+    with suppress(ValueError):  # "generator already executing"
+        turns.close()

@@ -21,7 +21,7 @@ from facet.server.scheduling.fair_places import FairPlaces
 from facet.server.scheduling.fair_queue import FairQueue
 from facet.server.scheduling.forecast import start_times
 from facet.server.scheduling.job import Job
-from facet.server.scheduling.turns import TURN_SECONDS, UNFINISHED, Unfinished, take_turn
+from facet.server.scheduling.turns import TURN_SECONDS, UNFINISHED, Unfinished, stop, take_turn
 from facet.server.scheduling.work import Priority, Work
 from recognizer.progress import Turns
 
@@ -47,7 +47,6 @@ class Workers:
         clock: seconds, on the clock of the deadlines.
         jitter: a random number in [0, 1).
         pool: runs the tasks; by default a thread pool.
-        turn_seconds: how long :meth:`run_in_turns` keeps a thread before others get it.
     """
 
     def __init__(
@@ -59,13 +58,11 @@ class Workers:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         pool: Executor | None = None,
-        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self.threads = threads
         self.max_queue = max_queue
         self._clock = clock
         self._jitter = jitter
-        self._turn_seconds = turn_seconds
         self._costs = CostModel(clock, others=threads - 1, contention=contention)
         self._pool = pool or started_pool(threads, "worker")
         self._queue: FairQueue[Job] = FairQueue()
@@ -109,12 +106,15 @@ class Workers:
         return await self._in_place(work, task, never_refuse=never_refuse)
 
     async def run_in_turns(self, work: Work, turns: Turns[T], *, never_refuse: bool = False) -> T:
-        """Run work that may be long: like :meth:`run`, but others get its thread in between.
+        """Run work that may be long: like :meth:`run`, but others get its thread wherever it yields.
 
-        After a turn it is queued again, as its caller's next request. From then on it is never refused, and
+        After each turn it is queued again, as its caller's next request. From then on it is never refused, and
         ``work.check()`` alone ends it at its deadline.
         """
-        return await self._in_place(work, partial(take_turn, turns, self._turn_seconds), never_refuse=never_refuse)
+        try:
+            return await self._in_place(work, partial(take_turn, turns, work), never_refuse=never_refuse)
+        finally:
+            stop(turns)
 
     async def _in_place(self, work: Work, task: Callable[[], T | Unfinished], *, never_refuse: bool) -> T:
         if work.priority is not Priority.BATCH:
@@ -208,7 +208,7 @@ class Workers:
 
     def _queue_again(self, job: Job) -> None:
         """Queue a job for its next turn. It arrived before its caller's other requests, so it is served before them."""
-        job.never_refused, job.charged = True, self._turn_seconds
+        job.never_refused, job.charged = True, TURN_SECONDS
         job.granted = asyncio.get_running_loop().create_future()
         self._push(job)
 
@@ -349,9 +349,15 @@ class Workers:
             job.granted.set_result(None)
 
     def _release(self, job: Job) -> None:
+        self._take_thread(job)
+        self._grant_next()
+
+    def _take_thread(self, job: Job) -> None:
         self._count_thread_seconds()
         self._running.remove(job)
         self._queue.correct(job.work.caller, self._clock() - job.start - job.charged)
+
+    def _grant_next(self) -> None:
         while (following := self._queue.first(now := self._clock())) is not None:
             if now <= self._latest_start(following):
                 self._grant(following)
@@ -377,9 +383,10 @@ class Workers:
         if not is_unfinished and (not cut_short or job.served > self._costs.estimate(job.cost_class).mean):
             others = job.shared / job.served - 1 if job.served > 0 else 0.0
             self._costs.observe(job.cost_class, job.served, others)
+        self._take_thread(job)
         if is_unfinished and not job.work.abandoned:
             self._queue_again(job)
-        self._release(job)
+        self._grant_next()
 
 
 def _due(deadline: float, now: float) -> float:

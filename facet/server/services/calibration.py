@@ -30,6 +30,7 @@ from gallery.records.galleries import Gallery
 from recognizer.errors import RecognizerError
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
+from recognizer.progress import Turns
 from recognizer.quality import QualityLimits
 
 MAX_PROBES = 1_000_000
@@ -147,7 +148,9 @@ class Calibrations:
             try:
                 with telemetry.item():
                     work = begin()
-                    found[number] = await self._workers.run(work, self._task(request, gallery, work), never_refuse=True)
+                    found[number] = await self._workers.run_in_turns(
+                        work, self._searched(request, gallery, work), never_refuse=True
+                    )
             finally:
                 release()
                 slots.release()
@@ -171,7 +174,7 @@ class Calibrations:
             raise InvalidField("settings.probe_count", f"is {settings.probe_count}, but {len(found)} probes were sent")
         return [found[number] for number in sorted(found)]
 
-    def _task(self, request: pb.CalibrateGalleryRequest, gallery: Gallery, work: Work) -> Callable[[], _Searched]:
+    def _searched(self, request: pb.CalibrateGalleryRequest, gallery: Gallery, work: Work) -> Turns[_Searched]:
         if request.WhichOneof("part") != "probe":
             raise InvalidField("probe", "is missing: every message after the settings must have a probe")
         subject_id = validate.subject_id(request.probe.subject_id, "probe.subject_id")
@@ -179,10 +182,10 @@ class Calibrations:
         work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.probe.face, "probe.face") or only_face
 
-        def task() -> _Searched:
+        def turns() -> Turns[_Searched]:
             sha256 = source.sha256()
             try:
-                _, (aligned,) = analyze_and_align(self._pipeline, source, choose, work, "probe.picture")
+                _, (aligned,) = yield from analyze_and_align(self._pipeline, source, choose, work, "probe.picture")
                 with field_at_fault("probe.picture"):
                     need_fit(aligned.quality, self._limits)
             except PictureError as error:
@@ -194,7 +197,7 @@ class Calibrations:
             (search,) = self._galleries.calibrator.search_nonmated(gallery, probe, [subject_id])
             return _Searched(search, sha256)
 
-        return task
+        return turns()
 
     async def _conclude(
         self, settings: _Settings, gallery: Gallery, evidence: Evidence, searched: list[_Searched], work: Work

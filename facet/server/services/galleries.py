@@ -27,6 +27,7 @@ from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
+from recognizer.progress import Turns
 
 MAX_VALUES = 4096
 """Limit on the length of an embedding; no recogniser reaches it."""
@@ -245,9 +246,9 @@ class GalleryServicer(GalleryServiceServicer):
         work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.face, "face") or only_face
 
-        def task() -> tuple[Enrollment, pb.EnrollFaceResponse]:
+        def turns() -> Turns[tuple[Enrollment, pb.EnrollFaceResponse]]:
             self._galleries.check_searchable(gallery_id)
-            _, (aligned,) = analyze_and_align(self._pipeline, source, choose, work, "picture")
+            _, (aligned,) = yield from analyze_and_align(self._pipeline, source, choose, work, "picture")
             if not request.accept_low_quality:
                 with field_at_fault("picture"):
                     need_fit(aligned.quality, self._config.limits())
@@ -268,7 +269,7 @@ class GalleryServicer(GalleryServiceServicer):
             )
             return enrollment, pb.EnrollFaceResponse(face=convert.face(aligned))
 
-        enrollment, response = await self._workers.run(work, task, never_refuse=never_refuse)
+        enrollment, response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
         with work.stage("store"):
             enrolled = await asyncio.to_thread(
                 self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only

@@ -77,15 +77,15 @@ class RecognitionServicer(RecognitionServiceServicer):
         wanted = self._class_ids(request.class_names)
         work = begin(context, "Detect", pixels=source.claimed_pixels())
 
-        def task() -> pb.DetectResponse:
+        def turns() -> Turns[pb.DetectResponse]:
             with field_at_fault("picture"):
-                picture = self._pipeline.decode(source, work)
+                picture = yield from self._pipeline.decode_in_turns(source, work)
             detections = self._pipeline.detect(picture, work, min_score=min_score)
             keep = np.flatnonzero(np.isin(detections.class_ids, wanted))
             objects = convert.objects(detections, self._pipeline.class_names)
             return pb.DetectResponse(objects=[objects[i] for i in keep], picture_size=convert.picture_size(picture))
 
-        response = await self._workers.run(work, task)
+        response = await self._workers.run_in_turns(work, turns())
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
 
@@ -98,7 +98,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
         def turns() -> Turns[pb.AnalyzeFacesResponse]:
             wanted = request.include_objects
-            analysis, aligned = analyze_and_align(
+            analysis, aligned = yield from analyze_and_align(
                 self._pipeline, source, choose, work, "picture", face_min_score=min_score, objects_wanted=wanted
             )
             response = pb.AnalyzeFacesResponse(
@@ -127,14 +127,14 @@ class RecognitionServicer(RecognitionServiceServicer):
         probe_choice = convert.face_choice(request.probe_face, "probe_face") or only_face
         kind = request.WhichOneof("reference")
         if kind == "reference_picture":
-            task = self._verify_pictures(request, work, probe, probe_choice)
+            turns = self._verify_pictures(request, work, probe, probe_choice)
         elif kind == "reference_subject":
-            task = self._verify_subject(request, work, probe, probe_choice)
+            turns = self._verify_subject(request, work, probe, probe_choice)
         else:
             raise InvalidField("reference", "is missing: reference_picture or reference_subject must be set")
         if request.HasField("threshold"):
             validate.similarity(request.threshold)
-        response = await self._workers.run(work, task)
+        response = await self._workers.run_in_turns(work, turns)
         response.same = response.similarity >= response.threshold
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
@@ -197,17 +197,17 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     def _verify_pictures(
         self, request: pb.VerifyRequest, work: Work, probe: Source, probe_choice: Choice
-    ) -> Callable[[], pb.VerifyResponse]:
+    ) -> Turns[pb.VerifyResponse]:
         reference = convert.source(request.reference_picture, "reference_picture")
         reference_choice = convert.face_choice(request.reference_face, "reference_face") or only_face
         work.pixels += reference.claimed_pixels()
 
-        def task() -> pb.VerifyResponse:
+        def turns() -> Turns[pb.VerifyResponse]:
             # The analysis would keep the pixels, and the second picture may need their room.
-            reference_faces = analyze_and_align(self._pipeline, reference, reference_choice, work, "reference_picture")[
-                1
-            ]
-            probe_faces = analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")[1]
+            reference_faces = (
+                yield from analyze_and_align(self._pipeline, reference, reference_choice, work, "reference_picture")
+            )[1]
+            probe_faces = (yield from analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture"))[1]
             reference_embedding = self._pipeline.embed(reference_faces, work, as_template=True)[0]
             probe_embedding = self._pipeline.embed(probe_faces, work)[0]
             return pb.VerifyResponse(
@@ -217,25 +217,25 @@ class RecognitionServicer(RecognitionServiceServicer):
                 probe_face=convert.face(probe_faces[0]),
             )
 
-        return task
+        return turns()
 
     def _verify_subject(
         self, request: pb.VerifyRequest, work: Work, probe: Source, probe_choice: Choice
-    ) -> Callable[[], pb.VerifyResponse]:
+    ) -> Turns[pb.VerifyResponse]:
         subject = request.reference_subject
         gallery_id = validate.gallery_id(subject.gallery_id, "reference_subject.gallery_id")
         subject_id = validate.subject_id(subject.subject_id, "reference_subject.subject_id")
 
-        def task() -> pb.VerifyResponse:
+        def turns() -> Turns[pb.VerifyResponse]:
             threshold = request.threshold if request.HasField("threshold") else self._galleries.threshold(gallery_id)
             self._galleries.check_searchable(gallery_id)
-            _, faces = analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")
+            _, faces = yield from analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")
             embedding = self._pipeline.embed(faces, work)[0]
             with work.stage("search"):
                 similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, embedding)
             return pb.VerifyResponse(similarity=similarity, threshold=threshold, probe_face=convert.face(faces[0]))
 
-        return task
+        return turns()
 
     def _class_ids(self, names: Sequence[str]) -> list[int]:
         validate.at_most(names, validate.MAX_CLASSES, "class_names")
@@ -259,7 +259,9 @@ def identify(
     limits: QualityLimits = _ALL_FIT,
     include_objects: bool = False,
 ) -> Turns[pb.IdentifyResponse]:
-    """Identify the people in a picture, on a worker's thread; yields between batches of faces.
+    """Identify the people in a picture, on a worker's thread.
+
+    Yields while a large picture is decoded, and between batches of faces.
 
     Args:
         pipeline: the models.
@@ -282,7 +284,9 @@ def identify(
         PictureError: the picture cannot be decoded.
         FaceNotFound: the picture does not show the chosen face.
     """
-    analysis, faces = analyze_and_align(pipeline, source, choose, work, "picture", objects_wanted=include_objects)
+    analysis, faces = yield from analyze_and_align(
+        pipeline, source, choose, work, "picture", objects_wanted=include_objects
+    )
     response = pb.IdentifyResponse(
         objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
         picture_size=convert.picture_size(analysis.picture),
@@ -341,10 +345,14 @@ def analyze_and_align(
     *,
     face_min_score: float | None = None,
     objects_wanted: bool = False,
-) -> tuple[Analysis, list[AlignedFace]]:
-    """Find the faces of a picture and align all or the chosen one; errors name the request's ``field``."""
+) -> Turns[tuple[Analysis, list[AlignedFace]]]:
+    """Find the faces of a picture and align all or the chosen one; errors name the request's ``field``.
+
+    Yields while a large picture is decoded.
+    """
     with field_at_fault(field):
-        analysis = pipeline.analyze(source, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
+        picture = yield from pipeline.decode_in_turns(source, work)
+        analysis = pipeline.analyze_picture(picture, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
         choose_index = None if choose is None else partial(_choose_index, choose, analysis)
         return analysis, pipeline.align(analysis, choose_index, work)
 

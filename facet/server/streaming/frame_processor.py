@@ -14,6 +14,7 @@ from facet.tracking.records import TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from facet.v1 import recognition_service_pb2 as pb
 from recognizer.pipeline import FacePipeline
+from recognizer.progress import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class FrameProcessor:
         self._include_objects = include_objects
         self.pixels = 0
 
-    def process(self, frame: Frame, work: Work) -> ProcessedFrame:
-        """Process the next frame. Calls must not overlap.
+    def process(self, frame: Frame, work: Work) -> Turns[ProcessedFrame]:
+        """Process the next frame; yields while a large picture is decoded. Calls must not overlap.
 
         Raises:
             InvalidField: a field of the frame is invalid.
@@ -64,7 +65,7 @@ class FrameProcessor:
             raise frame.error
         source = convert.source(frame.message.picture, "frame.picture")
         with field_at_fault("frame.picture"):
-            picture = self._pipeline.decode(source, work)
+            picture = yield from self._pipeline.decode_in_turns(source, work)
         self.pixels = picture.shape[0] * picture.shape[1]
         perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
         step = self._tracker.step(picture, frame.time, perception)

@@ -27,6 +27,7 @@ from facet.v1 import recognition_service_pb2 as pb
 from gallery import times
 from gallery.galleries import Galleries
 from recognizer.pipeline import FacePipeline
+from recognizer.progress import Turns
 
 _log = structlog.get_logger("facet.streams")
 
@@ -160,7 +161,7 @@ class Streams:
         with telemetry.item():
             work = begin()
             work.pixels = processor.pixels
-            frame, result = await self._workers.run(work, partial(_process, processor, latest, work), never_refuse=True)
+            frame, result = await self._workers.run_in_turns(work, _process(processor, latest, work), never_refuse=True)
             frame.release()
             response = result.response
             if result.error is not None:
@@ -192,10 +193,10 @@ def _frame(message: pb.StreamFrame, clock: StreamClock, last_id: int) -> Frame:
     return Frame(message, captured, arrival - clock.lateness(captured, arrival), release=hold())
 
 
-def _process(processor: FrameProcessor, latest: LatestFrame, work: Work) -> tuple[Frame, ProcessedFrame]:
+def _process(processor: FrameProcessor, latest: LatestFrame, work: Work) -> Turns[tuple[Frame, ProcessedFrame]]:
     frame = latest.take()
     try:
-        return frame, processor.process(frame, work)
+        return frame, (yield from processor.process(frame, work))
     except RequestExpired:
         raise
     except Exception as error:

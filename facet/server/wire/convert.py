@@ -33,6 +33,7 @@ from gallery.records.templates import Template
 from recognizer import choice
 from recognizer.faces import Faces
 from recognizer.pipeline import AlignedFace, Analysis, Decode, Encoded, Source
+from recognizer.progress import Turns
 
 _ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
     pb.PIXEL_FORMAT_BGR: "bgr",
@@ -71,9 +72,10 @@ class Raw:
     order: Literal["bgr", "rgb", "grey"]
     pixels: bytes
 
-    def decode(self, _: Decode, max_pixels: int, /) -> NDArray[np.uint8]:
+    def decode(self, _: Decode, max_pixels: int, /) -> Turns[NDArray[np.uint8]]:
         """See :class:`recognizer.pipeline.Source`."""
         return from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
+        yield
 
     def claimed_pixels(self) -> int:
         """See :class:`recognizer.pipeline.Source`."""

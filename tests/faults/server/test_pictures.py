@@ -290,5 +290,5 @@ def test_a_request_without_a_picture_is_refused(client: Client) -> None:
 
 @pytest.mark.usefixtures("alive")
 def test_a_message_over_the_limit_is_refused(client: Client) -> None:
-    with pytest.raises(ResourceExhausted, match="larger than max"):
+    with pytest.raises(ResourceExhausted, match="larger than the limit"):
         analyze(client, bytes(17 * 2**20))

@@ -17,7 +17,7 @@ from facet.tracking.records import EventKind, FrameDetections, StepResult, Track
 from facet.tracking.tracker import StreamTracker
 from recognizer.choice import largest
 from recognizer.models import load_models
-from recognizer.pipeline import Decode, Encoded, FacePipeline
+from recognizer.pipeline import Encoded, FacePipeline
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -32,22 +32,6 @@ LEFT_PLAYER, RIGHT_PLAYER = (192.0, 446.0), (1063.0, 248.0)
 Picture = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Raw:
-    """A decoded picture as a source."""
-
-    picture: Picture
-
-    def decode(self, decode: Decode, max_pixels: int, /) -> Picture:
-        return self.picture
-
-    def claimed_pixels(self) -> int:
-        return self.picture.size // 3
-
-    def sha256(self) -> str:
-        return ""
-
-
 @dataclass
 class EnrolledFaces:
     """The models and a few enrolled faces; the detections of each frame are cached."""
@@ -60,7 +44,7 @@ class EnrolledFaces:
     def detect(self, picture: Picture) -> FrameDetections:
         key = picture.tobytes()
         if key not in self.seen:
-            analysis = self.pipeline.analyze(Raw(picture))
+            analysis = self.pipeline.analyze_picture(picture)
             persons = self.pipeline.persons(analysis.objects)
             self.seen[key] = FrameDetections(analysis.faces, analysis.objects, persons)
         return self.seen[key]
@@ -90,7 +74,7 @@ def players(pictures: Pictures) -> Picture:
 @pytest.fixture(scope="module")
 def perception(players: Picture) -> EnrolledFaces:
     pipeline = FacePipeline(load_models())
-    analysis = pipeline.analyze(Raw(players))
+    analysis = pipeline.analyze_picture(players)
     aligned = pipeline.align(analysis)
     enrolled = {}
     for name, place in (("left", LEFT_PLAYER), ("right", RIGHT_PLAYER)):

@@ -26,7 +26,7 @@ from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
 from recognizer.models import PipelineModels, load_models
 from recognizer.pipeline import FacePipeline, Source
-from recognizer.progress import NO_PROGRESS, Progress
+from recognizer.progress import NO_PROGRESS, Progress, Turns
 from recognizer.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class GatedPipeline(FacePipeline):
         self.reached = threading.Event()
         self.gate = threading.Event()
 
-    def decode(self, source: Source, progress: Progress = NO_PROGRESS) -> NDArray[np.uint8]:
+    def decode_in_turns(self, source: Source, progress: Progress = NO_PROGRESS) -> Turns[NDArray[np.uint8]]:
         self.begun += 1
         self.reached.set()
         assert self.gate.wait(60)
-        return super().decode(source, progress)
+        return super().decode_in_turns(source, progress)
 
 
 @dataclass(frozen=True, slots=True)

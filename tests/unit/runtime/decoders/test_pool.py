@@ -20,11 +20,12 @@ import pytest
 
 from facet.runtime.decoders import DecoderEvent, DecoderPool, limits, pixel_room
 from facet.runtime.decoders.decoder import Decoder, NoDecoder
-from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, decode
+from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, PictureTooSlow, decode
 from facet.server.wire.errors import outcome_of
+from recognizer.progress import finish
+from tests.unit.runtime.decoders.processes import PATIENCE, state, stop
 from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS, encode, pixels
 
-PATIENCE = 60.0
 PICTURE = encode("PNG")
 
 
@@ -97,22 +98,6 @@ def test_pictures_leave_no_descriptors_behind(pool: Pool) -> None:
     assert used() <= before + 1
 
 
-def state(process: Path) -> str:
-    """The letter that the kernel gives for the state of a process; empty if there is none."""
-    try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def stop(decoder: Decoder) -> None:
-    """Stop a process, and wait until it has stopped: before that it may still take a request."""
-    os.kill(decoder.pid, signal.SIGSTOP)
-    end = time.monotonic() + PATIENCE
-    while state(Path(f"/proc/{decoder.pid}")) != "T" and time.monotonic() < end:
-        time.sleep(0.001)
-
-
 def waiting_request(decoder: Decoder) -> bool:
     """Whether a request lies in the socket of a decoder that does not read."""
     unread = fcntl.ioctl(decoder._socket, termios.TIOCOUTQ, bytes(4))
@@ -183,7 +168,7 @@ def test_a_process_that_died_while_it_waited_costs_no_picture(pool: Pool) -> Non
 def test_a_decoding_that_does_not_end_is_stopped(pool: Pool) -> None:
     pool.decode()
     stop(pool.decoder)
-    with pytest.raises(PictureTooLarge, match="takes too long"):
+    with pytest.raises(PictureTooSlow, match="takes too long"):
         pool.decode()
     assert [event.kind for event in pool.events] == ["timeout"]
     assert np.array_equal(pool.decode(), pixels())
@@ -233,12 +218,14 @@ def test_a_large_picture_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(pixel_room, "_MAX_SECONDS", 0.01)
     room = pixel_room.PixelRoom()
     for _ in range(2):
-        room.take(8, 10)
+        assert finish(room.take(8, 10, 0.001)) == 8
 
 
-def test_time_grows_with_pixels_and_bytes_up_to_a_limit() -> None:
+def test_time_grows_with_pixels_and_bytes_up_to_a_limit_for_pictures_that_hold_a_worker() -> None:
+    most = limits.LARGE_PIXELS
     assert limits.cpu_seconds(0, 0) < limits.cpu_seconds(1_000_000, 0) < limits.cpu_seconds(1_000_000, 2**24)
-    assert limits.cpu_seconds(10**9, 0) == limits.cpu_seconds(0, 10**9) == limits.MAX_SECONDS == 1.5
+    assert limits.cpu_seconds(most, 2**24 * 5) == limits.cpu_seconds(0, 10**9) == limits.MAX_SECONDS == 1.5
+    assert limits.MAX_SECONDS < limits.cpu_seconds(3 * most, 0) < limits.cpu_seconds(4 * most, 0)
 
 
 def test_what_a_library_writes_is_reported_and_not_written(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
@@ -253,6 +240,8 @@ PARENT = """
 import time
 from facet.runtime.decoders import DecoderPool
 from facet.server.wire.errors import outcome_of
+from recognizer.progress import finish
+from tests.unit.runtime.decoders.processes import PATIENCE, state, stop
 from tests.unit.runtime.pictures.samples import encode
 pool = DecoderPool(2)
 for _ in range(2):

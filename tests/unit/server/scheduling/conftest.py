@@ -42,7 +42,6 @@ class HeldWorkers:
         threads: threads.
         contention: how much work on several threads slows itself down.
         jitter: instead of a random number.
-        turn_seconds: of work that runs in turns; by default each step is a turn.
 
     Attributes:
         clock: measures the cost of work.
@@ -51,24 +50,9 @@ class HeldWorkers:
         refused: why requests were refused that had been queued; known after :meth:`release`.
     """
 
-    def __init__(
-        self,
-        *,
-        max_queue: int = 8,
-        threads: int = 1,
-        contention: float = 0.0,
-        jitter: float = 0.0,
-        turn_seconds: float = 0.0,
-    ) -> None:
+    def __init__(self, *, max_queue: int = 8, threads: int = 1, contention: float = 0.0, jitter: float = 0.0) -> None:
         self.clock = Clock()
-        self.workers = Workers(
-            threads,
-            max_queue,
-            contention=contention,
-            clock=self.clock,
-            jitter=lambda: jitter,
-            turn_seconds=turn_seconds,
-        )
+        self.workers = Workers(threads, max_queue, contention=contention, clock=self.clock, jitter=lambda: jitter)
         self.served: list[str] = []
         self.refused: list[AdmissionRefused] = []
         self._gate = threading.Event()

@@ -29,6 +29,7 @@ REASON = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b|\bUNAUTHENTICATED\b|\bINTERNAL\b")
 TABLE: tuple[tuple[Exception, str, str], ...] = (
     (pictures.InvalidPicture("broken"), "INVALID_ARGUMENT", "INVALID_PICTURE"),
     (pictures.PictureTooLarge("huge"), "INVALID_ARGUMENT", "PICTURE_TOO_LARGE"),
+    (pictures.PictureTooSlow(), "INVALID_ARGUMENT", "PICTURE_TOO_SLOW"),
     (recognizer.FaceNotFound("none"), "FAILED_PRECONDITION", "FACE_NOT_FOUND"),
     (recognizer.SeveralFaces(2), "FAILED_PRECONDITION", "SEVERAL_FACES"),
     (recognizer.FaceTooSmall("small"), "FAILED_PRECONDITION", "FACE_TOO_SMALL"),
