@@ -19,6 +19,7 @@ from facet.server.calls.messages import Context, Messages
 from facet.server.calls.method import Method
 from facet.server.calls.pace import Paces
 from facet.server.calls.places import Arrivals, Places
+from facet.server.calls.refusals import Refusal, Refusals
 from facet.server.calls.strangers import Strangers
 from facet.server.config import ServerConfig
 from facet.server.errors import ServerError, ShuttingDown, TransferStalled, Unauthenticated, UnknownMethod
@@ -60,6 +61,7 @@ class Calls:
     def __init__(self, config: ServerConfig, telemetry: Telemetry, *, slow_seconds: float) -> None:
         self._authenticator = Authenticator(config.token)
         self._strangers = Strangers()
+        self._refusals = Refusals()
         self._telemetry = telemetry
         self._receive_seconds, self._stall_seconds = config.receive_seconds, config.stall_seconds
         self._slow_seconds = slow_seconds
@@ -92,7 +94,7 @@ class Calls:
                 await asyncio.wait_for(self._idle.wait(), seconds)
         self._strangers.tell()
 
-    async def run(self, method: Method, answer: Answer, context: Context) -> bytes | Status | None:
+    async def run(self, method: Method, answer: Answer, context: Context) -> bytes | Refusal | None:
         """Run a call to its end.
 
         Args:
@@ -101,7 +103,7 @@ class Calls:
             context: the call.
 
         Returns:
-            the encoded response of a method that has one, or the status of a call that failed.
+            the encoded response of a method that has one, or what a call that failed is answered, and when.
         """
         who, metadata = caller.enter(context.peer()), context.invocation_metadata()
         observed = self._telemetry.observe(method.name, is_stream=method.is_stream, parent=_traceparent(metadata))
@@ -132,14 +134,16 @@ class Calls:
                 status = internal(request_id)
             if isinstance(error, TransferStalled):
                 seconds = _STALLED_STATUS_SECONDS
-            return status
+            refusal = self._refusals.refuse(_refused(who, error), status, after_work=bool(observed.stopwatch.laps()))
+            seconds += refusal.delay
+            return refusal
         finally:
             self._end_within(seconds)
             self._log_end(log, observed, is_stream=method.is_stream)
 
-    async def refuse_unknown(self, context: Context) -> Status:
+    async def refuse_unknown(self, context: Context) -> Refusal:
         """Answer a call of a method that does not exist."""
-        caller.enter(context.peer())
+        who = caller.enter(context.peer())
         observed = self._telemetry.observe(_UNKNOWN, is_stream=False)
         error: ServerError = UnknownMethod()
         try:
@@ -147,16 +151,16 @@ class Calls:
         except Unauthenticated as missing:
             error = missing
         observed.failed(error)
-        self._end_within(self._receive_seconds)
+        refusal = self._refusals.refuse(_refused(who, error), _expected(error))
+        self._end_within(self._receive_seconds + refusal.delay)
         self._log_end(_log.bind(method=_UNKNOWN), observed, is_stream=False)
-        status = to_status(error)
-        assert status is not None  # noqa: S101 - both errors have one
-        return status
+        return refusal
 
-    async def run_health(self, method: Method, answer: Answer, context: Context) -> bytes | Status | None:
+    async def run_health(self, method: Method, answer: Answer, context: Context) -> bytes | Refusal | None:
         """The same for the health service: apart from other calls, not observed, and also while the server drains."""
         who, metadata = caller.enter(context.peer()), context.invocation_metadata()
         places = self._watches if method.is_stream else self._checks
+        seconds = self._receive_seconds
         try:
             if method.needs_token:
                 self._authenticator.authenticate(metadata)
@@ -166,13 +170,15 @@ class Calls:
                     await messages.read_first()
                 async with places.entered(who):
                     return await answer(messages, context)
-        except Refused as refused:
-            return refused.status
-        except ROOTS as error:
-            self._telemetry.metrics.refused(method.name, error.reason)
-            return to_status(error)
+        except (Refused, *ROOTS) as error:
+            if not isinstance(error, Refused):
+                self._telemetry.metrics.refused(method.name, error.reason)
+            status = error.status if isinstance(error, Refused) else _expected(error)
+            refusal = self._refusals.refuse(_refused(who, error), status)
+            seconds += refusal.delay
+            return refusal
         finally:
-            self._end_within(self._receive_seconds)
+            self._end_within(seconds)
 
     def _messages(self, context: Context, method: Method, budget: ByteBudget, who: str) -> Messages:
         pace = self._paces.begin()
@@ -212,6 +218,17 @@ class Calls:
         else:
             stages = {f"{stage}_ms": round(taken * 1e3, 1) for stage, taken in observed.stopwatch.seconds().items()}
             log.warning("call", **fields, **stages)
+
+
+def _expected(error: Exception) -> Status:
+    status = to_status(error)
+    assert status is not None  # noqa: S101 - all expected errors have one
+    return status
+
+
+def _refused(who: str, error: Exception) -> str:
+    """Whose refusal an error is: clients without the token do not slow down others of their address."""
+    return f"{who} without token" if isinstance(error, Unauthenticated) else who
 
 
 def _traceparent(metadata: Any) -> str:

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import grpc
-from google.rpc.status_pb2 import Status
 
 from facet.server.calls import health
 from facet.server.calls.calls import Answer, Calls
 from facet.server.calls.messages import Context, Messages
 from facet.server.calls.method import Method
+from facet.server.calls.refusals import Refusal
 from facet.server.observability.telemetry import Telemetry
 from facet.server.wire.errors import trailing_metadata
 
@@ -95,15 +95,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await messages.write_transfer(response)
 
 
-def _serving(run: Callable[[Context], Awaitable[bytes | Status | None]]) -> Any:
+def _serving(run: Callable[[Context], Awaitable[bytes | Refusal | None]]) -> Any:
     """A handler as gRPC wants it."""
 
     async def serve(requests: Any, context: Context) -> bytes | None:
         answer = await run(context)
-        if not isinstance(answer, Status):
+        if not isinstance(answer, Refusal):
             return answer
-        metadata = trailing_metadata(answer) if answer.details else ()
-        aborting = context.abort(_CODES[answer.code], answer.message, trailing_metadata=metadata)
+        await answer.due()
+        status = answer.status
+        metadata = trailing_metadata(status) if status.details else ()
+        aborting = context.abort(_CODES[status.code], status.message, trailing_metadata=metadata)
         # gRPC keeps the error with the call. If the error's traceback led to the call, neither would be freed until the
         # garbage collector runs.
         del requests, context

@@ -65,7 +65,7 @@ class Places:
 
     @asynccontextmanager
     async def entered(self, caller: str) -> AsyncIterator[None]:
-        """Take a place for the current task, perhaps after a short wait. It keeps it until it is done.
+        """Take a place for the current task, perhaps after a short wait. It keeps it until it is done, or has failed.
 
         Raises:
             TooManyCalls: there is none, or another call has taken it.
@@ -79,6 +79,9 @@ class Places:
                 raise
             place.task.uncancel()
             raise TooManyCalls from None
+        except Exception:
+            self._leave(place)  # a refusal is small, and may be sent later
+            raise
         finally:
             place.answered = True
 

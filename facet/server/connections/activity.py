@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -23,9 +23,6 @@ class Endpoint(NamedTuple):
 
     address: str
     port: int
-
-
-_note_message: ContextVar[Callable[[int], None]] = ContextVar("note_message", default=lambda _: None)
 
 
 @dataclass(slots=True)
@@ -78,8 +75,9 @@ class Activity:
         if endpoint is None:
             yield
             return
-        self._note(endpoint, opened=1)
-        before = _note_message.set(partial(self._note, endpoint))
+        call = _OpenCall(self, endpoint)
+        self.note(endpoint, opened=1)
+        before = _current.set(call)
         finished = False
         try:
             yield
@@ -88,14 +86,14 @@ class Activity:
             finished = True
             raise
         finally:
-            _note_message.reset(before)
-            self._note(endpoint, opened=-1, cancelled=not finished)
+            _current.reset(before)
+            call.end(cancelled=not finished)
 
     def note_oversized(self, peer: str) -> None:
         """Note that the metadata of a call is too large."""
         endpoint = endpoint_of(peer)
         if endpoint is not None:
-            self._note(endpoint, oversized=True)
+            self.note(endpoint, oversized=True)
             self.misused.set()
 
     def of(self, endpoint: Endpoint) -> Calls:
@@ -111,9 +109,10 @@ class Activity:
             if known is not None and not known.open:
                 del self._calls[endpoint]
 
-    def _note(
+    def note(
         self, endpoint: Endpoint, size: int = 0, *, opened: int = 0, cancelled: bool = False, oversized: bool = False
     ) -> None:
+        """Note that a call of a connection has begun or ended, or that something happens on one."""
         with self._lock:
             calls = self._calls.setdefault(endpoint, Calls())
             calls.open += opened
@@ -132,13 +131,35 @@ class Activity:
                     del self._calls[oldest]
 
 
+@dataclass(slots=True)
+class _OpenCall:
+    activity: Activity
+    endpoint: Endpoint
+    ended: bool = False
+
+    def end(self, *, cancelled: bool = False) -> None:
+        if not self.ended:
+            self.ended = True
+            self.activity.note(self.endpoint, opened=-1, cancelled=cancelled)
+
+
+_current: ContextVar[_OpenCall | None] = ContextVar("open_call", default=None)
+
+
 def note_message(size: int = 0) -> None:
     """Note that the current call, of this asyncio task or a parent of it, has read or written a message.
 
     Args:
         size: bytes of a message that was read.
     """
-    _note_message.get()(size)
+    if (call := _current.get()) is not None:
+        call.activity.note(call.endpoint, size)
+
+
+def note_refused() -> None:
+    """Note that the current call only waits for its refusal: it keeps its connection no more."""
+    if (call := _current.get()) is not None:
+        call.end()
 
 
 @lru_cache(4096)

@@ -74,6 +74,14 @@ async def test_calls_whose_answer_is_not_taken_give_way(calls: Callable[..., Any
     assert first.task.cancelling() or first.task.cancelled()
 
 
+async def test_a_call_that_has_failed_leaves_its_place_before_it_is_answered(calls: Callable[..., Any]) -> None:
+    places, call = calls(1, preemptive=False)
+    with pytest.raises(ValueError, match="refused"):
+        async with places.entered("a"):
+            raise ValueError("refused")
+    await asyncio.wait_for(call("b").entered.wait(), 5)
+
+
 async def test_the_caller_with_most_streams_loses_its_newest_to_a_newcomer(calls: Callable[..., Any]) -> None:
     _, call = calls(3, preemptive=True)
     streams = [call("a") for _ in range(3)]

@@ -1,7 +1,8 @@
-"""What a refused call leaves behind."""
+"""What a refused call leaves behind, and what a flood of them does to others."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -23,10 +24,12 @@ REFUSALS = 20
 
 @pytest.fixture
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
-    """A server with one method, which refuses every request."""
+    """A server with one method, which refuses every request that names a gallery."""
 
     async def refuse(request: pb.IdentifyRequest, _: Any) -> pb.IdentifyResponse:
-        raise InvalidField("gallery_id", f"is {request.gallery_id!r}")
+        if request.gallery_id:
+            raise InvalidField("gallery_id", f"is {request.gallery_id!r}")
+        return pb.IdentifyResponse()
 
     telemetry = Telemetry(())
     calls = Calls(ServerConfig(), telemetry, slow_seconds=1.0)
@@ -55,9 +58,14 @@ def no_collection() -> Iterator[None]:
     gc.enable()
 
 
+def method(channel: grpc.aio.Channel) -> Any:
+    """The method of the server."""
+    return channel.unary_unary("/test/Refuse", request_serializer=pb.IdentifyRequest.SerializeToString)
+
+
 @pytest.mark.usefixtures("no_collection")
 async def test_refused_calls_are_freed_without_the_garbage_collector(channel: grpc.aio.Channel) -> None:
-    call: Any = channel.unary_unary("/test/Refuse", request_serializer=pb.IdentifyRequest.SerializeToString)
+    call = method(channel)
     for number in range(REFUSALS):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(pb.IdentifyRequest(gallery_id=str(number)))
@@ -65,3 +73,16 @@ async def test_refused_calls_are_freed_without_the_garbage_collector(channel: gr
     del caught
     alive = [each for each in gc.get_objects() if isinstance(each, grpc.aio.AbortError | pb.IdentifyRequest)]
     assert len(alive) <= 2  # gRPC keeps the call that it accepted last
+
+
+async def test_a_call_that_is_served_does_not_wait_for_the_refusals_of_a_flood(channel: grpc.aio.Channel) -> None:
+    call = method(channel)
+    flood = [asyncio.ensure_future(call(pb.IdentifyRequest(gallery_id="x"))) for _ in range(1000)]
+    await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+    await call(pb.IdentifyRequest())
+    assert not all(each.done() for each in flood)  # the last are due seconds later
+    for each in flood:
+        each.cancel()
+    ended = await asyncio.gather(*flood, return_exceptions=True)
+    refused = [each.code() for each in ended if isinstance(each, grpc.aio.AioRpcError)]
+    assert set(refused) == {grpc.StatusCode.INVALID_ARGUMENT}

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from facet.server.connections.activity import Activity, Calls, Endpoint, endpoint_of, note_message
+from facet.server.connections.activity import Activity, Calls, Endpoint, endpoint_of, note_message, note_refused
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,18 @@ def test_a_call_that_fails_is_not_one_that_was_cancelled() -> None:
     with pytest.raises(KeyboardInterrupt), activity.call("ipv4:192.0.2.1:50000"):
         raise KeyboardInterrupt
     assert activity.of(endpoint).cancelled == 1
+
+
+def test_a_call_that_waits_for_its_refusal_keeps_no_connection() -> None:
+    activity = Activity()
+    endpoint = Endpoint("192.0.2.1", 50000)
+    with activity.call("ipv4:192.0.2.1:50000"):
+        with activity.call("ipv4:192.0.2.1:50000"):
+            note_refused()
+            assert activity.of(endpoint).open == 1
+        assert activity.of(endpoint).open == 1
+    assert activity.of(endpoint).open == 0
+    note_refused()  # of no call
 
 
 def test_what_is_remembered_of_connections_that_are_gone_is_bounded() -> None:
