@@ -67,6 +67,7 @@ class _Known:
         noted: as :attr:`Calls.noted` was.
         received: its bytes when it last had a call, or a message of one.
         cancelled: its cancelled calls when it was last seen.
+        excess: cancelled calls above the permitted rate, as in a leaky bucket.
         seen: its bytes when it was last seen, less those of messages that were read.
         unfinished: about how many bytes it has sent of messages that were not read.
         client: its client's end.
@@ -78,6 +79,7 @@ class _Known:
     received: int
     cancelled: int
     client: Endpoint
+    excess: float = 0.0
     seen: float = 0.0
     unfinished: float = 0.0
 
@@ -152,7 +154,9 @@ class Policy:
     def _misuse(self, connection: Connection, state: _Known, calls: Calls, now: float, seconds: float) -> Reason | None:
         if calls.oversized:
             return "oversized_metadata"
-        if calls.cancelled - state.cancelled > _MAX_CANCELLED_PER_SECOND * max(seconds, 1.0):
+        cancelled = calls.cancelled - state.cancelled - _MAX_CANCELLED_PER_SECOND * seconds
+        state.excess = max(state.excess + cancelled, 0.0)
+        if state.excess > _MAX_CANCELLED_PER_SECOND:
             return "cancelled_calls"
         useless = connection.received - state.received
         if calls.open:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,21 @@ def test_thousands_of_cancelled_calls_end_a_connection_and_a_hundred_do_not(acti
                 raise asyncio.CancelledError
     clock.now += 0.25
     assert numbers(policy.to_end([resetting, impatient], clock.now)) == [(1, "cancelled_calls")]
+
+
+@pytest.mark.parametrize(("per_look", "ended"), [(40, False), (100, True)])
+def test_calls_cancelled_at_a_rate_count_over_many_looks(
+    activity: Activity, clock: Clock, per_look: int, *, ended: bool
+) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
+    one, found = connection(1), list[Any]()
+    for _ in range(20):
+        found += numbers(policy.to_end([one], clock.now))
+        for _ in range(per_look):
+            with pytest.raises(asyncio.CancelledError), activity.call(peer(one)):
+                raise asyncio.CancelledError
+        clock.now += 0.1
+    assert ((1, "cancelled_calls") in found) is ended
 
 
 def test_oversized_metadata_ends_a_connection_at_the_next_look(activity: Activity, clock: Clock) -> None:
