@@ -8,6 +8,7 @@ import gc
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeAlias
 
+import grpc
 import structlog
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs of gRPC leave it out
 
@@ -41,8 +42,10 @@ class _CallState(ctypes.Structure):
     )
 
 
-_LAYOUT_IS_KNOWN = cygrpc.RPCState.__basicsize__ - cygrpc.GrpcCallWrapper.__basicsize__ == 200
-"""Of gRPC 1.85 on 64 bits."""
+_LAYOUT_IS_KNOWN = (
+    grpc.__version__.startswith("1.85.") and cygrpc.RPCState.__basicsize__ - cygrpc.GrpcCallWrapper.__basicsize__ == 200
+)
+"""The version as well as the size: a layout with the fields in another order would drop calls that are harmless."""
 
 
 class Gate:
