@@ -63,7 +63,9 @@ class Workers:
         self.max_queue = max_queue
         self._clock = clock
         self._jitter = jitter
+        # Of whole requests, and of their single turns: others wait for a turn only.
         self._costs = CostModel(clock, others=threads - 1, contention=contention)
+        self._turn_costs = CostModel(clock, others=threads - 1, contention=contention)
         self._pool = pool or started_pool(threads, "worker")
         self._queue: FairQueue[Job] = FairQueue()
         # Enough batch items to keep the threads busy. If all were queued, they would outlive their handicap together
@@ -264,7 +266,7 @@ class Workers:
 
     def _forecast(self, job: Job, ahead: Sequence[Job], now: float) -> Cost:
         """Time until a queued request is done, if those ahead start before it in this order."""
-        costs = self._estimates(ahead)
+        costs = [self._cost_ahead(each, job) for each in ahead]
         remaining = self._remaining(now)
         *_, start = start_times([each.mean for each in remaining], [*(each.mean for each in costs), 0.0])
         return self._done(job, start, [*remaining, *costs])
@@ -276,6 +278,11 @@ class Workers:
         deviation = hypot(*(each.deviation for each in before)) / self.threads
         return Cost(start + own.mean, hypot(deviation, own.deviation))
 
+    def _cost_ahead(self, other: Job, job: Job) -> Cost:
+        """How long a job waits for one that is ahead of it: for all its turns if both are the same caller's."""
+        costs = self._costs if other.work.caller == job.work.caller else self._turn_costs
+        return costs.estimate(other.cost_class)
+
     def _estimates(self, jobs: Sequence[Job]) -> list[Cost]:
         classes = [each.cost_class for each in jobs]
         known = {each: self._costs.estimate(each) for each in set(classes)}
@@ -283,7 +290,7 @@ class Workers:
 
     def _remaining(self, now: float) -> list[Cost]:
         """Time until each thread is free. A request that takes longer than expected takes as long again."""
-        running = [(self._costs.estimate(job.cost_class), now - job.start) for job in self._running]
+        running = [(self._turn_costs.estimate(job.cost_class), now - job.start) for job in self._running]
         remaining = [Cost(abs(cost.mean - elapsed), cost.deviation) for cost, elapsed in running]
         return remaining + [Cost()] * (self.threads - len(remaining))
 
@@ -374,8 +381,8 @@ class Workers:
     def _finished(self, job: Job, running: asyncio.Future[Any]) -> None:
         """Release the thread when the task finishes, even if the caller was cancelled."""
         self._count_thread_seconds()
-        job.served += self._clock() - job.start
-        job.shared += self._thread_seconds - job.thread_seconds
+        seconds, shared = self._clock() - job.start, self._thread_seconds - job.thread_seconds
+        job.served, job.shared = job.served + seconds, job.shared + shared
         # Reading the exception marks it as retrieved: nobody may be waiting for it any more.
         cut_short = running.cancelled() or isinstance(running.exception(), RequestExpired | PictureError)
         is_unfinished = not cut_short and running.exception() is None and running.result() is UNFINISHED
@@ -383,6 +390,8 @@ class Workers:
         if not is_unfinished and (not cut_short or job.served > self._costs.estimate(job.cost_class).mean):
             others = job.shared / job.served - 1 if job.served > 0 else 0.0
             self._costs.observe(job.cost_class, job.served, others)
+        if not cut_short or seconds > self._turn_costs.estimate(job.cost_class).mean:
+            self._turn_costs.observe(job.cost_class, seconds, shared / seconds - 1 if seconds > 0 else 0.0)
         self._take_thread(job)
         if is_unfinished and not job.work.abandoned:
             self._queue_again(job)
