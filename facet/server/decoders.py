@@ -24,8 +24,8 @@ _TURN_SECONDS = 0.01
 class PictureDecoders:
     """Decoder processes: one more than workers, so that a worker does not wait while one is replaced.
 
-    Large pictures have processes of their own, as many as workers and of lower priority. A worker does not wait for
-    them: it comes back from time to time.
+    Large pictures have processes of their own, half as many as workers and of lower priority. A worker does not wait
+    for them: it comes back from time to time.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -40,7 +40,7 @@ class PictureDecoders:
         workers = config.workers or usable_cores()
         room = PixelRoom()
         self._pool = DecoderPool(1 + workers, self._report, room=room)
-        self._large = DecoderPool(workers, self._report, for_large=True, room=room)
+        self._large = DecoderPool((workers + 1) // 2, self._report, for_large=True, room=room)
 
     def decode(self, data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
         """Decode a picture; see :meth:`facet.runtime.decoders.DecoderPool.decode_in_turns`."""

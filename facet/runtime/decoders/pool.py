@@ -51,7 +51,7 @@ class DecoderPool:
         processes: number of processes; one more than threads that decode, so that none waits for a replacement.
         report: called on the decoding thread.
         for_large: whether it is for pictures of more than :data:`facet.runtime.decoders.limits.LARGE_PIXELS`. They may
-            take more time, at a lower priority, and the processes start when the first such picture comes.
+            take more time, at a lower priority.
         room: of large pictures, shared with other pools; by default the pool's own.
     """
 
@@ -67,15 +67,15 @@ class DecoderPool:
         self._for_large = for_large
         self._buffers = SharedBuffers(processes)
         # On each of the threads, a picture of half the permitted pixels does not wait.
-        self._largest = max(1, (processes + for_large) // 2)
+        self._largest = max(1, processes if for_large else processes // 2)
         self._room = PixelRoom() if room is None else room
         self._changed = threading.Condition()
         self._closed = False
         self._idle: deque[Decoder | None] = deque()
-        """Those that wait for a picture; ``None`` is one that is not started."""
+        """Those that wait for a picture; ``None`` is one that could not be started."""
         try:
             for _ in range(processes):
-                self._idle.append(None if for_large else self._new_decoder())
+                self._idle.append(self._new_decoder())
         except BaseException:
             self.close()
             raise
