@@ -184,7 +184,10 @@ def connect_to_read(path: Path) -> Iterator[sqlite3.Connection]:
 
 def integrity_problems(connection: sqlite3.Connection, *, limit: int = 100) -> list[str]:
     """Return the problems that SQLite finds, at most ``limit`` lines; it reads the whole database."""
-    found = [str(line) for (line,) in connection.execute(f"PRAGMA integrity_check({limit})") if line != "ok"]
+    said = connection.execute(f"PRAGMA integrity_check({limit})").fetchall()
+    # Problems of pages come together, under a heading that names the database.
+    lines = [line for (text,) in said for line in str(text).splitlines()]
+    found = [line for line in lines if line != "ok" and not line.startswith("***")]
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(limit):
         found.append(f"row {row} of {table} refers to a missing row of {parent}")
     return found[:limit]
