@@ -10,15 +10,14 @@ from prometheus_client import CollectorRegistry, Counter
 from facet.runtime.cores import usable_cores
 from facet.runtime.decoders import DecoderEvent, DecoderPool
 from facet.runtime.decoders.limits import LARGE_PIXELS
-from facet.runtime.decoders.pixel_room import PixelRoom
 from facet.runtime.picture_size import claimed_pixels
 from facet.server.config import ServerConfig
 from recognizer.progress import Turns
 
 _log = structlog.get_logger("facet.decoders")
 
-
 _TURN_SECONDS = 0.01
+"""After this time a worker that waits for a large picture serves others."""
 
 
 class PictureDecoders:
@@ -38,15 +37,16 @@ class PictureDecoders:
         for cause in ("timeout", "crash"):  # a rate needs the 0 before the first one
             self._restarts.labels(cause)
         workers = config.workers or usable_cores()
-        room = PixelRoom()
-        self._pool = DecoderPool(1 + workers, self._report, room=room)
-        self._large = DecoderPool((workers + 1) // 2, self._report, for_large=True, room=room)
+        self._pool = DecoderPool(1 + workers, self._report)
+        self._large = DecoderPool((workers + 1) // 2, self._report, for_large=True)
 
     def decode(self, data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
         """Decode a picture; see :meth:`facet.runtime.decoders.DecoderPool.decode_in_turns`."""
-        if claimed_pixels(data) > LARGE_PIXELS:
-            return (yield from self._large.decode_in_turns(data, max_pixels=max_pixels, seconds=_TURN_SECONDS))
-        return self._pool.decode(data, max_pixels=max_pixels)
+        if claimed_pixels(data) <= LARGE_PIXELS:  # a claim can be too small
+            picture = self._pool.decode_unless_large(data, max_pixels=max_pixels)
+            if picture is not None:
+                return picture
+        return (yield from self._large.decode_in_turns(data, max_pixels=max_pixels, seconds=_TURN_SECONDS))
 
     def register(self, registry: CollectorRegistry) -> None:
         """Export the number of replaced processes."""

@@ -22,11 +22,10 @@ _KEPT_BYTES = 32 * 2**20
 
 
 def main() -> None:
-    """Decode until the pool closes its end of the socket. The arguments are its descriptor and the niceness."""
+    """Decode until the pool closes its end of the socket. The argument is its descriptor."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the pool decides, and it may still finish its last pictures
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    os.nice(int(sys.argv[2]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):  # out of memory, the system should end a decoder and not the server
         Path("/proc/self/oom_score_adj").write_text("500")

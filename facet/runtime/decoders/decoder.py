@@ -60,7 +60,7 @@ class Decoder:
         os.set_blocking(self._output, False)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, and the number of a descriptor
-                [sys.executable, "-P", "-m", "facet.runtime.decoders.child", str(theirs.fileno()), str(niceness)],
+                [sys.executable, "-P", "-m", "facet.runtime.decoders.child", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=output,
@@ -78,6 +78,8 @@ class Decoder:
         finally:
             theirs.close()
             os.close(output)
+        # Here and not in the process, which would import its libraries before.
+        os.setpriority(os.PRIO_PROCESS, self.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + niceness))
         self._created = time.monotonic()
         self._ready = self.abandoned = False
         self._started = self._max_seconds = self._waited_before = 0.0
@@ -128,12 +130,13 @@ class Decoder:
             DecoderStopped: the process has ended, or takes too long.
         """
         try:
-            self._socket.settimeout(min(seconds, self._left()))
-            reply = self._socket.recv(messages.MAX_MESSAGE_BYTES)
-        except TimeoutError:
-            return None
+            reply = self._received(0.0)  # a reply that is there counts, however late somebody asks for it
+            if reply is None:
+                reply = self._received(min(seconds, self._left()))
         except OSError as error:
             raise self._ended() from error
+        if reply is None:
+            return None
         if not reply:
             raise self._ended()
         return messages.size_of(reply)
@@ -180,6 +183,14 @@ class Decoder:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
+
+    def _received(self, seconds: float) -> bytes | None:
+        """The next message, empty if the process has ended; ``None`` if none comes within this time."""
+        self._socket.settimeout(seconds)
+        try:
+            return self._socket.recv(messages.MAX_MESSAGE_BYTES)
+        except (TimeoutError, BlockingIOError):
+            return None
 
     def _left(self) -> float:
         """Seconds, more than 0, until the process has taken too long."""

@@ -9,9 +9,8 @@ from collections.abc import Generator
 
 _MAX_SECONDS = 10.0
 """A picture does not wait longer, in case somebody keeps pixels for longer than it takes to look at them."""
-
-
 _ANY = 2**62
+"""More pixels than there are: a picture that has waited long enough does not wait for room."""
 
 
 class PixelRoom:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from facet.runtime.decoders.messages import Request, Size
 from facet.runtime.decoders.pixel_room import PixelRoom
 from facet.runtime.decoders.shared_buffer import SharedBuffer, SharedBuffers
 from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooSlow
+
+T = TypeVar("T")
 
 _ATTEMPTS = 2
 _LONG = 3600.0
@@ -48,11 +50,11 @@ class DecoderPool:
     picture. Large pictures wait for each other, see :class:`facet.runtime.decoders.pixel_room.PixelRoom`.
 
     Args:
-        processes: number of processes; one more than threads that decode, so that none waits for a replacement.
+        processes: number of processes. One more than threads that decode, so that none waits for a replacement; fewer
+            for large pictures, which wait for a process in turns.
         report: called on the decoding thread.
         for_large: whether it is for pictures of more than :data:`facet.runtime.decoders.limits.LARGE_PIXELS`. They may
             take more time, at a lower priority.
-        room: of large pictures, shared with other pools; by default the pool's own.
     """
 
     def __init__(
@@ -61,14 +63,13 @@ class DecoderPool:
         report: Callable[[DecoderEvent], None] = lambda _: None,
         *,
         for_large: bool = False,
-        room: PixelRoom | None = None,
     ) -> None:
         self._report = report
         self._for_large = for_large
         self._buffers = SharedBuffers(processes)
-        # On each of the threads, a picture of half the permitted pixels does not wait.
+        # Pictures of the permitted size, as many as processes for large ones, do not wait for room.
         self._largest = max(1, processes if for_large else processes // 2)
-        self._room = PixelRoom() if room is None else room
+        self._room = PixelRoom()
         self._changed = threading.Condition()
         self._closed = False
         self._idle: deque[Decoder | None] = deque()
@@ -90,13 +91,20 @@ class DecoderPool:
             NoDecoder: no decoder can be started, or the system ends each.
             RuntimeError: the pool is closed.
         """
-        decoding = self.decode_in_turns(data, max_pixels=max_pixels, seconds=_LONG)
-        while True:
-            try:
-                next(decoding)
-            except StopIteration as end:
-                picture: NDArray[np.uint8] = end.value
-                return picture
+        return _finished(self.decode_in_turns(data, max_pixels=max_pixels, seconds=_LONG))
+
+    def decode_unless_large(self, data: bytes, *, max_pixels: int) -> NDArray[np.uint8] | None:
+        """Decode a picture like :meth:`decode`; ``None`` if it is large: that is known before it is decoded."""
+        buffer = self._buffers.take()
+        try:
+            size = _finished(self._fill(buffer, data, max_pixels, _LONG, room=limits.LARGE_PIXELS))
+            if size.is_decoded:
+                return self._buffers.picture(buffer, size.height, size.width, lambda: None)
+        except BaseException:
+            buffer.close()
+            raise
+        buffer.close()
+        return None
 
     def decode_in_turns(
         self, data: bytes, *, max_pixels: int, seconds: float
@@ -226,3 +234,13 @@ class DecoderPool:
                 return
         if decoder is not None:
             decoder.close()
+
+
+def _finished(work: Generator[None, None, T]) -> T:
+    """Wait for the end of the work; returns its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -34,6 +34,8 @@ _TIMEOUT_ROUNDING = 0.01
 _ANSWER_SECONDS = 0.01
 """Time that an answer takes from a worker to the client."""
 _SHORTEST_WATCH = 0.001
+_HEAD_START = 1e6
+"""Seconds by which work that has started counts as older than it is: no request waits for so long."""
 
 
 class Workers:
@@ -209,8 +211,12 @@ class Workers:
         self._queue.push(job, caller=job.work.caller, arrival=job.arrival, handicap=job.handicap, cost=job.charged)
 
     def _queue_again(self, job: Job) -> None:
-        """Queue a job for its next turn. It arrived before its caller's other requests, so it is served before them."""
+        """Queue a job for its next turn, before all of its caller's work that has not started, whatever its priority.
+
+        It may hold what its caller's other jobs wait for. Those that have started take turns, so each gets its thread.
+        """
         job.never_refused, job.charged = True, TURN_SECONDS
+        job.handicap, job.arrival = 0.0, self._clock() - _HEAD_START
         job.granted = asyncio.get_running_loop().create_future()
         self._push(job)
 

@@ -32,9 +32,9 @@ def large_jpeg() -> bytes:
 
 def decoders(serving: Serving) -> dict[int, int]:
     """The decoders of a server: niceness by process id."""
-    found = subprocess.run(
-        ["ps", "--ppid", str(serving.process.pid), "-o", "pid=,args="], capture_output=True, text=True, check=True
-    )
+    # Without -ww, it cuts long lines off at the width of the terminal.
+    command = ["ps", "-ww", "--ppid", str(serving.process.pid), "-o", "pid=,args="]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
     pids = [int(line.split()[0]) for line in found.stdout.splitlines() if "decoders.child" in line]
     return {pid: os.getpriority(os.PRIO_PROCESS, pid) for pid in pids}
 

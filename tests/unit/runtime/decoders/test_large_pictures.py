@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from facet.runtime.decoders import DecoderEvent, DecoderPool
 from facet.runtime.decoders.decoder import Decoder
 from recognizer.progress import Turns
 from tests.unit.runtime.decoders.processes import PATIENCE, stop
-from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
+from tests.unit.runtime.pictures.samples import encode, pixels
 
 PICTURE = encode("PNG")
+MAX_PIXELS = 50_000_000
+"""Many, because a decoder may take the longer the more are permitted, and a test must not be slower than that."""
 
 
 class Pool:
@@ -34,10 +37,10 @@ class Pool:
         return decoder
 
     def decode(self) -> NDArray[np.uint8]:
-        return self.pool.decode(PICTURE, max_pixels=ENOUGH)
+        return self.pool.decode(PICTURE, max_pixels=MAX_PIXELS)
 
     def turns(self) -> Turns[NDArray[np.uint8]]:
-        return self.pool.decode_in_turns(PICTURE, max_pixels=ENOUGH, seconds=0.01)
+        return self.pool.decode_in_turns(PICTURE, max_pixels=MAX_PIXELS, seconds=0.01)
 
 
 @pytest.fixture
@@ -66,7 +69,9 @@ def end(turns: Turns[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     raise TimeoutError
 
 
-def test_a_process_yields_to_others(pool: Pool) -> None:
+def test_a_process_yields_to_others_from_its_start(pool: Pool) -> None:
+    assert pool.decoder is not None
+    assert os.getpriority(os.PRIO_PROCESS, pool.decoder.pid) > os.getpriority(os.PRIO_PROCESS, 0)
     assert os.getpriority(os.PRIO_PROCESS, running(pool).pid) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
@@ -80,6 +85,19 @@ def test_the_one_who_waits_gets_control_back_until_the_picture_is_there(pool: Po
     os.kill(decoder.pid, signal.SIGCONT)
     assert np.array_equal(end(first), pixels())
     assert np.array_equal(end(second), pixels())
+    assert pool.decoder is decoder
+    assert pool.events == []
+
+
+def test_a_picture_that_was_decoded_in_time_is_taken_however_late(pool: Pool) -> None:
+    decoder = running(pool)
+    turns = pool.turns()
+    stop(decoder)
+    next(turns)
+    os.kill(decoder.pid, signal.SIGCONT)
+    assert select.select([decoder._socket], [], [], PATIENCE)[0], "the reply is there"
+    decoder._max_seconds = 0.0  # its time is over
+    assert np.array_equal(end(turns), pixels())
     assert pool.decoder is decoder
     assert pool.events == []
 

@@ -239,9 +239,6 @@ def test_what_a_library_writes_is_reported_and_not_written(pool: Pool, capfd: py
 PARENT = """
 import time
 from facet.runtime.decoders import DecoderPool
-from facet.server.wire.errors import outcome_of
-from recognizer.progress import finish
-from tests.unit.runtime.decoders.processes import PATIENCE, state, stop
 from tests.unit.runtime.pictures.samples import encode
 pool = DecoderPool(2)
 for _ in range(2):

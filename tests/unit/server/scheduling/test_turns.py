@@ -80,6 +80,30 @@ async def test_the_callers_own_next_request_waits_for_all_turns(held: HeldWorker
     assert await held.release() == ["turn 1", "turn 2", "turn 3", "own"]
 
 
+@pytest.mark.parametrize("priority", Priority)
+async def test_work_that_holds_what_its_callers_requests_wait_for_goes_on(
+    hold_workers: HoldWorkers, priority: Priority
+) -> None:
+    held = hold_workers(threads=2)
+    decoder = threading.Lock()
+    is_taken = threading.Event()
+
+    def work(turns: int) -> Turns[None]:
+        while not decoder.acquire(blocking=False):
+            yield
+        is_taken.set()
+        for _ in range(turns):
+            yield
+        decoder.release()
+
+    holder = asyncio.ensure_future(held.workers.run_in_turns(Work(caller="a", priority=priority), work(100)))
+    await asyncio.to_thread(is_taken.wait)
+    held.clock.advance(0.001)
+    urgent = [held.workers.run_in_turns(Work(caller="a"), work(1)) for _ in range(2)]
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(holder, *urgent)
+
+
 async def test_a_full_queue_refuses_no_work_between_its_turns(hold_workers: HoldWorkers) -> None:
     held = hold_workers(max_queue=1)
     crowd = Crowd(3, held.served)
