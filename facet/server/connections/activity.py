@@ -35,8 +35,10 @@ class Calls:
         cancelled: number of calls that the client cancelled, or left behind.
         noted: grows whenever ``last`` is set.
         oversized: number of calls with too large metadata.
-        messages: number of messages read.
+        messages: number of messages read, empty ones included.
         bytes: their bytes.
+        begun: number of calls that have begun.
+        waiting: number of calls that only wait for their refusal; they are not open.
     """
 
     open: int = 0
@@ -46,6 +48,8 @@ class Calls:
     oversized: int = 0
     messages: int = 0
     bytes: int = 0
+    begun: int = 0
+    waiting: int = 0
 
 
 class Activity:
@@ -103,29 +107,38 @@ class Activity:
             return replace(known) if known else Calls()
 
     def forget(self, endpoint: Endpoint) -> None:
-        """Forget a connection that has ended. Its open calls, which end soon, are still counted."""
+        """Forget a connection that has ended. Its calls, which end soon, are still counted."""
         with self._lock:
             known = self._calls.get(endpoint)
-            if known is not None and not known.open:
+            if known is not None and not known.open and not known.waiting:
                 del self._calls[endpoint]
 
     def note(
-        self, endpoint: Endpoint, size: int = 0, *, opened: int = 0, cancelled: bool = False, oversized: bool = False
+        self,
+        endpoint: Endpoint,
+        size: int | None = None,
+        *,
+        opened: int = 0,
+        waiting: int = 0,
+        cancelled: bool = False,
+        oversized: bool = False,
     ) -> None:
         """Note that a call of a connection has begun or ended, or that something happens on one."""
         with self._lock:
             calls = self._calls.setdefault(endpoint, Calls())
             calls.open += opened
+            calls.begun += opened > 0
+            calls.waiting += waiting
             calls.cancelled += cancelled
             calls.oversized += oversized
-            calls.messages += size > 0
-            calls.bytes += size
+            calls.messages += size is not None
+            calls.bytes += size or 0
             calls.last = self._clock()
             calls.noted += 1
             self._calls.move_to_end(endpoint)
             if len(self._calls) > _REMEMBERED:
                 oldest, their = next(iter(self._calls.items()))
-                if their.open:
+                if their.open or their.waiting:
                     self._calls.move_to_end(oldest)
                 else:
                     del self._calls[oldest]
@@ -135,22 +148,28 @@ class Activity:
 class _OpenCall:
     activity: Activity
     endpoint: Endpoint
-    ended: bool = False
+    waits: bool = False
+
+    def refuse(self) -> None:
+        if not self.waits:
+            self.waits = True
+            self.activity.note(self.endpoint, opened=-1, waiting=1)
 
     def end(self, *, cancelled: bool = False) -> None:
-        if not self.ended:
-            self.ended = True
+        if self.waits:
+            self.activity.note(self.endpoint, waiting=-1)
+        else:
             self.activity.note(self.endpoint, opened=-1, cancelled=cancelled)
 
 
 _current: ContextVar[_OpenCall | None] = ContextVar("open_call", default=None)
 
 
-def note_message(size: int = 0) -> None:
+def note_message(size: int | None = None) -> None:
     """Note that the current call, of this asyncio task or a parent of it, has read or written a message.
 
     Args:
-        size: bytes of a message that was read.
+        size: bytes of a message that was read; ``None`` if it was written.
     """
     if (call := _current.get()) is not None:
         call.activity.note(call.endpoint, size)
@@ -159,7 +178,7 @@ def note_message(size: int = 0) -> None:
 def note_refused() -> None:
     """Note that the current call only waits for its refusal: it keeps its connection no more."""
     if (call := _current.get()) is not None:
-        call.end()
+        call.refuse()
 
 
 @lru_cache(4096)

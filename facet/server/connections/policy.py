@@ -32,8 +32,10 @@ _ENDING_SECONDS = 1.0
 """The rest of a message of a refused call may arrive for so long after the call has ended."""
 _MAX_BYTES_AHEAD = 256 * 1024
 """Of a call: what gRPC receives before it is asked for a message, and frames."""
-_OVERHEAD, _OVERHEAD_PER_MESSAGE = 1 / 64, 64
-"""What frames and TLS add to the bytes of messages, at most, and what headers add to each."""
+_OVERHEAD, _OVERHEAD_EACH = 1 / 64, 4096
+"""What frames and TLS add to the bytes of messages, at most, and what headers (a token, a trace, what a proxy adds) and
+small frames add to each message and each call. If it were too little, honest connections would seem to hold more and
+more. A client that sends small messages hides so much of its half messages with each of them."""
 _MAX_CANCELLED_PER_SECOND = 500.0
 """Of one connection; a rapid reset (CVE-2023-44487) cancels thousands."""
 
@@ -65,10 +67,12 @@ class _Known:
         quiet_since: when it last had a call, or else when it was first seen, monotonic seconds.
         last_call: as :attr:`Calls.last` was; zero if it had none.
         noted: as :attr:`Calls.noted` was.
-        received: its bytes when it last had a call, or a message of one.
+        received: its bytes when it last had a call, or a message of one. While calls wait for their refusal, only
+            messages count.
+        messages: as :attr:`Calls.messages` was.
         cancelled: its cancelled calls when it was last seen.
         excess: cancelled calls above the permitted rate, as in a leaky bucket.
-        seen: its bytes when it was last seen, less those of messages that were read.
+        seen: its bytes when it was last seen, less those of messages that were read and of headers.
         unfinished: about how many bytes it has sent of messages that were not read.
         client: its client's end.
     """
@@ -79,6 +83,7 @@ class _Known:
     received: int
     cancelled: int
     client: Endpoint
+    messages: int = 0
     excess: float = 0.0
     seen: float = 0.0
     unfinished: float = 0.0
@@ -125,13 +130,17 @@ class Policy:
                 ending.append((connection, reason))
                 continue
             counts[network_of(connection.client.address)] += 1
-            (unfinished if calls.open else dispensable).append(connection)
+            if not calls.open:
+                dispensable.append(connection)
+            if calls.open or calls.waiting:
+                unfinished.append(connection)
         for inode in self._known.keys() - known.keys():
             self._activity.forget(self._known[inode].client)
         self._known = known
         dispensable.sort(key=lambda each: (known[each.inode].last_call, known[each.inode].quiet_since, each.inode))
-        ending += self._most_unfinished(unfinished)
-        return [*ending, *self._excess(dispensable, counts)]
+        ending += self._excess(dispensable, counts)
+        ended = {each.inode for each, _ in ending}
+        return [*ending, *self._most_unfinished([each for each in unfinished if each.inode not in ended])]
 
     def _update(self, connection: Connection, calls: Calls, now: float) -> _Known:
         state = self._known.get(connection.inode)
@@ -140,13 +149,16 @@ class Policy:
         if calls.noted != state.noted:
             state.noted = calls.noted
             state.quiet_since = state.last_call = calls.last
-            state.received = connection.received
-        elif not calls.open and now - state.last_call < _ENDING_SECONDS:
+            if not calls.waiting or calls.messages != state.messages:
+                state.received = connection.received
+            state.messages = calls.messages
+        elif not calls.open and not calls.waiting and now - state.last_call < _ENDING_SECONDS:
             state.received = connection.received
         # What ended calls have sent in vain is not known. It counts as long as there are calls that could hold as much.
-        # A message may be read just after its bytes were counted, so there may be less than nothing.
-        seen = connection.received - calls.bytes * (1 + _OVERHEAD) - calls.messages * _OVERHEAD_PER_MESSAGE
-        most = calls.open * (self._limits.message_bytes + _MAX_BYTES_AHEAD)
+        # A message may be read just after its bytes were counted, and headers are mostly smaller, so there may be less
+        # than nothing.
+        seen = connection.received - calls.bytes * (1 + _OVERHEAD) - (calls.messages + calls.begun) * _OVERHEAD_EACH
+        most = calls.open * (self._limits.message_bytes + _MAX_BYTES_AHEAD) + calls.waiting * _MAX_BYTES_AHEAD
         state.unfinished = min(max(state.unfinished + seen - state.seen, -_MAX_BYTES_OF_WAITING_CALLS), most)
         state.seen = seen
         return state
@@ -160,7 +172,7 @@ class Policy:
             return "cancelled_calls"
         useless = connection.received - state.received
         if calls.open:
-            # One message that is arriving, and what gRPC receives of the others, although nobody asks for it yet.
+            # Of each call a message that is arriving, and what gRPC receives after it, although nobody asks for it yet.
             expected = _MAX_BYTES_WITHOUT_CALL + calls.open * (self._limits.message_bytes + _MAX_BYTES_AHEAD)
             return "no_messages" if useless > expected else None
         if useless > (_MAX_BYTES_OF_WAITING_CALLS if state.last_call else _MAX_BYTES_WITHOUT_CALL):
@@ -168,13 +180,26 @@ class Policy:
         return "idle" if now - state.quiet_since > self._limits.idle_seconds else None
 
     def _most_unfinished(self, connections: list[Connection]) -> list[tuple[Connection, Reason]]:
-        """Those to end because the messages of all have too many bytes that gRPC must hold, the largest first."""
+        """Those to end because the messages of all have too many bytes that gRPC must hold.
+
+        The network that holds most loses its largest connection first: who spreads half messages over many connections
+        ends those, not the large picture of another client. Behind one proxy, and on loopback, all are one network.
+        """
         held = {each.inode: max(self._known[each.inode].unfinished, 0) for each in connections}
         excess = sum(held.values()) - self._limits.unfinished_bytes
+        if excess <= 0:
+            return []
+        by_network: defaultdict[str, list[Connection]] = defaultdict(list)
+        totals: defaultdict[str, float] = defaultdict(float)
+        for connection in sorted(connections, key=lambda each: held[each.inode]):
+            network = network_of(connection.client.address)
+            by_network[network].append(connection)
+            totals[network] += held[connection.inode]
         ending: list[tuple[Connection, Reason]] = []
-        for connection in sorted(connections, key=lambda each: held[each.inode], reverse=True):
-            if excess <= 0:
-                break
+        while excess > 0:
+            network = max(totals, key=totals.__getitem__)
+            connection = by_network[network].pop()
+            totals[network] -= held[connection.inode]
             excess -= held[connection.inode]
             ending.append((connection, "unfinished_messages"))
         return ending

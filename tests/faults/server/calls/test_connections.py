@@ -197,6 +197,7 @@ def test_half_messages_are_bounded_for_all_connections_together(serve: Serve) ->
     serving = serve(
         *("--models.objects", "none", "--metrics.port", "0"),
         *("--server.max-message-bytes", megabyte, "--server.max-request-bytes", megabyte),
+        *("--server.receive-seconds", "600"),
     )
     message = framed(bytes(1_000_000))
     with RawConnection(serving.address) as modest, RawConnection(serving.address) as greedy:

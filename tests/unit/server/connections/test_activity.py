@@ -31,10 +31,10 @@ def test_calls_are_counted_while_they_run() -> None:
     endpoint = Endpoint("192.0.2.1", 50000)
     with activity.call("ipv4:192.0.2.1:50000"):
         with activity.call("ipv4:192.0.2.1:50000"):
-            assert activity.of(endpoint) == Calls(2, 7.0, 0, 2)
+            assert activity.of(endpoint) == Calls(2, 7.0, 0, 2, begun=2)
         activity.forget(endpoint)  # its call is still open
         assert activity.of(endpoint).open == 1
-    assert activity.of(endpoint) == Calls(0, 7.0, 0, 4)
+    assert activity.of(endpoint) == Calls(0, 7.0, 0, 4, begun=2)
     activity.forget(endpoint)
     assert activity.of(endpoint) == Calls()
 
@@ -44,9 +44,10 @@ def test_messages_that_are_read_are_counted_with_their_bytes() -> None:
     with activity.call("ipv4:192.0.2.1:50000"):
         note_message(1000)
         note_message(500)
+        note_message(0)
         note_message()  # one that was written
         calls = activity.of(Endpoint("192.0.2.1", 50000))
-    assert (calls.messages, calls.bytes, calls.noted) == (2, 1500, 4)
+    assert (calls.messages, calls.bytes, calls.noted) == (3, 1500, 5)
 
 
 async def test_messages_are_noted_for_the_call_of_their_task() -> None:
@@ -81,8 +82,11 @@ def test_a_call_that_waits_for_its_refusal_keeps_no_connection() -> None:
     with activity.call("ipv4:192.0.2.1:50000"):
         with activity.call("ipv4:192.0.2.1:50000"):
             note_refused()
-            assert activity.of(endpoint).open == 1
-        assert activity.of(endpoint).open == 1
+            activity.forget(endpoint)
+            calls = activity.of(endpoint)
+            assert (calls.open, calls.waiting) == (1, 1)
+        calls = activity.of(endpoint)
+        assert (calls.open, calls.waiting) == (1, 0)
     assert activity.of(endpoint).open == 0
     note_refused()  # of no call
 

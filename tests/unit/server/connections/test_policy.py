@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from facet.server.connections.activity import Activity, Endpoint, note_message
+from facet.server.connections.activity import Activity, Endpoint, note_message, note_refused
 from facet.server.connections.policy import Limits, Policy
 from facet.server.connections.sockets import Connection
 
@@ -213,6 +213,71 @@ def test_messages_that_are_read_hold_nothing(activity: Activity, clock: Clock) -
             assert not policy.to_end([one, other], clock.now)
     one.received += 100 * MEGABYTE  # which came before the calls ended
     assert not policy.to_end([one, other], clock.now)
+
+
+def test_headers_of_small_and_empty_messages_do_not_add_up(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MEGABYTE // 2), activity)
+    one, other = connection(1), connection(2)
+    with activity.call(peer(one)):  # a stream that stays open, for example a health watch
+        for size in (0, 100):
+            for _ in range(1000):
+                with activity.call(peer(one)):
+                    note_message(size)
+                    one.received += size + 3000  # a token and what a proxy adds
+                assert not policy.to_end([one, other], clock.now)
+
+
+def test_what_small_messages_may_have_more_is_not_saved_for_half_messages(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=16 * MEGABYTE, unfinished_bytes=4 * MEGABYTE), activity)
+    one = connection(1)
+    with activity.call(peer(one)):
+        for _ in range(10_000):
+            note_message(0)
+        assert not policy.to_end([one], clock.now)
+        one.received += 6 * MEGABYTE
+        assert numbers(policy.to_end([one], clock.now)) == [(1, "unfinished_messages")]
+
+
+def test_the_network_with_most_bytes_of_unread_messages_loses_its_connections(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(100, 100, 60, message_bytes=16 * MEGABYTE, unfinished_bytes=20 * MEGABYTE), activity)
+    greedy = [connection(number, f"2001:db8::{number:x}") for number in range(1, 21)]
+    uploading = connection(99, "192.0.2.1")
+    with ExitStack() as calls:
+        for each in (*greedy, uploading):
+            calls.enter_context(activity.call(peer(each)))
+        assert not policy.to_end([*greedy, uploading], clock.now)
+        for each in greedy:
+            each.received += MEGABYTE * 3 // 4
+        uploading.received += 7 * MEGABYTE
+        ending = numbers(policy.to_end([*greedy, uploading], clock.now))
+        assert len(ending) == 3
+        assert (99, "unfinished_messages") not in ending
+
+
+def test_calls_that_wait_for_their_refusal_do_not_excuse_bytes(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MANY), activity)
+    stranger, found = connection(1), list[Any]()
+    with ExitStack() as calls:
+        for _ in range(20):
+            clock.now += 0.25
+            calls.enter_context(activity.call(peer(stranger)))
+            note_refused()
+            stranger.received += 200_000
+            found += numbers(policy.to_end([stranger], clock.now))
+    assert (1, "no_calls") in found
+
+
+def test_bytes_of_calls_that_wait_for_their_refusal_are_held(activity: Activity, clock: Clock) -> None:
+    policy = Policy(Limits(10, 10, 60, message_bytes=MEGABYTE, unfinished_bytes=MEGABYTE), activity)
+    strangers = [connection(number) for number in range(1, 6)]
+    with ExitStack() as calls:
+        for each in strangers:
+            calls.enter_context(activity.call(peer(each)))
+            note_refused()
+        assert not policy.to_end(strangers, clock.now)
+        for each in strangers:
+            each.received += 256 * 1024
+        assert [reason for _, reason in policy.to_end(strangers, clock.now)] == ["unfinished_messages"]
 
 
 def test_a_new_connection_from_an_old_port_starts_afresh(activity: Activity, clock: Clock) -> None:
