@@ -59,11 +59,22 @@ def serve(
 
     Exit code: 0 it was stopped, 1 it cannot start, 2 bad usage or a setting that is wrong.
     """
+    _open_standard_streams()
     configuration = _configuration(context.args, config)
     configure_for_models()
     logs.configure(configuration.log)
     faulthandler.enable()
     _end_process(asyncio.run(_serve(configuration, as_json=as_json, until_eof=until_eof)))
+
+
+def _open_standard_streams() -> None:
+    """Open the null device in place of each standard stream that is closed.
+
+    Otherwise the next file or socket would get its number, and whatever a library prints to it.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
 
 
 def _configuration(flags: Sequence[str], file: Path | None) -> Config:

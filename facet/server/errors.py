@@ -169,15 +169,21 @@ class TooManyTransfers(ServerError):
     """The maximum number of exports or imports is already running, or another one has taken the place of this one."""
 
     kind, reason = "exhausted", "TOO_MANY_TRANSFERS"
-    message = "the maximum number of exports or imports is already running; try again later"
+    message = (
+        "the maximum number of exports or imports is already running, or another one has taken the place of this one; "
+        "try again later"
+    )
     retry_seconds = _RETRY_SECONDS
 
 
 class CalibrationUnderWay(ServerError):
-    """The gallery, or the maximum number of galleries, is already being calibrated."""
+    """The gallery, or the maximum number of them, is already being calibrated, or another one has taken the place."""
 
     kind, reason = "exhausted", "CALIBRATION_UNDER_WAY"
-    message = "this gallery, or the maximum number of galleries, is already being calibrated; try again later"
+    message = (
+        "this gallery, or the maximum number of galleries, is already being calibrated, or another calibration has "
+        "taken the place of this one; try again later"
+    )
     retry_seconds = _RETRY_SECONDS
 
 
@@ -197,7 +203,7 @@ class RequestExpired(ServerError):
 
 
 class TransferStalled(ServerError):
-    """The client of a stream neither reads nor sends while the server waits for it."""
+    """The client of a stream neither reads nor sends, or too slowly, while the server waits for it."""
 
     kind, reason = "expired", "TRANSFER_STALLED"
     message = "too little has moved on the stream for too long"

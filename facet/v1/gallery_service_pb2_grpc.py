@@ -248,8 +248,8 @@ class GalleryServiceServicer:
         limits.max_templates_per_subject templates.
 
         Errors: those of the service, and
-        INVALID_ARGUMENT    The picture is empty, broken or of an unknown format (INVALID_PICTURE). It has too many pixels,
-        or takes too much memory (PICTURE_TOO_LARGE) or time (PICTURE_TOO_SLOW) to decode.
+        INVALID_ARGUMENT    The picture is empty, broken or of an unknown format (INVALID_PICTURE). It has too many
+        pixels, or takes too much memory (PICTURE_TOO_LARGE) or time (PICTURE_TOO_SLOW) to decode.
         NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
         ALREADY_EXISTS      request_id was used for another request (REQUEST_ID_REUSED).
         FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
@@ -367,13 +367,14 @@ class GalleryServiceServicer:
         whole file. Other calls continue meanwhile: templates that are enrolled or deleted during the export may or may not
         be in the file, and all others are.
 
-        Limits: a chunk has at most 1 MiB. At most gallery.max_transfers exports run at a time. A client that reads nothing
-        for server.stall_seconds is cut off.
+        Limits: a chunk has at most 1 MiB. At most gallery.max_transfers exports run at a time. A client that reads less
+        than server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
 
         Errors: those of the service, and
         NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
-        RESOURCE_EXHAUSTED The maximum number of exports is running (TOO_MANY_TRANSFERS, with RetryInfo).
-        DEADLINE_EXCEEDED  The client stalled (TRANSFER_STALLED).
+        RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
+        (TOO_MANY_TRANSFERS, with RetryInfo).
+        DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -386,18 +387,18 @@ class GalleryServiceServicer:
         the gallery may exist, but never a part of it.
 
         Limits: a file of at most gallery.max_import_bytes, in messages of at most limits.max_message_bytes; 1 MiB per
-        message is recommended. At most gallery.max_transfers imports run at a time. A client that sends nothing for
-        server.stall_seconds is cut off.
+        message is recommended. At most gallery.max_transfers imports run at a time. A client that sends less than
+        server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
 
         Errors: those of the service, and
         INVALID_ARGUMENT    The file is damaged, of another kind or of a newer version, or one of its lines has an
-        invalid
-        field (INVALID_IMPORT). In that case ErrorInfo.metadata has line, counted from 1, and field.
-        ALREADY_EXISTS      The id of the gallery is taken (GALLERY_EXISTS). FAILED_PRECONDITION The file has another
-        embedding contract than the server (CONTRACT_MISMATCH). RESOURCE_EXHAUSTED  The maximum number of imports is
-        running (TOO_MANY_TRANSFERS, with RetryInfo). The file is too
-        large (IMPORT_TOO_LARGE).
-        DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
+        invalid field (INVALID_IMPORT). In that case ErrorInfo.metadata has line, counted from 1, and
+        field.
+        ALREADY_EXISTS      The id of the gallery is taken (GALLERY_EXISTS).
+        FAILED_PRECONDITION The file has another embedding contract than the server (CONTRACT_MISMATCH).
+        RESOURCE_EXHAUSTED  The maximum number of imports is running, or another one has taken the place of this one
+        (TOO_MANY_TRANSFERS, with RetryInfo). The file is too large (IMPORT_TOO_LARGE).
+        DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -416,9 +417,9 @@ class GalleryServiceServicer:
         Other calls continue meanwhile. Nothing changes before the last search, or if the call breaks off.
 
         Limits: 1,000,000 probes, each within the limits of Identify. Without probes 20,000 templates are searched. One
-        calibration per gallery and gallery.max_transfers calibrations run at a time. A client that sends nothing for
-        server.stall_seconds is cut off. The server reads the next probe when it has room for it, so it slows the sender
-        down instead of refusing probes.
+        calibration per gallery and gallery.max_transfers calibrations run at a time. A client that sends less than
+        server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off. The server reads the next
+        probe when it has room for it, so it slows the sender down instead of refusing probes.
 
         Errors: those of the service, and
         NOT_FOUND           The gallery or the cohort does not exist (GALLERY_NOT_FOUND).
@@ -427,9 +428,9 @@ class GalleryServiceServicer:
         gallery or the cohort has another embedding contract (CONTRACT_MISMATCH).
         ABORTED             The etag is not the current one at the start or at the end, or mean_of_best was changed in
         between (ETAG_MISMATCH).
-        RESOURCE_EXHAUSTED  The gallery is being calibrated already, or the maximum number of calibrations is running
-        (CALIBRATION_UNDER_WAY, with RetryInfo).
-        DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
+        RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
+        another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
+        DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

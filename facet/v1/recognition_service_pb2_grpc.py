@@ -31,8 +31,8 @@ class RecognitionServiceStub:
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
     format (INVALID_PICTURE). It has too many pixels, or takes too much memory to decode
-    (PICTURE_TOO_LARGE) or too much time (PICTURE_TOO_SLOW). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
-    (MESSAGE_TOO_COMPLEX).
+    (PICTURE_TOO_LARGE) or too much time (PICTURE_TOO_SLOW). The message cannot be parsed
+    (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
     deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
@@ -93,8 +93,8 @@ class RecognitionServiceServicer:
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
     format (INVALID_PICTURE). It has too many pixels, or takes too much memory to decode
-    (PICTURE_TOO_LARGE) or too much time (PICTURE_TOO_SLOW). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
-    (MESSAGE_TOO_COMPLEX).
+    (PICTURE_TOO_LARGE) or too much time (PICTURE_TOO_SLOW). The message cannot be parsed
+    (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
     deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
@@ -273,8 +273,8 @@ class RecognitionService:
     Every method may return these errors, in addition to its own:
     INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). A picture is empty, broken or of an unknown
     format (INVALID_PICTURE). It has too many pixels, or takes too much memory to decode
-    (PICTURE_TOO_LARGE) or too much time (PICTURE_TOO_SLOW). The message cannot be parsed (INVALID_MESSAGE), or has too many fields
-    (MESSAGE_TOO_COMPLEX).
+    (PICTURE_TOO_LARGE) or too much time (PICTURE_TOO_SLOW). The message cannot be parsed
+    (INVALID_MESSAGE), or has too many fields (MESSAGE_TOO_COMPLEX).
     RESOURCE_EXHAUSTED The queue is full (QUEUE_FULL, with RetryInfo), or so long that the request would miss its
     deadline (DEADLINE_TOO_SHORT, with RetryInfo). Too many calls are open (TOO_MANY_CALLS, with
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine

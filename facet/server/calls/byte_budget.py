@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ class Share:
         budget: the budget.
         caller: who sent the message.
         size: its bytes; 0 once released.
+        is_expected: whether the message has not arrived yet, so that there is no memory to free.
     """
 
     budget: ByteBudget
     caller: str
     size: int
+    is_expected: bool = False
 
     def release(self) -> None:
         """Give the bytes back. Only the first call has an effect."""
@@ -41,12 +44,13 @@ class ByteBudget:
 
     A caller may hold as many bytes as stay free for others (the dynamic thresholds of Choudhury and Hahne, 1998). One
     caller alone gets half of the budget, and a newcomer with a small message always finds room. A single message may
-    always take the whole of an empty budget.
+    always take the whole of an empty budget. While a message waits, callers that hold more than its caller get nothing:
+    otherwise many small messages would use up, again and again, the room that a larger one waits for.
 
     Args:
         max_bytes: the budget.
         freed: called with the number of bytes whenever memory has been freed: gRPC's copy of a message that has
-            arrived, and later the message.
+            arrived, and later the message. Room that was only expected to be used is no memory.
 
     Attributes:
         max_bytes: the budget.
@@ -73,7 +77,9 @@ class ByteBudget:
             caller: who sends it.
             size: its expected bytes.
         """
-        return await self._room(caller, size)
+        share = await self._room(caller, size)
+        share.is_expected = True
+        return share
 
     async def take(self, caller: str, size: int, expected: Share) -> Share:
         """Account for a message that has arrived; waits in order of arrival until there is room.
@@ -86,18 +92,16 @@ class ByteBudget:
         Raises:
             TooManyBytes: too many bytes wait already.
         """
+        had_room = size <= expected.size
         self._return(expected)
         self._freed(size)
         try:
-            if self._fits(caller, size):
+            if self._fits(caller, size) and (had_room or not self._yields(caller)):
                 return self._grant(caller, size)
-            if self._arrived + size > self.max_bytes // 2:
-                raise TooManyBytes
-            self._arrived += size
-            try:
-                return await self._room(caller, size)
-            finally:
-                self._arrived -= size
+            return await self._room_of_arrived(caller, size)
+        except BaseException:  # the message is dropped
+            self._freed(size)
+            raise
         finally:
             self._admit_waiters()
 
@@ -107,10 +111,21 @@ class ByteBudget:
         if size:
             self._return(share)
             self._admit_waiters()
-            self._freed(size)
+            if not share.is_expected:
+                self._freed(size)
+
+    async def _room_of_arrived(self, caller: str, size: int) -> Share:
+        if self._arrived + size > self.max_bytes // 2:
+            raise TooManyBytes
+        self._arrived += size
+        try:
+            return await self._room(caller, size)
+        finally:
+            self._arrived -= size
 
     async def _room(self, caller: str, size: int) -> Share:
-        if self._fits(caller, size) and not any(waiter.caller == caller for waiter in self._waiters):
+        is_first = not any(waiter.caller == caller for waiter in self._waiters)
+        if is_first and self._fits(caller, size) and not self._yields(caller):
             return self._grant(caller, size)
         waiter = _Waiter(caller, size, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
@@ -118,11 +133,19 @@ class ByteBudget:
             return await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.done() and not waiter.granted.cancelled():
-                waiter.granted.result().release()
+                self._return(waiter.granted.result())
+                self._admit_waiters()
             raise
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+                self._admit_waiters()
+
+    def _yields(self, caller: str) -> bool:
+        """Whether a caller holds more than another one that waits."""
+        return any(
+            self._held[waiter.caller] < self._held[caller] for waiter in self._waiters if not waiter.granted.done()
+        )
 
     def _fits(self, caller: str, size: int) -> bool:
         if not self.in_flight:
@@ -143,11 +166,13 @@ class ByteBudget:
 
     def _admit_waiters(self) -> None:
         refused: set[str] = set()  # so that the messages of a caller keep their order
+        most = math.inf
         for waiter in list(self._waiters):
             if waiter.caller in refused or waiter.granted.done():
                 continue
-            if self._fits(waiter.caller, waiter.size):
+            if self._held[waiter.caller] <= most and self._fits(waiter.caller, waiter.size):
                 self._waiters.remove(waiter)
                 waiter.granted.set_result(self._grant(waiter.caller, waiter.size))
             else:
                 refused.add(waiter.caller)
+                most = min(most, self._held[waiter.caller])

@@ -134,7 +134,9 @@ class Calls:
                 status = internal(request_id)
             if isinstance(error, TransferStalled):
                 seconds = _STALLED_STATUS_SECONDS
-            refusal = self._refusals.refuse(_refused(who, error), status, after_work=bool(observed.stopwatch.laps()))
+            refusal = self._refusals.refuse(
+                who, status, is_stranger=_is_stranger(error), after_work=bool(observed.stopwatch.laps())
+            )
             seconds += refusal.delay
             return refusal
         finally:
@@ -151,7 +153,7 @@ class Calls:
         except Unauthenticated as missing:
             error = missing
         observed.failed(error)
-        refusal = self._refusals.refuse(_refused(who, error), _expected(error))
+        refusal = self._refusals.refuse(who, _expected(error), is_stranger=_is_stranger(error))
         self._end_within(self._receive_seconds + refusal.delay)
         self._log_end(_log.bind(method=_UNKNOWN), observed, is_stream=False)
         return refusal
@@ -174,7 +176,7 @@ class Calls:
             if not isinstance(error, Refused):
                 self._telemetry.metrics.refused(method.name, error.reason)
             status = error.status if isinstance(error, Refused) else _expected(error)
-            refusal = self._refusals.refuse(_refused(who, error), status)
+            refusal = self._refusals.refuse(who, status, is_stranger=_is_stranger(error))
             seconds += refusal.delay
             return refusal
         finally:
@@ -226,9 +228,9 @@ def _expected(error: Exception) -> Status:
     return status
 
 
-def _refused(who: str, error: Exception) -> str:
-    """Whose refusal an error is: clients without the token do not slow down others of their address."""
-    return f"{who} without token" if isinstance(error, Unauthenticated) else who
+def _is_stranger(error: Exception) -> bool:
+    """Whether a call was refused because it lacks the token."""
+    return isinstance(error, Unauthenticated)
 
 
 def _traceparent(metadata: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
@@ -89,8 +90,11 @@ class Messages:
         first, self._first = self._first, None
         return first
 
-    async def read(self) -> Any:
+    async def read(self, waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext) -> Any:
         """The next request; ``None`` after the last.
+
+        Args:
+            waiting: entered while the server waits for the client, and not while the message waits for room.
 
         Raises:
             TooManyBytes: the server holds too many bytes.
@@ -104,7 +108,8 @@ class Messages:
         timer = asyncio.get_running_loop().call_later(_EXPECT_SECONDS, expected.release)
         data: Any = None
         try:
-            data = await self._context.read()
+            async with waiting():
+                data = await self._context.read()
             if data is grpc.aio.EOF:
                 return None
             note_message(len(data))
@@ -139,10 +144,9 @@ class Messages:
         while request is not None:
             yield request
             del request
-            async with self.pace.waiting():
-                request = await self.read()
-                if request is None:
-                    await asyncio.sleep(_CANCELLATION_SECONDS)
+            request = await self.read(self.pace.waiting)
+            if request is None:
+                await asyncio.sleep(_CANCELLATION_SECONDS)
             self.pace.moved(self._last.size)
 
     async def write(self, response: Any) -> None:

@@ -16,9 +16,9 @@ _PER_SECOND = 200.0
 _AHEAD_SECONDS = 1.0
 """A caller may have the refusals of this time at once."""
 _ALL_PER_SECOND = 500.0
-"""Of all callers with many refusals, in equal shares."""
-_MAX_WAITING = 8192
-"""Refusals that wait at a time, about 20 KB each. Further ones are answered at once."""
+"""Of all callers that are ahead, in equal shares."""
+_MAX_WAITING = 1024
+"""Refusals that wait at a time. Further ones are answered at once, because gRPC may hold 256 KB of each such call."""
 _CLEAN_SECONDS = 1.0
 
 
@@ -28,6 +28,7 @@ class Refusal:
 
     Attributes:
         refusals: those of the server.
+        group: the callers that share with this one.
         caller: whose call it is.
         status: the answer.
         cost: seconds until the caller's next refusal is due.
@@ -35,6 +36,7 @@ class Refusal:
     """
 
     refusals: Refusals
+    group: _Group
     caller: str
     status: Status
     cost: float
@@ -46,11 +48,45 @@ class Refusal:
             await self.refusals.wait(self)
 
 
+class _Group:
+    """Callers that share what all of them get."""
+
+    def __init__(self) -> None:
+        self._busy_until: dict[str, float] = {}
+        """When a caller has as many refusals as it may have at any rate, by caller."""
+        self._ahead: set[str] = set()
+        """Those that have had all they may have at once, at most a second ago."""
+        self._clean_after = 0.0
+
+    def take(self, caller: str, now: float) -> tuple[float, float]:
+        """Count a refusal; returns its cost and its delay, see :class:`Refusal`."""
+        if now >= self._clean_after:
+            self._busy_until = {each: until for each, until in self._busy_until.items() if until > now}
+            self._ahead = {each for each in self._ahead if self._busy_until.get(each, now) > now + _AHEAD_SECONDS}
+            self._clean_after = now + _CLEAN_SECONDS
+        start = max(self._busy_until.get(caller, now), now)
+        if start > now + _AHEAD_SECONDS:
+            self._ahead.add(caller)
+        cost = max(1 / _PER_SECOND, len(self._ahead) / _ALL_PER_SECOND if caller in self._ahead else 0)
+        self._busy_until[caller] = start + cost
+        return cost, max(start - now - _AHEAD_SECONDS, 0)
+
+    def give_back(self, caller: str, cost: float) -> None:
+        """Forget a refusal."""
+        if caller in self._busy_until:
+            self._busy_until[caller] -= cost
+
+
 class Refusals:
     """The refused calls of all callers. Use it from one event loop.
 
     A client has at most 128 open calls on a connection; gRPC resets further ones, which takes no time of the event
     loop. So a flood of calls that are refused gets as slow as their answers. Calls that are not refused do not wait.
+
+    Strangers, who lack the token, have their own shares: however many they are, they do not slow down the others.
+
+    Refusals of the queue, QUEUE_FULL and DEADLINE_TOO_SHORT, are never delayed: their RetryInfo counts from the moment
+    of the refusal.
 
     Args:
         clock: monotonic seconds.
@@ -61,29 +97,24 @@ class Refusals:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._busy_until: dict[str, float] = {}
-        """When a caller has as many refusals as it may have at any rate, by caller."""
-        self._clean_after = 0.0
+        self._callers, self._strangers = _Group(), _Group()
         self.waiting = 0
 
-    def refuse(self, caller: str, status: Status, *, after_work: bool = False) -> Refusal:
+    def refuse(self, caller: str, status: Status, *, is_stranger: bool = False, after_work: bool = False) -> Refusal:
         """Refuse a call.
 
         Args:
             caller: whose call it is.
             status: why.
-            after_work: whether a worker was busy with it, so that there cannot be many of its kind.
+            is_stranger: whether the call lacks the token.
+            after_work: whether it has waited for a worker or kept one busy, so that there cannot be many of its kind,
+                or its answer says when to come back.
         """
-        now = self._clock()
-        if now >= self._clean_after:
-            self._busy_until = {each: until for each, until in self._busy_until.items() if until > now}
-            self._clean_after = now + _CLEAN_SECONDS
+        group = self._strangers if is_stranger else self._callers
         if after_work or self.waiting >= _MAX_WAITING:
-            return Refusal(self, caller, status, cost=0, delay=0)
-        cost = max(1 / _PER_SECOND, len(self._busy_until) / _ALL_PER_SECOND)
-        start = max(self._busy_until.get(caller, now), now)
-        self._busy_until[caller] = start + cost
-        return Refusal(self, caller, status, cost, delay=max(start - now - _AHEAD_SECONDS, 0))
+            return Refusal(self, group, caller, status, cost=0, delay=0)
+        cost, delay = group.take(caller, self._clock())
+        return Refusal(self, group, caller, status, cost, delay)
 
     async def wait(self, refusal: Refusal) -> None:
         """See :meth:`Refusal.due`."""
@@ -92,8 +123,7 @@ class Refusals:
         try:
             await asyncio.sleep(refusal.delay)
         except asyncio.CancelledError:  # the client is gone, and its other calls need not wait for this one
-            if refusal.caller in self._busy_until:
-                self._busy_until[refusal.caller] -= refusal.cost
+            refusal.group.give_back(refusal.caller, refusal.cost)
             raise
         finally:
             self.waiting -= 1

@@ -66,6 +66,8 @@ class SqliteDatabase:
                 opened.callback(self._sweeper.close)
                 self._sweeper.note_commit()
                 token = write_token(self.connection, self._file)
+                if token is None:
+                    self._sweeper.note_failed_commit()
                 self._sweeper.note_commit()
                 self._guard = FileGuard(path, self._file, (log, log_index, lock_path(path)), token)
             self._opened = opened.pop_all()

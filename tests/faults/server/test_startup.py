@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import subprocess
+import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +49,22 @@ def test_a_database_in_use_is_refused(serve: Serve, refused: Refused, tmp_path: 
     assert "facet.sqlite3" in complaint(result.stderr)
     assert "use --gallery.database for another file" in result.stderr
     assert not result.stdout
+
+
+def test_a_server_without_standard_streams_serves_and_ends_as_others_do(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "facet", "serve", "--server.port", str(port), "--models.objects", "none"]
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    with subprocess.Popen([*closing, "--gallery.database", str(tmp_path / "facet.sqlite3")]) as process:
+        try:
+            with Client(f"127.0.0.1:{port}") as client:
+                request = server_pb.GetServerInfoRequest()
+                assert client.server.GetServerInfo(request, wait_for_ready=True, timeout=120).version
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
 
 
 def test_a_port_in_use_is_refused(refused: Refused) -> None:

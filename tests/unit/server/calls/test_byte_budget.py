@@ -57,6 +57,46 @@ async def test_messages_of_a_caller_are_admitted_in_order_and_those_of_others_pa
     assert order == ["b20", "a30", "a1"]
 
 
+async def test_many_small_messages_do_not_keep_a_large_one_of_a_newcomer_waiting() -> None:
+    budget = ByteBudget(100)
+    shares = [await taken(budget, caller, 1) for caller in "abc" for _ in range(24)]
+    newcomer = asyncio.ensure_future(budget.expect("new", 16))
+    await settled()
+    assert not newcomer.done()
+    more = []
+    for share in shares:  # whenever a message is done, its caller has the next one
+        share.release()
+        more.append(asyncio.ensure_future(taken(budget, share.caller, 1)))
+        await settled()
+    assert newcomer.done()
+    (await newcomer).release()
+    for caller in "abc":
+        (await taken(budget, caller, 1)).release()
+    for each in more:
+        each.cancel()
+
+
+async def test_a_waiting_message_that_is_given_up_lets_others_pass() -> None:
+    budget = ByteBudget(100)
+    await taken(budget, "a", 45)
+    large = asyncio.ensure_future(budget.expect("new", 60))
+    small = asyncio.ensure_future(budget.expect("a", 1))
+    await settled()
+    assert not small.done()
+    large.cancel()
+    assert (await small).size == 1
+
+
+async def test_a_message_takes_the_room_that_was_kept_for_it() -> None:
+    budget = ByteBudget(100)
+    await taken(budget, "a", 30)
+    expected = await budget.expect("a", 5)
+    waiting = asyncio.ensure_future(budget.expect("new", 60))
+    await settled()
+    assert (await asyncio.wait_for(budget.take("a", 5, expected), 5)).size == 5
+    waiting.cancel()
+
+
 async def test_what_has_arrived_waits_up_to_half_of_the_budget_and_is_then_refused() -> None:
     budget = ByteBudget(100)
     share = await taken(budget, "a", 100)
@@ -76,6 +116,13 @@ async def test_memory_is_freed_when_a_message_has_arrived_and_when_it_is_done() 
     share.release()
     share.release()
     assert freed == [30, 30]
+
+
+async def test_room_that_is_only_expected_frees_no_memory() -> None:
+    freed: list[int] = []
+    budget = ByteBudget(100, freed.append)
+    (await budget.expect("a", 30)).release()
+    assert (freed, budget.in_flight) == ([], 0)
 
 
 async def test_a_message_that_is_given_up_while_it_waits_leaves_nothing() -> None:

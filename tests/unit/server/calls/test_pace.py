@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from facet.server.calls import pace as pace_module
 from facet.server.calls.pace import Pace, Paces
 from facet.server.errors import ServerError, ShuttingDown, TooManyTransfers, TransferStalled
 
@@ -67,11 +68,20 @@ async def test_transfers_that_trickle_end_when_the_server_shuts_down() -> None:
     assert [await failed(each) for each in transfers] == [ShuttingDown, ShuttingDown]
 
 
-async def test_a_brisk_transfer_goes_on_when_the_server_shuts_down() -> None:
+async def test_a_brisk_transfer_goes_on_when_the_server_shuts_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, passed = asyncio.get_running_loop(), 0.0
+    real_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real_time() + passed)
+    monkeypatch.setattr(pace_module, "_DRAIN_SECONDS", 1000.0)
     paces = Paces(FOREVER, 1.0)
     pace = paces.begin()
     paces.drain()
-    for _ in range(30):  # more than the two seconds that a client has which sends nothing
+    for _ in range(5):  # more than the time that a client has which sends nothing
         async with pace.waiting():
-            await asyncio.sleep(0.1)
-        pace.moved(2**20)
+            passed += 800
+            await asyncio.sleep(0.01)
+        pace.moved(800 * 2**20)
+    transfer = asyncio.ensure_future(never(pace))
+    await asyncio.sleep(0)
+    passed += 1200
+    assert await failed(transfer) is ShuttingDown

@@ -55,9 +55,23 @@ def test_a_caller_with_many_refusals_is_answered_at_once_again_after_a_pause(
 def test_callers_with_many_refusals_share_what_all_of_them_get(delays: Delays) -> None:
     callers = [str(number) for number in range(50)]
     for caller in callers:
-        delays(caller, 200)
+        delays(caller, 202)
     before = {caller: delays(caller, 1)[0] for caller in callers}
     assert all(delays(caller, 10)[-1] - before[caller] == pytest.approx(10 * 50 / 500) for caller in callers)
+
+
+def test_callers_with_few_refusals_are_answered_at_once_however_many_they_are(delays: Delays) -> None:
+    for number in range(1000):
+        delays(f"other {number}", 5)
+    assert delays("a", 200) == [0] * 200
+
+
+def test_strangers_do_not_slow_down_callers_with_the_token(refusals: Refusals, delays: Delays) -> None:
+    for number in range(100):
+        for _ in range(210):
+            refusals.refuse(str(number), STATUS, is_stranger=True)
+    assert delays("1", 1200)[-1] == pytest.approx(1000 / 200, abs=0.01)
+    assert refusals.refuse("1", STATUS, is_stranger=True).delay > 0
 
 
 def test_a_call_that_a_worker_was_busy_with_is_answered_at_once(refusals: Refusals, delays: Delays) -> None:
@@ -79,7 +93,7 @@ async def test_calls_whose_client_has_left_do_not_delay_later_ones(refusals: Ref
 
 
 async def test_only_so_many_refusals_wait_as_memory_permits(refusals: Refusals) -> None:
-    waiting = [asyncio.ensure_future(refusals.refuse("a", STATUS).due()) for _ in range(10_000)]
+    waiting = [asyncio.ensure_future(refusals.refuse("a", STATUS).due()) for _ in range(2000)]
     await asyncio.sleep(0)
     waiting.append(asyncio.ensure_future(refusals.refuse("a", STATUS).due()))
     await waiting[-1]

@@ -10,6 +10,8 @@ from facet.server.calls.pace import Pace
 from facet.server.errors import TooManyTransfers
 from facet.server.services.transfer_places import TransferPlaces
 
+PATIENCE = 60.0
+
 
 class Transfer:
     """A transfer whose client sends nothing, or that the server is busy with."""
@@ -25,14 +27,19 @@ class Transfer:
             async with self.pace.waiting():
                 await asyncio.Event().wait()
 
-    async def refused(self) -> bool:
-        """Whether it has no place, or has lost it."""
-        done, _ = await asyncio.wait([self.task], timeout=0.05)
-        if not done:
-            return False
+    async def is_refused(self) -> None:
+        """Wait until it is refused or has lost its place."""
         with pytest.raises(TooManyTransfers):
-            await self.task
-        return True
+            await asyncio.wait_for(self.task, PATIENCE)
+
+
+async def refused(transfers: list[Transfer], *expected: bool) -> None:
+    """Check which transfers are refused or lose their places; the others keep theirs."""
+    for each, is_refused in zip(transfers, expected, strict=True):
+        if is_refused:
+            await each.is_refused()
+    await asyncio.sleep(0.05)
+    assert [each.task.done() for each in transfers] == list(expected)
 
 
 async def started(places: TransferPlaces, *callers: str, busy: bool = False) -> list[Transfer]:
@@ -46,20 +53,20 @@ async def test_a_caller_may_take_all_places_and_loses_the_newest_to_another() ->
     places = TransferPlaces(2, TooManyTransfers)
     first, second = await started(places, "a", "a")
     other, again = await started(places, "b", "a")
-    assert [await each.refused() for each in (first, second, other, again)] == [False, True, False, True]
+    await refused([first, second, other, again], False, True, False, True)
 
 
 async def test_callers_with_as_many_transfers_do_not_displace_each_other() -> None:
     places = TransferPlaces(2, TooManyTransfers)
     transfers = await started(places, "a", "b", "c")
-    assert [await each.refused() for each in transfers] == [False, False, True]
+    await refused(transfers, False, False, True)
 
 
 async def test_a_transfer_that_the_server_works_on_keeps_its_place() -> None:
     places = TransferPlaces(2, TooManyTransfers, granted_seconds=0)
     working = await started(places, "a", "a", busy=True)
     (newcomer,) = await started(places, "b")
-    assert [await each.refused() for each in (*working, newcomer)] == [False, False, True]
+    await refused([*working, newcomer], False, False, True)
 
 
 async def test_the_slowest_transfer_gives_its_place_away_after_the_time_granted_to_each() -> None:
@@ -67,18 +74,18 @@ async def test_the_slowest_transfer_gives_its_place_away_after_the_time_granted_
     (slowest,) = await started(places, "a")
     (slow,) = await started(places, "b")
     (newcomer,) = await started(places, "c")
-    assert [await each.refused() for each in (slowest, slow, newcomer)] == [True, False, False]
+    await refused([slowest, slow, newcomer], True, False, False)
 
 
 async def test_only_one_transfer_of_a_kind_runs_and_a_slow_one_gives_way() -> None:
     patient = TransferPlaces(9, TooManyTransfers)
     transfers = [Transfer(patient, caller, "gallery") for caller in ("a", "b")]
-    assert [await each.refused() for each in transfers] == [False, True]
+    await refused(transfers, False, True)
     impatient = TransferPlaces(9, TooManyTransfers, granted_seconds=0)
     slow = Transfer(impatient, "a", "gallery")
     await asyncio.sleep(0.01)
     newcomer = Transfer(impatient, "b", "gallery")
-    assert [await each.refused() for each in (slow, newcomer)] == [True, False]
+    await refused([slow, newcomer], True, False)
 
 
 async def test_a_place_that_is_left_is_free_again() -> None:
@@ -87,4 +94,4 @@ async def test_a_place_that_is_left_is_free_again() -> None:
     first.task.cancel()
     await asyncio.wait([first.task])
     (second,) = await started(places, "b")
-    assert not await second.refused()
+    await refused([second], False)
