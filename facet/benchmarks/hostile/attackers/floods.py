@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable
 
 from facet.benchmarks.hostile.attackers.attacker import Attacker, Pace, Tally, Target, crowd
@@ -88,9 +89,9 @@ class CallFlood(Attacker):
     batch = 20
     path = RECOGNITION + "Identify"
 
+    @abstractmethod
     def one(self, stream: int, block: bytes) -> bytes:
         """The frames of a call."""
-        raise NotImplementedError
 
     async def attack(self, target: Target, tally: Tally) -> None:
         """Open calls."""

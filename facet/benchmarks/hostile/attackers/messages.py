@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Iterable
 
 from facet.benchmarks.hostile.attackers.attacker import Attacker, Tally, Target, crowd
@@ -30,13 +31,13 @@ class Messages(Attacker):
         """Build the message."""
         self._data = self.data()
 
+    @abstractmethod
     def data(self, limit: int = _LIMIT) -> bytes:
         """The message with its prefix.
 
         Args:
             limit: the most bytes that the server takes.
         """
-        raise NotImplementedError
 
     async def attack(self, target: Target, tally: Tally) -> None:
         """Send the message again as soon as it is answered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import count
 
@@ -41,9 +42,9 @@ class UnreadStreams(Attacker):
         """What comes before the items, with its prefix."""
         return b""
 
+    @abstractmethod
     def item(self, target: Target, /) -> bytes:
         """The message that is repeated, serialised."""
-        raise NotImplementedError
 
     def numbered(self, item: bytes, _: int, /) -> Sequence[bytes]:
         """The parts of one message."""
