@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +87,30 @@ def decide(ranked: Sequence[Candidate], *, top_k: int, threshold: float, templat
         margin=ranked[0].similarity - ranked[1].similarity if len(ranked) > 1 else None,
         templates_compared=templates_compared,
     )
+
+
+def assign_subjects(similarities: Sequence[Mapping[str, float]]) -> tuple[str | None, ...]:
+    """Assign each face at most one subject, and each subject at most one face.
+
+    The most similar pair comes first, then the most similar pair of those left, and so on. So a subject goes to the
+    face that is most similar to it, and a face that loses one may get its next. A maximum sum of similarities would be
+    another rule: it may take a subject from its most similar face. The result is a stable matching (Gale and Shapley,
+    1962), the only one without ties. Ties are decided by the order of the faces, then by subject id.
+
+    Args:
+        similarities: for every face the subjects that it may be, by id, and their similarities.
+
+    Returns:
+        For every face its subject, or ``None``: all that it may be are assigned to more similar faces.
+    """
+    assigned: dict[int, str] = {}
+    taken: set[str] = set()
+    pairs = [(-value, face, subject_id) for face, own in enumerate(similarities) for subject_id, value in own.items()]
+    for _, face, subject_id in sorted(pairs):
+        if face not in assigned and subject_id not in taken:
+            assigned[face] = subject_id
+            taken.add(subject_id)
+    return tuple(assigned.get(face) for face in range(len(similarities)))
 
 
 def _order(candidate: Candidate) -> tuple[float, str, str]:

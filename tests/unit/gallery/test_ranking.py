@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gallery.ranking import decide, rank, shortlist
+from gallery.ranking import assign_subjects, decide, rank, shortlist
 from gallery.records.identifications import Candidate, Decision
 
 
@@ -74,3 +74,16 @@ def test_the_shortlist_includes_rows_within_the_tolerance() -> None:
     scores = np.array([0.5] * 4 + [0.5 - 1.5e-5, 0.5 - 2.5e-5] + [0.1] * 10, np.float32)
     rows = shortlist(scores, np.arange(16, dtype=np.int32), subjects=1, tolerance=1e-5)
     assert rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_more_similar_face_gets_the_subject_and_the_other_its_next() -> None:
+    """The sum of similarities would be higher the other way round: 0.8 + 0.75 against 0.9 + 0.1."""
+    assert assign_subjects([{"a": 0.9, "b": 0.8}, {"a": 0.75, "b": 0.1}]) == ("a", "b")
+
+
+def test_a_face_whose_subjects_are_all_taken_gets_none() -> None:
+    assert assign_subjects([{"a": 0.6}, {"a": 0.7}, {}]) == (None, "a", None)
+
+
+def test_equal_faces_are_assigned_in_their_order() -> None:
+    assert assign_subjects([{"b": 0.5, "a": 0.5}, {"a": 0.5, "b": 0.5}]) == ("a", "b")
