@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -14,10 +14,10 @@ from gallery.enrollment import Enroller
 from gallery.errors import GalleryNotFound, StorageError, SubjectWithoutTemplates
 from gallery.etags import new_etag
 from gallery.pages import Page, last_id, page_of
-from gallery.ranking import decide
+from gallery.ranking import decide, is_contested, taken_subjects
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.galleries import DEFAULT_THRESHOLD, Gallery, GalleryChange, ThresholdSource, rounded_threshold
-from gallery.records.identifications import Identification
+from gallery.records.identifications import Identification, TakenSubject
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from gallery.registry import GalleryRegistry, OpenGallery, SearchSettings
@@ -245,6 +245,7 @@ class Galleries:
         top_k: int,
         threshold: float | None = None,
         contract: str | None = None,
+        distinct_subjects: bool = False,
     ) -> tuple[Identification, ...]:
         """Identify probes.
 
@@ -254,6 +255,7 @@ class Galleries:
             top_k: the number of candidates for each probe, at least 1.
             threshold: [-1, 1]; ``None`` for the gallery's.
             contract: the embedding contract of the probes; ``None`` for the server's.
+            distinct_subjects: the probes are different people: see :func:`gallery.ranking.assign_subjects`.
 
         Raises:
             ContractMismatch: the gallery has another contract than the probes or the server.
@@ -263,19 +265,28 @@ class Galleries:
         index = opened.index_for(self._registry.contract if contract is None else contract)
         settings = opened.settings
         applied = settings.threshold if threshold is None else rounded_threshold(threshold)
-        found = index.search(
-            normalized(probes, dimension=self._registry.dimension),
-            subjects=max(2, top_k),
-            mean_of_best=settings.mean_of_best,
-        )
+        unit = normalized(probes, dimension=self._registry.dimension)
+        wanted = max(2, top_k)
+        found = index.search(unit, subjects=wanted, mean_of_best=settings.mean_of_best)
+        taken: Sequence[Sequence[TakenSubject]] = [()] * len(found)
+        if distinct_subjects and is_contested((each.candidates for each in found), threshold=applied):
+            # Each of the other probes may take one of a probe's candidates.
+            found = index.search(unit, subjects=wanted + len(unit), mean_of_best=settings.mean_of_best)
+            taken = taken_subjects([each.candidates for each in found], threshold=applied)
         if not self._registry.is_open(opened):
             raise GalleryNotFound(gallery_id)  # deleted during the search, so the result may be incomplete
         return tuple(
             settings.rated(
-                decide(each.candidates, top_k=top_k, threshold=applied, templates_compared=each.templates_compared),
+                decide(
+                    each.candidates,
+                    top_k=top_k,
+                    threshold=applied,
+                    templates_compared=each.templates_compared,
+                    taken=lost,
+                ),
                 self._registry.contract,
             )
-            for each in found
+            for each, lost in zip(found, taken, strict=True)
         )
 
     def check_searchable(self, gallery_id: str) -> None:

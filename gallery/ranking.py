@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.records.identifications import Candidate, Decision, Identification
+from gallery.records.identifications import Candidate, Decision, Identification, TakenSubject
 
 _TEMPLATES_PER_SUBJECT = 4
 """First guess of the templates per subject, and the factor by which the shortlist grows if there are more."""
@@ -70,7 +70,14 @@ def refuse(*, threshold: float) -> Identification:
     return Identification(Decision.REFUSED, candidates=(), threshold=threshold, margin=None, templates_compared=0)
 
 
-def decide(ranked: Sequence[Candidate], *, top_k: int, threshold: float, templates_compared: int) -> Identification:
+def decide(
+    ranked: Sequence[Candidate],
+    *,
+    top_k: int,
+    threshold: float,
+    templates_compared: int,
+    taken: Sequence[TakenSubject] = (),
+) -> Identification:
     """Decide about a probe.
 
     Args:
@@ -78,15 +85,46 @@ def decide(ranked: Sequence[Candidate], *, top_k: int, threshold: float, templat
         top_k: the number of candidates in the answer.
         threshold: the lowest similarity of a match, a float32 value in [-1, 1].
         templates_compared: copied to the answer.
+        taken: the first of ``ranked`` that went to other probes; see :func:`taken_subjects`.
     """
-    is_match = bool(ranked) and ranked[0].similarity >= threshold
+    free = ranked[len(taken) :]
+    is_match = bool(free) and free[0].similarity >= threshold
     return Identification(
         decision=Decision.MATCH if is_match else Decision.UNKNOWN,
-        candidates=tuple(ranked[:top_k]),
+        candidates=tuple(free[:top_k]),
         threshold=threshold,
-        margin=ranked[0].similarity - ranked[1].similarity if len(ranked) > 1 else None,
+        margin=free[0].similarity - free[1].similarity if len(free) > 1 else None,
         templates_compared=templates_compared,
+        taken=tuple(taken),
     )
+
+
+def is_contested(ranked: Iterable[Sequence[Candidate]], *, threshold: float) -> bool:
+    """Tell whether two probes match one subject, given the best subjects of every probe."""
+    matches = [own[0].subject_id for own in ranked if own and own[0].similarity >= threshold]
+    return len(set(matches)) < len(matches)
+
+
+def taken_subjects(ranked: Sequence[Sequence[Candidate]], *, threshold: float) -> tuple[tuple[TakenSubject, ...], ...]:
+    """Assign probes of different people to subjects by :func:`assign_subjects`; return what each probe lost.
+
+    Args:
+        ranked: for every probe its best subjects, at least as many as there are probes, if the gallery has them.
+        threshold: the lowest similarity of a match, [-1, 1].
+
+    Returns:
+        For every probe its first subjects, those that went to other probes. The next one is its own if it reaches the
+        threshold.
+    """
+    matches = [[each for each in own if each.similarity >= threshold] for own in ranked]
+    assigned = assign_subjects([{each.subject_id: each.similarity for each in own} for own in matches])
+    probe_of = {subject_id: probe for probe, subject_id in enumerate(assigned)}
+    taken = []
+    for own, subject_id in zip(matches, assigned, strict=True):
+        ids = [each.subject_id for each in own]
+        lost = own if subject_id is None else own[: ids.index(subject_id)]
+        taken.append(tuple(TakenSubject(each, probe_of[each.subject_id]) for each in lost))
+    return tuple(taken)
 
 
 def assign_subjects(similarities: Sequence[Mapping[str, float]]) -> tuple[str | None, ...]:

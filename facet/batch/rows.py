@@ -27,6 +27,7 @@ _CANDIDATE = pa.struct(
         ("template_id", pa.string()),
     ]
 )
+_TAKEN = pa.struct([("candidate", _CANDIDATE), ("face", pa.int32())])
 _FACE = pa.struct(
     [
         ("decision", pa.string()),
@@ -41,10 +42,17 @@ _FACE = pa.struct(
         ("quality", pa.float32()),
         ("landmarks", _LANDMARKS),
         ("candidates", pa.list_(_CANDIDATE)),
+        ("taken", pa.list_(_TAKEN)),
     ]
 )
 _QUERY = pa.struct(
-    [("gallery", pa.string()), ("face", pa.string()), ("top_k", pa.int32()), ("threshold", pa.float64())]
+    [
+        ("gallery", pa.string()),
+        ("face", pa.string()),
+        ("top_k", pa.int32()),
+        ("threshold", pa.float64()),
+        ("distinct_subjects", pa.bool_()),
+    ]
 )
 SCHEMA = pa.schema(
     [
@@ -111,6 +119,7 @@ def _face(plain: Row) -> Row:
         "quality": face["quality"]["value"],
         "landmarks": face["landmarks"],
         "candidates": candidates,
+        "taken": identification["taken"],
     }
 
 

@@ -29,6 +29,7 @@ class BatchJob:
         face: which face of each picture to identify; ``None`` for all.
         top_k: the number of candidates per face.
         threshold: the similarity threshold; ``None`` for the gallery's.
+        distinct_subjects: whether nobody is named twice in a picture.
         query: the same settings as they are written into every row.
         output: where the rows go.
         wait_seconds: how long to retry while no server answers.
@@ -38,6 +39,7 @@ class BatchJob:
     face: FaceChoice | None
     top_k: int
     threshold: float | None
+    distinct_subjects: bool
     query: Row
     output: Output
     wait_seconds: float
@@ -70,7 +72,12 @@ def run(
     retry = Retry(job.wait_seconds)
     while True:
         answers = client.identify_batch(
-            job.gallery, pending.take(), face=job.face, top_k=job.top_k, threshold=job.threshold
+            job.gallery,
+            pending.take(),
+            face=job.face,
+            top_k=job.top_k,
+            threshold=job.threshold,
+            distinct_subjects=job.distinct_subjects,
         )
         try:
             while (each := _next(answers, interruption)) is not None:

@@ -60,6 +60,12 @@ def main(
         float | None, typer.Option(min=-1, max=1, help="Use this similarity threshold instead of the gallery's.")
     ] = None,
     face: choices.Face = "",
+    distinct_subjects: Annotated[
+        bool,
+        typer.Option(
+            "--distinct-subjects", help="Name nobody twice in a picture: the most similar face gets the name."
+        ),
+    ] = False,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to keep trying if the server goes away.")] = 300.0,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
@@ -83,7 +89,13 @@ def main(
 
     Exit code: 0 every picture was answered, 1 some failed or the run was stopped, 2 bad usage.
     """
-    query = {"gallery": gallery, "face": face, "top_k": top_k, "threshold": threshold}
+    query = {
+        "gallery": gallery,
+        "face": face,
+        "top_k": top_k,
+        "threshold": threshold,
+        "distinct_subjects": distinct_subjects,
+    }
     choice = choices.parse(face)
     if out.suffix.lower() not in SUFFIXES:
         raise typer.BadParameter(f"{str(out)!r} ends neither in .parquet nor in .jsonl", param_hint="--out")
@@ -101,7 +113,7 @@ def main(
                     statistics.add(row)
                     bar.advance(bar.task_ids[0])
 
-                job = BatchJob(gallery, choice, top_k, threshold, query, output, wait)
+                job = BatchJob(gallery, choice, top_k, threshold, distinct_subjects, query, output, wait)
                 ended = _run(client, job, PendingPictures(pending.values()), count, address, token)
     now = statistics.pictures - before
     left = len(pending) - now
@@ -142,7 +154,10 @@ def _read_back(output: Output, query: Row, path: Path, pending: dict[str, str], 
     """Count the rows of earlier runs and remove their pictures from ``pending``; exits if their query was another."""
     for row in output.rows():
         if row["query"] != query:
-            made_with = ", ".join(f"{name} {value}" for name, value in row["query"].items() if value not in ("", None))
+            given = {
+                name: value for name, value in row["query"].items() if value not in ("", None) and value is not False
+            }
+            made_with = ", ".join(f"{name} {value}" for name, value in given.items())
             console.fail(f"{path} was made with {made_with}: use the same options, or another --out", console.USAGE)
         statistics.add(row)
         pending.pop(row["path"], None)

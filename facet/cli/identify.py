@@ -38,6 +38,12 @@ def main(
         float | None, typer.Option(min=-1, max=1, help="Use this similarity threshold instead of the gallery's.")
     ] = None,
     face: choices.Face = "",
+    distinct_subjects: Annotated[
+        bool,
+        typer.Option(
+            "--distinct-subjects", help="Name nobody twice in a picture: the most similar face gets the name."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and names drawn.")
     ] = None,
@@ -78,7 +84,15 @@ def main(
             try:
                 data = read(path, most)
                 response = retry_while_busy(
-                    partial(client.identify, gallery, data, top_k=top_k, threshold=threshold, face=choice)
+                    partial(
+                        client.identify,
+                        gallery,
+                        data,
+                        top_k=top_k,
+                        threshold=threshold,
+                        face=choice,
+                        distinct_subjects=distinct_subjects,
+                    )
                 )
             except Unsendable as error:
                 failures += 1

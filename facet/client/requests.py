@@ -52,6 +52,7 @@ def identify_request(
     top_k: int | None = None,
     threshold: float | None = None,
     include_objects: bool = False,
+    distinct_subjects: bool = False,
 ) -> IdentifyRequest:
     """A request to identify, see :meth:`facet.Client.identify`."""
     return IdentifyRequest(
@@ -61,6 +62,7 @@ def identify_request(
         top_k=top_k,
         threshold=threshold,
         include_objects=include_objects,
+        distinct_subjects=distinct_subjects,
     )
 
 

@@ -25,7 +25,6 @@ _STALE_REASONS = {
     gallery_pb.STALE_REASON_THRESHOLD_CHANGED: "the threshold was set by hand since",
     gallery_pb.STALE_REASON_MEAN_OF_BEST_CHANGED: "mean_of_best was changed since",
 }
-_UNDECIDED = {pb.DECISION_REFUSED: "refused: poor quality"}
 
 
 def as_dict(message: Message) -> dict[str, Any]:
@@ -51,14 +50,11 @@ def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
     table.caption_justify = "left"
     for number, face in enumerate(response.faces, start=1):
         candidates = face.identification.candidates
-        decision = face.identification.decision
         box = face.face.box
         table.add_row(
             str(number),
             ",".join(f"{corner:.0f}" for corner in (box.x1, box.y1, box.x2, box.y2)),
-            Text(_name(candidates[0]), "bold green")
-            if decision == pb.DECISION_MATCH
-            else _UNDECIDED.get(decision, "unknown"),
+            _decision(face.identification),
             f"{candidates[0].similarity:.3f}" if candidates else "-",
             f"{_name(candidates[1])} {candidates[1].similarity:.3f}" if len(candidates) > 1 else "-",
             f"{face.face.quality.value:.2f}",
@@ -116,6 +112,18 @@ def timings_line(timings: types_pb2.Timings) -> str:
 
 def _stale(gallery: gallery_pb.Gallery) -> str:
     return ", ".join(_STALE_REASONS.get(reason, "changed") for reason in gallery.stale_reasons)
+
+
+def _decision(found: pb.Identification) -> Text:
+    """The name of a match; otherwise why there is none."""
+    if found.decision == pb.DECISION_MATCH:
+        return Text(_name(found.candidates[0]), "bold green")
+    if found.decision == pb.DECISION_REFUSED:
+        return Text("refused: poor quality")
+    if found.taken:
+        best = found.taken[0]
+        return Text(f"unknown: {_name(best.candidate)} is face {best.face + 1}")
+    return Text("unknown")
 
 
 def _name(candidate: pb.Candidate) -> str:

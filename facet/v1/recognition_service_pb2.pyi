@@ -458,6 +458,7 @@ class IdentifyRequest(_message.Message):
     TOP_K_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
+    DISTINCT_SUBJECTS_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery to search."""
     top_k: _builtins.int
@@ -466,6 +467,12 @@ class IdentifyRequest(_message.Message):
     """The threshold of the decision, in [-1, 1]. Unset: the gallery's."""
     include_objects: _builtins.bool
     """Return the objects that were detected as well."""
+    distinct_subjects: _builtins.bool
+    """Nobody is in the picture twice: a subject goes to the face that is most similar to it. Another face gets its next
+    candidate that reaches the threshold and is free, or is unknown; its identification says which subjects were taken.
+    Faces that were not identified, because face selects another or because they were refused, take no subject. Off by
+    default: pictures show people in mirrors and on posters, and collages show one person many times.
+    """
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -483,10 +490,11 @@ class IdentifyRequest(_message.Message):
         top_k: _builtins.int | None = ...,
         threshold: _builtins.float | None = ...,
         include_objects: _builtins.bool = ...,
+        distinct_subjects: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "face", b"face", "picture", b"picture", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "face", b"face", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "picture", b"picture", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "distinct_subjects", b"distinct_subjects", "face", b"face", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "picture", b"picture", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
     _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
@@ -646,6 +654,7 @@ class Identification(_message.Message):
     TEMPLATES_COMPARED_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
     FALSE_POSITIVE_RATE_FIELD_NUMBER: _builtins.int
+    TAKEN_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     threshold: _builtins.float
@@ -669,7 +678,14 @@ class Identification(_message.Message):
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """The most similar subjects, by falling similarity, ties by id. Also set if the decision is unknown. Empty if the
-        face was refused.
+        face was refused. Those in taken are left out.
+        """
+
+    @_builtins.property
+    def taken(self) -> _containers.RepeatedCompositeFieldContainer[Global___TakenSubject]:
+        """With distinct_subjects: the subjects that reach the threshold and are more similar than the best candidate, or as
+        similar, but went to another face. By falling similarity. If the decision is unknown and this is not empty, the
+        face would be a match without distinct_subjects.
         """
 
     def __init__(
@@ -682,10 +698,11 @@ class Identification(_message.Message):
         templates_compared: _builtins.int = ...,
         calibration: _types_pb2.CalibrationState.ValueType = ...,
         false_positive_rate: _builtins.float | None = ...,
+        taken: _abc.Iterable[Global___TakenSubject] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "false_positive_rate", b"false_positive_rate", "margin", b"margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "calibration", b"calibration", "candidates", b"candidates", "decision", b"decision", "false_positive_rate", b"false_positive_rate", "margin", b"margin", "templates_compared", b"templates_compared", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "calibration", b"calibration", "candidates", b"candidates", "decision", b"decision", "false_positive_rate", b"false_positive_rate", "margin", b"margin", "taken", b"taken", "templates_compared", b"templates_compared", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__false_positive_rate: _TypeAlias = _typing.Literal["false_positive_rate"]  # noqa: Y015
     _WhichOneofArgType__false_positive_rate: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate"]  # noqa: Y015
@@ -697,6 +714,34 @@ class Identification(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
 
 Global___Identification: _TypeAlias = Identification  # noqa: Y015
+
+@_typing.final
+class TakenSubject(_message.Message):
+    """A subject that reaches the threshold but went to another face of the picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    FACE_FIELD_NUMBER: _builtins.int
+    face: _builtins.int
+    """The index in the response's faces of the face that it went to."""
+    @_builtins.property
+    def candidate(self) -> Global___Candidate:
+        """The subject, and its similarity to this face."""
+
+    def __init__(
+        self,
+        *,
+        candidate: Global___Candidate | None = ...,
+        face: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "face", b"face"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakenSubject: _TypeAlias = TakenSubject  # noqa: Y015
 
 @_typing.final
 class Candidate(_message.Message):

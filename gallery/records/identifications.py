@@ -36,6 +36,19 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenSubject:
+    """A subject that reaches the threshold of a probe but went to another probe of the same search.
+
+    Attributes:
+        candidate: the subject, as a candidate of the probe that lost it.
+        probe: index of the probe that it went to.
+    """
+
+    candidate: Candidate
+    probe: int
+
+
+@dataclass(frozen=True, slots=True)
 class Identification:
     """The answer to one probe.
 
@@ -48,6 +61,7 @@ class Identification:
         calibration: the state of the gallery's calibration.
         false_positive_rate: the probability that the best similarity of an unknown person is at least the best
             candidate's; ``None`` without a candidate or a calibration that applies.
+        taken: subjects that rank before the candidates but went to other probes, by falling similarity.
     """
 
     decision: Decision
@@ -57,3 +71,4 @@ class Identification:
     templates_compared: int
     calibration: CalibrationState = CalibrationState.NOT_CALIBRATED
     false_positive_rate: float | None = None
+    taken: tuple[TakenSubject, ...] = ()

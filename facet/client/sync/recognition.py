@@ -108,6 +108,7 @@ class RecognitionMethods(ServerMethods):
         top_k: int | None = None,
         threshold: float | None = None,
         include_objects: bool = False,
+        distinct_subjects: bool = False,
         timeout: float | None = None,
     ) -> pb.IdentifyResponse:
         """Identify the people in a picture.
@@ -119,6 +120,7 @@ class RecognitionMethods(ServerMethods):
             top_k: how many subjects to name for each face, 1 to 100; ``None`` for 5.
             threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
             include_objects: also return the objects that were found on the way.
+            distinct_subjects: name nobody twice in a picture: the most similar face gets the name.
             timeout: seconds the call may take; ``None`` for the client's.
         """
         request = identify_request(
@@ -128,6 +130,7 @@ class RecognitionMethods(ServerMethods):
             top_k=top_k,
             threshold=threshold,
             include_objects=include_objects,
+            distinct_subjects=distinct_subjects,
         )
         return self.recognition.Identify(request, timeout=timeout)
 
@@ -140,6 +143,7 @@ class RecognitionMethods(ServerMethods):
         top_k: int | None = None,
         threshold: float | None = None,
         include_objects: bool = False,
+        distinct_subjects: bool = False,
         timeout: float | None = None,
     ) -> Generator[tuple[K, Answer], None, None]:
         """Identify the people in many pictures. Answers come as they are ready, in any order.
@@ -152,6 +156,7 @@ class RecognitionMethods(ServerMethods):
             top_k: how many subjects to name for each face, 1 to 100; ``None`` for 5.
             threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
             include_objects: also return the objects that were found on the way.
+            distinct_subjects: name nobody twice in a picture: the most similar face gets the name.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
         Yields:
@@ -162,7 +167,12 @@ class RecognitionMethods(ServerMethods):
             FacetError: the batch ended early.
         """
         common = pb.IdentifyRequest(
-            gallery_id=gallery_id, face=face, top_k=top_k, threshold=threshold, include_objects=include_objects
+            gallery_id=gallery_id,
+            face=face,
+            top_k=top_k,
+            threshold=threshold,
+            include_objects=include_objects,
+            distinct_subjects=distinct_subjects,
         )
         limits = (self.get_server_info()).limits
         batch = batches.identify_batch(items, common, limits.max_message_bytes)

@@ -188,6 +188,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                     threshold=threshold,
                     limits=self._limits,
                     include_objects=request.include_objects,
+                    distinct_subjects=request.distinct_subjects,
                 )
             )
 
@@ -258,6 +259,7 @@ def identify(
     threshold: float | None = None,
     limits: QualityLimits = _ALL_FIT,
     include_objects: bool = False,
+    distinct_subjects: bool = False,
 ) -> Turns[pb.IdentifyResponse]:
     """Identify the people in a picture, on a worker's thread.
 
@@ -274,6 +276,7 @@ def identify(
         threshold: minimum similarity of a match; that of the gallery if ``None``.
         limits: minimum quality; faces below it are refused.
         include_objects: whether to return objects.
+        distinct_subjects: whether a subject is given to one face at most, the most similar one.
 
     Returns:
         the response without timings.
@@ -295,14 +298,19 @@ def identify(
     fit = [shortfall(face.quality, limits) is None for face in faces]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
     answers = [refused] * len(faces)
+    compared = list(compress(range(len(faces)), fit))
     if any(fit):
         probes = yield from pipeline.embed_in_turns(list(compress(faces, fit)), work)
         work.check()
         with work.stage("search"):
-            found = iter(galleries.search(gallery_id, probes, top_k=top_k, threshold=threshold))
+            found = iter(
+                galleries.search(
+                    gallery_id, probes, top_k=top_k, threshold=threshold, distinct_subjects=distinct_subjects
+                )
+            )
         answers = [next(found) if is_fit else refused for is_fit in fit]
     response.faces.extend(
-        pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer))
+        pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer, compared))
         for face, answer in zip(faces, answers, strict=True)
     )
     return response

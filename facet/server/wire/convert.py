@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -27,7 +27,7 @@ from gallery.records.calibrations import (
     StaleReason,
 )
 from gallery.records.galleries import Gallery
-from gallery.records.identifications import Decision, Identification
+from gallery.records.identifications import Candidate, Decision, Identification
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from recognizer import choice
@@ -171,25 +171,30 @@ def analysis_objects(analysis: Analysis, class_names: tuple[str, ...], *, wanted
     return objects(analysis.objects, class_names) if wanted else []
 
 
-def identification(found: Identification) -> recognition_pb.Identification:
-    """Convert the result of a search."""
+def identification(found: Identification, faces: Sequence[int] = ()) -> recognition_pb.Identification:
+    """Convert the result of a search; ``faces`` are the indices in the response of the probes of the search."""
     is_compared = found.decision is not Decision.REFUSED
     return recognition_pb.Identification(
         decision=_DECISIONS[found.decision],
-        candidates=[
-            recognition_pb.Candidate(
-                subject_id=candidate.subject_id,
-                display_name=candidate.display_name,
-                similarity=candidate.similarity,
-                template_id=candidate.template_id,
-            )
-            for candidate in found.candidates
-        ],
+        candidates=map(_candidate, found.candidates),
         threshold=found.threshold,
         margin=found.margin,
         templates_compared=found.templates_compared,
         calibration=_STATES[found.calibration] if is_compared else pb.CALIBRATION_STATE_UNSPECIFIED,
         false_positive_rate=found.false_positive_rate,
+        taken=[
+            recognition_pb.TakenSubject(candidate=_candidate(each.candidate), face=faces[each.probe])
+            for each in found.taken
+        ],
+    )
+
+
+def _candidate(found: Candidate) -> recognition_pb.Candidate:
+    return recognition_pb.Candidate(
+        subject_id=found.subject_id,
+        display_name=found.display_name,
+        similarity=found.similarity,
+        template_id=found.template_id,
     )
 
 

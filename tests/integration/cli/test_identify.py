@@ -54,3 +54,15 @@ def test_a_server_that_does_not_answer_is_one_line_and_exit_code_1(run: Run, peo
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert "scripts/serve.py" in result.stderr
+
+
+def test_nobody_is_named_twice_on_request(run: Run, people: Path, tmp_path: Path, new_gallery: str) -> None:
+    portrait = cv2.imread(str(people / "Yao Ming" / "portrait.jpg"))
+    assert portrait is not None
+    cv2.imwrite(str(tmp_path / "twice.png"), cv2.hconcat([portrait, cv2.GaussianBlur(portrait, (0, 0), 2)]))
+    run("enroll.py", people / "Yao Ming" / "portrait.jpg", "--subject", "yao", "--gallery", new_gallery)
+    arguments = (tmp_path / "twice.png", "--gallery", new_gallery)
+    (usual,) = map(json.loads, run("identify.py", *arguments, "--json").stdout.splitlines())
+    assert [each["identification"]["decision"] for each in usual["faces"]] == ["DECISION_MATCH"] * 2
+    table = run("identify.py", *arguments, "--distinct-subjects").stdout
+    assert table.count("unknown: yao is face") == 1

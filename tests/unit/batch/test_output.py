@@ -14,7 +14,7 @@ from facet.batch.rows import SCHEMA
 
 
 def row(path: str) -> dict[str, Any]:
-    query = {"gallery": "g", "face": "", "top_k": 5, "threshold": None}
+    query = {"gallery": "g", "face": "", "top_k": 5, "threshold": None, "distinct_subjects": False}
     return {"path": path, "query": query, "width": 1, "height": 1, "faces": [], "error": None}
 
 

@@ -18,6 +18,7 @@ from gallery.galleries import Galleries
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import SearchResult
 from gallery.records.galleries import GalleryChange
+from gallery.records.identifications import Decision
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, Vector, axis, between, face, opened
 
 
@@ -109,3 +110,23 @@ def test_an_embedding_of_another_contract_is_refused(galleries: Galleries) -> No
     with pytest.raises(ContractMismatch):
         galleries.search("g", axis(0)[None], top_k=1, contract="another")
     assert galleries.search("g", axis(0)[None], top_k=1, contract=CONTRACT)
+
+
+def test_probes_of_different_people_get_different_subjects(galleries: Galleries) -> None:
+    """The rival of every probe is nearer, so the last one gets a subject far down its list."""
+    for number in range(6):
+        galleries.enroll("g", f"s{number}", face(between(axis(0), axis(number + 1), 0.95), accept_lookalike=True))
+    probes = np.stack([between(axis(0), axis(20), 1 - 0.01 * number) for number in range(7)])
+    found = galleries.search("g", probes, top_k=1, threshold=0.5, distinct_subjects=True)
+    assert [each.candidates[0].subject_id for each in found[:6]] == [f"s{number}" for number in range(6)]
+    assert [len(each.taken) for each in found] == list(range(7))
+    assert [taken.probe for taken in found[6].taken] == list(range(6))
+    assert (found[6].decision, found[6].candidates) == (Decision.UNKNOWN, ())
+
+
+def test_probes_without_a_common_subject_are_answered_as_usual(galleries: Galleries) -> None:
+    for number in range(3):
+        galleries.enroll("g", f"s{number}", face(axis(number)))
+    probes = np.stack([between(axis(number), axis(9), 0.9) for number in range(3)])
+    usual = galleries.search("g", probes, top_k=3)
+    assert galleries.search("g", probes, top_k=3, distinct_subjects=True) == usual
