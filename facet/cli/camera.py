@@ -28,6 +28,7 @@ from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
+from gallery import names
 
 _LIVE_FPS = 10.0
 _MAX_NAME = 128
@@ -104,7 +105,7 @@ def main(
     with console.connect(address, token, root_certificates) as client, interruption.watched():
         client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))
         settings = pb.StreamSettings(
-            camera="".join(filter(str.isprintable, name or found.name))[:_MAX_NAME].strip(),
+            camera=names.without_refused(name or found.name)[:_MAX_NAME].strip(),
             gallery_id=gallery,
             threshold=threshold,
             lossless=lossless,

@@ -700,7 +700,7 @@ class EnrollFaceRequest(_message.Message):
     display_name: _builtins.str
     """The display name of a new subject. An existing subject keeps its own."""
     request_id: _builtins.str
-    """An id of the client's choice for this request, at most 128 printable characters. A repeated request with the same
+    """An id of the client's choice for this request, at most 128 characters. A repeated request with the same
     id gets the response of the first, and nothing is enrolled twice. Kept as long as the template.
     """
     accept_low_quality: _builtins.bool
@@ -793,7 +793,7 @@ class EnrollBatchRequest(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     ENROLLMENT_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """An id of the client's choice, at most 128 printable characters. The response repeats it."""
+    """An id of the client's choice, at most 128 characters. The response repeats it."""
     @_builtins.property
     def enrollment(self) -> Global___EnrollFaceRequest:
         """The request."""
@@ -1475,7 +1475,7 @@ class CalibrationSettings(_message.Message):
     subjects with ids that exist in the gallery are left out. Only with against_itself.
     """
     data_set: _builtins.str
-    """The name of the data set, at most 256 printable characters. Not with against_itself."""
+    """The name of the data set, at most 256 characters. Not with against_itself."""
     without_suspects: _builtins.bool
     """Do not count suspects; see CalibrateGalleryResponse. Without probes they are never counted."""
     validate_only: _builtins.bool

@@ -33,9 +33,11 @@ class GalleryServiceStub:
     the database file.
 
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
-    The id of a subject has 1 to 128 printable characters without leading or trailing blanks, and is compared after
-    Unicode normalisation (NFC). Display names have at most 256 printable characters. Lists are ordered by id and paged:
-    page_size is 1 to 1000, or 0 for the default, 100.
+    The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
+    normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
+    separators, noncharacters, or characters that embed, override or isolate a direction (U+202A to U+202E, U+2066 to
+    U+2069), and not only invisible characters. Lists are ordered by id and paged: page_size is 1 to 1000, or 0 for the
+    default, 100.
 
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
@@ -257,9 +259,11 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     the database file.
 
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
-    The id of a subject has 1 to 128 printable characters without leading or trailing blanks, and is compared after
-    Unicode normalisation (NFC). Display names have at most 256 printable characters. Lists are ordered by id and paged:
-    page_size is 1 to 1000, or 0 for the default, 100.
+    The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
+    normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
+    separators, noncharacters, or characters that embed, override or isolate a direction (U+202A to U+202E, U+2066 to
+    U+2069), and not only invisible characters. Lists are ordered by id and paged: page_size is 1 to 1000, or 0 for the
+    default, 100.
 
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list
@@ -477,9 +481,11 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
     the database file.
 
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
-    The id of a subject has 1 to 128 printable characters without leading or trailing blanks, and is compared after
-    Unicode normalisation (NFC). Display names have at most 256 printable characters. Lists are ordered by id and paged:
-    page_size is 1 to 1000, or 0 for the default, 100.
+    The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
+    normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
+    separators, noncharacters, or characters that embed, override or isolate a direction (U+202A to U+202E, U+2066 to
+    U+2069), and not only invisible characters. Lists are ordered by id and paged: page_size is 1 to 1000, or 0 for the
+    default, 100.
 
     Every method may return these errors, in addition to its own:
       INVALID_ARGUMENT   A field is missing or out of range (INVALID_FIELD). The page token does not belong to this list

@@ -558,7 +558,7 @@ class IdentifyBatchRequest(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     IDENTIFICATION_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """An id of the client's choice, at most 128 printable characters. The response repeats it."""
+    """An id of the client's choice, at most 128 characters. The response repeats it."""
     @_builtins.property
     def identification(self) -> Global___IdentifyRequest:
         """The request."""
@@ -825,7 +825,7 @@ class StreamSettings(_message.Message):
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
     END_TRACKS_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
-    """A name for the camera in the server's log, at most 128 printable characters. May be empty."""
+    """A name for the camera in the server's log, at most 128 characters. May be empty."""
     gallery_id: _builtins.str
     """The id of the gallery to search."""
     threshold: _builtins.float

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from facet.terminal.picture_files import PICTURE_SUFFIXES, find_pictures
 
-_NUMBER = re.compile(r"(?:[ _-]+\d+|[ _-]*\(\d+\))+$")
+_NUMBER = re.compile(r"(?:[\s_-]+\d+|[\s_-]*\(\d+\))+$")
 """The number of a picture, after a separator: "_1", " 2", "-03", " (4)", "_2024-05-01"."""
-_ATTACHED_NUMBER = re.compile(r"(?<=[^\d _-])\d+$")
+_ATTACHED_NUMBER = re.compile(r"(?<=[^\d\s_-])\d+$")
 _CAMERA = re.compile(r"img|dsc[fn]?|pxl|mvi|image|photo|picture|scan|screenshot|frame", re.IGNORECASE)
 """What cameras and programs call pictures."""
 _THUMBNAILS = "@eaDir"

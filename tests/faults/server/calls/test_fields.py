@@ -30,21 +30,34 @@ HOSTILE_NAMES = {
     "a line break": "a\nb",
     "a zero": "a\0b",
     "a megabyte": "x" * 2**20,
-    "right to left": "a\u202eb",
-    "zero width": "a\u200bb",
-    "a byte order mark": "\ufeffa",
-    "a soft hyphen": "a\u00adb",
+    "an override of direction": "a\u202eb",
+    "an isolate of direction": "a\u2067b",
     "a line separator": "a\u2028b",
-    "private use": "a\ue000",
-    "unassigned": "a\U000e0fff",
+    "a noncharacter": "a\ufffe",
+    "only blanks": " \u00a0\u3000",
+    "only invisible characters": "\u200b\u200f\u3164\ufe0f",
     "too long in its normal form": "\u0958" * 256,
 }
 HOSTILE_IDS = HOSTILE_NAMES | {
     "blanks around": " a ",
+    "a byte order mark at the beginning": "\ufeffa",
     "an ideographic blank": "\u3000a",
     "too long": "x" * 129,
     "only a joiner": "\u200d",
     "a joiner at the end": "a\u200c",
+}
+
+WRITTEN = {
+    "an ideographic space": "\u5c71\u7530\u3000\u592a\u90ce",
+    "a no-break space": "Ann\u00a0Lee",
+    "a narrow no-break space": "Zo\u00e9\u202fL.",
+    "a mark of direction": "\u05e9\u05e8\u05d4 (2)\u200f",
+    "a joiner between letters": "\u0645\u06cc\u200c\u0631\u0648\u0645",
+    "a joiner at the end of a word": "\u0d30\u0d3e\u0d1c\u0d28\u0d4d\u200d",
+    "a family": "Ann \U0001f469\u200d\U0001f469\u200d\U0001f467",
+    "a newer emoji": "Ann \U0001fac8",
+    "a flag of tags": "\U0001f3f4\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f Ann",
+    "a letter for private use": "\u8fba\ue000",
 }
 
 
@@ -67,7 +80,7 @@ def invalid(field: str) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_display_name_must_be_printable_and_not_too_long(client: Client, gallery: str, name: str) -> None:
+def test_a_display_name_is_text_of_a_limited_length(client: Client, gallery: str, name: str) -> None:
     value = HOSTILE_NAMES[name]
     assert refusal(lambda: client.create_gallery("", display_name=value)) == invalid("display_name")
     assert refusal(lambda: client.enroll(gallery, "a", b"", display_name=value)) == invalid("display_name")
@@ -80,7 +93,7 @@ def test_a_display_name_must_be_printable_and_not_too_long(client: Client, galle
 
 
 @pytest.mark.parametrize("name", HOSTILE_IDS)
-def test_an_id_must_be_printable_and_not_too_long(client: Client, gallery: str, name: str) -> None:
+def test_an_id_is_text_of_a_limited_length(client: Client, gallery: str, name: str) -> None:
     value = HOSTILE_IDS[name]
     assert refusal(lambda: client.enroll(gallery, value, b"")) == invalid("subject_id")
     assert refusal(lambda: client.enroll(gallery, "a", b"", request_id=value)) == invalid("request_id")
@@ -101,9 +114,14 @@ def test_a_gallery_id_has_only_lower_case_letters_digits_and_dashes(client: Clie
     assert refusal(lambda: client.galleries.GetGallery(request)) == invalid("gallery_id")
 
 
-def test_a_name_keeps_joiners(client: Client) -> None:
-    persian = "\u0645\u06cc\u200c\u0631\u0648\u0645"
-    assert client.create_gallery("", display_name=persian).display_name == persian
+@pytest.mark.parametrize("name", WRITTEN.values(), ids=list(WRITTEN))
+def test_a_name_may_have_what_people_write(client: Client, gallery: str, pictures: Pictures, name: str) -> None:
+    """The same name as display name and as id is taken, kept and listed unchanged."""
+    assert client.create_gallery("", display_name=name).display_name == name
+    client.enroll(gallery, name, pictures.yaoming, display_name=name)
+    (subject,) = client.iter_subjects(gallery)
+    assert (subject.subject_id, subject.display_name) == (name, name)
+    client.delete_subject(gallery, name)
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1.01, -1.01])
