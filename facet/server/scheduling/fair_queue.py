@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Generic, TypeVar
@@ -90,9 +90,9 @@ class FairQueue(Generic[T]):
         ranked.sort(key=itemgetter(0))  # stable: equally urgent items stay in the order of turns
         return [fair[entry.handicap].popleft().item for *_, entry in ranked]
 
-    def first(self, now: float) -> T | None:
-        """The item to serve next; ``None`` if the queue is empty."""
-        return next(iter(self.order(now)), None)
+    def first(self, now: float, allowed: Callable[[T], bool] = lambda _: True) -> T | None:
+        """The item to serve next; ``None`` if none is allowed."""
+        return next(filter(allowed, self.order(now)), None)
 
     def take(self, item: T) -> None:
         """Remove a queued item to serve it: its cost counts against its caller."""

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 
+from facet.runtime.decoders.limits import LARGE_PIXELS
 from facet.server.errors import RequestExpired
 from facet.server.observability.stopwatch import Stage, Stopwatch
 
@@ -43,6 +44,11 @@ class Work:
     caller: str = ""
     pixels: int = 0
     _abandoned: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its pictures have so many pixels that no thread waits for their decoding."""
+        return self.pixels > LARGE_PIXELS
 
     @property
     def abandoned(self) -> bool:

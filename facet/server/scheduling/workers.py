@@ -74,6 +74,10 @@ class Workers:
         # and then block everybody else.
         self._batch_places = FairPlaces(2 * threads, self._queue.tag)
         self._running: set[Job] = set()
+        # Requests for large pictures that have started and are not done. They wait for decoders, so more of them would
+        # only spend the threads' turns on asking whether a decoder is done.
+        self._large: set[Job] = set()
+        self._max_large = max(2, threads)
         # Sum over all threads of the time they were busy, until the last change.
         self._thread_seconds, self._changed = 0.0, clock()
 
@@ -167,7 +171,7 @@ class Workers:
     async def _wait_for_thread(self, work: Work, *, never_refuse: bool) -> Job:
         work.check()
         job = self._queued(work, never_refuse=never_refuse)
-        if len(self._running) < self.threads:
+        if len(self._running) < self.threads and self._may_run(job):
             self._grant(job)
         elif not never_refuse:
             self._admit(job)
@@ -285,8 +289,9 @@ class Workers:
         return Cost(start + own.mean, hypot(deviation, own.deviation))
 
     def _cost_ahead(self, other: Job, job: Job) -> Cost:
-        """How long a job waits for one that is ahead of it: for all its turns if both are the same caller's."""
-        costs = self._costs if other.work.caller == job.work.caller else self._turn_costs
+        """How long a job waits for one that is ahead of it: for all its turns if both are of one caller, or large."""
+        for_all = other.work.caller == job.work.caller or (other.work.is_large and job.work.is_large)
+        costs = self._costs if for_all else self._turn_costs
         return costs.estimate(other.cost_class)
 
     def _estimates(self, jobs: Sequence[Job]) -> list[Cost]:
@@ -350,6 +355,13 @@ class Workers:
         if job.timer is not None:
             job.timer.cancel()
         self._queue.remove(job)
+        if job in self._large:
+            self._large.remove(job)
+            self._grant_next()
+
+    def _may_run(self, job: Job) -> bool:
+        """Whether a queued job may have a thread that is free."""
+        return job in self._large or not job.work.is_large or len(self._large) < self._max_large
 
     def _grant(self, job: Job) -> None:
         if job.timer is not None:
@@ -358,11 +370,14 @@ class Workers:
         self._count_thread_seconds()
         job.start, job.thread_seconds = self._clock(), self._thread_seconds
         self._running.add(job)
+        if job.work.is_large:
+            self._large.add(job)
         if not job.granted.done():  # else it was cancelled, and releases the thread when its coroutine resumes
             job.granted.set_result(None)
 
     def _release(self, job: Job) -> None:
         self._take_thread(job)
+        self._large.discard(job)
         self._grant_next()
 
     def _take_thread(self, job: Job) -> None:
@@ -371,12 +386,16 @@ class Workers:
         self._queue.correct(job.work.caller, self._clock() - job.start - job.charged)
 
     def _grant_next(self) -> None:
-        while (following := self._queue.first(now := self._clock())) is not None:
+        while len(self._running) < self.threads:
+            now = self._clock()
+            following = self._queue.first(now, self._may_run)
+            if following is None:
+                break
             if now <= self._latest_start(following):
                 self._grant(following)
-                return
-            self._refuse(following, DeadlineTooShort)
-        if not self._running:
+            else:
+                self._refuse(following, DeadlineTooShort)
+        if not self._running and not len(self._queue):
             self._queue.reset()
 
     def _count_thread_seconds(self) -> None:
@@ -401,6 +420,8 @@ class Workers:
         self._take_thread(job)
         if is_unfinished and not job.work.abandoned:
             self._queue_again(job)
+        else:
+            self._large.discard(job)
         self._grant_next()
 
 
