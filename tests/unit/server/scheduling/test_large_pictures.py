@@ -46,7 +46,7 @@ def send(held: HeldWorkers, decoder: Decoder, name: str, *, max_seconds: float |
 
 
 async def two_started(held: HeldWorkers, decoder: Decoder, until: Until) -> list[asyncio.Task[str]]:
-    """Send four requests for large pictures; returns those that wait once two have started."""
+    """Send four requests for large pictures, and wait until two of them have started."""
     sent = [send(held, decoder, name) for name in "abcd"]
     await until(lambda: len(decoder.started) == 2)
     return sent
@@ -78,7 +78,7 @@ async def test_a_client_that_leaves_makes_room(hold_workers: HoldWorkers, until:
     await until(lambda: decoder.started[-1] == "f")
     decoder.is_done.set()
     async with asyncio.timeout(PATIENCE):
-        assert await asyncio.gather(sent["e"], sent["f"]) == ["e", "f"]
+        assert await asyncio.gather(*(sent[name] for name in "ef")) == ["e", "f"]
     assert held.workers.busy == 0
 
 
