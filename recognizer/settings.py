@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from facet.runtime.inference_slots import Preset
-from facet.runtime.session import CPU_PROVIDER
+from facet.runtime.providers import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
 from recognizer.detection.finder import FinderSettings
 

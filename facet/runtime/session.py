@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel, read_model
-
-CPU_PROVIDER = "CPUExecutionProvider"
+from facet.runtime.providers import CPU_PROVIDER, cannot_start, short, usable
 
 Precision = Literal["bf16", "fp32"]
 
@@ -92,10 +91,12 @@ class OnnxSession:
         path: an ONNX file.
         sha256: the digest that the file must have, hexadecimal; empty for any.
         slots: the cores that all sessions share; by default one core for this session.
-        providers: execution providers, in order of preference.
+        providers: execution providers, in order of preference. If the CPU is one of them, those that are missing or
+            cannot start are left out; :attr:`runtime` says which one runs the model.
 
     Raises:
-        UnsupportedModel: ONNX Runtime cannot load the file or lacks a provider, or the model has several inputs.
+        UnsupportedModel: ONNX Runtime cannot load the file, a provider is missing or cannot start and the CPU is not
+            asked for, or the model has several inputs.
         ModelError: see :func:`facet.runtime.models.read_model`.
     """
 
@@ -113,16 +114,7 @@ class OnnxSession:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        available = ort.get_available_providers()
-        if missing := [name for name in providers if name not in available]:
-            raise UnsupportedModel(
-                f"{path.name}: this build of ONNX Runtime has no {', '.join(missing)}, only {', '.join(available)}"
-            )
-        content = read_model(path, sha256)
-        try:
-            self._session = ort.InferenceSession(content, options, providers=list(providers))
-        except Exception as error:  # ONNX Runtime has no common base class for its errors
-            raise UnsupportedModel(f"ONNX Runtime cannot load {path.name}: {error}") from error
+        self._session = _started(read_model(path, sha256), path.name, options, usable(providers))
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise UnsupportedModel(f"{path.name}: expected one input, found {len(inputs)}")
@@ -134,8 +126,7 @@ class OnnxSession:
     @property
     def runtime(self) -> str:
         """See :meth:`Session.runtime`."""
-        provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
-        return f"onnxruntime {provider} fp32"
+        return f"onnxruntime {short(self._session.get_providers()[0])} fp32"
 
     def normalizing(self, normalization: Normalization) -> OnnxSession:
         """See :meth:`Session.normalizing`; both share one session of ONNX Runtime."""
@@ -152,6 +143,28 @@ class OnnxSession:
             except Exception as error:  # ONNX Runtime has no common base class for its errors
                 raise InferenceFailed(str(error)) from error
         return outputs
+
+
+def _started(
+    content: bytes, name: str, options: ort.SessionOptions, providers: tuple[str, ...]
+) -> ort.InferenceSession:
+    """Start a session, without the providers that cannot start if the CPU is asked for."""
+    try:
+        session = ort.InferenceSession(content, options, providers=list(providers), enable_fallback=0)
+    except Exception as error:  # ONNX Runtime has no common base class for its errors
+        others = tuple(each for each in providers if each != CPU_PROVIDER)
+        if others and CPU_PROVIDER in providers:
+            return _started(content, name, options, (CPU_PROVIDER,))
+        raise UnsupportedModel(f"ONNX Runtime cannot load {name}{_on(others)}: {error}") from error
+    # A provider whose libraries are missing is left out without an error.
+    idle = [each for each in providers if each not in session.get_providers()]
+    if idle and CPU_PROVIDER not in providers:
+        raise UnsupportedModel(f"{cannot_start(idle)}, or add {CPU_PROVIDER} to models.providers")
+    return session
+
+
+def _on(providers: tuple[str, ...]) -> str:
+    return f" on {', '.join(map(short, providers))}" if providers else ""
 
 
 def _spec(tensor: ort.NodeArg) -> TensorSpec:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel
-from facet.runtime.session import CPU_PROVIDER, OnnxSession, Precision, Session
+from facet.runtime.providers import CPU_PROVIDER, usable
+from facet.runtime.session import OnnxSession, Precision, Session
 
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
 
@@ -32,16 +33,21 @@ def open_session(
         slots: the cores that all sessions of the process share.
         sha256: the digest that the file must have, hexadecimal; empty for any.
         runtime: ``"auto"`` selects OpenVINO on x86 processors, where it is faster, and ONNX Runtime on others or with
-            execution providers other than the default.
+            execution providers other than the CPU.
         precision: of OpenVINO. ONNX Runtime always computes in float32.
-        providers: execution providers of ONNX Runtime, in order of preference.
+        providers: execution providers of ONNX Runtime, in order of preference; see :class:`OnnxSession`.
 
     Raises:
-        UnsupportedModel: the engine cannot load the file, or is not installed.
+        UnsupportedModel: the engine cannot load the file, or is not installed, or a provider is missing.
         ModelError: see :func:`facet.runtime.models.read_model`.
     """
     if runtime == "auto":
-        runtime = "openvino" if providers == (CPU_PROVIDER,) and _openvino_is_faster() else "onnxruntime"
+        runtime = "openvino" if usable(providers) == (CPU_PROVIDER,) and _openvino_is_faster() else "onnxruntime"
+    elif runtime == "openvino" and providers and CPU_PROVIDER not in providers:
+        asked = ", ".join(providers)
+        raise UnsupportedModel(
+            f"models.runtime is openvino, which runs on the CPU: set models.runtime to onnxruntime for {asked}"
+        )
     if runtime == "onnxruntime":
         return OnnxSession(path, sha256=sha256, slots=slots, providers=providers)
     try:

@@ -23,7 +23,7 @@ from pydantic_settings import (
 
 from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.runtime.inference_slots import Preset
-from facet.runtime.session import CPU_PROVIDER
+from facet.runtime.providers import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
 from facet.server.access.token import problem_of
 from facet.server.config_errors import explain, no_such, setting_names
@@ -165,7 +165,8 @@ class ModelsConfig(_Section):
     between them. Set fp32 if you need exact boxes."""
     providers: tuple[str, ...] = (CPU_PROVIDER,)
     """ONNX Runtime execution providers in order of preference, for example CUDAExecutionProvider or
-    CoreMLExecutionProvider. Each requires a build of onnxruntime that includes it."""
+    CoreMLExecutionProvider. Each requires a build of onnxruntime that includes it. If one is missing or cannot start,
+    the server does not start, or warns and runs on the CPU if CPUExecutionProvider is in the list."""
 
 
 class PicturesConfig(_Section):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import structlog
+
+from facet.runtime.providers import CPU_PROVIDER, short, why_idle
 from facet.server.config import NONE, Config
 from recognizer.detection.finder import FinderSettings
-from recognizer.models import load_models
+from recognizer.models import LoadedModel, load_models
 from recognizer.pipeline import Decode, FacePipeline, decode_here
 from recognizer.settings import ModelSettings, PipelineSettings
+
+_log = structlog.get_logger("facet.server")
 
 
 def load_pipeline(config: Config, decode: Decode = decode_here) -> FacePipeline:
@@ -22,7 +29,19 @@ def load_pipeline(config: Config, decode: Decode = decode_here) -> FacePipeline:
     settings = pipeline_settings(config)
     pipeline = FacePipeline(load_models(model_settings(config), settings), settings, decode)
     pipeline.warm_up()
+    _warn_of_idle_providers(config.models.providers, pipeline.models)
     return pipeline
+
+
+def _warn_of_idle_providers(wanted: tuple[str, ...], models: Sequence[LoadedModel]) -> None:
+    """Log which models do not run on the execution provider that is preferred."""
+    preferred = short(next(iter(wanted), CPU_PROVIDER))
+    idle = {
+        model.role: model.runtime for model in models if preferred not in (short(CPU_PROVIDER), *model.runtime.split())
+    }
+    if not idle:
+        return
+    _log.warning("not on the preferred execution provider", preferred=wanted[0], **idle, why=why_idle(wanted))
 
 
 def model_settings(config: Config) -> ModelSettings:

@@ -6,12 +6,14 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
 from facet.runtime.inference_slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel, find_model
 from facet.runtime.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
+from facet.runtime.providers import CPU_PROVIDER
 from facet.runtime.session import Normalization, OnnxSession
 from facet.runtime.sessions import open_session
 
@@ -115,9 +117,34 @@ def test_a_refusal_of_another_file_names_it(tmp_path: Path) -> None:
             open_session(path, slots=InferenceSlots(1, 1), runtime=runtime)
 
 
-def test_other_execution_providers_select_onnx_runtime(recognizer: Path) -> None:
+def test_a_provider_that_is_missing_is_refused_with_those_there_are_and_what_to_install(recognizer: Path) -> None:
+    for name, package in (
+        ("CUDAExecutionProvider", "onnxruntime-gpu"),
+        ("DmlExecutionProvider", "onnxruntime-directml"),
+    ):
+        for runtime in ("auto", "onnxruntime"):
+            with pytest.raises(UnsupportedModel) as caught:
+                open_session(recognizer, slots=InferenceSlots(1, 1), runtime=runtime, providers=(name,))
+            said = str(caught.value)
+            assert f"has no {name}, only {', '.join(ort.get_available_providers())}: install {package}" in said
+            assert "\n" not in said
+
+
+def test_a_missing_provider_is_left_out_if_the_cpu_is_in_the_list(recognizer: Path) -> None:
+    wanted = ("CUDAExecutionProvider", CPU_PROVIDER)
     slots = InferenceSlots(1, 1)
-    with pytest.raises(UnsupportedModel, match="CUDAExecutionProvider"):
-        open_session(recognizer, slots=slots, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
-    session = open_session(recognizer, slots=slots, runtime="onnxruntime")
-    assert session.runtime == "onnxruntime CPU fp32"
+    assert (
+        open_session(recognizer, slots=slots, runtime="onnxruntime", providers=wanted).runtime == "onnxruntime CPU fp32"
+    )
+    assert "CUDA" not in open_session(recognizer, slots=slots, providers=wanted).runtime
+
+
+def test_a_provider_that_does_not_exist_is_refused_with_the_name_that_was_meant(recognizer: Path) -> None:
+    for name, meant in (("cuda", "CUDAExecutionProvider"), ("TensorRT", "TensorrtExecutionProvider")):
+        with pytest.raises(UnsupportedModel, match=f"{name!r}: did you mean {meant}"):
+            open_session(recognizer, slots=InferenceSlots(1, 1), providers=(name, CPU_PROVIDER))
+
+
+def test_openvino_does_not_run_on_the_providers_of_onnx_runtime(recognizer: Path) -> None:
+    with pytest.raises(UnsupportedModel, match=r"openvino, which runs on the CPU: set models\.runtime to onnxruntime"):
+        open_session(recognizer, slots=InferenceSlots(1, 1), runtime="openvino", providers=("CUDAExecutionProvider",))
