@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.embeddings import normalized
-from gallery.errors import LooksLikeAnotherSubject, RequestIdReused, TooManyTemplates
+from gallery.errors import LooksLikeAnotherSubject, LooksUnlikeSubject, RequestIdReused, TooManyTemplates
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
 from gallery.records.enrollments import Enrolled, Enrollment
@@ -21,6 +21,9 @@ from gallery.times import new_id, now
 SAME_FACE_IOU = 0.5
 """Two boxes in one picture are the same face if their IoU is at least this."""
 
+_TEMPLATES_TO_REFUSE = 2
+"""The fewest templates that can refuse a face. One alone may be a photo of the person as a child."""
+
 
 class Enroller:
     """Enrols faces.
@@ -29,12 +32,14 @@ class Enroller:
         store: where templates are stored.
         registry: the open galleries.
         max_templates: the most templates of a subject, at least 1.
+        min_similarity: a face looks unlike a template of its subject below this similarity, [-1, 1].
     """
 
-    def __init__(self, store: Store, registry: GalleryRegistry, *, max_templates: int) -> None:
+    def __init__(self, store: Store, registry: GalleryRegistry, *, max_templates: int, min_similarity: float) -> None:
         self._store = store
         self._registry = registry
         self._max_templates = max_templates
+        self._min_similarity = min_similarity
 
     def enroll(
         self, gallery_id: str, subject_id: str, enrollment: Enrollment, *, validate_only: bool = False
@@ -47,6 +52,10 @@ class Enroller:
 
         A face looks like another subject if the gallery would identify it as that subject: the other subject's
         similarity reaches the threshold and is higher than that of its own subject.
+
+        A face looks unlike its own subject if its similarity to each of at least :data:`_TEMPLATES_TO_REFUSE` templates
+        is below the minimum. Templates that it looks unlike never refuse it alone, or if others resemble it: people
+        age. The answer lists them, because one of them, or the face, may show another person.
 
         Args:
             gallery_id: the gallery.
@@ -62,14 +71,16 @@ class Enroller:
             RequestIdReused: the request id was used for another request.
             TooManyTemplates: the subject has the most templates allowed.
             LooksLikeAnotherSubject: see above; not raised if ``accept_lookalike`` is set.
+            LooksUnlikeSubject: see above; not raised if ``accept_unlike`` is set.
         """
         with self._registry.changing(gallery_id) as gallery:
             index = gallery.index_for(enrollment.contract)
             embedding = normalized(enrollment.embedding[None], dimension=self._registry.dimension)[0]
             checked = self._check(gallery, index, subject_id, enrollment, embedding)
+            unlike = self._unlike_templates(index, checked, enrollment, embedding)
             if validate_only:
-                return replace(checked, template=replace(checked.template, template_id=""))
-            return self._store_template(gallery, index, checked, enrollment, embedding)
+                return replace(checked, template=replace(checked.template, template_id=""), unlike=unlike)
+            return replace(self._store_template(gallery, index, checked, enrollment, embedding), unlike=unlike)
 
     def _check(
         self,
@@ -112,6 +123,25 @@ class Enroller:
         )
         counted = replace(subject, template_count=subject.template_count + 1)
         return Enrolled(counted, template, already_enrolled=False)
+
+    def _unlike_templates(
+        self, index: Index, checked: Enrolled, enrollment: Enrollment, embedding: NDArray[np.float32]
+    ) -> dict[str, float]:
+        """Return the other templates of the subject that the face looks unlike, the least similar first.
+
+        Raises:
+            LooksUnlikeSubject: a new template looks unlike all of them, and they are enough to refuse it.
+        """
+        subject, template = checked.subject, checked.template
+        if subject.template_count == 1:
+            return {}  # its own
+        similarities = index.template_similarities(subject.subject_id, embedding)
+        similarities.pop(template.template_id, None)
+        unlike = {each: value for each, value in similarities.items() if value < self._min_similarity}
+        is_refused = not (checked.already_enrolled or enrollment.accept_unlike)
+        if is_refused and len(unlike) == len(similarities) >= _TEMPLATES_TO_REFUSE:
+            raise LooksUnlikeSubject(subject.gallery_id, subject.subject_id, similarities, self._min_similarity)
+        return dict(sorted(unlike.items(), key=lambda each: each[1]))
 
     def _store_template(
         self,

@@ -9,6 +9,7 @@ GalleryError
     TemplateNotFound
     TooManyTemplates
     LooksLikeAnotherSubject
+    LooksUnlikeSubject
     ContractMismatch
     InvalidEmbedding
     RequestIdReused
@@ -31,6 +32,9 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 Kind = Literal["invalid", "not_found", "exists", "precondition", "conflict", "exhausted", "unavailable"]
+
+_MOST_SIMILARITIES = 10
+"""The most similarities that an error lists for programs."""
 
 
 class GalleryError(Exception):
@@ -175,6 +179,45 @@ class LooksLikeAnotherSubject(GalleryError):
             "subject_id": self.subject_id,
             "similarity": f"{self.similarity:.4f}",
             "threshold": f"{self.threshold:.4f}",
+        }
+
+
+class LooksUnlikeSubject(GalleryError):
+    """The face to enrol looks unlike every template of its own subject.
+
+    Attributes:
+        gallery_id: the gallery.
+        subject_id: the subject.
+        template_id: the most similar template.
+        similarities: cosines to the subject's templates, [-1, 1], by template id, the most similar first.
+        threshold: the lowest similarity that does not count as unlike.
+    """
+
+    kind, reason = "precondition", "LOOKS_UNLIKE_SUBJECT"
+
+    def __init__(self, gallery_id: str, subject_id: str, similarities: Mapping[str, float], threshold: float) -> None:
+        self.similarities = dict(sorted(similarities.items(), key=lambda each: -each[1]))
+        self.template_id, best = next(iter(self.similarities.items()))
+        super().__init__(
+            f"the face looks unlike all {len(similarities)} templates of subject {subject_id!r} of gallery "
+            f"{gallery_id!r}: similarity at most {best:.4f} (template {self.template_id}), at least {threshold:.4f} is "
+            "expected; check that the picture shows this person, delete the templates if they show another one, or "
+            "insist with accept_unlike"
+        )
+        self.gallery_id = gallery_id
+        self.subject_id = subject_id
+        self.threshold = threshold
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The subject, its best similarity, the threshold, and the similarities to its best templates."""
+        few = list(self.similarities.items())[:_MOST_SIMILARITIES]
+        return {
+            "subject_id": self.subject_id,
+            "similarity": f"{self.similarities[self.template_id]:.4f}",
+            "threshold": f"{self.threshold:.4f}",
+            "templates": str(len(self.similarities)),
+            "similarities": " ".join(f"{template_id}={similarity:.4f}" for template_id, similarity in few),
         }
 
 

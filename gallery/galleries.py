@@ -52,6 +52,7 @@ class Galleries:
         contract: the embedding contract of the server's model.
         dimension: values of an embedding.
         max_templates_per_subject: at least 1.
+        min_subject_similarity: see :class:`gallery.enrollment.Enroller`; by default no face looks unlike its subject.
         default_threshold: of galleries that are created without one.
         search_threads: the most threads of one search, at least 1; best one for each core of the process.
 
@@ -70,13 +71,16 @@ class Galleries:
         contract: str,
         dimension: int,
         max_templates_per_subject: int,
+        min_subject_similarity: float = -1.0,
         default_threshold: float = DEFAULT_THRESHOLD,
         search_threads: int = 1,
     ) -> None:
         self._store = store
         self._default_threshold = default_threshold
         self._registry = GalleryRegistry(store, contract=contract, dimension=dimension, pool=SearchPool(search_threads))
-        self._enroller = Enroller(store, self._registry, max_templates=max_templates_per_subject)
+        self._enroller = Enroller(
+            store, self._registry, max_templates=max_templates_per_subject, min_similarity=min_subject_similarity
+        )
         self.calibrator = Calibrator(store, self._registry)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
 

@@ -25,6 +25,7 @@ def enroll_request(
     request_id: str = "",
     accept_low_quality: bool = False,
     accept_lookalike: bool = False,
+    accept_unlike: bool = False,
     validate_only: bool = False,
 ) -> EnrollFaceRequest:
     """A request to enrol, see :meth:`facet.Client.enroll`.
@@ -40,6 +41,7 @@ def enroll_request(
         request_id=request_id or ("" if subject_id else str(uuid.uuid4())),
         accept_low_quality=accept_low_quality,
         accept_lookalike=accept_lookalike,
+        accept_unlike=accept_unlike,
         validate_only=validate_only,
     )
 

@@ -43,7 +43,7 @@ async def enroll_entries(
         gallery_id: the gallery.
         entries: subjects and pictures.
         accept_low_quality: also enrol faces that are too small, too blurred or too turned.
-        accept_lookalike: also enrol faces that look like another subject.
+        accept_lookalike: also enrol faces that look like another subject, or unlike their own.
         advance: called once per finished picture.
         in_flight: number of concurrent calls; with 1 the pictures are enrolled in their order.
 
@@ -61,6 +61,7 @@ async def enroll_entries(
                     face=CENTRAL,
                     accept_low_quality=accept_low_quality,
                     accept_lookalike=accept_lookalike,
+                    accept_unlike=accept_lookalike,
                 )
             )
         except ITEM_ERRORS as error:

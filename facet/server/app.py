@@ -88,6 +88,7 @@ class Server:
             contract=self.pipeline.contract,
             dimension=self.pipeline.dimension,
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
+            min_subject_similarity=config.enrollment.min_subject_similarity,
             search_threads=usable_cores(),
             default_threshold=config.gallery.default_threshold,
         )

@@ -210,6 +210,10 @@ class EnrollmentConfig(_Section):
     """Maximum yaw and pitch, degrees."""
     max_templates_per_subject: int = Field(100, ge=1, le=10_000)
     """Maximum number of templates per subject. Subjects of an imported gallery may have more."""
+    min_subject_similarity: float = Field(0.2, ge=-1, le=1)
+    """A face looks unlike a template of its subject below this similarity. It is refused (LOOKS_UNLIKE_SUBJECT) if the
+    subject has at least two templates and it looks unlike all of them, unless a request sets accept_unlike. The default
+    is for the packaged models.embedding; another one needs its own. -1 turns the check off."""
     keep_crops: bool = False
     """Store the aligned face with each template, as a PNG of 112 x 112 pixels (30 KB). With it, a gallery can move to
     another models.embedding without the original pictures. Off by default because it stores pictures of faces."""

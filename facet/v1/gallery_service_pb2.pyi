@@ -693,6 +693,7 @@ class EnrollFaceRequest(_message.Message):
     ACCEPT_LOW_QUALITY_FIELD_NUMBER: _builtins.int
     ACCEPT_LOOKALIKE_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ACCEPT_UNLIKE_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     subject_id: _builtins.str
@@ -709,6 +710,8 @@ class EnrollFaceRequest(_message.Message):
     """Enrol the face even if it resembles another subject."""
     validate_only: _builtins.bool
     """Check everything and respond as usual, but store nothing. template_id is empty in the response."""
+    accept_unlike: _builtins.bool
+    """Enrol the face even if it resembles none of its subject's templates."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -729,10 +732,11 @@ class EnrollFaceRequest(_message.Message):
         accept_low_quality: _builtins.bool = ...,
         accept_lookalike: _builtins.bool = ...,
         validate_only: _builtins.bool = ...,
+        accept_unlike: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lookalike", b"accept_lookalike", "accept_low_quality", b"accept_low_quality", "display_name", b"display_name", "face", b"face", "gallery_id", b"gallery_id", "picture", b"picture", "request_id", b"request_id", "subject_id", b"subject_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lookalike", b"accept_lookalike", "accept_low_quality", b"accept_low_quality", "accept_unlike", b"accept_unlike", "display_name", b"display_name", "face", b"face", "gallery_id", b"gallery_id", "picture", b"picture", "request_id", b"request_id", "subject_id", b"subject_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -749,6 +753,7 @@ class EnrollFaceResponse(_message.Message):
     FACE_FIELD_NUMBER: _builtins.int
     ALREADY_ENROLLED_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    UNLIKE_FIELD_NUMBER: _builtins.int
     already_enrolled: _builtins.bool
     """Whether the template existed before, from the same picture of the same subject or the same request_id."""
     @_builtins.property
@@ -767,6 +772,13 @@ class EnrollFaceResponse(_message.Message):
     def timings(self) -> _types_pb2.Timings:
         """The duration of each stage."""
 
+    @_builtins.property
+    def unlike(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateSimilarity]:
+        """The subject's other templates that the face does not resemble, the least similar first, at most 100. Each is a
+        warning: either this picture or that template may show another person. If later pictures of the subject do not
+        resemble it either, it is the wrong one.
+        """
+
     def __init__(
         self,
         *,
@@ -775,14 +787,41 @@ class EnrollFaceResponse(_message.Message):
         face: _types_pb2.DetectedFace | None = ...,
         already_enrolled: _builtins.bool = ...,
         timings: _types_pb2.Timings | None = ...,
+        unlike: _abc.Iterable[Global___TemplateSimilarity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "subject", b"subject", "template", b"template", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_enrolled", b"already_enrolled", "face", b"face", "subject", b"subject", "template", b"template", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_enrolled", b"already_enrolled", "face", b"face", "subject", b"subject", "template", b"template", "timings", b"timings", "unlike", b"unlike"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnrollFaceResponse: _TypeAlias = EnrollFaceResponse  # noqa: Y015
+
+@_typing.final
+class TemplateSimilarity(_message.Message):
+    """A template and its similarity to a face."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    template_id: _builtins.str
+    """The id of the template."""
+    similarity: _builtins.float
+    """Cosine of the template and the face, in [-1, 1]."""
+    def __init__(
+        self,
+        *,
+        template_id: _builtins.str = ...,
+        similarity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["similarity", b"similarity", "template_id", b"template_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemplateSimilarity: _TypeAlias = TemplateSimilarity  # noqa: Y015
 
 @_typing.final
 class EnrollBatchRequest(_message.Message):

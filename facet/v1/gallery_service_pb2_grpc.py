@@ -259,9 +259,11 @@ class GalleryServiceServicer:
         FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
         (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
         turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
-        another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The subject
-        has the maximum number of templates (TOO_MANY_TEMPLATES). The gallery has another embedding
-        contract (CONTRACT_MISMATCH).
+        another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
+        resembles none of its subject's templates, of which there are at least two
+        (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
+        templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
+        (CONTRACT_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -117,9 +117,11 @@ class GalleryServiceStub:
       FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
                           (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
                           turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
-                          another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The subject
-                          has the maximum number of templates (TOO_MANY_TEMPLATES). The gallery has another embedding
-                          contract (CONTRACT_MISMATCH).
+                          another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
+                          resembles none of its subject's templates, of which there are at least two
+                          (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
+                          templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
+                          (CONTRACT_MISMATCH).
     """
     EnrollBatch: _grpc.StreamStreamMultiCallable[_gallery_service_pb2.EnrollBatchRequest, _gallery_service_pb2.EnrollBatchResponse]
     """Enrols many faces. Every request gets one response with its item_id, as soon as it is done, in any order. An item
@@ -340,9 +342,11 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
                           (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
                           turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
-                          another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The subject
-                          has the maximum number of templates (TOO_MANY_TEMPLATES). The gallery has another embedding
-                          contract (CONTRACT_MISMATCH).
+                          another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
+                          resembles none of its subject's templates, of which there are at least two
+                          (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
+                          templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
+                          (CONTRACT_MISMATCH).
     """
     EnrollBatch: _aio.StreamStreamMultiCallable[_gallery_service_pb2.EnrollBatchRequest, _gallery_service_pb2.EnrollBatchResponse]  # type: ignore[assignment]
     """Enrols many faces. Every request gets one response with its item_id, as soon as it is done, in any order. An item
@@ -596,9 +600,11 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
                               (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
                               turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
-                              another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The subject
-                              has the maximum number of templates (TOO_MANY_TEMPLATES). The gallery has another embedding
-                              contract (CONTRACT_MISMATCH).
+                              another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
+                              resembles none of its subject's templates, of which there are at least two
+                              (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
+                              templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
+                              (CONTRACT_MISMATCH).
         """
 
     @_abc_1.abstractmethod

@@ -79,6 +79,10 @@ class MemoryIndex:
         """See :meth:`gallery.index.protocol.Index.similarity`."""
         return self._snapshot.similarity(subject_id, probe, mean_of_best=mean_of_best)
 
+    def template_similarities(self, subject_id: str, probe: NDArray[np.float32]) -> dict[str, float]:
+        """See :meth:`gallery.index.protocol.Index.template_similarities`."""
+        return self._snapshot.template_similarities(subject_id, probe)
+
     def reserve(self, templates: int = 1) -> None:
         """See :meth:`gallery.index.protocol.Index.reserve`; at most ``sizes.segment_rows``."""
         with self._change_lock:

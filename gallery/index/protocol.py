@@ -58,6 +58,9 @@ class Index(Protocol):
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:
         """Compare a probe, shape ``(dimension,)``, with a subject; ``None`` if it has no template."""
 
+    def template_similarities(self, subject_id: str, probe: NDArray[np.float32]) -> dict[str, float]:
+        """Compare a probe, shape ``(dimension,)``, with every template of a subject; by template id, [-1, 1]."""
+
     def reserve(self, templates: int = 1) -> None:
         """Allocate memory, so that adding this many templates cannot fail for lack of it.
 

@@ -68,6 +68,13 @@ class IndexSnapshot:
         found = rank(self._templates(probe, np.array([subject])), subjects=1, mean_of_best=mean_of_best)
         return found[0].similarity if found else None
 
+    def template_similarities(self, subject_id: str, probe: NDArray[np.float32]) -> dict[str, float]:
+        """Compare a probe with the templates of a subject; see :class:`gallery.index.protocol.Index`."""
+        subject = self.subjects.number(subject_id)
+        if subject is None:
+            return {}
+        return {each.template_id: each.similarity for each in self._templates(probe, np.array([subject]))}
+
     def _scored(
         self, probes: NDArray[np.float32], subjects: int, at_least: float, *, thorough: bool
     ) -> Iterable[tuple[NDArray[np.float32], ScoredRows]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ class Enrollment:
         request_id: the caller's id of the request; empty for none.
         request_digest: a digest of the whole request. The same ``request_id`` with another digest is refused.
         accept_lookalike: enrol the face even if the gallery would identify it as another subject.
+        accept_unlike: enrol the face even if it looks unlike its own subject.
         face_model: hexadecimal SHA-256 of the face detector.
         embedding_model: hexadecimal SHA-256 of the embedding model.
         crop: the aligned face as PNG, stored with the template; ``None`` to store none.
@@ -39,6 +41,7 @@ class Enrollment:
     request_id: str = ""
     request_digest: str = ""
     accept_lookalike: bool = False
+    accept_unlike: bool = False
     face_model: str = ""
     embedding_model: str = ""
     crop: bytes | None = None
@@ -52,8 +55,11 @@ class Enrolled:
         subject: the subject; its ``template_count`` includes the template.
         template: the template.
         already_enrolled: whether the template existed before.
+        unlike: the subject's other templates that the face looks unlike, by id, with their similarities, the least
+            similar first.
     """
 
     subject: Subject
     template: Template
     already_enrolled: bool
+    unlike: Mapping[str, float] = field(default_factory=dict)

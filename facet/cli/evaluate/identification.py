@@ -68,7 +68,8 @@ def identification(
     accept_lookalike: Annotated[
         bool,
         typer.Option(
-            "--accept-lookalike/--refuse-lookalike", help="Enrol faces that look like another subject, or refuse them."
+            "--accept-lookalike/--refuse-lookalike",
+            help="Enrol faces that look like another subject, or unlike their own, or refuse them.",
         ),
     ] = True,
     seed: Seed = 0,

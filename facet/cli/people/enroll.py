@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from facet import AlreadyExists, Client, Enrollment, FacetError, NotFound
+from facet.cli.people.odd_ones_out import odd_ones_out
 from facet.cli.people.options import Gallery
 from facet.cli.shared import choices, sources
 from facet.cli.shared.people_folder import PersonPicture
@@ -22,6 +24,7 @@ from facet.terminal import console
 from facet.terminal.counts import agreeing, counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.program import spelled
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -36,6 +39,8 @@ class Outcome:
         outcome: ``enrolled``, ``already_enrolled`` or ``rejected``.
         reason: why it was rejected, for programs; else empty.
         message: why it was rejected, for people; else empty.
+        template_id: its template; empty if it was rejected, or not kept.
+        unlike: similarities to the person's other templates that it looks unlike, by their ids.
     """
 
     path: str
@@ -43,6 +48,8 @@ class Outcome:
     outcome: str
     reason: str = ""
     message: str = ""
+    template_id: str = ""
+    unlike: Mapping[str, float] = field(default_factory=dict)
 
 
 @app.command(cls=Command)
@@ -64,6 +71,9 @@ def enroll(
     ] = False,
     accept_lookalike: Annotated[
         bool, typer.Option("--accept-lookalike", help="Accept faces that look like another person in the gallery.")
+    ] = False,
+    accept_unlike: Annotated[
+        bool, typer.Option("--accept-unlike", help="Accept faces that look unlike all other pictures of the person.")
     ] = False,
     dry_run: Annotated[
         bool,
@@ -114,6 +124,7 @@ def enroll(
             enumerate(enrollments),
             accept_low_quality=accept_low_quality,
             accept_lookalike=accept_lookalike,
+            accept_unlike=accept_unlike,
             validate_only=dry_run,
         )
         for number, answer in answers:
@@ -175,7 +186,13 @@ def _outcome(item: PersonPicture, answer: EnrollmentAnswer) -> Outcome:
     if isinstance(answer, FacetError):
         reason = answer.reason or answer.code.name
         return Outcome(str(item.path), item.subject_id, "rejected", reason, answer.message)
-    return Outcome(str(item.path), item.subject_id, "already_enrolled" if answer.already_enrolled else "enrolled")
+    return Outcome(
+        str(item.path),
+        item.subject_id,
+        "already_enrolled" if answer.already_enrolled else "enrolled",
+        template_id=answer.template.template_id,
+        unlike={each.template_id: each.similarity for each in answer.unlike},
+    )
 
 
 def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command: str, *, dry_run: bool) -> None:
@@ -184,6 +201,7 @@ def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command
         whom = f" for {outcome.subject}" if outcome.subject else ""
         console.out.print(f"{outcome.path}: rejected{whom}: {in_words(outcome.reason)}")
         console.out.print(f"    {outcome.message}")
+    _report_unlike(outcomes, gallery)
     verb = "would be enrolled" if dry_run else "enrolled"
     already = counts["already_enrolled"]
     people = len({outcome.subject for outcome in outcomes if outcome.outcome != "rejected"})
@@ -196,3 +214,17 @@ def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command
             f"To enrol one of several faces, repeat the command with --face central (large and near the middle) or "
             f"--face largest: {command} ... --face central"
         )
+
+
+def _report_unlike(outcomes: list[Outcome], gallery: str) -> None:
+    """Name the pictures that may show another person, and how to delete them."""
+    for subject in sorted({outcome.subject for outcome in outcomes if outcome.unlike}):
+        own = {each.template_id: each for each in outcomes if each.subject == subject and each.template_id}
+        names = {template_id: each.path for template_id, each in own.items()}
+        for odd, others in odd_ones_out({template_id: each.unlike for template_id, each in own.items()}):
+            against = ", ".join(f"{names.get(other, f'template {other}')} ({value:.2f})" for other, value in others)
+            console.out.print(f"{names.get(odd, f'template {odd}')}: looks unlike {against}, also of {subject}")
+            console.out.print(
+                f"    check which shows {subject}; to delete this one: "
+                + spelled(f"facet people forget-template {quote(subject)} {odd} --gallery {quote(gallery)}")
+            )

@@ -9,6 +9,7 @@ _WORDS = {
     "FACE_TOO_BLURRED": "too blurred",
     "FACE_TOO_TURNED": "too turned",
     "LOOKS_LIKE_ANOTHER_SUBJECT": "looks like another person in the gallery",
+    "LOOKS_UNLIKE_SUBJECT": "looks unlike the person's other pictures",
     "TOO_MANY_TEMPLATES": "the person has the maximum number of templates",
     "INVALID_PICTURE": "not a readable picture",
     "PICTURE_TOO_LARGE": "too large to decode",

@@ -29,6 +29,7 @@ class SubjectMethods(ServerMethods):
         request_id: str = "",
         accept_low_quality: bool = False,
         accept_lookalike: bool = False,
+        accept_unlike: bool = False,
         validate_only: bool = False,
         timeout: float | None = None,
     ) -> pb.EnrollFaceResponse:
@@ -43,6 +44,7 @@ class SubjectMethods(ServerMethods):
             request_id: the caller's id of this request; the same id again does not enrol twice.
             accept_low_quality: also enrol a face that is too small, too blurred or too turned.
             accept_lookalike: also enrol a face that looks like another subject's.
+            accept_unlike: also enrol a face that looks unlike all of its subject's templates.
             validate_only: check everything, but keep nothing.
             timeout: seconds the call may take; ``None`` for the client's.
 
@@ -60,6 +62,7 @@ class SubjectMethods(ServerMethods):
             request_id=request_id,
             accept_low_quality=accept_low_quality,
             accept_lookalike=accept_lookalike,
+            accept_unlike=accept_unlike,
             validate_only=validate_only,
         )
         return await self.galleries.EnrollFace(request, timeout=timeout)
@@ -71,6 +74,7 @@ class SubjectMethods(ServerMethods):
         *,
         accept_low_quality: bool = False,
         accept_lookalike: bool = False,
+        accept_unlike: bool = False,
         validate_only: bool = False,
         timeout: float | None = None,
     ) -> AsyncGenerator[tuple[K, EnrollmentAnswer], None]:
@@ -82,6 +86,7 @@ class SubjectMethods(ServerMethods):
                 time, as the server has room and the answers are consumed.
             accept_low_quality: also enrol faces that are too small, too blurred or too turned.
             accept_lookalike: also enrol faces that look like another subject's.
+            accept_unlike: also enrol faces that look unlike all of their subject's templates.
             validate_only: check everything, but keep nothing.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
@@ -96,6 +101,7 @@ class SubjectMethods(ServerMethods):
             gallery_id=gallery_id,
             accept_low_quality=accept_low_quality,
             accept_lookalike=accept_lookalike,
+            accept_unlike=accept_unlike,
             validate_only=validate_only,
         )
         limits = (await self.get_server_info()).limits

@@ -30,6 +30,7 @@ class SubjectMethods(ServerMethods):
         request_id: str = "",
         accept_low_quality: bool = False,
         accept_lookalike: bool = False,
+        accept_unlike: bool = False,
         validate_only: bool = False,
         timeout: float | None = None,
     ) -> pb.EnrollFaceResponse:
@@ -44,6 +45,7 @@ class SubjectMethods(ServerMethods):
             request_id: the caller's id of this request; the same id again does not enrol twice.
             accept_low_quality: also enrol a face that is too small, too blurred or too turned.
             accept_lookalike: also enrol a face that looks like another subject's.
+            accept_unlike: also enrol a face that looks unlike all of its subject's templates.
             validate_only: check everything, but keep nothing.
             timeout: seconds the call may take; ``None`` for the client's.
 
@@ -61,6 +63,7 @@ class SubjectMethods(ServerMethods):
             request_id=request_id,
             accept_low_quality=accept_low_quality,
             accept_lookalike=accept_lookalike,
+            accept_unlike=accept_unlike,
             validate_only=validate_only,
         )
         return self.galleries.EnrollFace(request, timeout=timeout)
@@ -72,6 +75,7 @@ class SubjectMethods(ServerMethods):
         *,
         accept_low_quality: bool = False,
         accept_lookalike: bool = False,
+        accept_unlike: bool = False,
         validate_only: bool = False,
         timeout: float | None = None,
     ) -> Generator[tuple[K, EnrollmentAnswer], None, None]:
@@ -83,6 +87,7 @@ class SubjectMethods(ServerMethods):
                 time, as the server has room and the answers are consumed.
             accept_low_quality: also enrol faces that are too small, too blurred or too turned.
             accept_lookalike: also enrol faces that look like another subject's.
+            accept_unlike: also enrol faces that look unlike all of their subject's templates.
             validate_only: check everything, but keep nothing.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
@@ -97,6 +102,7 @@ class SubjectMethods(ServerMethods):
             gallery_id=gallery_id,
             accept_low_quality=accept_low_quality,
             accept_lookalike=accept_lookalike,
+            accept_unlike=accept_unlike,
             validate_only=validate_only,
         )
         limits = (self.get_server_info()).limits

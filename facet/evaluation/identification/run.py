@@ -90,7 +90,7 @@ async def run_identification(
         client: the connection.
         protocol: the labelled set.
         accept_low_quality: also enrol faces that are too small, too blurred or too turned.
-        accept_lookalike: also enrol faces that look like another subject.
+        accept_lookalike: also enrol faces that look like another subject, or unlike their own.
         advance: called once per finished picture.
 
     Raises:

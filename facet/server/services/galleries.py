@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from recognizer.progress import Turns
 
 MAX_VALUES = 4096
 """Limit on the length of an embedding; no recogniser reaches it."""
+MAX_UNLIKE = 100
+"""The most unlike templates in an answer."""
 
 
 class GalleryServicer(GalleryServiceServicer):
@@ -263,6 +266,7 @@ class GalleryServicer(GalleryServiceServicer):
                 request_id=request_id,
                 request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
                 accept_lookalike=request.accept_lookalike,
+                accept_unlike=request.accept_unlike,
                 face_model=self._pipeline.face_model,
                 embedding_model=self._pipeline.embedding_model,
                 crop=aligned.png() if self._config.keep_crops else None,
@@ -277,6 +281,8 @@ class GalleryServicer(GalleryServiceServicer):
         response.subject.CopyFrom(convert.subject(enrolled.subject))
         response.template.CopyFrom(convert.template(enrolled.template))
         response.already_enrolled = enrolled.already_enrolled
+        for template_id, similarity in islice(enrolled.unlike.items(), MAX_UNLIKE):
+            response.unlike.add(template_id=template_id, similarity=similarity)
         response.timings.CopyFrom(work.stopwatch.timings())
         return response
 

@@ -98,6 +98,14 @@ class MilvusIndex:
         templates = self._templates_of(location, probe, [subject_id], mean_of_best)
         return next((each.similarity for each in rank(templates, subjects=1, mean_of_best=mean_of_best)), None)
 
+    def template_similarities(self, subject_id: str, probe: NDArray[np.float32]) -> dict[str, float]:
+        """See :meth:`gallery.index.protocol.Index.template_similarities`."""
+        location, _ = self._locator.cached(self._gallery_id)
+        if location.templates is None:
+            return {}
+        templates = self._templates_of(location, probe, [subject_id], MAX_ROWS)
+        return {each.template_id: each.similarity for each in templates}
+
     def reserve(self, templates: int = 1) -> None:
         """See :meth:`gallery.index.protocol.Index.reserve`; does nothing, because Milvus allocates."""
 

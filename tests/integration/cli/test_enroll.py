@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 
 from facet.v1.gallery_service_pb2 import ListGalleriesRequest
@@ -139,6 +141,38 @@ def test_somebody_who_looks_like_another_is_named_in_the_rejection(run: Run, peo
     assert "'yao'" in rejected["message"]
     accepted = run("enroll.py", yao, "--subject", "twin", "--gallery", new_gallery, "--accept-lookalike")
     assert accepted.returncode == 0
+
+
+def test_another_person_among_pictures_of_one_is_rejected_or_named(
+    run: Run, tmp_path: Path, pictures: Pictures, new_gallery: str
+) -> None:
+    folder = tmp_path / "people" / "Yao Ming"
+    folder.mkdir(parents=True)
+    portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
+    assert portrait is not None
+    for number in range(4):
+        brighter = cv2.convertScaleAbs(portrait, beta=8 * number)
+        (folder / f"right{number}.png").write_bytes(cv2.imencode(".png", brighter)[1].tobytes())
+    wrong = folder / "wrong.jpg"
+    wrong.write_bytes(pictures.six)
+    options = ("--gallery", new_gallery, "--face", "largest")
+    for number in range(2):
+        run("enroll.py", folder / f"right{number}.png", "--subject", "Yao Ming", *options)
+    result = run("enroll.py", folder.parent, *options, "--json")
+    assert result.returncode == 1
+    outcomes = {
+        Path(each["path"]).name: each["reason"] or each["outcome"] for each in json.loads(result.stdout)["pictures"]
+    }
+    assert outcomes.pop("wrong.jpg") == "LOOKS_UNLIKE_SUBJECT"
+    assert sorted(outcomes.values()) == ["already_enrolled"] * 2 + ["enrolled"] * 2
+    insisted = run("enroll.py", folder.parent, *options, "--accept-unlike")
+    assert insisted.returncode == 0
+    (named,) = [line for line in insisted.stdout.splitlines() if "looks unlike" in line]
+    assert named.startswith(f"{wrong}: looks unlike {folder}")
+    assert named.count("right") == 4
+    again = run("enroll.py", folder.parent, *options)
+    (repeated,) = [line for line in again.stdout.splitlines() if "looks unlike" in line]
+    assert sorted(repeated.split()) == sorted(named.split())
 
 
 def test_a_dry_run_keeps_nothing_not_even_the_gallery(run: Run, client: Client, people: Path, new_gallery: str) -> None:

@@ -44,6 +44,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.TemplateNotFound("g", "s", "t"), "NOT_FOUND", "TEMPLATE_NOT_FOUND"),
     (gallery.TooManyTemplates("g", "s", 3), "FAILED_PRECONDITION", "TOO_MANY_TEMPLATES"),
     (gallery.LooksLikeAnotherSubject("g", "s", 0.5, 0.4), "FAILED_PRECONDITION", "LOOKS_LIKE_ANOTHER_SUBJECT"),
+    (gallery.LooksUnlikeSubject("g", "s", {"t": 0.1}, 0.2), "FAILED_PRECONDITION", "LOOKS_UNLIKE_SUBJECT"),
     (gallery.ContractMismatch("g", "a", "b"), "FAILED_PRECONDITION", "CONTRACT_MISMATCH"),
     (gallery.InvalidEmbedding("zero"), "INVALID_ARGUMENT", "INVALID_FIELD"),
     (gallery.RequestIdReused("g", "r"), "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
@@ -217,6 +218,16 @@ def test_a_refusal_that_passes_says_when_to_retry(error: Exception, milliseconds
         (
             gallery.LooksLikeAnotherSubject("g", "s", 0.5, 0.4),
             {"subject_id": "s", "similarity": "0.5000", "threshold": "0.4000"},
+        ),
+        (
+            gallery.LooksUnlikeSubject("g", "s", {"t": 0.1, "u": 0.15}, 0.2),
+            {
+                "subject_id": "s",
+                "similarity": "0.1500",
+                "threshold": "0.2000",
+                "templates": "2",
+                "similarities": "u=0.1500 t=0.1000",
+            },
         ),
         (gallery.ContractMismatch("g", "a", "b"), {"expected": "a", "found": "b"}),
         (gallery.InvalidImport("wrong"), {}),
