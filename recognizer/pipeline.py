@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from detector.yolo import Detections
 from facet.runtime import pictures
 from facet.runtime.picture_size import claimed_pixels
+from facet.runtime.pictures import DecodedPicture
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
 from recognizer.detection.persons import faces_of_persons
@@ -25,6 +26,14 @@ from recognizer.faces import Faces
 from recognizer.models import PipelineModels
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import Quality, measure
+from recognizer.resolution import (
+    LOOK_FACTOR,
+    faces_in_full,
+    landmarks_in_decoded,
+    needed_share,
+    objects_in_full,
+    reduced,
+)
 from recognizer.settings import PipelineSettings
 
 PERSON_CLASS = "person"
@@ -34,27 +43,28 @@ _NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), 
 
 
 class Decode(Protocol):
-    """Decodes pictures as :func:`facet.runtime.pictures.decode` does."""
+    """Decodes pictures as :func:`facet.runtime.pictures.decode_reduced` does."""
 
-    def __call__(self, data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
-        """Decode to upright BGR ``(h, w, 3)``; raises :class:`facet.runtime.pictures.PictureError`."""
+    def __call__(self, data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Turns[DecodedPicture]:
+        """Decode to upright BGR; raises :class:`facet.runtime.pictures.PictureError`."""
 
 
-def decode_here(data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
+def decode_here(data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Turns[DecodedPicture]:
     """Decode in the calling thread, in one turn; see :class:`Decode`."""
-    return pictures.decode(data, max_pixels=max_pixels)
+    return pictures.decode_reduced(data, max_pixels=max_pixels, longer_side=longer_side)
     yield
 
 
 class Source(Protocol):
     """A picture as received: encoded or raw."""
 
-    def decode(self, decode: Decode, max_pixels: int, /) -> Turns[NDArray[np.uint8]]:
-        """Return the pixels, upright BGR ``(h, w, 3)``; yields while others decode them.
+    def decode(self, decode: Decode, max_pixels: int, longer_side: int | None, /) -> Turns[DecodedPicture]:
+        """Return the pixels, upright BGR; yields while others decode them.
 
         Args:
             decode: decodes the picture if it is encoded.
-            max_pixels: larger pictures are refused.
+            max_pixels: larger pictures are refused, unless they are decoded at a reduced size.
+            longer_side: the longer side may be reduced to this many pixels; ``None``: it may not.
 
         Raises:
             PictureError: the picture is damaged, unsupported or too large.
@@ -73,9 +83,9 @@ class Encoded:
 
     data: bytes
 
-    def decode(self, decode: Decode, max_pixels: int, /) -> Turns[NDArray[np.uint8]]:
+    def decode(self, decode: Decode, max_pixels: int, longer_side: int | None, /) -> Turns[DecodedPicture]:
         """See :class:`Source`."""
-        return decode(self.data, max_pixels=max_pixels)
+        return decode(self.data, max_pixels=max_pixels, longer_side=longer_side)
 
     def claimed_pixels(self) -> int:
         """See :class:`Source`."""
@@ -90,17 +100,23 @@ class Encoded:
 class Analysis:
     """The objects and faces of a picture.
 
+    All coordinates are those of the full picture, upright.
+
     Attributes:
-        picture: upright BGR ``(h, w, 3)``.
+        picture: what was looked at; maybe at a reduced size, and without pixels once the faces are aligned.
         objects: in descending order of score.
         faces: in descending order of score.
         persons: for each face the index in ``objects`` of the person it belongs to, or -1.
     """
 
-    picture: NDArray[np.uint8]
+    picture: DecodedPicture
     objects: Detections
     faces: Faces
     persons: NDArray[np.intp]
+
+    def without_pixels(self) -> Analysis:
+        """The same without the pixels: they take much memory."""
+        return replace(self, picture=self.picture.without_pixels())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,7 @@ class FacePipeline:
         self.class_names = self._objects.class_names if self._objects else ()
         self.object_min_score = self._settings.object_min_score
         self.face_min_score = self._settings.finder.min_score
+        self._look_side = LOOK_FACTOR * max(self._settings.finder.fine_side, self._settings.object_size)
         if self._finder is None:
             self.face_min_score = max(self.face_min_score, self.object_min_score)
         self._person_id = self.class_names.index(PERSON_CLASS) if PERSON_CLASS in self.class_names else -1
@@ -183,16 +200,30 @@ class FacePipeline:
         self._embedder.embed([np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)] * sum(BATCHES))
 
     def decode(self, source: Source, progress: Progress = NO_PROGRESS) -> NDArray[np.uint8]:
-        """Decode a picture to upright BGR ``(h, w, 3)``.
+        """Decode a picture at its full size to upright BGR ``(h, w, 3)``.
 
         Raises:
             PictureError: the picture is damaged, unsupported or too large.
         """
-        return finish(self.decode_in_turns(source, progress))
+        return finish(self.decode_in_turns(source, progress)).pixels
 
-    def decode_in_turns(self, source: Source, progress: Progress = NO_PROGRESS) -> Turns[NDArray[np.uint8]]:
-        """Decode a picture like :meth:`decode`, and yield while a decoder works on a large one."""
-        picture = yield from in_stage(source.decode(self._decode, self._settings.max_pixels), progress, "decode")
+    def decode_in_turns(
+        self, source: Source, progress: Progress = NO_PROGRESS, *, longer_side: int | None = None
+    ) -> Turns[DecodedPicture]:
+        """Decode a picture, and yield while a decoder works on a large one.
+
+        Args:
+            source: the picture.
+            progress: times the stage and may stop between turns.
+            longer_side: the longer side may be reduced to this many pixels, see
+                :func:`facet.runtime.pictures.decode_reduced`; ``None``: it may not.
+
+        Raises:
+            PictureError: the picture is damaged, unsupported or too large.
+        """
+        side = longer_side if self._settings.scaled_decoding else None
+        turns = source.decode(self._decode, self._settings.max_pixels, side)
+        picture = yield from in_stage(turns, progress, "decode")
         progress.check()
         return picture
 
@@ -216,6 +247,20 @@ class FacePipeline:
         progress.check()
         return objects
 
+    def detect_in_turns(
+        self, source: Source, progress: Progress = NO_PROGRESS, *, min_score: float | None = None
+    ) -> Turns[tuple[Detections, DecodedPicture]]:
+        """Decode a picture and detect its objects, see :meth:`detect`; yields while a large picture is decoded.
+
+        Raises:
+            NoObjectDetector: the pipeline has none.
+            PictureError: the picture is damaged, unsupported or too large.
+        """
+        side = LOOK_FACTOR * self._settings.object_size
+        picture = yield from self.decode_in_turns(source, progress, longer_side=side)
+        objects = self.detect(picture.pixels, progress, min_score=min_score)
+        return objects_in_full(objects, picture.placement), picture.without_pixels()
+
     def analyze(
         self,
         source: Source,
@@ -237,8 +282,8 @@ class FacePipeline:
         Raises:
             PictureError: the picture is damaged, unsupported or too large.
         """
-        picture = self.decode(source, progress)
-        return self.analyze_picture(picture, progress, face_min_score=face_min_score, objects_wanted=objects_wanted)
+        turns = self.decode_in_turns(source, progress, longer_side=self._look_side)
+        return self._analyze(finish(turns), progress, face_min_score, objects_wanted=objects_wanted)
 
     def analyze_picture(
         self,
@@ -249,27 +294,84 @@ class FacePipeline:
         objects_wanted: bool = False,
     ) -> Analysis:
         """Find the objects and faces of a decoded picture, upright BGR ``(h, w, 3)``; see :meth:`analyze`."""
+        return self._analyze(DecodedPicture.full(picture), progress, face_min_score, objects_wanted=objects_wanted)
+
+    def analyze_and_align_in_turns(
+        self,
+        source: Source,
+        choose: Callable[[Faces, tuple[int, ...]], int] | None = None,
+        progress: Progress = NO_PROGRESS,
+        *,
+        face_min_score: float | None = None,
+        objects_wanted: bool = False,
+    ) -> Turns[tuple[Analysis, list[AlignedFace]]]:
+        """Find the faces of a picture and align them, from as many pixels as each needs.
+
+        A large JPEG is looked at in a reduced size. If the crop of a face needs more pixels, it is decoded again.
+
+        Yields while a large picture is decoded. Nobody else needs to wait for the pixels of the first decoding
+        meanwhile: they are freed before the second one.
+
+        Args:
+            source: the picture.
+            choose: returns the index of the only face to align, from the faces and the height, width and channels of
+                the full picture; ``None`` aligns all.
+            progress: times the stages and may stop between them.
+            face_min_score: see :meth:`analyze`.
+            objects_wanted: see :meth:`analyze`.
+
+        Returns:
+            the analysis, without pixels, and the faces.
+
+        Raises:
+            PictureError: the picture is damaged, unsupported or too large.
+        """
+        picture = yield from self.decode_in_turns(source, progress, longer_side=self._look_side)
+        analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted)
+        indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
+        shares = needed_share(analysis.faces)
+        enough = [index for index in indices if picture.placement.scale * shares[index] <= 1]
+        aligned = dict(zip(enough, self._align(analysis, picture, enough, progress), strict=True))
+        analysis, longest = analysis.without_pixels(), max(picture.shape)
+        del picture
+        if rest := [index for index in indices if index not in aligned]:
+            side = math.ceil(longest * min(1.0, shares[rest].max()))
+            finer = yield from self.decode_in_turns(source, progress, longer_side=side)
+            aligned |= zip(rest, self._align(analysis, finer, rest, progress), strict=True)
+        return analysis, [aligned[index] for index in indices]
+
+    def _analyze(
+        self, picture: DecodedPicture, progress: Progress, face_min_score: float | None, *, objects_wanted: bool
+    ) -> Analysis:
+        look = reduced(picture, self._look_side)
+        pixels, place = look.pixels, look.placement
         min_score = self.face_min_score if face_min_score is None else face_min_score
         detections = _NO_OBJECTS
         if self._objects:
             if self._finder is None:
-                detections = self.detect(picture, progress, min_score=min(min_score, self.object_min_score))
+                detections = self.detect(pixels, progress, min_score=min(min_score, self.object_min_score))
             elif objects_wanted:
-                detections = self.detect(picture, progress)
+                detections = self.detect(pixels, progress)
             else:
-                detections = self.detect(picture, progress, max_enlargement=self._settings.person_max_enlargement)
+                detections = self.detect(pixels, progress, max_enlargement=self._settings.person_max_enlargement)
         objects = detections.above(self.object_min_score)
         persons = self.persons(objects)
         with progress.stage("faces"):
             if self._finder is None:
-                min_height = self._settings.finder.min_height
+                min_height = self._settings.finder.min_height / place.scale
                 faces = faces_of(detections, self.class_names, min_score=min_score, min_height=min_height)
             else:
-                faces = self._finder.find(picture, objects.boxes[persons], progress.check, face_min_score)
+                boxes = objects.boxes[persons]
+                faces = self._finder.find(pixels, boxes, progress.check, face_min_score, scale=place.scale)
             faces = faces.take(range(min(len(faces), self._settings.max_faces)))
             owners = faces_of_persons(faces, objects.boxes[persons])
         progress.check()
-        return Analysis(picture, objects, faces, np.where(owners >= 0, np.append(persons, -1)[owners], -1))
+        return Analysis(
+            picture,
+            objects_in_full(objects, place),
+            faces_in_full(faces, place),
+            np.where(owners >= 0, np.append(persons, -1)[owners], -1),
+        )
 
     def persons(self, objects: Detections) -> NDArray[np.intp]:
         """Indices of the objects that are persons."""
@@ -281,7 +383,7 @@ class FacePipeline:
         choose: Callable[[Faces], int] | None = None,
         progress: Progress = NO_PROGRESS,
     ) -> list[AlignedFace]:
-        """Align the faces of a picture and measure their quality.
+        """Align the faces of a picture from what was looked at, and measure their quality.
 
         Args:
             analysis: the picture's faces.
@@ -289,11 +391,20 @@ class FacePipeline:
             progress: times the stage.
         """
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces)]
-        aligned_faces = []
+        return self._align(analysis, analysis.picture, indices, progress)
+
+    def _align(
+        self, analysis: Analysis, picture: DecodedPicture, indices: Sequence[int], progress: Progress
+    ) -> list[AlignedFace]:
+        """Align some faces, from pixels of any resolution."""
+        aligned_faces: list[AlignedFace] = []
+        if not indices:
+            return aligned_faces
         with progress.stage("align"):
             for index in indices:
                 face = analysis.faces.take([index])
-                crop = align_crop(analysis.picture, face.landmarks[0])
+                landmarks = landmarks_in_decoded(face.landmarks[0], picture.placement)
+                crop = align_crop(picture.pixels, landmarks)
                 quality = measure(face.boxes[0], face.landmarks[0], crop)
                 aligned_faces.append(AlignedFace(face, int(analysis.persons[index]), quality, crop))
         return aligned_faces

@@ -45,7 +45,8 @@ class PipelineSettings:
     """How the pipeline detects objects and faces.
 
     Attributes:
-        max_pixels: larger pictures are refused before they are decoded.
+        max_pixels: most pixels in memory; pictures that would have more are refused before they are decoded.
+        scaled_decoding: decode large JPEGs at a reduced size where that is enough.
         max_faces: most faces returned per picture; those with the highest scores are kept.
         object_size: longer side of the object detector's input, pixels.
         object_min_score: minimum score of an object, [0, 1].
@@ -55,6 +56,7 @@ class PipelineSettings:
     """
 
     max_pixels: int = 50_000_000
+    scaled_decoding: bool = True
     max_faces: int = 200
     object_size: int = 640
     object_min_score: float = 0.25

@@ -173,7 +173,11 @@ class PicturesConfig(_Section):
     """Limits on pictures."""
 
     max_pixels: int = Field(_PIPELINE.max_pixels, ge=1, le=1_000_000_000)
-    """Maximum number of pixels. The server reads the header and refuses larger pictures before it decodes them."""
+    """Maximum number of pixels in memory. The server reads the header and refuses larger pictures before it decodes
+    them. A JPEG that is decoded at a reduced size may have four times as many."""
+    scaled_decoding: bool = True
+    """Decode large JPEGs at a half, a quarter or an eighth of their size to find faces and objects, and again with more
+    pixels only if small faces need them."""
 
 
 class DetectionConfig(_Section):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
 from facet.runtime.cores import usable_cores
 from facet.runtime.decoders import DecoderEvent, DecoderPool
 from facet.runtime.decoders.limits import LARGE_PIXELS
 from facet.runtime.picture_size import claimed_pixels
+from facet.runtime.pictures import DecodedPicture
 from facet.server.config import ServerConfig
 from recognizer.progress import Turns
 
@@ -40,13 +39,17 @@ class PictureDecoders:
         self._pool = DecoderPool(1 + workers, self._report)
         self._large = DecoderPool((workers + 1) // 2, self._report, for_large=True)
 
-    def decode(self, data: bytes, *, max_pixels: int) -> Turns[NDArray[np.uint8]]:
+    def decode(self, data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Turns[DecodedPicture]:
         """Decode a picture; see :meth:`facet.runtime.decoders.DecoderPool.decode_in_turns`."""
         if claimed_pixels(data) <= LARGE_PIXELS:  # a claim can be too small
             picture = self._pool.decode_unless_large(data, max_pixels=max_pixels)
             if picture is not None:
                 return picture
-        return (yield from self._large.decode_in_turns(data, max_pixels=max_pixels, seconds=_TURN_SECONDS))
+        return (
+            yield from self._large.decode_in_turns(
+                data, max_pixels=max_pixels, seconds=_TURN_SECONDS, longer_side=longer_side
+            )
+        )
 
     def register(self, registry: CollectorRegistry) -> None:
         """Export the number of replaced processes."""

@@ -64,6 +64,7 @@ def pipeline_settings(config: Config) -> PipelineSettings:
     detection = config.detection
     return PipelineSettings(
         max_pixels=config.pictures.max_pixels,
+        scaled_decoding=config.pictures.scaled_decoding,
         max_faces=detection.max_faces,
         object_size=detection.object_size,
         object_min_score=detection.object_min_score,

@@ -83,6 +83,8 @@ class FaceFinder:
         persons: NDArray[np.float32],
         check: Callable[[], None] = lambda: None,
         min_score: float | None = None,
+        *,
+        scale: float = 1,
     ) -> Faces:
         """Find the faces of a picture.
 
@@ -94,6 +96,7 @@ class FaceFinder:
             persons: boxes ``(m, 4)`` of persons, xyxy pixels, in descending order of score.
             check: called between passes; the search ends with the exception that it raises.
             min_score: minimum score of a face, [0, 1]; that of the settings if ``None``.
+            scale: pixels of the full picture per pixel of this one; minimum heights are in full pixels.
         """
         settings = self._settings
         wanted = settings.min_score if min_score is None else min_score
@@ -103,12 +106,12 @@ class FaceFinder:
         if not (faces.scores >= settings.candidate_score).any():
             faces = Faces.merged([faces, self._detect_with_margin(picture, lowest)])
             check()
-        faces = suppress(Faces.merged([faces, *self._detect_in_persons(picture, faces, persons, lowest)]))
+        faces = suppress(Faces.merged([faces, *self._detect_in_persons(picture, faces, persons, lowest, scale)]))
         has_person = faces_of_persons(faces, persons) >= 0
         gain = np.where(has_person, settings.context * (1 - faces.scores), 0)
         faces = Faces(faces.boxes, faces.landmarks, (faces.scores + gain).astype(np.float32))
         faces = faces.take(np.argsort(-faces.scores, kind="stable"))
-        is_tall = faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height
+        is_tall = faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale
         return faces.take(np.flatnonzero(is_tall & (faces.scores >= wanted)))
 
     def _detect_fine_and_coarse(self, picture: NDArray[np.uint8], lowest: float) -> Faces:
@@ -133,7 +136,7 @@ class FaceFinder:
         return faces.translated(-left, -top).scaled(width / columns, height / rows)
 
     def _detect_in_persons(
-        self, picture: NDArray[np.uint8], faces: Faces, persons: NDArray[np.float32], lowest: float
+        self, picture: NDArray[np.uint8], faces: Faces, persons: NDArray[np.float32], lowest: float, scale: float
     ) -> list[Faces]:
         """For each person without a face, detect the best one in the region of the head."""
         settings = self._settings
@@ -141,7 +144,7 @@ class FaceFinder:
             return []
         certain = faces.take(np.flatnonzero(faces.scores >= settings.min_score))
         faceless = np.setdiff1d(np.arange(len(persons)), faces_of_persons(certain, persons))
-        tall = faceless[persons[faceless, 3] - persons[faceless, 1] >= settings.second_look_min_height]
+        tall = faceless[persons[faceless, 3] - persons[faceless, 1] >= settings.second_look_min_height / scale]
         found = []
         for person in persons[tall[: settings.second_look_max]]:
             x1, y1, x2, y2 = head_region(person, picture.shape[:2])

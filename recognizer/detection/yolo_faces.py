@@ -57,12 +57,15 @@ class YoloFaceFinder:
         _persons: NDArray[np.float32],
         _check: Callable[[], None] = lambda: None,
         min_score: float | None = None,
+        *,
+        scale: float = 1,
     ) -> Faces:
         """Find the faces of a picture in one pass; see :meth:`recognizer.detection.finder.FaceFinder.find`.
 
         Args:
             picture: upright BGR ``(h, w, 3)``.
             min_score: only faces with a score above this are returned, [0, 1]; the detector's own if ``None``.
+            scale: pixels of the full picture per pixel of this one; the minimum height is in full pixels.
         """
         detections = self._detector.detect(picture, min_score=min_score)
-        return faces_of(detections, self._detector.class_names, min_height=self._min_height)
+        return faces_of(detections, self._detector.class_names, min_height=self._min_height / scale)

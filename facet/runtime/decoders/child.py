@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 
 from facet.runtime.decoders import limits, messages
-from facet.runtime.pictures.decoding import pixels_of, walk
+from facet.runtime.pictures.decoding import pixels_of, placement, walk
 from facet.runtime.pictures.errors import PictureError, PictureTooLarge
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -55,11 +55,12 @@ def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
     signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(0, request.length))
     try:
         data = os.pread(buffer, request.length, 0)
-        layout = walk(data, max_pixels=request.max_pixels)
-        pixels = layout.header.width * layout.header.height
+        layout = walk(data, max_pixels=request.max_pixels, longer_side=request.longer_side)
+        place, pixels = placement(layout), layout.width * layout.height
         if pixels > request.room:
-            return messages.Size(layout.header.height, layout.header.width, is_decoded=False).encoded(), 0
-        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(pixels, request.length))
+            return messages.Size(layout.height, layout.width, is_decoded=False, placement=place).encoded(), 0
+        all_pixels = layout.header.width * layout.header.height  # those of a reduced picture are read, too
+        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(all_pixels, request.length))
         picture = pixels_of(layout)
         rest, position = picture.reshape(-1).data, 0
         while rest:
@@ -72,7 +73,7 @@ def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
     height, width = picture.shape[:2]
-    return messages.Size(height, width, is_decoded=True).encoded(), pixels
+    return messages.Size(height, width, is_decoded=True, placement=place).encoded(), pixels
 
 
 def _limit_memory(allowed: int) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from facet.runtime.pictures.decoded import Placement
 from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooLarge, PictureTooSlow
 
 READY = b"ready"
 MAX_MESSAGE_BYTES = 4096
 
-_REQUEST = struct.Struct("<QQQ")
-_SIZE = struct.Struct("<cII")
+_REQUEST = struct.Struct("<QQQI")
+_SIZE = struct.Struct("<cIIIIIii")
 _DECODED, _TOO_LARGE_NOW = b"D", b"N"
 _ERRORS: dict[bytes, type[PictureError]] = {b"I": InvalidPicture, b"L": PictureTooLarge, b"S": PictureTooSlow}
 
@@ -27,36 +28,41 @@ class Request:
     Attributes:
         length: its bytes.
         max_pixels: a larger picture is refused.
-        room: of a larger picture only the size is told.
+        room: of a picture that has more pixels when it is decoded, only the size is told.
+        longer_side: see :func:`facet.runtime.pictures.decode_reduced`.
     """
 
     length: int
     max_pixels: int
     room: int
+    longer_side: int | None = None
 
     def encoded(self) -> bytes:
         """As bytes."""
-        return _REQUEST.pack(self.length, self.max_pixels, self.room)
+        return _REQUEST.pack(self.length, self.max_pixels, self.room, self.longer_side or 0)
 
     @classmethod
     def parsed(cls, message: bytes) -> Request:
         """From bytes."""
-        return cls(*_REQUEST.unpack(message))
+        length, max_pixels, room, longer_side = _REQUEST.unpack(message)
+        return cls(length, max_pixels, room, longer_side or None)
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size of a picture; upright, if it is decoded.
+    """The size of the decoded pixels; upright, if they are there.
 
     Attributes:
         height: pixels.
         width: pixels.
         is_decoded: whether the buffer holds the pixels. If not, there was no room for them.
+        placement: where they are in the full picture.
     """
 
     height: int
     width: int
     is_decoded: bool
+    placement: Placement
 
     @property
     def pixels(self) -> int:
@@ -65,7 +71,9 @@ class Size:
 
     def encoded(self) -> bytes:
         """As a reply."""
-        return _SIZE.pack(_DECODED if self.is_decoded else _TOO_LARGE_NOW, self.height, self.width)
+        code, place = _DECODED if self.is_decoded else _TOO_LARGE_NOW, self.placement
+        full = place.height, place.width, place.scale, place.top, place.left
+        return _SIZE.pack(code, self.height, self.width, *full)
 
 
 def refused(error: PictureError) -> bytes:
@@ -78,5 +86,6 @@ def size_of(reply: bytes) -> Size:
     """The size that a reply tells, or the error that it tells, raised."""
     if reply[:1] in _ERRORS:
         raise _ERRORS[reply[:1]](reply[1:].decode(errors="replace"))
-    code, height, width = _SIZE.unpack(reply)
-    return Size(height, width, is_decoded=code == _DECODED)
+    code, height, width, full_height, full_width, scale, top, left = _SIZE.unpack(reply)
+    place = Placement(full_width, full_height, scale, left, top)
+    return Size(height, width, is_decoded=code == _DECODED, placement=place)

@@ -18,7 +18,9 @@ from facet.runtime.decoders.decoder import Decoder, DecoderStopped, NoDecoder
 from facet.runtime.decoders.messages import Request, Size
 from facet.runtime.decoders.pixel_room import PixelRoom
 from facet.runtime.decoders.shared_buffer import SharedBuffer, SharedBuffers
+from facet.runtime.pictures.decoded import DecodedPicture
 from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooSlow
+from facet.runtime.pictures.jpeg import MAX_REDUCTION
 
 T = TypeVar("T")
 
@@ -91,15 +93,16 @@ class DecoderPool:
             NoDecoder: no decoder can be started, or the system ends each.
             RuntimeError: the pool is closed.
         """
-        return _finished(self.decode_in_turns(data, max_pixels=max_pixels, seconds=_LONG))
+        return _finished(self.decode_in_turns(data, max_pixels=max_pixels, seconds=_LONG)).pixels
 
-    def decode_unless_large(self, data: bytes, *, max_pixels: int) -> NDArray[np.uint8] | None:
+    def decode_unless_large(self, data: bytes, *, max_pixels: int) -> DecodedPicture | None:
         """Decode a picture like :meth:`decode`; ``None`` if it is large: that is known before it is decoded."""
         buffer = self._buffers.take()
         try:
-            size = _finished(self._fill(buffer, data, max_pixels, _LONG, room=limits.LARGE_PIXELS))
+            size = _finished(self._fill(buffer, data, max_pixels, _LONG, limits.LARGE_PIXELS))
             if size.is_decoded:
-                return self._buffers.picture(buffer, size.height, size.width, lambda: None)
+                pixels = self._buffers.picture(buffer, size.height, size.width, lambda: None)
+                return DecodedPicture(pixels, size.placement)
         except BaseException:
             buffer.close()
             raise
@@ -107,19 +110,20 @@ class DecoderPool:
         return None
 
     def decode_in_turns(
-        self, data: bytes, *, max_pixels: int, seconds: float
-    ) -> Generator[None, None, NDArray[np.uint8]]:
-        """Decode a picture like :meth:`decode`, and yield whenever it has waited for a process for this time.
+        self, data: bytes, *, max_pixels: int, seconds: float, longer_side: int | None = None
+    ) -> Generator[None, None, DecodedPicture]:
+        """Decode as :func:`facet.runtime.pictures.decode_reduced` does; yield after every such wait for a process.
 
         Close the generator if nobody wants the picture any more: that stops the process.
         """
         buffer, taken = self._buffers.take(), 0
         try:
-            size = yield from self._fill(buffer, data, max_pixels, seconds, room=limits.LARGE_PIXELS)
+            size = yield from self._fill(buffer, data, max_pixels, seconds, limits.LARGE_PIXELS, longer_side)
             if not size.is_decoded:
                 taken = yield from self._room.take(size.pixels, self._largest * max_pixels, seconds)
-                size = yield from self._fill(buffer, data, max_pixels, seconds, room=size.pixels)
-            return self._buffers.picture(buffer, size.height, size.width, partial(self._room.give_back, taken))
+                size = yield from self._fill(buffer, data, max_pixels, seconds, size.pixels, longer_side)
+            give_back = partial(self._room.give_back, taken)
+            return DecodedPicture(self._buffers.picture(buffer, size.height, size.width, give_back), size.placement)
         except BaseException:
             buffer.close()
             self._room.give_back(taken)
@@ -139,10 +143,16 @@ class DecoderPool:
         self._buffers.close()
 
     def _fill(
-        self, buffer: SharedBuffer, data: bytes, max_pixels: int, seconds: float, *, room: int
+        self,
+        buffer: SharedBuffer,
+        data: bytes,
+        max_pixels: int,
+        seconds: float,
+        room: int,
+        longer_side: int | None = None,
     ) -> Generator[None, None, Size]:
         """Decode into a buffer, if the picture has no more pixels than there is room for."""
-        request = Request(len(data), max_pixels, room)
+        request = Request(len(data), max_pixels, room, longer_side)
         for _ in range(_ATTEMPTS):
             buffer.write(data)
             size = yield from self._run(buffer, request, seconds)
@@ -186,7 +196,8 @@ class DecoderPool:
 
     def _max_seconds(self, request: Request) -> float:
         if self._for_large:
-            return limits.cpu_seconds(request.max_pixels, request.length)
+            pixels = request.max_pixels * (1 if request.longer_side is None else MAX_REDUCTION)
+            return limits.cpu_seconds(pixels, request.length)
         return limits.MAX_SECONDS
 
     def _new_decoder(self) -> Decoder:

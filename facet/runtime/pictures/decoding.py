@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.runtime.pictures import bmp, jpeg, png, webp
+from facet.runtime.pictures.decoded import DecodedPicture, Placement
 from facet.runtime.pictures.errors import InvalidPicture
 from facet.runtime.pictures.header import Layout, PictureHeader
 
@@ -55,10 +56,33 @@ def decode(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
     return pixels_of(walk(data, max_pixels=max_pixels))
 
 
-def walk(data: bytes, *, max_pixels: int) -> Layout:
-    """Check a picture and keep what its decoder needs; raises what :func:`read_header` raises."""
+def decode_reduced(data: bytes, *, max_pixels: int, longer_side: int | None) -> DecodedPicture:
+    """Decode a picture like :func:`decode`, a large JPEG at a half, a quarter or an eighth of its size.
+
+    libjpeg then computes fewer pixels, and their values are close to the means of those of the full picture. It saves
+    most of the time and memory.
+
+    Args:
+        data: the encoded picture.
+        max_pixels: of the decoded picture. A JPEG may have :data:`facet.runtime.pictures.jpeg.MAX_REDUCTION` times as
+            many before it is reduced.
+        longer_side: pixels that the longer side keeps at least, if ``max_pixels`` permits; ``None``: all.
+
+    Raises:
+        InvalidPicture: the data is empty, truncated, damaged, or not a picture in one of :data:`FORMATS`.
+        PictureTooLarge: the picture has more pixels than allowed, or needs too much memory.
+        PictureTooSlow: the picture takes too long to decode.
+    """
+    layout = walk(data, max_pixels=max_pixels, longer_side=longer_side)
+    return DecodedPicture(pixels_of(layout), placement(layout))
+
+
+def walk(data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Layout:
+    """Check a picture and keep what its decoder needs; raises what :func:`decode_reduced` raises."""
     if not data:
         raise InvalidPicture("the picture is empty")
+    if jpeg.matches(data):
+        return jpeg.walk(data, max_pixels, longer_side)
     for module in _BY_NAME.values():
         if module.matches(data):
             layout: Layout = module.walk(data, max_pixels)
@@ -74,9 +98,19 @@ def pixels_of(layout: Layout) -> NDArray[np.uint8]:
     picture: NDArray[np.uint8] | None = _BY_NAME[header.format].decode(layout)
     if picture is None:
         raise InvalidPicture(f"the {header.format} is truncated or damaged")
-    if picture.shape != (header.height, header.width, 3):
+    if picture.shape != (layout.height, layout.width, 3):
         raise InvalidPicture(f"the size of the {header.format} differs from its header")
     return _upright(picture, header.orientation)
+
+
+def placement(layout: Layout) -> Placement:
+    """Where the upright pixels of a checked picture are in the full one."""
+    header, scale = layout.header, layout.scale
+    transposed, flip_rows, flip_columns = _UNDO[header.orientation]
+    width, height = (header.height, header.width) if transposed else (header.width, header.height)
+    left = width - scale * -(-width // scale) if flip_columns else 0
+    top = height - scale * -(-height // scale) if flip_rows else 0
+    return Placement(width, height, scale, left, top)
 
 
 def _upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -35,11 +35,23 @@ class Layout:
         header: its header.
         parts: what the decoder gets, in order: the format's signature and the pieces that the pixels need.
         offset: column and row of the first pixel of ``parts`` in the picture, which is black elsewhere.
+        scale: the decoder divides the size by it, and rounds up.
     """
 
     header: PictureHeader
     parts: tuple[bytes | memoryview, ...]
     offset: tuple[int, int] = (0, 0)
+    scale: int = 1
+
+    @property
+    def width(self) -> int:
+        """Pixels of a decoded row, before the orientation is applied."""
+        return -(-self.header.width // self.scale)
+
+    @property
+    def height(self) -> int:
+        """Decoded rows, before the orientation is applied."""
+        return -(-self.header.height // self.scale)
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -79,8 +79,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
         def turns() -> Turns[pb.DetectResponse]:
             with field_at_fault("picture"):
-                picture = yield from self._pipeline.decode_in_turns(source, work)
-            detections = self._pipeline.detect(picture, work, min_score=min_score)
+                detections, picture = yield from self._pipeline.detect_in_turns(source, work, min_score=min_score)
             keep = np.flatnonzero(np.isin(detections.class_ids, wanted))
             objects = convert.objects(detections, self._pipeline.class_names)
             return pb.DetectResponse(objects=[objects[i] for i in keep], picture_size=convert.picture_size(picture))
@@ -106,7 +105,6 @@ class RecognitionServicer(RecognitionServiceServicer):
                 objects=convert.analysis_objects(analysis, self._pipeline.class_names, wanted=wanted),
                 picture_size=convert.picture_size(analysis.picture),
             )
-            del analysis  # others may have the thread while this waits, so it keeps no pixels
             if request.include_embeddings:
                 embeddings = yield from self._pipeline.embed_in_turns(
                     aligned, work, as_template=request.embed_as_templates
@@ -204,7 +202,6 @@ class RecognitionServicer(RecognitionServiceServicer):
         work.pixels += reference.claimed_pixels()
 
         def turns() -> Turns[pb.VerifyResponse]:
-            # The analysis would keep the pixels, and the second picture may need their room.
             reference_faces = (
                 yield from analyze_and_align(self._pipeline, reference, reference_choice, work, "reference_picture")
             )[1]
@@ -294,7 +291,6 @@ def identify(
         objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
         picture_size=convert.picture_size(analysis.picture),
     )
-    del analysis  # others may have the thread while this waits, so it keeps no pixels
     fit = [shortfall(face.quality, limits) is None for face in faces]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
     answers = [refused] * len(faces)
@@ -359,14 +355,11 @@ def analyze_and_align(
     Yields while a large picture is decoded.
     """
     with field_at_fault(field):
-        picture = yield from pipeline.decode_in_turns(source, work)
-        analysis = pipeline.analyze_picture(picture, work, face_min_score=face_min_score, objects_wanted=objects_wanted)
-        choose_index = None if choose is None else partial(_choose_index, choose, analysis)
-        return analysis, pipeline.align(analysis, choose_index, work)
-
-
-def _choose_index(choose: Choice, analysis: Analysis, faces: Faces) -> int:
-    return choose(faces, analysis.picture.shape)
+        return (
+            yield from pipeline.analyze_and_align_in_turns(
+                source, choose, work, face_min_score=face_min_score, objects_wanted=objects_wanted
+            )
+        )
 
 
 def only_face(faces: Faces, _shape: tuple[int, ...]) -> int:

@@ -68,7 +68,7 @@ class FrameProcessor:
             picture = yield from self._pipeline.decode_in_turns(source, work)
         self.pixels = picture.shape[0] * picture.shape[1]
         perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
-        step = self._tracker.step(picture, frame.time, perception)
+        step = self._tracker.step(picture.pixels, frame.time, perception)
         objects = step.detections.objects if self._include_objects and step.detections is not None else None
         response = pb.IdentifyStreamResponse(
             detected=step.detections is not None,

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
-from facet.runtime.pictures import from_raw
+from facet.runtime.pictures import DecodedPicture, from_raw
 from facet.server.errors import InvalidField
 from facet.server.wire import validate
 from facet.v1 import gallery_service_pb2 as gallery_pb
@@ -72,9 +72,11 @@ class Raw:
     order: Literal["bgr", "rgb", "grey"]
     pixels: bytes
 
-    def decode(self, _: Decode, max_pixels: int, /) -> Turns[NDArray[np.uint8]]:
+    def decode(self, _: Decode, max_pixels: int, _longer_side: int | None, /) -> Turns[DecodedPicture]:
         """See :class:`recognizer.pipeline.Source`."""
-        return from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
+        return DecodedPicture.full(
+            from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
+        )
         yield
 
     def claimed_pixels(self) -> int:
@@ -132,8 +134,8 @@ def timestamp(moment: datetime) -> Timestamp:
     return message
 
 
-def picture_size(picture: NDArray[np.uint8]) -> pb.PictureSize:
-    """Return the size of an upright picture."""
+def picture_size(picture: DecodedPicture) -> pb.PictureSize:
+    """Return the size of an upright picture, as it was sent."""
     return pb.PictureSize(width=picture.shape[1], height=picture.shape[0])
 
 

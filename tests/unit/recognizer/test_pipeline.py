@@ -94,4 +94,4 @@ def test_a_pipeline_without_object_detector_finds_faces_and_refuses_to_detect_ob
     assert [model.role for model in pipeline.models] == ["faces", "embedding"]
     assert pipeline.face_model == pipeline.models[0].file.sha256
     with pytest.raises(NoObjectDetector):
-        pipeline.detect(analysis.picture)
+        pipeline.detect(analysis.picture.pixels)

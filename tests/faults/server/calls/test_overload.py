@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from numpy.typing import NDArray
 
 from facet import AsyncClient, Client, DeadlineExceeded, ResourceExhausted, Unavailable, picture
 from facet.client.requests import enroll_request
+from facet.runtime.pictures import DecodedPicture
 from facet.server.app import Server
 from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
 from facet.server.models import model_settings, pipeline_settings
@@ -42,11 +41,13 @@ class GatedPipeline(FacePipeline):
         self.reached = threading.Event()
         self.gate = threading.Event()
 
-    def decode_in_turns(self, source: Source, progress: Progress = NO_PROGRESS) -> Turns[NDArray[np.uint8]]:
+    def decode_in_turns(
+        self, source: Source, progress: Progress = NO_PROGRESS, *, longer_side: int | None = None
+    ) -> Turns[DecodedPicture]:
         self.begun += 1
         self.reached.set()
         assert self.gate.wait(60)
-        return super().decode_in_turns(source, progress)
+        return super().decode_in_turns(source, progress, longer_side=longer_side)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from facet.runtime.decoders import DecoderEvent, DecoderPool
 from facet.runtime.decoders.decoder import Decoder
+from facet.runtime.pictures import DecodedPicture
 from recognizer.progress import Turns
 from tests.unit.runtime.decoders.processes import PATIENCE, stop
 from tests.unit.runtime.pictures.samples import encode, pixels
@@ -39,7 +40,7 @@ class Pool:
     def decode(self) -> NDArray[np.uint8]:
         return self.pool.decode(PICTURE, max_pixels=MAX_PIXELS)
 
-    def turns(self) -> Turns[NDArray[np.uint8]]:
+    def turns(self) -> Turns[DecodedPicture]:
         return self.pool.decode_in_turns(PICTURE, max_pixels=MAX_PIXELS, seconds=0.01)
 
 
@@ -57,15 +58,15 @@ def running(pool: Pool) -> Decoder:
     return pool.decoder
 
 
-def end(turns: Turns[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def end(turns: Turns[DecodedPicture]) -> NDArray[np.uint8]:
     """Wait for the end of the work."""
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience:
         try:
             next(turns)
         except StopIteration as finished:
-            picture: NDArray[np.uint8] = finished.value
-            return picture
+            picture: DecodedPicture = finished.value
+            return picture.pixels
     raise TimeoutError
 
 

@@ -1,0 +1,67 @@
+"""Which resolution a picture is decoded at: little to look at it, more where small faces need it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.yolo import Detections
+from facet.runtime.pictures import DecodedPicture, Placement
+from recognizer.alignment import similarity_transform
+from recognizer.faces import Faces
+
+LOOK_FACTOR = 2
+"""A picture is looked at with at least so many times the pixels per side of a detector's input."""
+PIXELS_PER_CROP_PIXEL = 1.0
+"""Decoded pixels that a pixel of a crop needs, per side. With fewer, the crop would lose detail."""
+
+
+def reduced(picture: DecodedPicture, longer_side: int) -> DecodedPicture:
+    """Halve a picture as often as its longer side stays long enough, by means of its pixels.
+
+    A decoded JPEG of the same size looks nearly the same.
+    """
+    height, width = picture.pixels.shape[:2]
+    scale = 2 ** int(math.log2(max(1, max(height, width) // longer_side)))
+    columns, rows = width // scale, height // scale
+    if scale == 1 or not (columns and rows):
+        return picture
+    pixels = cv2.resize(
+        picture.pixels[: rows * scale, : columns * scale], (columns, rows), interpolation=cv2.INTER_AREA
+    )
+    return DecodedPicture(
+        np.asarray(pixels, np.uint8), replace(picture.placement, scale=picture.placement.scale * scale)
+    )
+
+
+def needed_share(faces: Faces) -> NDArray[np.float64]:
+    """For each face the share of the full resolution that its crop needs, per side; float64 ``(n,)``, above 0.
+
+    Args:
+        faces: in the coordinates of the full picture.
+    """
+    shares = [PIXELS_PER_CROP_PIXEL * math.hypot(*similarity_transform(each)[0, :2]) for each in faces.landmarks]
+    return np.array(shares, np.float64)
+
+
+def faces_in_full(faces: Faces, place: Placement) -> Faces:
+    """Convert faces from the coordinates of decoded pixels to those of the full picture."""
+    return faces.scaled(place.scale, place.scale).translated(place.left, place.top)
+
+
+def landmarks_in_decoded(landmarks: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
+    """Convert landmarks ``(5, 2)`` from the coordinates of the full picture to those of decoded pixels."""
+    origin = np.array((place.left, place.top), np.float32)
+    return np.asarray((landmarks + 0.5 - origin) / place.scale - 0.5, np.float32)
+
+
+def objects_in_full(objects: Detections, place: Placement) -> Detections:
+    """Convert objects from the coordinates of decoded pixels to those of the full picture."""
+    origin, size = np.array((place.left, place.top), np.float32), np.array((place.width, place.height), np.float32)
+    boxes = objects.boxes * np.float32(place.scale) + np.tile(origin, 2)
+    keypoints = None if objects.keypoints is None else objects.keypoints * np.float32(place.scale) + origin
+    return replace(objects, boxes=np.clip(boxes, 0, np.tile(size, 2)), keypoints=keypoints)

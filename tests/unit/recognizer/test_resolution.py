@@ -1,0 +1,90 @@
+"""Large pictures: few pixels to look at, more where a small face needs them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facet.runtime.pictures import DecodedPicture
+from recognizer.models import load_models
+from recognizer.pipeline import AlignedFace, Encoded, FacePipeline, decode_here
+from recognizer.progress import Turns, finish
+from recognizer.resolution import reduced
+from recognizer.settings import ModelSettings, PipelineSettings
+from tests.unit.runtime.pictures.samples import pixels
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures
+
+WIDTH, HEIGHT = 4000, 2400
+MAX_DIFFERENCE = 0.005
+
+
+class Decodings:
+    """Decodes, and records the scale and the size of each result."""
+
+    def __init__(self) -> None:
+        self.scales: list[int] = []
+
+    def __call__(self, data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Turns[DecodedPicture]:
+        picture = yield from decode_here(data, max_pixels=max_pixels, longer_side=longer_side)
+        self.scales.append(picture.placement.scale)
+        return picture
+
+
+@pytest.fixture(scope="module")
+def portrait(pictures: Pictures) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def photo(portrait: NDArray[np.uint8], *heights: int) -> Encoded:
+    """A JPEG with the portrait at these heights, side by side."""
+    canvas = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+    left = 100
+    for height in heights:
+        width = height * portrait.shape[1] // portrait.shape[0]
+        interpolation = cv2.INTER_AREA if height < portrait.shape[0] else cv2.INTER_CUBIC
+        canvas[50 : 50 + height, left : left + width] = cv2.resize(
+            portrait, (width, height), interpolation=interpolation
+        )
+        left += width + 100
+    return Encoded(cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
+
+
+def faces_of(source: Encoded, *, scaled: bool) -> tuple[FacePipeline, list[AlignedFace], list[int]]:
+    decodings = Decodings()
+    settings = PipelineSettings(scaled_decoding=scaled)
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None)), settings, decodings)
+    analysis, faces = finish(pipeline.analyze_and_align_in_turns(source))
+    assert analysis.picture.shape == (HEIGHT, WIDTH, 3)
+    assert not analysis.picture.pixels.size
+    return pipeline, faces, decodings.scales
+
+
+@pytest.mark.parametrize(("heights", "scales"), [((1800,), [2]), ((1800, 260), [2, 1])])
+def test_a_reduced_jpeg_gives_the_same_faces_and_is_decoded_again_only_for_small_ones(
+    portrait: NDArray[np.uint8], heights: tuple[int, ...], scales: list[int]
+) -> None:
+    source = photo(portrait, *heights)
+    pipeline, faces, decoded = faces_of(source, scaled=True)
+    _, full_faces, full_decoded = faces_of(source, scaled=False)
+    assert (decoded, full_decoded) == (scales, [1])
+    assert len(faces) == len(full_faces) == len(heights)
+    similarities = (pipeline.embed(faces) * pipeline.embed(full_faces)).sum(1)
+    assert similarities.min() >= 1 - MAX_DIFFERENCE
+    for face, full in zip(faces, full_faces, strict=True):
+        assert np.abs(face.faces.boxes - full.faces.boxes).max() < 0.02 * full.quality.size
+
+
+def test_a_picture_of_any_format_is_halved_by_means_before_it_is_looked_at() -> None:
+    full = DecodedPicture.full(pixels(203, 150))
+    half = reduced(full, 60)
+    assert (half.placement.scale, half.shape) == (2, (150, 203, 3))
+    assert np.array_equal(half.pixels, cv2.resize(full.pixels[:, :202], (101, 75), interpolation=cv2.INTER_AREA))
+    assert reduced(full, 150) is full
+    line = DecodedPicture.full(pixels(203, 1))
+    assert reduced(line, 10) is line
