@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.resampling import resized
+
 PADDING = 114
 """Grey level of the padding that YOLO models are trained with."""
 
@@ -19,7 +21,8 @@ class Letterbox:
 
     The geometry is that of ``LetterBox`` in Ultralytics 8.4. Coordinates are mapped back with the scale of each side
     after rounding to whole pixels, as in ``scale_boxes``. ``scale_boxes`` however derives inner size and padding from
-    the outer size, and is off by about a pixel if a side was rounded down to a multiple of the stride.
+    the outer size, and is off by about a pixel if a side was rounded down to a multiple of the stride. A picture that
+    shrinks to less than half is averaged first, unlike in Ultralytics (:mod:`facet.runtime.resampling`).
 
     Attributes:
         picture: ``(height, width)`` of the picture, pixels.
@@ -47,7 +50,7 @@ class Letterbox:
         """Resize and pad a picture to the model's input, shape ``(*outer, 3)``."""
         height, width = self.inner
         if self.inner != self.picture:
-            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+            picture = resized(picture, width, height)
         if self.inner != self.outer:
             bottom, right = self.outer[0] - height - self.top, self.outer[1] - width - self.left
             grey = (PADDING, PADDING, PADDING)

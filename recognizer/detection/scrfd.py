@@ -1,7 +1,8 @@
 """SCRFD, InsightFace's face detector (Guo et al., 2021, arXiv:2105.04714).
 
 InsightFace's own class only supports square inputs. This one takes an input of any size and places the picture in it
-at any scale. With the same input size and scale, both find the same faces.
+at any scale. With the same input size and scale, both find the same faces, unless the picture shrinks to less than
+half: then this one averages all its pixels, while InsightFace skips some (:mod:`facet.runtime.resampling`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.runtime.models import UnsupportedModel
+from facet.runtime.resampling import resized
 from facet.runtime.session import Normalization, Session
 from recognizer.faces import Faces
 
@@ -113,7 +115,7 @@ def _scale_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: 
         new_height, new_width = frame_height, max(1, int(frame_height * width / height))
     else:
         new_height, new_width = max(1, int(frame_width * height / width)), frame_width
-    canvas[:new_height, :new_width] = cv2.resize(picture, (new_width, new_height))
+    canvas[:new_height, :new_width] = resized(picture, new_width, new_height)
     return float(new_height / height)
 
 

@@ -1,7 +1,8 @@
 """The recogniser against InsightFace's own classes: the same faces, the same crops, the same embeddings.
 
 Both see the same frame. InsightFace's detector takes one frame size for a picture, so each comparison here is of
-one look; how looks are combined is ours (recognizer/detection/finder.py).
+one look; how looks are combined is ours (recognizer/detection/finder.py). InsightFace's resizing aliases when a picture
+shrinks to less than half, and ours does not. Both therefore see pictures that do not (facet/runtime/resampling.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from insightface.utils import face_align
 from numpy.typing import NDArray
 
 from facet.runtime.models import ModelFile, find_model
+from facet.runtime.resampling import halved
 from facet.runtime.session import OnnxSession
 from recognizer import choice
 from recognizer.alignment import align
@@ -68,6 +70,11 @@ def reference_faces(detector: Any, bgr: NDArray[np.uint8], frame: tuple[int, int
     return Faces(boxes[:, :4].astype(np.float32), landmarks.astype(np.float32), boxes[:, 4].astype(np.float32))
 
 
+def at_most_halved(bgr: NDArray[np.uint8], frame: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture, made smaller first if the frame would shrink it to less than half."""
+    return halved(bgr, max(bgr.shape[1] / frame[0], bgr.shape[0] / frame[1]))
+
+
 def reference_crop(bgr: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # scikit-image's, of the way InsightFace calls it
@@ -78,8 +85,9 @@ def test_faces_landmarks_and_scores_equal_those_of_insightface(model: Path, pict
     ours, theirs = ScrfdDetector(OnnxSession(model), min_score=MIN_SCORE), reference_detector(model)
     compared = 0
     for name in NAMES:
-        bgr = decoded(getattr(pictures, name))
+        whole = decoded(getattr(pictures, name))
         for frame in FRAMES:
+            bgr = at_most_halved(whole, frame)
             found, expected = ours.detect(bgr, frame), reference_faces(theirs, bgr, frame)
             assert len(found) == len(expected), (name, frame)
             if len(found):
@@ -118,7 +126,7 @@ def test_embeddings_equal_those_of_insightface(pictures: Pictures, embedding_mod
     arcface = ArcFaceONNX(str(embedding_model.path), session=session)
     embedder = Embedder(OnnxSession(embedding_model.path), embedding_model)
     for name in ("yaoming", "players", "six"):
-        bgr = decoded(getattr(pictures, name))
+        bgr = at_most_halved(decoded(getattr(pictures, name)), (640, 640))
         found, expected = ours.detect(bgr, (640, 640)), reference_faces(theirs, bgr, (640, 640))
         embeddings = embedder.embed([align(bgr, landmarks) for landmarks in found.landmarks])
         reference = arcface.get_feat([reference_crop(bgr, landmarks) for landmarks in expected.landmarks])
