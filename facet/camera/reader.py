@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -171,7 +170,7 @@ class Reader:
         self, put: Callable[[Frame], None], lost: Callable[[float], None], say: Callable[[str], None]
     ) -> None:
         """Read a live source, and open it again when it goes away."""
-        retry = Retry(self._wait_seconds)
+        retry, problem = Retry(self._wait_seconds), ""
         last_frame_at = time.monotonic()
         while True:
             pace = Pace(self._options.fps)
@@ -187,11 +186,13 @@ class Reader:
                 say(f"{self._source.name} is away: trying again")
                 lost(last_frame_at)
             if (pause := retry.failed()) is None:
-                raise SourceError(f"{self._source.name} did not come back")
+                raise SourceError(f"{self._source.name} did not come back" + (problem and f": {problem}"))
             if self._closed.wait(pause):
                 return
-            with suppress(SourceError):
+            try:
                 self._capture = open_capture(self._source)
+            except SourceError as error:
+                problem = str(error)
 
     def _put_frame(self, put: Callable[[Frame], None], captured: float) -> None:
         read_at = time.monotonic()

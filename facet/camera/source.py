@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 import cv2
 
+from facet.camera.diagnosis import TIMEOUT_SECONDS, host_and_port, why_address_fails, why_device_fails, why_file_fails
 from facet.camera.errors import SourceError
 
 SCHEMES = frozenset({"http", "https", "rtsp", "rtsps"})
 
-_TIMEOUT_MS = 5000
-"""How long an address may not answer."""
+_TIMEOUT_MS = round(1000 * TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,14 @@ class Source:
 
     Attributes:
         name: for people; of an address only the host and the path.
+        place: where it is, for messages; of an address the host, the port and the path.
         target: what OpenCV opens: the number of a webcam, a path, or an address.
         is_file: whether it is a file on this machine.
         is_address: whether it is an address.
     """
 
     name: str
+    place: str
     target: int | str
     is_file: bool = False
     is_address: bool = False
@@ -40,7 +42,7 @@ def parse_source(text: str) -> Source:
         SourceError: it is no file, webcam or address.
     """
     if text.isascii() and text.isdigit():
-        return Source(f"webcam {text}", int(text))
+        return Source(f"webcam {text}", f"webcam {text}", int(text))
     try:
         address = urlsplit(text)
     except ValueError:
@@ -48,12 +50,18 @@ def parse_source(text: str) -> Source:
     if address.scheme.lower() in SCHEMES and address.hostname:
         # Some cameras want name and password in the path, and an unquoted slash in a password ends the host's part.
         shown = "" if set(address.path) & set("=&@;") else address.path
-        return Source(f"{address.hostname}{shown}", text, is_address=True)
+        try:
+            place = f"{host_and_port(address)}{shown}"
+        except ValueError:
+            raise SourceError(
+                "the address has no valid port; in a name or password, write %2F for /, %3A for :, and %40 for @"
+            ) from None
+        return Source(f"{address.hostname}{shown}", place, text, is_address=True)
     path = Path(text)
     if path.is_file():
-        return Source(path.name, text, is_file=True)
+        return Source(path.name, path.name, text, is_file=True)
     if path.is_char_device():
-        return Source(path.name, text)
+        return Source(path.name, path.name, text)
     named = "of that name" if {"@", ":"} & set(text) else text
     raise SourceError(f"there is no file {named}, and it is no webcam's number, rtsp:// or http:// address")
 
@@ -62,7 +70,7 @@ def open_capture(source: Source) -> cv2.VideoCapture:
     """Open a source.
 
     Raises:
-        SourceError: it cannot be opened.
+        SourceError: it cannot be opened; the message says why.
     """
     if source.is_address:
         timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS)
@@ -73,5 +81,11 @@ def open_capture(source: Source) -> cv2.VideoCapture:
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     if not capture.isOpened():
         capture.release()
-        raise SourceError(f"cannot open {source.name}" + (": it is no video" if source.is_file else ""))
+        raise SourceError(f"cannot open {source.place}: {_why(source)}")
     return capture
+
+
+def _why(source: Source) -> str:
+    if source.is_address:
+        return why_address_fails(str(source.target))
+    return why_file_fails(Path(str(source.target))) if source.is_file else why_device_fails(source.target)
