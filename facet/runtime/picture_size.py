@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAX_SEGMENTS = 64
+_MAX_ENTRIES = 64
+_SHORT = 3
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PIXELS_PER_BYTE = 6
 """Of an ordinary JPEG: for those that do not tell their size early enough."""
 
 
 def claimed_pixels(data: bytes) -> int:
-    """How many pixels the header claims; 0 if the data is no PNG, JPEG, WebP or BMP, or too short.
+    """How many pixels the header claims; 0 if the data is in no known format, or too short.
 
     The picture may still be damaged. Looks at no more than a few dozen places, whatever the data is, because it runs on
     the event loop before a request is admitted. Only for estimates: :func:`facet.runtime.pictures.read_header` checks
@@ -25,6 +30,10 @@ def claimed_pixels(data: bytes) -> int:
     if data.startswith(b"BM"):
         width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
         return abs(width * height)  # the height of a picture stored from the top is negative
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return int.from_bytes(data[6:8], "little") * int.from_bytes(data[8:10], "little")
+    if data[:4] in _TIFF_SIGNATURES:
+        return _tiff_pixels(data)
     return 0
 
 
@@ -53,3 +62,20 @@ def _webp_pixels(data: bytes) -> int:
         case b"VP8X":
             return (number(24, 3) + 1) * (number(27, 3) + 1)
     return 0
+
+
+def _tiff_pixels(data: bytes) -> int:
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    big = b"+" in data[2:4]
+    word, entry_bytes = (8, 20) if big else (4, 12)
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    start = number(8 if big else 4, word)
+    first = start + (8 if big else 2)
+    sides = {256: 0, 257: 0}
+    for at in range(first, first + entry_bytes * min(number(start, first - start), _MAX_ENTRIES), entry_bytes):
+        if (tag := number(at, 2)) in sides:
+            sides[tag] = number(at + 4 + word, 2 if number(at + 2, 2) == _SHORT else 4)
+    return sides[256] * sides[257]

@@ -7,12 +7,12 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.pictures import bmp, jpeg, png, webp
+from facet.runtime.pictures import bmp, gif, jpeg, png, tiff, webp
 from facet.runtime.pictures.decoded import DecodedPicture, Placement
 from facet.runtime.pictures.errors import InvalidPicture
 from facet.runtime.pictures.header import Layout, PictureHeader
 
-_BY_NAME: dict[str, ModuleType] = {"JPEG": jpeg, "PNG": png, "WEBP": webp, "BMP": bmp}
+_BY_NAME: dict[str, ModuleType] = {"JPEG": jpeg, "PNG": png, "WEBP": webp, "BMP": bmp, "GIF": gif, "TIFF": tiff}
 FORMATS = tuple(_BY_NAME)
 
 _UNDO = {
@@ -42,8 +42,8 @@ def read_header(data: bytes, *, max_pixels: int) -> PictureHeader:
 def decode(data: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
     """Decode a picture to upright BGR, shape ``(height, width, 3)``.
 
-    Applies the EXIF orientation, drops alpha, reduces 16-bit samples to 8 bits, converts CMYK and grey to BGR, takes
-    the first frame of an animation, and ignores what follows the picture.
+    Applies the EXIF orientation, drops alpha, reduces samples of 10, 12 or 16 bits to 8 bits, converts CMYK and grey to
+    BGR, takes the first page, or the first frame of an animation, and ignores what follows the picture.
 
     It decodes in this thread and cannot be stopped: the walk bounds its time and memory by ``max_pixels`` and the
     number of bytes. :class:`facet.runtime.decoders.DecoderPool` decodes in processes that are stopped in time.

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +15,8 @@ from PIL.PngImagePlugin import PngImageFile
 from facet.runtime.pictures.errors import InvalidPicture
 from facet.runtime.pictures.exif import orientation_of
 from facet.runtime.pictures.header import MAX_SIDE, Layout, PictureHeader, check_size
+from facet.runtime.pictures.opencv import deep_imdecode
+from facet.runtime.pictures.pillow import bgr, eight_bits, is_too_dark
 
 MAX_CHUNKS = 2**15
 
@@ -33,8 +34,6 @@ _CONTROL_BYTES, _SEQUENCE_BYTES = 26, 4
 _MAX_METADATA_BYTES = 2**20
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _INFLATED_AT_ONCE = 2**20
-_STRIP_PIXELS = 2**17
-"""Pixels converted at a time, so that the picture exists once as decoded and once as BGR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +140,19 @@ def decode(layout: Layout) -> NDArray[np.uint8] | None:
     Pillow decodes, because it stops inflating at the last row. libpng inflates what follows as well.
     """
     encoded = b"".join(layout.parts)
-    picture = np.zeros((layout.header.height, layout.header.width, 3), np.uint8)
-    x, y = layout.offset
     try:
         with PngImageFile(io.BytesIO(encoded)) as image:
-            width, height = image.size
-            strip = max(1, _STRIP_PIXELS // width)
             if not _load(image, encoded):
                 return None
-            for top in range(0, height, strip):
-                bottom = min(height, top + strip)
-                picture[y + top : y + bottom, x : x + width] = _bgr(image.crop((0, top, width, bottom)))
+            picture = bgr(image, layout)
+            if image.mode.startswith("RGB") and _header_of(encoded).rest[0] == 16 and is_too_dark(picture):
+                width, height = image.size
+                if (deep := _deep(encoded)) is not None:
+                    x, y = layout.offset
+                    picture[y : y + height, x : x + width] = deep
+            return picture
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error):
         return None
-    return picture
 
 
 def _load(image: PngImageFile, encoded: bytes) -> bool:
@@ -178,24 +176,40 @@ def _load(image: PngImageFile, encoded: bytes) -> bool:
 
 def _is_complete(encoded: bytes) -> bool:
     """Whether the compressed data has as many bytes as the header asks for."""
-    chunks = {chunk.kind: chunk.body for chunk in _chunks(encoded)}
-    needed = _header(chunks[b"IHDR"], MAX_SIDE**2).inflated_bytes()
-    inflater, rest = zlib.decompressobj(), bytes(chunks[b"IDAT"])
+    return sum(map(len, _inflated(encoded))) >= _header_of(encoded).inflated_bytes()
+
+
+def _deep(encoded: bytes) -> NDArray[np.uint8] | None:
+    """The pixels of a picture with 16-bit colours, of which Pillow keeps the upper 8 bits; ``None`` if it is damaged.
+
+    Only for pictures that use fewer bits: libpng decodes them, with their data cut off at the last row.
+    """
+    compressor = zlib.compressobj(1)
+    pixels = [*(compressor.compress(piece) for piece in _inflated(encoded)), compressor.flush()]
+    parts = [_SIGNATURE, *_written(b"IHDR", [_header_of(encoded).encoded()]), *_written(b"IDAT", pixels)]
+    deep = deep_imdecode(b"".join([*parts, *_written(b"IEND", [])]))
+    return None if deep is None else eight_bits(deep)
+
+
+def _inflated(encoded: bytes) -> Iterator[bytes]:
+    """The rows, in pieces, and nothing behind them."""
+    needed = _header_of(encoded).inflated_bytes()
+    inflater, rest = zlib.decompressobj(), _body(encoded, b"IDAT")
     while needed > 0 and not inflater.eof:
         inflated = inflater.decompress(rest, min(needed, _INFLATED_AT_ONCE))
         rest = inflater.unconsumed_tail
         if not inflated and not rest:
-            break
+            return
         needed -= len(inflated)
-    return needed <= 0
+        yield inflated
 
 
-def _bgr(rows: Image.Image) -> NDArray[np.uint8]:
-    if rows.mode.startswith("I"):  # 16 bits a sample: the upper 8 are kept, as libpng does
-        grey = (np.asarray(rows) >> 8).astype(np.uint8)
-        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
-    colours = rows if rows.mode == "RGB" else rows.convert("RGB")
-    return np.asarray(cv2.cvtColor(np.asarray(colours), cv2.COLOR_RGB2BGR), np.uint8)
+def _header_of(encoded: bytes) -> _Header:
+    return _header(memoryview(_body(encoded, b"IHDR")), MAX_SIDE**2)
+
+
+def _body(encoded: bytes, kind: bytes) -> bytes:
+    return next(bytes(chunk.body) for chunk in _chunks(encoded) if chunk.kind == kind)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

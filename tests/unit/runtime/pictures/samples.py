@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ENOUGH = 1_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def pixels(width: int = 64, height: int = 48) -> NDArray[np.uint8]:

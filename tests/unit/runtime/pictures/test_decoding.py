@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, decode, from_raw, read_header
+from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS
 
-ENOUGH = 1_000_000
 ORIENTATION = 0x0112
 
 
@@ -39,30 +39,30 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize("kind", FORMATS)
 def test_the_header_gives_format_and_size(kind: str) -> None:
     header = read_header(encode(quarters(), kind), max_pixels=ENOUGH)
     assert (header.format, header.width, header.height, header.orientation) == (kind, 32, 16, 1)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize("kind", FORMATS)
 def test_a_picture_whose_header_is_cut_off_is_named_by_its_signature(kind: str) -> None:
     with pytest.raises(InvalidPicture, match=f"the {kind} is truncated or damaged"):
         read_header(encode(quarters(), kind)[:14], max_pixels=ENOUGH)
 
 
-@pytest.mark.parametrize("data", [b"BMW 320d, 44 pictures", b"RIFF\x24\0\0\0WAVEfmt ", b"GIF89a" + bytes(20)])
+@pytest.mark.parametrize("data", [b"BMW 320d, 44 pictures", b"RIFF\x24\0\0\0WAVEfmt ", b"GIF90a" + bytes(20)])
 def test_data_of_another_format_is_refused_with_its_first_bytes(data: bytes) -> None:
     with pytest.raises(InvalidPicture, match=f"expected JPEG.*the first bytes are {data[:8].hex(' ')}"):
         read_header(data, max_pixels=ENOUGH)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 def test_every_orientation_is_undone_like_in_pillow(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    data = encode(quarters(), kind, exif=exif, lossless=True)
+    data = encode(quarters(), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))[..., ::-1]
     assert np.array_equal(decode(data, max_pixels=ENOUGH), expected)
 
@@ -105,7 +105,17 @@ def test_16_bit_pictures_become_8_bit() -> None:
         assert np.array_equal(decoded[..., 0], shallow)
 
 
-@given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "WEBP", "BMP"]), st.integers(0, 400))
+@pytest.mark.parametrize("kind", [".png", ".tiff"])
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_samples_of_fewer_bits_in_16_are_scaled_by_the_bits_that_are_used(kind: str, bits: int) -> None:
+    shallow = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    grey = (shallow.astype(np.uint16) * 257) >> 16 - bits
+    for deep in (grey, np.repeat(grey[..., None], 3, 2)):
+        decoded = decode(cv2.imencode(kind, deep)[1].tobytes(), max_pixels=ENOUGH)
+        assert np.array_equal(decoded[..., 0], shallow)
+
+
+@given(st.binary(max_size=200), st.sampled_from(FORMATS), st.integers(0, 400))
 def test_any_bytes_are_decoded_or_refused(noise: bytes, kind: str, position: int) -> None:
     data = encode(quarters(), kind)
     spoilt = data[:position] + noise + data[position + len(noise) :]

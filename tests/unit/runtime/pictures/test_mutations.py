@@ -30,6 +30,11 @@ SAMPLES = [
     encode("WEBP", save_all=True, append_images=[_OTHER]),
     encode("BMP"),
     encode("BMP", _OTHER.quantize(4)),
+    encode("GIF", save_all=True, append_images=[_OTHER]),
+    encode("TIFF"),
+    encode("TIFF", compression="tiff_lzw", save_all=True, append_images=[Image.new("RGB", (64, 48))]),
+    encode("TIFF", compression="tiff_adobe_deflate", big_tiff=True),
+    encode("TIFF", compression="jpeg"),
 ]
 BYTES = st.one_of(
     st.binary(max_size=40), st.sampled_from([bytes(4), b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xda", b"\xff\xd9"])
