@@ -9,6 +9,8 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAX_SEGMENTS = 64
 _MAX_ENTRIES = 64
 _SHORT = 3
+_HEIF_BYTES = 2**16
+_MAX_SIZES = 64
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PIXELS_PER_BYTE = 6
 """Of an ordinary JPEG: for those that do not tell their size early enough."""
@@ -34,6 +36,8 @@ def claimed_pixels(data: bytes) -> int:
         return int.from_bytes(data[6:8], "little") * int.from_bytes(data[8:10], "little")
     if data[:4] in _TIFF_SIGNATURES:
         return _tiff_pixels(data)
+    if data[4:8] == b"ftyp":
+        return _heif_pixels(data)
     return 0
 
 
@@ -79,3 +83,14 @@ def _tiff_pixels(data: bytes) -> int:
         if (tag := number(at, 2)) in sides:
             sides[tag] = number(at + 4 + word, 2 if number(at + 2, 2) == _SHORT else 4)
     return sides[256] * sides[257]
+
+
+def _heif_pixels(data: bytes) -> int:
+    """The largest of the sizes at the beginning: that of the whole picture beside those of its tiles and thumbnails."""
+    at = largest = 0
+    for _ in range(_MAX_SIZES):
+        at = data.find(b"ispe", at + 1, _HEIF_BYTES)
+        if at < 0:
+            break
+        largest = max(largest, int.from_bytes(data[at + 8 : at + 12]) * int.from_bytes(data[at + 12 : at + 16]))
+    return largest

@@ -7,12 +7,21 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.pictures import bmp, gif, jpeg, png, tiff, webp
+from facet.runtime.pictures import avif, bmp, gif, heif, jpeg, png, tiff, webp
 from facet.runtime.pictures.decoded import DecodedPicture, Placement
 from facet.runtime.pictures.errors import InvalidPicture
 from facet.runtime.pictures.header import Layout, PictureHeader
 
-_BY_NAME: dict[str, ModuleType] = {"JPEG": jpeg, "PNG": png, "WEBP": webp, "BMP": bmp, "GIF": gif, "TIFF": tiff}
+_BY_NAME: dict[str, ModuleType] = {
+    "JPEG": jpeg,
+    "PNG": png,
+    "WEBP": webp,
+    "BMP": bmp,
+    "GIF": gif,
+    "TIFF": tiff,
+    "HEIF": heif,
+    "AVIF": avif,
+}
 FORMATS = tuple(_BY_NAME)
 
 _UNDO = {

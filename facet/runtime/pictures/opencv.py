@@ -32,7 +32,9 @@ def imdecode(layout: Layout) -> NDArray[np.uint8] | None:
 def deep_imdecode(encoded: bytes) -> NDArray[np.uint16] | None:
     """Decode a picture with samples of 16 bits to BGR of 16 bits; ``None`` if OpenCV cannot."""
     try:
-        picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH)
+        picture = cv2.imdecode(
+            np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
+        )
     except cv2.error:
         return None
     return np.asarray(picture, np.uint16) if picture is not None and picture.dtype == np.uint16 else None

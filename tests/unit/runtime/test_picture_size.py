@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +12,15 @@ from PIL import Image
 
 from facet.runtime.picture_size import claimed_pixels
 
+pillow_heif.register_heif_opener()
+
 SIGNATURES = (
     b"",
     b"\xff\xd8",
     b"\x89PNG\r\n\x1a\n",
     b"BM",
     b"GIF89a",
+    b"\0\0\0\x18ftypheicispe",
     b"II*\0",
     b"MM\0+",
     b"RIFF....WEBPVP8 ",
@@ -38,6 +42,7 @@ def encoded(format_: str, **options: object) -> bytes:
         encoded("JPEG", progressive=True, exif=bytes(60_000), comment=b"a comment"),
         encoded("PNG"),
         encoded("BMP"),
+        encoded("AVIF"),
         encoded("GIF"),
         encoded("TIFF"),
         encoded("TIFF", big_tiff=True),
@@ -48,6 +53,10 @@ def encoded(format_: str, **options: object) -> bytes:
 )
 def test_the_size_is_that_of_the_picture(data: bytes) -> None:
     assert claimed_pixels(data) == 321 * 123
+
+
+def test_the_size_of_a_heif_is_that_of_its_blocks_at_the_least() -> None:
+    assert 321 * 123 <= claimed_pixels(encoded("HEIF")) <= 324 * 128
 
 
 def test_a_jpeg_that_does_not_tell_its_size_early_is_judged_by_its_length() -> None:

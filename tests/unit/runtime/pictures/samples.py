@@ -9,11 +9,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
 ENOUGH = 1_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF")
+
+pillow_heif.register_heif_opener()  # so that Pillow writes HEIF
 
 
 def pixels(width: int = 64, height: int = 48) -> NDArray[np.uint8]:

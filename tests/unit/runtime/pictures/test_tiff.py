@@ -106,7 +106,7 @@ def test_tiles_and_separate_planes_are_put_together(compressed: bool) -> None:
 
 def test_an_inflated_bomb_stops_at_the_last_row() -> None:
     bomb = zlib.compress(bytes(2**26), 9)
-    assert not decode(tiff({259: (SHORT, (8,))} | {279: (LONG, (len(bomb),))}, bomb), max_pixels=ENOUGH).any()
+    assert not decode(tiff({259: (SHORT, (8,))}, bomb), max_pixels=ENOUGH).any()
 
 
 DAMAGED = {

@@ -1,0 +1,233 @@
+"""The walk over the items of HEIF and AVIF."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pillow_heif
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
+from facet.runtime.pictures.boxes import MAX_BOXES, box, full_box
+from facet.runtime.pictures.decoding import walk
+from facet.runtime.pictures.heif_items import MAX_EXTENTS, Items
+from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
+
+KINDS = ("HEIF", "AVIF")
+WIDTH, HEIGHT = 64, 64
+PICTURE = pixels(WIDTH, HEIGHT)
+ENCODED = {kind: encode(kind, PICTURE, quality=95) for kind in KINDS}
+CODING = {"HEIF": b"hvc1", "AVIF": b"av01"}
+
+
+def u16(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(2, "big") for number in numbers)
+
+
+def u32(*numbers: int) -> bytes:
+    return b"".join((number % 2**32).to_bytes(4, "big") for number in numbers)
+
+
+def size(width: int, height: int) -> bytes:
+    return full_box(b"ispe", u32(width, height))
+
+
+def container(items: list[tuple[bytes, bytes, list[bytes]]], tiles: list[int], *, brand: bytes = b"mif1") -> bytes:
+    """A file of these items (type, bytes, properties), the last of which is the picture, made of ``tiles`` (ids)."""
+    known = list(dict.fromkeys(each for _, _, properties in items for each in properties))
+    infe, ipma = [], []
+    for number, (kind, _, properties) in enumerate(items, 1):
+        infe.append(full_box(b"infe", u32(number), u16(0), kind, b"\0", version=3))
+        ipma.append(u32(number) + bytes((len(properties),)) + bytes(known.index(each) + 1 for each in properties))
+    others = [
+        full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
+        full_box(b"pitm", u32(len(items)), version=1),
+        full_box(b"iinf", u32(len(items)), *infe, version=1),
+        box(b"iprp", box(b"ipco", *known), full_box(b"ipma", u32(len(items)), *ipma, version=1)),
+    ]
+    if tiles:
+        others.append(full_box(b"iref", box(b"dimg", u32(len(items)), u16(len(tiles)), u32(*tiles)), version=1))
+    ftyp = box(b"ftyp", brand, bytes(4), brand)
+    start = len(ftyp) + 12 + sum(map(len, others)) + 18 + 18 * len(items) + 8
+    places = []
+    for number, (_, data, _) in enumerate(items, 1):
+        places.append(u32(number) + u16(0, 0, 1) + u32(start, len(data)))
+        start += len(data)
+    iloc = full_box(b"iloc", b"\x44\0", u32(len(items)), *places, version=2)
+    return ftyp + full_box(b"meta", *others, iloc) + box(b"mdat", *(data for _, data, _ in items))
+
+
+def coded(kind: str, *more: bytes, first: tuple[bytes, ...] | None = None) -> tuple[bytes, bytes, list[bytes]]:
+    """The item of an encoded picture, with more properties."""
+    items = Items(ENCODED[kind])
+    properties = [box(each.kind, each.body) for each in items.properties(items.primary)]
+    return CODING[kind], b"".join(items.pieces(items.primary)), [*(first or ()), *properties, *more]
+
+
+def grid(rows: int, columns: int, width: int, height: int) -> tuple[bytes, bytes, list[bytes]]:
+    return b"grid", bytes((0, 0, rows - 1, columns - 1)) + u16(width, height), [size(width, height)]
+
+
+def near(decoded: NDArray[Any], expected: NDArray[Any]) -> bool:
+    return decoded.shape == expected.shape and bool(np.abs(decoded.astype(int) - expected).mean() < 6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tiles_are_put_together_and_those_that_reach_beyond_are_cut(kind: str) -> None:
+    data = container([*[coded(kind)] * 4, grid(2, 2, 100, 90)], [2, 1, 4, 3])
+    expected = np.tile(PICTURE, (2, 2, 1))[:90, :100]
+    assert read_header(data, max_pixels=ENOUGH).format == kind
+    assert near(decode(data, max_pixels=ENOUGH), expected)
+
+
+TURNED: dict[str, tuple[tuple[bytes, ...], Callable[[NDArray[Any]], NDArray[Any]]]] = {
+    "a quarter turn against the clock": ((box(b"irot", b"\1"),), lambda shown: np.rot90(shown, 1)),
+    "half a turn": ((box(b"irot", b"\2"),), lambda shown: np.rot90(shown, 2)),
+    "a quarter turn with the clock": ((box(b"irot", b"\3"),), lambda shown: np.rot90(shown, 3)),
+    "upside down": ((box(b"imir", b"\0"),), lambda shown: shown[::-1]),
+    "left and right": ((box(b"imir", b"\1"),), lambda shown: shown[:, ::-1]),
+    "a turn, then mirrored": ((box(b"irot", b"\1"), box(b"imir", b"\1")), lambda shown: np.rot90(shown)[:, ::-1]),
+    "mirrored, then a turn": ((box(b"imir", b"\0"), box(b"irot", b"\3")), lambda shown: np.rot90(shown[::-1], 3)),
+    "cropped": ((box(b"clap", u32(40, 1, 30, 1, -4, 1, 6, 2)),), lambda shown: shown[20:50, 8:48]),
+    "cropped, then a turn": (
+        (box(b"clap", u32(40, 1, 30, 1, -4, 1, 6, 2)), box(b"irot", b"\1")),
+        lambda shown: np.rot90(shown[20:50, 8:48]),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", TURNED)
+def test_the_container_turns_mirrors_and_crops(kind: str, name: str) -> None:
+    properties, turned = TURNED[name]
+    data = container([coded(kind, *properties)], [])
+    assert near(decode(data, max_pixels=ENOUGH), turned(PICTURE))
+
+
+@pytest.mark.parametrize("name", [name for name in TURNED if "cropped" not in name])
+def test_turns_are_those_of_libheif(name: str) -> None:
+    data = container([coded("HEIF", *TURNED[name][0])], [], brand=b"heic")
+    expected = np.asarray(pillow_heif.open_heif(data).to_pillow().convert("RGB"))[..., ::-1]
+    assert near(decode(data, max_pixels=ENOUGH), expected)
+
+
+def test_the_orientation_of_exif_is_ignored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    items = Items(ENCODED["HEIF"])
+    with_exif = container([(b"Exif", bytes(4) + exif.tobytes(), []), coded("HEIF")], [])
+    assert items.kind(items.primary) == b"hvc1"
+    assert read_header(with_exif, max_pixels=ENOUGH).orientation == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_grey_and_alpha_become_bgr(kind: str, mode: str) -> None:
+    image = Image.fromarray(PICTURE[..., ::-1].copy())
+    expected = np.asarray(image.convert("L").convert("RGB")) if mode != "RGBA" else PICTURE
+    image = image.convert("L").convert(mode) if mode == "LA" else image.convert(mode)
+    if mode != "L":
+        image.putalpha(60)
+    assert near(decode(encode(kind, image, quality=95), max_pixels=ENOUGH), expected)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_samples_of_10_and_12_bits_become_8_bits(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = PICTURE.astype(np.uint16) * 257
+    options = [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 95]
+    avif = cv2.imencode(".avif", deep >> 16 - bits, options)[1].tobytes()
+    assert near(decode(avif, max_pixels=ENOUGH), PICTURE)
+    monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+    for mode, samples in (("BGR;16", deep), ("L;16", deep[..., 1])):
+        heif = io.BytesIO()
+        pillow_heif.encode(mode, (WIDTH, HEIGHT), np.ascontiguousarray(samples).tobytes(), heif, quality=95)
+        expected = PICTURE if samples.ndim == 3 else np.repeat(PICTURE[..., 1:2], 3, 2)
+        assert near(decode(heif.getvalue(), max_pixels=ENOUGH), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_picture_of_several_is_taken_and_the_decoder_gets_nothing_else(kind: str) -> None:
+    image = Image.fromarray(PICTURE[..., ::-1].copy())
+    data = encode(
+        kind, image, save_all=True, append_images=[Image.new("RGB", (64, 64))] * 20, quality=95, xmp=bytes(9000)
+    )
+    assert near(decode(data, max_pixels=ENOUGH), PICTURE)
+    assert sum(map(len, walk(data, max_pixels=ENOUGH).parts)) < len(data) - 9000
+    film = box(b"mpvd", b"\0\0\0\x18ftypmp42" + bytes(10_000))
+    assert near(decode(data + film, max_pixels=ENOUGH), PICTURE)
+
+
+TILE = coded("HEIF")
+EMPTY = (b"hvc1", b"", TILE[2])
+DAMAGED = {
+    "40,000 tiles": (container([TILE, grid(200, 200, 12_800, 12_800)], [1] * 40_000), "40000 tiles"),
+    "more boxes than allowed": (box(b"ftyp", b"heic", bytes(4)) + box(b"free") * (MAX_BOXES + 1), "boxes"),
+    "a grid of too few tiles": (container([TILE, grid(2, 2, 100, 90)], [1, 1, 1]), "does not fit its tiles"),
+    "a grid larger than its tiles": (container([TILE, grid(2, 2, 200, 90)], [1] * 4), "does not fit its tiles"),
+    "a grid of tiles that are not needed": (container([TILE, grid(2, 2, 60, 90)], [1] * 4), "does not fit its tiles"),
+    "a grid that contains itself": (container([TILE, grid(1, 1, 64, 64)], [2]), "coding"),
+    "a grid without a description": (container([TILE, (b"grid", b"", [size(64, 64)])], [1]), "ends behind"),
+    "another coding": (container([(b"jpeg", b"x", [size(64, 64)])], []), "coding"),
+    "no configuration": (container([(b"hvc1", TILE[1], [size(64, 64)])], []), "nothing about its coding"),
+    "no size": (container([(b"hvc1", TILE[1], [])], []), "without a size"),
+    "no pixels": (container([(b"hvc1", TILE[1], [size(0, 64)])], []), "no pixels"),
+    "no bytes": (container([EMPTY], []), "damaged"),
+    "a crop beyond the picture": (
+        container([coded("HEIF", box(b"clap", u32(65, 1, 64, 1, 0, 1, 0, 1)))], []),
+        "does not fit",
+    ),
+    "a crop by zero": (container([coded("HEIF", box(b"clap", u32(60, 0, 60, 1, 0, 1, 0, 1)))], []), "damaged"),
+    "a sequence alone": (box(b"ftyp", b"msf1", bytes(4), b"hevc") + box(b"moov", bytes(50)), "no still picture"),
+    "a picture of another size than declared": (
+        container([coded("HEIF", first=(size(640, 480),))], []),
+        "size of the HEIF differs|damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_or_unsupported_picture_is_refused(name: str) -> None:
+    data, reason = DAMAGED[name]
+    with pytest.raises(InvalidPicture, match=reason):
+        decode(data, max_pixels=10**9)
+
+
+def test_pieces_are_counted() -> None:
+    extents = full_box(b"iloc", b"\x44\0", u16(1), u16(1, 0, MAX_EXTENTS), bytes(8 * MAX_EXTENTS))
+    others = full_box(b"pitm", u16(1)) + full_box(b"iinf", u16(0))
+    with pytest.raises(InvalidPicture, match="pieces"):
+        read_header(box(b"ftyp", b"heic", bytes(4)) + full_box(b"meta", others, extents), max_pixels=ENOUGH)
+
+
+def test_pictures_that_share_their_bytes_are_not_multiplied() -> None:
+    items = [coded("HEIF")] * 9
+    data = container([*items, grid(3, 3, 192, 192)], list(range(1, 10)))
+    start, length = data.index(items[0][1]), len(items[0][1])
+    cut = data[: start + length]
+    iloc = cut.index(b"iloc") + 4 + 4 + 2 + 4
+    for number in range(9):
+        at = iloc + number * 18 + 10
+        cut = cut[:at] + u32(start, length) + cut[at + 8 :]
+    with pytest.raises(InvalidPicture, match=r"overlap|ends behind"):
+        read_header(cut, max_pixels=ENOUGH)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_of_65535_squared_is_refused_before_it_is_decoded(kind: str) -> None:
+    data = container([coded(kind, first=(size(65535, 65535),))], [])
+    with pytest.raises(PictureTooLarge, match="65535x65535"):
+        read_header(data, max_pixels=50_000_000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_that_is_cut_anywhere_is_refused(kind: str) -> None:
+    data = ENCODED[kind]
+    for end in range(12, len(data) - 1, max(1, len(data) // 60)):
+        with pytest.raises(InvalidPicture):
+            decode(data[:end], max_pixels=ENOUGH)
