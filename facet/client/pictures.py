@@ -55,7 +55,7 @@ def picture(source: PictureSource, *, rgb: bool = False) -> pb.Picture:
     Args:
         source: one of
 
-            - an encoded picture (JPEG, PNG, WebP, BMP) as bytes, bytearray or memoryview,
+            - an encoded picture (JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC, AVIF) as bytes, bytearray or memoryview,
             - the path of a file, or a file that is open for reading bytes, read from where it stands,
             - a NumPy array of uint8: colour ``(h, w, 3)`` in OpenCV's order blue, green, red, or grey ``(h, w)``,
             - a Pillow image with 8-bit samples; it is turned upright by its EXIF orientation,
