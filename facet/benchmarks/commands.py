@@ -12,6 +12,10 @@ COMMANDS = (
     Lazy("serving", "facet.benchmarks.serving.serving:serving", "Compare the server with InsightFace.", _SERVER),
     Lazy("stream", "facet.benchmarks.streams.stream:stream", "Measure a server under several cameras.", _SERVER),
     Lazy("photos", "facet.benchmarks.photos:photos", "Measure large photos, decoded fully and reduced.", _SERVER),
+    Lazy(
+        *("replacement", "facet.benchmarks.streams.replacement:replacement"),
+        *("Test whether a name stays with its person in a stream.", _SERVER),
+    ),
     Lazy("wire", "facet.benchmarks.wire:wire", "Measure the time that gRPC adds to a call.", _SERVER),
     Lazy("hostile", "facet.benchmarks.hostile.hostile:hostile", "Attack a server while clients measure it.", _SERVER),
     Lazy("soak", "facet.benchmarks.soak.soak:soak", "Watch a server under a long load of every kind.", _SERVER),

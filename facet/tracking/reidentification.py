@@ -52,7 +52,10 @@ def reidentify(
     candidates = [
         each
         for each in tracks
-        if each.track_id and each.face_box is None and not (each.body_last_seen == new.body_last_seen == time)
+        if each is not new
+        and each.track_id
+        and each.face_box is None
+        and not (each.body_last_seen == new.body_last_seen == time)
     ]
     ranked = sorted(
         ((similarity(each.aggregate, new.aggregate), each) for each in candidates), key=lambda pair: -pair[0]

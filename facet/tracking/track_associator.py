@@ -47,14 +47,22 @@ class TrackAssociator:
     Args:
         new_track: makes a track that is first seen at a time.
         same_person_similarity: minimum similarity of two faces of one person, [-1, 1].
+        same_face_similarity: the same for a face that is expected there, [-1, 1].
 
     Attributes:
         tracks: all tracks, confirmed or not.
     """
 
-    def __init__(self, new_track: Callable[[float], TrackState], same_person_similarity: float) -> None:
+    def __init__(
+        self,
+        new_track: Callable[[float], TrackState],
+        *,
+        same_person_similarity: float,
+        same_face_similarity: float,
+    ) -> None:
         self._new_track = new_track
         self._same_person_similarity = same_person_similarity
+        self._same_face_similarity = same_face_similarity
         self.tracks: list[TrackState] = []
         self._last_time = -np.inf
 
@@ -80,15 +88,26 @@ class TrackAssociator:
             track.hits += track.last_seen == time
 
     def merge(self, kept: TrackState, other: TrackState) -> None:
-        """Merge two tracks of one person: the first continues with the face and body of the second, which ends."""
+        """Merge two tracks of one person: the first continues with the face and body of the second, which ends.
+
+        Unless embeddings of both tell that they are one person, the visible face needs verification.
+        """
+        shown, hidden = (kept, other) if other.face_box is None else (other, kept)
+        is_comparable = kept.aggregate.mean is not None and other.aggregate.mean is not None
+        is_alike = similarity(kept.aggregate, other.aggregate) >= self._same_face_similarity
+        is_verified = not shown.needs_verification and (is_alike or hidden.aggregate.mean is None)
         if other.face_box is not None and other.landmarks is not None:
             kept.update_face(other.face_id, other.face_box, other.landmarks, other.face_last_seen)
-            kept.quality = other.quality
+            kept.quality, kept.appearance = other.quality, other.appearance
+        kept.needs_verification = not is_verified
+        if is_verified:
+            kept.verify()
+        if is_alike or not is_comparable:
+            kept.aggregate.merge(other.aggregate)
         if other.body_id != NO_ID and kept.body_last_seen < other.body_last_seen:
             kept.body_id, kept.body_box, kept.body_last_seen = other.body_id, other.body_box, other.body_last_seen
         if kept.identity.decision is Decision.UNDECIDED:
             kept.identity = other.identity
-        kept.aggregate.merge(other.aggregate)
         kept.needs_search = True
         kept.first_seen = min(kept.first_seen, other.first_seen)
         kept.last_embedded = max(kept.last_embedded, other.last_embedded)
@@ -105,7 +124,7 @@ class TrackAssociator:
         other = self._add_track(time)
         if track.face_box is not None and track.landmarks is not None:
             other.update_face(track.face_id, track.face_box, track.landmarks, time)
-            other.quality = track.quality
+            other.quality, other.appearance = track.quality, track.appearance
         other.body_id, other.body_box, other.body_last_seen = track.body_id, track.body_box, track.body_last_seen
         other.best_score, other.hits = track.best_score, track.hits
         track.detach()
@@ -144,7 +163,6 @@ class TrackAssociator:
             by_face.body_id, by_body.body_id = by_body.body_id, by_face.body_id
             return
         self.merge(by_face, by_body)
-        by_face.needs_verification = True
 
     def _track_of_body(self, body_id: int, time: float) -> TrackState:
         track = self._find_body(body_id)

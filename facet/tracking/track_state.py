@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.tracking.appearance import Appearance, resemblance
 from facet.tracking.decision import Identity
 from facet.tracking.embedding_aggregate import EmbeddingAggregate
 
@@ -16,6 +17,10 @@ _MAX_GAP = 0.5
 """Seconds without a face after which another person may have taken its place."""
 _MAX_JUMP = 0.75
 """Fraction of a face's width; a face that moves further between two detections may be another person's."""
+_LONG_AGO = 0.9
+"""Seconds between two detections after which the face may be another person's, however alike the two crops are."""
+_SAME_APPEARANCE = 0.75
+"""Minimum resemblance of two crops of the same face: 1 in 100,000 pairs of different people in LFW reaches it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +42,11 @@ class TrackState:
         last_face_box: xyxy pixels where the face was last detected; ``None`` if a cut has made that meaningless.
         hits: in how many detections it was seen.
         best_score: highest score of its faces and bodies, [0, 1].
-        needs_verification: the face was away or has jumped, so the next embedding must show that it is the same one.
+        appearance: of the face at the last detection; ``None`` if it was not aligned yet.
+        verified_appearance: of the face when an embedding last showed that it is the track's; ``None`` if none has.
+        needs_verification: the face may be another person's, so an embedding must show that it is the same one. Until
+            then the track's name is not reported.
+        unverified: how many embeddings in a row have not shown it.
         last_embedded: when the face was last embedded; -inf if never.
         embedding_interval: seconds to wait before the next embedding.
         needs_search: the aggregate has changed since the last search.
@@ -58,7 +67,10 @@ class TrackState:
     last_face_box: NDArray[np.float32] | None = None
     hits: int = 0
     best_score: float = 0.0
+    appearance: Appearance | None = None
+    verified_appearance: Appearance | None = None
     needs_verification: bool = False
+    unverified: int = 0
     last_embedded: float = -np.inf
     embedding_interval: float = 0.0
     needs_search: bool = False
@@ -82,18 +94,27 @@ class TrackState:
         time: float,
         previous_detection: float = np.inf,
     ) -> None:
-        """Set the face that was detected at ``time``.
-
-        A face that was also seen in the previous detection was not away, however long ago that was.
-        """
+        """Set the face that was detected at ``time``; it needs verification if it was away, or has moved too far."""
         if np.isfinite(self.face_last_seen):
-            was_away = face_id != self.face_id or (
-                time - self.face_last_seen > _MAX_GAP and self.face_last_seen < previous_detection
+            gap = time - self.face_last_seen
+            was_away = face_id != self.face_id or gap > (
+                _MAX_GAP if self.face_last_seen < previous_detection else _LONG_AGO
             )
             self.needs_verification = self.needs_verification or was_away or _has_jumped(self.last_face_box, box)
         self.face_id, self.face_last_seen = face_id, time
         self.face_box = self.last_face_box = box
         self.landmarks = landmarks
+
+    def update_appearance(self, seen: Appearance) -> None:
+        """Set how the face looks now; it needs verification if that is neither as before nor as verified."""
+        likeness = max(resemblance(seen, self.appearance), resemblance(seen, self.verified_appearance))
+        self.needs_verification = self.needs_verification or likeness < _SAME_APPEARANCE
+        self.appearance = seen
+
+    def verify(self) -> None:
+        """Note that an embedding has shown that the visible face is the track's."""
+        self.needs_verification, self.unverified = False, 0
+        self.verified_appearance = self.appearance
 
     def clear_boxes(self) -> None:
         """Mark the face and the body as not visible."""

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.tracking.appearance import appearance
 from facet.tracking.byte_tracker import ByteTracker
 from facet.tracking.decision import Decision, Identity, Match, decide
 from facet.tracking.embedding_aggregate import EmbeddingAggregate, Sample
@@ -46,7 +47,11 @@ class StreamTracker:
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self._settings = settings or TrackerSettings()
-        self._associator = TrackAssociator(self._new_track, self._settings.reidentification.same_person_similarity)
+        self._associator = TrackAssociator(
+            self._new_track,
+            same_person_similarity=self._settings.reidentification.same_person_similarity,
+            same_face_similarity=self._settings.aggregate.same_face_similarity,
+        )
         self._events = EventRecorder()
         self._shots = ShotDetector()
         self._face_tracker, self._body_tracker = self._new_box_trackers()
@@ -196,7 +201,7 @@ class StreamTracker:
         settings = self._settings
         for track in self._detected_tracks():
             older = None
-            if not track.track_id or (track.aggregate.sample_count == 1 and track.last_embedded == self._clock):
+            if not track.track_id or (track.aggregate.sample_count == 1 and track.needs_search):
                 older = reidentify(track, self._tracks, self._clock, settings.reidentification, settings.aggregate)
             if older is not None:
                 self._associator.merge(older, track)
@@ -212,18 +217,17 @@ class StreamTracker:
         for track in filter(self._is_confirmed, self._detected_tracks()):
             if track.face_box is not None and track.landmarks is not None:
                 crop = align(picture, track.landmarks)
+                track.update_appearance(appearance(crop))
                 track.quality = measure(track.face_box, track.landmarks, crop).value
                 if self._is_worth_embedding(track, track.quality):
                     crops.append((track, crop))
-        crops.sort(key=lambda each: each[0].aggregate.sample_count)
+        crops.sort(key=lambda each: each[0].last_embedded)
         del crops[self._settings.max_embeddings :]
         if not crops:
             return 0
         embeddings = perception.embed([crop for _, crop in crops])
         for (track, _), embedding in zip(crops, embeddings, strict=True):
-            sample = Sample(embedding, track.quality or 0.0)
-            is_another = track.needs_verification and track.aggregate.is_outlier(sample)
-            self._add_sample(self._associator.split(track, self._clock) if is_another else track, sample)
+            self._add_sample(track, Sample(embedding, track.quality or 0.0))
         return len(crops)
 
     def _is_worth_embedding(self, track: TrackState, quality: float) -> bool:
@@ -234,14 +238,27 @@ class StreamTracker:
             track.identity.decision is Decision.UNDECIDED and aggregate.sample_count < settings.decision.min_samples
         )
         is_better = quality >= aggregate.best_quality + settings.quality_gain and waited >= settings.embedding_interval
-        is_due = waited >= track.embedding_interval
-        return has_few or track.needs_verification or aggregate.is_in_doubt or is_better or is_due
+        patience = 0.0 if track.identity.subject_id else settings.embedding_interval
+        is_in_doubt = track.needs_verification and waited >= patience
+        return has_few or is_in_doubt or is_better or waited >= track.embedding_interval
 
     def _add_sample(self, track: TrackState, sample: Sample) -> None:
-        settings = self._settings
-        if track.aggregate.add(sample):
-            track.identity, track.embedding_interval = Identity(), settings.embedding_interval
-        track.last_embedded, track.needs_verification, track.needs_search = self._clock, False, True
+        """Add a sample to the track, unless it does not show the track's person; split the track if it shows another.
+
+        As long as nothing speaks against it, a face continues its track although it is turned away or blurred.
+        """
+        settings, track.last_embedded = self._settings, self._clock
+        is_outlier = track.aggregate.is_outlier(sample)
+        if is_outlier or (track.needs_verification and not track.aggregate.is_same_face(sample)):
+            track.unverified += 1
+            if not (is_outlier and track.needs_verification) and track.unverified < settings.max_unverified:
+                track.needs_verification = True
+                return
+            track = self._associator.split(track, self._clock)
+            track.last_embedded = self._clock
+        track.verify()
+        track.aggregate.add(sample)
+        track.needs_search = True
         if track.aggregate.sample_count >= settings.decision.unknown_min_samples:
             track.embedding_interval = min(2 * track.embedding_interval, settings.refresh_interval)
 
@@ -305,7 +322,7 @@ class StreamTracker:
         return tuple(self._track(each) for each in sorted(visible, key=lambda each: each.track_id))
 
     def _track(self, track: TrackState) -> Track:
-        identity = track.identity
+        identity = Identity() if track.needs_verification and track.face_box is not None else track.identity
         is_decided = identity.decision is not Decision.UNDECIDED
         return Track(
             track.track_id,

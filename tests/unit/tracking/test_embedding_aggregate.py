@@ -20,7 +20,7 @@ ANNE, BEN = direction(1), direction(0, 1)
 
 @pytest.fixture
 def aggregate() -> EmbeddingAggregate:
-    return EmbeddingAggregate(AggregateSettings(max_samples=4, max_outliers=3))
+    return EmbeddingAggregate(AggregateSettings(max_samples=4))
 
 
 def test_there_is_no_mean_without_samples(aggregate: EmbeddingAggregate) -> None:
@@ -48,35 +48,22 @@ def test_a_face_of_quality_zero_counts_if_it_is_the_only_one(aggregate: Embeddin
     assert aggregate.mean == pytest.approx(ANNE)
 
 
-def test_one_outlier_changes_nothing_but_raises_doubt(aggregate: EmbeddingAggregate) -> None:
+def test_a_sample_is_of_the_same_face_an_outlier_or_neither(aggregate: EmbeddingAggregate) -> None:
     aggregate.add(Sample(ANNE, 0.9))
-    assert not aggregate.add(Sample(BEN, 0.9))
-    assert aggregate.is_in_doubt
-    assert aggregate.mean == pytest.approx(ANNE)
+    same, unclear, other = (Sample(direction(tilt, 1), 0.9) for tilt in (0.4, 0.2, 0.1))
+    assert [aggregate.is_same_face(each) for each in (same, unclear, other)] == [True, False, False]
+    assert [aggregate.is_outlier(each) for each in (same, unclear, other)] == [False, False, True]
 
 
-def test_doubt_ends_with_a_sample_that_fits(aggregate: EmbeddingAggregate) -> None:
+def test_a_sample_of_low_quality_is_no_outlier_and_not_the_same_face(aggregate: EmbeddingAggregate) -> None:
     aggregate.add(Sample(ANNE, 0.9))
-    aggregate.add(Sample(BEN, 0.9))
-    aggregate.add(Sample(ANNE, 0.9))
-    assert not aggregate.is_in_doubt
+    assert not aggregate.is_outlier(Sample(BEN, 0.1))
+    assert not aggregate.is_same_face(Sample(BEN, 0.1))
 
 
-def test_several_outliers_in_a_row_replace_all_samples(aggregate: EmbeddingAggregate) -> None:
-    for _ in range(4):
-        aggregate.add(Sample(ANNE, 1.0))
-    assert [aggregate.add(Sample(BEN, 0.6)) for _ in range(3)] == [False, False, True]
-    assert aggregate.mean == pytest.approx(BEN)
-    assert aggregate.sample_count == 3
-
-
-def test_a_sample_of_low_quality_is_no_outlier(aggregate: EmbeddingAggregate) -> None:
-    aggregate.add(Sample(ANNE, 0.9))
-    for _ in range(5):
-        assert not aggregate.add(Sample(BEN, 0.1))
-    assert not aggregate.is_in_doubt
-    assert aggregate.mean is not None
-    assert float(aggregate.mean @ ANNE) > 0.9
+def test_the_first_sample_is_of_the_same_face(aggregate: EmbeddingAggregate) -> None:
+    assert aggregate.is_same_face(Sample(ANNE, 0.9))
+    assert not aggregate.is_outlier(Sample(ANNE, 0.9))
 
 
 def test_a_merged_aggregate_has_the_samples_of_both(aggregate: EmbeddingAggregate) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from facet.tracking.records import TrackerSettings
-from tests.unit.tracking.synthetic_clip import CHANGED, NAMES, Clip, Person
+from tests.unit.tracking.synthetic_clip import NAMES, Clip, Person
 
 
 def test_a_steady_scene_needs_few_embeddings_and_searches() -> None:
@@ -13,15 +11,6 @@ def test_a_steady_scene_needs_few_embeddings_and_searches() -> None:
     clip.keep(Person("anne", 60), Person("ben", 400), seconds=10)
     assert sum(step.embedded for step in clip.steps) / len(clip.steps) < 0.1
     assert clip.perception.searches < 10
-
-
-@pytest.mark.parametrize(("who", "name"), [("ben", "ben"), ("carl", "")])
-def test_another_face_within_a_track_changes_its_name_at_the_next_refresh(who: str, name: str) -> None:
-    clip = Clip("anne", "ben")
-    clip.keep(Person("anne", 100), seconds=1)
-    clip.keep(Person(who, 100), seconds=5)
-    assert clip.log[2:] == [(CHANGED, 1, name)]
-    assert clip.events[-1].previous_subject_id == "anne"
 
 
 def test_the_gallery_is_not_searched_while_nothing_changes() -> None:

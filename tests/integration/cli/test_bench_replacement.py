@@ -1,0 +1,57 @@
+"""``bench.py replacement`` on the people of a packaged picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from facet import Client
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures
+
+ROOT = Path(__file__).resolve().parents[3]
+TIMEOUT_SECONDS = 300.0
+"""The command starts a server, possibly on a busy machine."""
+
+
+@pytest.fixture
+def people(client: Client, pictures: Pictures, tmp_path: Path) -> Path:
+    """A folder for each person of a picture, with a picture of the head and its mirror image."""
+    picture = np.asarray(cv2.imdecode(np.frombuffer(pictures.six, np.uint8), cv2.IMREAD_COLOR))
+    for number, found in enumerate(client.analyze_faces(pictures.six).faces):
+        box = found.face.box
+        side, x, y = box.y2 - box.y1, (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+        left, top = (max(0, round(edge - side)) for edge in (x, y))
+        head = picture[top : round(y + side), left : round(x + side)]
+        folder = tmp_path / "people" / f"person {number}"
+        folder.mkdir(parents=True)
+        for name, each in (("1.png", head), ("2.png", head[:, ::-1])):
+            cv2.imwrite(str(folder / name), each)
+    return tmp_path / "people"
+
+
+def test_no_frame_has_the_name_of_somebody_who_was_replaced(people: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    flags = ["--trials", "3", "--fps", "1", "--fps", "15", "--seconds", "0.4", "--json"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "bench.py"), "replacement", str(people), *flags],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["frames_wrong"] == 0
+    assert [rate["fps"] for rate in report["rates"]] == [1, 15]
+    assert all(rate["trials"] >= 1 and rate["named_share"] > 0.6 for rate in report["rates"]), report
