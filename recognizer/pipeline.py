@@ -19,7 +19,9 @@ from facet.runtime.pictures import DecodedPicture
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
 from recognizer.detection.persons import faces_of_persons
-from recognizer.detection.yolo_faces import faces_of
+from recognizer.detection.scrfd import suppress
+from recognizer.detection.tiles import LEAST_HEIGHT, plan
+from recognizer.detection.yolo_faces import YoloFaceFinder, faces_of
 from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
@@ -37,6 +39,8 @@ from recognizer.resolution import (
 from recognizer.settings import PipelineSettings
 
 PERSON_CLASS = "person"
+MAX_SIDE = 2**16
+"""Pixels; a JPEG has no longer side."""
 
 _WARM_UP_SIZES = ((720, 1280), (480, 640))
 _NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), None, None)
@@ -107,12 +111,14 @@ class Analysis:
         objects: in descending order of score.
         faces: in descending order of score.
         persons: for each face the index in ``objects`` of the person it belongs to, or -1.
+        least_height: height of the smallest face that was looked for, pixels; smaller ones are found by chance.
     """
 
     picture: DecodedPicture
     objects: Detections
     faces: Faces
     persons: NDArray[np.intp]
+    least_height: float
 
     def without_pixels(self) -> Analysis:
         """The same without the pixels: they take much memory."""
@@ -184,6 +190,9 @@ class FacePipeline:
         self._look_side = LOOK_FACTOR * max(self._settings.finder.fine_side, self._settings.object_size)
         if self._finder is None:
             self.face_min_score = max(self.face_min_score, self.object_min_score)
+        self._tile_finder = self._finder
+        if self._objects is not None and self._objects.has_face_landmarks:
+            self._tile_finder = YoloFaceFinder(self._objects, min_height=self._settings.finder.min_height)
         self._person_id = self.class_names.index(PERSON_CLASS) if PERSON_CLASS in self.class_names else -1
 
     def warm_up(self) -> None:
@@ -304,12 +313,14 @@ class FacePipeline:
         *,
         face_min_score: float | None = None,
         objects_wanted: bool = False,
+        thorough: bool = False,
     ) -> Turns[tuple[Analysis, list[AlignedFace]]]:
         """Find the faces of a picture and align them, from as many pixels as each needs.
 
-        A large JPEG is looked at in a reduced size. If the crop of a face needs more pixels, it is decoded again.
+        A large JPEG is looked at in a reduced size. If the crop of a face needs more pixels, it is decoded again. A
+        thorough search decodes it at its full size, and searches a large picture in tiles.
 
-        Yields while a large picture is decoded. Nobody else needs to wait for the pixels of the first decoding
+        Yields while a large picture is decoded, and between tiles. Nobody else needs to wait for the pixels of the first decoding
         meanwhile: they are freed before the second one.
 
         Args:
@@ -319,6 +330,8 @@ class FacePipeline:
             progress: times the stages and may stop between them.
             face_min_score: see :meth:`analyze`.
             objects_wanted: see :meth:`analyze`.
+            thorough: also find faces that are small in a large picture, down to
+                :attr:`recognizer.settings.PipelineSettings.thorough_height`.
 
         Returns:
             the analysis, without pixels, and the faces.
@@ -326,11 +339,15 @@ class FacePipeline:
         Raises:
             PictureError: the picture is damaged, unsupported or too large.
         """
-        picture = yield from self.decode_in_turns(source, progress, longer_side=self._look_side)
+        picture = yield from self.decode_in_turns(
+            source, progress, longer_side=MAX_SIDE if thorough else self._look_side
+        )
         analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted)
+        if thorough:
+            analysis = yield from self._search_tiles(analysis, progress, face_min_score)
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
         shares = needed_share(analysis.faces)
-        enough = [index for index in indices if picture.placement.scale * shares[index] <= 1]
+        enough = [index for index in indices if thorough or picture.placement.scale * shares[index] <= 1]
         aligned = dict(zip(enough, self._align(analysis, picture, enough, progress), strict=True))
         analysis, longest = analysis.without_pixels(), max(picture.shape)
         del picture
@@ -371,7 +388,38 @@ class FacePipeline:
             objects_in_full(objects, place),
             faces_in_full(faces, place),
             np.where(owners >= 0, np.append(persons, -1)[owners], -1),
+            max(self._settings.finder.min_height, LEAST_HEIGHT / self._look_scale(picture)),
         )
+
+    def _search_tiles(self, analysis: Analysis, progress: Progress, face_min_score: float | None) -> Turns[Analysis]:
+        """Add the faces that are too small in the whole picture; yields after each tile."""
+        picture, finder = analysis.picture, self._tile_finder
+        if finder is None:
+            return analysis
+        (height, width), place = picture.pixels.shape[:2], picture.placement
+        found = [analysis.faces]
+        wanted = min(1.0, LEAST_HEIGHT / self._settings.thorough_height * place.scale)
+        look = self._look_scale(picture) * place.scale
+        tiles = plan(width, height, look_scale=look, wanted_scale=wanted, side=finder.side)
+        for tile in tiles.tiles:
+            with progress.stage("faces"):
+                pixels = picture.pixels[tile.top : tile.bottom, tile.left : tile.right]
+                faces = finder.find_in_tile(pixels, tile.longest, face_min_score, scale=place.scale)
+                found.append(faces_in_full(tile.whole(faces, width, height), place))
+            progress.check()
+            yield
+        faces = suppress(Faces.merged(found))
+        faces = faces.take(range(min(len(faces), self._settings.max_faces)))
+        persons = self.persons(analysis.objects)
+        owners = faces_of_persons(faces, analysis.objects.boxes[persons])
+        persons = np.where(owners >= 0, np.append(persons, -1)[owners], -1)
+        least = max(self._settings.finder.min_height, tiles.least_height * place.scale)
+        return replace(analysis, faces=faces, persons=persons, least_height=least)
+
+    def _look_scale(self, picture: DecodedPicture) -> float:
+        """Pixels of the face detector's input per pixel of the full picture, when it looks at all of it."""
+        side = self._tile_finder.side if self._tile_finder else self._settings.object_size
+        return min(side / max(picture.shape), self._settings.finder.max_enlargement)
 
     def persons(self, objects: Detections) -> NDArray[np.intp]:
         """Indices of the objects that are persons."""

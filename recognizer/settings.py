@@ -47,6 +47,8 @@ class PipelineSettings:
     Attributes:
         max_pixels: most pixels in memory; pictures that would have more are refused before they are decoded.
         scaled_decoding: decode large JPEGs at a reduced size where that is enough.
+        thorough_height: height of the smallest face that a thorough search finds reliably, pixels; larger in pictures
+            that would need more than :data:`recognizer.detection.tiles.MAX_TILES` tiles.
         max_faces: most faces returned per picture; those with the highest scores are kept.
         object_size: longer side of the object detector's input, pixels.
         object_min_score: minimum score of an object, [0, 1].
@@ -57,6 +59,7 @@ class PipelineSettings:
 
     max_pixels: int = 50_000_000
     scaled_decoding: bool = True
+    thorough_height: float = 40.0
     max_faces: int = 200
     object_size: int = 640
     object_min_score: float = 0.25

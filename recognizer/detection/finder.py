@@ -114,6 +114,26 @@ class FaceFinder:
         is_tall = faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale
         return faces.take(np.flatnonzero(is_tall & (faces.scores >= wanted)))
 
+    @property
+    def side(self) -> int:
+        """Longer side of the largest input of the network, pixels."""
+        return self._settings.fine_side
+
+    def find_in_tile(
+        self, tile: NDArray[np.uint8], longest: float, min_score: float | None = None, *, scale: float = 1
+    ) -> Faces:
+        """Find the faces in a part of a picture, in one pass.
+
+        Args:
+            tile: upright BGR ``(h, w, 3)``.
+            longest: longer side to scale it to, pixels, at most :attr:`side`.
+            min_score: see :meth:`find`.
+            scale: see :meth:`find`.
+        """
+        settings = self._settings
+        faces = self._detect(tile, longest, settings.min_score if min_score is None else min_score)
+        return faces.take(np.flatnonzero(faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale))
+
     def _detect_fine_and_coarse(self, picture: NDArray[np.uint8], lowest: float) -> Faces:
         """Detect in the fine frame, and if that is large also in the coarse one, for faces too large for it."""
         longest = max(picture.shape[:2])

@@ -12,6 +12,9 @@ from facet.runtime.models import UnsupportedModel
 from recognizer.faces import Faces
 
 
+_LARGE = 10_000
+
+
 def faces_of(
     detections: Detections, class_names: tuple[str, ...], *, min_score: float = 0.0, min_height: float = 0.0
 ) -> Faces:
@@ -50,6 +53,17 @@ class YoloFaceFinder:
             )
         self._detector = detector
         self._min_height = min_height
+
+    @property
+    def side(self) -> int:
+        """Longer side of the model's input, pixels."""
+        return max(self._detector.input_size((_LARGE, _LARGE)))
+
+    def find_in_tile(
+        self, tile: NDArray[np.uint8], _longest: float, min_score: float | None = None, *, scale: float = 1
+    ) -> Faces:
+        """Find the faces in a part of a picture; see :meth:`recognizer.detection.finder.FaceFinder.find_in_tile`."""
+        return self.find(tile, np.empty((0, 4), np.float32), min_score=min_score, scale=scale)
 
     def find(
         self,
