@@ -22,7 +22,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from facet.client import (
         CENTRAL,
+        FAST,
         LARGEST,
+        THOROUGH,
         Aborted,
         AlreadyExists,
         AsyncClient,
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CENTRAL",
+    "FAST",
     "LARGEST",
+    "THOROUGH",
     "Aborted",
     "AlreadyExists",
     "AsyncClient",

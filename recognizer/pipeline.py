@@ -320,8 +320,8 @@ class FacePipeline:
         A large JPEG is looked at in a reduced size. If the crop of a face needs more pixels, it is decoded again. A
         thorough search decodes it at its full size, and searches a large picture in tiles.
 
-        Yields while a large picture is decoded, and between tiles. Nobody else needs to wait for the pixels of the first decoding
-        meanwhile: they are freed before the second one.
+        Yields while a large picture is decoded, and between tiles. The pixels of the first decoding are freed before
+        the second one, so that nobody waits for them meanwhile.
 
         Args:
             source: the picture.

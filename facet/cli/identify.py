@@ -9,7 +9,7 @@ from typing import Annotated
 import cv2
 import typer
 
-from facet import FacetError
+from facet import FAST, THOROUGH, FacetError
 from facet.cli.shared import choices
 from facet.client.errors import StatusCode
 from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
@@ -43,6 +43,9 @@ def main(
         typer.Option(
             "--distinct-subjects", help="Name nobody twice in a picture: the most similar face gets the name."
         ),
+    ] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Also find faces that are small in a large picture; takes longer.")
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and names drawn.")
@@ -92,6 +95,7 @@ def main(
                         threshold=threshold,
                         face=choice,
                         distinct_subjects=distinct_subjects,
+                        search=THOROUGH if thorough else FAST,
                     )
                 )
             except Unsendable as error:

@@ -23,13 +23,15 @@ from facet.client.errors import (
 )
 from facet.client.health import ServingStatus
 from facet.client.pictures import picture
-from facet.client.requests import CENTRAL, LARGEST
+from facet.client.requests import CENTRAL, FAST, LARGEST, THOROUGH
 from facet.client.streams import stream_frame
 from facet.client.sync import Client
 
 __all__ = [
     "CENTRAL",
+    "FAST",
     "LARGEST",
+    "THOROUGH",
     "Aborted",
     "AlreadyExists",
     "AsyncClient",

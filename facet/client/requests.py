@@ -13,6 +13,10 @@ CENTRAL = pb.FaceChoice(rule=pb.FACE_RULE_CENTRAL)
 """The face that is large and near the middle."""
 LARGEST = pb.FaceChoice(rule=pb.FACE_RULE_LARGEST)
 """The largest face."""
+FAST = pb.SEARCH_FAST
+"""Look for faces in the whole picture at one size."""
+THOROUGH = pb.SEARCH_THOROUGH
+"""Also search a large picture in tiles: it takes longer, and finds small faces."""
 
 
 def enroll_request(
@@ -27,6 +31,7 @@ def enroll_request(
     accept_lookalike: bool = False,
     accept_unlike: bool = False,
     validate_only: bool = False,
+    search: pb.Search.ValueType = pb.SEARCH_UNSPECIFIED,
 ) -> EnrollFaceRequest:
     """A request to enrol, see :meth:`facet.Client.enroll`.
 
@@ -43,6 +48,7 @@ def enroll_request(
         accept_lookalike=accept_lookalike,
         accept_unlike=accept_unlike,
         validate_only=validate_only,
+        search=search,
     )
 
 
@@ -55,6 +61,7 @@ def identify_request(
     threshold: float | None = None,
     include_objects: bool = False,
     distinct_subjects: bool = False,
+    search: pb.Search.ValueType = pb.SEARCH_UNSPECIFIED,
 ) -> IdentifyRequest:
     """A request to identify, see :meth:`facet.Client.identify`."""
     return IdentifyRequest(
@@ -65,6 +72,7 @@ def identify_request(
         threshold=threshold,
         include_objects=include_objects,
         distinct_subjects=distinct_subjects,
+        search=search,
     )
 
 
@@ -75,10 +83,15 @@ def verify_request(
     reference_face: pb.FaceChoice | None = None,
     probe_face: pb.FaceChoice | None = None,
     threshold: float | None = None,
+    search: pb.Search.ValueType = pb.SEARCH_UNSPECIFIED,
 ) -> VerifyRequest:
     """A request to verify, see :meth:`facet.Client.verify`."""
     request = VerifyRequest(
-        probe_picture=picture(probe), reference_face=reference_face, probe_face=probe_face, threshold=threshold
+        probe_picture=picture(probe),
+        reference_face=reference_face,
+        probe_face=probe_face,
+        threshold=threshold,
+        search=search,
     )
     if isinstance(reference, tuple):
         gallery_id, subject_id = reference

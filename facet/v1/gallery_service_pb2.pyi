@@ -694,6 +694,7 @@ class EnrollFaceRequest(_message.Message):
     ACCEPT_LOOKALIKE_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     ACCEPT_UNLIKE_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     subject_id: _builtins.str
@@ -712,6 +713,8 @@ class EnrollFaceRequest(_message.Message):
     """Check everything and respond as usual, but store nothing. template_id is empty in the response."""
     accept_unlike: _builtins.bool
     """Enrol the face even if it resembles none of its subject's templates."""
+    search: _types_pb2.Search.ValueType
+    """How thoroughly faces are looked for."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -733,10 +736,11 @@ class EnrollFaceRequest(_message.Message):
         accept_lookalike: _builtins.bool = ...,
         validate_only: _builtins.bool = ...,
         accept_unlike: _builtins.bool = ...,
+        search: _types_pb2.Search.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lookalike", b"accept_lookalike", "accept_low_quality", b"accept_low_quality", "accept_unlike", b"accept_unlike", "display_name", b"display_name", "face", b"face", "gallery_id", b"gallery_id", "picture", b"picture", "request_id", b"request_id", "subject_id", b"subject_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lookalike", b"accept_lookalike", "accept_low_quality", b"accept_low_quality", "accept_unlike", b"accept_unlike", "display_name", b"display_name", "face", b"face", "gallery_id", b"gallery_id", "picture", b"picture", "request_id", b"request_id", "search", b"search", "subject_id", b"subject_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -754,8 +758,13 @@ class EnrollFaceResponse(_message.Message):
     ALREADY_ENROLLED_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     UNLIKE_FIELD_NUMBER: _builtins.int
+    LEAST_FACE_HEIGHT_FIELD_NUMBER: _builtins.int
     already_enrolled: _builtins.bool
     """Whether the template existed before, from the same picture of the same subject or the same request_id."""
+    least_face_height: _builtins.float
+    """The height of the smallest face that the search finds reliably, in pixels of the picture. Smaller faces are found by
+    chance. A large picture makes it larger, and a thorough search smaller.
+    """
     @_builtins.property
     def subject(self) -> Global___Subject:
         """The subject. template_count includes the new template."""
@@ -788,10 +797,11 @@ class EnrollFaceResponse(_message.Message):
         already_enrolled: _builtins.bool = ...,
         timings: _types_pb2.Timings | None = ...,
         unlike: _abc.Iterable[Global___TemplateSimilarity] | None = ...,
+        least_face_height: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "subject", b"subject", "template", b"template", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_enrolled", b"already_enrolled", "face", b"face", "subject", b"subject", "template", b"template", "timings", b"timings", "unlike", b"unlike"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_enrolled", b"already_enrolled", "face", b"face", "least_face_height", b"least_face_height", "subject", b"subject", "template", b"template", "timings", b"timings", "unlike", b"unlike"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

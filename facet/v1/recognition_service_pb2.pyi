@@ -196,6 +196,7 @@ class AnalyzeFacesRequest(_message.Message):
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     EMBED_AS_TEMPLATES_FIELD_NUMBER: _builtins.int
     FACE_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     include_embeddings: _builtins.bool
     """Return the embeddings of the faces."""
     include_objects: _builtins.bool
@@ -209,6 +210,8 @@ class AnalyzeFacesRequest(_message.Message):
     """Embed faces as templates and the reference picture of Verify are embedded: each face together with its mirror
     image, which takes twice as long and is more accurate. By default faces are embedded as probes are.
     """
+    search: _types_pb2.Search.ValueType
+    """How thoroughly faces are looked for."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -226,10 +229,11 @@ class AnalyzeFacesRequest(_message.Message):
         min_score: _builtins.float | None = ...,
         embed_as_templates: _builtins.bool = ...,
         face: _types_pb2.FaceChoice | None = ...,
+        search: _types_pb2.Search.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "face", b"face", "min_score", b"min_score", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "embed_as_templates", b"embed_as_templates", "face", b"face", "include_embeddings", b"include_embeddings", "include_objects", b"include_objects", "min_score", b"min_score", "picture", b"picture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "embed_as_templates", b"embed_as_templates", "face", b"face", "include_embeddings", b"include_embeddings", "include_objects", b"include_objects", "min_score", b"min_score", "picture", b"picture", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
     _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
@@ -247,6 +251,11 @@ class AnalyzeFacesResponse(_message.Message):
     OBJECTS_FIELD_NUMBER: _builtins.int
     PICTURE_SIZE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    LEAST_FACE_HEIGHT_FIELD_NUMBER: _builtins.int
+    least_face_height: _builtins.float
+    """The height of the smallest face that the search finds reliably, in pixels of the picture. Smaller faces are found by
+    chance. A large picture makes it larger, and a thorough search smaller.
+    """
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnalyzedFace]:
         """The faces, by falling score."""
@@ -270,10 +279,11 @@ class AnalyzeFacesResponse(_message.Message):
         objects: _abc.Iterable[_types_pb2.DetectedObject] | None = ...,
         picture_size: _types_pb2.PictureSize | None = ...,
         timings: _types_pb2.Timings | None = ...,
+        least_face_height: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture_size", b"picture_size", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "objects", b"objects", "picture_size", b"picture_size", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "least_face_height", b"least_face_height", "objects", b"objects", "picture_size", b"picture_size", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,10 +331,13 @@ class VerifyRequest(_message.Message):
     PROBE_PICTURE_FIELD_NUMBER: _builtins.int
     PROBE_FACE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     threshold: _builtins.float
     """The threshold of the decision, in [-1, 1]. Unset: the gallery's, or the server's verification_threshold for two
     pictures.
     """
+    search: _types_pb2.Search.ValueType
+    """How thoroughly faces are looked for."""
     @_builtins.property
     def reference_picture(self) -> _types_pb2.Picture:
         """A picture of the person."""
@@ -356,10 +369,11 @@ class VerifyRequest(_message.Message):
         probe_picture: _types_pb2.Picture | None = ...,
         probe_face: _types_pb2.FaceChoice | None = ...,
         threshold: _builtins.float | None = ...,
+        search: _types_pb2.Search.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "probe_face", b"probe_face", "probe_picture", b"probe_picture", "reference", b"reference", "reference_face", b"reference_face", "reference_picture", b"reference_picture", "reference_subject", b"reference_subject", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "probe_face", b"probe_face", "probe_picture", b"probe_picture", "reference", b"reference", "reference_face", b"reference_face", "reference_picture", b"reference_picture", "reference_subject", b"reference_subject", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "probe_face", b"probe_face", "probe_picture", b"probe_picture", "reference", b"reference", "reference_face", b"reference_face", "reference_picture", b"reference_picture", "reference_subject", b"reference_subject", "search", b"search", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
     _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
@@ -410,12 +424,17 @@ class VerifyResponse(_message.Message):
     REFERENCE_FACE_FIELD_NUMBER: _builtins.int
     PROBE_FACE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    LEAST_FACE_HEIGHT_FIELD_NUMBER: _builtins.int
     same: _builtins.bool
     """Whether similarity reaches threshold."""
     similarity: _builtins.float
     """Cosine of the two embeddings, in [-1, 1]."""
     threshold: _builtins.float
     """The threshold that was applied, in [-1, 1]."""
+    least_face_height: _builtins.float
+    """The height of the smallest face that the search finds reliably, in pixels of the probe picture. Smaller faces are
+    found by chance. A large picture makes it larger, and a thorough search smaller.
+    """
     @_builtins.property
     def reference_face(self) -> _types_pb2.DetectedFace:
         """The face in the reference picture. Unset if the reference is a subject."""
@@ -437,10 +456,11 @@ class VerifyResponse(_message.Message):
         reference_face: _types_pb2.DetectedFace | None = ...,
         probe_face: _types_pb2.DetectedFace | None = ...,
         timings: _types_pb2.Timings | None = ...,
+        least_face_height: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["probe_face", b"probe_face", "reference_face", b"reference_face", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["probe_face", b"probe_face", "reference_face", b"reference_face", "same", b"same", "similarity", b"similarity", "threshold", b"threshold", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["least_face_height", b"least_face_height", "probe_face", b"probe_face", "reference_face", b"reference_face", "same", b"same", "similarity", b"similarity", "threshold", b"threshold", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -459,6 +479,7 @@ class IdentifyRequest(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
     DISTINCT_SUBJECTS_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery to search."""
     top_k: _builtins.int
@@ -473,6 +494,8 @@ class IdentifyRequest(_message.Message):
     Faces that were not identified, because face selects another or because they were refused, take no subject. Off by
     default: pictures show people in mirrors and on posters, and collages show one person many times.
     """
+    search: _types_pb2.Search.ValueType
+    """How thoroughly faces are looked for."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -491,10 +514,11 @@ class IdentifyRequest(_message.Message):
         threshold: _builtins.float | None = ...,
         include_objects: _builtins.bool = ...,
         distinct_subjects: _builtins.bool = ...,
+        search: _types_pb2.Search.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "face", b"face", "picture", b"picture", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "distinct_subjects", b"distinct_subjects", "face", b"face", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "picture", b"picture", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "distinct_subjects", b"distinct_subjects", "face", b"face", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "picture", b"picture", "search", b"search", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
     _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
@@ -517,6 +541,11 @@ class IdentifyResponse(_message.Message):
     OBJECTS_FIELD_NUMBER: _builtins.int
     PICTURE_SIZE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    LEAST_FACE_HEIGHT_FIELD_NUMBER: _builtins.int
+    least_face_height: _builtins.float
+    """The height of the smallest face that the search finds reliably, in pixels of the picture. Smaller faces are found by
+    chance. A large picture makes it larger, and a thorough search smaller.
+    """
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentifiedFace]:
         """The faces, by falling score of the face detector."""
@@ -540,10 +569,11 @@ class IdentifyResponse(_message.Message):
         objects: _abc.Iterable[_types_pb2.DetectedObject] | None = ...,
         picture_size: _types_pb2.PictureSize | None = ...,
         timings: _types_pb2.Timings | None = ...,
+        least_face_height: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture_size", b"picture_size", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "objects", b"objects", "picture_size", b"picture_size", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "least_face_height", b"least_face_height", "objects", b"objects", "picture_size", b"picture_size", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -452,7 +452,9 @@ class Limits(_message.Message):
     max_message_bytes: _builtins.int
     """The maximum size of a request in bytes."""
     max_pixels: _builtins.int
-    """The maximum number of pixels of a picture."""
+    """The maximum number of pixels of a picture. A JPEG outside of streams may have four times as many if the setting
+    pictures.scaled_decoding is on.
+    """
     max_faces: _builtins.int
     """The maximum number of faces returned for a picture."""
     max_templates_per_subject: _builtins.int

@@ -117,6 +117,38 @@ reasons.
 """
 Global___CalibrationState: _TypeAlias = CalibrationState  # noqa: Y015
 
+class _Search:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SearchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Search.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEARCH_UNSPECIFIED: _Search.ValueType  # 0
+    """As SEARCH_FAST."""
+    SEARCH_FAST: _Search.ValueType  # 1
+    """The whole picture at one size, and again where a person has no face. Its cost does not grow with the picture. It
+    finds faces down to about a thirtieth of the picture's longer side.
+    """
+    SEARCH_THOROUGH: _Search.ValueType  # 2
+    """A large picture is also searched in tiles: faces are found down to 40 pixels of height in pictures of up to 80
+    megapixels. It takes up to 128 times as long.
+    """
+
+class Search(_Search, metaclass=_SearchEnumTypeWrapper):
+    """How thoroughly faces are looked for in a picture."""
+
+SEARCH_UNSPECIFIED: Search.ValueType  # 0
+"""As SEARCH_FAST."""
+SEARCH_FAST: Search.ValueType  # 1
+"""The whole picture at one size, and again where a person has no face. Its cost does not grow with the picture. It
+finds faces down to about a thirtieth of the picture's longer side.
+"""
+SEARCH_THOROUGH: Search.ValueType  # 2
+"""A large picture is also searched in tiles: faces are found down to 40 pixels of height in pictures of up to 80
+megapixels. It takes up to 128 times as long.
+"""
+Global___Search: _TypeAlias = Search  # noqa: Y015
+
 @_typing.final
 class Picture(_message.Message):
     """A picture, as encoded bytes or as raw pixels."""

@@ -84,7 +84,7 @@ class Plan:
 def plan(width: int, height: int, *, look_scale: float, wanted_scale: float, side: int) -> Plan:
     """Divide a picture into squares at one or more scales.
 
-    Each level is at most three times as fine as the one before, the look at the whole picture being the first. Its tiles
+    Each level is at most three times as fine as the one before; the first is the look at the whole picture. Its tiles
     overlap by one and a half times the largest face that the level before may miss, so that every such face is whole in
     one of them. If there are more than :data:`MAX_TILES`, the finest scale is reduced.
 

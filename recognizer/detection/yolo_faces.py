@@ -11,7 +11,6 @@ from detector.yolo import FACE_CLASS, Detections, YoloDetector
 from facet.runtime.models import UnsupportedModel
 from recognizer.faces import Faces
 
-
 _LARGE = 10_000
 
 

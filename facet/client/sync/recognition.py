@@ -13,7 +13,7 @@ from facet.client.requests import identify_request, verify_request
 from facet.client.sync.calls import Items, exchange, read, stream_requests
 from facet.client.sync.server import ServerMethods
 from facet.v1 import recognition_service_pb2 as pb
-from facet.v1.types_pb2 import FaceChoice
+from facet.v1.types_pb2 import SEARCH_UNSPECIFIED, FaceChoice, Search
 
 
 class RecognitionMethods(ServerMethods):
@@ -47,6 +47,7 @@ class RecognitionMethods(ServerMethods):
         include_objects: bool = False,
         min_score: float | None = None,
         embed_as_templates: bool = False,
+        search: Search.ValueType = SEARCH_UNSPECIFIED,
         timeout: float | None = None,
     ) -> pb.AnalyzeFacesResponse:
         """Find the faces in a picture, with landmarks and quality.
@@ -58,6 +59,7 @@ class RecognitionMethods(ServerMethods):
             include_objects: also return the objects that were found on the way.
             min_score: only faces of at least this score, (0, 1]; ``None`` for the server's.
             embed_as_templates: embed each face with its mirror image, as enrolment does: slower and more accurate.
+            search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
             timeout: seconds the call may take; ``None`` for the client's.
         """
         request = pb.AnalyzeFacesRequest(
@@ -67,6 +69,7 @@ class RecognitionMethods(ServerMethods):
             include_objects=include_objects,
             min_score=min_score,
             embed_as_templates=embed_as_templates,
+            search=search,
         )
         return self.recognition.AnalyzeFaces(request, timeout=timeout)
 
@@ -78,6 +81,7 @@ class RecognitionMethods(ServerMethods):
         reference_face: FaceChoice | None = None,
         probe_face: FaceChoice | None = None,
         threshold: float | None = None,
+        search: Search.ValueType = SEARCH_UNSPECIFIED,
         timeout: float | None = None,
     ) -> pb.VerifyResponse:
         """Compare the face in a picture with another picture, or with an enrolled subject.
@@ -88,6 +92,7 @@ class RecognitionMethods(ServerMethods):
             reference_face: which face of the reference picture is meant; ``None`` if it shows one.
             probe_face: which face of the probe is meant; ``None`` if it shows one.
             threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's, or the server's for two pictures.
+            search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
             timeout: seconds the call may take; ``None`` for the client's.
         """
         request = verify_request(
@@ -96,6 +101,7 @@ class RecognitionMethods(ServerMethods):
             reference_face=reference_face,
             probe_face=probe_face,
             threshold=threshold,
+            search=search,
         )
         return self.recognition.Verify(request, timeout=timeout)
 
@@ -109,6 +115,7 @@ class RecognitionMethods(ServerMethods):
         threshold: float | None = None,
         include_objects: bool = False,
         distinct_subjects: bool = False,
+        search: Search.ValueType = SEARCH_UNSPECIFIED,
         timeout: float | None = None,
     ) -> pb.IdentifyResponse:
         """Identify the people in a picture.
@@ -121,6 +128,7 @@ class RecognitionMethods(ServerMethods):
             threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
             include_objects: also return the objects that were found on the way.
             distinct_subjects: name nobody twice in a picture: the most similar face gets the name.
+            search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
             timeout: seconds the call may take; ``None`` for the client's.
         """
         request = identify_request(
@@ -131,6 +139,7 @@ class RecognitionMethods(ServerMethods):
             threshold=threshold,
             include_objects=include_objects,
             distinct_subjects=distinct_subjects,
+            search=search,
         )
         return self.recognition.Identify(request, timeout=timeout)
 
@@ -144,6 +153,7 @@ class RecognitionMethods(ServerMethods):
         threshold: float | None = None,
         include_objects: bool = False,
         distinct_subjects: bool = False,
+        search: Search.ValueType = SEARCH_UNSPECIFIED,
         timeout: float | None = None,
     ) -> Generator[tuple[K, Answer], None, None]:
         """Identify the people in many pictures. Answers come as they are ready, in any order.
@@ -157,6 +167,7 @@ class RecognitionMethods(ServerMethods):
             threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
             include_objects: also return the objects that were found on the way.
             distinct_subjects: name nobody twice in a picture: the most similar face gets the name.
+            search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
         Yields:
@@ -173,6 +184,7 @@ class RecognitionMethods(ServerMethods):
             threshold=threshold,
             include_objects=include_objects,
             distinct_subjects=distinct_subjects,
+            search=search,
         )
         limits = (self.get_server_info()).limits
         batch = batches.identify_batch(items, common, limits.max_message_bytes)

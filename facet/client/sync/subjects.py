@@ -13,7 +13,7 @@ from facet.client.requests import enroll_request
 from facet.client.sync.calls import exchange, pages, read
 from facet.client.sync.server import ServerMethods
 from facet.v1 import gallery_service_pb2 as pb
-from facet.v1.types_pb2 import FaceChoice
+from facet.v1.types_pb2 import SEARCH_UNSPECIFIED, FaceChoice, Search
 
 
 class SubjectMethods(ServerMethods):
@@ -32,6 +32,7 @@ class SubjectMethods(ServerMethods):
         accept_lookalike: bool = False,
         accept_unlike: bool = False,
         validate_only: bool = False,
+        search: Search.ValueType = SEARCH_UNSPECIFIED,
         timeout: float | None = None,
     ) -> pb.EnrollFaceResponse:
         """Enrol the face in a picture. The same picture of the same subject is enrolled once.
@@ -47,6 +48,7 @@ class SubjectMethods(ServerMethods):
             accept_lookalike: also enrol a face that looks like another subject's.
             accept_unlike: also enrol a face that looks unlike all of its subject's templates.
             validate_only: check everything, but keep nothing.
+            search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
@@ -65,6 +67,7 @@ class SubjectMethods(ServerMethods):
             accept_lookalike=accept_lookalike,
             accept_unlike=accept_unlike,
             validate_only=validate_only,
+            search=search,
         )
         return self.galleries.EnrollFace(request, timeout=timeout)
 
@@ -77,6 +80,7 @@ class SubjectMethods(ServerMethods):
         accept_lookalike: bool = False,
         accept_unlike: bool = False,
         validate_only: bool = False,
+        search: Search.ValueType = SEARCH_UNSPECIFIED,
         timeout: float | None = None,
     ) -> Generator[tuple[K, EnrollmentAnswer], None, None]:
         """Enrol many faces. Answers come as they are ready, in any order.
@@ -89,6 +93,7 @@ class SubjectMethods(ServerMethods):
             accept_lookalike: also enrol faces that look like another subject's.
             accept_unlike: also enrol faces that look unlike all of their subject's templates.
             validate_only: check everything, but keep nothing.
+            search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
         Yields:
@@ -104,6 +109,7 @@ class SubjectMethods(ServerMethods):
             accept_lookalike=accept_lookalike,
             accept_unlike=accept_unlike,
             validate_only=validate_only,
+            search=search,
         )
         limits = (self.get_server_info()).limits
         batch = batches.enroll_batch(items, common, limits.max_message_bytes)

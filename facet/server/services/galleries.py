@@ -23,6 +23,7 @@ from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
+from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
@@ -125,7 +126,9 @@ class GalleryServicer(GalleryServiceServicer):
 
     async def EnrollFace(self, request: pb.EnrollFaceRequest, context: Context) -> pb.EnrollFaceResponse:
         """See the proto."""
-        return await self._enroll(request, begin(context, "EnrollFace", Priority.ENROLLMENT))
+        return await self._enroll(
+            request, begin(context, "EnrollFace", Priority.ENROLLMENT, thorough=request.search == SEARCH_THOROUGH)
+        )
 
     def EnrollBatch(
         self, requests: AsyncIterator[pb.EnrollBatchRequest], context: Context
@@ -133,7 +136,8 @@ class GalleryServicer(GalleryServiceServicer):
         """See the proto."""
 
         async def one(item: pb.EnrollBatchRequest) -> pb.EnrollBatchResponse:
-            work = begin(context, "EnrollBatch", Priority.BATCH)
+            thorough = item.enrollment.search == SEARCH_THOROUGH
+            work = begin(context, "EnrollBatch", Priority.BATCH, thorough=thorough)
             item_id, status, enrolled = await outcome(
                 item.item_id, partial(self._enroll, item.enrollment, work, never_refuse=True)
             )
@@ -248,10 +252,13 @@ class GalleryServicer(GalleryServiceServicer):
         source = convert.source(request.picture)
         work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.face, "face") or only_face
+        thorough = convert.is_thorough(request.search)
 
         def turns() -> Turns[tuple[Enrollment, pb.EnrollFaceResponse]]:
             self._galleries.check_searchable(gallery_id)
-            _, (aligned,) = yield from analyze_and_align(self._pipeline, source, choose, work, "picture")
+            analysis, (aligned,) = yield from analyze_and_align(
+                self._pipeline, source, choose, work, "picture", thorough=thorough
+            )
             if not request.accept_low_quality:
                 with field_at_fault("picture"):
                     need_fit(aligned.quality, self._config.limits())
@@ -271,7 +278,9 @@ class GalleryServicer(GalleryServiceServicer):
                 embedding_model=self._pipeline.embedding_model,
                 crop=aligned.png() if self._config.keep_crops else None,
             )
-            return enrollment, pb.EnrollFaceResponse(face=convert.face(aligned))
+            return enrollment, pb.EnrollFaceResponse(
+                face=convert.face(aligned), least_face_height=analysis.least_height
+            )
 
         enrollment, response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
         with work.stage("store"):

@@ -22,6 +22,7 @@ from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
+from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.ranking import refuse
 from recognizer import choice
@@ -93,17 +94,32 @@ class RecognitionServicer(RecognitionServiceServicer):
         source = convert.source(request.picture)
         min_score = validate.min_score(request.min_score) if request.HasField("min_score") else None
         choose = convert.face_choice(request.face, "face")
-        work = begin(context, "AnalyzeFaces", pixels=source.claimed_pixels(), objects=request.include_objects)
+        thorough = convert.is_thorough(request.search)
+        work = begin(
+            context,
+            "AnalyzeFaces",
+            pixels=source.claimed_pixels(),
+            objects=request.include_objects,
+            thorough=thorough,
+        )
 
         def turns() -> Turns[pb.AnalyzeFacesResponse]:
             wanted = request.include_objects
             analysis, aligned = yield from analyze_and_align(
-                self._pipeline, source, choose, work, "picture", face_min_score=min_score, objects_wanted=wanted
+                self._pipeline,
+                source,
+                choose,
+                work,
+                "picture",
+                face_min_score=min_score,
+                objects_wanted=wanted,
+                thorough=thorough,
             )
             response = pb.AnalyzeFacesResponse(
                 faces=[pb.AnalyzedFace(face=convert.face(each)) for each in aligned],
                 objects=convert.analysis_objects(analysis, self._pipeline.class_names, wanted=wanted),
                 picture_size=convert.picture_size(analysis.picture),
+                least_face_height=analysis.least_height,
             )
             if request.include_embeddings:
                 embeddings = yield from self._pipeline.embed_in_turns(
@@ -121,7 +137,8 @@ class RecognitionServicer(RecognitionServiceServicer):
     async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:
         """See the proto."""
         probe = convert.source(request.probe_picture, "probe_picture")
-        work = begin(context, "Verify", pixels=probe.claimed_pixels())
+        thorough = convert.is_thorough(request.search)
+        work = begin(context, "Verify", pixels=probe.claimed_pixels(), thorough=thorough)
         probe_choice = convert.face_choice(request.probe_face, "probe_face") or only_face
         kind = request.WhichOneof("reference")
         if kind == "reference_picture":
@@ -139,7 +156,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
     async def Identify(self, request: pb.IdentifyRequest, context: Context) -> pb.IdentifyResponse:
         """See the proto."""
-        return await self._identify(request, begin(context, "Identify", objects=request.include_objects))
+        return await self._identify(request, _begin_identify(request, context, "Identify"))
 
     def IdentifyBatch(
         self, requests: AsyncIterator[pb.IdentifyBatchRequest], context: Context
@@ -148,7 +165,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
         async def one(item: pb.IdentifyBatchRequest) -> pb.IdentifyBatchResponse:
             request = item.identification
-            work = begin(context, "IdentifyBatch", Priority.BATCH, objects=request.include_objects)
+            work = _begin_identify(request, context, "IdentifyBatch", Priority.BATCH)
             item_id, status, answer = await outcome(
                 item.item_id, partial(self._identify, request, work, never_refuse=True)
             )
@@ -169,6 +186,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         source = convert.source(request.picture)
         work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.face, "face")
+        thorough = convert.is_thorough(request.search)
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
 
@@ -187,6 +205,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                     limits=self._limits,
                     include_objects=request.include_objects,
                     distinct_subjects=request.distinct_subjects,
+                    thorough=thorough,
                 )
             )
 
@@ -200,12 +219,15 @@ class RecognitionServicer(RecognitionServiceServicer):
         reference = convert.source(request.reference_picture, "reference_picture")
         reference_choice = convert.face_choice(request.reference_face, "reference_face") or only_face
         work.pixels += reference.claimed_pixels()
+        thorough = convert.is_thorough(request.search)
 
         def turns() -> Turns[pb.VerifyResponse]:
-            reference_faces = (
-                yield from analyze_and_align(self._pipeline, reference, reference_choice, work, "reference_picture")
-            )[1]
-            probe_faces = (yield from analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture"))[1]
+            _, reference_faces = yield from analyze_and_align(
+                self._pipeline, reference, reference_choice, work, "reference_picture", thorough=thorough
+            )
+            analysis, probe_faces = yield from analyze_and_align(
+                self._pipeline, probe, probe_choice, work, "probe_picture", thorough=thorough
+            )
             reference_embedding = self._pipeline.embed(reference_faces, work, as_template=True)[0]
             probe_embedding = self._pipeline.embed(probe_faces, work)[0]
             return pb.VerifyResponse(
@@ -213,6 +235,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                 threshold=request.threshold if request.HasField("threshold") else self._threshold,
                 reference_face=convert.face(reference_faces[0]),
                 probe_face=convert.face(probe_faces[0]),
+                least_face_height=analysis.least_height,
             )
 
         return turns()
@@ -223,15 +246,23 @@ class RecognitionServicer(RecognitionServiceServicer):
         subject = request.reference_subject
         gallery_id = validate.gallery_id(subject.gallery_id, "reference_subject.gallery_id")
         subject_id = validate.subject_id(subject.subject_id, "reference_subject.subject_id")
+        thorough = convert.is_thorough(request.search)
 
         def turns() -> Turns[pb.VerifyResponse]:
             threshold = request.threshold if request.HasField("threshold") else self._galleries.threshold(gallery_id)
             self._galleries.check_searchable(gallery_id)
-            _, faces = yield from analyze_and_align(self._pipeline, probe, probe_choice, work, "probe_picture")
+            analysis, faces = yield from analyze_and_align(
+                self._pipeline, probe, probe_choice, work, "probe_picture", thorough=thorough
+            )
             embedding = self._pipeline.embed(faces, work)[0]
             with work.stage("search"):
                 similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, embedding)
-            return pb.VerifyResponse(similarity=similarity, threshold=threshold, probe_face=convert.face(faces[0]))
+            return pb.VerifyResponse(
+                similarity=similarity,
+                threshold=threshold,
+                probe_face=convert.face(faces[0]),
+                least_face_height=analysis.least_height,
+            )
 
         return turns()
 
@@ -256,6 +287,7 @@ def identify(
     threshold: float | None = None,
     limits: QualityLimits = _ALL_FIT,
     include_objects: bool = False,
+    thorough: bool = False,
     distinct_subjects: bool = False,
 ) -> Turns[pb.IdentifyResponse]:
     """Identify the people in a picture, on a worker's thread.
@@ -273,6 +305,7 @@ def identify(
         threshold: minimum similarity of a match; that of the gallery if ``None``.
         limits: minimum quality; faces below it are refused.
         include_objects: whether to return objects.
+        thorough: whether to find faces that are small in a large picture.
         distinct_subjects: whether a subject is given to one face at most, the most similar one.
 
     Returns:
@@ -285,11 +318,12 @@ def identify(
         FaceNotFound: the picture does not show the chosen face.
     """
     analysis, faces = yield from analyze_and_align(
-        pipeline, source, choose, work, "picture", objects_wanted=include_objects
+        pipeline, source, choose, work, "picture", objects_wanted=include_objects, thorough=thorough
     )
     response = pb.IdentifyResponse(
         objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
         picture_size=convert.picture_size(analysis.picture),
+        least_face_height=analysis.least_height,
     )
     fit = [shortfall(face.quality, limits) is None for face in faces]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
@@ -319,6 +353,7 @@ def begin(
     *,
     pixels: int = 0,
     objects: bool = False,
+    thorough: bool = False,
 ) -> Work:
     """Return the work of a request or of an item of a stream, with the client's deadline.
 
@@ -328,16 +363,24 @@ def begin(
         priority: its urgency.
         pixels: pixels of its pictures, as far as they are known.
         objects: whether its answer contains objects.
+        thorough: whether its search for faces is thorough.
     """
     remaining = context.time_remaining()
     return Work(
         telemetry.stopwatch(),
         deadline=None if remaining is None else time.monotonic() + remaining,
-        kind=f"{kind} with objects" if objects else kind,
+        kind=kind + " with objects" * objects + " thorough" * thorough,
         priority=priority,
         caller=caller.current(),
         pixels=pixels,
     )
+
+
+def _begin_identify(
+    request: pb.IdentifyRequest, context: Context, kind: str, priority: Priority = Priority.LIVE
+) -> Work:
+    thorough = request.search == SEARCH_THOROUGH
+    return begin(context, kind, priority, objects=request.include_objects, thorough=thorough)
 
 
 def analyze_and_align(
@@ -349,15 +392,21 @@ def analyze_and_align(
     *,
     face_min_score: float | None = None,
     objects_wanted: bool = False,
+    thorough: bool = False,
 ) -> Turns[tuple[Analysis, list[AlignedFace]]]:
     """Find the faces of a picture and align all or the chosen one; errors name the request's ``field``.
 
-    Yields while a large picture is decoded.
+    Yields while a large picture is decoded, and between tiles of a thorough search.
     """
     with field_at_fault(field):
         return (
             yield from pipeline.analyze_and_align_in_turns(
-                source, choose, work, face_min_score=face_min_score, objects_wanted=objects_wanted
+                source,
+                choose,
+                work,
+                face_min_score=face_min_score,
+                objects_wanted=objects_wanted,
+                thorough=thorough,
             )
         )
 

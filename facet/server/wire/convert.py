@@ -40,6 +40,7 @@ _ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
     pb.PIXEL_FORMAT_RGB: "rgb",
     pb.PIXEL_FORMAT_GREY: "grey",
 }
+_SEARCHES = frozenset((pb.SEARCH_UNSPECIFIED, pb.SEARCH_FAST, pb.SEARCH_THOROUGH))
 _DECISIONS = {
     Decision.MATCH: recognition_pb.DECISION_MATCH,
     Decision.UNKNOWN: recognition_pb.DECISION_UNKNOWN,
@@ -125,6 +126,17 @@ def face_choice(wanted: pb.FaceChoice, field: str) -> Callable[[Faces, tuple[int
     if wanted.rule == pb.FACE_RULE_LARGEST:
         return lambda faces, _shape: choice.largest(faces)
     raise InvalidField(f"{field}.rule", f"is no known rule: {wanted.rule}")
+
+
+def is_thorough(search: pb.Search.ValueType) -> bool:
+    """Whether a request asks for a thorough search.
+
+    Raises:
+        InvalidField: the search is unknown.
+    """
+    if search not in _SEARCHES:
+        raise InvalidField("search", f"is no known search: {search}")
+    return search == pb.SEARCH_THOROUGH
 
 
 def timestamp(moment: datetime) -> Timestamp:
