@@ -198,6 +198,9 @@ class DetectionConfig(_Section):
     """Minimum height of a returned face, pixels."""
     face_fine_side: int = Field(_FINDER.fine_side, ge=64, le=4096)
     """Longer side of the face detector's input, pixels. A larger value finds smaller faces and costs more time."""
+    thorough_height: float = Field(_PIPELINE.thorough_height, ge=24, le=1000)
+    """Height of the smallest face that a request with SEARCH_THOROUGH finds reliably, pixels. It is larger in a picture
+    that would need more than 128 tiles."""
     second_look: bool = True
     """Search again, at higher resolution, in the head region of each person without a face."""
 

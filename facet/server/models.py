@@ -65,6 +65,7 @@ def pipeline_settings(config: Config) -> PipelineSettings:
     return PipelineSettings(
         max_pixels=config.pictures.max_pixels,
         scaled_decoding=config.pictures.scaled_decoding,
+        thorough_height=detection.thorough_height,
         max_faces=detection.max_faces,
         object_size=detection.object_size,
         object_min_score=detection.object_min_score,

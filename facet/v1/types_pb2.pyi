@@ -130,8 +130,9 @@ class _SearchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Search.ValueTy
     finds faces down to about a thirtieth of the picture's longer side.
     """
     SEARCH_THOROUGH: _Search.ValueType  # 2
-    """A large picture is also searched in tiles: faces are found down to 40 pixels of height in pictures of up to 80
-    megapixels. It takes up to 128 times as long.
+    """A large picture is also searched in tiles, at most 128: faces are found down to the height of the server's setting
+    detection.thorough_height, 40 pixels by default, in pictures of up to 80 megapixels. A picture of 50 megapixels
+    takes some ten times as long.
     """
 
 class Search(_Search, metaclass=_SearchEnumTypeWrapper):
@@ -144,8 +145,9 @@ SEARCH_FAST: Search.ValueType  # 1
 finds faces down to about a thirtieth of the picture's longer side.
 """
 SEARCH_THOROUGH: Search.ValueType  # 2
-"""A large picture is also searched in tiles: faces are found down to 40 pixels of height in pictures of up to 80
-megapixels. It takes up to 128 times as long.
+"""A large picture is also searched in tiles, at most 128: faces are found down to the height of the server's setting
+detection.thorough_height, 40 pixels by default, in pictures of up to 80 megapixels. A picture of 50 megapixels
+takes some ten times as long.
 """
 Global___Search: _TypeAlias = Search  # noqa: Y015
 

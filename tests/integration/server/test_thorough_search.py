@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet import FAST, THOROUGH, InvalidArgument, picture
+from facet import FAST, THOROUGH, Client, InvalidArgument, picture
 from facet.v1 import recognition_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from tests.conftest import Pictures, Serving
+    from tests.conftest import Pictures
 
 FACE = 110
 PLACES = ((30, 20), (1180, 150), (2950, 300), (5600, 100))
@@ -22,7 +22,7 @@ PLACES = ((30, 20), (1180, 150), (2950, 300), (5600, 100))
 
 @pytest.fixture(scope="module")
 def panorama(pictures: Pictures) -> NDArray[np.uint8]:
-    portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
+    portrait = np.asarray(cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     scale = FACE / portrait.shape[0]
     small = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     canvas = np.full((500, 6000, 3), 120, np.uint8)
@@ -33,7 +33,7 @@ def panorama(pictures: Pictures) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("quarter_turns", [0, 1], ids=["landscape", "portrait"])
 def test_each_small_face_of_a_panorama_is_found_once_and_the_answer_says_how_small_they_may_be(
-    serving: Serving, panorama: NDArray[np.uint8], quarter_turns: int
+    client: Client, panorama: NDArray[np.uint8], quarter_turns: int
 ) -> None:
     wide = panorama
     if quarter_turns:  # the same faces, upright, one below the other
@@ -41,8 +41,8 @@ def test_each_small_face_of_a_panorama_is_found_once_and_the_answer_says_how_sma
         for left, top in PLACES:
             wide[left : left + FACE, top : top + FACE] = panorama[top : top + FACE, left : left + FACE]
     data = cv2.imencode(".jpg", wide, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-    fast = serving.client.analyze_faces(data, search=FAST)
-    thorough = serving.client.analyze_faces(data, search=THOROUGH)
+    fast = client.analyze_faces(data, search=FAST)
+    thorough = client.analyze_faces(data, search=THOROUGH)
     assert len(fast.faces) < len(thorough.faces) == len(PLACES)
     assert thorough.least_face_height == pytest.approx(40)
     assert fast.least_face_height > FACE
@@ -51,8 +51,8 @@ def test_each_small_face_of_a_panorama_is_found_once_and_the_answer_says_how_sma
     assert np.abs(np.array(found) - expected).max() < FACE
 
 
-def test_a_search_that_is_unknown_is_refused(serving: Serving, pictures: Pictures) -> None:
+def test_a_search_that_is_unknown_is_refused(client: Client, pictures: Pictures) -> None:
     request = pb.AnalyzeFacesRequest(picture=picture(pictures.yaoming))
     request.search = 9  # type: ignore[assignment]  # a later version's
     with pytest.raises(InvalidArgument, match="search"):
-        serving.client.recognition.AnalyzeFaces(request)
+        client.recognition.AnalyzeFaces(request)
