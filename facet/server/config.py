@@ -27,6 +27,7 @@ from facet.runtime.providers import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
 from facet.server.access.token import problem_of
 from facet.server.config_errors import explain, no_such, setting_names
+from gallery.records.enrollments import MIN_SIMILARITY
 from gallery.records.galleries import DEFAULT_THRESHOLD
 from recognizer.quality import QualityLimits
 from recognizer.settings import ModelSettings, PipelineSettings
@@ -217,7 +218,7 @@ class EnrollmentConfig(_Section):
     """Maximum yaw and pitch, degrees."""
     max_templates_per_subject: int = Field(100, ge=1, le=10_000)
     """Maximum number of templates per subject. Subjects of an imported gallery may have more."""
-    min_subject_similarity: float = Field(0.2, ge=-1, le=1)
+    min_subject_similarity: float = Field(MIN_SIMILARITY, ge=-1, le=1)
     """A face looks unlike a template of its subject below this similarity. It is refused (LOOKS_UNLIKE_SUBJECT) if the
     subject has at least two templates and it looks unlike all of them, unless a request sets accept_unlike. The default
     is for the packaged models.embedding; another one needs its own. -1 turns the check off."""

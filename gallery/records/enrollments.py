@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from gallery.records.subjects import Subject
 from gallery.records.templates import Box, Template
 
+MIN_SIMILARITY = 0.2
+"""Default of the similarity below which a face looks unlike a template, for the packaged embedding model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:

@@ -10,6 +10,7 @@ COMMANDS = (
     Lazy("detection", "facet.cli.evaluate.detection:detection", "Are faces, or objects, found?"),
     Lazy("verification", "facet.cli.evaluate.verification:verification", "Do two pictures show one person?"),
     Lazy("identification", "facet.cli.evaluate.identification:identification", "Who is it, and is it anybody?"),
+    Lazy("enrollment", "facet.cli.evaluate.enrollment:enrollment", "Is a wrong picture under a name noticed?"),
     Lazy("tracks", "facet.cli.evaluate.tracks:tracks", "Who is in front of the camera now?"),
     Lazy("latency", "facet.cli.evaluate.latency:latency", "How long does an answer take?"),
     Lazy("compare", "facet.cli.evaluate.compare:compare", "What changed between two reports?"),

@@ -14,7 +14,7 @@ Report: TypeAlias = dict[str, Any]
 """JSON values by name."""
 _SERVER_GONE = "UNAVAILABLE"
 
-Kind: TypeAlias = Literal["detection", "verification", "identification", "latency", "tracks"]
+Kind: TypeAlias = Literal["detection", "verification", "identification", "enrollment", "latency", "tracks"]
 
 
 def document(
@@ -89,7 +89,11 @@ def describe_stop(report: Mapping[str, Any]) -> str:
 
 def describe_refused(report: Mapping[str, Any]) -> str:
     """How the figures treat refused pictures, as a clause."""
-    return "the figures leave them out" if report["kind"] == "latency" else "the figures count them as missed"
+    return (
+        "the figures leave them out"
+        if report["kind"] in ("enrollment", "latency")
+        else "the figures count them as missed"
+    )
 
 
 def value_of(report: Mapping[str, Any], name: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from facet.evaluation.enrollment.trials import TEMPLATES
 from facet.evaluation.report.document import Kind
 
 _FARS = ("1e-2", "1e-3", "1e-4", "1e-5", "1e-6")
@@ -35,6 +36,11 @@ FIGURES: Mapping[Kind, tuple[str, ...]] = {
         *("failed_to_detect", "failed_to_search", "failed_to_enroll", "subjects_not_enrolled"),
         *("failure_to_acquire", "failure_to_enroll"),
         *("gallery", "subjects", "templates", "mated", "nonmated", "probes_also_enrolled"),
+    ),
+    "enrollment": (
+        *(f"{kind}_unlike_{templates}" for templates in TEMPLATES for kind in ("right", "wrong")),
+        *(f"trials_{templates}" for templates in TEMPLATES),
+        *("min_subject_similarity", "images", "subjects"),
     ),
     "latency": ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "calls_per_second", "calls", "images"),
     "tracks": (

@@ -64,6 +64,13 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"identified_by", "where the people in the pictures come from; intervals are over people"),
     (r"verify_checked", "pairs that were also sent to Verify"),
     (r"verify_max_difference", "largest difference between the similarity from Verify and the one used here"),
+    (
+        r"right_unlike_(\d+)",
+        "share of pictures of a person that look unlike all of this many others: refused from 2 on",
+    ),
+    (r"wrong_unlike_(\d+)", "share of pictures of somebody else that look unlike all of them: refused from 2 on"),
+    (r"trials_(\d+)", "right pictures tried after this many others, and as many wrong ones"),
+    (r"min_subject_similarity", "a picture looks unlike another one below this similarity"),
     (r"p(\d+)_ms", "milliseconds that this percentage of calls do not exceed"),
     (r"mean_ms", "mean milliseconds per call"),
     (r"calls", "calls that were timed"),

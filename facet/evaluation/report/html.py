@@ -18,6 +18,7 @@ _TITLES = {
     "detection": "Detection",
     "verification": "Verification",
     "identification": "Identification",
+    "enrollment": "Enrollment",
     "latency": "Latency",
     "tracks": "Tracks",
 }
