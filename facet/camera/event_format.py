@@ -11,6 +11,7 @@ EVENT_NAMES = {
     pb.TRACK_EVENT_KIND_APPEARED: "appeared",
     pb.TRACK_EVENT_KIND_IDENTIFIED: "identified",
     pb.TRACK_EVENT_KIND_CHANGED: "changed",
+    pb.TRACK_EVENT_KIND_UNKNOWN: "unknown",
     pb.TRACK_EVENT_KIND_LEFT: "left",
 }
 
@@ -61,6 +62,8 @@ def event_line(event: pb.TrackEvent, seconds: float, *, recorded: bool) -> str:
         text = "appeared"
     elif event.kind == pb.TRACK_EVENT_KIND_LEFT:
         text = f"left: {name}" if name else "left"
+    elif event.kind == pb.TRACK_EVENT_KIND_UNKNOWN:
+        text = "is nobody in the gallery"
     elif event.kind == pb.TRACK_EVENT_KIND_IDENTIFIED:
         text = f"is {name}{similarity}"
     else:

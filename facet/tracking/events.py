@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from facet.tracking.decision import Identity
+from facet.tracking.decision import Decision, Identity
 from facet.tracking.records import EventKind, TrackEvent
 from facet.tracking.track_state import TrackState
 
@@ -41,6 +41,9 @@ class EventRecorder:
             if identity.subject_id != previous_id:
                 kind = EventKind.CHANGED if previous_id else EventKind.IDENTIFIED
                 self._add(kind, track_id, time, identity, previous_id)
+            was_unknown = before is not None and before.decision is Decision.UNKNOWN
+            if identity.decision is Decision.UNKNOWN and not was_unknown:
+                self._add(EventKind.UNKNOWN, track_id, time, identity)
         self._reported = identities
 
     def take(self) -> tuple[TrackEvent, ...]:

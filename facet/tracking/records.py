@@ -153,6 +153,8 @@ class EventKind(Enum):
     """It was identified."""
     CHANGED = "changed"
     """It was identified as another subject, or lost its subject."""
+    UNKNOWN = "unknown"
+    """It was decided to be nobody in the gallery; after CHANGED if it lost its subject by that."""
     LEFT = "left"
     """It was not seen for too long, turned out to be the person of an older track, or its stream ended."""
 

@@ -94,6 +94,8 @@ class _TrackEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrackE
     """The track was identified as another subject, or lost its name."""
     TRACK_EVENT_KIND_LEFT: _TrackEventKind.ValueType  # 4
     """The track was not seen for 1.5 seconds, or is the same person as an older track."""
+    TRACK_EVENT_KIND_UNKNOWN: _TrackEventKind.ValueType  # 5
+    """The track was decided to be nobody in the gallery: a stranger. After CHANGED if it lost a name by that."""
 
 class TrackEventKind(_TrackEventKind, metaclass=_TrackEventKindEnumTypeWrapper):
     """Kinds of track events."""
@@ -108,6 +110,8 @@ TRACK_EVENT_KIND_CHANGED: TrackEventKind.ValueType  # 3
 """The track was identified as another subject, or lost its name."""
 TRACK_EVENT_KIND_LEFT: TrackEventKind.ValueType  # 4
 """The track was not seen for 1.5 seconds, or is the same person as an older track."""
+TRACK_EVENT_KIND_UNKNOWN: TrackEventKind.ValueType  # 5
+"""The track was decided to be nobody in the gallery: a stranger. After CHANGED if it lost a name by that."""
 Global___TrackEventKind: _TypeAlias = TrackEventKind  # noqa: Y015
 
 @_typing.final

@@ -45,6 +45,7 @@ def test_an_event_as_json() -> None:
     [
         (pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_APPEARED, track_id=1), "#1 appeared"),
         (identified(), "#3 is Yao Ming, similarity 0.50"),
+        (pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_UNKNOWN, track_id=1), "#1 is nobody in the gallery"),
         (pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_LEFT, track_id=1), "#1 left"),
         (pb.TrackEvent(kind=pb.TRACK_EVENT_KIND_LEFT, track_id=1, subject_id="yao"), "#1 left: yao"),
         (

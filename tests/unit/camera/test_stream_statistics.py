@@ -63,7 +63,7 @@ def test_statistics_cover_all_streams() -> None:
     summary = statistics.summary()
     assert (summary["answered"], summary["failed"], summary["dropped"]) == (3, 1, 3)
     assert summary["errors"] == {"INVALID_ARGUMENT": 1}
-    assert summary["events"] == {"appeared": 0, "identified": 1, "changed": 0, "left": 0}
+    assert summary["events"] == {"appeared": 0, "identified": 1, "changed": 0, "unknown": 0, "left": 0}
     assert summary["people"] == [
         {"subject_id": "yao", "display_name": "Yao Ming", "first_seconds": 0.1, "last_seconds": 0.3, "frames": 2}
     ]

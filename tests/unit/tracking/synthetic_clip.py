@@ -37,7 +37,8 @@ COLOURS = dict(
 VECTORS = dict(zip(NAMES, np.eye(len(NAMES), 8, dtype=np.float32), strict=True))
 LANDMARKS = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
 RATE = 15
-APPEARED, IDENTIFIED, CHANGED, LEFT = EventKind.APPEARED, EventKind.IDENTIFIED, EventKind.CHANGED, EventKind.LEFT
+APPEARED, IDENTIFIED, CHANGED = EventKind.APPEARED, EventKind.IDENTIFIED, EventKind.CHANGED
+UNKNOWN, LEFT = EventKind.UNKNOWN, EventKind.LEFT
 
 
 @dataclass(frozen=True)

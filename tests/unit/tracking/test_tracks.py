@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facet.tracking.decision import Decision
-from tests.unit.tracking.synthetic_clip import APPEARED, CHANGED, IDENTIFIED, LEFT, RATE, Clip, Person, only
+from tests.unit.tracking.synthetic_clip import APPEARED, CHANGED, IDENTIFIED, LEFT, RATE, UNKNOWN, Clip, Person, only
 
 
 def test_a_person_appears_is_identified_and_leaves() -> None:
@@ -39,7 +39,15 @@ def test_a_person_who_is_not_enrolled_becomes_unknown() -> None:
     clip = Clip("anne")
     assert clip.keep(Person("ben", 60), seconds=0.2).tracks[0].identity.decision is Decision.UNDECIDED
     assert only(clip.keep(Person("ben", 60), seconds=3)).identity.decision is Decision.UNKNOWN
-    assert clip.log == [(APPEARED, 1, "")]
+    assert clip.log == [(APPEARED, 1, ""), (UNKNOWN, 1, "")]
+
+
+def test_a_subject_that_is_no_longer_enrolled_changes_and_becomes_unknown_later() -> None:
+    clip = Clip("anne", "ben")
+    clip.keep(Person("anne", 60), seconds=3)
+    clip.perception.subjects.remove("anne")
+    clip.keep(Person("anne", 60), seconds=6)
+    assert clip.log[2:] == [(CHANGED, 1, ""), (UNKNOWN, 1, "")]
 
 
 def test_a_person_who_turns_away_keeps_the_name_while_the_body_is_visible() -> None:
