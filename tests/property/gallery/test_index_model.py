@@ -137,6 +137,16 @@ class IndexMachine(RuleBasedStateMachine):
         found = self.index.similarity(f"s{owner}", probe, mean_of_best=mean_of_best)
         assert found == (None if expected is None else pytest.approx(expected, abs=CODED_ERROR))
 
+    @rule(owner=st.integers(0, 9), seed=st.integers(0, 2**32 - 1))
+    def template_similarities(self, owner: int, seed: int) -> None:
+        (probe,) = random_vectors(seed, 1)
+        expected = {
+            template_id: float(vector.astype(np.float64) @ probe)
+            for template_id, (subject_id, vector) in self.reference.templates.items()
+            if subject_id == f"s{owner}"
+        }
+        assert self.index.template_similarities(f"s{owner}", probe) == pytest.approx(expected, abs=CODED_ERROR)
+
     @invariant()
     def counts_agree(self) -> None:
         if hasattr(self, "index"):

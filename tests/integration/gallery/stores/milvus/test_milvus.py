@@ -92,6 +92,9 @@ def test_similarity_to_a_subject_equals_that_of_a_search(store: MilvusStore) -> 
             similarity = index.similarity(candidate.subject_id, probe, mean_of_best=mean_of_best)
             assert similarity == pytest.approx(candidate.similarity, abs=1e-6)
     assert index.similarity("nobody", probe, mean_of_best=1) is None
+    of_ann = index.template_similarities("ann", probe)
+    assert sorted(of_ann.values()) == pytest.approx(sorted(templates["ann"] @ probe), abs=1e-6)
+    assert index.template_similarities("nobody", probe) == {}
 
 
 def test_subjects_in_several_segments_of_milvus_are_all_found(store: MilvusStore) -> None:
