@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Unavailable,
         from_status,
         picture,
+        raw_picture,
         stream_frame,
     )
 
@@ -71,6 +72,7 @@ __all__ = [
     "Unavailable",
     "from_status",
     "picture",
+    "raw_picture",
     "stream_frame",
 ]
 

@@ -22,7 +22,7 @@ from facet.client.errors import (
     from_status,
 )
 from facet.client.health import ServingStatus
-from facet.client.pictures import picture
+from facet.client.pictures import picture, raw_picture
 from facet.client.requests import CENTRAL, FAST, LARGEST, THOROUGH
 from facet.client.streams import stream_frame
 from facet.client.sync import Client
@@ -51,5 +51,6 @@ __all__ = [
     "Unavailable",
     "from_status",
     "picture",
+    "raw_picture",
     "stream_frame",
 ]

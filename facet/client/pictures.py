@@ -6,7 +6,7 @@ import importlib
 import sys
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from facet.v1 import types_pb2 as pb
 
@@ -44,6 +44,9 @@ PictureSource = (
     bytes | bytearray | memoryview | str | PathLike[str] | BinaryFile | PixelArray | PillowImage | pb.Picture
 )
 """What :func:`picture` takes."""
+
+RawFormat = Literal["bgr", "rgb", "grey", "bgra", "rgba", "nv12", "i420", "yuyv"]
+"""What :func:`raw_picture` takes."""
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"})
@@ -86,6 +89,30 @@ def picture(source: PictureSource, *, rgb: bool = False) -> pb.Picture:
     raise TypeError(
         "a picture is bytes, bytearray, memoryview, a path, a binary file, a NumPy array, a Pillow image or a "
         f"facet.v1 Picture, not {_kind(source)}"
+    )
+
+
+def raw_picture(
+    pixels: bytes | bytearray | memoryview, width: int, height: int, pixel_format: RawFormat, *, stride: int = 0
+) -> pb.Picture:
+    """Make a message of a frame as cameras and video decoders hand it out.
+
+    Args:
+        pixels: the samples of 8 bits, row by row; of NV12 and I420 the planes, one behind the other.
+        width: pixels; even for NV12, I420 and YUYV.
+        height: pixels; even for NV12 and I420.
+        pixel_format: the order of the samples.
+        stride: bytes from one row to the next; 0: rows have no padding. See
+            :class:`facet.v1.types_pb2.RawPicture`.
+
+    Raises:
+        ValueError: the format is unknown.
+    """
+    if pixel_format not in get_args(RawFormat):
+        raise ValueError(f"expected one of {', '.join(get_args(RawFormat))}, got {pixel_format!r}")
+    order = pb.PixelFormat.Value(f"PIXEL_FORMAT_{pixel_format.upper()}")
+    return pb.Picture(
+        raw=pb.RawPicture(width=width, height=height, pixel_format=order, pixels=bytes(pixels), stride=stride)
     )
 
 

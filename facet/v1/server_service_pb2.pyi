@@ -120,6 +120,7 @@ class GetServerInfoResponse(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     OPEN_STREAMS_FIELD_NUMBER: _builtins.int
+    PICTURE_FORMATS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of Facet."""
     contract: _builtins.str
@@ -186,6 +187,10 @@ class GetServerInfoResponse(_message.Message):
         an open stream are missing.
         """
 
+    @_builtins.property
+    def picture_formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The formats of encoded pictures that the server takes, such as "JPEG" and "HEIF"."""
+
     def __init__(
         self,
         *,
@@ -207,10 +212,11 @@ class GetServerInfoResponse(_message.Message):
         queue: Global___QueueState | None = ...,
         errors: _abc.Iterable[Global___ErrorCount] | None = ...,
         open_streams: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        picture_formats: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "picture_formats", b"picture_formats", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x61\x63\x65t/v1/types.proto\x12\x08\x66\x61\x63\x65t.v1\"I\n\x07Picture\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12#\n\x03raw\x18\x02 \x01(\x0b\x32\x14.facet.v1.RawPictureH\x00\x42\x06\n\x04\x64\x61ta\"h\n\nRawPicture\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12+\n\x0cpixel_format\x18\x03 \x01(\x0e\x32\x15.facet.v1.PixelFormat\x12\x0e\n\x06pixels\x18\x04 \x01(\x0c\",\n\x0bPictureSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"5\n\x03\x42ox\x12\n\n\x02x1\x18\x01 \x01(\x02\x12\n\n\x02y1\x18\x02 \x01(\x02\x12\n\n\x02x2\x18\x03 \x01(\x02\x12\n\n\x02y2\x18\x04 \x01(\x02\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"\xbc\x01\n\tLandmarks\x12!\n\x08left_eye\x18\x01 \x01(\x0b\x32\x0f.facet.v1.Point\x12\"\n\tright_eye\x18\x02 \x01(\x0b\x32\x0f.facet.v1.Point\x12\x1d\n\x04nose\x18\x03 \x01(\x0b\x32\x0f.facet.v1.Point\x12#\n\nleft_mouth\x18\x04 \x01(\x0b\x32\x0f.facet.v1.Point\x12$\n\x0bright_mouth\x18\x05 \x01(\x0b\x32\x0f.facet.v1.Point\"a\n\x0e\x44\x65tectedObject\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x10\n\x08\x63lass_id\x18\x02 \x01(\r\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x1a\n\x03\x62ox\x18\x04 \x01(\x0b\x32\r.facet.v1.Box\"c\n\x07Quality\x12\r\n\x05value\x18\x01 \x01(\x02\x12\x0c\n\x04size\x18\x02 \x01(\x02\x12\x11\n\tsharpness\x18\x03 \x01(\x02\x12\x0b\n\x03yaw\x18\x04 \x01(\x02\x12\r\n\x05pitch\x18\x05 \x01(\x02\x12\x0c\n\x04roll\x18\x06 \x01(\x02\"\xa5\x01\n\x0c\x44\x65tectedFace\x12\x1a\n\x03\x62ox\x18\x01 \x01(\x0b\x32\r.facet.v1.Box\x12&\n\tlandmarks\x18\x02 \x01(\x0b\x32\x13.facet.v1.Landmarks\x12\r\n\x05score\x18\x03 \x01(\x02\x12\"\n\x07quality\x18\x04 \x01(\x0b\x32\x11.facet.v1.Quality\x12\x13\n\x06person\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\t\n\x07_person\"1\n\tEmbedding\x12\x12\n\x06values\x18\x01 \x03(\x02\x42\x02\x10\x01\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\"X\n\nFaceChoice\x12\"\n\x04rule\x18\x01 \x01(\x0e\x32\x12.facet.v1.FaceRuleH\x00\x12\x1c\n\x03\x62ox\x18\x02 \x01(\x0b\x32\r.facet.v1.BoxH\x00\x42\x08\n\x06\x63hoice\"\xae\x01\n\x07Timings\x12\x11\n\tdecode_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x11\n\tdetect_ms\x18\x03 \x01(\x01\x12\x10\n\x08\x66\x61\x63\x65s_ms\x18\x04 \x01(\x01\x12\x10\n\x08\x61lign_ms\x18\x05 \x01(\x01\x12\x10\n\x08\x65mbed_ms\x18\x06 \x01(\x01\x12\x11\n\tsearch_ms\x18\x07 \x01(\x01\x12\x10\n\x08total_ms\x18\x08 \x01(\x01\x12\x10\n\x08store_ms\x18\t \x01(\x01*n\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10PIXEL_FORMAT_BGR\x10\x01\x12\x14\n\x10PIXEL_FORMAT_RGB\x10\x02\x12\x15\n\x11PIXEL_FORMAT_GREY\x10\x03*S\n\x08\x46\x61\x63\x65Rule\x12\x19\n\x15\x46\x41\x43\x45_RULE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46\x41\x43\x45_RULE_CENTRAL\x10\x01\x12\x15\n\x11\x46\x41\x43\x45_RULE_LARGEST\x10\x02*\x97\x01\n\x10\x43\x61librationState\x12!\n\x1d\x43\x41LIBRATION_STATE_UNSPECIFIED\x10\x00\x12$\n CALIBRATION_STATE_NOT_CALIBRATED\x10\x01\x12\x1d\n\x19\x43\x41LIBRATION_STATE_CURRENT\x10\x02\x12\x1b\n\x17\x43\x41LIBRATION_STATE_STALE\x10\x03*F\n\x06Search\x12\x16\n\x12SEARCH_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSEARCH_FAST\x10\x01\x12\x13\n\x0fSEARCH_THOROUGH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x61\x63\x65t/v1/types.proto\x12\x08\x66\x61\x63\x65t.v1\"I\n\x07Picture\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12#\n\x03raw\x18\x02 \x01(\x0b\x32\x14.facet.v1.RawPictureH\x00\x42\x06\n\x04\x64\x61ta\"x\n\nRawPicture\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12+\n\x0cpixel_format\x18\x03 \x01(\x0e\x32\x15.facet.v1.PixelFormat\x12\x0e\n\x06pixels\x18\x04 \x01(\x0c\x12\x0e\n\x06stride\x18\x05 \x01(\r\",\n\x0bPictureSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"5\n\x03\x42ox\x12\n\n\x02x1\x18\x01 \x01(\x02\x12\n\n\x02y1\x18\x02 \x01(\x02\x12\n\n\x02x2\x18\x03 \x01(\x02\x12\n\n\x02y2\x18\x04 \x01(\x02\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"\xbc\x01\n\tLandmarks\x12!\n\x08left_eye\x18\x01 \x01(\x0b\x32\x0f.facet.v1.Point\x12\"\n\tright_eye\x18\x02 \x01(\x0b\x32\x0f.facet.v1.Point\x12\x1d\n\x04nose\x18\x03 \x01(\x0b\x32\x0f.facet.v1.Point\x12#\n\nleft_mouth\x18\x04 \x01(\x0b\x32\x0f.facet.v1.Point\x12$\n\x0bright_mouth\x18\x05 \x01(\x0b\x32\x0f.facet.v1.Point\"a\n\x0e\x44\x65tectedObject\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x10\n\x08\x63lass_id\x18\x02 \x01(\r\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x1a\n\x03\x62ox\x18\x04 \x01(\x0b\x32\r.facet.v1.Box\"c\n\x07Quality\x12\r\n\x05value\x18\x01 \x01(\x02\x12\x0c\n\x04size\x18\x02 \x01(\x02\x12\x11\n\tsharpness\x18\x03 \x01(\x02\x12\x0b\n\x03yaw\x18\x04 \x01(\x02\x12\r\n\x05pitch\x18\x05 \x01(\x02\x12\x0c\n\x04roll\x18\x06 \x01(\x02\"\xa5\x01\n\x0c\x44\x65tectedFace\x12\x1a\n\x03\x62ox\x18\x01 \x01(\x0b\x32\r.facet.v1.Box\x12&\n\tlandmarks\x18\x02 \x01(\x0b\x32\x13.facet.v1.Landmarks\x12\r\n\x05score\x18\x03 \x01(\x02\x12\"\n\x07quality\x18\x04 \x01(\x0b\x32\x11.facet.v1.Quality\x12\x13\n\x06person\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\t\n\x07_person\"1\n\tEmbedding\x12\x12\n\x06values\x18\x01 \x03(\x02\x42\x02\x10\x01\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\"X\n\nFaceChoice\x12\"\n\x04rule\x18\x01 \x01(\x0e\x32\x12.facet.v1.FaceRuleH\x00\x12\x1c\n\x03\x62ox\x18\x02 \x01(\x0b\x32\r.facet.v1.BoxH\x00\x42\x08\n\x06\x63hoice\"\xae\x01\n\x07Timings\x12\x11\n\tdecode_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x11\n\tdetect_ms\x18\x03 \x01(\x01\x12\x10\n\x08\x66\x61\x63\x65s_ms\x18\x04 \x01(\x01\x12\x10\n\x08\x61lign_ms\x18\x05 \x01(\x01\x12\x10\n\x08\x65mbed_ms\x18\x06 \x01(\x01\x12\x11\n\tsearch_ms\x18\x07 \x01(\x01\x12\x10\n\x08total_ms\x18\x08 \x01(\x01\x12\x10\n\x08store_ms\x18\t \x01(\x01*\xe1\x01\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10PIXEL_FORMAT_BGR\x10\x01\x12\x14\n\x10PIXEL_FORMAT_RGB\x10\x02\x12\x15\n\x11PIXEL_FORMAT_GREY\x10\x03\x12\x15\n\x11PIXEL_FORMAT_RGBA\x10\x04\x12\x15\n\x11PIXEL_FORMAT_BGRA\x10\x05\x12\x15\n\x11PIXEL_FORMAT_NV12\x10\x06\x12\x15\n\x11PIXEL_FORMAT_I420\x10\x07\x12\x15\n\x11PIXEL_FORMAT_YUYV\x10\x08*S\n\x08\x46\x61\x63\x65Rule\x12\x19\n\x15\x46\x41\x43\x45_RULE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46\x41\x43\x45_RULE_CENTRAL\x10\x01\x12\x15\n\x11\x46\x41\x43\x45_RULE_LARGEST\x10\x02*\x97\x01\n\x10\x43\x61librationState\x12!\n\x1d\x43\x41LIBRATION_STATE_UNSPECIFIED\x10\x00\x12$\n CALIBRATION_STATE_NOT_CALIBRATED\x10\x01\x12\x1d\n\x19\x43\x41LIBRATION_STATE_CURRENT\x10\x02\x12\x1b\n\x17\x43\x41LIBRATION_STATE_STALE\x10\x03*F\n\x06Search\x12\x16\n\x12SEARCH_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSEARCH_FAST\x10\x01\x12\x13\n\x0fSEARCH_THOROUGH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,36 +33,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EMBEDDING'].fields_by_name['values']._loaded_options = None
   _globals['_EMBEDDING'].fields_by_name['values']._serialized_options = b'\020\001'
-  _globals['_PIXELFORMAT']._serialized_start=1224
-  _globals['_PIXELFORMAT']._serialized_end=1334
-  _globals['_FACERULE']._serialized_start=1336
-  _globals['_FACERULE']._serialized_end=1419
-  _globals['_CALIBRATIONSTATE']._serialized_start=1422
-  _globals['_CALIBRATIONSTATE']._serialized_end=1573
-  _globals['_SEARCH']._serialized_start=1575
-  _globals['_SEARCH']._serialized_end=1645
+  _globals['_PIXELFORMAT']._serialized_start=1241
+  _globals['_PIXELFORMAT']._serialized_end=1466
+  _globals['_FACERULE']._serialized_start=1468
+  _globals['_FACERULE']._serialized_end=1551
+  _globals['_CALIBRATIONSTATE']._serialized_start=1554
+  _globals['_CALIBRATIONSTATE']._serialized_end=1705
+  _globals['_SEARCH']._serialized_start=1707
+  _globals['_SEARCH']._serialized_end=1777
   _globals['_PICTURE']._serialized_start=34
   _globals['_PICTURE']._serialized_end=107
   _globals['_RAWPICTURE']._serialized_start=109
-  _globals['_RAWPICTURE']._serialized_end=213
-  _globals['_PICTURESIZE']._serialized_start=215
-  _globals['_PICTURESIZE']._serialized_end=259
-  _globals['_BOX']._serialized_start=261
-  _globals['_BOX']._serialized_end=314
-  _globals['_POINT']._serialized_start=316
-  _globals['_POINT']._serialized_end=345
-  _globals['_LANDMARKS']._serialized_start=348
-  _globals['_LANDMARKS']._serialized_end=536
-  _globals['_DETECTEDOBJECT']._serialized_start=538
-  _globals['_DETECTEDOBJECT']._serialized_end=635
-  _globals['_QUALITY']._serialized_start=637
-  _globals['_QUALITY']._serialized_end=736
-  _globals['_DETECTEDFACE']._serialized_start=739
-  _globals['_DETECTEDFACE']._serialized_end=904
-  _globals['_EMBEDDING']._serialized_start=906
-  _globals['_EMBEDDING']._serialized_end=955
-  _globals['_FACECHOICE']._serialized_start=957
-  _globals['_FACECHOICE']._serialized_end=1045
-  _globals['_TIMINGS']._serialized_start=1048
-  _globals['_TIMINGS']._serialized_end=1222
+  _globals['_RAWPICTURE']._serialized_end=229
+  _globals['_PICTURESIZE']._serialized_start=231
+  _globals['_PICTURESIZE']._serialized_end=275
+  _globals['_BOX']._serialized_start=277
+  _globals['_BOX']._serialized_end=330
+  _globals['_POINT']._serialized_start=332
+  _globals['_POINT']._serialized_end=361
+  _globals['_LANDMARKS']._serialized_start=364
+  _globals['_LANDMARKS']._serialized_end=552
+  _globals['_DETECTEDOBJECT']._serialized_start=554
+  _globals['_DETECTEDOBJECT']._serialized_end=651
+  _globals['_QUALITY']._serialized_start=653
+  _globals['_QUALITY']._serialized_end=752
+  _globals['_DETECTEDFACE']._serialized_start=755
+  _globals['_DETECTEDFACE']._serialized_end=920
+  _globals['_EMBEDDING']._serialized_start=922
+  _globals['_EMBEDDING']._serialized_end=971
+  _globals['_FACECHOICE']._serialized_start=973
+  _globals['_FACECHOICE']._serialized_end=1061
+  _globals['_TIMINGS']._serialized_start=1064
+  _globals['_TIMINGS']._serialized_end=1238
 # @@protoc_insertion_point(module_scope)

@@ -43,6 +43,16 @@ class _PixelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PixelForm
     """Red, green, blue."""
     PIXEL_FORMAT_GREY: _PixelFormat.ValueType  # 3
     """One grey sample."""
+    PIXEL_FORMAT_RGBA: _PixelFormat.ValueType  # 4
+    """Red, green, blue, alpha. Alpha is dropped."""
+    PIXEL_FORMAT_BGRA: _PixelFormat.ValueType  # 5
+    """Blue, green, red, alpha. Alpha is dropped."""
+    PIXEL_FORMAT_NV12: _PixelFormat.ValueType  # 6
+    """A plane of Y, then one of U and V in turns for every 2x2 pixels. Limited range, BT.601. Both sides must be even."""
+    PIXEL_FORMAT_I420: _PixelFormat.ValueType  # 7
+    """A plane of Y, then one of U and one of V for every 2x2 pixels. Limited range, BT.601. Both sides must be even."""
+    PIXEL_FORMAT_YUYV: _PixelFormat.ValueType  # 8
+    """Y, U, Y, V for every two pixels. Limited range, BT.601. The width must be even."""
 
 class PixelFormat(_PixelFormat, metaclass=_PixelFormatEnumTypeWrapper):
     """The order of the 8-bit samples of a raw pixel."""
@@ -55,6 +65,16 @@ PIXEL_FORMAT_RGB: PixelFormat.ValueType  # 2
 """Red, green, blue."""
 PIXEL_FORMAT_GREY: PixelFormat.ValueType  # 3
 """One grey sample."""
+PIXEL_FORMAT_RGBA: PixelFormat.ValueType  # 4
+"""Red, green, blue, alpha. Alpha is dropped."""
+PIXEL_FORMAT_BGRA: PixelFormat.ValueType  # 5
+"""Blue, green, red, alpha. Alpha is dropped."""
+PIXEL_FORMAT_NV12: PixelFormat.ValueType  # 6
+"""A plane of Y, then one of U and V in turns for every 2x2 pixels. Limited range, BT.601. Both sides must be even."""
+PIXEL_FORMAT_I420: PixelFormat.ValueType  # 7
+"""A plane of Y, then one of U and one of V for every 2x2 pixels. Limited range, BT.601. Both sides must be even."""
+PIXEL_FORMAT_YUYV: PixelFormat.ValueType  # 8
+"""Y, U, Y, V for every two pixels. Limited range, BT.601. The width must be even."""
 Global___PixelFormat: _TypeAlias = PixelFormat  # noqa: Y015
 
 class _FaceRule:
@@ -160,9 +180,11 @@ class Picture(_message.Message):
     ENCODED_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
     encoded: _builtins.bytes
-    """A JPEG, PNG, WebP or BMP file. The server reads the header and checks the number of pixels before it decodes
-    anything. It applies the EXIF orientation, drops alpha, takes the first frame of an animation, and reduces
-    16-bit samples to 8 bits. GetServerInfo returns the limits of bytes and pixels.
+    """A file in one of the formats that GetServerInfo lists: JPEG, PNG, WebP, BMP, GIF, TIFF, HEIF (HEIC) or AVIF. The
+    server reads the header and checks the number of pixels before it decodes anything. It applies the orientation
+    (of HEIF and AVIF that of the container, else that of EXIF), drops alpha, takes the first frame or page, or the
+    primary picture, and reduces samples of up to 16 bits to 8 bits. GetServerInfo returns the limits of bytes and
+    pixels.
     """
     @_builtins.property
     def raw(self) -> Global___RawPicture:
@@ -186,7 +208,7 @@ Global___Picture: _TypeAlias = Picture  # noqa: Y015
 
 @_typing.final
 class RawPicture(_message.Message):
-    """Rows of pixels, from top to bottom, without padding."""
+    """Rows of pixels, from top to bottom."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -194,6 +216,7 @@ class RawPicture(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     PIXEL_FORMAT_FIELD_NUMBER: _builtins.int
     PIXELS_FIELD_NUMBER: _builtins.int
+    STRIDE_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Width in pixels, at least 1."""
     height: _builtins.int
@@ -201,7 +224,14 @@ class RawPicture(_message.Message):
     pixel_format: Global___PixelFormat.ValueType
     """The order of the samples of a pixel."""
     pixels: _builtins.bytes
-    """The samples: exactly width * height * samples-per-pixel bytes."""
+    """The samples. Without a stride exactly width * height * bytes-per-pixel bytes; with one, exactly stride * height, or
+    stride * height * 3/2 for NV12 and I420.
+    """
+    stride: _builtins.int
+    """Bytes from the start of a row to the start of the next, at least those of a row; 0 if rows have no padding. For NV12
+    and I420 those of the first plane: rows of the colours have the same stride in NV12, and half of it in I420, where
+    it must be even.
+    """
     def __init__(
         self,
         *,
@@ -209,10 +239,11 @@ class RawPicture(_message.Message):
         height: _builtins.int = ...,
         pixel_format: Global___PixelFormat.ValueType = ...,
         pixels: _builtins.bytes = ...,
+        stride: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "pixel_format", b"pixel_format", "pixels", b"pixels", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "pixel_format", b"pixel_format", "pixels", b"pixels", "stride", b"stride", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

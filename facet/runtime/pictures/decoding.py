@@ -22,7 +22,8 @@ _BY_NAME: dict[str, ModuleType] = {
     "HEIF": heif,
     "AVIF": avif,
 }
-FORMATS = tuple(_BY_NAME)
+FORMATS = tuple(name for name in _BY_NAME if name != "HEIF" or heif.can_decode())
+"""Those that are taken here."""
 
 _UNDO = {
     # orientation: (transpose, then flip rows, then flip columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -49,6 +50,11 @@ def matches(data: bytes) -> bool:
     return data[8:12] in _BRANDS or any(data[at : at + 4] in _BRANDS for at in range(16, end, 4))
 
 
+def can_decode() -> bool:
+    """Whether the library that decodes HEVC is installed; it is part of every installation that nobody reduced."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
 def walk(data: bytes, max_pixels: int) -> Layout:
     """Check the primary picture of a HEIF, and keep it, or the tiles that it consists of, and nothing else.
 
@@ -67,6 +73,8 @@ def walk(data: bytes, max_pixels: int) -> Layout:
         parts = items.parts(primary)
         grid = _grid(items, (width, height), max_pixels)
     format_, configuration = _coding(items, parts)
+    if format_ == "HEIF" and not can_decode():
+        raise InvalidPicture("this server takes no HEIF, because it runs without pillow-heif: send a JPEG")
     if sum(len(piece) for part in set(parts) for piece in items.pieces(part)) > len(data):
         raise InvalidPicture("the HEIF or AVIF is damaged: its pictures overlap")
     orientation, (x, y, width, height) = _transformed(items.properties(primary), width, height)

@@ -10,6 +10,7 @@ from contextlib import suppress
 import cv2
 
 from facet import __version__
+from facet.runtime.pictures import FORMATS
 from facet.server.config import Config, dump
 from facet.server.observability.latencies import Latency, Percentiles
 from facet.server.observability.stopwatch import STAGES
@@ -77,6 +78,7 @@ class ServerServicer(ServerServiceServicer):
             face_min_score=pipeline.face_min_score,
             object_min_score=pipeline.object_min_score,
             settings=_settings(config),
+            picture_formats=FORMATS,
         )
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from detector.yolo import Detections
 from facet.runtime.pictures import DecodedPicture, from_raw
+from facet.runtime.pictures.raw import ORDERS, Order
 from facet.server.errors import InvalidField
 from facet.server.wire import validate
 from facet.v1 import gallery_service_pb2 as gallery_pb
@@ -35,11 +35,7 @@ from recognizer.faces import Faces
 from recognizer.pipeline import AlignedFace, Analysis, Decode, Encoded, Source
 from recognizer.progress import Turns
 
-_ORDERS: dict[int, Literal["bgr", "rgb", "grey"]] = {
-    pb.PIXEL_FORMAT_BGR: "bgr",
-    pb.PIXEL_FORMAT_RGB: "rgb",
-    pb.PIXEL_FORMAT_GREY: "grey",
-}
+_ORDERS: dict[int, Order] = {pb.PixelFormat.Value(f"PIXEL_FORMAT_{order.upper()}"): order for order in ORDERS}
 _SEARCHES = frozenset((pb.SEARCH_UNSPECIFIED, pb.SEARCH_FAST, pb.SEARCH_THOROUGH))
 _DECISIONS = {
     Decision.MATCH: recognition_pb.DECISION_MATCH,
@@ -70,13 +66,21 @@ class Raw:
 
     width: int
     height: int
-    order: Literal["bgr", "rgb", "grey"]
+    order: Order
     pixels: bytes
+    stride: int = 0
 
     def decode(self, _: Decode, max_pixels: int, _longer_side: int | None, /) -> Turns[DecodedPicture]:
         """See :class:`recognizer.pipeline.Source`."""
         return DecodedPicture.full(
-            from_raw(self.pixels, width=self.width, height=self.height, order=self.order, max_pixels=max_pixels)
+            from_raw(
+                self.pixels,
+                width=self.width,
+                height=self.height,
+                order=self.order,
+                max_pixels=max_pixels,
+                stride=self.stride,
+            )
         )
         yield
 
@@ -85,8 +89,9 @@ class Raw:
         return self.width * self.height
 
     def sha256(self) -> str:
-        """See :class:`recognizer.pipeline.Source`; the digest includes size and order."""
-        digest = hashlib.sha256(f"{self.width}x{self.height} {self.order}\n".encode())
+        """See :class:`recognizer.pipeline.Source`; the digest includes size, order and stride."""
+        stride = f" {self.stride}" if self.stride else ""
+        digest = hashlib.sha256(f"{self.width}x{self.height} {self.order}{stride}\n".encode())
         digest.update(self.pixels)
         return digest.hexdigest()
 
@@ -104,8 +109,10 @@ def source(picture: pb.Picture, field: str = "picture") -> Source:
         return Encoded(picture.encoded)
     raw = picture.raw
     if raw.pixel_format not in _ORDERS:
-        raise InvalidField(f"{field}.raw.pixel_format", "must be PIXEL_FORMAT_BGR, _RGB or _GREY")
-    return Raw(raw.width, raw.height, _ORDERS[raw.pixel_format], raw.pixels)
+        raise InvalidField(
+            f"{field}.raw.pixel_format", f"must be one of PIXEL_FORMAT_{', _'.join(map(str.upper, ORDERS))}"
+        )
+    return Raw(raw.width, raw.height, _ORDERS[raw.pixel_format], raw.pixels, raw.stride)
 
 
 def face_choice(wanted: pb.FaceChoice, field: str) -> Callable[[Faces, tuple[int, ...]], int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facet import picture
+from facet import picture, raw_picture
 from facet.v1 import types_pb2 as pb
 
 BGR = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -104,3 +104,11 @@ def test_a_pillow_image_of_sixteen_bits_is_a_value_error() -> None:
 def test_anything_else_is_a_type_error_that_says_what_is_taken(source: object, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         picture(source)  # type: ignore[arg-type]  # the test's point
+
+
+def test_raw_frames_keep_their_order_and_stride() -> None:
+    frame = raw_picture(memoryview(bytes(24)), 4, 2, "nv12", stride=8)
+    assert frame.raw == pb.RawPicture(width=4, height=2, pixel_format=pb.PIXEL_FORMAT_NV12, pixels=bytes(24), stride=8)
+    assert raw_picture(BGR.tobytes(), 3, 2, "bgr") == picture(BGR)
+    with pytest.raises(ValueError, match="nv12"):
+        raw_picture(b"", 4, 2, "nv21")  # type: ignore[arg-type]
