@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from facet.batch.rows import printable
-from facet.terminal.picture_files import PICTURE_SUFFIXES
+from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 
 
 def find(sources: Iterable[Path], lists: Iterable[Path]) -> dict[str, str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facet import Client
+from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 from facet.terminal import console
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 NOT_REGULAR = "not a regular file"
 """The problem of a device, a pipe or a socket."""
 

@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.terminal.picture_files import PICTURE_SUFFIXES, find_pictures
+from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
+from facet.terminal.picture_files import find_pictures
 
 _NUMBER = re.compile(r"(?:[\s_-]+\d+|[\s_-]*\(\d+\))+$")
 """The number of a picture, after a separator: "_1", " 2", "-03", " (4)", "_2024-05-01"."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from facet.cli.shared import people_folder
 from facet.cli.shared.people_folder import PeopleFolder, PersonPicture, UnclearPicture
+from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 from facet.terminal import console
-from facet.terminal.picture_files import PICTURE_SUFFIXES, find_pictures
+from facet.terminal.picture_files import find_pictures
 
 COLUMNS = ("subject", "path")
 _NAMED = 3

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from facet.evaluation.datasets.labels import LabelError, need_utf8
 from facet.evaluation.datasets.protocol import Entry, Protocol, Role
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 
 _NUMBER = re.compile(r"[ _.-]*\d+$")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet, labelled
 from facet.evaluation.datasets.labels import LabelError, need_utf8, read_text
+from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 from facet.runtime.pictures import PictureError, read_header
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """Suffixes of picture files."""
 
 _NOT_LABELS = "classes.txt"
@@ -38,7 +38,7 @@ def read_yolo(labels: Path, images: Path, class_names: Sequence[str] | None = No
     """
     pictures: dict[Path, Path] = {}
     for each in sorted(images.rglob("*")):
-        if each.suffix.lower() in SUFFIXES and each.is_file():
+        if each.suffix.lower() in PICTURE_SUFFIXES and each.is_file():
             need_utf8(each)
             name = each.relative_to(images)
             if (other := pictures.setdefault(name.with_suffix(".txt"), name)) != name:
@@ -84,7 +84,7 @@ def _row(path: Path, number: int, line: str, class_names: Sequence[str] | None) 
 
 
 def _labelled(name: Path, rows: Sequence[tuple[int, list[float]]], images: Path) -> LabelledPicture:
-    width, height = _size(images / name) if rows and name.suffix.lower() in SUFFIXES else _UNREADABLE
+    width, height = _size(images / name) if rows and name.suffix.lower() in PICTURE_SUFFIXES else _UNREADABLE
     boxes = [
         ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
         for _, (x, y, w, h) in rows

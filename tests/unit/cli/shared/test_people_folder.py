@@ -51,10 +51,10 @@ def test_sub_folders_and_files_can_be_mixed(tmp_path: Path) -> None:
 
 
 def test_hidden_and_other_files_are_skipped(tmp_path: Path) -> None:
-    assert people_in(tmp_path, "Ann.jpg", "._Ann.jpg", ".DS_Store", "notes.txt", "Bob/photo.heic") == {
+    assert people_in(tmp_path, "Ann.jpg", "._Ann.jpg", ".DS_Store", "notes.txt", "Bob/photo.psd") == {
         "Ann": ["Ann.jpg"]
     }
-    assert [path.name for path in people_folder.ignored_files(tmp_path)] == ["photo.heic", "notes.txt"]
+    assert [path.name for path in people_folder.ignored_files(tmp_path)] == ["photo.psd", "notes.txt"]
 
 
 def test_everything_in_hidden_folders_is_skipped_and_hidden_pictures_are_listed(tmp_path: Path) -> None:
