@@ -18,14 +18,16 @@ from facet.runtime.picture_size import claimed_pixels
 from facet.runtime.pictures import DecodedPicture
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
+from recognizer.detection.finder import FaceFinder
 from recognizer.detection.persons import faces_of_persons
-from recognizer.detection.scrfd import suppress
+from recognizer.detection.scrfd import unsuppressed
 from recognizer.detection.tiles import LEAST_HEIGHT, plan
 from recognizer.detection.yolo_faces import YoloFaceFinder, faces_of
 from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
+from recognizer.orientation import Orientation, boxes_turned_back, faces_turned_back, is_upright, turned
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import Quality, measure
 from recognizer.resolution import (
@@ -112,6 +114,7 @@ class Analysis:
         faces: in descending order of score.
         persons: for each face the index in ``objects`` of the person it belongs to, or -1.
         least_height: height of the smallest face that was looked for, pixels; smaller ones are found by chance.
+        turns: for each face the turn of the picture in which it was found, see :mod:`recognizer.orientation`.
     """
 
     picture: DecodedPicture
@@ -119,6 +122,29 @@ class Analysis:
     faces: Faces
     persons: NDArray[np.intp]
     least_height: float
+    turns: NDArray[np.intp]
+
+    def with_faces(self, other: Analysis, most: int) -> Analysis:
+        """Add the faces that another turn of the same picture shows better or alone; they belong to no person.
+
+        Args:
+            other: the analysis in the other turn.
+            most: the maximum number of faces; those with the highest scores are kept.
+        """
+        faces = Faces(
+            np.concatenate((self.faces.boxes, other.faces.boxes)),
+            np.concatenate((self.faces.landmarks, other.faces.landmarks)),
+            np.concatenate((self.faces.scores, other.faces.scores)),
+        )
+        kept = unsuppressed(faces)[:most]
+        persons = np.concatenate((self.persons, np.full(len(other.faces), -1, np.intp)))
+        turns = np.concatenate((self.turns, other.turns))
+        return replace(self, faces=faces.take(kept), persons=persons[kept], turns=turns[kept])
+
+    @property
+    def main_turn(self) -> int:
+        """The turn in which most faces were found; 0 without faces."""
+        return int(np.bincount(self.turns).argmax()) if len(self.turns) else 0
 
     def without_pixels(self) -> Analysis:
         """The same without the pixels: they take much memory."""
@@ -134,12 +160,14 @@ class AlignedFace:
         person: the index in the analysis's objects of the person it belongs to, or -1.
         quality: its quality.
         crop: aligned, BGR ``(112, 112, 3)``.
+        turn: the turn of the picture in which it was found, see :mod:`recognizer.orientation`.
     """
 
     faces: Faces
     person: int
     quality: Quality
     crop: NDArray[np.uint8]
+    turn: int = 0
 
     def png(self) -> bytes:
         """Encode the crop as PNG."""
@@ -177,6 +205,7 @@ class FacePipeline:
         self._decode = decode
         self._objects = models.objects
         self._finder = models.faces
+        self._orientation = Orientation(models.faces.look) if isinstance(models.faces, FaceFinder) else None
         self._embedder = models.embedder
         self.models = models.loaded
         digests = {model.role: model.file.sha256 for model in self.models}
@@ -277,6 +306,7 @@ class FacePipeline:
         *,
         face_min_score: float | None = None,
         objects_wanted: bool = False,
+        turn: int | None = None,
     ) -> Analysis:
         """Decode a picture and find its objects and faces.
 
@@ -287,12 +317,14 @@ class FacePipeline:
                 faces and changes none.
             objects_wanted: whether the caller uses the objects. If not, they only guide the search for faces, and small
                 objects in small pictures may be missed (``PipelineSettings.person_max_enlargement``).
+            turn: the picture's turn, see :mod:`recognizer.orientation`; ``None`` finds it out. With a YOLO face model
+                ``None`` is 0.
 
         Raises:
             PictureError: the picture is damaged, unsupported or too large.
         """
         turns = self.decode_in_turns(source, progress, longer_side=self._look_side)
-        return self._analyze(finish(turns), progress, face_min_score, objects_wanted=objects_wanted)
+        return self._analyze(finish(turns), progress, face_min_score, objects_wanted=objects_wanted, turn=turn)
 
     def analyze_picture(
         self,
@@ -301,9 +333,12 @@ class FacePipeline:
         *,
         face_min_score: float | None = None,
         objects_wanted: bool = False,
+        turn: int | None = None,
     ) -> Analysis:
         """Find the objects and faces of a decoded picture, upright BGR ``(h, w, 3)``; see :meth:`analyze`."""
-        return self._analyze(DecodedPicture.full(picture), progress, face_min_score, objects_wanted=objects_wanted)
+        return self._analyze(
+            DecodedPicture.full(picture), progress, face_min_score, objects_wanted=objects_wanted, turn=turn
+        )
 
     def analyze_and_align_in_turns(
         self,
@@ -314,6 +349,7 @@ class FacePipeline:
         face_min_score: float | None = None,
         objects_wanted: bool = False,
         thorough: bool = False,
+        turn: int | None = None,
     ) -> Turns[tuple[Analysis, list[AlignedFace]]]:
         """Find the faces of a picture and align them, from as many pixels as each needs.
 
@@ -332,6 +368,7 @@ class FacePipeline:
             objects_wanted: see :meth:`analyze`.
             thorough: also find faces that are small in a large picture, down to
                 :attr:`recognizer.settings.PipelineSettings.thorough_height`.
+            turn: see :meth:`analyze`.
 
         Returns:
             the analysis, without pixels, and the faces.
@@ -342,7 +379,7 @@ class FacePipeline:
         picture = yield from self.decode_in_turns(
             source, progress, longer_side=MAX_SIDE if thorough else self._look_side
         )
-        analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted)
+        analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted, turn=turn)
         if thorough:
             analysis = yield from self._search_tiles(analysis, progress, face_min_score)
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
@@ -358,11 +395,59 @@ class FacePipeline:
         return analysis, [aligned[index] for index in indices]
 
     def _analyze(
-        self, picture: DecodedPicture, progress: Progress, face_min_score: float | None, *, objects_wanted: bool
+        self,
+        picture: DecodedPicture,
+        progress: Progress,
+        face_min_score: float | None,
+        *,
+        objects_wanted: bool,
+        turn: int | None,
     ) -> Analysis:
         look = reduced(picture, self._look_side)
-        pixels, place = look.pixels, look.placement
         min_score = self.face_min_score if face_min_score is None else face_min_score
+
+        def search(turn: int) -> Analysis:
+            return self._search(look, turn, progress, min_score=min_score, objects_wanted=objects_wanted)
+
+        if turn is None and self._orientation is not None:
+            analysis = self._search_any_way_up(look, search, self._orientation, progress)
+        else:
+            analysis = search(turn or 0)
+        return replace(
+            analysis,
+            picture=picture,
+            objects=objects_in_full(analysis.objects, look.placement),
+            faces=faces_in_full(analysis.faces, look.placement),
+        )
+
+    def _search_any_way_up(
+        self, look: DecodedPicture, search: Callable[[int], Analysis], orientation: Orientation, progress: Progress
+    ) -> Analysis:
+        """Search a picture as it is, and again in the turns in which it shows faces."""
+        as_it_is = search(0)
+        faces = as_it_is.faces.take(np.flatnonzero(as_it_is.faces.scores >= self.face_min_score))
+        if is_upright(faces):
+            return as_it_is
+        with progress.stage("faces"):
+            main, *others = orientation.turns(look.pixels, faces, progress.check)
+        best = as_it_is
+        if main:
+            upright = search(main)
+            if self._evidence(upright) > self._evidence(as_it_is):
+                best = upright
+        for other in others:
+            best = best.with_faces(search(other) if other else as_it_is, self._settings.max_faces)
+        return best
+
+    def _evidence(self, analysis: Analysis) -> float:
+        scores = analysis.faces.scores
+        return float(scores[scores >= self.face_min_score].sum())
+
+    def _search(
+        self, look: DecodedPicture, turn: int, progress: Progress, *, min_score: float, objects_wanted: bool
+    ) -> Analysis:
+        """Find objects and faces in one turn of a picture, in the coordinates of its pixels as they are."""
+        pixels, scale = turned(look.pixels, turn), look.placement.scale
         detections = _NO_OBJECTS
         if self._objects:
             if self._finder is None:
@@ -375,21 +460,20 @@ class FacePipeline:
         persons = self.persons(objects)
         with progress.stage("faces"):
             if self._finder is None:
-                min_height = self._settings.finder.min_height / place.scale
+                min_height = self._settings.finder.min_height / scale
                 faces = faces_of(detections, self.class_names, min_score=min_score, min_height=min_height)
             else:
-                boxes = objects.boxes[persons]
-                faces = self._finder.find(pixels, boxes, progress.check, face_min_score, scale=place.scale)
+                faces = self._finder.find(pixels, objects.boxes[persons], progress.check, min_score, scale=scale)
             faces = faces.take(range(min(len(faces), self._settings.max_faces)))
             owners = faces_of_persons(faces, objects.boxes[persons])
         progress.check()
-        return Analysis(
-            picture,
-            objects_in_full(objects, place),
-            faces_in_full(faces, place),
-            np.where(owners >= 0, np.append(persons, -1)[owners], -1),
-            max(self._settings.finder.min_height, LEAST_HEIGHT / self._look_scale(picture)),
-        )
+        if turn:
+            faces = faces_turned_back(faces, turn, look.pixels.shape)
+            boxes = boxes_turned_back(objects.boxes, turn, look.pixels.shape)
+            objects = replace(objects, boxes=boxes, keypoints=None, keypoint_scores=None)
+        owners = np.where(owners >= 0, np.append(persons, -1)[owners], -1)
+        least = max(self._settings.finder.min_height, LEAST_HEIGHT / self._look_scale(look))
+        return Analysis(look, objects, faces, owners, least, np.full(len(faces), turn, np.intp))
 
     def _search_tiles(self, analysis: Analysis, progress: Progress, face_min_score: float | None) -> Turns[Analysis]:
         """Add the faces that are too small in the whole picture; yields after each tile."""
@@ -397,24 +481,27 @@ class FacePipeline:
         if finder is None:
             return analysis
         (height, width), place = picture.pixels.shape[:2], picture.placement
-        found = [analysis.faces]
+        turn, found = analysis.main_turn, list[Faces]()
         wanted = min(1.0, LEAST_HEIGHT / self._settings.thorough_height * place.scale)
         look = self._look_scale(picture) * place.scale
         tiles = plan(width, height, look_scale=look, wanted_scale=wanted, side=finder.side)
         for tile in tiles.tiles:
             with progress.stage("faces"):
                 pixels = picture.pixels[tile.top : tile.bottom, tile.left : tile.right]
-                faces = finder.find_in_tile(pixels, tile.longest, face_min_score, scale=place.scale)
-                found.append(faces_in_full(tile.whole(faces, width, height), place))
+                faces = finder.find_in_tile(turned(pixels, turn), tile.longest, face_min_score, scale=place.scale)
+                faces = tile.whole(faces_turned_back(faces, turn, pixels.shape), width, height)
+                found.append(faces_in_full(faces, place))
             progress.check()
             yield
-        faces = suppress(Faces.merged(found))
-        faces = faces.take(range(min(len(faces), self._settings.max_faces)))
-        persons = self.persons(analysis.objects)
-        owners = faces_of_persons(faces, analysis.objects.boxes[persons])
-        persons = np.where(owners >= 0, np.append(persons, -1)[owners], -1)
+        faces = Faces.merged(found)
+        turns = np.full(len(faces), turn, np.intp)
+        analysis = analysis.with_faces(replace(analysis, faces=faces, turns=turns), self._settings.max_faces)
+        if not turn:
+            persons = self.persons(analysis.objects)
+            owners = faces_of_persons(analysis.faces, analysis.objects.boxes[persons])
+            analysis = replace(analysis, persons=np.where(owners >= 0, np.append(persons, -1)[owners], -1))
         least = max(self._settings.finder.min_height, tiles.least_height * place.scale)
-        return replace(analysis, faces=faces, persons=persons, least_height=least)
+        return replace(analysis, least_height=least)
 
     def _look_scale(self, picture: DecodedPicture) -> float:
         """Pixels of the face detector's input per pixel of the full picture, when it looks at all of it."""
@@ -454,7 +541,9 @@ class FacePipeline:
                 landmarks = landmarks_in_decoded(face.landmarks[0], picture.placement)
                 crop = align_crop(picture.pixels, landmarks)
                 quality = measure(face.boxes[0], face.landmarks[0], crop)
-                aligned_faces.append(AlignedFace(face, int(analysis.persons[index]), quality, crop))
+                aligned_faces.append(
+                    AlignedFace(face, int(analysis.persons[index]), quality, crop, int(analysis.turns[index]))
+                )
         return aligned_faces
 
     def embed(

@@ -21,6 +21,12 @@ PROPORTIONS = (9 / 16, 2 / 3, 3 / 4, 1)
 """Shorter to longer side of the full-size frames. There are few because runtimes compile a graph for each size."""
 MIN_CANDIDATE_SCORE = 0.02
 """Detections below this score are noise, and too many to process."""
+CLOSE_FRAME = (128, 128)
+"""The frame for a single face: in it, the scores of the four turns differ more than in larger ones."""
+LOOK_SIDE = 512
+"""Longer side of the frame in which the turns of a whole picture are compared, pixels."""
+MIN_LOOK_SCORE = 0.3
+"""Minimum score of a face in a look that compares turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,15 @@ class FaceFinder:
         faces = self._detect(tile, longest, settings.min_score if min_score is None else min_score)
         return faces.take(np.flatnonzero(faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale))
 
+    def look(self, picture: NDArray[np.uint8], /, *, close: bool) -> float:
+        """Detect in one small frame, to compare turns of a picture; see :class:`recognizer.orientation.Look`."""
+        if close:
+            faces = self._detector.detect(picture, CLOSE_FRAME, MIN_LOOK_SCORE)
+        else:
+            longest = min(LOOK_SIDE, max(picture.shape[:2]) * self._settings.max_enlargement)
+            faces = self._detect(picture, longest, MIN_LOOK_SCORE)
+        return float(faces.scores.max(initial=0.0))
+
     def _detect_fine_and_coarse(self, picture: NDArray[np.uint8], lowest: float) -> Faces:
         """Detect in the fine frame, and if that is large also in the coarse one, for faces too large for it."""
         longest = max(picture.shape[:2])
@@ -190,6 +205,7 @@ def frames(fine_side: int) -> list[tuple[int, int]]:
     """
     longer = _whole_cells(fine_side)
     landscape = [(longer, _whole_cells(fine_side * proportion)) for proportion in PROPORTIONS]
+    landscape.append((LOOK_SIDE, _whole_cells(LOOK_SIDE * 3 / 4)))
     squares = [(side, side) for side in SMALL_FRAMES]
     portrait = [(height, width) for width, height in landscape]
     return sorted({*squares, *landscape, *portrait}, key=lambda frame: frame[0] * frame[1])

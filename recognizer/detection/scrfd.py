@@ -99,10 +99,15 @@ class ScrfdDetector:
 
 def suppress(faces: Faces, iou: float = NMS_IOU) -> Faces:
     """Apply greedy NMS as InsightFace does: with inclusive pixel coordinates, so that a box is 1 pixel wider."""
+    return faces.take(unsuppressed(faces, iou))
+
+
+def unsuppressed(faces: Faces, iou: float = NMS_IOU) -> NDArray[np.intp]:
+    """Indices of the faces that :func:`suppress` keeps, in descending order of score."""
     if not len(faces):
-        return faces
+        return np.empty(0, np.intp)
     rectangles = np.hstack((faces.boxes[:, :2], faces.boxes[:, 2:] - faces.boxes[:, :2] + 1))
-    return faces.take(np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), faces.scores.tolist(), 0.0, iou), np.intp))
+    return np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), faces.scores.tolist(), 0.0, iou), np.intp)
 
 
 def _scale_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: float | None) -> float:
