@@ -381,7 +381,7 @@ class FacePipeline:
         )
         analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted, turn=turn)
         if thorough:
-            analysis = yield from self._search_tiles(analysis, progress, face_min_score)
+            analysis = yield from self._search_tiles(analysis, progress, face_min_score, turn)
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
         shares = needed_share(analysis.faces)
         enough = [index for index in indices if thorough or picture.placement.scale * shares[index] <= 1]
@@ -475,13 +475,16 @@ class FacePipeline:
         least = max(self._settings.finder.min_height, LEAST_HEIGHT / self._look_scale(look))
         return Analysis(look, objects, faces, owners, least, np.full(len(faces), turn, np.intp))
 
-    def _search_tiles(self, analysis: Analysis, progress: Progress, face_min_score: float | None) -> Turns[Analysis]:
+    def _search_tiles(
+        self, analysis: Analysis, progress: Progress, face_min_score: float | None, turn: int | None
+    ) -> Turns[Analysis]:
         """Add the faces that are too small in the whole picture; yields after each tile."""
         picture, finder = analysis.picture, self._tile_finder
         if finder is None:
             return analysis
         (height, width), place = picture.pixels.shape[:2], picture.placement
-        turn, found = analysis.main_turn, list[Faces]()
+        turn = analysis.main_turn if turn is None else turn
+        found: list[Faces] = []
         wanted = min(1.0, LEAST_HEIGHT / self._settings.thorough_height * place.scale)
         look = self._look_scale(picture) * place.scale
         tiles = plan(width, height, look_scale=look, wanted_scale=wanted, side=finder.side)

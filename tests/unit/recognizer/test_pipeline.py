@@ -70,7 +70,8 @@ def test_progress_sees_every_stage_in_order(pipeline: FacePipeline, pictures: Pi
     faces = pipeline.align(pipeline.analyze(Encoded(pictures.six), recorder), progress=recorder)
     embeddings = pipeline.embed(faces, recorder)
     assert embeddings.shape == (6, pipeline.dimension)
-    assert recorder.stages == [("decode", 0), ("detect", 0), ("faces", 0), ("align", 0), *EMBEDDED]
+    # Some of the six faces are in doubt, so that faces are looked at twice.
+    assert recorder.stages == [("decode", 0), ("detect", 0), ("faces", 0), ("faces", 0), ("align", 0), *EMBEDDED]
 
 
 def test_progress_stops_the_pipeline_between_stages(pipeline: FacePipeline, pictures: Pictures) -> None:
