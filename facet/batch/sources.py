@@ -5,39 +5,39 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from facet.batch.rows import printable
-from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
+from facet.terminal.picture_files import is_picture
+from facet.terminal.picture_folders import walk
 
 
-def find(sources: Iterable[Path], lists: Iterable[Path]) -> dict[str, str]:
+def find(
+    sources: Iterable[Path], lists: Iterable[Path], leave_out: Callable[[str, str], None] = lambda _path, _reason: None
+) -> dict[str, str]:
     """Map the name of each picture in the rows, see :func:`printable`, to its absolute path.
 
     Args:
         sources: folders, searched for files with the suffix of a picture, and single files of any suffix.
         lists: text files with a path per line, relative to the working directory; ``-`` is standard input.
+        leave_out: receives the path and the reason of each file and folder in a folder that is not read.
 
     Raises:
         OSError: a source cannot be read.
     """
-    paths = (os.path.abspath(path) for path in chain(_in_sources(sources), _in_lists(lists)))  # noqa: PTH100 - of a million
+    paths = (os.path.abspath(path) for path in chain(_in_sources(sources, leave_out), _in_lists(lists)))  # noqa: PTH100 - of a million
     return {printable(path): path for path in paths}
 
 
-def _in_sources(sources: Iterable[Path]) -> Iterator[str]:
+def _in_sources(sources: Iterable[Path], leave_out: Callable[[str, str], None]) -> Iterator[str]:
     for source in sources:
         if not source.is_dir():
             source.stat()
             yield str(source)
-            continue
-        for folder, folders, files in os.walk(source, onerror=_raise):
-            folders.sort()
-            for name in sorted(files):
-                if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122
-                    yield os.path.join(folder, name)  # noqa: PTH118
+        else:
+            yield from walk(str(source), is_picture, leave_out, _raise)
 
 
 def _in_lists(lists: Iterable[Path]) -> Iterator[str]:

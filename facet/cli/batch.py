@@ -14,7 +14,7 @@ import typer
 from facet import Client, FacetError
 from facet.batch import sources
 from facet.batch.output import SUFFIXES, Output, OutputError, open_output
-from facet.batch.rows import DECISIONS, BatchStatistics, Row
+from facet.batch.rows import DECISIONS, BatchStatistics, Row, printable
 from facet.batch.run import BatchJob, run
 from facet.batch.sources import PendingPictures
 from facet.cli.shared import choices
@@ -23,6 +23,8 @@ from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
+from facet.terminal.picture_files import tell
+from facet.terminal.picture_folders import LeftOut
 from facet.terminal.tables import listing
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -99,7 +101,9 @@ def main(
     choice = choices.parse(face)
     if out.suffix.lower() not in SUFFIXES:
         raise typer.BadParameter(f"{str(out)!r} ends neither in .parquet nor in .jsonl", param_hint="--out")
-    pending = _find(pictures or [], lists or [])
+    left_out: list[LeftOut] = []
+    pending = _find(pictures or [], lists or [], left_out)
+    tell(left_out)
     statistics = BatchStatistics()
     with console.connect(address, token, root_certificates) as client:
         client.get_gallery(gallery)
@@ -121,16 +125,22 @@ def main(
         console.err.print(f"{ended.why}; repeat the command to continue with the {counted(left, 'picture')} left")
     summary = _summary(out, statistics, now=now, left=left, ended=ended)
     if as_json:
-        console.print_json(summary)
+        console.print_json(
+            summary | {"left_out": [{"path": str(each.path), "reason": each.reason} for each in left_out]}
+        )
     else:
         _show(summary)
     raise typer.Exit(console.FAILED if ended.why or summary["failed"] else console.DONE)
 
 
-def _find(pictures: list[Path], lists: list[Path]) -> dict[str, str]:
+def _find(pictures: list[Path], lists: list[Path], left_out: list[LeftOut]) -> dict[str, str]:
     """Find all pictures: paths by their names in the rows; exits with a usage error if a source cannot be read."""
+
+    def leave_out(path: str, reason: str) -> None:
+        left_out.append(LeftOut(Path(printable(path)), reason))
+
     try:
-        found = sources.find(pictures, lists)
+        found = sources.find(pictures, lists, leave_out)
     except OSError as error:
         console.fail(f"cannot read {error.filename}: {error.strerror}", console.USAGE)
     if not found:

@@ -19,7 +19,8 @@ from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
 from facet.terminal.drawing import draw_faces
 from facet.terminal.help import Command
-from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, read
+from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, read, tell
+from facet.terminal.picture_folders import CANNOT_READ, LeftOut
 from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
 
@@ -60,6 +61,9 @@ def main(
     Prints a table for each picture, or with [b]--json[/b] a line of JSON. If a picture fails, the line has an error
     with reason and message, and the command continues with the next picture. It waits while the server is busy.
 
+    Of a folder, hidden files and files that are no pictures are left out and named; with [b]--json[/b], each is a line
+    with [i]path[/i] and [i]left_out[/i].
+
     [b]Examples[/b]
 
       facet identify squad.jpg --gallery team
@@ -69,15 +73,20 @@ def main(
     Exit code: 0 every picture was answered and drawn, 1 some failed, 2 bad usage.
     """
     configure_for_pictures()
+    left_out: list[LeftOut] = []
     found = {
         path: path.relative_to(source) if source.is_dir() else Path(path.name)
         for source in pictures
-        for path in find_pictures([source])
+        for path in find_pictures([source], left_out)
     }
     if not found:
         console.fail("there are no pictures in " + ", ".join(map(str, pictures)), console.USAGE)
     choice = choices.parse(face)
-    failures = 0
+    tell(left_out)
+    if as_json:
+        for each in left_out:
+            console.print_json({"path": str(each.path), "left_out": each.reason})
+    failures = sum(each.reason == CANNOT_READ for each in left_out)
     with (
         console.connect(address, token, root_certificates) as client,
         console.progress("identifying", len(found)) as bar,

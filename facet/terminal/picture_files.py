@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from typing import BinaryIO
 from facet import Client
 from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 from facet.terminal import console
+from facet.terminal.picture_folders import CANNOT_READ, LeftOut, described, walk
 
 NOT_REGULAR = "not a regular file"
 """The problem of a device, a pipe or a socket."""
@@ -58,20 +59,44 @@ def check(path: Path, most: int) -> None:
         pass
 
 
-def find_pictures(sources: list[Path]) -> list[Path]:
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is a picture, by its suffix."""
+    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122 - of a million
+
+
+def find_pictures(sources: list[Path], left_out: list[LeftOut] | None = None) -> list[Path]:
     """Find pictures: the files among the sources, and those below the folders, sorted by path.
 
-    A file that is named itself is taken whatever its suffix.
+    A file that is named itself is taken whatever its suffix. What else the folders hold is appended to ``left_out``, or
+    described on standard error if that is not given.
     """
     found: list[Path] = []
+    others: list[LeftOut] = []
+
+    def leave_out(path: str, reason: str) -> None:
+        others.append(LeftOut(Path(path), reason))
+
+    def unreadable(error: OSError) -> None:
+        leave_out(str(error.filename), CANNOT_READ)
+
     for source in sources:
         if source.is_dir():
-            found += sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+            found += sorted(map(Path, walk(str(source), is_picture, leave_out, unreadable)))
         elif source.is_file():
             found.append(source)
         else:
             console.fail(f"there is no file or folder {source}", console.USAGE)
+    if left_out is not None:
+        left_out += others
+    else:
+        tell(others)
     return found
+
+
+def tell(left_out: Iterable[LeftOut]) -> None:
+    """Describe what was left out on standard error."""
+    for line in described(left_out, PICTURE_SUFFIXES):
+        console.err.print(line)
 
 
 def is_special(path: Path) -> bool:

@@ -98,6 +98,9 @@ def enroll(
     shows several faces, unless [b]--face[/b] chooses one. The others are enrolled. The command can be repeated: a
     picture that is already enrolled is not enrolled again.
 
+    Hidden files, what systems put into folders ([i]@eaDir[/i], [i]Thumbs.db[/i]), and files that are no pictures are
+    left out and named. A person who has no picture then counts as rejected.
+
     [b]Examples[/b]
 
       facet enroll people/ --gallery team
@@ -132,10 +135,17 @@ def enroll(
             bar.advance(bar.task_ids[0])
     outcomes = [answered[number] for number in sorted(answered)]
     outcomes += [Outcome(str(item.path), "", "rejected", item.reason, item.message) for item in people.unclear]
+    outcomes += [
+        Outcome(str(item.path), item.subject_id, "rejected", "NO_PICTURE", "nothing in it was read as a picture")
+        for item in people.empty
+    ]
     counts = Counter(outcome.outcome for outcome in outcomes)
     if as_json:
+        left_out = [{"path": str(each.path), "reason": each.reason} for each in people.left_out]
         totals = {each: counts[each] for each in ("enrolled", "already_enrolled", "rejected")}
-        console.print_json(totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in outcomes]})
+        console.print_json(
+            totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in outcomes], "left_out": left_out}
+        )
     else:
         _report(outcomes, counts, gallery, context.command_path, dry_run=dry_run)
     raise typer.Exit(console.FAILED if counts["rejected"] else console.DONE)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
-from facet.terminal.picture_files import find_pictures
+from facet.terminal.picture_files import find_pictures, is_picture
+from facet.terminal.picture_folders import HIDDEN, NOT_A_PICTURE, LeftOut, is_hidden
 
 _NUMBER = re.compile(r"(?:[\s_-]+\d+|[\s_-]*\(\d+\))+$")
 """The number of a picture, after a separator: "_1", " 2", "-03", " (4)", "_2024-05-01"."""
 _ATTACHED_NUMBER = re.compile(r"(?<=[^\d\s_-])\d+$")
 _CAMERA = re.compile(r"img|dsc[fn]?|pxl|mvi|image|photo|picture|scan|screenshot|frame", re.IGNORECASE)
 """What cameras and programs call pictures."""
-_THUMBNAILS = "@eaDir"
-"""Synology's folders of thumbnails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +50,33 @@ class UnclearPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class EmptyPerson:
+    """A person whose folder or file holds no picture that can be sent.
+
+    Attributes:
+        path: the person's folder, or the file of another format.
+        subject_id: the subject's id.
+    """
+
+    path: Path
+    subject_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeopleFolder:
     """The pictures of a folder of people.
 
     Attributes:
         pictures: those whose person is known.
         unclear: the others.
+        empty: people without a picture.
+        left_out: what was not read.
     """
 
     pictures: list[PersonPicture]
     unclear: list[UnclearPicture]
+    empty: list[EmptyPerson]
+    left_out: list[LeftOut]
 
 
 def read(folder: Path) -> PeopleFolder:
@@ -70,52 +86,41 @@ def read(folder: Path) -> PeopleFolder:
     ``folder/NAME.jpg`` the file's name is, without its suffix and without a number after a blank, ``_`` or ``-``:
     ``Ann.jpg``, ``Ann_1.jpg``, ``Ann 2.jpg`` and ``ann-03.jpeg`` show one person. Names that differ only in case, or
     in ``_`` for a blank, are the same person: the id is the sub-folder's name if there is one, else the first spelling
-    in sorted order. The display name is the id with blanks for ``_``. Hidden files and folders are skipped,
-    see :func:`is_hidden`.
+    in sorted order. The display name is the id with blanks for ``_``. Hidden files and folders are left out, see
+    :func:`facet.terminal.picture_folders.is_hidden`.
 
     Raises:
         OSError: the folder cannot be read.
     """
-    entries = sorted(path for path in folder.iterdir() if not is_hidden(path, folder))
+    entries = sorted(folder.iterdir())
+    left_out = [LeftOut(path, HIDDEN) for path in entries if is_hidden(path.name)]
+    entries = [path for path in entries if not is_hidden(path.name)]
     folders = [path for path in entries if path.is_dir()]
+    others = [path for path in entries if not path.is_dir() and not is_picture(path.name)]
+    left_out += [LeftOut(path, NOT_A_PICTURE) for path in others]
     loose = [path for path in entries if _is_loose_picture(path)]
     unclear = {path: problem for path in loose if (problem := _names_nobody(path))}
     names = {path: _name_of(path) for path in loose if path not in unclear}
     unclear |= _ambiguous([path.name for path in folders], names)
     clear = {path: name for path, name in names.items() if path not in unclear}
     ids = _ids([path.name for path in folders], clear)
-    found = [(path, person.name) for person in folders for path in shown_pictures(person)]
+    found = [(path, person.name) for person in folders for path in find_pictures([person], left_out)]
     found += [(path, ids[_key(name)]) for path, name in clear.items()]
     pictures = [PersonPicture(path, subject_id, subject_id.replace("_", " ")) for path, subject_id in found]
-    return PeopleFolder(pictures, [unclear[path] for path in loose if path in unclear])
-
-
-def shown_pictures(folder: Path) -> list[Path]:
-    """List the pictures below a folder, hidden ones left out, in sorted order."""
-    return [path for path in find_pictures([folder]) if not is_hidden(path, folder)]
-
-
-def hidden_pictures(folder: Path) -> list[Path]:
-    """List the hidden pictures below a folder, in sorted order."""
-    return [path for path in find_pictures([folder]) if is_hidden(path, folder)]
-
-
-def ignored_files(folder: Path) -> list[Path]:
-    """List the files below a folder that are not pictures, hidden ones left out, in sorted order."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() not in PICTURE_SUFFIXES and path.is_file() and not is_hidden(path, folder)
-    )
-
-
-def is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a part of the path below the folder begins with a dot, or is a folder of thumbnails."""
-    return any(part.startswith(".") or part == _THUMBNAILS for part in path.relative_to(folder).parts)
+    with_pictures = {_key(each.subject_id) for each in pictures}
+    empty = [EmptyPerson(path, path.name) for path in folders if _key(path.name) not in with_pictures]
+    empty += [EmptyPerson(path, _name_of(path)) for path in others if _is_lost(path, with_pictures)]
+    return PeopleFolder(pictures, [unclear[path] for path in loose if path in unclear], empty, left_out)
 
 
 def _is_loose_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
+    return is_picture(path.name) and not path.is_dir()
+
+
+def _is_lost(path: Path, with_pictures: set[str]) -> bool:
+    """Whether a file is a picture of a format that is not read, and its person has no other."""
+    kind = mimetypes.guess_type(path.name, strict=False)[0] or ""
+    return kind.startswith("image/") and _names_nobody(path) is None and _key(_name_of(path)) not in with_pictures
 
 
 def _key(name: str) -> str:

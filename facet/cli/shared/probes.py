@@ -61,6 +61,8 @@ def in_folder(folder: Path, *, skip_unclear: bool) -> tuple[list[Probe], Counter
     people = sources.read([folder], "", "")
     for picture in people.unclear:
         console.err.print(picture.message)
+    for person in people.empty:
+        console.err.print(f"{person.path}: no picture of {person.subject_id} was read")
     if people.unclear and not skip_unclear:
         console.fail(
             f"the person in {counted(len(people.unclear), 'picture')} is not clear: nothing was changed; "

@@ -15,6 +15,7 @@ _WORDS = {
     "PICTURE_TOO_LARGE": "too large to decode",
     "PICTURE_TOO_SLOW": "takes too long to decode",
     "CANNOT_READ": "the file cannot be read",
+    "NO_PICTURE": "the person has no picture that is read",
     "NO_NAME": "the file's name does not say whom it shows",
     "AMBIGUOUS_NAME": "the file's name may mean two people",
     "FILE_TOO_LARGE": "the file exceeds the server's size limit",

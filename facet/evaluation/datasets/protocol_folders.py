@@ -10,6 +10,7 @@ from pathlib import Path
 from facet.evaluation.datasets.labels import LabelError, need_utf8
 from facet.evaluation.datasets.protocol import Entry, Protocol, Role
 from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
+from facet.terminal.picture_folders import is_hidden
 
 _NUMBER = re.compile(r"[ _.-]*\d+$")
 
@@ -99,7 +100,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     try:
-        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
     except OSError as error:
         raise LabelError(folder, None, f"cannot be read: {error.strerror}") from error
     for path in found:

@@ -10,8 +10,7 @@ from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet, lab
 from facet.evaluation.datasets.labels import LabelError, need_utf8, read_text
 from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 from facet.runtime.pictures import PictureError, read_header
-
-"""Suffixes of picture files."""
+from facet.terminal.picture_folders import is_hidden
 
 _NOT_LABELS = "classes.txt"
 _MOST_CLASSES = 1_000_000
@@ -38,7 +37,11 @@ def read_yolo(labels: Path, images: Path, class_names: Sequence[str] | None = No
     """
     pictures: dict[Path, Path] = {}
     for each in sorted(images.rglob("*")):
-        if each.suffix.lower() in PICTURE_SUFFIXES and each.is_file():
+        if (
+            each.suffix.lower() in PICTURE_SUFFIXES
+            and each.is_file()
+            and not any(map(is_hidden, each.relative_to(images).parts))
+        ):
             need_utf8(each)
             name = each.relative_to(images)
             if (other := pictures.setdefault(name.with_suffix(".txt"), name)) != name:

@@ -88,6 +88,26 @@ def test_a_picture_that_does_not_say_whom_it_shows_is_rejected_and_the_others_ar
     assert outcomes == {"Yao.jpg": "already_enrolled", "Yao2.jpg": "AMBIGUOUS_NAME", "44.jpg": "NO_NAME"}
 
 
+def test_what_a_folder_holds_besides_pictures_is_said_and_a_person_without_a_picture_is_a_failure(
+    run: Run, tmp_path: Path, pictures: Pictures, new_gallery: str
+) -> None:
+    for name in ("Yao/1.jpg", "Yao/._1.jpg", "@eaDir/Yao.jpg", "Yao/Thumbs.db", "Yao/film.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(pictures.yaoming)
+    result = run("enroll.py", tmp_path, "--gallery", new_gallery, "--json")
+    answer = json.loads(result.stdout)
+    assert (result.returncode, answer["enrolled"], answer["rejected"]) == (0, 1, 0)
+    reasons = {Path(each["path"]).name: each["reason"] for each in answer["left_out"]}
+    assert reasons == dict.fromkeys(("._1.jpg", "@eaDir", "Thumbs.db"), "HIDDEN") | {"film.mp4": "NOT_A_PICTURE"}
+    assert "left out 3, as hidden files and folders are not read" in result.stderr
+    assert "left out 1, as only" in result.stderr
+    (tmp_path / "Zoe").mkdir()
+    again = run("enroll.py", tmp_path, "--gallery", new_gallery, "--json")
+    assert again.returncode == 1
+    rejected = [each for each in json.loads(again.stdout)["pictures"] if each["outcome"] == "rejected"]
+    assert [(each["subject"], each["reason"]) for each in rejected] == [("Zoe", "NO_PICTURE")]
+
+
 def test_a_folder_in_which_no_picture_says_whom_it_shows_is_bad_usage(
     run: Run, tmp_path: Path, pictures: Pictures, new_gallery: str
 ) -> None:

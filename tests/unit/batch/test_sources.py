@@ -12,11 +12,14 @@ from facet.batch.sources import PendingPictures, find
 def test_each_picture_is_found_once_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    for name in ("b.jpg", "a.PNG", "notes.txt"):
+    (tmp_path / "photos" / "@eaDir").mkdir()
+    for name in ("b.jpg", "a.PNG", "notes.txt", "._b.jpg", "@eaDir/b.jpg"):
         (tmp_path / "photos" / name).touch()
     (tmp_path / "list.txt").write_text("photos/../photos/b.jpg\n\nphotos/missing.jpg\n")
-    found = find([Path("photos")], [Path("list.txt")])
+    left_out: dict[str, str] = {}
+    found = find([Path("photos")], [Path("list.txt")], left_out.__setitem__)
     assert list(found) == [str(tmp_path / "photos" / name) for name in ("a.PNG", "b.jpg", "missing.jpg")]
+    assert left_out == {"photos/@eaDir": "HIDDEN", "photos/._b.jpg": "HIDDEN", "photos/notes.txt": "NOT_A_PICTURE"}
 
 
 def test_a_source_that_is_missing_is_an_error(tmp_path: Path) -> None:

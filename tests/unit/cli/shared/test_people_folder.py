@@ -27,6 +27,11 @@ def unclear_in(folder: Path) -> dict[str, UnclearPicture]:
     return {each.path.name: each for each in people_folder.read(folder).unclear}
 
 
+def left_out_in(folder: Path) -> dict[str, str]:
+    """The reasons why files and folders are left out, by their paths."""
+    return {each.path.relative_to(folder).as_posix(): each.reason for each in people_folder.read(folder).left_out}
+
+
 def test_a_file_is_named_after_the_person_with_an_optional_number(tmp_path: Path) -> None:
     files = ["Ann.jpg", "Ann_1.jpg", "Ann 2.jpg", "ann-03.jpeg", "Ann (4).png", "Ann_2024-05-01.webp", "Bob.JPG"]
     found = people_in(tmp_path, *files)
@@ -51,18 +56,51 @@ def test_sub_folders_and_files_can_be_mixed(tmp_path: Path) -> None:
 
 
 def test_hidden_and_other_files_are_skipped(tmp_path: Path) -> None:
-    assert people_in(tmp_path, "Ann.jpg", "._Ann.jpg", ".DS_Store", "notes.txt", "Bob/photo.psd") == {
+    assert people_in(tmp_path, "Ann.jpg", "._Ann.jpg", ".DS_Store", "Thumbs.db", "notes.txt", "Bob/photo.txt") == {
         "Ann": ["Ann.jpg"]
     }
-    assert [path.name for path in people_folder.ignored_files(tmp_path)] == ["photo.psd", "notes.txt"]
+    assert left_out_in(tmp_path) == {
+        "._Ann.jpg": "HIDDEN",
+        ".DS_Store": "HIDDEN",
+        "Thumbs.db": "HIDDEN",
+        "notes.txt": "NOT_A_PICTURE",
+        "Bob/photo.txt": "NOT_A_PICTURE",
+    }
+
+
+def test_people_without_a_picture_are_listed(tmp_path: Path) -> None:
+    """An empty folder, one of other files, and a single picture of a format that is not read; not notes and films."""
+    people_in(tmp_path, "Ann.jpg", "Ann.psd", "Bob/notes.txt", "Cyd_1.psd", "readme.txt", "film.mp4", "@eaDir/x.jpg")
+    (tmp_path / "Dan").mkdir()
+    empty = people_folder.read(tmp_path).empty
+    assert {(each.subject_id, each.path.name) for each in empty} == {
+        ("Bob", "Bob"),
+        ("Cyd", "Cyd_1.psd"),
+        ("Dan", "Dan"),
+    }
 
 
 def test_everything_in_hidden_folders_is_skipped_and_hidden_pictures_are_listed(tmp_path: Path) -> None:
-    hidden = [".thumbs/x.jpg", "@eaDir/y.jpg", "Ann/._1.jpg", "Ann/.cache/2.jpg", "Ann/more/@eaDir/3.jpg"]
-    assert people_in(tmp_path, "Ann/1.jpg", "Ann/.cache/notes.txt", *hidden) == {"Ann": ["Ann/1.jpg"]}
-    listed = people_folder.hidden_pictures(tmp_path)
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in listed) == sorted(hidden)
-    assert people_folder.ignored_files(tmp_path) == []
+    hidden = [
+        ".thumbs",
+        "@eaDir",
+        "#recycle",
+        "__MACOSX",
+        "Ann/.cache",
+        "Ann/more/@eaDir",
+        "lost+found",
+        "$RECYCLE.BIN",
+    ]
+    files = [f"{folder}/x.jpg" for folder in hidden]
+    assert people_in(tmp_path, "Ann/1.jpg", "Ann/._1.JPG", *files) == {"Ann": ["Ann/1.jpg"]}
+    assert left_out_in(tmp_path) == dict.fromkeys([*hidden, "Ann/._1.JPG"], "HIDDEN")
+    assert people_folder.read(tmp_path).empty == []
+
+
+def test_folders_that_are_called_like_pictures_are_folders_and_links_to_folders_are_listed(tmp_path: Path) -> None:
+    assert people_in(tmp_path, "Ann/1.jpg", "Ann/trip.jpg/2.jpg") == {"Ann": ["Ann/1.jpg", "Ann/trip.jpg/2.jpg"]}
+    (tmp_path / "Ann" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    assert left_out_in(tmp_path) == {"Ann/loop": "LINKED_FOLDER"}
 
 
 def test_a_hidden_folder_is_read_if_it_is_named_itself(tmp_path: Path) -> None:

@@ -19,5 +19,5 @@ def test_hidden_pictures_are_not_enrolled_but_named(
     found = sources.read([tmp_path], subject_id, "").pictures
     assert [(each.subject_id, each.path) for each in found] == [("Ann", tmp_path / "Ann" / "1.jpg")]
     said = " ".join(capsys.readouterr().err.split())
-    assert "are pictures: notes.txt" in said
-    assert "hidden files and folders are not read: .thumbs/x.jpg, Ann/._1.jpg" in said
+    assert f"are pictures: {tmp_path}/Ann/notes.txt" in said
+    assert f"left out 2, as hidden files and folders are not read: {tmp_path}/.thumbs, {tmp_path}/Ann/._1.jpg" in said
