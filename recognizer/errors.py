@@ -7,6 +7,10 @@ RecognizerError
         FaceTooSmall
         FaceTooBlurred
         FaceTooTurned
+        FaceTooNoisy
+        FaceTooDark
+        FaceOverexposed
+        FaceNegative
     NoObjectDetector
 """
 
@@ -79,6 +83,30 @@ class FaceTooTurned(Unfit):
     """The face is turned too far from the camera."""
 
     reason = "FACE_TOO_TURNED"
+
+
+class FaceTooNoisy(Unfit):
+    """Noise, or the dots of a print, hide the face."""
+
+    reason = "FACE_TOO_NOISY"
+
+
+class FaceTooDark(Unfit):
+    """The face is nearly black."""
+
+    reason = "FACE_TOO_DARK"
+
+
+class FaceOverexposed(Unfit):
+    """Much of the face is white."""
+
+    reason = "FACE_OVEREXPOSED"
+
+
+class FaceNegative(Unfit):
+    """Light and dark of the face are exchanged."""
+
+    reason = "FACE_NEGATIVE"
 
 
 class NoObjectDetector(RecognizerError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -29,7 +30,7 @@ from facet.server.access.token import problem_of
 from facet.server.config_errors import explain, no_such, setting_names
 from gallery.records.enrollments import MIN_SIMILARITY
 from gallery.records.galleries import DEFAULT_THRESHOLD
-from recognizer.quality import QualityLimits
+from recognizer.quality import NO_LIMITS, QualityLimits
 from recognizer.settings import ModelSettings, PipelineSettings
 
 ENV_PREFIX = "FACET_"
@@ -216,6 +217,19 @@ class EnrollmentConfig(_Section):
     about 0.35, blurred ones 0.15."""
     max_turn: float = Field(_QUALITY.max_turn, ge=0, le=90)
     """Maximum yaw and pitch, degrees."""
+    min_directional_sharpness: float = Field(_QUALITY.min_directional_sharpness, ge=0, le=1)
+    """Minimum sharpness along the direction in which it is lowest, [0, 1], for faces of at least 80 pixels. Motion and
+    camera shake blur one direction."""
+    max_noise: float = Field(_QUALITY.max_noise, ge=0)
+    """Maximum standard deviation of the noise, as a share of the contrast. Clean faces have about 0.004, faces at night
+    and scanned prints 0.1."""
+    min_brightness: float = Field(_QUALITY.min_brightness, ge=0, le=1)
+    """Minimum mean luminance of a face, [0, 1]."""
+    max_overexposure: float = Field(_QUALITY.max_overexposure, ge=0, le=1)
+    """Maximum share of a face that is white, [0, 1]."""
+    min_polarity: float = Field(_QUALITY.min_polarity, ge=-1, le=1)
+    """Minimum difference of cheeks and nose to eyes and brows, as a share of the contrast, [-1, 1]. It is negative in
+    photographic negatives. -1 turns the check off."""
     max_templates_per_subject: int = Field(100, ge=1, le=10_000)
     """Maximum number of templates per subject. Subjects of an imported gallery may have more."""
     min_subject_similarity: float = Field(MIN_SIMILARITY, ge=-1, le=1)
@@ -228,7 +242,16 @@ class EnrollmentConfig(_Section):
 
     def limits(self) -> QualityLimits:
         """Return the limits as the recognizer takes them."""
-        return QualityLimits(self.min_face_size, self.min_sharpness, self.max_turn)
+        return QualityLimits(
+            self.min_face_size,
+            self.min_sharpness,
+            self.max_turn,
+            self.min_directional_sharpness,
+            self.max_noise,
+            self.min_brightness,
+            self.max_overexposure,
+            self.min_polarity,
+        )
 
 
 class IdentificationConfig(_Section):
@@ -244,7 +267,7 @@ class IdentificationConfig(_Section):
 
     def limits(self) -> QualityLimits:
         """Return the limits as the recognizer takes them."""
-        return QualityLimits(self.min_face_size, self.min_sharpness, self.max_turn)
+        return replace(NO_LIMITS, min_size=self.min_face_size, min_sharpness=self.min_sharpness, max_turn=self.max_turn)
 
 
 class VerificationConfig(_Section):

@@ -706,7 +706,7 @@ class EnrollFaceRequest(_message.Message):
     id gets the response of the first, and nothing is enrolled twice. Kept as long as the template.
     """
     accept_low_quality: _builtins.bool
-    """Enrol the face even if it is too small, too blurred or turned too far."""
+    """Enrol the face even if its quality is below the limits of enrollment.*, for example too small or too blurred."""
     accept_lookalike: _builtins.bool
     """Enrol the face even if it resembles another subject."""
     validate_only: _builtins.bool
@@ -1640,8 +1640,8 @@ class CalibrateGalleryResponse(_message.Message):
 
     @_builtins.property
     def failures(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """The number of failed probes by reason. FACE_NOT_FOUND, SEVERAL_FACES, FACE_TOO_SMALL, FACE_TOO_BLURRED and
-        FACE_TOO_TURNED counted as searches that found nobody. INVALID_PICTURE, PICTURE_TOO_LARGE and
+        """The number of failed probes by reason. FACE_NOT_FOUND, SEVERAL_FACES and the reasons of low
+        quality (FACE_TOO_SMALL, FACE_TOO_BLURRED and so on) counted as searches that found nobody. INVALID_PICTURE, PICTURE_TOO_LARGE and
         PICTURE_TOO_SLOW did not count.
         """
 

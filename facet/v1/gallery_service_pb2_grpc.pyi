@@ -116,7 +116,9 @@ class GalleryServiceStub:
       ALREADY_EXISTS      request_id was used for another request (REQUEST_ID_REUSED).
       FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
                           (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
-                          turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
+                          turned too far (FACE_TOO_TURNED), too dark (FACE_TOO_DARK), too noisy (FACE_TOO_NOISY),
+                          overexposed (FACE_OVEREXPOSED) or a photographic negative (FACE_NEGATIVE), and
+                          accept_low_quality is not set. The face resembles
                           another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
                           resembles none of its subject's templates, of which there are at least two
                           (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
@@ -341,7 +343,9 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       ALREADY_EXISTS      request_id was used for another request (REQUEST_ID_REUSED).
       FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
                           (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
-                          turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
+                          turned too far (FACE_TOO_TURNED), too dark (FACE_TOO_DARK), too noisy (FACE_TOO_NOISY),
+                          overexposed (FACE_OVEREXPOSED) or a photographic negative (FACE_NEGATIVE), and
+                          accept_low_quality is not set. The face resembles
                           another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
                           resembles none of its subject's templates, of which there are at least two
                           (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
@@ -599,7 +603,9 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           ALREADY_EXISTS      request_id was used for another request (REQUEST_ID_REUSED).
           FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
                               (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
-                              turned too far (FACE_TOO_TURNED), and accept_low_quality is not set. The face resembles
+                              turned too far (FACE_TOO_TURNED), too dark (FACE_TOO_DARK), too noisy (FACE_TOO_NOISY),
+                              overexposed (FACE_OVEREXPOSED) or a photographic negative (FACE_NEGATIVE), and
+                              accept_low_quality is not set. The face resembles
                               another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
                               resembles none of its subject's templates, of which there are at least two
                               (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of

@@ -431,9 +431,14 @@ class Quality(_message.Message):
     YAW_FIELD_NUMBER: _builtins.int
     PITCH_FIELD_NUMBER: _builtins.int
     ROLL_FIELD_NUMBER: _builtins.int
+    DIRECTIONAL_SHARPNESS_FIELD_NUMBER: _builtins.int
+    NOISE_FIELD_NUMBER: _builtins.int
+    BRIGHTNESS_FIELD_NUMBER: _builtins.int
+    OVEREXPOSURE_FIELD_NUMBER: _builtins.int
+    POLARITY_FIELD_NUMBER: _builtins.int
     value: _builtins.float
-    """Overall quality, in [0, 1]: the lowest of size, sharpness and frontality, each of which is 1 if it costs no
-    accuracy.
+    """Overall quality, in [0, 1]: the lowest of the scores of all measurements below, each of which is 1 if it costs
+    no accuracy.
     """
     size: _builtins.float
     """The shorter side of the face box in pixels."""
@@ -447,6 +452,20 @@ class Quality(_message.Message):
     """Estimated pitch of the head in degrees, in [-90, 90]. Positive is up."""
     roll: _builtins.float
     """Roll in the image plane in degrees, in (-180, 180]."""
+    directional_sharpness: _builtins.float
+    """The sharpness along the direction in which it is lowest, in [0, 1]. Motion blurs one direction."""
+    noise: _builtins.float
+    """The standard deviation of the noise as a share of the contrast, at least 0. Clean faces have about 0.004; faces at
+    night and scanned prints have 0.1.
+    """
+    brightness: _builtins.float
+    """The mean luminance of the face, in [0, 1]."""
+    overexposure: _builtins.float
+    """The share of the face that is white, in [0, 1]."""
+    polarity: _builtins.float
+    """How much brighter cheeks and nose are than eyes and brows, as a share of the contrast, in [-1, 1]. It is negative in
+    a photographic negative.
+    """
     def __init__(
         self,
         *,
@@ -456,12 +475,36 @@ class Quality(_message.Message):
         yaw: _builtins.float = ...,
         pitch: _builtins.float = ...,
         roll: _builtins.float = ...,
+        directional_sharpness: _builtins.float | None = ...,
+        noise: _builtins.float | None = ...,
+        brightness: _builtins.float | None = ...,
+        overexposure: _builtins.float | None = ...,
+        polarity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_directional_sharpness", b"_directional_sharpness", "_noise", b"_noise", "_overexposure", b"_overexposure", "_polarity", b"_polarity", "brightness", b"brightness", "directional_sharpness", b"directional_sharpness", "noise", b"noise", "overexposure", b"overexposure", "polarity", b"polarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pitch", b"pitch", "roll", b"roll", "sharpness", b"sharpness", "size", b"size", "value", b"value", "yaw", b"yaw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_directional_sharpness", b"_directional_sharpness", "_noise", b"_noise", "_overexposure", b"_overexposure", "_polarity", b"_polarity", "brightness", b"brightness", "directional_sharpness", b"directional_sharpness", "noise", b"noise", "overexposure", b"overexposure", "pitch", b"pitch", "polarity", b"polarity", "roll", b"roll", "sharpness", b"sharpness", "size", b"size", "value", b"value", "yaw", b"yaw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__brightness: _TypeAlias = _typing.Literal["brightness"]  # noqa: Y015
+    _WhichOneofArgType__brightness: _TypeAlias = _typing.Literal["_brightness", b"_brightness"]  # noqa: Y015
+    _WhichOneofReturnType__directional_sharpness: _TypeAlias = _typing.Literal["directional_sharpness"]  # noqa: Y015
+    _WhichOneofArgType__directional_sharpness: _TypeAlias = _typing.Literal["_directional_sharpness", b"_directional_sharpness"]  # noqa: Y015
+    _WhichOneofReturnType__noise: _TypeAlias = _typing.Literal["noise"]  # noqa: Y015
+    _WhichOneofArgType__noise: _TypeAlias = _typing.Literal["_noise", b"_noise"]  # noqa: Y015
+    _WhichOneofReturnType__overexposure: _TypeAlias = _typing.Literal["overexposure"]  # noqa: Y015
+    _WhichOneofArgType__overexposure: _TypeAlias = _typing.Literal["_overexposure", b"_overexposure"]  # noqa: Y015
+    _WhichOneofReturnType__polarity: _TypeAlias = _typing.Literal["polarity"]  # noqa: Y015
+    _WhichOneofArgType__polarity: _TypeAlias = _typing.Literal["_polarity", b"_polarity"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__brightness) -> _WhichOneofReturnType__brightness | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__directional_sharpness) -> _WhichOneofReturnType__directional_sharpness | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__noise) -> _WhichOneofReturnType__noise | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overexposure) -> _WhichOneofReturnType__overexposure | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__polarity) -> _WhichOneofReturnType__polarity | None: ...
 
 Global___Quality: _TypeAlias = Quality  # noqa: Y015
 

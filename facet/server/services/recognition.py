@@ -30,12 +30,10 @@ from recognizer.faces import Faces
 from recognizer.fitness import shortfall
 from recognizer.pipeline import AlignedFace, Analysis, FacePipeline, Source
 from recognizer.progress import Turns
-from recognizer.quality import QualityLimits
+from recognizer.quality import NO_LIMITS, QualityLimits
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Choice = Callable[[Faces, tuple[int, ...]], int]
-
-_ALL_FIT = QualityLimits(min_size=0.0, min_sharpness=0.0, max_turn=90.0)
 
 
 class RecognitionServicer(RecognitionServiceServicer):
@@ -285,7 +283,7 @@ def identify(
     choose: Choice | None = None,
     top_k: int = validate.DEFAULT_TOP_K,
     threshold: float | None = None,
-    limits: QualityLimits = _ALL_FIT,
+    limits: QualityLimits = NO_LIMITS,
     include_objects: bool = False,
     thorough: bool = False,
     distinct_subjects: bool = False,

@@ -182,6 +182,11 @@ def face(found: AlignedFace) -> pb.DetectedFace:
             yaw=quality.yaw,
             pitch=quality.pitch,
             roll=quality.roll,
+            directional_sharpness=quality.directional_sharpness,
+            noise=quality.noise,
+            brightness=quality.brightness,
+            overexposure=quality.overexposure,
+            polarity=quality.polarity,
         ),
         person=found.person if found.person >= 0 else None,
     )

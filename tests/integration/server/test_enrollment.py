@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -18,6 +18,35 @@ from facet.v1 import types_pb2
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
+
+Picture = NDArray[np.uint8]
+NOISE = np.random.default_rng(4)
+
+
+def night(picture: Picture) -> Picture:
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) * 0.15 + NOISE.normal(0, 3, picture.shape[:2])
+    return np.asarray(cv2.cvtColor(np.clip(grey, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def grain(picture: Picture) -> Picture:
+    return np.clip(picture + NOISE.normal(0, 45, picture.shape), 0, 255).astype(np.uint8)
+
+
+def negative(picture: Picture) -> Picture:
+    return np.asarray(255 - picture, np.uint8)
+
+
+def motion_blur(picture: Picture) -> Picture:
+    return np.asarray(cv2.blur(picture, (25, 1)), np.uint8)
+
+
+DEGRADED = (night, grain, negative, motion_blur)
+REASONS = {
+    "night": "FACE_TOO_DARK",
+    "grain": "FACE_TOO_NOISY",
+    "negative": "FACE_NEGATIVE",
+    "motion_blur": "FACE_TOO_BLURRED",
+}
 
 
 def decoded(data: bytes) -> NDArray[np.uint8]:
@@ -125,6 +154,13 @@ def test_a_small_or_blurred_face_is_refused_unless_accepted(client: Client, gall
         assert client.galleries.GetSubject(
             pb.GetSubjectRequest(gallery_id=gallery, subject_id="yao")
         ).subject.template_count == (number + 1)
+
+
+@pytest.mark.parametrize("degraded", DEGRADED, ids=lambda each: each.__name__)
+def test_a_degraded_face_is_refused_with_the_reason(
+    client: Client, gallery: str, pictures: Pictures, degraded: Callable[[Picture], Picture]
+) -> None:
+    assert reason_of_refusal(client, gallery, degraded(decoded(pictures.yaoming))) == REASONS[degraded.__name__]
 
 
 def test_validate_only_stores_nothing(client: Client, gallery: str, pictures: Pictures) -> None:

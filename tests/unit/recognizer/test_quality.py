@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from recognizer.alignment import CROP_SIZE, TEMPLATE
-from recognizer.quality import head_pose, measure
+from recognizer.fitness import shortfall
+from recognizer.quality import NO_LIMITS, Quality, QualityLimits, head_pose, measure
 
 
 def rotated(points: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
@@ -42,10 +46,60 @@ def test_landmarks_that_coincide_have_no_pose() -> None:
     assert head_pose(np.zeros((5, 2), np.float32)) == (0, 0, 0)
 
 
+def drawn_face() -> NDArray[np.uint8]:
+    """Skin with texture, and dark eyes, brows and mouth."""
+    texture = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (CROP_SIZE, CROP_SIZE)), (0, 0), 2)
+    skin = 150 + 12 * texture / texture.std()
+    crop = np.repeat(skin[..., None], 3, axis=2).astype(np.uint8)
+    for x in (38, 74):
+        cv2.rectangle(crop, (x - 9, 38), (x + 9, 57), (40, 40, 40), -1)
+    cv2.rectangle(crop, (42, 88), (70, 96), (60, 60, 60), -1)
+    return crop
+
+
 def test_quality_falls_with_size_and_sharpness() -> None:
-    crop = np.random.default_rng(0).integers(0, 255, (CROP_SIZE, CROP_SIZE, 3)).astype(np.uint8)
+    crop = drawn_face()
     good = measure(np.array([0, 0, 100, 120], np.float32), TEMPLATE, crop)
     assert (good.value, good.size) == (1, 100)
     assert measure(np.array([0, 0, 20, 120], np.float32), TEMPLATE, crop).value < 0.5
     flat = measure(np.array([0, 0, 100, 120], np.float32), TEMPLATE, np.full_like(crop, 90))
     assert (flat.value, flat.sharpness) == (0, 0)
+
+
+def measured(crop: NDArray[np.uint8]) -> Quality:
+    return measure(np.array([0, 0, 100, 120], np.float32), TEMPLATE, np.ascontiguousarray(crop, np.uint8))
+
+
+def reason(crop: NDArray[np.uint8]) -> str:
+    unfit = shortfall(measured(crop), QualityLimits())
+    return "" if unfit is None else unfit.reason
+
+
+def test_each_degradation_has_its_reason_and_lowers_the_value() -> None:
+    face = drawn_face()
+    noise = np.random.default_rng(0).normal(0, 40, face.shape)
+    assert reason(face) == ""
+    for degraded, expected in (
+        (face * 0.05, "FACE_TOO_DARK"),
+        (np.clip(face + noise, 0, 255), "FACE_TOO_NOISY"),
+        (np.clip(face * 8.0, 0, 255), "FACE_OVEREXPOSED"),
+        (255 - face, "FACE_NEGATIVE"),
+        (cv2.blur(face, (1, 25)), "FACE_TOO_BLURRED"),
+        (cv2.GaussianBlur(face, (0, 0), 6), "FACE_TOO_BLURRED"),
+    ):
+        crop = np.asarray(degraded, np.uint8)
+        assert reason(crop) == expected
+        assert measured(crop).value < measured(face).value, expected
+
+
+@pytest.mark.parametrize("level", [0, 1, 128, 255])
+def test_a_constant_crop_has_finite_measures_and_quality_0(level: int) -> None:
+    quality = measured(np.full((CROP_SIZE, CROP_SIZE, 3), level, np.uint8))
+    assert all(np.isfinite(value) for value in dataclasses.astuple(quality))
+    assert quality.value == 0
+    assert shortfall(quality, NO_LIMITS) is None
+
+
+def test_a_box_without_area_has_finite_measures() -> None:
+    quality = measure(np.zeros(4, np.float32), np.full((5, 2), -1e6, np.float32), drawn_face())
+    assert all(np.isfinite(value) for value in dataclasses.astuple(quality))

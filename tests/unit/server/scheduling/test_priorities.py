@@ -17,7 +17,7 @@ from facet.server.services.recognition import RecognitionServicer
 from facet.server.streaming.batches import Batches
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
-from recognizer.quality import QualityLimits
+from recognizer.quality import NO_LIMITS
 
 if TYPE_CHECKING:
     from tests.unit.server.scheduling.conftest import HeldWorkers, Until
@@ -77,7 +77,7 @@ async def test_only_a_few_items_of_a_batch_are_queued_at_a_time_and_all_run(work
 async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(until: Until) -> None:
     workers, gate = Workers(threads=1, max_queue=8), threading.Event()
     batches = Batches(places=2, stall_seconds=60)
-    limits = QualityLimits(min_size=0.0, min_sharpness=0.0, max_turn=90.0)
+    limits = NO_LIMITS
     recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, limits, 0.3)
     galleries = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig())
     call = cast("Any", Call())
