@@ -20,11 +20,12 @@ FOLDER = ROOT / "requirements"
 INCLUDED = {
     "base": (),
     "camera": ("base",),
+    "cjk": ("base",),
     "evaluation": ("base",),
     "milvus": ("base",),
     "tracing": ("base",),
     "benchmarks": ("base",),
-    "dev": ("base", "camera", "evaluation", "milvus", "tracing", "benchmarks"),
+    "dev": ("base", "camera", "cjk", "evaluation", "milvus", "tracing", "benchmarks"),
     "export": ("base",),
     "build": (),
 }

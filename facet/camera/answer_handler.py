@@ -12,7 +12,7 @@ from facet.camera.event_format import event_line, event_row
 from facet.camera.outputs import Outputs
 from facet.camera.reader import Frame
 from facet.camera.stream_statistics import StreamStatistics
-from facet.terminal.drawing import draw_tracks
+from facet.terminal.drawing import draw_tracks, without_fonts
 from facet.v1 import recognition_service_pb2 as pb
 
 _REFRESH_SECONDS = 0.25
@@ -49,7 +49,7 @@ class AnswerHandler:
         self._camera, self._outputs, self._recorded = camera, outputs, recorded
         self._say, self._print_event, self._show_status = say, print_event, show_status
         self._status_shown_at = float("-inf")
-        self._problem = ""
+        self._problem, self._has_said_fonts = "", False
 
     def __call__(self, connection: int, answer: pb.IdentifyStreamResponse, frame: Frame | None) -> bool:
         """Handle an answer; see :data:`facet.camera.session.OnAnswer`."""
@@ -64,6 +64,9 @@ class AnswerHandler:
         if frame is None or (video is None and window is None):
             return True
         drawn = draw_tracks(frame.picture, answer.tracks)
+        if not self._has_said_fonts and (problem := without_fonts(track.display_name for track in answer.tracks)):
+            self._has_said_fonts = True
+            self._say(problem)
         if video is not None:
             video.add(drawn, frame.captured)
         return window is None or window.show(drawn)

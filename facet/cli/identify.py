@@ -17,7 +17,7 @@ from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import PictureError, decode
 from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
-from facet.terminal.drawing import draw_faces
+from facet.terminal.drawing import draw_faces, without_fonts
 from facet.terminal.help import Command
 from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, read, tell
 from facet.terminal.picture_folders import CANNOT_READ, LeftOut
@@ -91,7 +91,7 @@ def main(
         console.connect(address, token, root_certificates) as client,
         console.progress("identifying", len(found)) as bar,
     ):
-        most = most_bytes(client)
+        most, said = most_bytes(client), ""
         for path, name in found.items():
             try:
                 data = read(path, most)
@@ -122,6 +122,8 @@ def main(
                     console.out.print(faces_table(str(path), response))
                 if out is not None and not _draw(path, data, response, out / name):
                     failures += 1
+                if out is not None and not said and (said := without_fonts(_names(response))):
+                    console.err.print(said)
             bar.advance(bar.task_ids[0])
     raise typer.Exit(console.FAILED if failures else console.DONE)
 
@@ -130,6 +132,10 @@ def _report_failure(path: Path, reason: str, message: str, *, as_json: bool) -> 
     if as_json:
         console.print_json({"path": str(path), "error": {"reason": reason, "message": message}})
     console.err.print(f"{path}: {reason}: {message}")
+
+
+def _names(response: pb.IdentifyResponse) -> list[str]:
+    return [face.identification.candidates[0].display_name for face in response.faces if face.identification.candidates]
 
 
 def _draw(path: Path, data: bytes, response: pb.IdentifyResponse, target: Path) -> bool:
