@@ -6,7 +6,7 @@ import statistics
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import typer
 
-from facet import CENTRAL, Client, FacetError
+from facet import CENTRAL, THOROUGH, Client, FacetError
 from facet.benchmarks.serving.in_process import GALLERY, SUBJECT
 from facet.benchmarks.serving.inputs import Inputs
 from facet.benchmarks.serving.pictures import decoded, samples
@@ -29,6 +29,10 @@ from facet.terminal.tables import number, table, whole
 from gallery.errors import GalleryError
 
 _SIZES = {"12mp": (4000, 3000), "36mp": (7360, 4912)}
+_CROWDS = ((10_000, 600), (12_000, 2000), (8000, 6000))
+_CROWD_FACES = 24
+_CROWD_HEIGHT = 140
+"""Pixels of the portrait, whose face has about two thirds of it."""
 _NOISE = 4.0
 """Standard deviation of a sensor's noise, grey levels. It makes a JPEG as large as those of phones: entropy decoding
 takes time by its bytes."""
@@ -69,6 +73,31 @@ class Photo:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Small faces in a large picture, 24 times the same.
+
+    Attributes:
+        name: width and height.
+        fast_found: faces found by default.
+        thorough_found: faces found with ``SEARCH_THOROUGH``.
+        fast_ms: time of that call, over gRPC.
+        thorough_ms: likewise.
+        least_height: of the thorough search, pixels.
+    """
+
+    name: str
+    fast_found: int
+    thorough_found: int
+    fast_ms: float
+    thorough_ms: float
+    least_height: float
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {f"small_faces_{self.name}_{key}": value for key, value in asdict(self).items() if key != "name"}
+
+
 def photos(
     rounds: Annotated[int, typer.Option(min=1, help="How often each side is timed on each photo.")] = 11,
     as_json: AsJson = False,
@@ -77,7 +106,8 @@ def photos(
 
     Identifies one large face in JPEGs of 12 and 36 megapixels: over gRPC with [b]pictures.scaled_decoding[/b] on and
     off, and with OpenCV and InsightFace's FaceAnalysis in process. All sides use the same
-    weights, search a gallery of 1,001 subjects, and take turns. Takes about a minute.
+    weights, search a gallery of 1,001 subjects, and take turns. Then looks for 24 small faces in larger pictures, by
+    default and with SEARCH_THOROUGH. Takes about a minute.
 
     [b]Examples[/b]
 
@@ -87,15 +117,16 @@ def photos(
     configure_for_models()
     try:
         with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder:
-            measured = _measure(Inputs.prepare(samples(None), Path(folder)), rounds)
+            measured, crowds = _measure(Inputs.prepare(samples(None), Path(folder)), rounds)
     except BrokenProcessPool:
         console.fail("a process of the comparison died; its reason is above")
     except (ModelError, FacetError, GalleryError, OSError) as error:
         console.fail(str(error))
     if as_json:
-        console.print_json({key: value for photo in measured for key, value in photo.document().items()})
+        documents = [each.document() for each in measured] + [each.document() for each in crowds]
+        console.print_json({key: value for document in documents for key, value in document.items()})
     else:
-        _print(measured, rounds)
+        _print(measured, crowds, rounds)
 
 
 def photo(portrait: bytes, width: int, height: int) -> bytes:
@@ -118,7 +149,45 @@ def photo(portrait: bytes, width: int, height: int) -> bytes:
     return cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
 
 
-def _measure(inputs: Inputs, rounds: int) -> list[Photo]:
+def crowd(portrait: bytes, width: int, height: int) -> bytes:
+    """A JPEG of this size with the portrait at 24 random places of a grid.
+
+    Args:
+        portrait: an encoded picture of one face.
+        width: pixels.
+        height: pixels.
+    """
+    places = np.random.default_rng(1)
+    face = decoded(portrait)
+    size = (_CROWD_HEIGHT * face.shape[1] // face.shape[0], _CROWD_HEIGHT)
+    small = cv2.resize(face, size, interpolation=cv2.INTER_AREA)
+    canvas = np.full((height, width, 3), 120, np.uint8)
+    rows = max(1, round((_CROWD_FACES * height / width) ** 0.5))
+    columns = -(-_CROWD_FACES // rows)
+    for at in range(_CROWD_FACES):
+        cell_height, cell_width = height // rows, width // columns
+        top = at // columns * cell_height + int(places.integers(cell_height - size[1]))
+        left = at % columns * cell_width + int(places.integers(cell_width - size[0]))
+        canvas[top : top + size[1], left : left + size[0]] = small
+    return cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+
+
+def _searched(client: Client, portrait: bytes, width: int, height: int) -> Crowd:
+    data = crowd(portrait, width, height)
+    client.analyze_faces(data, search=THOROUGH)  # the runtime compiles a graph for each size of input
+    fast_ms, fast = timed(lambda: client.analyze_faces(data))
+    thorough_ms, thorough = timed(lambda: client.analyze_faces(data, search=THOROUGH))
+    return Crowd(
+        name=f"{width}x{height}",
+        fast_found=len(fast.faces),
+        thorough_found=len(thorough.faces),
+        fast_ms=round(fast_ms, 1),
+        thorough_ms=round(thorough_ms, 1),
+        least_height=round(thorough.least_face_height, 1),
+    )
+
+
+def _measure(inputs: Inputs, rounds: int) -> tuple[list[Photo], list[Crowd]]:
     portrait = inputs.pictures.one.data
     database = "--gallery.database"
     with (
@@ -139,7 +208,8 @@ def _measure(inputs: Inputs, rounds: int) -> list[Photo]:
             scaled_ms, full_ms, baseline_ms = (round(statistics.median(each), 2) for each in zip(*times, strict=True))
             similarity = float(_embedding(scaled, data) @ _embedding(full, data))
             found.append(Photo(name, len(data), scaled_ms, full_ms, baseline_ms, round(similarity, 4)))
-    return found
+        crowds = [_searched(scaled, portrait, *size) for size in _CROWDS]
+    return found, crowds
 
 
 def _identify(client: Client, data: bytes) -> float:
@@ -156,7 +226,7 @@ def _embedding(client: Client, data: bytes) -> np.ndarray[Any, np.dtype[np.float
     return np.array(face.embedding.values, np.float32)
 
 
-def _print(measured: Sequence[Photo], rounds: int) -> None:
+def _print(measured: Sequence[Photo], crowds: Sequence[Crowd], rounds: int) -> None:
     names = ("scaled, ms", "full, ms", "FaceAnalysis, ms", "full / scaled", "FaceAnalysis / scaled", "similarity")
     shown = table(whole("photo"), *map(number, names), title=f"Identify: medians of {rounds} rounds")
     for each in measured:
@@ -164,3 +234,10 @@ def _print(measured: Sequence[Photo], rounds: int) -> None:
         times = (f"{each.scaled_ms:.1f}", f"{each.full_ms:.1f}", f"{each.faceanalysis_ms:.1f}")
         shown.add_row(f"{each.name}, {each.bytes / 1e6:.1f} MB", *times, *ratios, f"{each.similarity:.4f}")
     console.out.print(shown)
+    headings = ("fast, found", "fast, ms", "thorough, found", "thorough, ms", "least height")
+    searches = table(whole("picture"), *map(number, headings), title=f"{_CROWD_FACES} small faces, one call")
+    for every in crowds:
+        fast = (str(every.fast_found), f"{every.fast_ms:.0f}")
+        thorough = (str(every.thorough_found), f"{every.thorough_ms:.0f}")
+        searches.add_row(every.name, *fast, *thorough, f"{every.least_height:.0f}")
+    console.out.print(searches)
