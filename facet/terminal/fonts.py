@@ -17,6 +17,7 @@ _PACKAGES = ("manimgx_fonts", "manimgx_fonts_cjk")
 _FIRST = "NotoSans[wght].ttf"
 _REGULAR = 400
 """The weight of text, on the axis of a variable font."""
+_EMOJI_STYLE = "\ufe0f"
 _JOINING = frozenset({"Mn", "Me", "Mc", "Cf"})
 """Categories of what belongs to the character before it."""
 
@@ -60,9 +61,11 @@ def _covering(text: str) -> Path | None:
 
 
 def _has(path: Path, text: str) -> bool:
-    return all(
-        ord(each) in _characters(path) or unicodedata.category(each) == "Cf" for each in text if each != "\ufe0f"
-    )
+    return all(ord(each) in _characters(path) for each in text if not _is_shapeless(each))
+
+
+def _is_shapeless(character: str) -> bool:
+    return character == _EMOJI_STYLE or unicodedata.category(character) == "Cf"
 
 
 def _clusters(text: str) -> list[str]:
@@ -101,9 +104,12 @@ def _of_system(text: str) -> Path | None:
     program = shutil.which("fc-list")
     if program is None:
         return None
-    wanted = " ".join(sorted({f"{ord(each):x}" for each in text if unicodedata.category(each) != "Cf"}))
+    wanted = " ".join(sorted({f"{ord(each):x}" for each in text if not _is_shapeless(each)}))
     pattern = f":charset={wanted}:scalable=true:color=false"
-    listed = subprocess.run([program, pattern, "file"], capture_output=True, text=True, check=False, timeout=10)
+    try:
+        listed = subprocess.run([program, pattern, "file"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     paths = sorted(line.strip().removesuffix(":") for line in listed.stdout.splitlines() if line.strip())
     regular = [path for path in paths if not any(word in path for word in ("Bold", "Italic", "Oblique", "Mono"))]
     return Path((regular or paths)[0]) if paths else None

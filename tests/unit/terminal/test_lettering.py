@@ -24,6 +24,7 @@ NAMES = {
     "Chinese": "\u59da\u660e",
     "Korean": "\uae40\ubbfc\uc218",
     "emoji": "\U0001f600\U0001f469\u200d\U0001f469\u200d\U0001f467",
+    "a heart": "Ann \u2764\ufe0f",
     "Vietnamese": "Nguy\u1ec5n V\u0103n \u0110\u1ee9c",
 }
 
