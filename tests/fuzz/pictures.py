@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 INSTRUMENTED = ("facet.runtime.pictures",)
@@ -62,6 +63,13 @@ def seeds() -> Iterable[bytes]:
     yield _encoded(image, "PNG", save_all=True, append_images=others)
     yield _encoded(image, "WEBP", save_all=True, append_images=others)
     yield _encoded(image, "MPO", save_all=True, append_images=others)
+    yield _encoded(image, "GIF", save_all=True, append_images=others)
+    for compression in (None, "tiff_lzw", "tiff_adobe_deflate"):
+        yield _encoded(image.copy(), "TIFF", compression=compression, big_tiff=compression == "tiff_lzw")
+    yield _encoded(image.convert("1"), "TIFF", compression="group4")
+    pillow_heif.register_heif_opener()
+    yield _encoded(image, "HEIF", quality=50)
+    yield _encoded(image, "AVIF", quality=50)
 
 
 def repaired(data: bytes) -> bytes:

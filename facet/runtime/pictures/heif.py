@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.runtime.pictures.boxes import Box, Reader, box, full_box
-from facet.runtime.pictures.errors import InvalidPicture
+from facet.runtime.pictures.errors import InvalidPicture, PictureTooLarge
 from facet.runtime.pictures.header import Layout, PictureHeader, check_size
 from facet.runtime.pictures.heif_items import Items
 
@@ -24,6 +24,9 @@ _CODINGS = {b"hvc1": ("HEIF", b"hvcC"), b"av01": ("AVIF", b"av1C")}
 _PIXEL_BYTES = {"L": 1, "I;16": 2, "BGR": 3, "BGRA": 4}
 """Bytes of a pixel in each mode of the decoder. Of 16-bit samples the upper byte is the last."""
 _MAX_PROPERTY_BYTES = 2**16
+_AVIF_PIXEL_BYTES = 20
+"""Measured: with the frames that the decoder of AV1 keeps, of 10 bits or without subsampling."""
+_OTHER_BYTES = 2**26
 _KEPT = {b"ispe", b"pixi"}
 _PADDING = box(b"free", bytes(512))
 """OpenCV looks at the first 500 bytes, and takes a file for no AVIF if they describe a grid whose tiles
@@ -75,6 +78,8 @@ def walk(data: bytes, max_pixels: int) -> Layout:
     format_, configuration = _coding(items, parts)
     if format_ == "HEIF" and not can_decode():
         raise InvalidPicture("this server takes no HEIF, because it runs without pillow-heif: send a JPEG")
+    if format_ == "AVIF" and _AVIF_PIXEL_BYTES * width * height > 9 * max_pixels + _OTHER_BYTES:
+        raise PictureTooLarge(f"the AVIF is {width}x{height} and needs too much memory to decode: reduce its size")
     if sum(len(piece) for part in set(parts) for piece in items.pieces(part)) > len(data):
         raise InvalidPicture("the HEIF or AVIF is damaged: its pictures overlap")
     orientation, (x, y, width, height) = _transformed(items.properties(primary), width, height)

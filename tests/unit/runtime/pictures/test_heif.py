@@ -231,3 +231,10 @@ def test_a_picture_that_is_cut_anywhere_is_refused(kind: str) -> None:
     for end in range(12, len(data) - 1, max(1, len(data) // 60)):
         with pytest.raises(InvalidPicture):
             decode(data[:end], max_pixels=ENOUGH)
+
+
+def test_an_avif_that_needs_too_much_memory_is_refused_before_it_is_decoded() -> None:
+    large = container([coded("AVIF", first=(size(8000, 4000),))], [])
+    assert read_header(large, max_pixels=65_000_000).width == 8000
+    with pytest.raises(PictureTooLarge, match="needs too much memory"):
+        read_header(large, max_pixels=50_000_000)
