@@ -864,7 +864,7 @@ class StreamSettings(_message.Message):
     """The id of the gallery to search."""
     threshold: _builtins.float
     """The threshold of decisions, in [-1, 1]. Unset: the gallery's, if it was calibrated or set by hand. If the gallery
-    has the server's default threshold: 0.22 + 0.05 * log10(subjects), but at most the default. A lower threshold
+    has the server's default threshold: 0.225 + 0.052 * log10(subjects), at most 0.04 above it. A lower threshold
     suffices because a stream decides over several frames, and small galleries have few people to confuse somebody
     with.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,8 @@ from facet.evaluation.datasets.protocol_folders import read_gallery
 from facet.v1 import recognition_service_pb2 as pb
 
 Picture = NDArray[np.uint8]
+Advance = Callable[[], None]
+"""Called after each step of a progress bar."""
 
 _FRAME_SIZE = (640, 360)
 _SIDE = 180
