@@ -29,6 +29,7 @@ class Match:
         similarity: to that subject, cosine in [-1, 1].
         threshold: minimum similarity of a match.
         runner_up_similarity: to the second-best subject; -1 if there is none.
+        next: the match with the second-best subject, if that is known.
     """
 
     subject_id: str
@@ -36,6 +37,7 @@ class Match:
     similarity: float
     threshold: float
     runner_up_similarity: float = -1.0
+    next: Match | None = None
 
 
 @dataclass(frozen=True, slots=True)

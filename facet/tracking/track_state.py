@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.tracking.appearance import Appearance, resemblance
-from facet.tracking.decision import Identity
+from facet.tracking.decision import Identity, Match
 from facet.tracking.embedding_aggregate import EmbeddingAggregate
 
 NO_ID = -1
@@ -50,6 +50,7 @@ class TrackState:
         last_embedded: when the face was last embedded; -inf if never.
         embedding_interval: seconds to wait before the next embedding.
         needs_search: the aggregate has changed since the last search.
+        match: the gallery's answer to the last search; ``None`` before, or if the gallery is empty.
         identity: who it is.
     """
 
@@ -74,6 +75,7 @@ class TrackState:
     last_embedded: float = -np.inf
     embedding_interval: float = 0.0
     needs_search: bool = False
+    match: Match | None = None
     identity: Identity = field(default_factory=Identity)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -273,21 +273,40 @@ class StreamTracker:
             matches = perception.search(np.stack([mean for _, mean in searched]))
         except GalleryUnavailable as error:
             gallery_error = error.error
+        before = {track: track.identity.subject_id for track in self._tracks}
         for (track, _), match in zip(searched, matches, strict=True):
+            track.match = match
             track.identity = decide(track.identity, match, track.aggregate, self._clock, self._settings.decision)
             track.needs_search = False
             if track.identity.decision is not Decision.UNDECIDED:
                 track.embedding_interval = self._settings.refresh_interval
-        self._resolve_duplicates()
+        self._resolve_duplicates(before)
         return gallery_error
 
-    def _resolve_duplicates(self) -> None:
-        """Nobody is in a frame twice: of two visible tracks of one subject, the more similar one keeps it."""
-        owners: dict[str, TrackState] = {}
-        for track in sorted(self._detected_tracks(), key=lambda each: -each.identity.similarity):
-            subject_id = track.identity.subject_id
-            if subject_id and owners.setdefault(subject_id, track) is not track:
-                track.identity, track.embedding_interval = Identity(), self._settings.embedding_interval
+    def _resolve_duplicates(self, before: Mapping[TrackState, str]) -> None:
+        """Nobody is in a frame twice: of the visible tracks of one subject, the most similar one keeps it.
+
+        The others get their next candidate, or none. A track that had the subject keeps it unless another one is
+        clearly more similar.
+
+        Args:
+            before: the subject ids of the tracks before the search.
+        """
+        settings, owners = self._settings.decision, set[str]()
+
+        def rank(track: TrackState) -> float:
+            is_held = bool(track.identity.subject_id) and before.get(track) == track.identity.subject_id
+            return -track.identity.similarity - settings.switch_lead * is_held
+
+        for track in sorted(self._detected_tracks(), key=rank):
+            match = track.match
+            if track.identity.subject_id in owners:
+                while match is not None and match.subject_id in owners:
+                    match = match.next
+                track.identity = decide(Identity(), match, track.aggregate, self._clock, settings)
+                track.needs_search = True  # the subject may become free
+            if track.identity.subject_id:
+                owners.add(track.identity.subject_id)
 
     def _predict_missed_bodies(self) -> None:
         """Predict the boxes of bodies that were detected a moment ago but not now."""

@@ -18,7 +18,8 @@ from gallery.galleries import Galleries
 from gallery.records.identifications import Identification
 from recognizer.pipeline import FacePipeline
 
-_BEST_AND_RUNNER_UP = 2
+_CANDIDATES = 3
+"""The best subject, and those that a track gets if another one in the frame has the best."""
 
 
 class StreamGallery:
@@ -44,7 +45,7 @@ class StreamGallery:
         """Search the best subject for each embedding ``(n, d)``; ``None`` if the gallery is empty."""
         with _available():
             found = self._galleries.search(
-                self._gallery_id, embeddings, top_k=_BEST_AND_RUNNER_UP, threshold=self._current_threshold()
+                self._gallery_id, embeddings, top_k=_CANDIDATES, threshold=self._current_threshold()
             )
         return [_match(each) for each in found]
 
@@ -123,8 +124,8 @@ def _available() -> Iterator[None]:
 
 
 def _match(found: Identification) -> Match | None:
-    if not found.candidates:
-        return None
-    best, *others = found.candidates
-    runner_up = others[0].similarity if others else -1.0
-    return Match(best.subject_id, best.display_name, best.similarity, found.threshold, runner_up)
+    match: Match | None = None
+    for each in reversed(found.candidates):
+        runner_up = -1.0 if match is None else match.similarity
+        match = Match(each.subject_id, each.display_name, each.similarity, found.threshold, runner_up, match)
+    return match

@@ -104,8 +104,10 @@ class FakePerception:
         found: list[Match | None] = []
         for embedding in embeddings:
             best = sorted(((float(embedding @ VECTORS[name]), name) for name in self.subjects), reverse=True)
-            runner_up = best[1][0] if len(best) > 1 else -1.0
-            found.append(Match(best[0][1], best[0][1].title(), best[0][0], 0.34, runner_up) if best else None)
+            match: Match | None = None
+            for likeness, name in reversed(best):
+                match = Match(name, name.title(), likeness, 0.34, match.similarity if match else -1.0, match)
+            found.append(match)
         return found
 
     def revision(self) -> Hashable:

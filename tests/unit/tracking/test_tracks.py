@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from facet.tracking.decision import Decision
-from tests.unit.tracking.synthetic_clip import APPEARED, CHANGED, IDENTIFIED, LEFT, RATE, UNKNOWN, Clip, Person, only
+from tests.unit.tracking.synthetic_clip import (
+    APPEARED,
+    CHANGED,
+    IDENTIFIED,
+    LEFT,
+    RATE,
+    UNKNOWN,
+    VECTORS,
+    Clip,
+    Person,
+    only,
+)
 
 
 def test_a_person_appears_is_identified_and_leaves() -> None:
@@ -124,6 +136,30 @@ def test_a_subject_is_in_a_frame_only_once() -> None:
     clip = Clip("anne")
     step = clip.keep(Person("anne", 40), Person("anne", 400), seconds=2)
     assert [track.identity.subject_id for track in step.tracks].count("anne") == 1
+
+
+def test_twins_in_view_have_the_name_once_at_a_bounded_cost_and_the_other_gets_it_when_the_first_has_left() -> None:
+    clip = Clip("anne", "ben")
+    clip.keep(Person("anne", 40), Person("anne", 400), seconds=4)
+    clip.steps.clear()
+    clip.keep(Person("anne", 40), Person("anne", 400), seconds=4)
+    subjects = [[track.identity.subject_id for track in step.tracks] for step in clip.steps]
+    assert all(each == subjects[0] and sorted(each) == ["", "anne"] for each in subjects)
+    assert clip.events == []
+    assert sum(step.embedded for step in clip.steps) / len(clip.steps) < 0.25
+    step = clip.show(Person("anne", 40 if subjects[0][0] == "" else 400))
+    assert [track.identity.subject_id for track in step.tracks if track.face_box is not None] == ["anne"]
+
+
+def test_a_track_whose_subject_another_one_has_gets_its_next_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    twin = np.zeros(8, np.float32)
+    twin[:2] = 0.8, 0.6
+    monkeypatch.setitem(VECTORS, "ben", twin)
+    monkeypatch.setitem(VECTORS, "carl", VECTORS["anne"])
+    clip = Clip("anne", "ben")
+    step = clip.keep(Person("anne", 40, body=False), Person("carl", 400, body=False), seconds=1)
+    assert sorted(track.identity.subject_id for track in step.tracks) == ["anne", "ben"]
+    assert CHANGED not in [kind for kind, *_ in clip.log]
 
 
 def test_another_face_on_a_body_that_had_turned_away_starts_a_new_track() -> None:
