@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facet.terminal.picture_files import find_pictures, is_picture
-from facet.terminal.picture_folders import HIDDEN, NOT_A_PICTURE, LeftOut, is_hidden
+from facet.terminal.picture_folders import HIDDEN, LINKED_FOLDER, NOT_A_PICTURE, LeftOut, is_hidden
 
 _NUMBER = re.compile(r"(?:[\s_-]+\d+|[\s_-]*\(\d+\))+$")
 """The number of a picture, after a separator: "_1", " 2", "-03", " (4)", "_2024-05-01"."""
@@ -95,6 +95,11 @@ def read(folder: Path) -> PeopleFolder:
     entries = sorted(folder.iterdir())
     left_out = [LeftOut(path, HIDDEN) for path in entries if is_hidden(path.name)]
     entries = [path for path in entries if not is_hidden(path.name)]
+    around = [path for path in entries if path.is_symlink() and folder.resolve().is_relative_to(path.resolve())]
+    left_out += [LeftOut(path, LINKED_FOLDER) for path in around]
+    entries = [path for path in entries if path not in around]
+    not_utf8 = [path for path in entries if not _is_utf8(path.name) and (path.is_dir() or _is_loose_picture(path))]
+    entries = [path for path in entries if path not in not_utf8]
     folders = [path for path in entries if path.is_dir()]
     others = [path for path in entries if not path.is_dir() and not is_picture(path.name)]
     left_out += [LeftOut(path, NOT_A_PICTURE) for path in others]
@@ -110,7 +115,17 @@ def read(folder: Path) -> PeopleFolder:
     with_pictures = {_key(each.subject_id) for each in pictures}
     empty = [EmptyPerson(path, path.name) for path in folders if _key(path.name) not in with_pictures]
     empty += [EmptyPerson(path, _name_of(path)) for path in others if _is_lost(path, with_pictures)]
-    return PeopleFolder(pictures, [unclear[path] for path in loose if path in unclear], empty, left_out)
+    all_unclear = [UnclearPicture(path, "NO_NAME", f"the name of {path} is not UTF-8: rename it") for path in not_utf8]
+    all_unclear += [unclear[path] for path in loose if path in unclear]
+    return PeopleFolder(pictures, all_unclear, empty, left_out)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_loose_picture(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,19 @@ def test_everything_in_hidden_folders_is_skipped_and_hidden_pictures_are_listed(
 def test_folders_that_are_called_like_pictures_are_folders_and_links_to_folders_are_listed(tmp_path: Path) -> None:
     assert people_in(tmp_path, "Ann/1.jpg", "Ann/trip.jpg/2.jpg") == {"Ann": ["Ann/1.jpg", "Ann/trip.jpg/2.jpg"]}
     (tmp_path / "Ann" / "loop").symlink_to(tmp_path, target_is_directory=True)
-    assert left_out_in(tmp_path) == {"Ann/loop": "LINKED_FOLDER"}
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "Bob").symlink_to(tmp_path / "Ann" / "trip.jpg", target_is_directory=True)
+    assert left_out_in(tmp_path) == {"Ann/loop": "LINKED_FOLDER", "loop": "LINKED_FOLDER"}
+    assert people_in(tmp_path)["Bob"] == ["Bob/2.jpg"], "a link to another folder is a person's folder"
+
+
+def test_a_name_that_is_not_utf8_is_unclear(tmp_path: Path) -> None:
+    folder, file = os.fsdecode(b"Z\xff"), os.fsdecode(b"Y\xe9.jpg")
+    assert people_in(tmp_path, f"{folder}/1.jpg", file, "Ann.jpg") == {"Ann": ["Ann.jpg"]}
+    assert {(name, each.reason) for name, each in unclear_in(tmp_path).items()} == {
+        (folder, "NO_NAME"),
+        (file, "NO_NAME"),
+    }
 
 
 def test_a_hidden_folder_is_read_if_it_is_named_itself(tmp_path: Path) -> None:
