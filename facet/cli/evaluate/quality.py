@@ -1,0 +1,74 @@
+"""``facet evaluate quality``: whether quality predicts errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from facet import AsyncClient
+from facet.cli.evaluate import run as running
+from facet.cli.evaluate.options import Images, ServerAddress
+from facet.cli.evaluate.run import Advance
+from facet.evaluation.datasets.pairs import read_pairs
+from facet.evaluation.quality.figures import quality_figures
+from facet.evaluation.quality.run import DegradedProbe, run_quality
+from facet.terminal import console, tables
+from facet.terminal.console import AsJson, RootCertificates, Token
+
+
+def quality(
+    pairs: Annotated[Path, typer.Option(help="Pairs, as for verification; only mated ones count.", show_default=False)],
+    images: Images,
+    address: ServerAddress = None,
+    token: Token = "",
+    root_certificates: RootCertificates = None,
+    count: Annotated[int, typer.Option(min=1, help="Number of mated pairs, evenly spread over the file.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Does quality predict errors? The probes of mated pairs are made dark, noisy, blurred, and so on.
+
+    The faces of the lowest quality are discarded first; the better the quality, the fewer false non-matches remain.
+
+    [b]Example[/b]
+
+      facet evaluate quality --pairs pairs.csv --images lfw/
+
+    Exit code: 0 done, 1 something failed, 2 bad usage.
+    """
+    labelled = running.labels(lambda: read_pairs(pairs, images))
+    mated = np.flatnonzero(labelled.same)
+    chosen = mated[np.arange(min(count, len(mated))) * len(mated) // min(count, len(mated))]
+    files = [(images / labelled.images[labelled.a[i]], images / labelled.images[labelled.b[i]]) for i in chosen]
+
+    async def measure(client: AsyncClient, advance: Advance) -> list[DegradedProbe]:
+        return await run_quality(client, files, advance=advance)
+
+    done = running.measured(running.Target(address, token, root_certificates), "Comparing", len(files), measure)
+    if not done.run:
+        console.fail("no pair has a reference with a face")
+    figures = quality_figures(done.run, done.info.verification_threshold)
+    if as_json:
+        console.print_json(figures)
+    else:
+        _show(figures)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    curve = tables.table(
+        tables.number("discarded"), tables.number("FNMR"), tables.number("false non-matches left"), title="Quality"
+    )
+    for each in figures["error_versus_discard"]:
+        curve.add_row(f"{each['discarded']:.0%}", _shown(each["fnmr"]), _shown(each["false_non_matches_left"]))
+    console.out.print(curve)
+    kinds = tables.table("degradation", *map(tables.number, ("FNMR", "median quality", "without face")))
+    for each in figures["degradations"]:
+        numbers = (_shown(each["fnmr"]), _shown(each["median_quality"]), str(each["without_face"]))
+        kinds.add_row(each["degradation"], *numbers)
+    console.out.print(kinds)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""What quality predicts: error against the share of faces that is discarded."""
