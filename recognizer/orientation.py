@@ -30,6 +30,10 @@ MIN_SCORE = 0.4
 """Minimum score of a face that tells which way up a picture is."""
 MIN_LEAD = 0.03
 """Minimum lead of the best turn's score over that of the picture as it is."""
+CLEAR_SCORE = 0.6
+"""Minimum score of a face that alone decides which way up a picture is."""
+CLEAR_LEAD = 0.05
+"""Minimum lead of its score over the best one in another turn."""
 MAX_SUSPECTS = 4
 """Maximum number of faces of a picture that are looked at closely."""
 MIN_SUSPECT_HEIGHT = 32.0
@@ -62,13 +66,20 @@ def boxes_turned_back(boxes: NDArray[np.float32], turn: int, shape: tuple[int, .
     return np.concatenate((corners.min(1), corners.max(1)), axis=1)
 
 
+def points_turned_back(points: NDArray[np.float32], turn: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Map positions of pixels ``(..., 2)``, xy, from the turned picture to the picture of ``shape``."""
+    return _turned_back(points, turn, shape[0] - 1, shape[1] - 1)
+
+
 def faces_turned_back(faces: Faces, turn: int, shape: tuple[int, ...]) -> Faces:
     """Map faces from the turned picture to the picture of ``shape`` (height, width).
 
     Landmarks are positions of pixels, and edges of boxes lie between pixels: they differ by one when an axis is
     reversed.
     """
-    landmarks = _turned_back(faces.landmarks, turn, shape[0] - 1, shape[1] - 1)
+    if not turn:
+        return faces
+    landmarks = points_turned_back(faces.landmarks, turn, shape)
     return Faces(boxes_turned_back(faces.boxes, turn, shape), landmarks, faces.scores)
 
 
@@ -118,6 +129,20 @@ class Orientation:
         if not any(votes.values()):
             return [self._turn_of_picture(picture, check, has_faces=len(faces) > 0)]
         return sorted((turn for turn in TURNS if votes[turn]), key=lambda turn: -votes[turn])
+
+    def clear_turn(self, picture: NDArray[np.uint8], check: Callable[[], None] = lambda: None) -> int | None:
+        """Return the turn of a picture by its clearest face; ``None`` if it shows none in one turn only.
+
+        Args:
+            picture: BGR ``(h, w, 3)``.
+            check: see :meth:`turns`.
+        """
+        scores = {}
+        for turn in TURNS:
+            scores[turn] = self._look(turned(picture, turn), close=False)
+            check()
+        second, best = sorted(TURNS, key=lambda turn: scores[turn])[-2:]
+        return best if scores[best] >= max(CLEAR_SCORE, scores[second] + CLEAR_LEAD) else None
 
     def _turn_of_face(
         self, picture: NDArray[np.uint8], box: NDArray[np.float32], check: Callable[[], None]

@@ -82,12 +82,17 @@ class Source(Protocol):
     def sha256(self) -> str:
         """Hexadecimal digest of the received bytes."""
 
+    @property
+    def turn(self) -> int | None:
+        """The picture's turn, if the caller has told it; see :mod:`recognizer.orientation`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A picture as the bytes of an image file."""
+    """A picture as the bytes of an image file, and its turn if that is known."""
 
     data: bytes
+    turn: int | None = None
 
     def decode(self, decode: Decode, max_pixels: int, longer_side: int | None, /) -> Turns[DecodedPicture]:
         """See :class:`Source`."""
@@ -296,7 +301,9 @@ class FacePipeline:
         """
         side = LOOK_FACTOR * self._settings.object_size
         picture = yield from self.decode_in_turns(source, progress, longer_side=side)
-        objects = self.detect(picture.pixels, progress, min_score=min_score)
+        turn = source.turn or 0
+        objects = self.detect(turned(picture.pixels, turn), progress, min_score=min_score)
+        objects = _objects_turned_back(objects, turn, picture.pixels.shape)
         return objects_in_full(objects, picture.placement), picture.without_pixels()
 
     def analyze(
@@ -306,25 +313,22 @@ class FacePipeline:
         *,
         face_min_score: float | None = None,
         objects_wanted: bool = False,
-        turn: int | None = None,
     ) -> Analysis:
         """Decode a picture and find its objects and faces.
 
         Args:
-            source: the picture.
+            source: the picture. If its turn is ``None``, this is found out; with a YOLO face model ``None`` is 0.
             progress: times the stages and may stop between them.
             face_min_score: minimum score of a face, [0, 1]; :attr:`face_min_score` if ``None``. A lower score adds
                 faces and changes none.
             objects_wanted: whether the caller uses the objects. If not, they only guide the search for faces, and small
                 objects in small pictures may be missed (``PipelineSettings.person_max_enlargement``).
-            turn: the picture's turn, see :mod:`recognizer.orientation`; ``None`` finds it out. With a YOLO face model
-                ``None`` is 0.
 
         Raises:
             PictureError: the picture is damaged, unsupported or too large.
         """
         turns = self.decode_in_turns(source, progress, longer_side=self._look_side)
-        return self._analyze(finish(turns), progress, face_min_score, objects_wanted=objects_wanted, turn=turn)
+        return self._analyze(finish(turns), progress, face_min_score, objects_wanted=objects_wanted, turn=source.turn)
 
     def analyze_picture(
         self,
@@ -340,6 +344,16 @@ class FacePipeline:
             DecodedPicture.full(picture), progress, face_min_score, objects_wanted=objects_wanted, turn=turn
         )
 
+    def clear_turn(self, picture: NDArray[np.uint8], progress: Progress = NO_PROGRESS) -> int | None:
+        """The turn of a picture, BGR ``(h, w, 3)``, if a face shows it clearly; see :mod:`recognizer.orientation`.
+
+        Costs about as much as to find the faces. With a YOLO face model it is always 0.
+        """
+        if self._orientation is None:
+            return 0
+        with progress.stage("faces"):
+            return self._orientation.clear_turn(picture, progress.check)
+
     def analyze_and_align_in_turns(
         self,
         source: Source,
@@ -349,7 +363,6 @@ class FacePipeline:
         face_min_score: float | None = None,
         objects_wanted: bool = False,
         thorough: bool = False,
-        turn: int | None = None,
     ) -> Turns[tuple[Analysis, list[AlignedFace]]]:
         """Find the faces of a picture and align them, from as many pixels as each needs.
 
@@ -368,7 +381,6 @@ class FacePipeline:
             objects_wanted: see :meth:`analyze`.
             thorough: also find faces that are small in a large picture, down to
                 :attr:`recognizer.settings.PipelineSettings.thorough_height`.
-            turn: see :meth:`analyze`.
 
         Returns:
             the analysis, without pixels, and the faces.
@@ -379,9 +391,9 @@ class FacePipeline:
         picture = yield from self.decode_in_turns(
             source, progress, longer_side=MAX_SIDE if thorough else self._look_side
         )
-        analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted, turn=turn)
+        analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted, turn=source.turn)
         if thorough:
-            analysis = yield from self._search_tiles(analysis, progress, face_min_score, turn)
+            analysis = yield from self._search_tiles(analysis, progress, face_min_score, source.turn)
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
         shares = needed_share(analysis.faces)
         enough = [index for index in indices if thorough or picture.placement.scale * shares[index] <= 1]
@@ -467,10 +479,8 @@ class FacePipeline:
             faces = faces.take(range(min(len(faces), self._settings.max_faces)))
             owners = faces_of_persons(faces, objects.boxes[persons])
         progress.check()
-        if turn:
-            faces = faces_turned_back(faces, turn, look.pixels.shape)
-            boxes = boxes_turned_back(objects.boxes, turn, look.pixels.shape)
-            objects = replace(objects, boxes=boxes, keypoints=None, keypoint_scores=None)
+        faces = faces_turned_back(faces, turn, look.pixels.shape)
+        objects = _objects_turned_back(objects, turn, look.pixels.shape)
         owners = np.where(owners >= 0, np.append(persons, -1)[owners], -1)
         least = max(self._settings.finder.min_height, LEAST_HEIGHT / self._look_scale(look))
         return Analysis(look, objects, faces, owners, least, np.full(len(faces), turn, np.intp))
@@ -583,3 +593,10 @@ class FacePipeline:
             with progress.stage("embed", batch=0 if outputs else len(crops)):  # the faces are counted once
                 outputs.append(self._embedder.run(batch))
         return self._embedder.combine(outputs, mirrored=as_template)
+
+
+def _objects_turned_back(objects: Detections, turn: int, shape: tuple[int, ...]) -> Detections:
+    """Map objects from the turned picture to the picture of ``shape``; a turn drops their keypoints."""
+    if not turn:
+        return objects
+    return replace(objects, boxes=boxes_turned_back(objects.boxes, turn, shape), keypoints=None, keypoint_scores=None)

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -20,6 +20,8 @@ from facet.camera.outputs import STANDARD_OUTPUT, open_outputs
 from facet.camera.reader import FrameOptions, Reader
 from facet.camera.session import run
 from facet.camera.source import Source, parse_source
+from facet.cli.shared.choices import parse_turn
+from facet.client.pictures import turn_message
 from facet.runtime.extras import install_command
 from facet.runtime.process import configure_for_video
 from facet.terminal import console, tables
@@ -58,6 +60,12 @@ def main(
         int | None,
         typer.Option(min=1, max=100, help="Run detection every N frames. Default: every frame."),
     ] = None,
+    rotate: Annotated[
+        Literal["auto", "0", "90", "180", "270"],
+        typer.Option(
+            help="The clockwise turn in degrees that makes the frames upright. auto: found from the first faces."
+        ),
+    ] = "auto",
     name: Annotated[str, typer.Option(help="The camera's name. Default: from the source.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write a video with boxes and names to FILE.mp4.")] = None,
     events: Annotated[
@@ -111,6 +119,7 @@ def main(
             lossless=lossless,
             detection_interval=detection_interval,
             end_tracks=True,
+            turn=turn_message(parse_turn("as-is" if rotate == "0" else rotate)),
         )
         sender = FrameSender(lossless=lossless)
         problem, handler = "", None

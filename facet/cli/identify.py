@@ -9,7 +9,7 @@ from typing import Annotated
 import cv2
 import typer
 
-from facet import FAST, THOROUGH, FacetError
+from facet import FAST, THOROUGH, FacetError, picture
 from facet.cli.shared import choices
 from facet.client.errors import StatusCode
 from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
@@ -48,6 +48,7 @@ def main(
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Also find faces that are small in a large picture; takes longer.")
     ] = False,
+    turn: choices.TurnOption = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and names drawn.")
     ] = None,
@@ -99,7 +100,7 @@ def main(
                     partial(
                         client.identify,
                         gallery,
-                        data,
+                        picture(data, turn=choices.parse_turn(turn)),
                         top_k=top_k,
                         threshold=threshold,
                         face=choice,

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from facet.client.errors import FacetError, InvalidArgument, StatusCode, from_status, make_error
-from facet.client.pictures import PictureSource, picture
+from facet.client.pictures import PictureSource, Turn, picture
 from facet.client.requests import enroll_request
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import EnrollBatchRequest, EnrollFaceRequest, EnrollFaceResponse
@@ -42,6 +42,7 @@ class Enrollment:
         display_name: a name for people, used if the subject is new.
         face: which face of the picture is meant; ``None`` if it shows one.
         request_id: the caller's id; the same id again does not enrol twice.
+        turn: which way up the picture is, see :func:`facet.picture`.
     """
 
     subject_id: str
@@ -49,6 +50,7 @@ class Enrollment:
     display_name: str = ""
     face: FaceChoice | None = None
     request_id: str = ""
+    turn: Turn | None = None
 
 
 class Batch(Generic[K, T, M]):
@@ -130,7 +132,7 @@ def enroll_batch(
         enrollment = enroll_request(
             "",
             item.subject_id,
-            _read(item.picture, max_bytes),
+            picture(_read(item.picture, max_bytes), turn=item.turn),
             display_name=item.display_name,
             face=item.face,
             request_id=item.request_id,

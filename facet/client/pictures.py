@@ -40,6 +40,16 @@ class BinaryFile(Protocol):
         ...
 
 
+Turn = Literal["auto", "as-is", 90, 180, 270]
+"""Which way up a picture is: the clockwise turn in degrees that makes it upright; ``"auto"``: the server finds out."""
+_TURNS: dict[Turn, pb.Turn.ValueType] = {
+    "auto": pb.TURN_UNSPECIFIED,
+    "as-is": pb.TURN_AS_IS,
+    90: pb.TURN_90,
+    180: pb.TURN_180,
+    270: pb.TURN_270,
+}
+
 PictureSource = (
     bytes | bytearray | memoryview | str | PathLike[str] | BinaryFile | PixelArray | PillowImage | pb.Picture
 )
@@ -52,7 +62,7 @@ _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"})
 
 
-def picture(source: PictureSource, *, rgb: bool = False) -> pb.Picture:
+def picture(source: PictureSource, *, rgb: bool = False, turn: Turn | None = None) -> pb.Picture:
     """Make a message of a picture.
 
     Args:
@@ -64,12 +74,34 @@ def picture(source: PictureSource, *, rgb: bool = False) -> pb.Picture:
             - a Pillow image with 8-bit samples; it is turned upright by its EXIF orientation,
             - a :class:`facet.v1.types_pb2.Picture`, which stays as it is.
         rgb: the samples of a colour array are in the order red, green, blue. Other sources ignore this.
+        turn: which way up it is, after its EXIF orientation is applied; ``None`` for ``"auto"``, or for what a
+            :class:`facet.v1.types_pb2.Picture` says.
 
     Raises:
         OSError: the file cannot be read.
         TypeError: the source is none of these.
-        ValueError: the array or image has another shape or type of samples.
+        ValueError: the array or image has another shape or type of samples, or there is no such turn.
     """
+    message = _message(source, rgb=rgb)
+    if turn is not None:
+        given, message = message, pb.Picture()
+        message.CopyFrom(given)
+        message.turn = turn_message(turn)
+    return message
+
+
+def turn_message(turn: Turn) -> pb.Turn.ValueType:
+    """The turn as the wire names it.
+
+    Raises:
+        ValueError: there is no such turn.
+    """
+    if turn not in _TURNS:
+        raise ValueError(f"expected a turn of {', '.join(map(str, _TURNS))}, got {turn!r}")
+    return _TURNS[turn]
+
+
+def _message(source: PictureSource, *, rgb: bool) -> pb.Picture:
     if isinstance(source, pb.Picture):
         return source
     if isinstance(source, (bytes, bytearray, memoryview)):

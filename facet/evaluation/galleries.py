@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from facet import CENTRAL, AsyncClient, FacetError
 from facet.client.retry import retry_while_busy_async
 from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Answers, call_all, reason_of
 from facet.evaluation.datasets.protocol import Entry
+from facet.evaluation.rotation import rotated
 from facet.v1.gallery_service_pb2 import EnrollFaceResponse, Gallery
 
 
@@ -33,6 +35,7 @@ async def enroll_entries(
     *,
     accept_low_quality: bool,
     accept_lookalike: bool,
+    rotate: int = 0,
     advance: Callable[[], None],
     in_flight: int = IN_FLIGHT,
 ) -> Answers[EnrollFaceResponse | str]:
@@ -44,6 +47,7 @@ async def enroll_entries(
         entries: subjects and pictures.
         accept_low_quality: also enrol faces that are too small, too blurred or too turned.
         accept_lookalike: also enrol faces that look like another subject, or unlike their own.
+        rotate: turn every picture clockwise by so many degrees before it is sent.
         advance: called once per finished picture.
         in_flight: number of concurrent calls; with 1 the pictures are enrolled in their order.
 
@@ -53,11 +57,12 @@ async def enroll_entries(
 
     async def enroll(entry: Entry) -> EnrollFaceResponse | str:
         try:
+            source = await asyncio.to_thread(rotated, entry.path, rotate)
             return await retry_while_busy_async(
                 lambda: client.enroll(
                     gallery_id,
                     entry.subject,
-                    entry.path,
+                    source,
                     face=CENTRAL,
                     accept_low_quality=accept_low_quality,
                     accept_lookalike=accept_lookalike,

@@ -858,6 +858,7 @@ class StreamSettings(_message.Message):
     DETECTION_INTERVAL_FIELD_NUMBER: _builtins.int
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
     END_TRACKS_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     """A name for the camera in the server's log, at most 128 characters. May be empty."""
     gallery_id: _builtins.str
@@ -881,6 +882,8 @@ class StreamSettings(_message.Message):
     client sends no more frames, for example because its camera is gone; when nothing is sent for server.stall_seconds;
     when a message is invalid; and when the server shuts down.
     """
+    turn: _types_pb2.Turn.ValueType
+    """Which way up the camera is. By default the server finds out from the first faces that it sees, and keeps it."""
     def __init__(
         self,
         *,
@@ -891,10 +894,11 @@ class StreamSettings(_message.Message):
         detection_interval: _builtins.int | None = ...,
         include_objects: _builtins.bool = ...,
         end_tracks: _builtins.bool = ...,
+        turn: _types_pb2.Turn.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "detection_interval", b"detection_interval", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "camera", b"camera", "detection_interval", b"detection_interval", "end_tracks", b"end_tracks", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "lossless", b"lossless", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval", "_threshold", b"_threshold", "camera", b"camera", "detection_interval", b"detection_interval", "end_tracks", b"end_tracks", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "lossless", b"lossless", "threshold", b"threshold", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__detection_interval: _TypeAlias = _typing.Literal["detection_interval"]  # noqa: Y015
     _WhichOneofArgType__detection_interval: _TypeAlias = _typing.Literal["_detection_interval", b"_detection_interval"]  # noqa: Y015
@@ -961,6 +965,7 @@ class IdentifyStreamResponse(_message.Message):
     OBJECTS_FIELD_NUMBER: _builtins.int
     EMBEDDED_FIELD_NUMBER: _builtins.int
     END_OF_STREAM_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
     frame_id: _builtins.int
     """The frame_id of the request."""
     age_ms: _builtins.float
@@ -976,6 +981,10 @@ class IdentifyStreamResponse(_message.Message):
     end_of_stream: _builtins.bool
     """Whether this is the last response of a stream with end_tracks. It belongs to no frame: frame_id is that of the last
     frame that was answered, and only dropped and events are set besides.
+    """
+    turn: _builtins.int
+    """The clockwise turn, beyond the EXIF orientation, in which the frame was processed: 0, 90, 180 or 270 degrees. Boxes
+    and landmarks are those of the frame before this turn.
     """
     @_builtins.property
     def status(self) -> _status_pb2.Status:
@@ -1018,10 +1027,11 @@ class IdentifyStreamResponse(_message.Message):
         objects: _abc.Iterable[_types_pb2.DetectedObject] | None = ...,
         embedded: _builtins.int = ...,
         end_of_stream: _builtins.bool = ...,
+        turn: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture_size", b"picture_size", "status", b"status", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "detected", b"detected", "dropped", b"dropped", "embedded", b"embedded", "end_of_stream", b"end_of_stream", "events", b"events", "frame_id", b"frame_id", "objects", b"objects", "picture_size", b"picture_size", "status", b"status", "timings", b"timings", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "detected", b"detected", "dropped", b"dropped", "embedded", b"embedded", "end_of_stream", b"end_of_stream", "events", b"events", "frame_id", b"frame_id", "objects", b"objects", "picture_size", b"picture_size", "status", b"status", "timings", b"timings", "tracks", b"tracks", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

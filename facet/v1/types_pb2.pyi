@@ -29,6 +29,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Turn:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TurnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Turn.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TURN_UNSPECIFIED: _Turn.ValueType  # 0
+    """The server finds out, for each face. With a YOLO model for faces: the same as TURN_AS_IS."""
+    TURN_AS_IS: _Turn.ValueType  # 1
+    """The picture is upright. Faces that are not may be missed."""
+    TURN_90: _Turn.ValueType  # 2
+    """It must be turned by 90 degrees clockwise."""
+    TURN_180: _Turn.ValueType  # 3
+    """It must be turned by 180 degrees."""
+    TURN_270: _Turn.ValueType  # 4
+    """It must be turned by 270 degrees clockwise."""
+
+class Turn(_Turn, metaclass=_TurnEnumTypeWrapper):
+    """Which way up a picture is: the clockwise turn that makes it upright."""
+
+TURN_UNSPECIFIED: Turn.ValueType  # 0
+"""The server finds out, for each face. With a YOLO model for faces: the same as TURN_AS_IS."""
+TURN_AS_IS: Turn.ValueType  # 1
+"""The picture is upright. Faces that are not may be missed."""
+TURN_90: Turn.ValueType  # 2
+"""It must be turned by 90 degrees clockwise."""
+TURN_180: Turn.ValueType  # 3
+"""It must be turned by 180 degrees."""
+TURN_270: Turn.ValueType  # 4
+"""It must be turned by 270 degrees clockwise."""
+Global___Turn: _TypeAlias = Turn  # noqa: Y015
+
 class _PixelFormat:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -179,12 +211,17 @@ class Picture(_message.Message):
 
     ENCODED_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
     encoded: _builtins.bytes
     """A file in one of the formats that GetServerInfo lists: JPEG, PNG, WebP, BMP, GIF, TIFF, HEIF (HEIC) or AVIF. The
     server reads the header and checks the number of pixels before it decodes anything. It applies the orientation
     (of HEIF and AVIF that of the container, else that of EXIF), drops alpha, takes the first frame or page, or the
     primary picture, and reduces samples of up to 16 bits to 8 bits. GetServerInfo returns the limits of bytes and
     pixels.
+    """
+    turn: Global___Turn.ValueType
+    """Which way up the picture is, after its EXIF orientation is applied. By default the server finds out. Streams have
+    this in their settings, and ignore it here.
     """
     @_builtins.property
     def raw(self) -> Global___RawPicture:
@@ -195,10 +232,11 @@ class Picture(_message.Message):
         *,
         encoded: _builtins.bytes = ...,
         raw: Global___RawPicture | None = ...,
+        turn: Global___Turn.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "encoded", b"encoded", "raw", b"raw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "encoded", b"encoded", "raw", b"raw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "encoded", b"encoded", "raw", b"raw", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_data: _TypeAlias = _typing.Literal["encoded", "raw"]  # noqa: Y015
     _WhichOneofArgType_data: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
@@ -519,10 +557,15 @@ class DetectedFace(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     PERSON_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """The face detector's score, in [0, 1]."""
     person: _builtins.int
     """The index in the response's objects of the person to whom the face belongs. Unset if there is none."""
+    turn: _builtins.int
+    """The clockwise turn, beyond the EXIF orientation, in which the face was found upright: 0, 90, 180 or 270 degrees.
+    Box and landmarks are those of the picture before this turn; left and right are as seen with the face upright.
+    """
     @_builtins.property
     def box(self) -> Global___Box:
         """The position of the face."""
@@ -543,10 +586,11 @@ class DetectedFace(_message.Message):
         score: _builtins.float = ...,
         quality: Global___Quality | None = ...,
         person: _builtins.int | None = ...,
+        turn: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_person", b"_person", "box", b"box", "landmarks", b"landmarks", "person", b"person", "quality", b"quality"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_person", b"_person", "box", b"box", "landmarks", b"landmarks", "person", b"person", "quality", b"quality", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_person", b"_person", "box", b"box", "landmarks", b"landmarks", "person", b"person", "quality", b"quality", "score", b"score", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__person: _TypeAlias = _typing.Literal["person"]  # noqa: Y015
     _WhichOneofArgType__person: _TypeAlias = _typing.Literal["_person", b"_person"]  # noqa: Y015

@@ -13,7 +13,7 @@ import typer
 from facet import AsyncClient
 from facet.cli.evaluate import output as results
 from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Rotate, Seed, ServerAddress
 from facet.cli.evaluate.output import Row, shown
 from facet.cli.evaluate.run import Advance
 from facet.evaluation.calls import Answers
@@ -99,6 +99,7 @@ def detection(
             min=0.001, max=1, help="Minimum score to request, for AP. Default: 0.02 for faces, 0.001 for objects."
         ),
     ] = None,
+    rotate: Rotate = "0",
     mistakes: Mistakes = 10,
     seed: Seed = 0,
     report: ReportFolder = None,
@@ -134,7 +135,9 @@ def detection(
         what, labelled = _to_judge(listed, labels, task, wanted, info)
         deployed = info.face_min_score if what == "faces" else info.object_min_score
         least = min(MIN_SCORES[what] if min_score is None else min_score, deployed)
-        answers = await run_detection(client, labelled, images, task=what, min_score=least, advance=advance)
+        answers = await run_detection(
+            client, labelled, images, task=what, min_score=least, rotate=int(rotate), advance=advance
+        )
         return _Run(what, labelled, deployed, least, answers)
 
     target = running.Target(address, token, root_certificates)
@@ -158,6 +161,7 @@ def detection(
     configuration = {
         "format": kind,
         "allow_missing": allow_missing,
+        "rotate": int(rotate),
         "task": run.task,
         "classes": run.labelled.class_names,
         "iou": overlap,

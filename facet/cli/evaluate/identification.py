@@ -11,7 +11,7 @@ import typer
 from facet import AsyncClient
 from facet.cli.evaluate import output as results
 from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.options import Mistakes, ReportFolder, Require, Rotate, Seed, ServerAddress
 from facet.cli.evaluate.output import Row, shown, stacked
 from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.protocol import Protocol, read_protocol
@@ -73,6 +73,7 @@ def identification(
         ),
     ] = True,
     seed: Seed = 0,
+    rotate: Rotate = "0",
     mistakes: Mistakes = 10,
     report: ReportFolder = None,
     require: Require = None,
@@ -101,6 +102,7 @@ def identification(
             labelled,
             accept_low_quality=accept_low_quality,
             accept_lookalike=accept_lookalike,
+            rotate=int(rotate),
             advance=advance,
         )
 
@@ -114,6 +116,7 @@ def identification(
         "accept_low_quality": accept_low_quality,
         "accept_lookalike": accept_lookalike,
         "max_templates": max_templates,
+        "rotate": int(rotate),
     }
     built = IdentificationReport(labelled, done.run, seed=seed)
     results.finish(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,10 @@ ServerAddress = Annotated[
     ),
 ]
 Images = Annotated[Path, typer.Option(help="Folder of the pictures.", show_default=False)]
+Rotate = Annotated[
+    Literal["0", "90", "180", "270"],
+    typer.Option(help="Turn every picture clockwise by so many degrees before it is sent."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the resampling that gives the intervals.")]
 Mistakes = Annotated[int, typer.Option(min=0, help="Number of the worst mistakes of each kind to list.")]
 ReportFolder = Annotated[

@@ -12,7 +12,7 @@ import typer
 from facet import AsyncClient
 from facet.cli.evaluate import output as results
 from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Rotate, Seed, ServerAddress
 from facet.cli.evaluate.output import Row, shown
 from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.pairs import read_pairs
@@ -35,6 +35,7 @@ def verification(
         ),
     ],
     images: Images,
+    rotate: Rotate = "0",
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
@@ -60,7 +61,7 @@ def verification(
     data = running.labels(lambda: data_set(pairs, pictures))
 
     async def measure(client: AsyncClient, advance: Advance) -> VerificationRun:
-        return await run_verification(client, labelled, images, advance=advance)
+        return await run_verification(client, labelled, images, rotate=int(rotate), advance=advance)
 
     target = running.Target(address, token, root_certificates)
     done = running.measured(target, "Comparing", step_count(labelled), measure)
@@ -76,7 +77,9 @@ def verification(
         mistakes=parts.mistakes(mistakes),
         refused=parts.refused(),
         items=parts.items(),
-        provenance=provenance(done.info, data=data, configuration={"face": "central"}, seed=seed),
+        provenance=provenance(
+            done.info, data=data, configuration={"face": "central", "rotate": int(rotate)}, seed=seed
+        ),
         times=done.times,
     )
     results.finish(built, out, pictures, _show, problems=_differing(run))

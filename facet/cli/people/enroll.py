@@ -66,6 +66,7 @@ def enroll(
     subject: Annotated[str, typer.Option(help="The id of the person in all the pictures.", show_default=False)] = "",
     name: Annotated[str, typer.Option(help="The display name of --subject.", show_default=False)] = "",
     face: choices.Face = "",
+    turn: choices.TurnOption = "auto",
     accept_low_quality: Annotated[
         bool, typer.Option("--accept-low-quality", help="Accept faces that are too small, blurred or turned.")
     ] = False,
@@ -112,7 +113,10 @@ def enroll(
     people = sources.read(pictures, subject, name)
     choice = choices.parse(face)
     enrollments = [
-        Enrollment(item.subject_id, item.path, display_name=item.display_name, face=choice) for item in people.pictures
+        Enrollment(
+            item.subject_id, item.path, display_name=item.display_name, face=choice, turn=choices.parse_turn(turn)
+        )
+        for item in people.pictures
     ]
     answered: dict[int, Outcome] = {}
     with (

@@ -1,14 +1,17 @@
-"""The option --face: which face of a picture to use."""
+"""The options --face and --turn: which face of a picture to use, and which way up pictures are."""
 
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from facet import CENTRAL, LARGEST
+from facet.client.pictures import Turn
 from facet.v1 import types_pb2 as pb
+
+_TURNS: dict[str, Turn] = {"auto": "auto", "as-is": "as-is", "90": 90, "180": 180, "270": 270}
 
 Face = Annotated[
     str,
@@ -17,6 +20,16 @@ Face = Annotated[
         help="Which face of a picture to use: the large one near the middle, the largest, or the one in a box.",
     ),
 ]
+
+TurnOption = Annotated[
+    Literal["auto", "as-is", "90", "180", "270"],
+    typer.Option(help="The clockwise turn in degrees that makes the pictures upright; auto: the server finds out."),
+]
+
+
+def parse_turn(value: str) -> Turn:
+    """Parse the value of the option ``--turn``."""
+    return _TURNS[value]
 
 
 def parse(value: str) -> pb.FaceChoice | None:

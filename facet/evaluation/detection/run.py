@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from facet.evaluation.calls import ITEM_ERRORS, Answers, call_all, reason_of
 from facet.evaluation.datasets.detection_set import Task
 from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet
 from facet.evaluation.detection.matching import Detections
-from facet.v1.types_pb2 import Box
+from facet.evaluation.rotation import box_rotated_back, rotated
+from facet.v1.types_pb2 import Box, PictureSize
 
 MISSING = "MISSING"
 """The reason for a picture that does not exist."""
@@ -45,6 +47,7 @@ async def run_detection(
     *,
     task: Task,
     min_score: float,
+    rotate: int = 0,
     advance: Callable[[], None],
 ) -> Answers[EvaluatedPicture]:
     """Detect faces or objects in every picture, in the order of the labels.
@@ -55,6 +58,7 @@ async def run_detection(
         images: folder of the pictures.
         task: faces or objects.
         min_score: minimum score to request, (0, 1].
+        rotate: turn every picture clockwise by so many degrees before it is sent. Detections are turned back.
         advance: called once per finished picture.
 
     Raises:
@@ -64,12 +68,18 @@ async def run_detection(
     indices = {name: index for index, name in enumerate(labelled.class_names or ())}
 
     async def detect_faces(file: Path) -> list[_Row]:
-        answer = await retry_while_busy_async(lambda: client.analyze_faces(file, min_score=min_score))
-        return [_row(each.face.box, each.face.score, 0) for each in answer.faces]
+        source = await asyncio.to_thread(rotated, file, rotate)
+        answer = await retry_while_busy_async(lambda: client.analyze_faces(source, min_score=min_score))
+        return [row(each.face.box, each.face.score, 0, answer.picture_size) for each in answer.faces]
 
     async def detect_objects(file: Path) -> list[_Row]:
-        answer = await retry_while_busy_async(lambda: client.detect(file, class_names=indices, min_score=min_score))
-        return [_row(each.box, each.score, indices[each.class_name]) for each in answer.objects]
+        source = await asyncio.to_thread(rotated, file, rotate)
+        answer = await retry_while_busy_async(lambda: client.detect(source, class_names=indices, min_score=min_score))
+        return [row(each.box, each.score, indices[each.class_name], answer.picture_size) for each in answer.objects]
+
+    def row(box: Box, score: float, class_index: int, size: PictureSize) -> _Row:
+        corners = box.x1, box.y1, box.x2, box.y2
+        return *box_rotated_back(corners, rotate, size.width, size.height), score, class_index
 
     detect = detect_faces if task == "faces" else detect_objects
 
@@ -85,10 +95,6 @@ async def run_detection(
         return evaluated
 
     return await call_all(labelled.pictures, evaluate, name=lambda labels: labels.image)
-
-
-def _row(box: Box, score: float, class_index: int) -> _Row:
-    return box.x1, box.y1, box.x2, box.y2, score, class_index
 
 
 def _detections(rows: Sequence[_Row]) -> Detections:

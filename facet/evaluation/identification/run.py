@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Stopped, call_all, re
 from facet.evaluation.datasets.protocol import Entry, Protocol
 from facet.evaluation.galleries import create_gallery, delete_gallery, enroll_entries
 from facet.evaluation.identification.searches import Candidate, Search
+from facet.evaluation.rotation import rotated
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
 
 NO_FACE = "FACE_NOT_FOUND"
@@ -78,6 +80,7 @@ async def run_identification(
     *,
     accept_low_quality: bool,
     accept_lookalike: bool,
+    rotate: int = 0,
     advance: Callable[[], None],
 ) -> IdentificationRun:
     """Enrol the gallery and search with every probe, both with the central face of the picture.
@@ -91,6 +94,7 @@ async def run_identification(
         protocol: the labelled set.
         accept_low_quality: also enrol faces that are too small, too blurred or too turned.
         accept_lookalike: also enrol faces that look like another subject, or unlike their own.
+        rotate: turn every picture clockwise by so many degrees before it is sent.
         advance: called once per finished picture.
 
     Raises:
@@ -106,11 +110,12 @@ async def run_identification(
             advance,
             accept_low_quality=accept_low_quality,
             accept_lookalike=accept_lookalike,
+            rotate=rotate,
         )
         searches: tuple[Search, ...] = ()
         stopped = enrollment.stopped
         if stopped is None:
-            searches, stopped = await _search_all(client, gallery.gallery_id, protocol, enrollment, advance)
+            searches, stopped = await _search_all(client, gallery.gallery_id, protocol, enrollment, rotate, advance)
     finally:
         if await delete_gallery(client, gallery.gallery_id):
             left_behind = ""
@@ -138,6 +143,7 @@ async def _enroll(
     *,
     accept_low_quality: bool,
     accept_lookalike: bool,
+    rotate: int,
 ) -> _Enrollment:
     order_matters = not accept_lookalike or await _exceeds_template_limit(client, protocol)
     answers = await enroll_entries(
@@ -146,6 +152,7 @@ async def _enroll(
         protocol.gallery,
         accept_low_quality=accept_low_quality,
         accept_lookalike=accept_lookalike,
+        rotate=rotate,
         advance=advance,
         in_flight=1 if order_matters else IN_FLIGHT,
     )
@@ -166,13 +173,18 @@ async def _exceeds_template_limit(client: AsyncClient, protocol: Protocol) -> bo
 
 
 async def _search_all(
-    client: AsyncClient, gallery_id: str, protocol: Protocol, enrollment: _Enrollment, advance: Callable[[], None]
+    client: AsyncClient,
+    gallery_id: str,
+    protocol: Protocol,
+    enrollment: _Enrollment,
+    rotate: int,
+    advance: Callable[[], None],
 ) -> tuple[tuple[Search, ...], Stopped | None]:
     images = {template: protocol.gallery[index].image for template, index in enrollment.templates.items()}
     enrolled, total = len(protocol.gallery), len(protocol.gallery) + len(protocol.probes)
 
     async def search(probe: Entry) -> Search:
-        answer = await _search(client, gallery_id, probe, images)
+        answer = await _search(client, gallery_id, probe, images, rotate)
         advance()
         return answer
 
@@ -184,11 +196,12 @@ async def _search_all(
     return tuple(answers.by_item.values()), stopped
 
 
-async def _search(client: AsyncClient, gallery_id: str, probe: Entry, images: Mapping[str, str]) -> Search:
+async def _search(client: AsyncClient, gallery_id: str, probe: Entry, images: Mapping[str, str], rotate: int) -> Search:
     mated = probe.role == "mated"
     try:
+        source = await asyncio.to_thread(rotated, probe.path, rotate)
         answer = await retry_while_busy_async(
-            lambda: client.identify(gallery_id, probe.path, face=CENTRAL, top_k=CANDIDATES)
+            lambda: client.identify(gallery_id, source, face=CENTRAL, top_k=CANDIDATES)
         )
     except ITEM_ERRORS as error:
         return Search(probe.image, probe.subject, mated, failure=reason_of(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from facet import CENTRAL, AsyncClient, FacetError, picture
 from facet.client.retry import retry_while_busy_async
 from facet.evaluation.calls import ITEM_ERRORS, Stopped, call_all, reason_of
 from facet.evaluation.datasets.pairs import Pairs
+from facet.evaluation.rotation import rotated
 from facet.evaluation.verification.figures import NO_FACE
 
 FACE_NOT_FOUND = "FACE_NOT_FOUND"
@@ -61,7 +63,7 @@ def step_count(pairs: Pairs) -> int:
 
 
 async def run_verification(
-    client: AsyncClient, pairs: Pairs, images: Path, *, advance: Callable[[], None]
+    client: AsyncClient, pairs: Pairs, images: Path, *, rotate: int = 0, advance: Callable[[], None]
 ) -> VerificationRun:
     """Embed the central face of every picture as Verify does, and compare all pairs.
 
@@ -72,6 +74,7 @@ async def run_verification(
         client: the connection.
         pairs: the pairs; the first picture of each is the reference.
         images: folder of the pictures.
+        rotate: turn every picture clockwise by so many degrees before it is sent.
         advance: called once per step, see :func:`step_count`.
 
     Raises:
@@ -79,11 +82,11 @@ async def run_verification(
     """
 
     async def embed(wanted: _RolePicture) -> NDArray[np.float32] | str:
-        file = images / pairs.images[wanted.image]
         try:
+            source = await asyncio.to_thread(rotated, images / pairs.images[wanted.image], rotate)
             answer = await retry_while_busy_async(
                 lambda: client.analyze_faces(
-                    file, face=CENTRAL, include_embeddings=True, embed_as_templates=wanted.as_template
+                    source, face=CENTRAL, include_embeddings=True, embed_as_templates=wanted.as_template
                 )
             )
         except ITEM_ERRORS as error:
@@ -106,7 +109,7 @@ async def run_verification(
     if answers.stopped:
         stopped = replace(answers.stopped, of=step_count(pairs))
         return VerificationRun(similarity, reached, failures, 0, 0.0, stopped)
-    checked, max_difference, stopped_checking = await _check(client, pairs, images, similarity, advance)
+    checked, max_difference, stopped_checking = await _check(client, pairs, images, rotate, similarity, advance)
     return VerificationRun(similarity, reached, failures, checked, max_difference, stopped_checking)
 
 
@@ -155,6 +158,7 @@ async def _check(
     client: AsyncClient,
     pairs: Pairs,
     images: Path,
+    rotate: int,
     similarity: NDArray[np.float32],
     advance: Callable[[], None],
 ) -> tuple[int, float, Stopped | None]:
@@ -162,7 +166,7 @@ async def _check(
     checked, max_difference = 0, 0.0
     for done, pair in enumerate(_checked_pairs(pairs), len(_role_pictures(pairs))):
         try:
-            verified = await _verify(client, pairs, images, pair)
+            verified = await _verify(client, pairs, images, rotate, pair)
         except OSError:  # the picture has disappeared since it was embedded: skip the check
             advance()
             continue
@@ -175,14 +179,14 @@ async def _check(
     return checked, max_difference, None
 
 
-async def _verify(client: AsyncClient, pairs: Pairs, images: Path, pair: int) -> float | None:
+async def _verify(client: AsyncClient, pairs: Pairs, images: Path, rotate: int, pair: int) -> float | None:
     """The similarity from Verify; ``None`` if it refuses the pair.
 
     Raises:
         FacetError: the server went away.
         OSError: a picture can no longer be read.
     """
-    reference, probe = (picture(images / pairs.images[side[pair]]) for side in (pairs.a, pairs.b))
+    reference, probe = (picture(rotated(images / pairs.images[side[pair]], rotate)) for side in (pairs.a, pairs.b))
     try:
         answer = await retry_while_busy_async(
             lambda: client.verify(reference, probe, reference_face=CENTRAL, probe_face=CENTRAL)

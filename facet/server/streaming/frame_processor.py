@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facet.server.scheduling.work import Work
 from facet.server.streaming import answers
+from facet.server.streaming.camera_turn import CameraTurn
 from facet.server.streaming.latest_frame import Frame
 from facet.server.streaming.perception import FramePerception, StreamGallery
 from facet.server.wire import convert
 from facet.server.wire.errors import field_at_fault
-from facet.tracking.records import TrackerSettings
+from facet.tracking.records import Track, TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from facet.v1 import recognition_service_pb2 as pb
+from recognizer.orientation import boxes_turned_back, points_turned_back, turned
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
 
@@ -38,18 +40,26 @@ class FrameProcessor:
         gallery: the gallery to search.
         settings: how people are tracked.
         include_objects: whether to answer the detected objects.
+        turn: the camera's turn, see :mod:`recognizer.orientation`; ``None`` finds it out.
 
     Attributes:
         pixels: pixels of the last frame, 0 before the first: the next one is probably of the same size.
     """
 
     def __init__(
-        self, pipeline: FacePipeline, gallery: StreamGallery, settings: TrackerSettings, *, include_objects: bool
+        self,
+        pipeline: FacePipeline,
+        gallery: StreamGallery,
+        settings: TrackerSettings,
+        *,
+        include_objects: bool,
+        turn: int | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._gallery = gallery
         self._tracker = StreamTracker(settings)
         self._include_objects = include_objects
+        self._camera_turn = CameraTurn(pipeline, turn)
         self.pixels = 0
 
     def process(self, frame: Frame, work: Work) -> Turns[ProcessedFrame]:
@@ -68,18 +78,34 @@ class FrameProcessor:
             picture = yield from self._pipeline.decode_in_turns(source, work)
         self.pixels = picture.shape[0] * picture.shape[1]
         perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
-        step = self._tracker.step(picture.pixels, frame.time, perception)
+        turn = self._camera_turn.of(picture.pixels, frame.time, work)
+        step = self._tracker.step(turned(picture.pixels, turn), frame.time, perception)
         objects = step.detections.objects if self._include_objects and step.detections is not None else None
+        if objects is not None:
+            objects = replace(objects, boxes=boxes_turned_back(objects.boxes, turn, picture.shape))
         response = pb.IdentifyStreamResponse(
             detected=step.detections is not None,
-            tracks=map(answers.track, step.tracks),
+            tracks=[answers.track(_turned_back(each, turn, picture.shape)) for each in step.tracks],
             events=map(answers.event, step.events),
             picture_size=convert.picture_size(picture),
             objects=() if objects is None else convert.objects(objects, self._pipeline.class_names),
             embedded=step.embedded,
+            turn=turn,
         )
         return ProcessedFrame(response, step.gallery_error)
 
     def end_tracks(self) -> list[pb.TrackEvent]:
         """End all tracks: the events that were not answered yet, then LEFT for each track. No frame follows."""
         return [answers.event(each) for each in self._tracker.finish()]
+
+
+def _turned_back(track: Track, turn: int, shape: tuple[int, ...]) -> Track:
+    """Map a track from the turned frame to the frame of ``shape`` (height, width)."""
+    if not turn:
+        return track
+    face, person = (
+        None if box is None else boxes_turned_back(box[None], turn, shape)[0]
+        for box in (track.face_box, track.person_box)
+    )
+    landmarks = None if track.landmarks is None else points_turned_back(track.landmarks, turn, shape)
+    return replace(track, face_box=face, person_box=person, landmarks=landmarks)

@@ -94,7 +94,7 @@ class FramePerception:
 
     def detect(self, picture: NDArray[np.uint8]) -> FrameDetections:
         """See :class:`facet.tracking.records.Perception`."""
-        analysis = self.pipeline.analyze_picture(picture, self.work, objects_wanted=self.include_objects)
+        analysis = self.pipeline.analyze_picture(picture, self.work, objects_wanted=self.include_objects, turn=0)
         return FrameDetections(analysis.faces, analysis.objects, self.pipeline.persons(analysis.objects))
 
     def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

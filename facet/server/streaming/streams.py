@@ -21,7 +21,7 @@ from facet.server.streaming.frame_processor import FrameProcessor, ProcessedFram
 from facet.server.streaming.intake import Intake
 from facet.server.streaming.latest_frame import Frame, LatestFrame
 from facet.server.streaming.perception import StreamGallery
-from facet.server.wire import validate
+from facet.server.wire import convert, validate
 from facet.tracking.records import TrackerSettings
 from facet.v1 import recognition_service_pb2 as pb
 from gallery import times
@@ -128,6 +128,7 @@ class Streams:
             validate.similarity(settings.threshold, "settings.threshold")
         interval = settings.detection_interval if settings.HasField("detection_interval") else None
         settings.detection_interval = validate.detection_interval(interval, "settings.detection_interval")
+        convert.turn(settings.turn, "settings.turn")
         await asyncio.to_thread(self._galleries.check_searchable, settings.gallery_id)
         return settings
 
@@ -138,7 +139,13 @@ class Streams:
             threshold=settings.threshold if settings.HasField("threshold") else None,
         )
         tracker_settings = TrackerSettings(detection_interval=settings.detection_interval)
-        return FrameProcessor(self._pipeline, gallery, tracker_settings, include_objects=settings.include_objects)
+        return FrameProcessor(
+            self._pipeline,
+            gallery,
+            tracker_settings,
+            include_objects=settings.include_objects,
+            turn=convert.turn(settings.turn, "settings.turn"),
+        )
 
     async def _read(self, requests: _Requests, latest: LatestFrame) -> None:
         """Read frames; raises what the client's side of the stream ends with."""

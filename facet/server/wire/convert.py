@@ -37,6 +37,13 @@ from recognizer.progress import Turns
 
 _ORDERS: dict[int, Order] = {pb.PixelFormat.Value(f"PIXEL_FORMAT_{order.upper()}"): order for order in ORDERS}
 _SEARCHES = frozenset((pb.SEARCH_UNSPECIFIED, pb.SEARCH_FAST, pb.SEARCH_THOROUGH))
+_TURNS: dict[int, int | None] = {
+    pb.TURN_UNSPECIFIED: None,
+    pb.TURN_AS_IS: 0,
+    pb.TURN_90: 90,
+    pb.TURN_180: 180,
+    pb.TURN_270: 270,
+}
 _DECISIONS = {
     Decision.MATCH: recognition_pb.DECISION_MATCH,
     Decision.UNKNOWN: recognition_pb.DECISION_UNKNOWN,
@@ -69,6 +76,7 @@ class Raw:
     order: Order
     pixels: bytes
     stride: int = 0
+    turn: int | None = None
 
     def decode(self, _: Decode, max_pixels: int, _longer_side: int | None, /) -> Turns[DecodedPicture]:
         """See :class:`recognizer.pipeline.Source`."""
@@ -100,19 +108,32 @@ def source(picture: pb.Picture, field: str = "picture") -> Source:
     """Return the picture of a request; it is decoded later.
 
     Raises:
-        InvalidField: the picture is missing, or its pixel format is unknown.
+        InvalidField: the picture is missing, or its pixel format or turn is unknown.
     """
     kind = picture.WhichOneof("data")
     if kind is None:
         raise InvalidField(field, "is missing: encoded or raw must be set")
     if kind == "encoded":
-        return Encoded(picture.encoded)
+        return Encoded(picture.encoded, turn(picture.turn, f"{field}.turn"))
     raw = picture.raw
     if raw.pixel_format not in _ORDERS:
         raise InvalidField(
             f"{field}.raw.pixel_format", f"must be one of PIXEL_FORMAT_{', _'.join(map(str.upper, ORDERS))}"
         )
-    return Raw(raw.width, raw.height, _ORDERS[raw.pixel_format], raw.pixels, raw.stride)
+    return Raw(
+        raw.width, raw.height, _ORDERS[raw.pixel_format], raw.pixels, raw.stride, turn(picture.turn, f"{field}.turn")
+    )
+
+
+def turn(wanted: pb.Turn.ValueType, field: str) -> int | None:
+    """Return the clockwise turn that makes a picture upright, degrees; ``None`` if it is to be found out.
+
+    Raises:
+        InvalidField: there is no such turn.
+    """
+    if wanted not in _TURNS:
+        raise InvalidField(field, f"is no known turn: {wanted}")
+    return _TURNS[wanted]
 
 
 def face_choice(wanted: pb.FaceChoice, field: str) -> Callable[[Faces, tuple[int, ...]], int] | None:
@@ -189,6 +210,7 @@ def face(found: AlignedFace) -> pb.DetectedFace:
             polarity=quality.polarity,
         ),
         person=found.person if found.person >= 0 else None,
+        turn=found.turn,
     )
 
 
