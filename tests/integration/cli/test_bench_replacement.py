@@ -1,4 +1,4 @@
-"""``bench.py replacement`` on the people of a packaged picture."""
+"""``bench.py replacement`` and ``strangers`` on the people of a packaged picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -39,11 +39,10 @@ def people(client: Client, pictures: Pictures, tmp_path: Path) -> Path:
     return tmp_path / "people"
 
 
-def test_no_frame_has_the_name_of_somebody_who_was_replaced(people: Path) -> None:
+def bench(*arguments: str) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-    flags = ["--trials", "3", "--fps", "1", "--fps", "15", "--seconds", "0.4", "--json"]
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "bench.py"), "replacement", str(people), *flags],
+        [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments, "--json"],
         capture_output=True,
         text=True,
         env=environment,
@@ -51,7 +50,17 @@ def test_no_frame_has_the_name_of_somebody_who_was_replaced(people: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_no_frame_has_the_name_of_somebody_who_was_replaced(people: Path) -> None:
+    report = bench("replacement", str(people), "--trials", "3", "--fps", "1", "--fps", "15", "--seconds", "0.4")
     assert report["frames_wrong"] == 0
     assert [rate["fps"] for rate in report["rates"]] == [1, 15]
     assert all(rate["trials"] >= 1 and rate["named_share"] > 0.6 for rate in report["rates"]), report
+
+
+def test_no_stranger_is_named(people: Path) -> None:
+    (size,) = bench("strangers", str(people), "--size", "1", "--tries", "2")["sizes"]
+    assert (size["subjects"], size["tries"], size["named"]) == (1, 2, 0)
