@@ -445,15 +445,12 @@ class FacePipeline:
         best = as_it_is
         if main:
             upright = search(main)
-            if self._evidence(upright) > self._evidence(as_it_is):
+            # Not the sum: in a wrong turn one face may be found twice.
+            if upright.faces.scores.max(initial=0.0) > as_it_is.faces.scores.max(initial=0.0):
                 best = upright
         for other in others:
             best = best.with_faces(search(other) if other else as_it_is, self._settings.max_faces)
         return best
-
-    def _evidence(self, analysis: Analysis) -> float:
-        scores = analysis.faces.scores
-        return float(scores[scores >= self.face_min_score].sum())
 
     def _search(
         self, look: DecodedPicture, turn: int, progress: Progress, *, min_score: float, objects_wanted: bool
