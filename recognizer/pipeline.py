@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
-from facet.runtime import pictures
-from facet.runtime.picture_size import claimed_pixels
 from facet.runtime.pictures import DecodedPicture
 from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
+from recognizer.analysis import AlignedFace, Analysis
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.persons import faces_of_persons
-from recognizer.detection.scrfd import unsuppressed
 from recognizer.detection.tiles import LEAST_HEIGHT, plan
 from recognizer.detection.yolo_faces import YoloFaceFinder, faces_of
 from recognizer.embedding import BATCHES
@@ -29,7 +24,7 @@ from recognizer.faces import Faces
 from recognizer.models import PipelineModels
 from recognizer.orientation import Orientation, boxes_turned_back, faces_turned_back, is_upright, turned
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
-from recognizer.quality import Quality, measure
+from recognizer.quality import measure
 from recognizer.resolution import (
     LOOK_FACTOR,
     faces_in_full,
@@ -39,6 +34,7 @@ from recognizer.resolution import (
     reduced,
 )
 from recognizer.settings import PipelineSettings
+from recognizer.sources import Decode, Source, decode_here
 
 PERSON_CLASS = "person"
 MAX_SIDE = 2**16
@@ -46,137 +42,6 @@ MAX_SIDE = 2**16
 
 _WARM_UP_SIZES = ((720, 1280), (480, 640))
 _NO_OBJECTS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), None, None)
-
-
-class Decode(Protocol):
-    """Decodes pictures as :func:`facet.runtime.pictures.decode_reduced` does."""
-
-    def __call__(self, data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Turns[DecodedPicture]:
-        """Decode to upright BGR; raises :class:`facet.runtime.pictures.PictureError`."""
-
-
-def decode_here(data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Turns[DecodedPicture]:
-    """Decode in the calling thread, in one turn; see :class:`Decode`."""
-    return pictures.decode_reduced(data, max_pixels=max_pixels, longer_side=longer_side)
-    yield
-
-
-class Source(Protocol):
-    """A picture as received: encoded or raw."""
-
-    def decode(self, decode: Decode, max_pixels: int, longer_side: int | None, /) -> Turns[DecodedPicture]:
-        """Return the pixels, upright BGR; yields while others decode them.
-
-        Args:
-            decode: decodes the picture if it is encoded.
-            max_pixels: larger pictures are refused, unless they are decoded at a reduced size.
-            longer_side: the longer side may be reduced to this many pixels; ``None``: it may not.
-
-        Raises:
-            PictureError: the picture is damaged, unsupported or too large.
-        """
-
-    def claimed_pixels(self) -> int:
-        """How many pixels it claims to have; cheap, because it is not decoded."""
-
-    def sha256(self) -> str:
-        """Hexadecimal digest of the received bytes."""
-
-    @property
-    def turn(self) -> int | None:
-        """The picture's turn, if the caller has told it; see :mod:`recognizer.orientation`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A picture as the bytes of an image file, and its turn if that is known."""
-
-    data: bytes
-    turn: int | None = None
-
-    def decode(self, decode: Decode, max_pixels: int, longer_side: int | None, /) -> Turns[DecodedPicture]:
-        """See :class:`Source`."""
-        return decode(self.data, max_pixels=max_pixels, longer_side=longer_side)
-
-    def claimed_pixels(self) -> int:
-        """See :class:`Source`."""
-        return claimed_pixels(self.data)
-
-    def sha256(self) -> str:
-        """See :class:`Source`."""
-        return hashlib.sha256(self.data).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """The objects and faces of a picture.
-
-    All coordinates are those of the full picture, upright.
-
-    Attributes:
-        picture: what was looked at; maybe at a reduced size, and without pixels once the faces are aligned.
-        objects: in descending order of score.
-        faces: in descending order of score.
-        persons: for each face the index in ``objects`` of the person it belongs to, or -1.
-        least_height: height of the smallest face that was looked for, pixels; smaller ones are found by chance.
-        turns: for each face the turn of the picture in which it was found, see :mod:`recognizer.orientation`.
-    """
-
-    picture: DecodedPicture
-    objects: Detections
-    faces: Faces
-    persons: NDArray[np.intp]
-    least_height: float
-    turns: NDArray[np.intp]
-
-    def with_faces(self, other: Analysis, most: int) -> Analysis:
-        """Add the faces that another turn of the same picture shows better or alone; they belong to no person.
-
-        Args:
-            other: the analysis in the other turn.
-            most: the maximum number of faces; those with the highest scores are kept.
-        """
-        faces = Faces(
-            np.concatenate((self.faces.boxes, other.faces.boxes)),
-            np.concatenate((self.faces.landmarks, other.faces.landmarks)),
-            np.concatenate((self.faces.scores, other.faces.scores)),
-        )
-        kept = unsuppressed(faces)[:most]
-        persons = np.concatenate((self.persons, np.full(len(other.faces), -1, np.intp)))
-        turns = np.concatenate((self.turns, other.turns))
-        return replace(self, faces=faces.take(kept), persons=persons[kept], turns=turns[kept])
-
-    @property
-    def main_turn(self) -> int:
-        """The turn in which most faces were found; 0 without faces."""
-        return int(np.bincount(self.turns).argmax()) if len(self.turns) else 0
-
-    def without_pixels(self) -> Analysis:
-        """The same without the pixels: they take much memory."""
-        return replace(self, picture=self.picture.without_pixels())
-
-
-@dataclass(frozen=True, slots=True)
-class AlignedFace:
-    """One face, ready to embed.
-
-    Attributes:
-        faces: the face, as :class:`Faces` of length one.
-        person: the index in the analysis's objects of the person it belongs to, or -1.
-        quality: its quality.
-        crop: aligned, BGR ``(112, 112, 3)``.
-        turn: the turn of the picture in which it was found, see :mod:`recognizer.orientation`.
-    """
-
-    faces: Faces
-    person: int
-    quality: Quality
-    crop: NDArray[np.uint8]
-    turn: int = 0
-
-    def png(self) -> bytes:
-        """Encode the crop as PNG."""
-        return cv2.imencode(".png", self.crop)[1].tobytes()
 
 
 class FacePipeline:

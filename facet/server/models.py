@@ -10,8 +10,9 @@ from facet.runtime.providers import CPU_PROVIDER, short, why_idle
 from facet.server.config import NONE, Config
 from recognizer.detection.finder import FinderSettings
 from recognizer.models import LoadedModel, load_models
-from recognizer.pipeline import Decode, FacePipeline, decode_here
+from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings, PipelineSettings
+from recognizer.sources import Decode, decode_here
 
 _log = structlog.get_logger("facet.server")
 

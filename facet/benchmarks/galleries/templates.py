@@ -17,8 +17,9 @@ from facet.terminal import console
 from recognizer import choice
 from recognizer.errors import FaceNotFound, SeveralFaces
 from recognizer.models import load_models
-from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings
+from recognizer.sources import Encoded
 
 SEED = 0
 _DRAW_BATCH = 65_536

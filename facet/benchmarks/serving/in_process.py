@@ -16,8 +16,9 @@ from facet.v1.recognition_service_pb2 import IdentifyResponse
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.stores.sqlite.sqlite_store import SqliteStore
-from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.pipeline import FacePipeline
 from recognizer.progress import finish
+from recognizer.sources import Encoded
 
 GALLERY, SUBJECT = "bench", "yao-ming"
 

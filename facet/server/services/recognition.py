@@ -26,11 +26,13 @@ from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.ranking import refuse
 from recognizer import choice
+from recognizer.analysis import AlignedFace, Analysis
 from recognizer.faces import Faces
 from recognizer.fitness import shortfall
-from recognizer.pipeline import AlignedFace, Analysis, FacePipeline, Source
+from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
 from recognizer.quality import NO_LIMITS, QualityLimits
+from recognizer.sources import Source
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Choice = Callable[[Faces, tuple[int, ...]], int]

@@ -31,9 +31,10 @@ from gallery.records.identifications import Candidate, Decision, Identification
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from recognizer import choice
+from recognizer.analysis import AlignedFace, Analysis
 from recognizer.faces import Faces
-from recognizer.pipeline import AlignedFace, Analysis, Decode, Encoded, Source
 from recognizer.progress import Turns
+from recognizer.sources import Decode, Encoded, Source
 
 _ORDERS: dict[int, Order] = {pb.PixelFormat.Value(f"PIXEL_FORMAT_{order.upper()}"): order for order in ORDERS}
 _SEARCHES = frozenset((pb.SEARCH_UNSPECIFIED, pb.SEARCH_FAST, pb.SEARCH_THOROUGH))
@@ -79,7 +80,7 @@ class Raw:
     turn: int | None = None
 
     def decode(self, _: Decode, max_pixels: int, _longer_side: int | None, /) -> Turns[DecodedPicture]:
-        """See :class:`recognizer.pipeline.Source`."""
+        """See :class:`recognizer.sources.Source`."""
         return DecodedPicture.full(
             from_raw(
                 self.pixels,
@@ -93,11 +94,11 @@ class Raw:
         yield
 
     def claimed_pixels(self) -> int:
-        """See :class:`recognizer.pipeline.Source`."""
+        """See :class:`recognizer.sources.Source`."""
         return self.width * self.height
 
     def sha256(self) -> str:
-        """See :class:`recognizer.pipeline.Source`; the digest includes size, order and stride."""
+        """See :class:`recognizer.sources.Source`; the digest includes size, order and stride."""
         stride = f" {self.stride}" if self.stride else ""
         digest = hashlib.sha256(f"{self.width}x{self.height} {self.order}{stride}\n".encode())
         digest.update(self.pixels)

@@ -17,7 +17,8 @@ from facet.tracking.records import EventKind, FrameDetections, StepResult, Track
 from facet.tracking.tracker import StreamTracker
 from recognizer.choice import largest
 from recognizer.models import load_models
-from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.pipeline import FacePipeline
+from recognizer.sources import Encoded
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures

@@ -14,9 +14,10 @@ import pytest
 from recognizer import choice
 from recognizer.errors import NoObjectDetector
 from recognizer.models import load_models
-from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.pipeline import FacePipeline
 from recognizer.progress import Stage
 from recognizer.settings import ModelSettings, PipelineSettings
+from recognizer.sources import Encoded
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 PROGRAM = """
 import sys
 from recognizer.models import load_models
-from recognizer.pipeline import Encoded, FacePipeline
+from recognizer.pipeline import FacePipeline
+from recognizer.sources import Encoded
 from recognizer.settings import ModelSettings
 
 pipeline = FacePipeline(load_models(ModelSettings(objects=None)))

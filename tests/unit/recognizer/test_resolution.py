@@ -10,11 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from facet.runtime.pictures import DecodedPicture
+from recognizer.analysis import AlignedFace
 from recognizer.models import load_models
-from recognizer.pipeline import AlignedFace, Encoded, FacePipeline, decode_here
+from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns, finish
 from recognizer.resolution import reduced
 from recognizer.settings import ModelSettings, PipelineSettings
+from recognizer.sources import Encoded, decode_here
 from tests.unit.runtime.pictures.samples import pixels
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
 from recognizer.models import PipelineModels, load_models
-from recognizer.pipeline import FacePipeline, Source
+from recognizer.pipeline import FacePipeline
 from recognizer.progress import NO_PROGRESS, Progress, Turns
 from recognizer.settings import PipelineSettings
+from recognizer.sources import Source
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
