@@ -94,8 +94,9 @@ BROKEN: dict[str, Callable[[Image.Image], bytes]] = {
     "half a WebP": lambda image: half(encode(image, "WEBP")),
     "half a BMP": lambda image: half(encode(image, "BMP")),
     "a JPEG's first bytes": lambda image: encode(image, "JPEG")[:20],
-    "GIF": lambda image: encode(image, "GIF"),
-    "TIFF": lambda image: encode(image, "TIFF"),
+    "half a GIF": lambda image: half(encode(image, "GIF")),
+    "half a TIFF": lambda image: half(encode(image, "TIFF")),
+    "a format that is not taken": lambda image: encode(image, "PPM"),
     "0x0": lambda _: flat_png(0, 0),
     "corrupt pixels": lambda _: (
         SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"?")
@@ -169,11 +170,13 @@ def test_a_face_is_found_in_every_picture_format(client: Client, image: Image.Im
         "lossless WebP": encode(image, "WEBP", lossless=True),
         "alpha WebP": encode(image.convert("RGBA"), "WEBP", lossless=True),
         "BMP": encode(image, "BMP"),
+        "GIF": encode(image.quantize(256), "GIF"),
+        "TIFF": encode(image, "TIFF"),
         "animated PNG": encode(image, "PNG", save_all=True, append_images=[other]),
         "animated WebP": encode(image, "WEBP", save_all=True, append_images=[other], lossless=True, duration=50),
         "several pictures in a JPEG": encode(image, "MPO", save_all=True, append_images=[other], quality=95),
     }
-    exact = ("16-bit PNG", "alpha PNG", "lossless WebP", "alpha WebP", "BMP", "animated PNG", "animated WebP")
+    exact = ("16-bit PNG", "alpha PNG", "lossless WebP", "alpha WebP", "BMP", "TIFF", "animated PNG", "animated WebP")
     (expected,) = analyze(client, kinds["8-bit PNG"]).faces
     for name, data in kinds.items():
         (found,) = analyze(client, data).faces
