@@ -261,7 +261,7 @@ class FacePipeline:
             analysis = yield from self._search_tiles(analysis, progress, face_min_score, source.turn)
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
         shares = needed_share(analysis.faces)
-        enough = [index for index in indices if thorough or picture.placement.scale * shares[index] <= 1]
+        enough = [index for index in indices if thorough or picture.placement.scale * min(1.0, shares[index]) <= 1]
         aligned = dict(zip(enough, self._align(analysis, picture, enough, progress), strict=True))
         analysis, longest = analysis.without_pixels(), max(picture.shape)
         del picture
@@ -356,6 +356,7 @@ class FacePipeline:
             return analysis
         (height, width), place = picture.pixels.shape[:2], picture.placement
         turn = analysis.main_turn if turn is None else turn
+        min_score = self.face_min_score if face_min_score is None else face_min_score
         found: list[Faces] = []
         wanted = min(1.0, LEAST_HEIGHT / self._settings.thorough_height * place.scale)
         look = self._look_scale(picture) * place.scale
@@ -363,8 +364,9 @@ class FacePipeline:
         for tile in tiles.tiles:
             with progress.stage("faces"):
                 pixels = picture.pixels[tile.top : tile.bottom, tile.left : tile.right]
-                faces = finder.find_in_tile(turned(pixels, turn), tile.longest, face_min_score, scale=place.scale)
+                faces = finder.find_in_tile(turned(pixels, turn), tile.longest, min_score, scale=place.scale)
                 faces = tile.whole(faces_turned_back(faces, turn, pixels.shape), width, height)
+                faces = faces.take(range(min(len(faces), self._settings.max_faces)))  # no more are returned of all
                 found.append(faces_in_full(faces, place))
             progress.check()
             yield

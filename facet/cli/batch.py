@@ -103,7 +103,6 @@ def main(
         raise typer.BadParameter(f"{str(out)!r} ends neither in .parquet nor in .jsonl", param_hint="--out")
     left_out: list[LeftOut] = []
     pending = _find(pictures or [], lists or [], left_out)
-    tell(left_out)
     statistics = BatchStatistics()
     with console.connect(address, token, root_certificates) as client:
         client.get_gallery(gallery)
@@ -143,6 +142,7 @@ def _find(pictures: list[Path], lists: list[Path], left_out: list[LeftOut]) -> d
         found = sources.find(pictures, lists, leave_out)
     except OSError as error:
         console.fail(f"cannot read {error.filename}: {error.strerror}", console.USAGE)
+    tell(left_out)
     if not found:
         console.fail("there are no pictures: name pictures, folders of them, or a --list of paths", console.USAGE)
     return found

@@ -10,11 +10,12 @@ import cv2
 import typer
 
 from facet import FAST, THOROUGH, FacetError, picture
+from facet.batch.rows import printable
 from facet.cli.shared import choices
 from facet.client.errors import StatusCode
 from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
 from facet.evaluation.calls import reason_of
-from facet.runtime.pictures import PictureError, decode
+from facet.runtime.pictures import InvalidPicture, PictureError, decode
 from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
 from facet.terminal.drawing import draw_faces, without_fonts
@@ -26,6 +27,9 @@ from facet.v1 import recognition_service_pb2 as pb
 
 SERVER_GONE = frozenset({StatusCode.UNAVAILABLE, StatusCode.UNAUTHENTICATED})
 """Status codes after which no other picture can be answered, either."""
+
+_MAX_PIXELS = 1_000_000_000
+"""Of a picture to draw on. The server has taken it already."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -80,13 +84,13 @@ def main(
         for source in pictures
         for path in find_pictures([source], left_out)
     }
+    tell(left_out)
     if not found:
         console.fail("there are no pictures in " + ", ".join(map(str, pictures)), console.USAGE)
     choice = choices.parse(face)
-    tell(left_out)
     if as_json:
         for each in left_out:
-            console.print_json({"path": str(each.path), "left_out": each.reason})
+            console.print_json({"path": printable(str(each.path)), "left_out": each.reason})
     failures = sum(each.reason == CANNOT_READ for each in left_out)
     with (
         console.connect(address, token, root_certificates) as client,
@@ -143,7 +147,10 @@ def _draw(path: Path, data: bytes, response: pb.IdentifyResponse, target: Path) 
     """Write a copy with names, as a JPEG; reports a picture that cannot be decoded here, and returns False."""
     size = response.picture_size
     try:
-        picture = decode(data, max_pixels=size.width * size.height)
+        picture = decode(data, max_pixels=_MAX_PIXELS)
+        if picture.shape != (size.height, size.width, 3):
+            height, width = picture.shape[:2]
+            raise InvalidPicture(f"it is {width}x{height}, and the answer is for {size.width}x{size.height}")
     except PictureError as error:
         console.err.print(f"{path}: cannot draw the names: {error}")
         return False

@@ -121,6 +121,8 @@ def _draw_box(canvas: NDArray[np.uint8], corners: _Corners, text: _Label, colour
 
 def _blend(canvas: NDArray[np.uint8], coverage: NDArray[np.uint8], x: int, y: int) -> None:
     """Draw in the colour of ink where there is coverage; what lies outside the canvas is cut off."""
+    if y + coverage.shape[0] <= 0 or x + coverage.shape[1] <= 0:
+        return
     top, left = max(0, -y), max(0, -x)
     place = canvas[max(0, y) : y + coverage.shape[0], max(0, x) : x + coverage.shape[1]]
     share = coverage[top : top + place.shape[0], left : left + place.shape[1], None] / 255.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,11 @@ class StreamTracker:
         self._clock += elapsed
         self._captured = time
         return elapsed
+
+    def turned(self) -> None:
+        """The next frame is turned otherwise than the ones before: their boxes do not continue."""
+        self._restart_box_trackers()
+        self._last_detection = -math.inf
 
     def _restart_box_trackers(self) -> None:
         """Let no box continue one before; people are re-identified by their faces."""
@@ -273,29 +279,30 @@ class StreamTracker:
             matches = perception.search(np.stack([mean for _, mean in searched]))
         except GalleryUnavailable as error:
             gallery_error = error.error
-        before = {track: track.identity.subject_id for track in self._tracks}
+        before = {track: track.identity for track in self._tracks}
         for (track, _), match in zip(searched, matches, strict=True):
             track.match = match
             track.identity = decide(track.identity, match, track.aggregate, self._clock, self._settings.decision)
             track.needs_search = False
+        self._resolve_duplicates(before)
+        for track, _ in searched:
             if track.identity.decision is not Decision.UNDECIDED:
                 track.embedding_interval = self._settings.refresh_interval
-        self._resolve_duplicates(before)
         return gallery_error
 
-    def _resolve_duplicates(self, before: Mapping[TrackState, str]) -> None:
+    def _resolve_duplicates(self, before: Mapping[TrackState, Identity]) -> None:
         """Nobody is in a frame twice: of the visible tracks of one subject, the most similar one keeps it.
 
         The others get their next candidate, or none. A track that had the subject keeps it unless another one is
         clearly more similar.
 
         Args:
-            before: the subject ids of the tracks before the search.
+            before: the identities of the tracks before the search.
         """
         settings, owners = self._settings.decision, set[str]()
 
         def rank(track: TrackState) -> float:
-            is_held = bool(track.identity.subject_id) and before.get(track) == track.identity.subject_id
+            is_held = bool(track.identity.subject_id) and before[track].subject_id == track.identity.subject_id
             return -track.identity.similarity - settings.switch_lead * is_held
 
         for track in sorted(self._detected_tracks(), key=rank):
@@ -303,7 +310,12 @@ class StreamTracker:
             if track.identity.subject_id in owners:
                 while match is not None and match.subject_id in owners:
                     match = match.next
-                track.identity = decide(Identity(), match, track.aggregate, self._clock, settings)
+                held, fresh = before[track], decide(Identity(), match, track.aggregate, self._clock, settings)
+                if (fresh.decision, fresh.subject_id) == (held.decision, held.subject_id):
+                    fresh = replace(fresh, decided_at=held.decided_at)
+                elif fresh.decision is Decision.UNDECIDED:  # it has just lost its name: evidence is wanted soon
+                    track.embedding_interval = self._settings.embedding_interval
+                track.identity = fresh
                 track.needs_search = True  # the subject may become free
             if track.identity.subject_id:
                 owners.add(track.identity.subject_id)

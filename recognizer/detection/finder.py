@@ -137,7 +137,8 @@ class FaceFinder:
             scale: see :meth:`find`.
         """
         settings = self._settings
-        faces = self._detect(tile, longest, settings.min_score if min_score is None else min_score)
+        wanted = settings.min_score if min_score is None else min_score
+        faces = self._detect(tile, longest, max(MIN_CANDIDATE_SCORE, wanted))
         return faces.take(np.flatnonzero(faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale))
 
     def look(self, picture: NDArray[np.uint8], /, *, close: bool) -> float:

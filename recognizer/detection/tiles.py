@@ -20,6 +20,7 @@ _ROOM = 1.5
 """How many times the largest face of a level its tiles overlap by: a face needs some surroundings to be found."""
 _EDGE = 2.0
 """A box that is so near to the inner edge of a tile, in pixels of the detector's input, may be cut off by it."""
+_MAX_OVERLAP = _ROOM * LEAST_HEIGHT * _RATIO
 _WORTHWHILE = 1.1
 
 
@@ -96,15 +97,17 @@ def plan(width: int, height: int, *, look_scale: float, wanted_scale: float, sid
         side: of the detector's input, pixels.
     """
     scale = wanted_scale
+    if side < 2 * _MAX_OVERLAP:  # tiles would consist of little but their overlap
+        return Plan((), look_scale)
     while scale > _WORTHWHILE * look_scale:
-        tiles = _levels(width, height, look_scale, scale, side)
-        if len(tiles) <= MAX_TILES:
+        if tiles := _levels(width, height, look_scale, scale, side):
             return Plan(tiles, scale)
         scale *= 0.95
     return Plan((), look_scale)
 
 
 def _levels(width: int, height: int, look_scale: float, finest: float, side: int) -> tuple[Tile, ...]:
+    """The tiles of all levels; none if there are more than :data:`MAX_TILES`."""
     count = math.ceil(math.log(finest / look_scale, _RATIO))
     ratio = (finest / look_scale) ** (1 / count)
     overlap = _ROOM * LEAST_HEIGHT * ratio
@@ -112,6 +115,8 @@ def _levels(width: int, height: int, look_scale: float, finest: float, side: int
     for level in range(1, count + 1):
         scale = look_scale * ratio**level
         columns, rows = (_parts(length, side / scale, overlap / scale) for length in (width, height))
+        if len(tiles) + len(columns) * len(rows) > MAX_TILES:
+            return ()
         tiles += [Tile(left, top, right, bottom, scale) for top, bottom in rows for left, right in columns]
     return tuple(tiles)
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from facet import AlreadyExists, Client, Enrollment, FacetError, NotFound
+from facet.batch.rows import printable
 from facet.cli.people.odd_ones_out import odd_ones_out
 from facet.cli.people.options import Gallery
 from facet.cli.shared import choices, sources
@@ -145,13 +146,13 @@ def enroll(
     ]
     counts = Counter(outcome.outcome for outcome in outcomes)
     if as_json:
-        left_out = [{"path": str(each.path), "reason": each.reason} for each in people.left_out]
+        left_out = [{"path": printable(str(each.path)), "reason": each.reason} for each in people.left_out]
         totals = {each: counts[each] for each in ("enrolled", "already_enrolled", "rejected")}
         console.print_json(
             totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in outcomes], "left_out": left_out}
         )
     else:
-        _report(outcomes, counts, gallery, context.command_path, dry_run=dry_run)
+        _report(outcomes, counts, gallery, address, context.command_path, dry_run=dry_run)
     raise typer.Exit(console.FAILED if counts["rejected"] else console.DONE)
 
 
@@ -209,13 +210,15 @@ def _outcome(item: PersonPicture, answer: EnrollmentAnswer) -> Outcome:
     )
 
 
-def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command: str, *, dry_run: bool) -> None:
+def _report(
+    outcomes: list[Outcome], counts: Counter[str], gallery: str, address: str, command: str, *, dry_run: bool
+) -> None:
     rejected = [outcome for outcome in outcomes if outcome.outcome == "rejected"]
     for outcome in rejected:
         whom = f" for {outcome.subject}" if outcome.subject else ""
         console.out.print(f"{outcome.path}: rejected{whom}: {in_words(outcome.reason)}")
         console.out.print(f"    {outcome.message}")
-    _report_unlike(outcomes, gallery)
+    _report_unlike(outcomes, gallery, address)
     verb = "would be enrolled" if dry_run else "enrolled"
     already = counts["already_enrolled"]
     people = len({outcome.subject for outcome in outcomes if outcome.outcome != "rejected"})
@@ -230,8 +233,13 @@ def _report(outcomes: list[Outcome], counts: Counter[str], gallery: str, command
         )
 
 
-def _report_unlike(outcomes: list[Outcome], gallery: str) -> None:
+def _report_unlike(outcomes: list[Outcome], gallery: str, address: str) -> None:
     """Name the pictures that may show another person, and how to delete them."""
+    where = "" if address == console.DEFAULT_ADDRESS else f" --address {quote(address)}"
+    for outcome in outcomes:
+        if outcome.unlike and not outcome.template_id:  # a dry run keeps no template
+            against = ", ".join(f"template {other} ({value:.2f})" for other, value in outcome.unlike.items())
+            console.out.print(f"{outcome.path}: looks unlike {against}, also of {outcome.subject}")
     for subject in sorted({outcome.subject for outcome in outcomes if outcome.unlike}):
         own = {each.template_id: each for each in outcomes if each.subject == subject and each.template_id}
         names = {template_id: each.path for template_id, each in own.items()}
@@ -240,5 +248,5 @@ def _report_unlike(outcomes: list[Outcome], gallery: str) -> None:
             console.out.print(f"{names.get(odd, f'template {odd}')}: looks unlike {against}, also of {subject}")
             console.out.print(
                 f"    check which shows {subject}; to delete this one: "
-                + spelled(f"facet people forget-template {quote(subject)} {odd} --gallery {quote(gallery)}")
+                + spelled(f"facet people forget-template {quote(subject)} {odd} --gallery {quote(gallery)}{where}")
             )

@@ -95,7 +95,7 @@ def read(folder: Path) -> PeopleFolder:
     entries = sorted(folder.iterdir())
     left_out = [LeftOut(path, HIDDEN) for path in entries if is_hidden(path.name)]
     entries = [path for path in entries if not is_hidden(path.name)]
-    around = [path for path in entries if path.is_symlink() and folder.resolve().is_relative_to(path.resolve())]
+    around = [path for path in entries if _leads_around(path, folder)]
     left_out += [LeftOut(path, LINKED_FOLDER) for path in around]
     entries = [path for path in entries if path not in around]
     not_utf8 = [path for path in entries if not _is_utf8(path.name) and (path.is_dir() or _is_loose_picture(path))]
@@ -126,6 +126,14 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _leads_around(path: Path, folder: Path) -> bool:
+    """Whether a link leads back to the folder or above it, or in a circle."""
+    try:
+        return path.is_symlink() and folder.resolve().is_relative_to(path.resolve(strict=False))
+    except (OSError, RuntimeError):
+        return True
 
 
 def _is_loose_picture(path: Path) -> bool:

@@ -56,10 +56,10 @@ def _answer(request: messages.Request, buffer: int) -> tuple[bytes, int]:
     try:
         data = os.pread(buffer, request.length, 0)
         layout = walk(data, max_pixels=request.max_pixels, longer_side=request.longer_side)
-        place, pixels = placement(layout), layout.width * layout.height
+        place, pixels = placement(layout), max(layout.width * layout.height, layout.coded_pixels)
         if pixels > request.room:
             return messages.Size(layout.height, layout.width, is_decoded=False, placement=place).encoded(), 0
-        all_pixels = layout.header.width * layout.header.height  # those of a reduced picture are read, too
+        all_pixels = max(pixels, layout.header.width * layout.header.height)  # those of a reduced one are read, too
         signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds(all_pixels, request.length))
         picture = pixels_of(layout)
         rest, position = picture.reshape(-1).data, 0

@@ -121,7 +121,7 @@ class DecoderPool:
             size = yield from self._fill(buffer, data, max_pixels, seconds, limits.LARGE_PIXELS, longer_side)
             if not size.is_decoded:
                 taken = yield from self._room.take(size.pixels, self._largest * max_pixels, seconds)
-                size = yield from self._fill(buffer, data, max_pixels, seconds, size.pixels, longer_side)
+                size = yield from self._fill(buffer, data, max_pixels, seconds, max_pixels, longer_side)
             give_back = partial(self._room.give_back, taken)
             return DecodedPicture(self._buffers.picture(buffer, size.height, size.width, give_back), size.placement)
         except BaseException:

@@ -36,12 +36,14 @@ class Layout:
         parts: what the decoder gets, in order: the format's signature and the pieces that the pixels need.
         offset: column and row of the first pixel of ``parts`` in the picture, which is black elsewhere.
         scale: the decoder divides the size by it, and rounds up.
+        coded_pixels: pixels that the decoder decodes to show fewer; 0 if it shows all.
     """
 
     header: PictureHeader
     parts: tuple[bytes | memoryview, ...]
     offset: tuple[int, int] = (0, 0)
     scale: int = 1
+    coded_pixels: int = 0
 
     @property
     def width(self) -> int:

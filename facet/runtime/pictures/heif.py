@@ -24,6 +24,8 @@ _CODINGS = {b"hvc1": ("HEIF", b"hvcC"), b"av01": ("AVIF", b"av1C")}
 _PIXEL_BYTES = {"L": 1, "I;16": 2, "BGR": 3, "BGRA": 4}
 """Bytes of a pixel in each mode of the decoder. Of 16-bit samples the upper byte is the last."""
 _MAX_PROPERTY_BYTES = 2**16
+_MAX_GRID_BYTES = 64
+"""Of the description of a grid, which has 8 or 12."""
 _AVIF_PIXEL_BYTES = 20
 """Measured: with the frames that the decoder of AV1 keeps, of 10 bits or without subsampling."""
 _OTHER_BYTES = 2**26
@@ -82,13 +84,15 @@ def walk(data: bytes, max_pixels: int) -> Layout:
         raise PictureTooLarge(f"the AVIF is {width}x{height} and needs too much memory to decode: reduce its size")
     if sum(len(piece) for part in set(parts) for piece in items.pieces(part)) > len(data):
         raise InvalidPicture("the HEIF or AVIF is damaged: its pictures overlap")
+    coded_pixels = width * height
     orientation, (x, y, width, height) = _transformed(items.properties(primary), width, height)
     written = [_item(items, part, configuration) for part in dict.fromkeys(parts)]
     order = {part: number for number, part in enumerate(dict.fromkeys(parts))}
     if grid is not None:
         written.append(_Item(b"grid", list(grid), _kept(items, primary, b"")))
     header = PictureHeader(format_, width, height, orientation)
-    return Layout(header, _written(format_, written, [order[part] for part in parts] if grid else []), (-x, -y))
+    encoded = _written(format_, written, [order[part] for part in parts] if grid else [])
+    return Layout(header, encoded, (-x, -y), coded_pixels=coded_pixels)
 
 
 def decode(layout: Layout) -> NDArray[np.uint8] | None:
@@ -128,7 +132,9 @@ def _size(items: Items, item: int, max_pixels: int) -> tuple[int, int]:
 def _grid(items: Items, size: tuple[int, int], max_pixels: int) -> list[memoryview]:
     """The description of the primary picture's grid, checked against its tiles."""
     pieces = items.pieces(items.primary)
-    reader = Reader(memoryview(b"".join(pieces)[:64]))
+    if sum(map(len, pieces)) > _MAX_GRID_BYTES:
+        raise InvalidPicture("the grid of the HEIF or AVIF is damaged")
+    reader = Reader(memoryview(b"".join(pieces)))
     _, flags = reader.number(1), reader.number(1)
     rows, columns = reader.number(1) + 1, reader.number(1) + 1
     width, height = (reader.number(4 if flags & 1 else 2) for _ in range(2))
@@ -202,17 +208,16 @@ def _item(items: Items, item: int, configuration: bytes) -> _Item:
 
 
 def _kept(items: Items, item: int, configuration: bytes) -> list[bytes]:
-    """The properties that pixels need, as boxes. Of those that tell colours only the numbers, and no profile."""
-    return [
-        box(each.kind, each.body)
-        for each in items.properties(item)
-        if len(each.body) <= _MAX_PROPERTY_BYTES
-        and (
+    """The properties that pixels need, as boxes, one of each kind. Of those that tell colours only the numbers."""
+    kept: dict[bytes, bytes] = {}
+    for each in items.properties(item):
+        if len(each.body) <= _MAX_PROPERTY_BYTES and (
             each.kind in _KEPT
             or each.kind == configuration
             or (each.kind == b"colr" and bytes(each.body[:4]) == b"nclx")
-        )
-    ]
+        ):
+            kept.setdefault(each.kind, items.encoded(each))
+    return list(kept.values())
 
 
 def _written(format_: str, items: list[_Item], tiles: list[int]) -> tuple[bytes | memoryview, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facet.runtime.pictures.boxes import Box, Reader, boxes
+from facet.runtime.pictures.boxes import Box, Reader, box, boxes
 from facet.runtime.pictures.errors import InvalidPicture
 
 MAX_EXTENTS = 2**14
@@ -47,6 +47,7 @@ class Items:
         iprp = list(boxes(_needed(inside, b"iprp")))
         ipco = next((each.body for each in iprp if each.kind == b"ipco"), memoryview(b""))
         self._all_properties = list(boxes(ipco))
+        self._encoded: dict[int, bytes] = {}
         self._associations: dict[int, list[int]] = {}
         for each in iprp:
             if each.kind == b"ipma":
@@ -61,6 +62,13 @@ class Items:
         """The item's properties, in order."""
         known = self._all_properties
         return [known[number - 1] for number in self._associations.get(item, ()) if 1 <= number <= len(known)]
+
+    def encoded(self, each: Box) -> bytes:
+        """One of the properties as a box. Items share it, so thousands of tiles cost no copies."""
+        found = self._encoded.get(id(each))
+        if found is None:
+            found = self._encoded[id(each)] = box(each.kind, each.body)
+        return found
 
     def parts(self, item: int) -> list[int]:
         """The ids of the items that an item is derived from, in order."""

@@ -108,6 +108,10 @@ def _kind(directory: Directory) -> tuple[int, int]:
     if len(depths) != 1 or not depths <= set(_DEPTHS):
         raise InvalidPicture(f"the TIFF has samples of {sorted(depths)} bits: up to 16 are supported, all the same")
     bits = depths.pop()
+    if samples > 1 and bits not in (8, 16):
+        raise InvalidPicture(
+            f"the TIFF has {samples} samples of {bits} bits a pixel: with several, 8 or 16 are supported"
+        )
     if bits > 8 and (colours == _WHITE_IS_ZERO or (samples > 1 and directory.number(Tag.PLANAR, 1) == _SEPARATE)):
         raise InvalidPicture("the TIFF has samples of more than 8 bits that are inverted or in separate planes")
     return samples, bits

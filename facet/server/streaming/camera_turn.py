@@ -36,6 +36,8 @@ class CameraTurn:
 
     def of(self, picture: NDArray[np.uint8], time: float, work: Work) -> int:
         """Return the turn of the next frame, BGR ``(h, w, 3)``, captured at ``time``, seconds."""
+        if time < self._next - _INTERVAL:  # the client's clock went back
+            self._first, self._next = math.inf, -math.inf
         if self._agreeing >= CONFIRMATIONS or time < self._next:
             return self._turn
         self._first = min(self._first, time)

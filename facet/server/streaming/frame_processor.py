@@ -60,6 +60,7 @@ class FrameProcessor:
         self._tracker = StreamTracker(settings)
         self._include_objects = include_objects
         self._camera_turn = CameraTurn(pipeline, turn)
+        self._turn = turn or 0
         self.pixels = 0
 
     def process(self, frame: Frame, work: Work) -> Turns[ProcessedFrame]:
@@ -79,6 +80,9 @@ class FrameProcessor:
         self.pixels = picture.shape[0] * picture.shape[1]
         perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
         turn = self._camera_turn.of(picture.pixels, frame.time, work)
+        if turn != self._turn:
+            self._turn = turn
+            self._tracker.turned()
         step = self._tracker.step(turned(picture.pixels, turn), frame.time, perception)
         objects = step.detections.objects if self._include_objects and step.detections is not None else None
         if objects is not None:

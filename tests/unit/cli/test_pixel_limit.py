@@ -66,12 +66,12 @@ def test_identify_draws_a_picture_over_the_limit_of_pillow(tmp_path: Path, monke
     assert drawn.shape == (HEIGHT, WIDTH, 3)
 
 
-def test_identify_reports_pictures_that_it_cannot_decode_in_a_line_each(
+def test_identify_reports_pictures_that_it_cannot_draw_on_in_a_line_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, said = identified(tmp_path, monkeypatch, width=WIDTH // 2)
     assert code == 1
-    assert said.count("cannot draw the names: the picture is 640x480, over the limit") == 2
+    assert said.count("cannot draw the names: it is 640x480, and the answer is for 320x480") == 2
     assert "Traceback" not in said
 
 

@@ -90,3 +90,14 @@ def test_a_picture_of_any_format_is_halved_by_means_before_it_is_looked_at() -> 
     assert reduced(full, 150) is full
     line = DecodedPicture.full(pixels(203, 1))
     assert reduced(line, 10) is line
+
+
+def test_a_picture_that_is_there_at_full_size_is_decoded_once_however_small_its_faces(
+    portrait: NDArray[np.uint8],
+) -> None:
+    small = cv2.resize(portrait, (117, 144), interpolation=cv2.INTER_AREA)
+    source, decodings = Encoded(cv2.imencode(".png", small)[1].tobytes()), Decodings()
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None)), decode=decodings)
+    _, (face,) = finish(pipeline.analyze_and_align_in_turns(source))
+    assert face.quality.size < 80  # smaller than the face in a crop
+    assert decodings.scales == [1]

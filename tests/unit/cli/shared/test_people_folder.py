@@ -163,3 +163,9 @@ def test_a_file_that_may_show_either_of_two_people_is_unclear_and_the_others_are
     (unclear,) = unclear_in(tmp_path).values()
     assert (unclear.path.name, unclear.reason) == (files[0], "AMBIGUOUS_NAME")
     assert "is ambiguous" in unclear.message
+
+
+def test_a_link_that_leads_in_a_circle_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    assert people_in(tmp_path, "Ann.jpg") == {"Ann": ["Ann.jpg"]}
+    assert left_out_in(tmp_path) == {"circle": "LINKED_FOLDER"}

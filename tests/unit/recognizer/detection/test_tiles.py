@@ -76,3 +76,8 @@ def test_faces_that_an_inner_edge_cuts_off_are_left_to_the_next_tile() -> None:
     faces = Faces(boxes, np.zeros((5, 5, 2), np.float32), np.arange(5, 0, -1).astype(np.float32))
     assert tile.whole(faces, 500, 1000).scores.tolist() == [4, 3, 2]
     assert tile.whole(faces, 500, 1000).boxes[1].tolist() == [200, 100, 250, 150]
+
+
+@pytest.mark.parametrize("side", [64, 96, 128, 215])
+def test_an_input_that_is_hardly_larger_than_the_overlap_of_tiles_has_none(side: int) -> None:
+    assert plan(8000, 6000, look_scale=side / 8000, wanted_scale=0.6, side=side) == Plan((), side / 8000)

@@ -238,3 +238,22 @@ def test_an_avif_that_needs_too_much_memory_is_refused_before_it_is_decoded() ->
     assert read_header(large, max_pixels=65_000_000).width == 8000
     with pytest.raises(PictureTooLarge, match="needs too much memory"):
         read_header(large, max_pixels=50_000_000)
+
+
+def test_a_long_description_of_a_grid_is_refused() -> None:
+    kind, description, properties = grid(1, 1, WIDTH, HEIGHT)
+    data = container([coded("HEIF"), (kind, description + bytes(100), properties)], [1])
+    with pytest.raises(InvalidPicture, match="grid"):
+        read_header(data, max_pixels=ENOUGH)
+
+
+def test_properties_that_are_named_many_times_are_kept_once() -> None:
+    kind, encoded, properties = coded("HEIF")
+    once = walk(container([(kind, encoded, properties)], []), max_pixels=ENOUGH)
+    often = walk(container([(kind, encoded, properties * 50)], []), max_pixels=ENOUGH)
+    assert once.parts == often.parts
+
+
+def test_what_the_decoder_decodes_counts_and_not_what_is_shown_of_it() -> None:
+    layout = walk(container([coded("HEIF", *TURNED["cropped"][0])], []), max_pixels=ENOUGH)
+    assert layout.coded_pixels == WIDTH * HEIGHT > layout.width * layout.height

@@ -122,6 +122,7 @@ DAMAGED = {
     "a strip that is too short": (tiff({279: (LONG, (100,))}), "damaged"),
     "floating-point samples": (tiff({258: (SHORT, (32,) * 3), 339: (SHORT, (3,) * 3)}), "floating-point"),
     "samples of 32 bits": (tiff({258: (SHORT, (32,) * 3)}), "32"),
+    "colours of 4 bits": (tiff({258: (SHORT, (4, 4, 4))}), "with several, 8 or 16"),
     "samples of different bits": (tiff({258: (SHORT, (5, 6, 5))}), "all the same"),
     "an unknown compression": (tiff({259: (SHORT, (34712,))}), "compression, 34712"),
     "unknown colours": (tiff({262: (SHORT, (32803,))}), "kind of colours, 32803"),
