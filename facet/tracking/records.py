@@ -96,7 +96,8 @@ class TrackerSettings:
             ``refresh_interval`` once there are enough samples to call the track unknown but their quality is too low.
         refresh_interval: seconds between embeddings of a decided track.
         quality_gain: a face is embedded before its time if its quality exceeds all before by this much, [0, 1].
-        max_embeddings: maximum embeddings per frame; tracks that have waited longest come first.
+        max_embeddings: maximum embeddings per frame; tracks whose name is withheld come first, then those that have
+            waited longest.
         max_unverified: after this many embeddings in a row that do not show its person, a track gives up the face.
         aggregate: which samples of a track are kept.
         reidentification: when a new track is an older one.

@@ -88,6 +88,11 @@ class TrackState:
         """Whether the face or the body is detected or predicted now."""
         return self.face_box is not None or self.body_box is not None
 
+    @property
+    def withholds_name(self) -> bool:
+        """Whether it has a name that is not reported until an embedding has verified the face."""
+        return self.needs_verification and bool(self.identity.subject_id)
+
     def update_face(
         self,
         face_id: int,

@@ -227,7 +227,7 @@ class StreamTracker:
                 track.quality = measure(track.face_box, track.landmarks, crop).value
                 if self._is_worth_embedding(track, track.quality):
                     crops.append((track, crop))
-        crops.sort(key=lambda each: each[0].last_embedded)
+        crops.sort(key=lambda each: (not each[0].withholds_name, each[0].last_embedded))
         del crops[self._settings.max_embeddings :]
         if not crops:
             return 0

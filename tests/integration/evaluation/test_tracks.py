@@ -41,9 +41,8 @@ def test_only_the_enrolled_man_is_named_while_his_face_is_visible(
     tmp_path: Path,
     unknown_figures: UnknownFigures,
 ) -> None:
-    # A face that looks unlike before, as in a fast pan, has no name until an embedding has shown whose it is.
     out = tmp_path / "report"
-    require = ("--require", "named_share>=0.5", "--require", "false_names<=0", "--threshold", 0.34)
+    require = ("--require", "named_share>=0.8", "--require", "false_names<=0", "--threshold", 0.34)
     done = run(*measured(clip), "--address", server.address, "--json", "--report", out, *require)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

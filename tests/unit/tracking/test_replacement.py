@@ -71,6 +71,16 @@ def test_a_face_that_waits_for_its_look_has_no_name_meanwhile() -> None:
     assert Decision.UNDECIDED in {track.identity.decision for track in step.tracks}
 
 
+def test_whoever_has_a_name_to_lose_is_looked_at_before_strangers() -> None:
+    strangers = [Person(who, left, body=False) for who, left in (("carl", 200), ("emil", 300), ("ben", 400))]
+    clip = Clip("anne", settings=TrackerSettings(max_embeddings=1))
+    clip.keep(Person("anne", 60, body=False), *strangers, seconds=3)
+    for down in (90, 40, 90, 40):  # everybody jumps, as when the camera moves fast
+        step = clip.show(*(Person(each.name, each.x, down, body=False) for each in (*strangers, Person("anne", 60))))
+        assert step.embedded == 1
+        assert "anne" in {track.identity.subject_id for track in step.tracks}
+
+
 def test_a_still_face_is_not_embedded_again_for_its_looks() -> None:
     clip = Clip("anne")
     clip.keep(Person("anne", 100), seconds=1)
