@@ -55,7 +55,8 @@ def test_any_picture_is_decoded_or_refused(sample: bytes, changes: list[tuple[in
     try:
         layout = walk(data, max_pixels=ENOUGH)
         assert layout.header.width * layout.header.height <= ENOUGH
-        assert sum(map(len, layout.parts)) <= len(data) + 1024
+        written = 1024 if layout.header.format in ("HEIF", "AVIF", "TIFF") else 64  # a container that is written anew
+        assert sum(map(len, layout.parts)) <= len(data) + written
         picture = decode(data, max_pixels=ENOUGH)
     except PictureError:
         return
