@@ -25,6 +25,9 @@ TEMPLATE: NDArray[np.float32] = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
 )
 """Position of the five landmarks in a crop, pixels: ``arcface_dst`` in InsightFace's ``utils/face_align.py``."""
+_TARGET = TEMPLATE[:, 0].astype(np.float64) + 1j * TEMPLATE[:, 1]
+_TARGET_CENTRE = _TARGET.mean()
+_TARGET_CENTRED = _TARGET - _TARGET_CENTRE
 
 
 def similarity_transform(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -34,11 +37,11 @@ def similarity_transform(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     not scale.
     """
     source = landmarks[:, 0].astype(np.float64) + 1j * landmarks[:, 1]
-    target = TEMPLATE[:, 0].astype(np.float64) + 1j * TEMPLATE[:, 1]
-    centred = source - source.mean()
+    centre = source.mean()
+    centred = source - centre
     spread = float(np.vdot(centred, centred).real)
-    rotation = complex(np.vdot(centred, target - target.mean())) / spread if spread > 0 else 1 + 0j
-    shift = complex(target.mean() - rotation * source.mean())
+    rotation = complex(np.vdot(centred, _TARGET_CENTRED)) / spread if spread > 0 else 1 + 0j
+    shift = complex(_TARGET_CENTRE - rotation * centre)
     return np.array([[rotation.real, -rotation.imag, shift.real], [rotation.imag, rotation.real, shift.imag]])
 
 
