@@ -20,7 +20,7 @@ from facet.runtime.decoders.pixel_room import PixelRoom
 from facet.runtime.decoders.shared_buffer import SharedBuffer, SharedBuffers
 from facet.runtime.pictures.decoded import DecodedPicture
 from facet.runtime.pictures.errors import InvalidPicture, PictureError, PictureTooSlow
-from facet.runtime.pictures.jpeg import MAX_REDUCTION
+from facet.runtime.pictures.formats.jpeg import MAX_REDUCTION
 
 T = TypeVar("T")
 

@@ -1,8 +1,8 @@
 """Decodes pictures to upright BGR arrays.
 
-A file per format walks over the chunks or markers before a decoder sees a byte. It checks lengths against the end of
-the data, limits counts, and bounds the decoder's time and memory by the pixels that the header declares. The decoder
-then gets a picture that is written anew and holds only what the pixels need.
+A file per format in ``formats/`` walks over the chunks or markers before a decoder sees a byte. It checks lengths
+against the end of the data, limits counts, and bounds the decoder's time and memory by the pixels that the header
+declares. The decoder then gets a picture that is written anew and holds only what the pixels need.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.pictures import avif, bmp, gif, heif, jpeg, png, tiff, webp
 from facet.runtime.pictures.decoded import DecodedPicture, Placement
 from facet.runtime.pictures.errors import InvalidPicture
+from facet.runtime.pictures.formats import avif, bmp, gif, heif, jpeg, png, tiff, webp
 from facet.runtime.pictures.header import Layout, PictureHeader
 
 _BY_NAME: dict[str, ModuleType] = {
@@ -74,8 +74,8 @@ def decode_reduced(data: bytes, *, max_pixels: int, longer_side: int | None) -> 
 
     Args:
         data: the encoded picture.
-        max_pixels: of the decoded picture. A JPEG may have :data:`facet.runtime.pictures.jpeg.MAX_REDUCTION` times as
-            many before it is reduced.
+        max_pixels: of the decoded picture. A JPEG may have
+            :data:`facet.runtime.pictures.formats.jpeg.MAX_REDUCTION` times as many before it is reduced.
         longer_side: pixels that the longer side keeps at least, if ``max_pixels`` permits; ``None``: all.
 
     Raises:

@@ -16,7 +16,7 @@ from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from facet.v1 import types_pb2
 from tests.conftest import Pictures
-from tests.unit.runtime.pictures import test_gif, test_heif, test_tiff
+from tests.unit.runtime.pictures.formats import test_gif, test_heif, test_tiff
 from tests.unit.runtime.pictures.samples import FORMATS
 
 SAME = 0.98

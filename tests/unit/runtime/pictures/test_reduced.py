@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, Placement, decode, decode_reduced
-from facet.runtime.pictures.jpeg import MAX_REDUCTION
+from facet.runtime.pictures.formats.jpeg import MAX_REDUCTION
 from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
 
 WIDTH, HEIGHT = 203, 150

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
+from facet.runtime.pictures.containers.tiff_directory import Directory, Tag
 from facet.runtime.pictures.errors import InvalidPicture, PictureTooLarge
 from facet.runtime.pictures.header import Layout, PictureHeader, check_size
 from facet.runtime.pictures.opencv import deep_imdecode
 from facet.runtime.pictures.pillow import bgr, eight_bits, is_too_dark
-from facet.runtime.pictures.tiff_directory import Directory, Tag
 
 MAX_PIECES = 2**17
 """Strips or tiles."""

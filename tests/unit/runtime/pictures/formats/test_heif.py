@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
-from facet.runtime.pictures.boxes import MAX_BOXES, box, full_box
+from facet.runtime.pictures.containers.boxes import MAX_BOXES, box, full_box
+from facet.runtime.pictures.containers.heif_items import MAX_EXTENTS, Items
 from facet.runtime.pictures.decoding import walk
-from facet.runtime.pictures.heif_items import MAX_EXTENTS, Items
 from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
 
 KINDS = ("HEIF", "AVIF")

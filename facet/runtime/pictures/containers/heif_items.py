@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facet.runtime.pictures.boxes import Box, Reader, box, boxes
+from facet.runtime.pictures.containers.boxes import Box, Reader, box, boxes
 from facet.runtime.pictures.errors import InvalidPicture
 
 MAX_EXTENTS = 2**14

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
-from facet.runtime.pictures.webp import MAX_CHUNKS
+from facet.runtime.pictures.formats.webp import MAX_CHUNKS
 from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels, riff
 
 LOSSY = encode("WEBP")

@@ -11,7 +11,7 @@ import pytest
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, PictureTooSlow, decode, read_header
 from facet.runtime.pictures.decoding import walk
-from facet.runtime.pictures.jpeg import MAX_SCANS, MAX_SEGMENTS
+from facet.runtime.pictures.formats.jpeg import MAX_SCANS, MAX_SEGMENTS
 from tests.unit.runtime.pictures.samples import ENOUGH, behind_soi, encode, pixels, segment
 
 JPEG = encode("JPEG")

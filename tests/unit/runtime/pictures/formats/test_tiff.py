@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
+from facet.runtime.pictures.containers.tiff_directory import MAX_ENTRIES
 from facet.runtime.pictures.decoding import walk
-from facet.runtime.pictures.tiff_directory import MAX_ENTRIES
 from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
 
 SHORT, LONG = 3, 4

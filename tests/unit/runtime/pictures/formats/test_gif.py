@@ -10,7 +10,7 @@ from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
 from facet.runtime.pictures.decoding import walk
-from facet.runtime.pictures.gif import MAX_BLOCKS
+from facet.runtime.pictures.formats.gif import MAX_BLOCKS
 from tests.unit.runtime.pictures.samples import ENOUGH, encode
 
 IMAGE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (48, 64), np.uint8))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
 from facet.runtime.pictures.decoding import walk
-from facet.runtime.pictures.png import MAX_CHUNKS
+from facet.runtime.pictures.formats.png import MAX_CHUNKS
 from tests.unit.runtime.pictures.samples import ENOUGH, chunk, encode, pixels, png, rows
 
 PLAIN = png(20, 10, rows(20, 10))

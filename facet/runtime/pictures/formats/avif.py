@@ -1,12 +1,12 @@
-"""Decodes AVIF. Its container is that of HEIF, which :mod:`facet.runtime.pictures.heif` walks over."""
+"""Decodes AVIF. Its container is that of HEIF, which :mod:`facet.runtime.pictures.formats.heif` walks over."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.pictures.formats.heif import cropped, matches, walk
 from facet.runtime.pictures.header import Layout
-from facet.runtime.pictures.heif import cropped, matches, walk
 from facet.runtime.pictures.opencv import imdecode
 
 __all__ = ["decode", "matches", "walk"]

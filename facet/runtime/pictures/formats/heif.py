@@ -10,10 +10,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.pictures.boxes import Box, Reader, box, full_box
+from facet.runtime.pictures.containers.boxes import Box, Reader, box, full_box
+from facet.runtime.pictures.containers.heif_items import Items
 from facet.runtime.pictures.errors import InvalidPicture, PictureTooLarge
 from facet.runtime.pictures.header import Layout, PictureHeader, check_size
-from facet.runtime.pictures.heif_items import Items
 
 MAX_TILES = 4096
 """Of a grid. Phones write tiles of 512x512: 200 megapixels are 768 of them."""

@@ -1,0 +1,1 @@
+"""Containers of several formats: boxes of ISO base media files, their items, and directories of TIFF."""
