@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.table import Table
 
 from facet import AsyncClient
 from facet.cli.evaluate import output as results
 from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Rotate, Seed, ServerAddress
-from facet.cli.evaluate.output import Row, shown
+from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Rotate, Search, Seed, ServerAddress
+from facet.cli.evaluate.output import Row, shown, stacked
 from facet.cli.evaluate.run import Advance
 from facet.evaluation.calls import Answers
 from facet.evaluation.datasets import detection_set
 from facet.evaluation.datasets.detection_set import Format, Task
 from facet.evaluation.datasets.labelled import LabelledSet
-from facet.evaluation.detection import average_precision
+from facet.evaluation.detection import average_precision, scrfd640
+from facet.evaluation.detection.beside import GAIN, OURS, THEIRS, Comparison, compare_detectors
 from facet.evaluation.detection.figures import SIZE_BANDS
-from facet.evaluation.detection.report import detection_report, evaluate, refused_pictures
+from facet.evaluation.detection.matching import match_detections
+from facet.evaluation.detection.report import DetectionEvaluation, detection_report, evaluate, refused_pictures
 from facet.evaluation.detection.run import EvaluatedPicture, run_detection
+from facet.evaluation.detection.scrfd640 import run_scrfd640
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.runtime.extras import install_command
@@ -51,6 +56,11 @@ class _Run:
     deployed: float
     min_score: float
     answers: Answers[EvaluatedPicture]
+    beside: list[EvaluatedPicture]
+
+    @property
+    def evaluated(self) -> list[EvaluatedPicture]:
+        return list(self.answers.by_item.values())
 
 
 def detection(
@@ -100,6 +110,11 @@ def detection(
         ),
     ] = None,
     rotate: Rotate = "0",
+    search: Search = "fast",
+    beside: Annotated[
+        Literal["scrfd640"] | None,
+        typer.Option(help="Compare faces with InsightFace's SCRFD at 640x640, on the same pictures."),
+    ] = None,
     mistakes: Mistakes = 10,
     seed: Seed = 0,
     report: ReportFolder = None,
@@ -114,12 +129,15 @@ def detection(
 
       facet evaluate detection --labels coco/labels --images coco/images
       facet evaluate detection --labels wider.txt --images wider/ --report out/
+      facet evaluate detection --labels wider.txt --images wider/ --beside scrfd640
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
     out = results.output("detection", as_json, report, require)
     if not average_precision.is_available():
         console.fail(f"average precision needs pycocotools: {install_command('evaluation')}")
+    if beside and not scrfd640.is_available():
+        console.fail(f"--beside {beside} needs insightface: {install_command('benchmarks')}")
     kind = running.labels(lambda: format_ or detection_set.guessed_format(labels))
     if names and kind != "yolo":
         console.fail("--names is for YOLO labels: the other formats name their classes", console.USAGE)
@@ -133,35 +151,43 @@ def detection(
     async def measure(client: AsyncClient, advance: Advance) -> _Run:
         info = await client.get_server_info()
         what, labelled = _to_judge(listed, labels, task, wanted, info)
+        if beside and what != "faces":
+            console.fail(f"--beside {beside} is for faces, not for {what}", console.USAGE)
         deployed = info.face_min_score if what == "faces" else info.object_min_score
         least = min(MIN_SCORES[what] if min_score is None else min_score, deployed)
+        turn, thorough = int(rotate), search == "thorough"
         answers = await run_detection(
-            client, labelled, images, task=what, min_score=least, rotate=int(rotate), advance=advance
+            client, labelled, images, task=what, min_score=least, rotate=turn, thorough=thorough, advance=advance
         )
-        return _Run(what, labelled, deployed, least, answers)
+        others = []
+        if beside:
+            done = [each.labels for each in answers.by_item.values()]
+            others = await asyncio.to_thread(run_scrfd640, done, images, min_score=least, rotate=turn, advance=advance)
+        return _Run(what, labelled, deployed, least, answers, others)
 
+    steps = len(listed.pictures) * (2 if beside else 1)
     target = running.Target(address, token, root_certificates)
-    done = running.labels(lambda: running.measured(target, "Looking", len(listed.pictures), measure))
+    done = running.labels(lambda: running.measured(target, "Looking", steps, measure))
     run = done.run
-    evaluated = list(run.answers.by_item.values())
     overlap = IOUS[run.task] if iou is None else iou
-    parts = detection_report(
-        evaluate(
-            evaluated,
-            task=run.task,
-            class_names=run.labelled.class_names or (),
-            iou=overlap,
-            deployed_score=run.deployed,
-            min_score=run.min_score,
-            seed=seed,
-        ),
-        mistakes=mistakes,
+    evaluation = evaluate(
+        run.evaluated,
+        task=run.task,
+        class_names=run.labelled.class_names or (),
+        iou=overlap,
+        deployed_score=run.deployed,
+        min_score=run.min_score,
+        seed=seed,
     )
+    parts = detection_report(evaluation, mistakes=mistakes)
+    compared = _compared(run, evaluation)
     missing = {"images_missing": len(listed.missing), "images_unlabelled": listed.unlabelled, "iou": overlap}
     configuration = {
         "format": kind,
         "allow_missing": allow_missing,
         "rotate": int(rotate),
+        "search": search,
+        "beside": beside,
         "task": run.task,
         "classes": run.labelled.class_names,
         "iou": overlap,
@@ -170,12 +196,12 @@ def detection(
     origin["software"]["evaluation"]["pycocotools"] = importlib.metadata.version("pycocotools")
     built = document(
         "detection",
-        parts.figures | missing,
+        parts.figures | missing | compared.figures,
         stopped=run.answers.stopped,
         curves=parts.curves,
-        tables=parts.tables,
+        tables=parts.tables | ({"beside": compared.rows} if beside else {}),
         mistakes=parts.mistakes,
-        refused=refused_pictures(evaluated),
+        refused=refused_pictures(run.evaluated),
         items=parts.items,
         provenance=origin,
         times=done.times,
@@ -196,6 +222,20 @@ def _to_judge(
     return what, detection_set.faces_of(named, labels)
 
 
+def _compared(run: _Run, evaluation: DetectionEvaluation) -> Comparison:
+    """Our detections compared with those of the other detector; empty without one."""
+    if not run.beside:
+        return Comparison({}, [])
+    others = [match_detections(each.labels, each.detections, iou=evaluation.iou) for each in run.beside]
+    return compare_detectors(
+        evaluation.pictures,
+        others,
+        deployed_score=run.deployed,
+        default_score=scrfd640.DEFAULT_SCORE,
+        seed=evaluation.seed,
+    )
+
+
 def _nothing_to_find(report: Report) -> Iterator[str]:
     if not report[report["task"]]:
         yield f"the labels have no {report['task']}: there is no recall and no average precision"
@@ -203,6 +243,8 @@ def _nothing_to_find(report: Report) -> Iterator[str]:
 
 def _show(report: Report) -> None:
     results.print_figures(f"Detection of {report['task']}", _rows(report))
+    if rows := report["tables"].get("beside"):
+        console.out.print(_beside(rows))
     for name, title in (
         ("false_positives", "False positives with the highest scores"),
         ("misses", "The largest misses"),
@@ -214,6 +256,18 @@ def _show(report: Report) -> None:
                 place = " ".join(f"{edge:.0f}" for edge in each["box"])
                 table.add_row(tables.Shortened(each["image"]), place, " ".join([each.get("class", ""), what]).strip())
             console.out.print(table)
+
+
+def _beside(rows: list[dict[str, Any]]) -> Table:
+    """Our recall and that of InsightFace's SCRFD where both are equally precise."""
+    columns = [tables.number(name) for name in ("faces", OURS, THEIRS, GAIN)]
+    table = tables.table(
+        "equal precision at", tables.whole("figure"), *columns, title="Beside InsightFace's SCRFD at 640"
+    )
+    for row in rows:
+        figures = ["" if row[name] is None else stacked(row[name]) for name in (OURS, THEIRS, GAIN)]
+        table.add_row(row["at"], row["figure"], str(row["faces"] or ""), *figures)
+    return table
 
 
 def _rows(report: Report) -> Iterator[Row]:

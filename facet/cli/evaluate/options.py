@@ -18,6 +18,10 @@ Rotate = Annotated[
     Literal["0", "90", "180", "270"],
     typer.Option(help="Turn every picture clockwise by so many degrees before it is sent."),
 ]
+Search = Annotated[
+    Literal["fast", "thorough"],
+    typer.Option(help="How faces are looked for: thorough also searches large pictures in tiles, and takes longer."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the resampling that gives the intervals.")]
 Mistakes = Annotated[int, typer.Option(min=0, help="Number of the worst mistakes of each kind to list.")]
 ReportFolder = Annotated[

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facet import AsyncClient
+from facet import FAST, THOROUGH, AsyncClient
 from facet.client.retry import retry_while_busy_async
 from facet.evaluation.calls import ITEM_ERRORS, Answers, call_all, reason_of
 from facet.evaluation.datasets.detection_set import Task
@@ -48,6 +48,7 @@ async def run_detection(
     task: Task,
     min_score: float,
     rotate: int = 0,
+    thorough: bool = False,
     advance: Callable[[], None],
 ) -> Answers[EvaluatedPicture]:
     """Detect faces or objects in every picture, in the order of the labels.
@@ -59,6 +60,7 @@ async def run_detection(
         task: faces or objects.
         min_score: minimum score to request, (0, 1].
         rotate: turn every picture clockwise by so many degrees before it is sent. Detections are turned back.
+        thorough: also search large pictures in tiles; for faces.
         advance: called once per finished picture.
 
     Raises:
@@ -66,10 +68,11 @@ async def run_detection(
     """
     missing = set(labelled.missing)
     indices = {name: index for index, name in enumerate(labelled.class_names or ())}
+    search = THOROUGH if thorough else FAST
 
     async def detect_faces(file: Path) -> list[_Row]:
         source = await asyncio.to_thread(rotated, file, rotate)
-        answer = await retry_while_busy_async(lambda: client.analyze_faces(source, min_score=min_score))
+        answer = await retry_while_busy_async(lambda: client.analyze_faces(source, min_score=min_score, search=search))
         return [row(each.face.box, each.face.score, 0, answer.picture_size) for each in answer.faces]
 
     async def detect_objects(file: Path) -> list[_Row]:

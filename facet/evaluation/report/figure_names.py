@@ -19,6 +19,8 @@ FIGURES: Mapping[Kind, tuple[str, ...]] = {
         *("objects", "objects_small", "objects_medium", "objects_large"),
         *("true_positives", "false_positives", "ignored", "false_positives_per_image"),
         *("images", "images_missing", "images_unlabelled", "deployed_score", "iou"),
+        *("beside_score", "beside_precision"),
+        *(f"{whose}_recall{band}" for whose in ("beside", "gain") for band in ("", "_20_40", "_40_80", "_80")),
     ),
     "verification": (
         *("accuracy", "accuracy_std", "accuracy_threshold", "auc", "eer", "eer_threshold"),

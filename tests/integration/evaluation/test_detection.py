@@ -108,6 +108,33 @@ def test_allow_missing_judges_the_faces_of_the_pictures_that_exist(
     assert again == {name: value for name, value in report.items() if name != "times"}
 
 
+def test_beside_insightface_the_report_tells_recall_at_equal_precision(
+    run: Run, server: Serving, images: Path, tmp_path: Path, unknown_figures: UnknownFigures
+) -> None:
+    path = wider(
+        tmp_path,
+        *("yaoming.jpg", "2", f"75 75 100 140 {ORDINARY}", f"0 0 30 30 {ORDINARY}"),
+        *("gdp.jpg", "2", f"350 118 60 85 {ORDINARY}", f"131 44 60 74 {ORDINARY}"),
+    )
+    out = tmp_path / "out"
+    arguments = ("--labels", path, "--images", images, "--address", server.address, "--search", "thorough")
+    done = run(*arguments, "--beside", "scrfd640", "--report", out)
+    assert done.returncode == 0, done.stderr
+    assert "Beside InsightFace's SCRFD at 640" in done.stdout
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    assert unknown_figures(report) == []
+    assert values_of(report, "recall", "beside_recall", "gain_recall") == [0.75, 0.75, 0.0]
+    assert values_of(report, "beside_recall_20_40", "beside_recall_80", "gain_recall_80") == [0.0, 1.0, 0.0]
+    assert report["beside_precision"]["value"] >= report["precision"]["value"]
+    assert 0.02 <= report["beside_score"] <= 1
+    rows = report["tables"]["beside"]
+    assert [row["figure"] for row in rows[:5]] == ["recall", "recall_20_40", "recall_40_80", "recall_80", "precision"]
+    assert {row["at"] for row in rows} == {"our deployed score", "their default score"}
+    settings = report["provenance"]["configuration"]
+    assert (settings["search"], settings["beside"]) == ("thorough", "scrfd640")
+    assert "gain recall 80" in (out / "report.html").read_text("utf-8").replace("_", " ")
+
+
 def test_a_missing_picture_counts_as_missed_and_fails_the_run(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:
@@ -219,6 +246,7 @@ def test_labels_without_a_face_have_no_recall_and_a_note(
         (["--format", "yolo"], 1, "is a file: YOLO's labels are a folder"),
         (["--names", "labels.json"], 2, "--names is for YOLO labels"),
         (["--task", "faces", "--classes", "person"], 2, "--classes is for objects"),
+        (["--classes", "person", "--beside", "scrfd640"], 2, "--beside scrfd640 is for faces, not for objects"),
     ],
 )
 def test_unusable_labels_fail_and_contradictory_flags_are_usage_errors(
