@@ -11,6 +11,7 @@ RecognizerError
         FaceTooDark
         FaceOverexposed
         FaceNegative
+        FaceOccluded
     NoObjectDetector
 """
 
@@ -107,6 +108,12 @@ class FaceNegative(Unfit):
     """Light and dark of the face are exchanged."""
 
     reason = "FACE_NEGATIVE"
+
+
+class FaceOccluded(Unfit):
+    """Something covers an eye or the mouth."""
+
+    reason = "FACE_OCCLUDED"
 
 
 class NoObjectDetector(RecognizerError):

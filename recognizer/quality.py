@@ -27,6 +27,11 @@ _EYES = ((38, 52), (74, 52))
 _BROWS = ((36, 42), (76, 42))
 _BRIGHT = ((36, 72), (76, 72), (40, 64), (72, 64), (56, 62), (56, 52))
 """Cheeks, below the eyes, nose and its bridge, in a crop, pixels; the same for eyes and brows."""
+_EYE_PATCHES = ((19, 26, 4, 2), (37, 26, 4, 2))
+_MOUTH_PATCH = (28, 46, 6, 3)
+"""Middle, half the width and half the height in a crop of half the size, pixels; the same for both eyes."""
+_LOGARITHMS = np.log(np.arange(256, dtype=np.float32) + 8)
+"""Of grey levels. Below 8, differences are noise."""
 
 WHITE = 253
 """Samples from here on are overexposed."""
@@ -59,6 +64,10 @@ class Quality:
         overexposure: share of the samples that are white, [0, 1].
         polarity: how much brighter cheeks and nose are than eyes and brows, as a share of the contrast, [-1, 1]. It is
             negative in a photographic negative.
+        eye_detail: mean gradient around the eye that has less of it, as a share of that of the face, at least 0; of the
+            logarithm of grey levels, because eyes often lie in shadow. It is 1.4 in uncovered faces and 0 where
+            something plain covers an eye.
+        mouth_detail: the same around the mouth, of grey levels as they are, in which the folds of a mask are faint.
     """
 
     value: float
@@ -72,6 +81,8 @@ class Quality:
     brightness: float
     overexposure: float
     polarity: float
+    eye_detail: float
+    mouth_detail: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +99,20 @@ class QualityLimits:
         min_brightness: minimum of :attr:`Quality.brightness`, [0, 1].
         max_overexposure: maximum of :attr:`Quality.overexposure`, [0, 1].
         min_polarity: minimum of :attr:`Quality.polarity`, [-1, 1].
+        min_eye_detail: minimum of :attr:`Quality.eye_detail`.
+        min_mouth_detail: minimum of :attr:`Quality.mouth_detail`.
     """
 
     min_size: float = 32.0
     min_sharpness: float = 0.15
     max_turn: float = 50.0
-    min_directional_sharpness: float = 0.22
+    min_directional_sharpness: float = 0.2
     max_noise: float = 0.07
     min_brightness: float = 0.08
     max_overexposure: float = 0.4
     min_polarity: float = 0.0
+    min_eye_detail: float = 0.45
+    min_mouth_detail: float = 0.4
 
 
 NO_LIMITS = QualityLimits(
@@ -109,6 +124,8 @@ NO_LIMITS = QualityLimits(
     min_brightness=0.0,
     max_overexposure=1.0,
     min_polarity=-1.0,
+    min_eye_detail=0.0,
+    min_mouth_detail=0.0,
 )
 """Every face is fit."""
 
@@ -124,13 +141,14 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
     size = float(np.min(box[2:] - box[:2]))
     grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
     middle = grey[16:96, 16:96]
-    sharpness, directional_sharpness = _gradients_lost(middle)
+    sharpness, directional_sharpness = _sharpness(middle), _directional_sharpness(middle)
     counts = np.bincount(middle.ravel(), minlength=256)
     low, high = _percentile(counts, 0.05), _percentile(counts, 0.95)
     contrast = max(1, high - low)
     noise = _noise(_unenlarged(middle, landmarks)) / contrast
     polarity = min(1.0, max(-1.0, float(np.vdot(_POLARITY_WEIGHTS, grey)) / contrast))
     brightness, overexposure = float(counts @ _LEVELS) / middle.size / 255, float(counts[WHITE:].sum()) / middle.size
+    eye_detail, mouth_detail = _detail(grey)
     yaw, pitch, roll = head_pose(landmarks)
     value = min(
         _ramp(size, 12, 48),
@@ -140,11 +158,25 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
         _ramp(brightness, 0.02, 0.1),
         _ramp(overexposure, 0.8, 0.3),
         _ramp(polarity, -0.2, 0.0),
+        _ramp(eye_detail, 0.0, 0.5),
+        _ramp(mouth_detail, 0.0, 0.5),
     )
     if size >= DIRECTIONAL_MIN_SIZE:
         value = min(value, _ramp(directional_sharpness, 0.1, 0.2))
     return Quality(
-        value, size, sharpness, yaw, pitch, roll, directional_sharpness, noise, brightness, overexposure, polarity
+        value,
+        size,
+        sharpness,
+        yaw,
+        pitch,
+        roll,
+        directional_sharpness,
+        noise,
+        brightness,
+        overexposure,
+        polarity,
+        eye_detail,
+        mouth_detail,
     )
 
 
@@ -176,13 +208,22 @@ def _orthogonal(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray
     return (plus + minus) / math.sqrt(2), (plus - minus) / math.sqrt(2)
 
 
-def _gradients_lost(grey: NDArray[np.uint8]) -> tuple[float, float]:
-    """Share of the mean absolute gradient that a blur of 2.5 pixels removes, after smoothing noise.
-
-    Returns it over rows and columns together, and the lowest of four directions.
-    """
+def _sharpness(grey: NDArray[np.uint8]) -> float:
+    """Share of the mean absolute gradient that a blur of 2.5 pixels removes, after smoothing noise."""
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
-    blurred = cv2.GaussianBlur(smooth, (0, 0), 2.5)
+    before, after = (
+        cv2.norm(each[1:], each[:-1], cv2.NORM_L1) + cv2.norm(each[:, 1:], each[:, :-1], cv2.NORM_L1)
+        for each in (smooth, cv2.GaussianBlur(smooth, (0, 0), 2.5))
+    )
+    return _lost(before, after)
+
+
+def _directional_sharpness(grey: NDArray[np.uint8]) -> float:
+    """The lowest share in four directions that a blur of 2 pixels removes.
+
+    It looks at finer detail than :func:`_sharpness`: a blur along a line leaves what lies beside the line.
+    """
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.7)
     before, after = (
         [
             cv2.norm(each[1:], each[:-1], cv2.NORM_L1),
@@ -190,10 +231,9 @@ def _gradients_lost(grey: NDArray[np.uint8]) -> tuple[float, float]:
             cv2.norm(each[1:, 1:], each[:-1, :-1], cv2.NORM_L1),
             cv2.norm(each[1:, :-1], each[:-1, 1:], cv2.NORM_L1),
         ]
-        for each in (smooth, blurred)
+        for each in (smooth, cv2.GaussianBlur(smooth, (0, 0), 2.0))
     )
-    lowest = min(_lost(*each) for each in zip(before, after, strict=True))
-    return _lost(sum(before[:2]), sum(after[:2])), lowest
+    return min(_lost(*each) for each in zip(before, after, strict=True))
 
 
 def _lost(before: float, after: float) -> float:
@@ -232,6 +272,27 @@ def _polarity_weights() -> NDArray[np.float32]:
 
 _POLARITY_WEIGHTS = _polarity_weights()
 _LEVELS = np.arange(256)
+
+
+def _detail(grey: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean gradient of the eye with less of it, and of the mouth, as shares of that of the face.
+
+    Measured at half the crop's size, which is enough for both and takes a fifth of the time.
+    """
+    half = cv2.GaussianBlur(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), (3, 3), 0)
+    in_eyes = _gradient(_LOGARITHMS[half])
+    eye_detail = min(_share(in_eyes, *patch) for patch in _EYE_PATCHES)
+    return eye_detail, _share(_gradient(half.astype(np.float32)), *_MOUTH_PATCH)
+
+
+def _gradient(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    corner = levels[:-1, :-1]
+    return np.asarray(cv2.absdiff(levels[1:, :-1], corner) + cv2.absdiff(levels[:-1, 1:], corner), np.float32)
+
+
+def _share(gradient: NDArray[np.float32], x: int, y: int, width: int, height: int) -> float:
+    patch = gradient[y - height : y + height + 1, x - width : x + width + 1]
+    return float(patch.mean()) / max(float(gradient[8:52, 8:48].mean()), 1e-6)
 
 
 def _ramp(value: float, low: float, high: float) -> float:

@@ -230,6 +230,12 @@ class EnrollmentConfig(_Section):
     min_polarity: float = Field(_QUALITY.min_polarity, ge=-1, le=1)
     """Minimum difference of cheeks and nose to eyes and brows, as a share of the contrast, [-1, 1]. It is negative in
     photographic negatives. -1 turns the check off."""
+    min_eye_detail: float = Field(_QUALITY.min_eye_detail, ge=0)
+    """Minimum detail around each eye, as a share of that of the face. Uncovered eyes have about 1.4, eyes behind
+    sunglasses 0.3, covered ones 0. 0 turns the check off."""
+    min_mouth_detail: float = Field(_QUALITY.min_mouth_detail, ge=0)
+    """Minimum detail around the mouth, as a share of that of the face. Uncovered mouths have about 1.4, mouths behind a
+    mask 0.2. 0 turns the check off."""
     max_templates_per_subject: int = Field(100, ge=1, le=10_000)
     """Maximum number of templates per subject. Subjects of an imported gallery may have more."""
     min_subject_similarity: float = Field(MIN_SIMILARITY, ge=-1, le=1)
@@ -251,6 +257,8 @@ class EnrollmentConfig(_Section):
             self.min_brightness,
             self.max_overexposure,
             self.min_polarity,
+            self.min_eye_detail,
+            self.min_mouth_detail,
         )
 
 

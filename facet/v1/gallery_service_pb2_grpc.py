@@ -259,8 +259,8 @@ class GalleryServiceServicer:
         FAILED_PRECONDITION The picture has no face (FACE_NOT_FOUND), or several and the request selects none
         (SEVERAL_FACES). The face is too small (FACE_TOO_SMALL), too blurred (FACE_TOO_BLURRED) or
         turned too far (FACE_TOO_TURNED), too dark (FACE_TOO_DARK), too noisy (FACE_TOO_NOISY),
-        overexposed (FACE_OVEREXPOSED) or a photographic negative (FACE_NEGATIVE), and
-        accept_low_quality is not set. The face resembles
+        overexposed (FACE_OVEREXPOSED) or a photographic negative (FACE_NEGATIVE), or an eye or the
+        mouth is covered (FACE_OCCLUDED), and accept_low_quality is not set. The face resembles
         another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
         resembles none of its subject's templates, of which there are at least two
         (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of

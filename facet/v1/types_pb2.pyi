@@ -474,6 +474,8 @@ class Quality(_message.Message):
     BRIGHTNESS_FIELD_NUMBER: _builtins.int
     OVEREXPOSURE_FIELD_NUMBER: _builtins.int
     POLARITY_FIELD_NUMBER: _builtins.int
+    EYE_DETAIL_FIELD_NUMBER: _builtins.int
+    MOUTH_DETAIL_FIELD_NUMBER: _builtins.int
     value: _builtins.float
     """Overall quality, in [0, 1]: the lowest of the scores of all measurements below, each of which is 1 if it costs
     no accuracy.
@@ -504,6 +506,14 @@ class Quality(_message.Message):
     """How much brighter cheeks and nose are than eyes and brows, as a share of the contrast, in [-1, 1]. It is negative in
     a photographic negative.
     """
+    eye_detail: _builtins.float
+    """The detail around the eye that has less of it, as a share of that of the face, at least 0. Uncovered eyes have about
+    1.4, covered ones 0.
+    """
+    mouth_detail: _builtins.float
+    """The detail around the mouth, as a share of that of the face, at least 0. Uncovered mouths have about 1.4, mouths
+    behind a mask 0.2.
+    """
     def __init__(
         self,
         *,
@@ -518,15 +528,21 @@ class Quality(_message.Message):
         brightness: _builtins.float | None = ...,
         overexposure: _builtins.float | None = ...,
         polarity: _builtins.float | None = ...,
+        eye_detail: _builtins.float | None = ...,
+        mouth_detail: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_directional_sharpness", b"_directional_sharpness", "_noise", b"_noise", "_overexposure", b"_overexposure", "_polarity", b"_polarity", "brightness", b"brightness", "directional_sharpness", b"directional_sharpness", "noise", b"noise", "overexposure", b"overexposure", "polarity", b"polarity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_directional_sharpness", b"_directional_sharpness", "_eye_detail", b"_eye_detail", "_mouth_detail", b"_mouth_detail", "_noise", b"_noise", "_overexposure", b"_overexposure", "_polarity", b"_polarity", "brightness", b"brightness", "directional_sharpness", b"directional_sharpness", "eye_detail", b"eye_detail", "mouth_detail", b"mouth_detail", "noise", b"noise", "overexposure", b"overexposure", "polarity", b"polarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_directional_sharpness", b"_directional_sharpness", "_noise", b"_noise", "_overexposure", b"_overexposure", "_polarity", b"_polarity", "brightness", b"brightness", "directional_sharpness", b"directional_sharpness", "noise", b"noise", "overexposure", b"overexposure", "pitch", b"pitch", "polarity", b"polarity", "roll", b"roll", "sharpness", b"sharpness", "size", b"size", "value", b"value", "yaw", b"yaw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_directional_sharpness", b"_directional_sharpness", "_eye_detail", b"_eye_detail", "_mouth_detail", b"_mouth_detail", "_noise", b"_noise", "_overexposure", b"_overexposure", "_polarity", b"_polarity", "brightness", b"brightness", "directional_sharpness", b"directional_sharpness", "eye_detail", b"eye_detail", "mouth_detail", b"mouth_detail", "noise", b"noise", "overexposure", b"overexposure", "pitch", b"pitch", "polarity", b"polarity", "roll", b"roll", "sharpness", b"sharpness", "size", b"size", "value", b"value", "yaw", b"yaw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__brightness: _TypeAlias = _typing.Literal["brightness"]  # noqa: Y015
     _WhichOneofArgType__brightness: _TypeAlias = _typing.Literal["_brightness", b"_brightness"]  # noqa: Y015
     _WhichOneofReturnType__directional_sharpness: _TypeAlias = _typing.Literal["directional_sharpness"]  # noqa: Y015
     _WhichOneofArgType__directional_sharpness: _TypeAlias = _typing.Literal["_directional_sharpness", b"_directional_sharpness"]  # noqa: Y015
+    _WhichOneofReturnType__eye_detail: _TypeAlias = _typing.Literal["eye_detail"]  # noqa: Y015
+    _WhichOneofArgType__eye_detail: _TypeAlias = _typing.Literal["_eye_detail", b"_eye_detail"]  # noqa: Y015
+    _WhichOneofReturnType__mouth_detail: _TypeAlias = _typing.Literal["mouth_detail"]  # noqa: Y015
+    _WhichOneofArgType__mouth_detail: _TypeAlias = _typing.Literal["_mouth_detail", b"_mouth_detail"]  # noqa: Y015
     _WhichOneofReturnType__noise: _TypeAlias = _typing.Literal["noise"]  # noqa: Y015
     _WhichOneofArgType__noise: _TypeAlias = _typing.Literal["_noise", b"_noise"]  # noqa: Y015
     _WhichOneofReturnType__overexposure: _TypeAlias = _typing.Literal["overexposure"]  # noqa: Y015
@@ -537,6 +553,10 @@ class Quality(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__brightness) -> _WhichOneofReturnType__brightness | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__directional_sharpness) -> _WhichOneofReturnType__directional_sharpness | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__eye_detail) -> _WhichOneofReturnType__eye_detail | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mouth_detail) -> _WhichOneofReturnType__mouth_detail | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__noise) -> _WhichOneofReturnType__noise | None: ...
     @_typing.overload

@@ -12,7 +12,9 @@ from facet import AsyncClient
 from facet.cli.evaluate import run as running
 from facet.cli.evaluate.options import Images, ServerAddress
 from facet.cli.evaluate.run import Advance
+from facet.cli.shared.reasons import in_words
 from facet.evaluation.datasets.pairs import read_pairs
+from facet.evaluation.quality.degradations import DEGRADATIONS
 from facet.evaluation.quality.figures import quality_figures
 from facet.evaluation.quality.run import DegradedProbe, run_quality
 from facet.terminal import console, tables
@@ -26,11 +28,16 @@ def quality(
     token: Token = "",
     root_certificates: RootCertificates = None,
     count: Annotated[int, typer.Option(min=1, help="Number of mated pairs, evenly spread over the file.")] = 200,
+    degradation: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one, for example none or 'blur 4'. Can be repeated.", show_default="all"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Does quality predict errors? The probes of mated pairs are made dark, noisy, blurred, and so on.
 
-    The faces of the lowest quality are discarded first; the better the quality, the fewer false non-matches remain.
+    The faces of the lowest quality are discarded first; the better the quality, the fewer false non-matches remain. The
+    same is shown for measures that could replace it, and why enrolment would refuse the faces.
 
     [b]Example[/b]
 
@@ -38,13 +45,16 @@ def quality(
 
     Exit code: 0 done, 1 something failed, 2 bad usage.
     """
+    for name in degradation or ():
+        if name not in DEGRADATIONS:
+            console.fail(f"unknown degradation {name!r}; there are {', '.join(DEGRADATIONS)}", console.USAGE)
     labelled = running.labels(lambda: read_pairs(pairs, images))
     mated = np.flatnonzero(labelled.same)
     chosen = mated[np.arange(min(count, len(mated))) * len(mated) // min(count, len(mated))]
     files = [(images / labelled.images[labelled.a[i]], images / labelled.images[labelled.b[i]]) for i in chosen]
 
     async def measure(client: AsyncClient, advance: Advance) -> list[DegradedProbe]:
-        return await run_quality(client, files, advance=advance)
+        return await run_quality(client, files, degradation or [*DEGRADATIONS], advance=advance)
 
     done = running.measured(running.Target(address, token, root_certificates), "Comparing", len(files), measure)
     if not done.run:
@@ -57,17 +67,25 @@ def quality(
 
 
 def _show(figures: dict[str, Any]) -> None:
-    curve = tables.table(
-        tables.number("discarded"), tables.number("FNMR"), tables.number("false non-matches left"), title="Quality"
-    )
-    for each in figures["error_versus_discard"]:
-        curve.add_row(f"{each['discarded']:.0%}", _shown(each["fnmr"]), _shown(each["false_non_matches_left"]))
+    shares = [f"{each['discarded']:.0%}" for each in figures["error_versus_discard"][1:]]
+    curve = tables.table("by", *map(tables.number, shares), title="Share of false non-matches left after discarding")
+    for name, each in {"quality": figures["error_versus_discard"], **figures["candidates"]}.items():
+        curve.add_row(name, *map(_left, each[1:]))
+    curve.add_row("FNMR by quality", *(_shown(each["fnmr"]) for each in figures["error_versus_discard"][1:]))
     console.out.print(curve)
-    kinds = tables.table("degradation", *map(tables.number, ("FNMR", "median quality", "without face")))
+    kinds = tables.table("degradation", *map(tables.number, ("FNMR", "median quality", "without face")), "refused")
     for each in figures["degradations"]:
         numbers = (_shown(each["fnmr"]), _shown(each["median_quality"]), str(each["without_face"]))
-        kinds.add_row(each["degradation"], *numbers)
+        found = max(1, each["probes"] - each["without_face"])
+        reasons = ", ".join(f"{count / found:.0%} {in_words(reason)}" for reason, count in each["refused"].items())
+        kinds.add_row(each["degradation"], *numbers, reasons)
     console.out.print(kinds)
+
+
+def _left(point: dict[str, Any]) -> str:
+    if point["false_non_matches_left"] is None or point.get("low") is None:
+        return _shown(point["false_non_matches_left"])
+    return f"{point['false_non_matches_left']:.2f} ({point['low']:.2f}-{point['high']:.2f})"
 
 
 def _shown(value: float | None) -> str:

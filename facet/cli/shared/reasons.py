@@ -12,6 +12,7 @@ _WORDS = {
     "FACE_TOO_DARK": "too dark",
     "FACE_OVEREXPOSED": "overexposed",
     "FACE_NEGATIVE": "a photographic negative",
+    "FACE_OCCLUDED": "an eye or the mouth is covered",
     "LOOKS_LIKE_ANOTHER_SUBJECT": "looks like another person in the gallery",
     "LOOKS_UNLIKE_SUBJECT": "looks unlike the person's other pictures",
     "TOO_MANY_TEMPLATES": "the person has the maximum number of templates",

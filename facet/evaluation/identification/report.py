@@ -33,6 +33,7 @@ _FACE_REASONS = (
     "FACE_TOO_DARK",
     "FACE_OVEREXPOSED",
     "FACE_NEGATIVE",
+    "FACE_OCCLUDED",
     "LOOKS_LIKE_ANOTHER_SUBJECT",
 )
 _NO_MATED = "no mated probes"

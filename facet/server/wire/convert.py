@@ -209,6 +209,8 @@ def face(found: AlignedFace) -> pb.DetectedFace:
             brightness=quality.brightness,
             overexposure=quality.overexposure,
             polarity=quality.polarity,
+            eye_detail=quality.eye_detail,
+            mouth_detail=quality.mouth_detail,
         ),
         person=found.person if found.person >= 0 else None,
         turn=found.turn,

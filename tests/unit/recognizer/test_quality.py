@@ -92,6 +92,40 @@ def test_each_degradation_has_its_reason_and_lowers_the_value() -> None:
         assert measured(crop).value < measured(face).value, expected
 
 
+def painted(crop: NDArray[np.uint8], left: int, top: int, right: int, bottom: int, level: int) -> NDArray[np.uint8]:
+    covered = crop.copy()
+    covered[top:bottom, left:right] = level
+    return covered
+
+
+@pytest.mark.parametrize("level", [15, 128, 240])
+def test_a_bar_over_the_eyes_one_eye_or_the_mouth_is_occlusion_whatever_its_level(level: int) -> None:
+    face = drawn_face()
+    for covered in (
+        painted(face, 10, 40, 102, 64, level),
+        painted(face, 20, 38, 54, 66, level),
+        painted(face, 30, 80, 84, 106, level),
+        painted(face, 0, 66, 112, 112, level),
+    ):
+        assert reason(covered) == "FACE_OCCLUDED"
+        assert measured(covered).value < 0.5
+
+
+def test_dark_skin_and_a_covered_forehead_or_chin_are_no_occlusion() -> None:
+    face = drawn_face()
+    assert reason(np.asarray(face * 0.35, np.uint8)) == ""
+    assert reason(painted(face, 0, 0, 112, 26, 40)) == ""
+    assert reason(painted(face, 0, 104, 112, 112, 200)) == ""
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45, 70, 90, 120])
+def test_blur_along_any_line_is_noticed(degrees: float) -> None:
+    line = np.zeros((17, 17), np.float32)
+    line[8] = 1
+    line = np.asarray(cv2.warpAffine(line, cv2.getRotationMatrix2D((8, 8), degrees, 1), (17, 17)), np.float32)
+    assert reason(np.asarray(cv2.filter2D(drawn_face(), -1, line / line.sum()), np.uint8)) == "FACE_TOO_BLURRED"
+
+
 @pytest.mark.parametrize("level", [0, 1, 128, 255])
 def test_a_constant_crop_has_finite_measures_and_quality_0(level: int) -> None:
     quality = measured(np.full((CROP_SIZE, CROP_SIZE, 3), level, np.uint8))

@@ -39,6 +39,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (recognizer.FaceTooDark("dark"), "FAILED_PRECONDITION", "FACE_TOO_DARK"),
     (recognizer.FaceOverexposed("white"), "FAILED_PRECONDITION", "FACE_OVEREXPOSED"),
     (recognizer.FaceNegative("negative"), "FAILED_PRECONDITION", "FACE_NEGATIVE"),
+    (recognizer.FaceOccluded("covered"), "FAILED_PRECONDITION", "FACE_OCCLUDED"),
     (recognizer.NoObjectDetector("none"), "FAILED_PRECONDITION", "NO_OBJECT_DETECTOR"),
     (gallery.GalleryNotFound("g"), "NOT_FOUND", "GALLERY_NOT_FOUND"),
     (gallery.GalleryExists("g"), "ALREADY_EXISTS", "GALLERY_EXISTS"),
