@@ -54,6 +54,11 @@ class Analysis:
         turns = np.concatenate((self.turns, other.turns))
         return replace(self, faces=faces.take(kept), persons=persons[kept], turns=turns[kept])
 
+    def at_least(self, min_score: float) -> Analysis:
+        """The same without the faces of lower scores."""
+        kept = np.flatnonzero(self.faces.scores >= min_score)
+        return replace(self, faces=self.faces.take(kept), persons=self.persons[kept], turns=self.turns[kept])
+
     @property
     def main_turn(self) -> int:
         """The turn in which most faces were found; 0 without faces."""

@@ -193,7 +193,9 @@ class FacePipeline:
             PictureError: the picture is damaged, unsupported or too large.
         """
         turns = self.decode_in_turns(source, progress, longer_side=self._look_side)
-        return self._analyze(finish(turns), progress, face_min_score, objects_wanted=objects_wanted, turn=source.turn)
+        min_score = self._min_score(face_min_score)
+        analysis = self._analyze(finish(turns), progress, min_score, objects_wanted=objects_wanted, turn=source.turn)
+        return analysis.at_least(min_score)
 
     def analyze_picture(
         self,
@@ -205,9 +207,9 @@ class FacePipeline:
         turn: int | None = None,
     ) -> Analysis:
         """Find the objects and faces of a decoded picture, upright BGR ``(h, w, 3)``; see :meth:`analyze`."""
-        return self._analyze(
-            DecodedPicture.full(picture), progress, face_min_score, objects_wanted=objects_wanted, turn=turn
-        )
+        min_score = self._min_score(face_min_score)
+        whole = DecodedPicture.full(picture)
+        return self._analyze(whole, progress, min_score, objects_wanted=objects_wanted, turn=turn).at_least(min_score)
 
     def clear_turn(self, picture: NDArray[np.uint8], progress: Progress = NO_PROGRESS) -> int | None:
         """The turn of a picture, BGR ``(h, w, 3)``, if a face shows it clearly; see :mod:`recognizer.orientation`.
@@ -256,9 +258,11 @@ class FacePipeline:
         picture = yield from self.decode_in_turns(
             source, progress, longer_side=MAX_SIDE if thorough else self._look_side
         )
-        analysis = self._analyze(picture, progress, face_min_score, objects_wanted=objects_wanted, turn=source.turn)
+        min_score = self._min_score(face_min_score)
+        analysis = self._analyze(picture, progress, min_score, objects_wanted=objects_wanted, turn=source.turn)
         if thorough:
-            analysis = yield from self._search_tiles(analysis, progress, face_min_score, source.turn)
+            analysis = yield from self._search_tiles(analysis, progress, min_score, source.turn)
+        analysis = analysis.at_least(min_score)
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
         shares = needed_share(analysis.faces)
         enough = [index for index in indices if thorough or picture.placement.scale * min(1.0, shares[index]) <= 1]
@@ -275,16 +279,17 @@ class FacePipeline:
         self,
         picture: DecodedPicture,
         progress: Progress,
-        face_min_score: float | None,
+        min_score: float,
         *,
         objects_wanted: bool,
         turn: int | None,
     ) -> Analysis:
+        """Find the faces of at least ``min_score``, and those that tell which way up the picture is."""
         look = reduced(picture, self._look_side)
-        min_score = self.face_min_score if face_min_score is None else face_min_score
+        lowest = min(min_score, self.face_min_score)
 
         def search(turn: int) -> Analysis:
-            return self._search(look, turn, progress, min_score=min_score, objects_wanted=objects_wanted)
+            return self._search(look, turn, progress, min_score=lowest, objects_wanted=objects_wanted)
 
         if turn is None and self._orientation is not None:
             analysis = self._search_any_way_up(look, search, self._orientation, progress)
@@ -348,7 +353,7 @@ class FacePipeline:
         return Analysis(look, objects, faces, owners, least, np.full(len(faces), turn, np.intp))
 
     def _search_tiles(
-        self, analysis: Analysis, progress: Progress, face_min_score: float | None, turn: int | None
+        self, analysis: Analysis, progress: Progress, min_score: float, turn: int | None
     ) -> Turns[Analysis]:
         """Add the faces that are too small in the whole picture; yields after each tile."""
         picture, finder = analysis.picture, self._tile_finder
@@ -356,7 +361,6 @@ class FacePipeline:
             return analysis
         (height, width), place = picture.pixels.shape[:2], picture.placement
         turn = analysis.main_turn if turn is None else turn
-        min_score = self.face_min_score if face_min_score is None else face_min_score
         found: list[Faces] = []
         wanted = min(1.0, LEAST_HEIGHT / self._settings.thorough_height * place.scale)
         look = self._look_scale(picture) * place.scale
@@ -379,6 +383,9 @@ class FacePipeline:
             analysis = replace(analysis, persons=np.where(owners >= 0, np.append(persons, -1)[owners], -1))
         least = max(self._settings.finder.min_height, tiles.least_height * place.scale)
         return replace(analysis, least_height=least)
+
+    def _min_score(self, asked: float | None) -> float:
+        return self.face_min_score if asked is None else asked
 
     def _look_scale(self, picture: DecodedPicture) -> float:
         """Pixels of the face detector's input per pixel of the full picture, when it looks at all of it."""

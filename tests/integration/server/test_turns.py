@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from facet import Client, Enrollment, InvalidArgument, picture, stream_frame
 from facet.runtime.pictures import decode
@@ -58,6 +60,27 @@ def test_a_request_says_which_way_up_its_picture_is(client: Client, upside_down:
     assert person.y1 <= (face.y1 + face.y2) / 2 <= person.y2
 
 
+def test_an_answers_turn_is_beyond_exif_and_its_boxes_stay_in_the_picture_as_exif_turns_it(
+    client: Client, upside_down: Array
+) -> None:
+    wide = np.asarray(cv2.copyMakeBorder(upside_down, 0, 0, 0, 120, cv2.BORDER_REPLICATE), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    stored, buffer = cv2.rotate(wide, cv2.ROTATE_90_COUNTERCLOCKWISE), io.BytesIO()
+    Image.fromarray(stored[..., ::-1].copy()).save(buffer, "PNG", exif=exif)
+    for source in (buffer.getvalue(), wide):
+        answer = client.analyze_faces(source)
+        (found,) = answer.faces
+        assert (answer.picture_size.width, answer.picture_size.height) == (wide.shape[1], wide.shape[0])
+        assert found.face.turn == 180
+        (upright,) = client.analyze_faces(np.ascontiguousarray(wide[::-1, ::-1])).faces
+        assert found.face.box.x1 == pytest.approx(wide.shape[1] - upright.face.box.x2, abs=5)
+        assert found.face.box.y1 == pytest.approx(wide.shape[0] - upright.face.box.y2, abs=5)
+        eye = upright.face.landmarks.left_eye
+        assert found.face.landmarks.left_eye.x == pytest.approx(wide.shape[1] - 1 - eye.x, abs=5)
+        assert found.face.landmarks.left_eye.y == pytest.approx(wide.shape[0] - 1 - eye.y, abs=5)
+
+
 def test_batches_say_it_for_each_picture(client: Client, gallery: str, upside_down: Array) -> None:
     ((_, answer),) = client.enroll_batch(gallery, [(1, Enrollment("yao", upside_down, turn=180))])
     assert isinstance(answer, EnrollFaceResponse)
@@ -89,3 +112,13 @@ def test_a_stream_finds_its_cameras_turn_or_is_told(
     (found,) = client.analyze_faces(upside_down).faces
     assert abs(track.face_box.y1 - found.face.box.y1) < 10
     assert track.landmarks.left_eye.y > track.landmarks.left_mouth.y
+
+
+@pytest.mark.parametrize(("told", "turn"), [(types_pb2.TURN_AS_IS, 0), (types_pb2.TURN_90, 90)])
+def test_a_stream_keeps_the_turn_that_it_is_told(
+    client: Client, team: str, upside_down: Array, told: types_pb2.Turn.ValueType, turn: int
+) -> None:
+    frame = cv2.imencode(".jpg", upside_down)[1].tobytes()
+    frames = [stream_frame(number, frame, number / 10) for number in range(4)]
+    settings = pb.StreamSettings(gallery_id=team, lossless=True, turn=told)
+    assert {answer.turn for answer in client.identify_stream(settings, frames)} == {turn}

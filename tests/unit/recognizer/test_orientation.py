@@ -69,12 +69,15 @@ def test_upright_pictures_give_what_they_give_as_they_are(
     assert not found.turns.any()
 
 
-def test_faces_of_different_turns_in_one_picture_are_all_recognised(pipeline: FacePipeline, pictures: Pictures) -> None:
+@pytest.mark.parametrize("min_score", [None, 0.75])
+def test_faces_of_different_turns_in_one_picture_are_all_recognised(
+    pipeline: FacePipeline, pictures: Pictures, min_score: float | None
+) -> None:
     portrait = cv2.resize(picture_of(pictures.yaoming), (320, 320))
     top, bottom = (
         np.hstack([turned(np.asarray(portrait, np.uint8), turn) for turn in pair]) for pair in ((0, 90), (180, 270))
     )
-    found = pipeline.analyze_picture(np.vstack((top, bottom)))
+    found = pipeline.analyze_picture(np.vstack((top, bottom)), face_min_score=min_score)
     embeddings = pipeline.embed(pipeline.align(found))
     assert sorted(found.turns) == list(TURNS)
     assert (embeddings @ embeddings.T).min() > 0.9

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, decode, from_raw, read_header
 from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS
@@ -66,6 +67,22 @@ def test_every_orientation_is_undone_like_in_pillow(kind: str, orientation: int)
     data = encode(quarters(), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))[..., ::-1]
     assert np.array_equal(decode(data, max_pixels=ENOUGH), expected)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_xmp_that_contradicts_exif_does_not_turn_a_picture(kind: str, orientation: int) -> None:
+    exif, xmp = Image.Exif(), b'<rdf:Description tiff:Orientation="3"/>'
+    exif[ORIENTATION] = orientation
+    options: dict[str, Any] = {"xmp": xmp}
+    if kind == "PNG":
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    assert read_header(encode(quarters(), kind, **options), max_pixels=ENOUGH).orientation == 3
+    both = encode(quarters(), kind, exif=exif, **options)
+    assert read_header(both, max_pixels=ENOUGH).orientation == orientation
+    only_exif = encode(quarters(), kind, exif=exif)
+    assert np.array_equal(decode(both, max_pixels=ENOUGH), decode(only_exif, max_pixels=ENOUGH))
 
 
 def test_an_orientation_behind_the_pixels_of_a_png_is_applied() -> None:
