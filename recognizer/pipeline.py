@@ -22,7 +22,7 @@ from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
-from recognizer.orientation import Orientation, boxes_turned_back, faces_turned_back, is_upright, turned
+from recognizer.orientation import MAX_LOSS, Orientation, boxes_turned_back, faces_turned_back, is_upright, turned
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import measure
 from recognizer.resolution import (
@@ -316,7 +316,7 @@ class FacePipeline:
         if main:
             upright = search(main)
             # Not the sum: in a wrong turn one face may be found twice.
-            if upright.faces.scores.max(initial=0.0) > as_it_is.faces.scores.max(initial=0.0):
+            if upright.faces.scores.max(initial=0.0) > as_it_is.faces.scores.max(initial=0.0) - MAX_LOSS:
                 best = upright
         for other in others:
             best = best.with_faces(search(other) if other else as_it_is, self._settings.max_faces)
