@@ -1,8 +1,9 @@
 """SCRFD, InsightFace's face detector (Guo et al., 2021, arXiv:2105.04714).
 
 InsightFace's own class only supports square inputs. This one takes an input of any size and places the picture in it
-at any scale. With the same input size and scale, both find the same faces, unless the picture shrinks to less than
-half: then this one averages all its pixels, while InsightFace skips some (:mod:`facet.runtime.resampling`).
+at any scale. With the same input size and scale, both find the same faces, with two exceptions. If the picture shrinks
+to less than half, this one averages all its pixels, while InsightFace skips some (:mod:`facet.runtime.resampling`). And
+this one maps each axis back by its own scale: sides are whole pixels, so the scales differ, in a panorama by a percent.
 """
 
 from __future__ import annotations
@@ -66,14 +67,18 @@ class ScrfdDetector:
             longest: longer side of the scaled picture, pixels; as long as fits if ``None``.
         """
         canvas = np.zeros((frame[1], frame[0], 3), np.uint8)
-        scale = _scale_into(canvas, picture, longest)
+        scales = _scale_into(canvas, picture, longest)
         outputs = self._session.run(canvas[None])
         if self._batched:
             outputs = [output[0] for output in outputs]
-        return self._decode(outputs, frame, scale, self._min_score if min_score is None else min_score)
+        return self._decode(outputs, frame, scales, self._min_score if min_score is None else min_score)
 
     def _decode(
-        self, outputs: list[NDArray[np.float32]], frame: tuple[int, int], scale: float, min_score: float
+        self,
+        outputs: list[NDArray[np.float32]],
+        frame: tuple[int, int],
+        scales: NDArray[np.float64],
+        min_score: float,
     ) -> Faces:
         boxes, landmarks, scores = [], [], []
         for level, stride in enumerate(STRIDES):
@@ -90,8 +95,8 @@ class ScrfdDetector:
         if not scores:
             return Faces.empty()
         faces = Faces(
-            (np.concatenate(boxes) / scale).astype(np.float32),
-            (np.concatenate(landmarks) / scale).astype(np.float32),
+            (np.concatenate(boxes) / np.tile(scales, 2)).astype(np.float32),
+            (np.concatenate(landmarks) / scales).astype(np.float32),
             np.concatenate(scores).astype(np.float32),
         )
         return suppress(faces)
@@ -110,8 +115,8 @@ def unsuppressed(faces: Faces, iou: float = NMS_IOU) -> NDArray[np.intp]:
     return np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), faces.scores.tolist(), 0.0, iou), np.intp)
 
 
-def _scale_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: float | None) -> float:
-    """Scale a picture into the top-left corner of a canvas; return the scale, canvas pixels per picture pixel."""
+def _scale_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: float | None) -> NDArray[np.float64]:
+    """Scale a picture into the top-left corner of a canvas; return canvas pixels per picture pixel, ``(x, y)``."""
     height, width = picture.shape[:2]
     frame_height, frame_width = canvas.shape[:2]
     if longest is not None:
@@ -121,7 +126,7 @@ def _scale_into(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], longest: 
     else:
         new_height, new_width = max(1, int(frame_width * height / width)), frame_width
     canvas[:new_height, :new_width] = resized(picture, new_width, new_height)
-    return float(new_height / height)
+    return np.array([new_width / width, new_height / height])
 
 
 @lru_cache(maxsize=256)

@@ -66,7 +66,16 @@ def reference_detector(path: Path) -> Any:
 
 
 def reference_faces(detector: Any, bgr: NDArray[np.uint8], frame: tuple[int, int], max_num: int = 0) -> Faces:
+    """InsightFace's faces. It maps both axes back by the scale of the rows; here each has its own, as in ours."""
     boxes, landmarks = detector.detect(bgr, input_size=frame, max_num=max_num)
+    height, width = bgr.shape[:2]
+    if height * frame[0] > width * frame[1]:
+        scaled_width, scaled_height = int(frame[1] * width / height), frame[1]
+    else:
+        scaled_width, scaled_height = frame[0], int(frame[0] * height / width)
+    stretch = (scaled_height / height) / (scaled_width / width)
+    boxes[:, [0, 2]] *= stretch
+    landmarks[..., 0] *= stretch
     return Faces(boxes[:, :4].astype(np.float32), landmarks.astype(np.float32), boxes[:, 4].astype(np.float32))
 
 
