@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.runtime.resampling import HALVE_FROM, halved
+from facet.runtime.resampling import HALVE_FROM, halved, power_of_two
 
 CROP_SIZE = 112
 VERSION = "arcface-112-umeyama-bilinear/1"
@@ -68,19 +68,22 @@ def _shrunk_region(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Cut out and shrink what the crop shows; return it with the matrix that maps it to the crop.
 
+    The region begins and ends at multiples of the factor by which it shrinks. So its small pixels are those of the
+    picture decoded at a reduced size, and both give nearly the same crop.
+
     The picture and the matrix come back as they are if the crop lies outside the picture, or no scale exists.
     """
     height, width = picture.shape[:2]
     if scale * max(height, width) < 1 / CROP_SIZE:
         return picture, matrix
-    margin = 2 / scale
+    factor, margin = power_of_two(1 / scale), 2 / scale
     corners = np.array([[0, 0], [CROP_SIZE, 0], [0, CROP_SIZE], [CROP_SIZE, CROP_SIZE]], np.float64)
-    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-    left, top = np.clip(np.floor(seen.min(0) - margin), 0, (width, height)).astype(int)
-    right, bottom = np.clip(np.ceil(seen.max(0) + margin), 0, (width, height)).astype(int)
+    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T / factor
+    smallest = np.array([width // factor, height // factor])
+    left, top = np.clip(np.floor(seen.min(0) - margin / factor), 0, smallest).astype(int) * factor
+    right, bottom = np.clip(np.ceil(seen.max(0) + margin / factor), 0, smallest).astype(int) * factor
     if right <= left or bottom <= top:
         return picture, matrix
-    small = halved(picture[top:bottom, left:right], 1 / scale)
-    ratio = np.array([(right - left) / small.shape[1], (bottom - top) / small.shape[0]])
-    shift = matrix[:, 2] + matrix[:, :2] @ (np.array([left, top]) + (ratio - 1) / 2)  # pixels are squares, not points
-    return small, np.column_stack((matrix[:, :2] * ratio, shift))
+    small = halved(picture[top:bottom, left:right], factor)
+    shift = matrix[:, 2] + matrix[:, :2] @ (np.array([left, top]) + (factor - 1) / 2)  # pixels are squares, not points
+    return small, np.column_stack((matrix[:, :2] * factor, shift))

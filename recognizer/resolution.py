@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
 from facet.runtime.pictures import DecodedPicture, Placement
+from facet.runtime.resampling import halved, power_of_two
 from recognizer.alignment import similarity_transform
 from recognizer.faces import Faces
 
@@ -26,16 +26,11 @@ def reduced(picture: DecodedPicture, longer_side: int) -> DecodedPicture:
     A decoded JPEG of the same size looks nearly the same.
     """
     height, width = picture.pixels.shape[:2]
-    scale = 2 ** int(math.log2(max(1, max(height, width) // longer_side)))
-    columns, rows = width // scale, height // scale
-    if scale == 1 or not (columns and rows):
+    scale = power_of_two(max(height, width) / longer_side)
+    whole = picture.pixels[: height - height % scale, : width - width % scale]
+    if scale == 1 or not whole.size:
         return picture
-    pixels = cv2.resize(
-        picture.pixels[: rows * scale, : columns * scale], (columns, rows), interpolation=cv2.INTER_AREA
-    )
-    return DecodedPicture(
-        np.asarray(pixels, np.uint8), replace(picture.placement, scale=picture.placement.scale * scale)
-    )
+    return DecodedPicture(halved(whole, scale), replace(picture.placement, scale=picture.placement.scale * scale))
 
 
 def needed_share(faces: Faces) -> NDArray[np.float64]:

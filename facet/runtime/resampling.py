@@ -8,6 +8,8 @@ general ``INTER_AREA``.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,11 @@ from numpy.typing import NDArray
 HALVE_FROM = 2.0
 """Minimum ratio of source to target pixels at which a picture is halved first. Halving from 1.5 on helps 1-bit pictures
 a little more, but takes detail from clean faces of just that size."""
+
+
+def power_of_two(ratio: float) -> int:
+    """The factor by which :func:`halved` shrinks: the largest power of two up to the ratio, at least 1."""
+    return 1 << max(0, math.frexp(ratio)[1] - 1)
 
 
 def halved(picture: NDArray[np.uint8], ratio: float) -> NDArray[np.uint8]:
@@ -26,7 +33,8 @@ def halved(picture: NDArray[np.uint8], ratio: float) -> NDArray[np.uint8]:
 
     Returns:
         the picture itself, or a smaller one that shows the same area. An odd side is halved and rounded down, so the
-        two sides may have slightly different scales.
+        two sides may have slightly different scales. Sides that are multiples of :func:`power_of_two` shrink by
+        exactly this factor.
     """
     while ratio >= HALVE_FROM and min(picture.shape[:2]) >= 2:
         height, width = picture.shape[0] // 2, picture.shape[1] // 2

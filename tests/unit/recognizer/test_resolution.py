@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from facet.runtime.pictures import DecodedPicture
+from recognizer.alignment import TEMPLATE, align
 from recognizer.analysis import AlignedFace
 from recognizer.models import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns, finish
-from recognizer.resolution import reduced
+from recognizer.resolution import landmarks_in_decoded, reduced
 from recognizer.settings import ModelSettings, PipelineSettings
 from recognizer.sources import Encoded, decode_here
 from tests.unit.runtime.pictures.samples import pixels
@@ -90,6 +91,18 @@ def test_a_picture_of_any_format_is_halved_by_means_before_it_is_looked_at() -> 
     assert reduced(full, 150) is full
     line = DecodedPicture.full(pixels(203, 1))
     assert reduced(line, 10) is line
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("place", [(3.0, 5.0), (161.5, 90.25), (400.0, 233.0), (-40.0, 517.0)])
+def test_a_face_has_the_same_crop_in_a_picture_that_is_halved_before(place: tuple[float, float], scale: int) -> None:
+    full = DecodedPicture.full(pixels(1003, 1109))
+    small = reduced(full, 1109 // scale)
+    assert small.placement.scale == scale
+    landmarks = np.asarray(TEMPLATE * 5.3 + np.array(place), np.float32)
+    expected = align(full.pixels, landmarks)
+    found = align(small.pixels, landmarks_in_decoded(landmarks, small.placement))
+    assert np.abs(found.astype(int) - expected).max() <= 2
 
 
 def test_a_picture_that_is_there_at_full_size_is_decoded_once_however_small_its_faces(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facet.runtime.resampling import HALVE_FROM, halved, resized
+from facet.runtime.resampling import HALVE_FROM, halved, power_of_two, resized
 
 
 @pytest.mark.parametrize("side", [400, 401, 512, 777])
@@ -20,6 +20,12 @@ def test_a_shrunk_pattern_of_single_pixels_becomes_its_mean(side: int) -> None:
 def test_a_picture_that_shrinks_little_stays_as_it_is() -> None:
     picture = np.zeros((50, 50, 3), np.uint8)
     assert halved(picture, HALVE_FROM - 0.01) is picture
+
+
+@pytest.mark.parametrize(("ratio", "factor"), [(0.1, 1), (1.99, 1), (2.0, 2), (3.99, 2), (4.0, 4), (1000.0, 512)])
+def test_the_factor_is_the_one_by_which_a_picture_is_halved(ratio: float, factor: int) -> None:
+    assert power_of_two(ratio) == factor
+    assert halved(np.zeros((1024, 2048, 3), np.uint8), ratio).shape == (1024 // factor, 2048 // factor, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (3, 5000)])
