@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from facet import FAST, THOROUGH, Client, InvalidArgument, picture
 from facet.v1 import recognition_service_pb2 as pb
@@ -15,6 +17,8 @@ from facet.v1 import recognition_service_pb2 as pb
 if TYPE_CHECKING:
     from tests.conftest import Pictures
 
+ORIENTATION = 0x0112
+"""Tag of EXIF."""
 FACE = 110
 PLACES = ((30, 20), (1180, 150), (2950, 300), (5600, 100))
 """Left and top edges of the portraits. Some lie on borders of tiles."""
@@ -49,6 +53,22 @@ def test_each_small_face_of_a_panorama_is_found_once_and_the_answer_says_how_sma
     found = sorted((face.face.box.x1, face.face.box.y1) for face in thorough.faces)
     expected = sorted(place[::-1] if quarter_turns else place for place in PLACES)
     assert np.abs(np.array(found) - expected).max() < FACE
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_thorough_search_applies_the_orientation_of_a_jpeg_in_grey_or_cmyk(
+    client: Client, panorama: NDArray[np.uint8], mode: str
+) -> None:
+    stored = np.ascontiguousarray(np.rot90(panorama))  # a quarter turn to the left
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # to be turned to the right
+    buffer = io.BytesIO()
+    Image.fromarray(stored[..., ::-1].copy()).convert(mode).save(buffer, "JPEG", quality=95, exif=exif)
+    answer = client.analyze_faces(buffer.getvalue(), search=THOROUGH)
+    assert (answer.picture_size.width, answer.picture_size.height) == panorama.shape[1::-1]
+    found = sorted((face.face.box.x1, face.face.box.y1) for face in answer.faces)
+    assert len(found) == len(PLACES)
+    assert np.abs(np.array(found) - sorted(PLACES)).max() < FACE
 
 
 def test_a_search_that_is_unknown_is_refused(client: Client, pictures: Pictures) -> None:

@@ -87,11 +87,27 @@ def test_other_formats_keep_their_size() -> None:
     assert decode_reduced(encode("PNG"), max_pixels=ENOUGH, longer_side=1).placement == Placement(64, 48)
 
 
-def test_a_truncated_jpeg_is_refused_at_every_scale() -> None:
-    data = encode("JPEG", pixels(WIDTH, HEIGHT))
-    for side in (203, 100, 50, 10):
-        with pytest.raises(InvalidPicture):
-            decode_reduced(data[: len(data) // 2], max_pixels=ENOUGH, longer_side=side)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_truncated_jpeg_is_refused_at_every_scale(progressive: bool) -> None:
+    data = encode("JPEG", pixels(WIDTH, HEIGHT), progressive=progressive)
+    for end in (len(data) // 4, len(data) // 2, len(data) - 20, len(data) - 2):
+        for side in (203, 100, 50, 10):
+            with pytest.raises(InvalidPicture):
+                decode_reduced(data[:end], max_pixels=ENOUGH, longer_side=side)
+
+
+@pytest.mark.parametrize(("width", "height"), [(WIDTH, 2 * HEIGHT), (WIDTH, HEIGHT // 2)])
+def test_the_header_says_the_size_at_every_scale_whatever_data_there_is(width: int, height: int) -> None:
+    data = encode("JPEG", pixels(WIDTH, HEIGHT), quality=95)
+    size = data.index(b"\xff\xc0") + 5
+    claimed = data[:size] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + data[size + 4 :]
+    for scale in (1, 2, 4, 8):
+        found = decode_reduced(claimed, max_pixels=ENOUGH, longer_side=max(width, height) // scale)
+        honest = decode_reduced(data, max_pixels=ENOUGH, longer_side=WIDTH // scale)
+        assert found.placement == Placement(width, height, scale)
+        assert found.pixels.shape == (-(-height // scale), -(-width // scale), 3)
+        there = min(height, HEIGHT) // 16 * 16 // scale  # whole rows of blocks
+        assert np.array_equal(found.pixels[: there - 1], honest.pixels[: there - 1])
 
 
 def test_more_pixels_than_permitted_are_taken_if_they_need_not_be_in_memory() -> None:

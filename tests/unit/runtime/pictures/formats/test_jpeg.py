@@ -126,6 +126,14 @@ def test_coefficients_in_memory_are_bounded_by_the_permitted_pixels() -> None:
         read_header(scans_over(7000, 7000, 0xC2, 4, 1), max_pixels=7000 * 7000)
 
 
+def test_a_reduced_size_saves_no_coefficients() -> None:
+    limit = 50_000_000
+    assert walk(scans_over(10_000, 7000, 0xC2, 3, 1), max_pixels=limit, longer_side=1000).scale == 8
+    assert walk(scans_over(16_000, 12_000, 0xC0, 3, 1), max_pixels=limit, longer_side=1000).scale == 8  # row by row
+    with pytest.raises(PictureTooLarge, match="progressive"):
+        walk(scans_over(16_000, 12_000, 0xC2, 3, 1), max_pixels=limit, longer_side=1000)
+
+
 def test_arithmetic_decoding_counts_for_more() -> None:
     limit = 50_000_000
     read_header(scans_over(7000, 7000, 0xC9, 3, 1), max_pixels=limit)
