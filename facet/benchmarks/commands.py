@@ -11,7 +11,7 @@ _SERVER, _MODELS, _GALLERIES = "Server", "Models", "Galleries"
 COMMANDS = (
     Lazy("serving", "facet.benchmarks.serving.serving:serving", "Compare the server with InsightFace.", _SERVER),
     Lazy("stream", "facet.benchmarks.streams.stream:stream", "Measure a server under several cameras.", _SERVER),
-    Lazy("photos", "facet.benchmarks.photos:photos", "Measure large photos, decoded fully and reduced.", _SERVER),
+    Lazy("photos", "facet.benchmarks.photos.photos:photos", "Measure large photos, decoded fully or reduced.", _SERVER),
     Lazy(
         *("replacement", "facet.benchmarks.streams.replacement:replacement"),
         *("Test whether a name stays with its person in a stream.", _SERVER),

@@ -10,16 +10,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 import typer
 
 from facet import CENTRAL, THOROUGH, Client, FacetError
+from facet.benchmarks.photos.pictures import CROWD_FACES, crowd, photo
+from facet.benchmarks.photos.similarity import Change, changes
 from facet.benchmarks.serving.in_process import GALLERY, SUBJECT
 from facet.benchmarks.serving.inputs import Inputs
-from facet.benchmarks.serving.pictures import decoded, samples
+from facet.benchmarks.serving.pictures import samples
 from facet.benchmarks.serving.systems import SystemProcess
 from facet.benchmarks.timing import timed
+from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.terminal import console
@@ -30,13 +32,6 @@ from gallery.errors import GalleryError
 
 _SIZES = {"12mp": (4000, 3000), "36mp": (7360, 4912)}
 _CROWDS = ((10_000, 600), (12_000, 2000), (8000, 6000))
-_CROWD_FACES = 24
-_CROWD_HEIGHT = 140
-"""Pixels of the portrait, whose face has about two thirds of it."""
-_NOISE = 4.0
-"""Standard deviation of a sensor's noise, grey levels. It makes a JPEG as large as those of phones: entropy decoding
-takes time by its bytes."""
-_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +95,11 @@ class Crowd:
 
 def photos(
     rounds: Annotated[int, typer.Option(min=1, help="How often each side is timed on each photo.")] = 11,
+    people: Annotated[
+        Path | None, typer.Option(help="Folder of people: also compare the similarities of their faces in photos.")
+    ] = None,
+    faces: Annotated[int, typer.Option(min=1, help="Number of photos for --people.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the photos for --people.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Compare decoding at a reduced size with full decoding and with FaceAnalysis.
@@ -109,67 +109,32 @@ def photos(
     weights, search a gallery of 1,001 subjects, and take turns. Then looks for 24 small faces in larger pictures, by
     default and with SEARCH_THOROUGH. Takes about a minute.
 
+    With [b]--people[/b], a folder of a folder for each person, it also decodes photos of them at a reduced size and
+    fully: faces of many sizes and places, in 12 to 36 megapixels, of several JPEG qualities. It compares the two
+    embeddings, and their similarities to another picture of the person. Takes about a second for each photo.
+
     [b]Examples[/b]
 
       facet bench photos
       facet bench photos --rounds 30 --json
+      facet bench photos --people lfw/images --faces 400
     """
     configure_for_models()
     try:
         with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder:
             measured, crowds = _measure(Inputs.prepare(samples(None), Path(folder)), rounds)
+        changed = _changes(people, faces, seed) if people else []
     except BrokenProcessPool:
         console.fail("a process of the comparison died; its reason is above")
-    except (ModelError, FacetError, GalleryError, OSError) as error:
+    except (ModelError, FacetError, GalleryError, LabelError, OSError) as error:
         console.fail(str(error))
     if as_json:
         documents = [each.document() for each in measured] + [each.document() for each in crowds]
+        documents.append(_summary(changed))
         console.print_json({key: value for document in documents for key, value in document.items()})
     else:
         _print(measured, crowds, rounds)
-
-
-def photo(portrait: bytes, width: int, height: int) -> bytes:
-    """A JPEG of this size with one large face: the enlarged portrait with a sensor's noise.
-
-    Args:
-        portrait: an encoded picture of one face.
-        width: pixels.
-        height: pixels.
-    """
-    noise = np.random.default_rng(0)
-    face = decoded(portrait)
-    columns = height * face.shape[1] // face.shape[0]
-    canvas = np.full((height, width, 3), 120, np.uint8)
-    left = (width - columns) // 2
-    canvas[:, left : left + columns] = cv2.resize(face, (columns, height), interpolation=cv2.INTER_CUBIC)
-    for row in range(0, height, 256):  # in parts, because the noise is computed in floats
-        part = canvas[row : row + 256]
-        part[:] = np.clip(part + noise.normal(0, _NOISE, part.shape).astype(np.float32), 0, 255).astype(np.uint8)
-    return cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
-
-
-def crowd(portrait: bytes, width: int, height: int) -> bytes:
-    """A JPEG of this size with the portrait at 24 random places of a grid.
-
-    Args:
-        portrait: an encoded picture of one face.
-        width: pixels.
-        height: pixels.
-    """
-    places = np.random.default_rng(1)
-    face = decoded(portrait)
-    size = (_CROWD_HEIGHT * face.shape[1] // face.shape[0], _CROWD_HEIGHT)
-    small = cv2.resize(face, size, interpolation=cv2.INTER_AREA)
-    canvas = np.full((height, width, 3), 120, np.uint8)
-    rows = max(1, round((_CROWD_FACES * height / width) ** 0.5))
-    columns = -(-_CROWD_FACES // rows)
-    for at in range(_CROWD_FACES):
-        cell_height, cell_width = height // rows, width // columns
-        top = at // columns * cell_height + int(places.integers(cell_height - size[1]))
-        left = at % columns * cell_width + int(places.integers(cell_width - size[0]))
-        canvas[top : top + size[1], left : left + size[0]] = small
-    return cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+        _print_changes(changed)
 
 
 def _searched(client: Client, portrait: bytes, width: int, height: int) -> Crowd:
@@ -212,6 +177,26 @@ def _measure(inputs: Inputs, rounds: int) -> tuple[list[Photo], list[Crowd]]:
     return found, crowds
 
 
+def _changes(people: Path, faces: int, seed: int) -> list[Change]:
+    with console.progress("Comparing", faces) as bar:
+        found = []
+        for change in changes(people, faces, seed):
+            found.append(change)
+            bar.advance(bar.task_ids[0])
+    return found
+
+
+def _summary(changed: Sequence[Change]) -> dict[str, Any]:
+    """Percentiles as JSON; empty without photos."""
+    if not changed:
+        return {}
+    found: dict[str, Any] = {"photo_similarity_photos": len(changed)}
+    for name in ("embedding", "similarity"):
+        values = [getattr(each, name) for each in changed]
+        found |= {f"photo_{name}_change_p{at}": round(float(np.percentile(values, at)), 5) for at in (50, 99, 100)}
+    return found
+
+
 def _identify(client: Client, data: bytes) -> float:
     """Milliseconds of the second of two calls; the first one warms up the server."""
     client.identify(GALLERY, data)
@@ -235,9 +220,20 @@ def _print(measured: Sequence[Photo], crowds: Sequence[Crowd], rounds: int) -> N
         shown.add_row(f"{each.name}, {each.bytes / 1e6:.1f} MB", *times, *ratios, f"{each.similarity:.4f}")
     console.out.print(shown)
     headings = ("fast, found", "fast, ms", "thorough, found", "thorough, ms", "least height")
-    searches = table(whole("picture"), *map(number, headings), title=f"{_CROWD_FACES} small faces, one call")
+    searches = table(whole("picture"), *map(number, headings), title=f"{CROWD_FACES} small faces, one call")
     for every in crowds:
         fast = (str(every.fast_found), f"{every.fast_ms:.0f}")
         thorough = (str(every.thorough_found), f"{every.thorough_ms:.0f}")
         searches.add_row(every.name, *fast, *thorough, f"{every.least_height:.0f}")
     console.out.print(searches)
+
+
+def _print_changes(changed: Sequence[Change]) -> None:
+    if not changed:
+        return
+    headings = ("median", "p99", "largest")
+    shown = table(whole("change"), *map(number, headings), title=f"Reduced and full decoding: {len(changed)} photos")
+    summary = _summary(changed)
+    for name, label in (("embedding", "1 - cosine of both"), ("similarity", "similarity to another picture")):
+        shown.add_row(label, *(f"{summary[f'photo_{name}_change_p{at}']:.4f}" for at in (50, 99, 100)))
+    console.out.print(shown)

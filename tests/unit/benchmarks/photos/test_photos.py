@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from facet.benchmarks.photos import Photo, crowd, photo
+from facet.benchmarks.photos.photos import Photo
+from facet.benchmarks.photos.pictures import crowd, photo
 from facet.runtime.pictures import read_header
 
 if TYPE_CHECKING:
