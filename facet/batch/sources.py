@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 
 from facet.batch.rows import printable
-from facet.terminal.picture_files import is_picture
-from facet.terminal.picture_folders import walk
+from facet.terminal.pictures.files import is_picture
+from facet.terminal.pictures.folders import walk
 
 
 def find(

@@ -25,7 +25,7 @@ from facet.runtime.session import OnnxSession, Precision, Session
 from facet.runtime.sessions import open_session
 from facet.terminal import console
 from facet.terminal.console import AsJson
-from facet.terminal.picture_files import find_pictures
+from facet.terminal.pictures.files import find_pictures
 from facet.terminal.tables import number, table, whole
 from recognizer.alignment import align
 from recognizer.detection.finder import FaceFinder

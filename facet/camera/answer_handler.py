@@ -12,7 +12,7 @@ from facet.camera.event_format import event_line, event_row
 from facet.camera.outputs import Outputs
 from facet.camera.reader import Frame
 from facet.camera.stream_statistics import StreamStatistics
-from facet.terminal.drawing import draw_tracks, without_fonts
+from facet.terminal.pictures.drawing import draw_tracks, without_fonts
 from facet.v1 import recognition_service_pb2 as pb
 
 _REFRESH_SECONDS = 0.25

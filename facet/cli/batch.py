@@ -23,8 +23,8 @@ from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
-from facet.terminal.picture_files import tell
-from facet.terminal.picture_folders import LeftOut
+from facet.terminal.pictures.files import tell
+from facet.terminal.pictures.folders import LeftOut
 from facet.terminal.tables import listing
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)

@@ -15,7 +15,7 @@ from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.picture_files import Unsendable, most_bytes
+from facet.terminal.pictures.files import Unsendable, most_bytes
 from facet.terminal.rendering import as_dict, interval, percent
 from facet.terminal.tables import listing, number, table
 from facet.v1 import gallery_service_pb2 as pb

@@ -13,8 +13,8 @@ from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
 from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
-from facet.terminal.drawing import draw_faces
 from facet.terminal.local_server import local_server
+from facet.terminal.pictures.drawing import draw_faces
 from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
 

@@ -18,10 +18,10 @@ from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import InvalidPicture, PictureError, decode
 from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
-from facet.terminal.drawing import draw_faces, without_fonts
 from facet.terminal.help import Command
-from facet.terminal.picture_files import Unsendable, find_pictures, most_bytes, read, tell
-from facet.terminal.picture_folders import CANNOT_READ, LeftOut
+from facet.terminal.pictures.drawing import draw_faces, without_fonts
+from facet.terminal.pictures.files import Unsendable, find_pictures, most_bytes, read, tell
+from facet.terminal.pictures.folders import CANNOT_READ, LeftOut
 from facet.terminal.rendering import as_dict, faces_table
 from facet.v1 import recognition_service_pb2 as pb
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from facet.server.config import Config
-from facet.server.config_errors import no_such
+from facet.server.config.problems import no_such
 from facet.terminal.help import Command, Entry, panel
 from facet.terminal.program import spelled
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facet.runtime.extras import install_command
 from facet.runtime.models import ModelNotFound, packaged_path
-from facet.terminal.picture_files import find_pictures
+from facet.terminal.pictures.files import find_pictures
 
 FRAME_SIZE = (1280, 720)
 _STREET_TOP = 50

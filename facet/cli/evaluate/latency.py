@@ -22,7 +22,7 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
 from facet.terminal.console import AsJson, RootCertificates, Token
-from facet.terminal.picture_files import find_pictures
+from facet.terminal.pictures.files import find_pictures
 
 _DIGITS = 1
 

@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.terminal.picture_files import find_pictures, is_picture
-from facet.terminal.picture_folders import HIDDEN, LINKED_FOLDER, NOT_A_PICTURE, LeftOut, is_hidden
+from facet.terminal.pictures.files import find_pictures, is_picture
+from facet.terminal.pictures.folders import HIDDEN, LINKED_FOLDER, NOT_A_PICTURE, LeftOut, is_hidden
 
 _NUMBER = re.compile(r"(?:[\s_-]+\d+|[\s_-]*\(\d+\))+$")
 """The number of a picture, after a separator: "_1", " 2", "-03", " (4)", "_2024-05-01"."""
@@ -87,7 +87,7 @@ def read(folder: Path) -> PeopleFolder:
     ``Ann.jpg``, ``Ann_1.jpg``, ``Ann 2.jpg`` and ``ann-03.jpeg`` show one person. Names that differ only in case, or
     in ``_`` for a blank, are the same person: the id is the sub-folder's name if there is one, else the first spelling
     in sorted order. The display name is the id with blanks for ``_``. Hidden files and folders are left out, see
-    :func:`facet.terminal.picture_folders.is_hidden`.
+    :func:`facet.terminal.pictures.folders.is_hidden`.
 
     Raises:
         OSError: the folder cannot be read.

@@ -11,9 +11,9 @@ from facet.cli.shared import sources
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import read_protocol
 from facet.terminal import console
-from facet.terminal import picture_files as pictures
 from facet.terminal.counts import counted
-from facet.terminal.picture_files import Unsendable
+from facet.terminal.pictures import files as pictures
+from facet.terminal.pictures.files import Unsendable
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import types_pb2
 

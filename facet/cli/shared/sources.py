@@ -8,8 +8,8 @@ from pathlib import Path
 from facet.cli.shared import people_folder
 from facet.cli.shared.people_folder import EmptyPerson, PeopleFolder, PersonPicture, UnclearPicture
 from facet.terminal import console
-from facet.terminal.picture_files import find_pictures, tell
-from facet.terminal.picture_folders import LeftOut
+from facet.terminal.pictures.files import find_pictures, tell
+from facet.terminal.pictures.folders import LeftOut
 
 COLUMNS = ("subject", "path")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from facet.evaluation.datasets.labels import LabelError, need_utf8
 from facet.evaluation.datasets.protocol import Entry, Protocol, Role
 from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
-from facet.terminal.picture_folders import is_hidden
+from facet.terminal.pictures.folders import is_hidden
 
 _NUMBER = re.compile(r"[ _.-]*\d+$")
 

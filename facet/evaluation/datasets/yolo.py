@@ -10,7 +10,7 @@ from facet.evaluation.datasets.labelled import LabelledPicture, LabelledSet, lab
 from facet.evaluation.datasets.labels import LabelError, need_utf8, read_text
 from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 from facet.runtime.pictures import PictureError, read_header
-from facet.terminal.picture_folders import is_hidden
+from facet.terminal.pictures.folders import is_hidden
 
 _NOT_LABELS = "classes.txt"
 _MOST_CLASSES = 1_000_000

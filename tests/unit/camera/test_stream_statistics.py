@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facet.camera.reader import Frame
 from facet.camera.stream_statistics import StreamStatistics
-from facet.terminal.drawing import draw_tracks
+from facet.terminal.pictures.drawing import draw_tracks
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import Box
 

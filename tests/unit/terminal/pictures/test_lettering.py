@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.terminal import fonts
-from facet.terminal.drawing import draw_faces, drawable_name, without_fonts
-from facet.terminal.lettering import is_drawable, lettered
+from facet.terminal.pictures import fonts
+from facet.terminal.pictures.drawing import draw_faces, drawable_name, without_fonts
+from facet.terminal.pictures.lettering import is_drawable, lettered
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import Box
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from facet import Client
 from facet.runtime.picture_suffixes import PICTURE_SUFFIXES
 from facet.terminal import console
-from facet.terminal.picture_folders import CANNOT_READ, LeftOut, described, walk
+from facet.terminal.pictures.folders import CANNOT_READ, LeftOut, described, walk
 
 NOT_REGULAR = "not a regular file"
 """The problem of a device, a pipe or a socket."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.terminal.lettering import is_drawable, lettered
+from facet.terminal.pictures.lettering import is_drawable, lettered
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import Box
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, features
 
-from facet.terminal import fonts
+from facet.terminal.pictures import fonts
 
 _SHAPES = features.check("raqm")
 """Whether this Pillow shapes scripts and orders directions, with HarfBuzz and FriBidi, as its wheels do."""

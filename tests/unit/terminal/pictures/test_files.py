@@ -10,7 +10,7 @@ from google.rpc.status_pb2 import Status
 
 from facet.client.batches import identify_batch
 from facet.client.errors import FacetError
-from facet.terminal.picture_files import Unsendable, check, read
+from facet.terminal.pictures.files import Unsendable, check, read
 from facet.v1 import recognition_service_pb2 as pb
 
 MOST = 1000

@@ -1,0 +1,28 @@
+"""The server's configuration: what every setting means, and where its value comes from."""
+
+from __future__ import annotations
+
+from facet.server.config.loading import Config, ConfigError, dump, load
+from facet.server.config.sections import (
+    NONE,
+    EnrollmentConfig,
+    GalleryConfig,
+    LogConfig,
+    ModelsConfig,
+    ServerConfig,
+    TracingConfig,
+)
+
+__all__ = [
+    "NONE",
+    "Config",
+    "ConfigError",
+    "EnrollmentConfig",
+    "GalleryConfig",
+    "LogConfig",
+    "ModelsConfig",
+    "ServerConfig",
+    "TracingConfig",
+    "dump",
+    "load",
+]

@@ -1,0 +1,127 @@
+"""Loads the configuration: a frozen tree of settings from a TOML file, the environment and flags."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
+from facet.server.config.problems import explain, no_such, setting_names
+from facet.server.config.sections import (
+    DetectionConfig,
+    EnrollmentConfig,
+    GalleryConfig,
+    IdentificationConfig,
+    LogConfig,
+    MetricsConfig,
+    ModelsConfig,
+    PicturesConfig,
+    ServerConfig,
+    TracingConfig,
+    VerificationConfig,
+)
+
+ENV_PREFIX = "FACET_"
+_CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE)
+
+
+class Config(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+        cli_prog_name="serve.py",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    server: ServerConfig = ServerConfig()
+    models: ModelsConfig = ModelsConfig()
+    pictures: PicturesConfig = PicturesConfig()
+    detection: DetectionConfig = DetectionConfig()
+    enrollment: EnrollmentConfig = EnrollmentConfig()
+    identification: IdentificationConfig = IdentificationConfig()
+    verification: VerificationConfig = VerificationConfig()
+    gallery: GalleryConfig = GalleryConfig()
+    log: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    tracing: TracingConfig = TracingConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the name is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources by precedence: flags and values set in code, then the environment, then the file."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=cls.model_config.get("toml_file"))
+        return init_settings, env_settings, file
+
+
+class ConfigError(Exception):
+    """The configuration is invalid; the message has a line for each wrong setting."""
+
+
+def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
+    """Load the configuration.
+
+    Args:
+        arguments: flags, for example ``["--server.port", "50052"]``.
+        file: TOML file with the sections of :class:`Config`.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting or its value is invalid.
+        SystemExit: the arguments ask for help, or contain an unknown flag (code 2).
+    """
+    if file is not None and not file.is_file():
+        raise ConfigError(f"configuration file {file} does not exist")
+    variables = {variable_of(name) for name in (*Config.model_fields, *setting_names(Config))}
+    ours = [name for name in os.environ if name.startswith(ENV_PREFIX) and name not in _CLIENT_VARIABLES]
+    if unknown := sorted(name for name in ours if name.upper() not in variables):
+        raise ConfigError("\n".join(no_such(name, variables) for name in unknown))
+
+    class FileConfig(Config):
+        __doc__ = Config.__doc__
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FileConfig(_cli_parse_args=list(arguments))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+    except SettingsError as error:
+        section = str(error).partition('"')[2].partition('"')[0]
+        raise ConfigError(f"{section}: a section or a list that is not in the file must be valid JSON") from error
+    except ValidationError as error:
+        raise ConfigError(explain(error, Config)) from error
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """Return the configuration as plain values, with secrets masked."""
+    plain: dict[str, Any] = config.model_dump(mode="json")
+    return plain
+
+
+def variable_of(name: str) -> str:
+    """The environment's variable of a setting or a section: FACET_SERVER__PORT for ``server.port``."""
+    return ENV_PREFIX + name.replace(".", "__").upper()
