@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from facet import Client, picture
 from facet.v1 import recognition_service_pb2 as pb
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
@@ -39,6 +39,11 @@ def restarts(serving: Serving) -> float:
     return float(next(line for line in lines if line.startswith(name)).removeprefix(name))
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended and its parent has not asked about it yet."""
+    return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][0] == "Z"
+
+
 def test_a_decoder_that_crashed_is_replaced_and_counted(serve: Serve, pictures: Pictures) -> None:
     serving = serve("--models.objects", "none", "--server.workers", "1", "--metrics.port", "0")
     request = pb.AnalyzeFacesRequest(picture=picture(pictures.yaoming))
@@ -49,8 +54,7 @@ def test_a_decoder_that_crashed_is_replaced_and_counted(serve: Serve, pictures: 
         assert crashed
         for each in crashed:
             os.kill(each, signal.SIGSEGV)
-        while any(Path(f"/proc/{each}/stat").read_text("ascii").rpartition(") ")[2][0] != "Z" for each in crashed):
-            time.sleep(0.01)
+        until(lambda: all(has_ended(each) for each in crashed))
         assert client.recognition.AnalyzeFaces(request).faces, "the picture is not to blame"
         assert restarts(serving) == 1
     (line,) = [line for line in serving.log_lines() if line["event"] == "a decoder was replaced"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +16,11 @@ import numpy as np
 from facet import Client, picture
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
-PATIENCE = 120.0
 WIDTH, HEIGHT = 2500, 2000
 
 
@@ -37,13 +35,6 @@ def decoders(serving: Serving) -> dict[int, int]:
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     pids = [int(line.split()[0]) for line in found.stdout.splitlines() if "decoders.child" in line]
     return {pid: os.getpriority(os.PRIO_PROCESS, pid) for pid in pids}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def is_stopped(pid: int) -> bool:
@@ -66,9 +57,9 @@ def test_one_worker_serves_others_while_a_large_picture_is_decoded(serve: Serve,
         decoder = max(niceness, key=lambda pid: niceness[pid])
         os.kill(decoder, signal.SIGSTOP)
         try:
-            wait_until(lambda: is_stopped(decoder))
+            until(lambda: is_stopped(decoder))
             waiting = sender.submit(client.recognition.AnalyzeFaces, large)
-            wait_until(lambda: client.get_server_info().queue.busy > 0)
+            until(lambda: client.get_server_info().queue.busy > 0)
             other = RecognitionServiceStub(channel)
             for _ in range(3):
                 assert other.AnalyzeFaces(usual, timeout=PATIENCE).faces

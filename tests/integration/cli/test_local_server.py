@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from facet import Client
 from facet.terminal.local_server import local_server
+from tests.waiting import until
 
 
 def test_modules_of_the_current_folder_do_not_take_the_place_of_facets_own(
@@ -25,19 +25,18 @@ def test_modules_of_the_current_folder_do_not_take_the_place_of_facets_own(
 
 def test_the_server_ends_when_its_command_is_killed() -> None:
     program = (
-        "import time\n"
+        "import signal\n"
         "from facet.terminal.local_server import local_process\n"
         "with local_process('--models.objects', 'none') as server:\n"
         "    print(server.pid, flush=True)\n"
-        "    time.sleep(3600)\n"
+        "    signal.pause()\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as command:
         assert command.stdout is not None
         server = int(command.stdout.readline())
         assert runs(server)
         command.kill()
-    while runs(server):
-        time.sleep(0.05)
+    until(lambda: not runs(server), "the server goes on")
 
 
 def runs(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -12,6 +11,8 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,7 @@ def ask(address: str, path: str) -> tuple[int, str]:
 
 def ask_while_ok(address: str) -> None:
     """Probe until the answer is another; the server looks at the files every second."""
-    while ask(address, "/readyz") == (200, "ok\n"):
-        time.sleep(0.05)
+    until(lambda: ask(address, "/readyz") != (200, "ok\n"))
 
 
 def test_probes_are_answered_while_all_calls_are_taken(serve: Serve) -> None:

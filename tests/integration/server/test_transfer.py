@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ from facet import (
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from gallery.transfer.parquet.schema import schema
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Exported, Pictures, Serve, Serving
@@ -243,17 +243,11 @@ def test_an_interrupted_import_leaves_nothing_behind(serve: Serve, exported: Exp
             ).future(messages())
             assert taken.wait(TIMEOUT)
             call.cancel()
-        wait_until(lambda: "CANCELLED" in [line.get("code") for line in serving.log_lines()])
+        until(lambda: "CANCELLED" in [line.get("code") for line in serving.log_lines()])
         assert_free(client, "crowd")
         assert client.import_gallery(iter([data]), "crowd").template_count == MANY
     left = {path.suffix for path in serving.log.parent.iterdir()}
     assert left <= {".log", ".sqlite3", ".lock", ".sqlite3-wal", ".sqlite3-shm"}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
 
 
 def test_the_log_contains_no_contents_of_a_transfer(serve: Serve, exported: Exported) -> None:
@@ -277,7 +271,7 @@ def test_the_number_of_concurrent_transfers_is_limited(serve: Serve, exported: E
             list(client.export_gallery("crowd"))
         assert (caught.value.reason, caught.value.retry_after) == ("TOO_MANY_TRANSFERS", 1.0)
         first.cancel()
-        wait_until(lambda: exports(client, "crowd"))
+        until(lambda: exports(client, "crowd"))
 
         ends = threading.Event()
 
@@ -293,10 +287,10 @@ def test_the_number_of_concurrent_transfers_is_limited(serve: Serve, exported: E
 
         held = threading.Thread(target=hold)
         held.start()
-        wait_until(lambda: reason_of_import(client) == "TOO_MANY_TRANSFERS")
+        until(lambda: reason_of_import(client) == "TOO_MANY_TRANSFERS")
         ends.set()
         held.join(TIMEOUT)
-        wait_until(lambda: reason_of_import(client) == "INVALID_IMPORT")
+        until(lambda: reason_of_import(client) == "INVALID_IMPORT")
 
 
 def exports(client: Client, gallery_id: str) -> bool:
@@ -339,6 +333,6 @@ def test_a_client_that_stalls_is_cut_off(serve: Serve, exported: Exported) -> No
 
         export = client.galleries.ExportGallery(pb.ExportGalleryRequest(gallery_id="crowd"))
         next(export)
-        wait_until(lambda: exports(client, "crowd"))
+        until(lambda: exports(client, "crowd"))
         with pytest.raises((DeadlineExceeded, Cancelled)):  # who reads too late finds the call reset
             list(export)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from facet.server.scheduling.workers import Workers
 from facet.server.services.galleries import GalleryServicer
 from facet.server.streaming.batches import Batches
 from facet.v1 import gallery_service_pb2 as pb
+from tests.waiting import turns
 
 NONE = cast("Any", None)
 
@@ -36,8 +36,7 @@ async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
 
     answers = servicer.EnrollBatch(requests(), cast("Any", Call()))
     first = await anext(answers)
-    for _ in range(1000):
-        await asyncio.sleep(0)
+    await turns(1000)
     assert first.status.code
     assert sent <= 2 * workers.threads + 1
     rest = [answer.item_id async for answer in answers]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import resource
 import select
 import socket
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from facet.server.connections import sockets
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.certificates import make_certificate
 from tests.faults.server.calls.raw_calls import IDENTIFY, RawConnection, framed
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Serve, Serving, Start
@@ -69,14 +69,6 @@ def metric(serving: Serving, name: str) -> float:
 
 def ended(serving: Serving, reason: str) -> float:
     return metric(serving, f'facet_connections_ended_total{{reason="{reason}"}}')
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; fails if it does not come true."""
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 def answers(serving: Serving) -> bool:

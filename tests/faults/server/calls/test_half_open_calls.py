@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from facet import Client
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.faults.server.calls.raw_calls import IDENTIFY, SERVER_INFO, RawConnection, framed
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Serve, Serving, Start
@@ -50,13 +50,6 @@ def serves_others(serving: Serving) -> None:
         assert (
             health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
         )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("path", [IDENTIFY, REFLECTION])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +17,7 @@ from gallery.stores.sqlite.verify import verify
 from tests.faults.injection.faults import Faults
 from tests.faults.promises import Seen, promises
 from tests.faults.server.writers import GALLERY, enroll
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
@@ -217,8 +217,7 @@ def test_a_slow_disk_delays_writes_and_not_searches(
         disk.slow_syncs(2.0)
         enrolling = thread.submit(enroll, client, "b", pictures.yaoming)
         answered = 0
-        while not disk.operations:  # the enrolment has not reached the disk yet
-            time.sleep(0.001)
+        until(lambda: disk.operations, "the enrolment did not reach the disk")
         while not enrolling.done():
             assert client.identify(GALLERY, pictures.yaoming).faces
             answered += 1

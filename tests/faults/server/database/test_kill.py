@@ -6,7 +6,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from facet.v1 import gallery_service_pb2 as pb
 from gallery.stores.sqlite.verify import verify
 from tests.faults.promises import Seen, promises
 from tests.faults.server.writers import GALLERY, Writer, enroll, total, writing
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 SEED = 7
 BATCH = 40
 LIGHT = ("--models.objects", "none")
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that clients or a server do within a minute."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.001)
 
 
 def has_written(writers: list[Writer], goal: int) -> bool:
@@ -61,10 +53,10 @@ def test_a_server_killed_during_writes_keeps_what_it_acknowledged(
     in_doubt = complete = 0
     starts: list[float] = []
     for kill in range(2 * rounds):
-        goal, pause = total(writers) + chance.randrange(1, 20), chance.uniform(0, 0.05)
+        goal, moment = total(writers) + chance.randrange(1, 20), chance.uniform(0, 0.05)
         with writing(writers, serving.address, f"{SEED}.{kill}"):
             until(partial(has_written, writers, goal), "nobody writes")
-            time.sleep(pause)
+            time.sleep(moment)  # so that the kill hits any part of a write
             serving.process.kill()
             assert serving.process.wait() == -signal.SIGKILL
         begun = time.monotonic()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from facet.runtime.decoders.decoder import Decoder
-
-PATIENCE = 60.0
-"""Seconds after which an expected event is taken never to happen."""
+from tests.waiting import until
 
 
 def state(process: Path) -> str:
@@ -24,6 +21,4 @@ def state(process: Path) -> str:
 def stop(decoder: Decoder) -> None:
     """Stop a process, and wait until it has stopped: before that it may still take a request."""
     os.kill(decoder.pid, signal.SIGSTOP)
-    end = time.monotonic() + PATIENCE
-    while state(Path(f"/proc/{decoder.pid}")) != "T" and time.monotonic() < end:
-        time.sleep(0.001)
+    until(lambda: state(Path(f"/proc/{decoder.pid}")) == "T")

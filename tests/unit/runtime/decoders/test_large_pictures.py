@@ -17,8 +17,9 @@ from facet.runtime.decoders import DecoderEvent, DecoderPool
 from facet.runtime.decoders.decoder import Decoder
 from facet.runtime.pictures import DecodedPicture
 from recognizer.progress import Turns
-from tests.unit.runtime.decoders.processes import PATIENCE, stop
+from tests.unit.runtime.decoders.processes import stop
 from tests.unit.runtime.pictures.samples import encode, pixels
+from tests.waiting import PATIENCE
 
 PICTURE = encode("PNG")
 MAX_PIXELS = 50_000_000

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +22,9 @@ from facet.runtime.decoders.decoder import Decoder, NoDecoder
 from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, PictureTooSlow, decode
 from facet.server.wire.errors import outcome_of
 from recognizer.progress import finish
-from tests.unit.runtime.decoders.processes import PATIENCE, state, stop
+from tests.unit.runtime.decoders.processes import state, stop
 from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS, encode, pixels
+from tests.waiting import PATIENCE, until
 
 PICTURE = encode("PNG")
 
@@ -119,9 +119,7 @@ def end_during_a_picture(pool: Pool, number: signal.Signals) -> list[object]:
 
     thread = threading.Thread(target=decode_one)
     thread.start()
-    end = time.monotonic() + PATIENCE
-    while not waiting_request(decoder) and thread.is_alive() and time.monotonic() < end:
-        time.sleep(0.001)
+    until(lambda: waiting_request(decoder) or not thread.is_alive())
     os.kill(decoder.pid, number)
     os.kill(decoder.pid, signal.SIGCONT)
     thread.join(PATIENCE)
@@ -198,9 +196,7 @@ def test_a_large_picture_waits_until_another_is_freed_and_small_ones_do_not_wait
     second = threading.Thread(target=lambda: decoded.append(pool.decode(encode("PNG", large(2)), max_pixels=most)))
     second.start()
     try:
-        end = time.monotonic() + PATIENCE
-        while not pool._room._waiting and time.monotonic() < end:
-            time.sleep(0.001)
+        until(lambda: pool._room._waiting)
         assert np.array_equal(pool.decode(PICTURE, max_pixels=most), pixels())
         assert not decoded
         assert (first == 1).all()
@@ -237,14 +233,14 @@ def test_what_a_library_writes_is_reported_and_not_written(pool: Pool, capfd: py
 
 
 PARENT = """
-import time
+import signal
 from facet.runtime.decoders import DecoderPool
 from tests.unit.runtime.pictures.samples import encode
 pool = DecoderPool(2)
 for _ in range(2):
     pool.decode(encode("PNG"), max_pixels=10**6)
 print(*(decoder.pid for decoder in pool._idle), flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
@@ -258,10 +254,7 @@ def test_decoders_end_with_the_process_that_started_them(number: signal.Signals)
     assert all(decoder.exists() for decoder in decoders)
     parent.send_signal(number)
     parent.wait(PATIENCE)
-    end = time.monotonic() + PATIENCE
-    while any(state(decoder) not in ("", "Z") for decoder in decoders) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert all(state(decoder) in ("", "Z") for decoder in decoders)
+    until(lambda: all(state(decoder) in ("", "Z") for decoder in decoders))
 
 
 def test_a_process_does_not_see_the_settings_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:

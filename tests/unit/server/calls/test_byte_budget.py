@@ -8,23 +8,18 @@ import pytest
 
 from facet.server.calls.byte_budget import ByteBudget, Share
 from facet.server.errors import TooManyBytes
+from tests.waiting import turns
 
 
 async def taken(budget: ByteBudget, caller: str, size: int) -> Share:
     return await asyncio.wait_for(budget.take(caller, size, await budget.expect(caller, 0)), 1)
 
 
-async def settled() -> None:
-    """Let all tasks run as far as they can."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 async def test_one_caller_gets_half_and_leaves_room_for_others() -> None:
     budget = ByteBudget(100)
     shares = [await taken(budget, "greedy", 10) for _ in range(5)]
     waiting = asyncio.ensure_future(taken(budget, "greedy", 10))
-    await settled()
+    await turns()
     assert not waiting.done()
     await taken(budget, "other", 20)
     shares[0].release()
@@ -50,7 +45,7 @@ async def test_messages_of_a_caller_are_admitted_in_order_and_those_of_others_pa
         order.append(f"{caller}{size}")
 
     waiting = [asyncio.ensure_future(later(*each)) for each in (("a", 30), ("a", 1), ("b", 20))]
-    await settled()
+    await turns()
     assert order == ["b20"]
     first.release()
     await asyncio.gather(*waiting)
@@ -61,13 +56,13 @@ async def test_many_small_messages_do_not_keep_a_large_one_of_a_newcomer_waiting
     budget = ByteBudget(100)
     shares = [await taken(budget, caller, 1) for caller in "abc" for _ in range(24)]
     newcomer = asyncio.ensure_future(budget.expect("new", 16))
-    await settled()
+    await turns()
     assert not newcomer.done()
     more = []
     for share in shares:  # whenever a message is done, its caller has the next one
         share.release()
         more.append(asyncio.ensure_future(taken(budget, share.caller, 1)))
-        await settled()
+        await turns()
     assert newcomer.done()
     (await newcomer).release()
     for caller in "abc":
@@ -81,7 +76,7 @@ async def test_a_waiting_message_that_is_given_up_lets_others_pass() -> None:
     await taken(budget, "a", 45)
     large = asyncio.ensure_future(budget.expect("new", 60))
     small = asyncio.ensure_future(budget.expect("a", 1))
-    await settled()
+    await turns()
     assert not small.done()
     large.cancel()
     assert (await small).size == 1
@@ -92,7 +87,7 @@ async def test_a_message_takes_the_room_that_was_kept_for_it() -> None:
     await taken(budget, "a", 30)
     expected = await budget.expect("a", 5)
     waiting = asyncio.ensure_future(budget.expect("new", 60))
-    await settled()
+    await turns()
     assert (await asyncio.wait_for(budget.take("a", 5, expected), 5)).size == 5
     waiting.cancel()
 
@@ -101,7 +96,7 @@ async def test_what_has_arrived_waits_up_to_half_of_the_budget_and_is_then_refus
     budget = ByteBudget(100)
     share = await taken(budget, "a", 100)
     waiting = [asyncio.ensure_future(budget.take("a", 25, await budget.expect("b", 0))) for _ in range(2)]
-    await settled()
+    await turns()
     with pytest.raises(TooManyBytes):
         await budget.take("b", 1, await budget.expect("b", 0))
     share.release()
@@ -129,7 +124,7 @@ async def test_a_message_that_is_given_up_while_it_waits_leaves_nothing() -> Non
     budget = ByteBudget(100)
     share = await taken(budget, "a", 100)
     waiting = asyncio.ensure_future(budget.take("b", 50, await budget.expect("b", 0)))
-    await settled()
+    await turns()
     share.release()  # grants it, and the task is cancelled before it resumes
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)

@@ -9,12 +9,13 @@ import pytest
 from facet.server.calls import pace as pace_module
 from facet.server.calls.pace import Pace, Paces
 from facet.server.errors import ServerError, ShuttingDown, TooManyTransfers, TransferStalled
+from tests.waiting import turns, until_in_loop
 
 FOREVER = 3600.0
 
 
 async def trickle(pace: Pace) -> None:
-    """Move a byte again and again."""
+    """A slow peer: it moves a byte again and again."""
     while True:
         async with pace.waiting():
             await asyncio.sleep(0.01)
@@ -42,7 +43,7 @@ async def test_a_transfer_below_the_minimum_pace_ends(client: type) -> None:
 async def test_bytes_win_back_patience_and_no_more_than_there_was() -> None:
     pace = Pace(FOREVER, 1.0)
     async with pace.waiting():
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # a slow peer
     assert pace.lag_seconds > 0
     pace.moved(2**40)
     assert pace.lag_seconds == 0, "a brisk transfer lags behind nobody"
@@ -53,8 +54,7 @@ async def test_bytes_win_back_patience_and_no_more_than_there_was() -> None:
 async def test_a_transfer_that_is_waited_for_ends_at_once_with_the_error_given() -> None:
     pace = Pace(FOREVER, 1.0)
     transfer = asyncio.ensure_future(never(pace))
-    await asyncio.sleep(0)
-    assert pace.is_waiting
+    await until_in_loop(lambda: pace.is_waiting)
     pace.end(TooManyTransfers)
     assert await failed(transfer) is TooManyTransfers
     assert not pace.is_waiting
@@ -63,7 +63,7 @@ async def test_a_transfer_that_is_waited_for_ends_at_once_with_the_error_given()
 async def test_transfers_that_trickle_end_when_the_server_shuts_down() -> None:
     paces = Paces(FOREVER, 1.0)
     transfers = [asyncio.ensure_future(client(paces.begin())) for client in (trickle, never)]
-    await asyncio.sleep(0)
+    await turns(1)
     paces.drain()
     assert [await failed(each) for each in transfers] == [ShuttingDown, ShuttingDown]
 
@@ -79,9 +79,9 @@ async def test_a_brisk_transfer_goes_on_when_the_server_shuts_down(monkeypatch: 
     for _ in range(5):  # more than the time that a client has which sends nothing
         async with pace.waiting():
             passed += 800
-            await asyncio.sleep(0.01)
+            await turns()
         pace.moved(800 * 2**20)
     transfer = asyncio.ensure_future(never(pace))
-    await asyncio.sleep(0)
+    await until_in_loop(lambda: pace.is_waiting)
     passed += 1200
     assert await failed(transfer) is ShuttingDown

@@ -16,6 +16,7 @@ from facet.server.calls.method import Method
 from facet.server.calls.pace import Pace
 from facet.server.calls.places import Arrivals, Places
 from facet.server.errors import ServerError, TooManyCalls
+from tests.waiting import turns
 
 
 class Call:
@@ -56,7 +57,7 @@ async def test_a_unary_call_waits_for_a_place_and_callers_with_few_calls_go_firs
     open_calls = [call("a"), call("a")]
     await open_calls[1].entered.wait()
     again, newcomer = call("a"), call("b")
-    await asyncio.sleep(0)
+    await turns(1)
     open_calls[0].task.cancel()
     await newcomer.entered.wait()
     assert not again.entered.is_set()
@@ -68,7 +69,7 @@ async def test_calls_whose_answer_is_not_taken_give_way(calls: Callable[..., Any
     first = call("a")
     await first.entered.wait()
     first.answer()
-    await asyncio.sleep(0)
+    await turns(1)
     second = call("a")
     await second.entered.wait()
     assert first.task.cancelling() or first.task.cancelled()
@@ -100,9 +101,9 @@ async def test_a_place_goes_to_a_call_that_still_waits_if_another_was_cancelled_
     open_calls = [call("a"), call("a")]
     await open_calls[1].entered.wait()
     gone, patient = call("b"), call("b")
-    await asyncio.sleep(0)
+    await turns(1)
     open_calls[0].task.cancel()
-    await asyncio.sleep(0)  # the place is given away in the next turn of the event loop
+    await turns(1)  # the place is given away in the next turn of the event loop
     gone.task.cancel()
     await asyncio.wait_for(patient.entered.wait(), 5)
     assert gone.task.cancelled()
@@ -113,7 +114,7 @@ async def test_a_place_that_was_given_to_a_call_whose_client_left_goes_to_the_ne
     open_calls = [call("a"), call("a")]
     await open_calls[1].entered.wait()
     gone, patient = call("b"), call("b")
-    await asyncio.sleep(0)
+    await turns(1)
     open_calls[0].task.add_done_callback(lambda _: gone.task.cancel())  # right after it was given the place
     open_calls[0].task.cancel()
     await asyncio.wait_for(patient.entered.wait(), 5)
@@ -126,7 +127,7 @@ async def test_a_newcomer_does_not_take_the_place_of_a_call_that_has_waited(call
     first.task.add_done_callback(lambda _: newcomers.append(call("c")))  # right before the place is given to the other
     await first.entered.wait()
     patient = call("b")
-    await asyncio.sleep(0)
+    await turns(1)
     first.task.cancel()
     await patient.entered.wait()
     assert await newcomers[0].failed()
@@ -147,7 +148,7 @@ async def test_a_call_that_has_just_run_out_of_time_does_not_disturb_others(*, d
         arrivals.close()
 
     late = asyncio.ensure_future(call(0))
-    await asyncio.sleep(0)  # its time is over, and its task does not know yet
+    await turns(1)  # its time is over, and its task does not know yet
     await asyncio.ensure_future(drain() if drains else call(5))
     with pytest.raises(ServerError):
         await late

@@ -10,6 +10,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 
 from facet.server.calls.refusals import Refusals
+from tests.waiting import turns
 
 STATUS = Status(code=16)
 Delays: TypeAlias = Callable[[str, int], list[float]]
@@ -83,7 +84,7 @@ def test_a_call_that_a_worker_was_busy_with_is_answered_at_once(refusals: Refusa
 async def test_calls_whose_client_has_left_do_not_delay_later_ones(refusals: Refusals, delays: Delays) -> None:
     delays("a", 201)
     waiting = [asyncio.ensure_future(refusals.refuse("a", STATUS).due()) for _ in range(600)]
-    await asyncio.sleep(0)
+    await turns(1)
     assert refusals.waiting == 600
     for each in waiting:
         each.cancel()
@@ -94,7 +95,7 @@ async def test_calls_whose_client_has_left_do_not_delay_later_ones(refusals: Ref
 
 async def test_only_so_many_refusals_wait_as_memory_permits(refusals: Refusals) -> None:
     waiting = [asyncio.ensure_future(refusals.refuse("a", STATUS).due()) for _ in range(2000)]
-    await asyncio.sleep(0)
+    await turns(1)
     waiting.append(asyncio.ensure_future(refusals.refuse("a", STATUS).due()))
     await waiting[-1]
     for each in waiting:

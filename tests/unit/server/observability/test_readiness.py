@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
 from facet.server.observability.readiness import Phase, Readiness
-
-PATIENCE = 30
+from tests.waiting import turns, until_in_loop
 
 
 def works() -> None:
@@ -35,7 +33,7 @@ async def test_an_event_loop_that_is_late_is_not_ready_and_one_that_hangs_is_not
     readiness = Readiness(works, lambda: now)
     readiness.phase = Phase.SERVING
     readiness.start()
-    await asyncio.sleep(0)
+    await turns(1)  # the first beat
     assert readiness.why_not_ready() == ""
     now = 5.0  # while the loop does something else
     assert readiness.why_not_ready() == "the event loop is 4.9 s late"
@@ -43,9 +41,7 @@ async def test_an_event_loop_that_is_late_is_not_ready_and_one_that_hangs_is_not
     assert readiness.why_not_alive() == ""
     now = 60.0
     assert readiness.why_not_alive() == "the event loop has not run for 60 s"
-    async with asyncio.timeout(PATIENCE):
-        while readiness.why_not_ready():  # noqa: ASYNC110 - the beat tells nobody
-            await asyncio.sleep(0.01)  # until the next beat
+    await until_in_loop(lambda: not readiness.why_not_ready(), "there is no other beat")
     await readiness.stop()
     assert "store-check" not in {thread.name for thread in threading.enumerate()}
     now = 1000.0

@@ -13,9 +13,7 @@ import pytest
 from facet.server.errors import AdmissionRefused
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
-
-TIMEOUT = 30.0
-"""Seconds after which an expected event is taken never to happen."""
+from tests.waiting import turns, until_in_loop
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 HoldWorkers = Callable[..., "HeldWorkers"]
@@ -66,7 +64,7 @@ class HeldWorkers:
         """Occupy a thread."""
         busy, work = self.workers.busy, Work(kind=kind, caller=caller, pixels=pixels)
         self._sent.append(asyncio.ensure_future(self.workers.run(work, self._gate.wait)))
-        await wait_until(lambda: self.workers.busy > busy)
+        await until_in_loop(lambda: self.workers.busy > busy)
 
     async def send(self, name: str, work: Work, *, never_refuse: bool = False) -> None:
         """Queue a request; if the queue already holds the maximum of batch items, let it wait for a place."""
@@ -74,12 +72,12 @@ class HeldWorkers:
         is_batch, most = work.priority is Priority.BATCH, 2 * workers.threads
         sent = asyncio.ensure_future(workers.run(work, lambda: self.served.append(name), never_refuse=never_refuse))
         self._sent.append(sent)
-        await wait_until(lambda: queued(workers) > before or (is_batch and workers.waiting[Priority.BATCH] == most))
+        await until_in_loop(lambda: queued(workers) > before or (is_batch and workers.waiting[Priority.BATCH] == most))
 
     async def refusal(self, work: Work) -> AdmissionRefused:
         """Send a request that must be refused before it waits for anything."""
         sent = asyncio.ensure_future(self.workers.run(work, lambda: None))
-        await asyncio.sleep(0)
+        await turns(1)
         refused = sent.done()
         sent.cancel()
         with pytest.raises(AdmissionRefused) as caught:
@@ -98,21 +96,14 @@ class HeldWorkers:
         return self.served
 
 
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Let other coroutines run until a condition holds."""
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():  # noqa: ASYNC110 - the condition depends on coroutines of this loop, not on time
-            await asyncio.sleep(0)
-
-
 def queued(workers: Workers) -> int:
     return sum(workers.waiting.values())
 
 
 @pytest.fixture
 def until() -> Until:
-    """See :func:`wait_until`."""
-    return wait_until
+    """See :func:`until_in_loop`."""
+    return until_in_loop
 
 
 @pytest.fixture

@@ -7,11 +7,7 @@ import asyncio
 import pytest
 
 from facet.server.scheduling.fair_places import FairPlaces
-
-
-async def turns() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+from tests.waiting import turns
 
 
 async def test_a_free_place_goes_to_the_caller_whose_turn_it_is() -> None:

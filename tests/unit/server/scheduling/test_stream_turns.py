@@ -7,6 +7,7 @@ import threading
 
 from facet.server.scheduling.work import Work
 from facet.server.scheduling.workers import Workers
+from tests.waiting import until_in_loop
 
 
 async def test_streams_take_turns_frame_by_frame_among_single_requests() -> None:
@@ -21,11 +22,10 @@ async def test_streams_take_turns_frame_by_frame_among_single_requests() -> None
             await workers.run(Work(kind="IdentifyStream"), lambda: note(name), never_refuse=True)
 
     busy = asyncio.ensure_future(workers.run(Work(), gate.wait))
-    await asyncio.sleep(0)
+    await until_in_loop(lambda: workers.busy)
     single = (workers.run(Work(kind="Identify"), lambda: note("-")) for _ in range(2))
     under_way = asyncio.gather(*map(stream, "abc"), *single)
-    while sum(workers.waiting.values()) < 5:  # noqa: ASYNC110 - each takes its turns of the loop to get there
-        await asyncio.sleep(0)
+    await until_in_loop(lambda: sum(workers.waiting.values()) == 5)
     gate.set()
     await under_way
     await busy

@@ -13,6 +13,7 @@ import pytest
 from facet.server.errors import DeadlineTooShort, QueueFull, RequestExpired
 from facet.server.scheduling.work import Priority, Work
 from recognizer.progress import Turns
+from tests.waiting import turns
 
 if TYPE_CHECKING:
     from tests.unit.server.scheduling.conftest import HeldWorkers, HoldWorkers, Until
@@ -175,8 +176,7 @@ async def test_work_cancelled_during_a_turn_is_not_queued_again(held: HeldWorker
 async def test_work_cancelled_at_any_moment_leaves_the_thread_free(held: HeldWorkers) -> None:
     for moment in range(40):
         running = asyncio.ensure_future(held.workers.run_in_turns(Work(caller="crowd"), endless()))
-        for _ in range(moment):
-            await asyncio.sleep(0)
+        await turns(moment)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

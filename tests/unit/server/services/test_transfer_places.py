@@ -9,6 +9,7 @@ import pytest
 from facet.server.calls.pace import Pace
 from facet.server.errors import TooManyTransfers
 from facet.server.services.transfer_places import TransferPlaces
+from tests.waiting import turns
 
 PATIENCE = 60.0
 
@@ -38,14 +39,14 @@ async def refused(transfers: list[Transfer], *expected: bool) -> None:
     for each, is_refused in zip(transfers, expected, strict=True):
         if is_refused:
             await each.is_refused()
-    await asyncio.sleep(0.05)
+    await turns()
     assert [each.task.done() for each in transfers] == list(expected)
 
 
 async def started(places: TransferPlaces, *callers: str, busy: bool = False) -> list[Transfer]:
     """A transfer of each caller, one after the other."""
     transfers = [Transfer(places, each, busy=busy) for each in callers]
-    await asyncio.sleep(0.01)
+    await turns()
     return transfers
 
 
@@ -83,7 +84,7 @@ async def test_only_one_transfer_of_a_kind_runs_and_a_slow_one_gives_way() -> No
     await refused(transfers, False, True)
     impatient = TransferPlaces(9, TooManyTransfers, granted_seconds=0)
     slow = Transfer(impatient, "a", "gallery")
-    await asyncio.sleep(0.01)
+    await turns()
     newcomer = Transfer(impatient, "b", "gallery")
     await refused([slow, newcomer], True, False)
 

@@ -12,6 +12,7 @@ from google.rpc.code_pb2 import INTERNAL, INVALID_ARGUMENT, OK
 
 from facet.server.errors import InvalidField, ShuttingDown, TransferStalled
 from facet.server.streaming.batches import Batches, outcome
+from tests.waiting import turns
 
 PATIENCE = 60.0
 
@@ -30,12 +31,6 @@ async def endless() -> AsyncIterator[int]:
 
 async def same(number: int) -> int:
     return number
-
-
-async def settled() -> None:
-    """Let every task run as far as it can."""
-    for _ in range(100):
-        await asyncio.sleep(0)
 
 
 async def test_items_are_answered_as_they_finish() -> None:
@@ -68,7 +63,7 @@ async def test_items_in_progress_are_bounded_even_if_answers_are_not_read() -> N
 
     answers = Batches(places=3, stall_seconds=PATIENCE).answers(counted(), answer)
     await anext(answers)
-    await settled()
+    await turns()
     assert begun <= 3
     assert taken <= 4
     assert len([number async for number in answers]) == 99
@@ -106,9 +101,9 @@ async def test_an_item_is_freed_once_it_is_done_even_if_its_answer_is_not_read()
     async with aclosing(Batches(places=4, stall_seconds=PATIENCE).answers(made(), answer)) as answers:
         assert await anext(answers) == 0
         gate.set()
-        await settled()  # the second one is done, and the third one is read
+        await turns()  # the second one is done, and the third one is read
         assert await anext(answers) == 1
-        await settled()  # the third one is done
+        await turns()  # the third one is done
         assert not kept
 
 
@@ -121,7 +116,7 @@ async def test_accepted_items_are_answered_before_the_stream_fails() -> None:
 
     answers = Batches(places=9, stall_seconds=PATIENCE).answers(items(0, 1, 2, then=ValueError("torn")), answer)
     first = asyncio.ensure_future(anext(answers))
-    await settled()
+    await turns()
     gate.set()
     got = {await first, await anext(answers), await anext(answers)}
     assert got == {0, 1, 2}
@@ -168,7 +163,7 @@ async def test_a_server_that_shuts_down_answers_accepted_items() -> None:
 
     answers = batches.answers(items(*range(100)), answer)
     first = asyncio.ensure_future(anext(answers))
-    await settled()
+    await turns()
     batches.drain()
     gate.set()
     # two in their places, and one that was read ahead
@@ -190,7 +185,7 @@ async def test_a_client_that_disconnects_leaves_no_task_behind() -> None:
 
     async with aclosing(Batches(places=3, stall_seconds=PATIENCE).answers(items(*range(10)), answer)) as answers:
         call = asyncio.ensure_future(anext(answers))
-        await settled()
+        await turns()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
