@@ -38,6 +38,7 @@ _FACE = pa.struct(
         ("margin", pa.float32()),
         ("false_positive_rate", pa.float32()),
         ("box", _BOX),
+        ("turn", pa.int32()),
         ("score", pa.float32()),
         ("quality", pa.float32()),
         ("landmarks", _LANDMARKS),
@@ -52,6 +53,7 @@ _QUERY = pa.struct(
         ("top_k", pa.int32()),
         ("threshold", pa.float64()),
         ("distinct_subjects", pa.bool_()),
+        ("thorough", pa.bool_()),
     ]
 )
 SCHEMA = pa.schema(
@@ -71,7 +73,7 @@ def answered(name: str, query: Row, response: IdentifyResponse) -> Row:
     """Make the row of a picture that was answered.
 
     Args:
-        name: the picture's path, see :func:`printable`.
+        name: the picture's path, see :func:`facet.terminal.visible.printable`.
         query: the settings of the batch, the same in every row of an output.
         response: the answer.
     """
@@ -93,13 +95,6 @@ def failed(name: str, query: Row, error: FacetError) -> Row:
     return {"path": name, "query": query, "width": None, "height": None, "faces": [], "error": explained}
 
 
-def printable(path: str) -> str:
-    r"""Write a path as text that any program can read: bytes that are not UTF-8 become ``\xNN``."""
-    if path.isascii():
-        return path
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def _face(plain: Row) -> Row:
     face, identification = plain["face"], plain["identification"]
     decision = identification["decision"].removeprefix("DECISION_").lower()
@@ -115,6 +110,7 @@ def _face(plain: Row) -> Row:
         "margin": identification.get("margin"),
         "false_positive_rate": identification.get("false_positive_rate"),
         "box": face["box"],
+        "turn": face["turn"],
         "score": face["score"],
         "quality": face["quality"]["value"],
         "landmarks": face["landmarks"],

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from facet import Client, FacetError
 from facet.batch.output import Output
-from facet.batch.rows import Row, answered, failed, printable
+from facet.batch.rows import Row, answered, failed
 from facet.batch.sources import PendingPictures
 from facet.client.batches import Answer
 from facet.client.errors import StatusCode
 from facet.client.retry import FINAL, GALLERY_UNUSABLE, Retry
 from facet.terminal.interruption import Interruption
-from facet.v1.types_pb2 import FaceChoice
+from facet.terminal.visible import printable
+from facet.v1.types_pb2 import FaceChoice, Search
 
 _TRANSIENT = frozenset({StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE})
 """Status codes of a picture that may succeed another time; so may any error with a time to retry."""
@@ -30,6 +31,7 @@ class BatchJob:
         top_k: the number of candidates per face.
         threshold: the similarity threshold; ``None`` for the gallery's.
         distinct_subjects: whether nobody is named twice in a picture.
+        search: how thoroughly faces are looked for.
         query: the same settings as they are written into every row.
         output: where the rows go.
         wait_seconds: how long to retry while no server answers.
@@ -40,6 +42,7 @@ class BatchJob:
     top_k: int
     threshold: float | None
     distinct_subjects: bool
+    search: Search.ValueType
     query: Row
     output: Output
     wait_seconds: float
@@ -78,6 +81,7 @@ def run(
             top_k=job.top_k,
             threshold=job.threshold,
             distinct_subjects=job.distinct_subjects,
+            search=job.search,
         )
         try:
             while (each := _next(answers, interruption)) is not None:

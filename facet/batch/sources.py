@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from facet.batch.rows import printable
 from facet.terminal.pictures.files import is_picture
 from facet.terminal.pictures.folders import walk
+from facet.terminal.visible import printable
 
 
 def find(
     sources: Iterable[Path], lists: Iterable[Path], leave_out: Callable[[str, str], None] = lambda _path, _reason: None
 ) -> dict[str, str]:
-    """Map the name of each picture in the rows, see :func:`printable`, to its absolute path.
+    """Map the name of each picture in the rows, see :func:`facet.terminal.visible.printable`, to its absolute path.
 
     Args:
         sources: folders, searched for files with the suffix of a picture, and single files of any suffix.

@@ -14,6 +14,7 @@ from facet import from_status
 from facet.camera.ages import AgeStatistics
 from facet.camera.event_format import EVENT_NAMES, display_name
 from facet.camera.reader import Frame
+from facet.terminal.visible import visible
 from facet.v1 import recognition_service_pb2 as pb
 
 _RATE_SECONDS = 5.0
@@ -128,7 +129,7 @@ class StreamStatistics:
         text = Text("  ".join(parts) + "  ", no_wrap=True, overflow="ellipsis")
         for index, (name, style) in enumerate(self._people_now()):
             text.append(", " if index else "")
-            text.append(name, style)
+            text.append(visible(name), style)
         return text
 
     def summary(self) -> dict[str, Any]:

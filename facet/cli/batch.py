@@ -14,7 +14,7 @@ import typer
 from facet import Client, FacetError
 from facet.batch import sources
 from facet.batch.output import SUFFIXES, Output, OutputError, open_output
-from facet.batch.rows import DECISIONS, BatchStatistics, Row, printable
+from facet.batch.rows import DECISIONS, BatchStatistics, Row
 from facet.batch.run import BatchJob, run
 from facet.batch.sources import PendingPictures
 from facet.cli.shared import choices
@@ -28,6 +28,10 @@ from facet.terminal.pictures.folders import LeftOut
 from facet.terminal.tables import listing
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+_EARLIER = {"distinct_subjects": False, "thorough": False}
+"""Options that rows of earlier versions do not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,11 @@ def main(
         typer.Option("--list", help="File with a path per line; - is standard input. May be repeated.", metavar="FILE"),
     ] = None,
     gallery: Annotated[str, typer.Option(help="The gallery to search.")] = "default",
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="Number of candidates per face.")] = 5,
-    threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Use this similarity threshold instead of the gallery's.")
-    ] = None,
+    top_k: choices.TopK = 5,
+    threshold: choices.Threshold = None,
     face: choices.Face = "",
-    distinct_subjects: Annotated[
-        bool,
-        typer.Option(
-            "--distinct-subjects", help="Name nobody twice in a picture: the most similar face gets the name."
-        ),
-    ] = False,
+    distinct_subjects: choices.DistinctSubjects = False,
+    thorough: choices.Thorough = False,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to keep trying if the server goes away.")] = 300.0,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
@@ -97,6 +95,7 @@ def main(
         "top_k": top_k,
         "threshold": threshold,
         "distinct_subjects": distinct_subjects,
+        "thorough": thorough,
     }
     choice = choices.parse(face)
     if out.suffix.lower() not in SUFFIXES:
@@ -116,7 +115,8 @@ def main(
                     statistics.add(row)
                     bar.advance(bar.task_ids[0])
 
-                job = BatchJob(gallery, choice, top_k, threshold, distinct_subjects, query, output, wait)
+                search = choices.search(thorough=thorough)
+                job = BatchJob(gallery, choice, top_k, threshold, distinct_subjects, search, query, output, wait)
                 ended = _run(client, job, PendingPictures(pending.values()), count, address, token)
     now = statistics.pictures - before
     left = len(pending) - now
@@ -136,7 +136,7 @@ def _find(pictures: list[Path], lists: list[Path], left_out: list[LeftOut]) -> d
     """Find all pictures: paths by their names in the rows; exits with a usage error if a source cannot be read."""
 
     def leave_out(path: str, reason: str) -> None:
-        left_out.append(LeftOut(Path(printable(path)), reason))
+        left_out.append(LeftOut(Path(path), reason))
 
     try:
         found = sources.find(pictures, lists, leave_out)
@@ -163,7 +163,7 @@ def _opened(path: Path) -> Iterator[Output]:
 def _read_back(output: Output, query: Row, path: Path, pending: dict[str, str], statistics: BatchStatistics) -> None:
     """Count the rows of earlier runs and remove their pictures from ``pending``; exits if their query was another."""
     for row in output.rows():
-        if row["query"] != query:
+        if query != {name: row["query"].get(name, _EARLIER.get(name)) for name in query}:
             given = {
                 name: value for name, value in row["query"].items() if value not in ("", None) and value is not False
             }

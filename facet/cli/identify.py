@@ -9,8 +9,7 @@ from typing import Annotated
 import cv2
 import typer
 
-from facet import FAST, THOROUGH, FacetError, picture
-from facet.batch.rows import printable
+from facet import FacetError, picture
 from facet.cli.shared import choices
 from facet.client.errors import StatusCode
 from facet.client.retry import GALLERY_UNUSABLE, retry_while_busy
@@ -38,20 +37,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 def main(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
     gallery: Annotated[str, typer.Option(help="The gallery to search.")] = "default",
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="Number of candidates per face.")] = 5,
-    threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Use this similarity threshold instead of the gallery's.")
-    ] = None,
+    top_k: choices.TopK = 5,
+    threshold: choices.Threshold = None,
     face: choices.Face = "",
-    distinct_subjects: Annotated[
-        bool,
-        typer.Option(
-            "--distinct-subjects", help="Name nobody twice in a picture: the most similar face gets the name."
-        ),
-    ] = False,
-    thorough: Annotated[
-        bool, typer.Option("--thorough", help="Also find faces that are small in a large picture; takes longer.")
-    ] = False,
+    distinct_subjects: choices.DistinctSubjects = False,
+    thorough: choices.Thorough = False,
     turn: choices.TurnOption = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and names drawn.")
@@ -66,6 +56,10 @@ def main(
     Prints a table for each picture, or with [b]--json[/b] a line of JSON. If a picture fails, the line has an error
     with reason and message, and the command continues with the next picture. It waits while the server is busy.
 
+    Pictures may be any way up. If a face was upright only after a turn, the table shows the turn in degrees, clockwise;
+    boxes are those of the picture as it is. With [b]--turn[/b] you give the turn of all pictures. Small faces in a
+    large picture may be missed: the last line says below which height, and [b]--thorough[/b] looks for smaller ones.
+
     Of a folder, hidden files and files that are no pictures are left out and named; with [b]--json[/b], each is a line
     with [i]path[/i] and [i]left_out[/i].
 
@@ -73,6 +67,7 @@ def main(
 
       facet identify squad.jpg --gallery team
       facet identify photos/ --gallery team --out named/
+      facet identify panorama.jpg --gallery team --thorough
       facet identify photos/ --gallery team --json > found.jsonl
 
     Exit code: 0 every picture was answered and drawn, 1 some failed, 2 bad usage.
@@ -90,7 +85,7 @@ def main(
     choice = choices.parse(face)
     if as_json:
         for each in left_out:
-            console.print_json({"path": printable(str(each.path)), "left_out": each.reason})
+            console.print_json({"path": str(each.path), "left_out": each.reason})
     failures = sum(each.reason == CANNOT_READ for each in left_out)
     with (
         console.connect(address, token, root_certificates) as client,
@@ -109,7 +104,7 @@ def main(
                         threshold=threshold,
                         face=choice,
                         distinct_subjects=distinct_subjects,
-                        search=THOROUGH if thorough else FAST,
+                        search=choices.search(thorough=thorough),
                     )
                 )
             except Unsendable as error:
@@ -124,7 +119,7 @@ def main(
                 if as_json:
                     console.print_json({"path": str(path), **as_dict(response)})
                 else:
-                    console.out.print(faces_table(str(path), response))
+                    console.out.print(faces_table(str(path), response, thorough=thorough))
                 if out is not None and not _draw(path, data, response, out / name):
                     failures += 1
                 if out is not None and not said and (said := without_fonts(_names(response))):

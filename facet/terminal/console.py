@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIAB
 from facet.client.errors import StatusCode
 from facet.terminal.counts import agreeing
 from facet.terminal.program import spelled
+from facet.terminal.visible import json_line, visible
 
 DONE, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130
@@ -36,11 +36,20 @@ INTERRUPTED = 130
 _NAMED = 5
 """Galleries in a message."""
 
+
+class _Console(Console):
+    """A console that shows what acts on a terminal as escapes."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make rich's text of a string, which may be a cell or a title of a table."""
+        return super().render_str(visible(text), **options)
+
+
 # Names, ids and paths are printed as they are: "a[/b]" is not markup, and ":man:" is not an emoji. For colours, print a
-# rich.text.Text. Lines are never wrapped, so that paths in them can be copied; tables fit the width: that of the
-# terminal, COLUMNS, or 80.
-out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+# rich.text.Text; of a text from elsewhere, visible() makes one that is safe. Lines are never wrapped, so that paths in
+# them can be copied; tables fit the width: that of the terminal, COLUMNS, or 80.
+out = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 Address = Annotated[str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, host:port.", show_default=True)]
 Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, if it needs one.")]
@@ -70,7 +79,7 @@ def telling_when_stopped(state: Callable[[], str]) -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Print one line of JSON on standard output."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    print(json_line(value), flush=True)
 
 
 class _Speed(ProgressColumn):

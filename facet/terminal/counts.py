@@ -1,10 +1,11 @@
-"""Counts and sizes in words: "1 template", "2 templates", "12.3 kB"."""
+"""Counts, lists and sizes in words: "1 template", "2 templates", "a, b, c and 3 more", "12.3 kB"."""
 
 from __future__ import annotations
 
 _PLURALS = {"person": "people", "gallery": "galleries", "is": "are", "was": "were"}
 _UNITS = ("B", "kB", "MB", "GB")
 _STEP = 1000
+_NAMED = 3
 
 
 def counted(count: int, noun: str) -> str:
@@ -18,6 +19,12 @@ def agreeing(count: int, word: str) -> str:
         return word
     rest, space, last = word.rpartition(" ")
     return f"{rest}{space}{_PLURALS.get(last, f'{last}s')}"
+
+
+def first(names: list[str]) -> str:
+    """Write the first three names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def in_bytes(size: int) -> str:

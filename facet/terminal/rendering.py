@@ -12,6 +12,7 @@ from rich.text import Text
 from facet.terminal import tables
 from facet.terminal.counts import counted
 from facet.terminal.program import spelled
+from facet.terminal.visible import visible
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
@@ -19,6 +20,8 @@ from gallery.records.calibrations import fpir_at_size
 
 STAGES = ("decode", "queue", "detect", "faces", "align", "embed", "search", "total")
 
+_SMALL_FACE = 60
+"""Height in pixels. Pictures of up to 2,000 pixels are searched for such faces without ``--thorough``."""
 _STALE_REASONS = {
     gallery_pb.STALE_REASON_OUTGROWN: "the gallery has outgrown it",
     gallery_pb.STALE_REASON_CONTRACT_CHANGED: "the embedding model is another",
@@ -35,18 +38,30 @@ def as_dict(message: Message) -> dict[str, Any]:
     return plain
 
 
-def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
-    """One row per face: its box as ``--face`` takes it, the decision, the similarity, and the runner-up."""
+def faces_table(title: str, response: pb.IdentifyResponse, *, thorough: bool = False) -> Table:
+    """One row per face: its box as ``--face`` takes it, the decision, the similarity, and the runner-up.
+
+    If a face was turned, a column shows by how many degrees, clockwise. The last line says below which height faces may
+    be missed in a large picture.
+
+    Args:
+        title: the picture.
+        response: the answer.
+        thorough: whether the search was thorough.
+    """
+    is_turned = any(face.face.turn for face in response.faces)
     table = tables.table(
         tables.number("face"),
         tables.whole("box"),
+        *((tables.number("turned"),) if is_turned else ()),
         "decision",
         tables.number("similarity"),
         "runner-up",
         tables.number("quality"),
         title=title,
     )
-    table.caption = Text(timings_line(response.timings), "table.caption", no_wrap=False, overflow="fold")
+    last = timings_line(response.timings) + _may_be_missed(response.least_face_height, thorough=thorough)
+    table.caption = Text(last, "table.caption", no_wrap=False, overflow="fold")
     table.caption_justify = "left"
     for number, face in enumerate(response.faces, start=1):
         candidates = face.identification.candidates
@@ -54,6 +69,7 @@ def faces_table(title: str, response: pb.IdentifyResponse) -> Table:
         table.add_row(
             str(number),
             ",".join(f"{corner:.0f}" for corner in (box.x1, box.y1, box.x2, box.y2)),
+            *((f"{face.face.turn}\u00b0",) if is_turned else ()),
             _decision(face.identification),
             f"{candidates[0].similarity:.3f}" if candidates else "-",
             f"{_name(candidates[1])} {candidates[1].similarity:.3f}" if len(candidates) > 1 else "-",
@@ -110,6 +126,14 @@ def timings_line(timings: types_pb2.Timings) -> str:
     return "ms: " + ", ".join(f"{stage} {getattr(timings, stage + '_ms'):.1f}" for stage in STAGES)
 
 
+def _may_be_missed(least_height: float, *, thorough: bool) -> str:
+    """A line about faces that are small in a large picture; empty if few can be."""
+    if least_height <= _SMALL_FACE:
+        return ""
+    said = f"\nfaces below {least_height:.0f} pixels in height may be missed"
+    return said if thorough else f"{said}; --thorough looks for smaller ones"
+
+
 def _stale(gallery: gallery_pb.Gallery) -> str:
     return ", ".join(_STALE_REASONS.get(reason, "changed") for reason in gallery.stale_reasons)
 
@@ -127,4 +151,4 @@ def _decision(found: pb.Identification) -> Text:
 
 
 def _name(candidate: pb.Candidate) -> str:
-    return candidate.display_name or candidate.subject_id
+    return visible(candidate.display_name or candidate.subject_id)

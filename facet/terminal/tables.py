@@ -11,6 +11,8 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Column, Table
 
+from facet.terminal.visible import visible
+
 _LEAST_PATH = 12
 """Cells that a path is not shortened below while another column can give way."""
 _ELLIPSIS = "\u2026"
@@ -59,7 +61,7 @@ class Shortened:
     """
 
     def __init__(self, text: str | PathLike[str]) -> None:
-        self._text = fspath(text)
+        self._text = visible(fspath(text))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         length = cell_len(self._text)

@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 
 from facet import AlreadyExists, Client, Enrollment, FacetError, NotFound
-from facet.batch.rows import printable
 from facet.cli.people.odd_ones_out import odd_ones_out
 from facet.cli.people.options import Gallery
 from facet.cli.shared import choices, sources
@@ -22,7 +21,7 @@ from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import in_words
 from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
-from facet.terminal.counts import agreeing, counted
+from facet.terminal.counts import agreeing, counted, first
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.program import spelled
@@ -41,6 +40,7 @@ class Outcome:
         reason: why it was rejected, for programs; else empty.
         message: why it was rejected, for people; else empty.
         template_id: its template; empty if it was rejected, or not kept.
+        turn: degrees, clockwise, after which the face was upright; 0 if it was, or if it was rejected.
         unlike: similarities to the person's other templates that it looks unlike, by their ids.
     """
 
@@ -50,6 +50,7 @@ class Outcome:
     reason: str = ""
     message: str = ""
     template_id: str = ""
+    turn: int = 0
     unlike: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -68,6 +69,7 @@ def enroll(
     name: Annotated[str, typer.Option(help="The display name of --subject.", show_default=False)] = "",
     face: choices.Face = "",
     turn: choices.TurnOption = "auto",
+    thorough: choices.Thorough = False,
     accept_low_quality: Annotated[
         bool, typer.Option("--accept-low-quality", help="Accept faces that are too small, blurred or turned.")
     ] = False,
@@ -95,6 +97,10 @@ def enroll(
     A folder of people holds a sub-folder per person, pictures named after people, or both. [i]Ann.jpg[/i],
     [i]Ann_2.jpg[/i] and [i]ann 03.jpeg[/i] are pictures of the subject [i]Ann[/i]. A manifest is a CSV file with the
     columns subject, path and, optionally, display_name.
+
+    Pictures may be any way up: the server finds out, and the command names those that were turned. With [b]--turn[/b]
+    you give the turn of all pictures. A face that is too small, dark, noisy, blurred or turned away is rejected with
+    the reason, because strangers would match it.
 
     A picture is rejected if its name says nobody ([i]44.jpg[/i], [i]IMG_0001.jpg[/i]) or may mean two people, and if it
     shows several faces, unless [b]--face[/b] chooses one. The others are enrolled. The command can be repeated: a
@@ -134,6 +140,7 @@ def enroll(
             accept_lookalike=accept_lookalike,
             accept_unlike=accept_unlike,
             validate_only=dry_run,
+            search=choices.search(thorough=thorough),
         )
         for number, answer in answers:
             answered[number] = _outcome(people.pictures[number], answer)
@@ -146,7 +153,7 @@ def enroll(
     ]
     counts = Counter(outcome.outcome for outcome in outcomes)
     if as_json:
-        left_out = [{"path": printable(str(each.path)), "reason": each.reason} for each in people.left_out]
+        left_out = [{"path": str(each.path), "reason": each.reason} for each in people.left_out]
         totals = {each: counts[each] for each in ("enrolled", "already_enrolled", "rejected")}
         console.print_json(
             totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in outcomes], "left_out": left_out}
@@ -206,6 +213,7 @@ def _outcome(item: PersonPicture, answer: EnrollmentAnswer) -> Outcome:
         item.subject_id,
         "already_enrolled" if answer.already_enrolled else "enrolled",
         template_id=answer.template.template_id,
+        turn=answer.face.turn,
         unlike={each.template_id: each.similarity for each in answer.unlike},
     )
 
@@ -218,6 +226,7 @@ def _report(
         whom = f" for {outcome.subject}" if outcome.subject else ""
         console.out.print(f"{outcome.path}: rejected{whom}: {in_words(outcome.reason)}")
         console.out.print(f"    {outcome.message}")
+    _report_turned(outcomes)
     _report_unlike(outcomes, gallery, address)
     verb = "would be enrolled" if dry_run else "enrolled"
     already = counts["already_enrolled"]
@@ -231,6 +240,13 @@ def _report(
             f"To enrol one of several faces, repeat the command with --face central (large and near the middle) or "
             f"--face largest: {command} ... --face central"
         )
+
+
+def _report_turned(outcomes: list[Outcome]) -> None:
+    """Say which pictures were turned: one whose face is upright for people was read wrongly."""
+    turned = [f"{outcome.path} ({outcome.turn}\u00b0)" for outcome in outcomes if outcome.turn]
+    if turned:
+        console.out.print(f"turned clockwise, so that the face is upright: {first(turned)}")
 
 
 def _report_unlike(outcomes: list[Outcome], gallery: str, address: str) -> None:

@@ -1,4 +1,4 @@
-"""The options --face and --turn: which face of a picture to use, and which way up pictures are."""
+"""Options of commands that send pictures: which faces to look for, and how to decide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from facet import CENTRAL, LARGEST
+from facet import CENTRAL, FAST, LARGEST, THOROUGH
 from facet.client.pictures import Turn
 from facet.v1 import types_pb2 as pb
 
@@ -25,6 +25,26 @@ TurnOption = Annotated[
     Literal["auto", "as-is", "90", "180", "270"],
     typer.Option(help="The clockwise turn in degrees that makes the pictures upright; auto: the server finds out."),
 ]
+
+Thorough = Annotated[
+    bool, typer.Option("--thorough", help="Also find faces that are small in a large picture; takes longer.")
+]
+
+TopK = Annotated[int, typer.Option(min=1, max=100, help="Number of candidates per face.")]
+
+Threshold = Annotated[
+    float | None, typer.Option(min=-1, max=1, help="Use this similarity threshold instead of the gallery's.")
+]
+
+DistinctSubjects = Annotated[
+    bool,
+    typer.Option("--distinct-subjects", help="Name nobody twice in a picture: the most similar face gets the name."),
+]
+
+
+def search(*, thorough: bool) -> pb.Search.ValueType:
+    """How thoroughly to look for faces, by the option ``--thorough``."""
+    return THOROUGH if thorough else FAST
 
 
 def parse_turn(value: str) -> Turn:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from facet.terminal.counts import first
+
 HIDDEN, NOT_A_PICTURE, LINKED_FOLDER, CANNOT_READ = "HIDDEN", "NOT_A_PICTURE", "LINKED_FOLDER", "CANNOT_READ"
 
 _OF_SYSTEMS = frozenset(
@@ -20,9 +22,6 @@ _OF_SYSTEMS = frozenset(
     }
 )
 """What operating systems, storage and programs put beside pictures; names in lower case."""
-
-_NAMED = 3
-"""Names in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +88,7 @@ def described(left_out: Iterable[LeftOut], suffixes: Iterable[str]) -> list[str]
     }
     counts = Counter(each.reason for each in left_out)
     return [
-        f"left out {counts[reason]}, as {said}: {_first([each.path for each in left_out if each.reason == reason])}"
+        f"left out {counts[reason]}, as {said}: {first([str(each.path) for each in left_out if each.reason == reason])}"
         for reason, said in why.items()
         if counts[reason]
     ]
-
-
-def _first(paths: list[Path]) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(map(str, paths[:_NAMED])) + more
