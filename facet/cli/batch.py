@@ -30,10 +30,6 @@ from facet.terminal.tables import listing
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
-_EARLIER = {"distinct_subjects": False, "thorough": False}
-"""Options that rows of earlier versions do not have."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a run ended.
@@ -163,7 +159,7 @@ def _opened(path: Path) -> Iterator[Output]:
 def _read_back(output: Output, query: Row, path: Path, pending: dict[str, str], statistics: BatchStatistics) -> None:
     """Count the rows of earlier runs and remove their pictures from ``pending``; exits if their query was another."""
     for row in output.rows():
-        if query != {name: row["query"].get(name, _EARLIER.get(name)) for name in query}:
+        if row["query"] != query:
             given = {
                 name: value for name, value in row["query"].items() if value not in ("", None) and value is not False
             }
