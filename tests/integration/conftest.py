@@ -7,27 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from facet import Client
 from facet.benchmarks.galleries.milvus_server import MilvusServer
 from facet.v1.server_service_pb2 import GetServerInfoRequest
-from gallery.transfer.parquet.schema import schema
+from tests.integration.crowds import lines
 
 if TYPE_CHECKING:
     from tests.conftest import Exported, Pictures
 
 ROOT = Path(__file__).resolve().parents[2]
-
-DIMENSION = 512
-"""Of the embedded model's embeddings."""
 
 
 @pytest.fixture(scope="module")
@@ -110,35 +104,11 @@ def milvus_lite() -> None:
 
 @pytest.fixture(scope="session")
 def crowd(client: Client, exported: Exported) -> Callable[..., bytes]:
-    """Make an exported gallery of ``count`` random people, a template each; the first ``twice`` have a second one."""
+    """Make an exported gallery of random people, see :func:`tests.integration.crowds.lines`."""
     contract = client.server.GetServerInfo(GetServerInfoRequest()).contract
 
     def make(count: int, *, seed: int = 7, name: str = "s", twice: int = 0) -> bytes:
-        values = np.random.default_rng(seed).standard_normal((count, DIMENSION)).astype(np.float32)
-        values = np.concatenate([values, values[:twice] + np.float32(0.01)])
-        values /= np.linalg.norm(values, axis=1, keepdims=True)
-        count += twice
-        times = pa.array([1_700_000_000_000_000] * count, pa.timestamp("us", tz="UTC"))
-        ids = [f"{name}{number:06}" for number in range(count - twice)] + [f"z{number}" for number in range(twice)]
-        columns: dict[str, Any] = {
-            "subject_id": ids,
-            "display_name": [""] * count,
-            "subject_create_time": times,
-            "subject_update_time": times,
-            "template_id": [str(uuid.UUID(int=number)) for number in range(count)],
-            "picture_sha256": ["0" * 64] * count,
-            **{corner: [0.0] * count for corner in ("x1", "y1")},
-            **{corner: [9.0] * count for corner in ("x2", "y2")},
-            "quality": [1.0] * count,
-            "create_time": times,
-            "face_model": [""] * count,
-            "embedding_model": [""] * count,
-            "embedding": pa.FixedSizeListArray.from_arrays(
-                pa.array(values.ravel()), type=schema(DIMENSION).field("embedding").type
-            ),
-            "crop": [None] * count,
-        }
-        return exported(pa.table(columns, schema(DIMENSION)), contract=contract)
+        return exported(lines(count, seed=seed, name=name, twice=twice), contract=contract)
 
     return make
 

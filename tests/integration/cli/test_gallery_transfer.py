@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ import pytest
 
 if TYPE_CHECKING:
     from facet import Client
-    from tests.conftest import Serving
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,17 +22,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(server: Serving, tmp_path: Path) -> Run:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-    environment["FACET_ADDRESS"] = server.address
-
-    def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts" / "gallery.py"), *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
-        )
-
-    return start
+def run(run: Run) -> Run:
+    """Run gallery.py."""
+    return partial(run, "gallery.py")
 
 
 def test_a_gallery_goes_into_a_file_and_out_of_it(run: Run, client: Client, team: str, tmp_path: Path) -> None:

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Pictures
+    pass
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -22,20 +20,6 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def run(run_script: Run) -> Run:
     return run_script
-
-
-@pytest.fixture
-def images(tmp_path: Path, pictures: Pictures) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    (folder / "yaoming.jpg").write_bytes(pictures.yaoming)
-    (folder / "gdp.jpg").write_bytes(pictures.gdp)
-    (folder / "broken.jpg").write_bytes(pictures.gdp[:1000])
-    portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
-    assert portrait is not None
-    cv2.imwrite(str(folder / "mirrored.png"), np.ascontiguousarray(portrait[:, ::-1]))
-    cv2.imwrite(str(folder / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
-    return folder
 
 
 def labels(folder: Path, *lines: str) -> Path:

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
 import pytest
 
 from facet import AsyncClient, Unavailable
@@ -31,20 +29,6 @@ GalleriesLeft = Callable[[], list[str]]
 @pytest.fixture
 def run(run_script: Run) -> Run:
     return partial(run_script, "evaluate.py", "identification")
-
-
-@pytest.fixture
-def images(tmp_path: Path, pictures: Pictures) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    (folder / "yaoming.jpg").write_bytes(pictures.yaoming)
-    (folder / "gdp.jpg").write_bytes(pictures.gdp)
-    (folder / "broken.jpg").write_bytes(pictures.gdp[:1000])
-    portrait = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
-    assert portrait is not None
-    cv2.imwrite(str(folder / "mirrored.png"), np.ascontiguousarray(portrait[:, ::-1]))
-    cv2.imwrite(str(folder / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
-    return folder
 
 
 def protocol(folder: Path, *lines: str) -> Path:

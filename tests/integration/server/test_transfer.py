@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,13 +29,12 @@ from facet import (
 )
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
-from gallery.transfer.parquet.schema import schema
+from tests.integration.crowds import lines
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Exported, Pictures, Serve, Serving
 
-DIMENSION = 512
 MANY = 6000
 TIMEOUT = 60.0
 
@@ -47,28 +45,7 @@ def contract_of(client: Client) -> str:
 
 def crowd(exported: Exported, contract: str, count: int) -> bytes:
     """An exported gallery of ``count`` subjects with one template each, about 2 KB per subject."""
-    values = np.random.default_rng(7).standard_normal((count, DIMENSION)).astype(np.float32)
-    values /= np.linalg.norm(values, axis=1, keepdims=True)
-    times = pa.array([1_700_000_000_000_000] * count, pa.timestamp("us", tz="UTC"))
-    columns: dict[str, Any] = {
-        "subject_id": [f"s{number:06}" for number in range(count)],
-        "display_name": ["Somebody"] * count,
-        "subject_create_time": times,
-        "subject_update_time": times,
-        "template_id": [str(uuid.UUID(int=number)) for number in range(count)],
-        "picture_sha256": ["0" * 64] * count,
-        **{name: [0.0] * count for name in ("x1", "y1")},
-        **{name: [9.0] * count for name in ("x2", "y2")},
-        "quality": [1.0] * count,
-        "create_time": times,
-        "face_model": [""] * count,
-        "embedding_model": [""] * count,
-        "embedding": pa.FixedSizeListArray.from_arrays(
-            pa.array(values.ravel()), type=schema(DIMENSION).field("embedding").type
-        ),
-        "crop": [None] * count,
-    }
-    return exported(pa.table(columns, schema(DIMENSION)), contract=contract)
+    return exported(lines(count, display_name="Somebody"), contract=contract)
 
 
 @pytest.fixture

