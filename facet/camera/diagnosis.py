@@ -90,8 +90,9 @@ def _why_no_video(text: str, address: SplitResult, timeout: float) -> str:
             return "its video cannot be decoded" if container.streams.video else _NO_VIDEO
     except av.HTTPUnauthorizedError:
         given = address.username or address.password
-        wrong = "the name or the password is wrong" if given else "it asks for a name and a password"
-        return f"{wrong} ({_status(HTTPStatus.UNAUTHORIZED)})"
+        place = host_and_port(address)
+        wanted = f"it asks for a name and a password: {address.scheme}://NAME:PASSWORD@{place}/..."
+        return f"{'the name or the password is wrong' if given else wanted} ({_status(HTTPStatus.UNAUTHORIZED)})"
     except av.HTTPForbiddenError:
         return f"it does not allow this ({_status(HTTPStatus.FORBIDDEN)})"
     except av.HTTPNotFoundError:
@@ -99,11 +100,12 @@ def _why_no_video(text: str, address: SplitResult, timeout: float) -> str:
     except av.HTTPServerError:
         return "it has an error of its own (5xx)"
     except av.HTTPOtherClientError:
-        return "it does not understand the request (4xx)"
+        return "it refuses the request (4xx)"
     except (av.HTTPError, av.HTTPClientError) as error:
         return f"it answers with an error: {error.strerror}"
     except (ConnectionError, av.EOFError):
-        return "it ends the connection without a picture"
+        encrypted = "" if address.scheme.lower() in _ENCRYPTED else f"; does it want {address.scheme}s://?"
+        return f"it ends the connection without a picture{encrypted}"
     except av.FFmpegError as error:
         if time.monotonic() - began >= timeout:  # FFmpeg has no kind of its own for this in RTSP
             return f"it takes the connection and sends no video for {timeout:g} seconds"

@@ -22,6 +22,7 @@ from facet.terminal.pictures.drawing import draw_faces, without_fonts
 from facet.terminal.pictures.files import Unsendable, find_pictures, most_bytes, read, tell
 from facet.terminal.pictures.folders import CANNOT_READ, LeftOut
 from facet.terminal.rendering import as_dict, faces_table
+from facet.terminal.visible import one_line
 from facet.v1 import recognition_service_pb2 as pb
 
 SERVER_GONE = frozenset({StatusCode.UNAVAILABLE, StatusCode.UNAUTHENTICATED})
@@ -131,7 +132,7 @@ def main(
 def _report_failure(path: Path, reason: str, message: str, *, as_json: bool) -> None:
     if as_json:
         console.print_json({"path": str(path), "error": {"reason": reason, "message": message}})
-    console.err.print(f"{path}: {reason}: {message}")
+    console.err.print(f"{one_line(str(path))}: {reason}: {message}")
 
 
 def _names(response: pb.IdentifyResponse) -> list[str]:
@@ -147,7 +148,7 @@ def _draw(path: Path, data: bytes, response: pb.IdentifyResponse, target: Path) 
             height, width = picture.shape[:2]
             raise InvalidPicture(f"it is {width}x{height}, and the answer is for {size.width}x{size.height}")
     except PictureError as error:
-        console.err.print(f"{path}: cannot draw the names: {error}")
+        console.err.print(f"{one_line(str(path))}: cannot draw the names: {error}")
         return False
     if target.suffix.lower() not in (".jpg", ".jpeg"):
         target = target.with_name(f"{target.name}.jpg")

@@ -12,7 +12,7 @@ from rich.text import Text
 from facet.terminal import tables
 from facet.terminal.counts import counted
 from facet.terminal.program import spelled
-from facet.terminal.visible import visible
+from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
@@ -58,7 +58,7 @@ def faces_table(title: str, response: pb.IdentifyResponse, *, thorough: bool = F
         tables.number("similarity"),
         "runner-up",
         tables.number("quality"),
-        title=title,
+        title=one_line(title),
     )
     last = timings_line(response.timings) + _may_be_missed(response.least_face_height, thorough=thorough)
     table.caption = Text(last, "table.caption", no_wrap=False, overflow="fold")
@@ -151,4 +151,4 @@ def _decision(found: pb.Identification) -> Text:
 
 
 def _name(candidate: pb.Candidate) -> str:
-    return visible(candidate.display_name or candidate.subject_id)
+    return one_line(candidate.display_name or candidate.subject_id)

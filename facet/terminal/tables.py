@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Column, Table
 
-from facet.terminal.visible import visible
+from facet.terminal.visible import one_line
 
 _LEAST_PATH = 12
 """Cells that a path is not shortened below while another column can give way."""
@@ -61,7 +61,7 @@ class Shortened:
     """
 
     def __init__(self, text: str | PathLike[str]) -> None:
-        self._text = visible(fspath(text))
+        self._text = one_line(fspath(text))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         length = cell_len(self._text)

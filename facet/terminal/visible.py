@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 _ACTIVE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What is no text; a line feed and a tab are, because messages have several lines."""
+"""What is no text. A line feed and a tab are, because messages have several lines; see :func:`one_line`."""
 _BYTES = range(0xDC80, 0xDD00)
 """How Python keeps the bytes of a file's name that are not UTF-8 (PEP 383)."""
 
@@ -19,6 +19,11 @@ _BYTES = range(0xDC80, 0xDD00)
 def visible(text: str) -> str:
     """Return the text with escapes in place of what acts on a terminal."""
     return _ACTIVE.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """Return :func:`visible` text whose line feeds and tabs are escapes, too, so that a name cannot fake a line."""
+    return visible(text).replace("\n", "\\x0a").replace("\t", "\\x09")
 
 
 def printable(path: str) -> str:

@@ -25,8 +25,12 @@ from facet.terminal.counts import agreeing, counted, first
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.program import spelled
+from facet.terminal.visible import one_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+_NO_PICTURE = "no file is a picture: add some, or convert those of other formats to JPEG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,13 @@ def enroll(
     outcomes = [answered[number] for number in sorted(answered)]
     outcomes += [Outcome(str(item.path), "", "rejected", item.reason, item.message) for item in people.unclear]
     outcomes += [
-        Outcome(str(item.path), item.subject_id, "rejected", "NO_PICTURE", "nothing in it was read as a picture")
+        Outcome(
+            str(item.path),
+            item.subject_id,
+            "rejected",
+            "NO_PICTURE",
+            _NO_PICTURE,
+        )
         for item in people.empty
     ]
     counts = Counter(outcome.outcome for outcome in outcomes)
@@ -223,17 +233,19 @@ def _report(
 ) -> None:
     rejected = [outcome for outcome in outcomes if outcome.outcome == "rejected"]
     for outcome in rejected:
-        whom = f" for {outcome.subject}" if outcome.subject else ""
-        console.out.print(f"{outcome.path}: rejected{whom}: {in_words(outcome.reason)}")
+        whom = f" for {one_line(outcome.subject)}" if outcome.subject else ""
+        console.out.print(f"{one_line(outcome.path)}: rejected{whom}: {in_words(outcome.reason)}")
         console.out.print(f"    {outcome.message}")
     _report_turned(outcomes)
     _report_unlike(outcomes, gallery, address)
     verb = "would be enrolled" if dry_run else "enrolled"
     already = counts["already_enrolled"]
-    people = len({outcome.subject for outcome in outcomes if outcome.outcome != "rejected"})
+    people = {outcome.subject for outcome in outcomes if outcome.outcome != "rejected"}
+    if without := sorted({outcome.subject for outcome in rejected} - people - {""}):
+        console.out.print(f"no picture was taken of {first([one_line(each) for each in without])}")
     console.out.print(
         f"{gallery}: {counts['enrolled']} {verb}, {already} {agreeing(already, 'was')} already, "
-        f"{counts['rejected']} rejected; {counted(people, 'person')}"
+        f"{counts['rejected']} rejected; {counted(len(people), 'person')}"
     )
     if any(outcome.reason == "SEVERAL_FACES" for outcome in rejected):
         console.out.print(
@@ -244,7 +256,7 @@ def _report(
 
 def _report_turned(outcomes: list[Outcome]) -> None:
     """Say which pictures were turned: one whose face is upright for people was read wrongly."""
-    turned = [f"{outcome.path} ({outcome.turn}\u00b0)" for outcome in outcomes if outcome.turn]
+    turned = [f"{one_line(outcome.path)} ({outcome.turn}\u00b0)" for outcome in outcomes if outcome.turn]
     if turned:
         console.out.print(f"turned clockwise, so that the face is upright: {first(turned)}")
 

@@ -20,6 +20,7 @@ _WORDS = {
     "PICTURE_TOO_LARGE": "too large to decode",
     "PICTURE_TOO_SLOW": "takes too long to decode",
     "CANNOT_READ": "the file cannot be read",
+    "INVALID_FIELD": "not a valid id or name: rename the file or folder, or use --subject",
     "NO_PICTURE": "the person has no picture that is read",
     "NO_NAME": "the file's name does not say whom it shows",
     "AMBIGUOUS_NAME": "the file's name may mean two people",

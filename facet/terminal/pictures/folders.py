@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from facet.terminal.counts import first
+from facet.terminal.visible import one_line
 
 HIDDEN, NOT_A_PICTURE, LINKED_FOLDER, CANNOT_READ = "HIDDEN", "NOT_A_PICTURE", "LINKED_FOLDER", "CANNOT_READ"
 
+_HIDING = (".", "~$")
+"""How the names of hidden files begin, and those that Office puts beside files that are open."""
 _OF_SYSTEMS = frozenset(
     {
         *("@eadir", "#recycle", "@recycle", "#snapshot", "@tmp", "@recently-snapshot"),  # Synology, QNAP
         *("$recycle.bin", "recycler", "system volume information", "found.000"),
-        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini"),
+        *("thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini"),
         *("__macosx", "icon\r", "network trash folder", "temporary items"),
         "lost+found",
     }
@@ -38,8 +40,8 @@ class LeftOut:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name begins with a dot, or is one that systems give to files of their own."""
-    return name.startswith(".") or name.casefold() in _OF_SYSTEMS
+    """Whether a name is one of a hidden file, or one that systems give to files of their own."""
+    return name.startswith(_HIDING) or name.casefold() in _OF_SYSTEMS
 
 
 def walk(
@@ -79,16 +81,17 @@ def walk(
 
 def described(left_out: Iterable[LeftOut], suffixes: Iterable[str]) -> list[str]:
     """A line for people for each reason: how many files and folders were left out, why, and the first few names."""
-    left_out = list(left_out)
     why = {
-        HIDDEN: "hidden files and folders are not read",
+        HIDDEN: "hidden and system files are not read",
         NOT_A_PICTURE: f"only {', '.join(sorted(suffixes))} are pictures",
         LINKED_FOLDER: "links to folders are not followed",
         CANNOT_READ: "they cannot be read",
     }
-    counts = Counter(each.reason for each in left_out)
+    paths: dict[str, list[str]] = {}
+    for each in left_out:
+        paths.setdefault(each.reason, []).append(one_line(str(each.path)))
     return [
-        f"left out {counts[reason]}, as {said}: {first([str(each.path) for each in left_out if each.reason == reason])}"
+        f"left out {len(paths[reason])}, as {said}: {first(paths[reason])}"
         for reason, said in why.items()
-        if counts[reason]
+        if reason in paths
     ]

@@ -99,7 +99,7 @@ def test_what_a_folder_holds_besides_pictures_is_said_and_a_person_without_a_pic
     assert (result.returncode, answer["enrolled"], answer["rejected"]) == (0, 1, 0)
     reasons = {Path(each["path"]).name: each["reason"] for each in answer["left_out"]}
     assert reasons == dict.fromkeys(("._1.jpg", "@eaDir", "Thumbs.db"), "HIDDEN") | {"film.mp4": "NOT_A_PICTURE"}
-    assert "left out 3, as hidden files and folders are not read" in result.stderr
+    assert "left out 3, as hidden and system files are not read" in result.stderr
     assert "left out 1, as only" in result.stderr
     (tmp_path / "Zoe").mkdir()
     again = run("enroll.py", tmp_path, "--gallery", new_gallery, "--json")

@@ -84,9 +84,9 @@ def closed_port() -> Iterator[int]:
         ("http", http("404 Not Found"), "it has no such path (404 Not Found)"),
         ("rtsp", rtsp("404 Not Found"), "it has no such path (404 Not Found)"),
         ("http", http("503 Service Unavailable"), "it has an error of its own (5xx)"),
-        ("rtsp", rtsp("454 Session Not Found"), "it does not understand the request (4xx)"),
+        ("rtsp", rtsp("454 Session Not Found"), "it refuses the request (4xx)"),
         ("http", http("200 OK", "a page, not a film"), "it sends nothing that is video"),
-        ("http", lambda _: b"", "it ends the connection without a picture"),
+        ("http", lambda _: b"", "it ends the connection without a picture; does it want https://?"),
         ("https", lambda _: b"no TLS", "no encrypted connection: it speaks no TLS, or its certificate is refused"),
     ],
 )
@@ -101,7 +101,8 @@ def test_the_reason_of_an_address_is_said_with_its_port_and_without_the_password
 def test_an_address_without_a_password_is_told_that_it_needs_one() -> None:
     with closing(Listener(rtsp("401 Unauthorized"))) as server:
         said = why_address_fails(f"rtsp://127.0.0.1:{server.port}/door")
-    assert said == "it asks for a name and a password (401 Unauthorized)"
+    wanted = f"rtsp://NAME:PASSWORD@127.0.0.1:{server.port}/..."
+    assert said == f"it asks for a name and a password: {wanted} (401 Unauthorized)"
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])

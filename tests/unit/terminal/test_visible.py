@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import pytest
 
 from facet.terminal import console, tables
 from facet.terminal.tables import Shortened
-from facet.terminal.visible import json_line, printable, visible
+from facet.terminal.visible import json_line, one_line, printable, visible
 
 ATTACKS = {
     "clear the screen": ("\x1b[2J", r"\x1b[2J"),
@@ -24,15 +23,14 @@ WRITTEN = ["Zoë", "सीता", "กิตติ", "محمد ٣", "דוד (Da
 
 
 @pytest.mark.parametrize(("text", "escaped"), ATTACKS.values(), ids=ATTACKS)
-def test_nothing_in_a_name_acts_on_the_terminal(text: str, escaped: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = io.StringIO()
-    monkeypatch.setattr(console.out, "file", written)
+def test_nothing_in_a_name_acts_on_the_terminal(text: str, escaped: str) -> None:
     table = tables.table("picture", "why", title=text)
     table.add_row(Shortened(text), text)
-    console.out.print(f"a {text} b")
-    console.out.print(table)
-    assert text not in written.getvalue()
-    assert written.getvalue().count(escaped) == 4
+    with console.out.capture() as captured:
+        console.out.print(f"a {text} b")
+        console.out.print(table)
+    assert text not in captured.get()
+    assert captured.get().count(escaped) == 4
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -47,3 +45,7 @@ def test_json_has_escapes_that_a_reader_undoes(text: str, escaped: str) -> None:
     assert json.loads(line) == [escaped if text == "\udcff" else text]
     assert line.isascii()
     assert line.isprintable()
+
+
+def test_a_path_cannot_fake_a_line() -> None:
+    assert one_line("x\nYao Ming: enrolled\t1") == r"x\x0aYao Ming: enrolled\x091"

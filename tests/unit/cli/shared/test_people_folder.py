@@ -57,13 +57,14 @@ def test_sub_folders_and_files_can_be_mixed(tmp_path: Path) -> None:
 
 
 def test_hidden_and_other_files_are_skipped(tmp_path: Path) -> None:
-    assert people_in(tmp_path, "Ann.jpg", "._Ann.jpg", ".DS_Store", "Thumbs.db", "notes.txt", "Bob/photo.txt") == {
-        "Ann": ["Ann.jpg"]
-    }
+    assert people_in(
+        tmp_path, "Ann.jpg", "._Ann.jpg", ".DS_Store", "Thumbs.db", "~$Ann.jpg", "notes.txt", "Bob/photo.txt"
+    ) == {"Ann": ["Ann.jpg"]}
     assert left_out_in(tmp_path) == {
         "._Ann.jpg": "HIDDEN",
         ".DS_Store": "HIDDEN",
         "Thumbs.db": "HIDDEN",
+        "~$Ann.jpg": "HIDDEN",
         "notes.txt": "NOT_A_PICTURE",
         "Bob/photo.txt": "NOT_A_PICTURE",
     }

@@ -20,4 +20,4 @@ def test_hidden_pictures_are_not_enrolled_but_named(
     assert [(each.subject_id, each.path) for each in found] == [("Ann", tmp_path / "Ann" / "1.jpg")]
     said = " ".join(capsys.readouterr().err.split())
     assert f"are pictures: {tmp_path}/Ann/notes.txt" in said
-    assert f"left out 2, as hidden files and folders are not read: {tmp_path}/.thumbs, {tmp_path}/Ann/._1.jpg" in said
+    assert f"left out 2, as hidden and system files are not read: {tmp_path}/.thumbs, {tmp_path}/Ann/._1.jpg" in said
