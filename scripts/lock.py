@@ -22,10 +22,11 @@ INCLUDED = {
     "camera": ("base",),
     "cjk": ("base",),
     "evaluation": ("base",),
+    "jxl": ("base",),
     "milvus": ("base",),
     "tracing": ("base",),
     "benchmarks": ("base",),
-    "dev": ("base", "camera", "cjk", "evaluation", "milvus", "tracing", "benchmarks"),
+    "dev": ("base", "camera", "cjk", "evaluation", "jxl", "milvus", "tracing", "benchmarks"),
     "export": ("base",),
     "build": (),
 }

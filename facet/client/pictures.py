@@ -68,7 +68,8 @@ def picture(source: PictureSource, *, rgb: bool = False, turn: Turn | None = Non
     Args:
         source: one of
 
-            - an encoded picture (JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC, AVIF) as bytes, bytearray or memoryview,
+            - an encoded picture (JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC, AVIF, JPEG XL) as bytes, bytearray or
+              memoryview,
             - the path of a file, or a file that is open for reading bytes, read from where it stands,
             - a NumPy array of uint8: colour ``(h, w, 3)`` in OpenCV's order blue, green, red, or grey ``(h, w)``,
             - a Pillow image with 8-bit samples; it is turned upright by its EXIF orientation,
@@ -133,7 +134,7 @@ def raw_picture(
         pixels: the samples of 8 bits, row by row; of NV12 and I420 the planes, one behind the other.
         width: pixels; even for NV12, I420 and YUYV.
         height: pixels; even for NV12 and I420.
-        pixel_format: the order of the samples.
+        pixel_format: the order of the samples; NV12, I420 and YUYV are taken for limited-range BT.601.
         stride: bytes from one row to the next; 0: rows have no padding. See
             :class:`facet.v1.types_pb2.RawPicture`.
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+from facet.runtime.pictures.containers.jxl_header import CODESTREAM, CONTAINER, HEADER_BYTES, header_of
+from facet.runtime.pictures.errors import InvalidPicture
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -11,6 +15,9 @@ _MAX_ENTRIES = 64
 _SHORT = 3
 _HEIF_BYTES = 2**16
 _MAX_SIZES = 64
+_JXL_BYTES = 2**16
+_JXL_BOX = re.compile(rb"jxl(?:c|p.{4})(?=\xff\x0a)", re.DOTALL)
+"""Where a codestream begins in a container, whole or its first piece."""
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PIXELS_PER_BYTE = 6
 """Of an ordinary JPEG: for those that do not tell their size early enough."""
@@ -38,6 +45,8 @@ def claimed_pixels(data: bytes) -> int:
         return _tiff_pixels(data)
     if data[4:8] == b"ftyp":
         return _heif_pixels(data)
+    if data.startswith((CODESTREAM, CONTAINER)):
+        return _jxl_pixels(data)
     return 0
 
 
@@ -94,3 +103,13 @@ def _heif_pixels(data: bytes) -> int:
             break
         largest = max(largest, int.from_bytes(data[at + 8 : at + 12]) * int.from_bytes(data[at + 12 : at + 16]))
     return largest
+
+
+def _jxl_pixels(data: bytes) -> int:
+    box = None if data.startswith(CODESTREAM) else _JXL_BOX.search(data, 0, _JXL_BYTES)
+    start = box.end() if box else 0
+    try:
+        header = header_of(data[start : start + HEADER_BYTES])
+    except InvalidPicture:
+        return 0
+    return header.width * header.height

@@ -12,6 +12,7 @@ PICTURE_SUFFIXES = frozenset(
         *(".tif", ".tiff"),
         *(".heic", ".heif", ".hif"),
         *(".avif",),
+        *(".jxl",),
     )
 )
-"""In lower case, of the formats in :data:`facet.runtime.pictures.FORMATS`; this module imports no decoder."""
+"""In lower case, of all formats that the server knows; this module imports no decoder."""

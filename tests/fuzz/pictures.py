@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import io
 import zlib
 from collections.abc import Callable, Iterable
 
+import cv2
 import numpy as np
 import pillow_heif
+from numpy.typing import NDArray
 from PIL import Image
 
 INSTRUMENTED = ("facet.runtime.pictures",)
@@ -60,16 +64,33 @@ def seeds() -> Iterable[bytes]:
     for mode in ("1", "L", "P"):
         yield _encoded(image.convert(mode), "BMP")
     others = [image.rotate(90 * turn) for turn in range(3)]
-    yield _encoded(image, "PNG", save_all=True, append_images=others)
-    yield _encoded(image, "WEBP", save_all=True, append_images=others)
-    yield _encoded(image, "MPO", save_all=True, append_images=others)
-    yield _encoded(image, "GIF", save_all=True, append_images=others)
-    for compression in (None, "tiff_lzw", "tiff_adobe_deflate"):
+    for kind in ("PNG", "WEBP", "MPO", "GIF", "AVIF"):
+        yield _encoded(image, kind, save_all=True, append_images=others)
+    yield _encoded(image.convert("L"), "GIF", interlace=1, transparency=7)
+    for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "lzma", "zstd"):
         yield _encoded(image.copy(), "TIFF", compression=compression, big_tiff=compression == "tiff_lzw")
-    yield _encoded(image.convert("1"), "TIFF", compression="group4")
+    for compression in ("group3", "group4"):
+        yield _encoded(image.convert("1"), "TIFF", compression=compression)
+    for mode in ("L", "P", "RGBA", "CMYK", "YCbCr", "LAB"):
+        yield _encoded(image.convert(mode), "TIFF", tiffinfo={274: 6})
+    deep = colours.astype(np.uint16) * 4
+    for ending in (".png", ".tiff", ".avif"):
+        yield cv2.imencode(ending, deep, (cv2.IMWRITE_AVIF_DEPTH, 10) if ending == ".avif" else ())[1].tobytes()
     pillow_heif.register_heif_opener()
-    yield _encoded(image, "HEIF", quality=50)
-    yield _encoded(image, "AVIF", quality=50)
+    for each in (image, image.convert("L"), image.convert("RGBA")):
+        yield _encoded(each, "HEIF", quality=50, exif=exif.tobytes())
+        yield _encoded(each, "AVIF", quality=50, exif=exif.tobytes())
+    yield _encoded(image, "HEIF", save_all=True, append_images=others)
+    if importlib.util.find_spec("imagecodecs") is not None:
+        yield from _jxls(colours)
+
+
+def _jxls(colours: NDArray[np.uint8]) -> Iterable[bytes]:
+    encode = importlib.import_module("imagecodecs").jpegxl_encode
+    for samples in (colours, colours[..., 0].copy(), np.dstack([colours, colours[..., :1]]), colours.astype(np.uint16)):
+        for container in (False, True):
+            yield bytes(encode(samples, lossless=container, usecontainer=container))
+    yield bytes(encode(np.stack([colours] * 3)))
 
 
 def repaired(data: bytes) -> bytes:

@@ -7,9 +7,10 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.pictures import foreign
 from facet.runtime.pictures.decoded import DecodedPicture, Placement
 from facet.runtime.pictures.errors import InvalidPicture
-from facet.runtime.pictures.formats import avif, bmp, gif, heif, jpeg, png, tiff, webp
+from facet.runtime.pictures.formats import avif, bmp, gif, heif, jpeg, jxl, png, tiff, webp
 from facet.runtime.pictures.header import Layout, PictureHeader
 
 _BY_NAME: dict[str, ModuleType] = {
@@ -21,9 +22,12 @@ _BY_NAME: dict[str, ModuleType] = {
     "TIFF": tiff,
     "HEIF": heif,
     "AVIF": avif,
+    "JXL": jxl,
 }
-FORMATS = tuple(name for name in _BY_NAME if name != "HEIF" or heif.can_decode())
-"""Those that are taken here."""
+KNOWN_FORMATS = tuple(_BY_NAME)
+_OPTIONAL = {"HEIF": heif.can_decode, "JXL": jxl.can_decode}
+FORMATS = tuple(name for name in KNOWN_FORMATS if name not in _OPTIONAL or _OPTIONAL[name]())
+"""Those that are taken here: some need a library that may be missing."""
 
 _UNDO = {
     # orientation: (transpose, then flip rows, then flip columns)
@@ -97,8 +101,10 @@ def walk(data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Lay
         if module.matches(data):
             layout: Layout = module.walk(data, max_pixels)
             return layout
+    name = foreign.name_of(data)
     raise InvalidPicture(
-        f"not a readable picture: expected {', '.join(FORMATS)}, the first bytes are {data[:8].hex(' ')}"
+        f"not a readable picture: expected {', '.join(FORMATS)}, "
+        + (f"this is {name}" if name else f"the first bytes are {data[:8].hex(' ')}")
     )
 
 

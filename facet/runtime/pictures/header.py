@@ -37,6 +37,7 @@ class Layout:
         offset: column and row of the first pixel of ``parts`` in the picture, which is black elsewhere.
         scale: the decoder divides the size by it, and rounds up.
         coded_pixels: pixels that the decoder decodes to show fewer; 0 if it shows all.
+        may_need_more_memory: whether decoding may need more memory than allowed, which only the decoder finds out.
     """
 
     header: PictureHeader
@@ -44,6 +45,7 @@ class Layout:
     offset: tuple[int, int] = (0, 0)
     scale: int = 1
     coded_pixels: int = 0
+    may_need_more_memory: bool = False
 
     @property
     def width(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from typing import Any
 
@@ -12,12 +13,12 @@ import pytest
 from PIL import Image
 
 from facet import Client, InvalidArgument, picture, raw_picture
+from facet.runtime.pictures import FORMATS
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from facet.v1 import types_pb2
 from tests.conftest import Pictures
-from tests.unit.runtime.pictures.formats import test_gif, test_heif, test_tiff
-from tests.unit.runtime.pictures.samples import FORMATS
+from tests.unit.runtime.pictures.formats import test_gif, test_heif, test_jxl, test_tiff
 
 SAME = 0.98
 """Similarity of the face in a picture and in its JPEG twin."""
@@ -42,7 +43,12 @@ def variants(image: Image.Image) -> dict[str, bytes]:
     hdr = io.BytesIO()
     samples = np.asarray(image).astype(np.uint16) * 257
     pillow_heif.encode("RGB;16", (width, height), samples.tobytes(), hdr, quality=90)
-    return {
+    further = {}
+    if "JXL" in FORMATS:
+        codec = importlib.import_module("imagecodecs")
+        further["JXL"] = codec.jpegxl_encode(np.asarray(image), level=90)
+        further["JXL, 16 bits in a container"] = codec.jpegxl_encode(samples, level=90, usecontainer=True)
+    return further | {
         "GIF": encode(image, "GIF"),
         "TIFF, LZW": encode(image, "TIFF", compression="tiff_lzw"),
         "TIFF, JPEG": encode(image, "TIFF", compression="jpeg", quality=95),
@@ -84,7 +90,12 @@ def test_the_server_lists_its_formats(client: Client) -> None:
     assert set(info.picture_formats) == set(FORMATS)
 
 
+LARGE_JPEG = encode(Image.new("RGB", (4000, 3000), "tan"), "JPEG")
+"""So large that it is decoded at a reduced size."""
 HOSTILE = {
+    "half a large JPEG": (LARGE_JPEG[: len(LARGE_JPEG) // 2], "INVALID_PICTURE"),
+    "a JXL of a million squared": (test_jxl.packed(*test_jxl.WIDE, (1, 1)), "PICTURE_TOO_LARGE"),
+    "a PDF": (b"%PDF-1.7", "INVALID_PICTURE"),
     "a HEIC of 40,000 tiles": (
         test_heif.container(
             [test_heif.coded("HEIF", first=(test_heif.size(32, 32),)), test_heif.grid(200, 200, 6400, 6400)],

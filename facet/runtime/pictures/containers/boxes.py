@@ -51,8 +51,12 @@ class Reader:
         return self.number(1), self.number(3)
 
 
-def boxes(data: memoryview) -> Iterator[Box]:
+def boxes(data: memoryview, name: str = "HEIF or AVIF") -> Iterator[Box]:
     """The boxes in order, each checked against the end of the data.
+
+    Args:
+        data: the boxes, one behind the other.
+        name: the format, for messages.
 
     Raises:
         InvalidPicture: a box is damaged, or there are too many.
@@ -67,10 +71,10 @@ def boxes(data: memoryview) -> Iterator[Box]:
         elif size == 0:
             size = len(data) - position
         if position + size > len(data) or start > position + size:
-            raise InvalidPicture("the HEIF or AVIF is truncated or damaged: a box ends behind its data")
+            raise InvalidPicture(f"the {name} is truncated or damaged: a box ends behind its data")
         yield Box(bytes(data[position + 4 : position + 8]), data[start : position + size])
         position += size
-    raise InvalidPicture(f"the HEIF or AVIF has more than {MAX_BOXES} boxes in one")
+    raise InvalidPicture(f"the {name} has more than {MAX_BOXES} boxes in one")
 
 
 def box(kind: bytes, *bodies: bytes | memoryview) -> bytes:

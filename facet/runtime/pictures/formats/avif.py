@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import AvifImagePlugin
 
 from facet.runtime.pictures.formats.heif import cropped, matches, walk
-from facet.runtime.pictures.header import Layout
-from facet.runtime.pictures.opencv import imdecode
+from facet.runtime.pictures.header import Layout, PictureHeader
+from facet.runtime.pictures.pillow import bgr
 
 __all__ = ["decode", "matches", "walk"]
 
 
 def decode(layout: Layout) -> NDArray[np.uint8] | None:
     """Decode to BGR; ``None`` if the data is damaged."""
-    pixels = imdecode(layout)
-    return None if pixels is None else cropped(pixels, layout)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    try:
+        with AvifImagePlugin.AvifImageFile(io.BytesIO(b"".join(layout.parts))) as image:
+            image.load()
+            whole = Layout(PictureHeader("AVIF", *image.size, 1), ())
+            return cropped(bgr(image, whole), layout)
+    except (OSError, SyntaxError, ValueError, RuntimeError, EOFError):
+        return None

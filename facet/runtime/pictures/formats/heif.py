@@ -26,8 +26,10 @@ _PIXEL_BYTES = {"L": 1, "I;16": 2, "BGR": 3, "BGRA": 4}
 _MAX_PROPERTY_BYTES = 2**16
 _MAX_GRID_BYTES = 64
 """Of the description of a grid, which has 8 or 12."""
-_AVIF_PIXEL_BYTES = 20
-"""Measured: with the frames that the decoder of AV1 keeps, of 10 bits or without subsampling."""
+_AVIF_PIXEL_BYTES, _AVIF_PLANE_FACTOR = 7.5, 1.5
+"""Measured: of an AVIF that is decoded, and how often its planes are in memory beside that."""
+_HIGH_BIT_DEPTH, _MONOCHROME, _HALF_WIDTH, _HALF_HEIGHT = 0x40, 0x10, 0x08, 0x04
+"""Bits of the third byte of av1C (AV1 Codec ISO Media File Format Binding, section 2.3)."""
 _OTHER_BYTES = 2**26
 _KEPT = {b"ispe", b"pixi"}
 _PADDING = box(b"free", bytes(512))
@@ -79,8 +81,8 @@ def walk(data: bytes, max_pixels: int) -> Layout:
         grid = _grid(items, (width, height), max_pixels)
     format_, configuration = _coding(items, parts)
     if format_ == "HEIF" and not can_decode():
-        raise InvalidPicture("this server takes no HEIF, because it runs without pillow-heif: send a JPEG")
-    if format_ == "AVIF" and _AVIF_PIXEL_BYTES * width * height > 9 * max_pixels + _OTHER_BYTES:
+        raise InvalidPicture("this server takes no HEIF until pillow-heif is installed: send a JPEG")
+    if format_ == "AVIF" and _avif_bytes(items, parts) * width * height > 9 * max_pixels + _OTHER_BYTES:
         raise PictureTooLarge(f"the AVIF is {width}x{height} and needs too much memory to decode: reduce its size")
     if sum(len(piece) for part in set(parts) for piece in items.pieces(part)) > len(data):
         raise InvalidPicture("the HEIF or AVIF is damaged: its pictures overlap")
@@ -157,6 +159,19 @@ def _coding(items: Items, parts: list[int]) -> tuple[str, bytes]:
             "the HEIF or AVIF has an unsupported coding: HEVC and AV1 are supported, alone or in a grid"
         )
     return _CODINGS[kind]
+
+
+def _avif_bytes(items: Items, parts: list[int]) -> float:
+    """Bytes for each pixel of an AVIF while it is decoded, by the depth and the subsampling that it declares."""
+    most = 0.0
+    for part in set(parts):
+        flags = next(
+            (int(each.body[2]) for each in items.properties(part) if each.kind == b"av1C" and len(each.body) > 2), 0
+        )
+        shared = (2 if flags & _HALF_WIDTH else 1) * (2 if flags & _HALF_HEIGHT else 1)
+        samples = 1 if flags & _MONOCHROME else 1 + 2 / shared
+        most = max(most, samples * (2 if flags & _HIGH_BIT_DEPTH else 1))
+    return _AVIF_PIXEL_BYTES + _AVIF_PLANE_FACTOR * most
 
 
 def _transformed(properties: list[Box], width: int, height: int) -> tuple[int, tuple[int, int, int, int]]:

@@ -32,8 +32,8 @@ _END_OF_JPEG = b"\xff\xd9"
 
 
 def matches(data: bytes) -> bool:
-    """Whether the data begins like a TIFF or BigTIFF."""
-    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    """Whether the data begins like a TIFF or BigTIFF, and not like the raw files of Canon (CR2)."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and data[8:11] != b"CR\2"
 
 
 def walk(data: bytes, max_pixels: int) -> Layout:

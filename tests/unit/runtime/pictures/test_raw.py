@@ -33,15 +33,34 @@ def padded(rows: NDArray[np.uint8], more: int) -> bytes:
     return np.pad(rows, ((0, 0), (0, more)), constant_values=77).tobytes()
 
 
+EXPECTED: dict[Order, NDArray[np.uint8]] = {
+    "bgr": PICTURE,
+    "rgb": PICTURE,
+    "bgra": PICTURE,
+    "rgba": PICTURE,
+    "nv12": np.asarray(cv2.cvtColor(NV12, cv2.COLOR_YUV2BGR_NV12), np.uint8),
+    "yuyv": np.asarray(cv2.cvtColor(YUYV.reshape(HEIGHT, WIDTH, 2), cv2.COLOR_YUV2BGR_YUYV), np.uint8),
+}
+
+
 @pytest.mark.parametrize("order", ROWS)
-@pytest.mark.parametrize("padding", [0, 1, 6])
-def test_every_order_has_the_same_pixels_with_and_without_a_stride(order: Order, padding: int) -> None:
+@pytest.mark.parametrize("padding", [0, 1, 6, 61])
+def test_every_order_has_the_pixels_of_opencv_with_and_without_a_stride(order: Order, padding: int) -> None:
     rows = ROWS[order]
     stride = rows.shape[1] + padding if padding else 0
     found = from_raw(padded(rows, padding), width=WIDTH, height=HEIGHT, order=order, max_pixels=ENOUGH, stride=stride)
-    assert found.shape == (HEIGHT, WIDTH, 3)
-    tolerance = 12 if order in ("nv12", "yuyv") else 0  # colours of several pixels are shared
-    assert np.abs(found.astype(int) - PICTURE).mean() <= tolerance
+    assert np.array_equal(found, EXPECTED[order])
+
+
+@pytest.mark.parametrize("order", ["nv12", "yuyv"])
+def test_colours_are_those_of_limited_range_bt_601(order: Order) -> None:
+    """White is 235 and black 16; in the full range of JPEG these would be light and dark grey."""
+    for luma, shown in ((235, 255), (16, 0)):
+        data = {"nv12": bytes([luma] * 4 + [128] * 2), "yuyv": bytes([luma, 128] * 4)}[order]
+        assert np.all(from_raw(data, width=2, height=2, order=order, max_pixels=ENOUGH) == shown)
+    red = {"nv12": bytes([81] * 4 + [90, 240]), "yuyv": bytes([81, 90, 81, 240] * 2)}[order]
+    found = from_raw(red, width=2, height=2, order=order, max_pixels=ENOUGH).reshape(-1, 3).astype(int)
+    assert np.abs(found - (0, 0, 255)).max() <= 2
 
 
 @pytest.mark.parametrize("padding", [0, 8])

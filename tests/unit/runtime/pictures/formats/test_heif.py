@@ -117,13 +117,14 @@ def test_turns_are_those_of_libheif(name: str) -> None:
     assert near(decode(data, max_pixels=ENOUGH), expected)
 
 
-def test_the_orientation_of_exif_is_ignored() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_turn_of_the_container_counts_and_the_orientation_of_exif_does_not(kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    items = Items(ENCODED["HEIF"])
-    with_exif = container([(b"Exif", bytes(4) + exif.tobytes(), []), coded("HEIF")], [])
-    assert items.kind(items.primary) == b"hvc1"
-    assert read_header(with_exif, max_pixels=ENOUGH).orientation == 1
+    metadata: tuple[bytes, bytes, list[bytes]] = (b"Exif", bytes(4) + exif.tobytes(), [])
+    assert near(decode(container([metadata, coded(kind)], []), max_pixels=ENOUGH), PICTURE)
+    turned = container([metadata, coded(kind, box(b"irot", b"\1"))], [])
+    assert near(decode(turned, max_pixels=ENOUGH), np.rot90(PICTURE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -160,7 +161,8 @@ def test_the_first_picture_of_several_is_taken_and_the_decoder_gets_nothing_else
     assert near(decode(data, max_pixels=ENOUGH), PICTURE)
     assert sum(map(len, walk(data, max_pixels=ENOUGH).parts)) < len(data) - 9000
     film = box(b"mpvd", b"\0\0\0\x18ftypmp42" + bytes(10_000))
-    assert near(decode(data + film, max_pixels=ENOUGH), PICTURE)
+    for behind in (film, film + b"MotionPhoto_Data\xff\xd8SEFH\x6b\0\0\0SEFT"):  # Google's phones, and Samsung's
+        assert near(decode(data + behind, max_pixels=ENOUGH), PICTURE)
 
 
 TILE = coded("HEIF")
@@ -233,11 +235,21 @@ def test_a_picture_that_is_cut_anywhere_is_refused(kind: str) -> None:
             decode(data[:end], max_pixels=ENOUGH)
 
 
-def test_an_avif_that_needs_too_much_memory_is_refused_before_it_is_decoded() -> None:
-    large = container([coded("AVIF", first=(size(8000, 4000),))], [])
-    assert read_header(large, max_pixels=65_000_000).width == 8000
-    with pytest.raises(PictureTooLarge, match="needs too much memory"):
-        read_header(large, max_pixels=50_000_000)
+@pytest.mark.parametrize(
+    ("flags", "most"), [(0x1C, 50.0), (0x0C, 50.0), (0x08, 49.2), (0x00, 43.0), (0x4C, 43.0), (0x40, 31.3)]
+)
+def test_an_avif_that_needs_too_much_memory_is_refused_before_it_is_decoded(flags: int, most: float) -> None:
+    """Depth and subsampling, as the container declares them, decide how many megapixels fit into the memory."""
+
+    def claimed(megapixels: float) -> bytes:
+        kind, encoded, properties = coded("AVIF", first=(size(10_000, round(megapixels * 100)),))
+        changed = [each[:10] + bytes((flags,)) + each[11:] if each[4:8] == b"av1C" else each for each in properties]
+        return container([(kind, encoded, changed)], [])
+
+    assert read_header(claimed(most), max_pixels=50_000_000).width == 10_000
+    if most < 50:
+        with pytest.raises(PictureTooLarge, match="needs too much memory"):
+            read_header(claimed(most + 0.1), max_pixels=50_000_000)
 
 
 def test_a_long_description_of_a_grid_is_refused() -> None:

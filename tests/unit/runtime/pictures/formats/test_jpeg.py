@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, PictureTooSlow, decode, read_header
 from facet.runtime.pictures.decoding import walk
@@ -36,6 +38,10 @@ HARMLESS = {
     "fill bytes": behind_soi(JPEG, b"\xff" * 100_000),
     "bytes between segments": JPEG[:FRAME] + bytes(1000) + b"\xff\0" * 500 + JPEG[FRAME:],
     "a film behind the picture": JPEG + b"\0\0\0\x18ftypmp42" + b"\xff\xda\0\0" * 100,
+    "a film of Samsung": JPEG
+    + b"MotionPhoto_Data\0\0\0\x18ftypmp42"
+    + b"\xff\xd8\xff\xda" * 40
+    + b"SEFH\x6b\0\0\0SEFT",
     "a second picture": JPEG + JPEG,
     "comments": behind_soi(JPEG, segment(0xFE, bytes(60_000)) * 50),
     "a colour profile in pieces": behind_soi(JPEG, segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(60_000)) * 50),
@@ -139,6 +145,21 @@ def test_arithmetic_decoding_counts_for_more() -> None:
     read_header(scans_over(7000, 7000, 0xC9, 3, 1), max_pixels=limit)
     with pytest.raises(PictureTooSlow, match="takes too long"):
         read_header(scans_over(7000, 7000, 0xCA, 3, 3), max_pixels=limit)
+
+
+CMYK = encode("JPEG", Image.fromarray(pixels()[..., ::-1].copy()).convert("CMYK"), quality=95)
+ADOBE = CMYK.index(b"Adobe")
+INKS = {
+    "inverted, as Adobe's programs write them": CMYK,
+    "YCCK": CMYK[: ADOBE + 11] + b"\2" + CMYK[ADOBE + 12 :],
+    "without the segment of Adobe": CMYK[: ADOBE - 4] + CMYK[ADOBE + 12 :],
+}
+
+
+@pytest.mark.parametrize("name", INKS)
+def test_inks_become_colours_as_in_pillow(name: str) -> None:
+    expected = np.asarray(Image.open(io.BytesIO(INKS[name])).convert("RGB"))[..., ::-1]
+    assert np.abs(decode(INKS[name], max_pixels=ENOUGH).astype(int) - expected).max() <= 1
 
 
 def test_restart_markers_and_damage_within_a_scan_are_left_to_the_decoder() -> None:
