@@ -19,7 +19,15 @@ VERSION = "arcface-112-umeyama-bilinear/1"
 Large faces used to be sampled without shrinking them first. On clean pictures of LFW, enlarged up to 1500 pixels, the
 embeddings of both crops have a similarity of at least 0.993 (first percentile; median 0.998), and their similarity to
 another picture of the person differs by less than 0.001 in the median. So those templates are kept.
+
+Faces of 1.25 to 2 times the crop's size used not to be averaged. On 80 people of LFW, in their own size and enlarged up
+to 2.9 times, both crops have a similarity of at least 0.998 (median 0.9995), and their similarity to another picture of
+the person differs by 0.0001 in the mean.
 """
+
+AVERAGE_FROM = 1.25
+"""Minimum ratio of source to crop pixels at which they are averaged. Interpolation between four pixels skips some of
+them, and the dots of a 1-bit picture come through as patterns."""
 
 TEMPLATE: NDArray[np.float32] = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
@@ -49,7 +57,8 @@ def align(picture: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray
     """Crop a face, upright: BGR ``(112, 112, 3)``, black outside the picture.
 
     A face that is larger than the crop is shrunk first, see :mod:`facet.runtime.resampling`. Only its region is, so a
-    large picture costs no more.
+    large picture costs no more. What still shrinks by :data:`AVERAGE_FROM` or more is averaged: it is warped at twice
+    the size, and halved.
 
     Args:
         picture: upright BGR ``(h, w, 3)``.
@@ -59,8 +68,11 @@ def align(picture: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale * HALVE_FROM <= 1:
         picture, matrix = _shrunk_region(picture, matrix, scale)
-    warped = cv2.warpAffine(picture, matrix, (CROP_SIZE, CROP_SIZE))
-    return np.asarray(warped, np.uint8)
+    if float(np.hypot(matrix[0, 0], matrix[1, 0])) * AVERAGE_FROM > 1:
+        return np.asarray(cv2.warpAffine(picture, matrix, (CROP_SIZE, CROP_SIZE)), np.uint8)
+    doubled = 2 * matrix + [[0, 0, 0.5], [0, 0, 0.5]]  # pixels are squares, not points
+    warped = cv2.warpAffine(picture, doubled, (2 * CROP_SIZE, 2 * CROP_SIZE))
+    return np.asarray(cv2.resize(warped, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _shrunk_region(

@@ -61,3 +61,11 @@ def test_a_picture_of_a_few_pixels_is_aligned(shape: tuple[int, int, int], size:
     crop = align(np.full(shape, 9, np.uint8), np.asarray(TEMPLATE * size, np.float32))
     assert crop.shape == (CROP_SIZE, CROP_SIZE, 3)
     assert set(np.unique(crop)) <= set(range(10))
+
+
+@pytest.mark.parametrize("ratio", [1.3, 1.6, 1.9, 2.6, 3.5])
+def test_dots_of_a_picture_in_black_and_white_do_not_alias(ratio: float) -> None:
+    side = round(150 * ratio)
+    dots = np.indices((side, side)).sum(0) % 2 * 255  # a grey of 127.5, dithered
+    picture = np.repeat(dots[..., None], 3, axis=2).astype(np.uint8)
+    assert align(picture, np.asarray(TEMPLATE * ratio + 10, np.float32)).std() < 20
