@@ -48,7 +48,9 @@ class Quality:
     """The quality of one face.
 
     Attributes:
-        value: summary, [0, 1]: the lowest of the scores of all measures.
+        value: summary, [0, 1]: the lowest of the scores of all measures. The scores are fitted to the share of degraded
+            faces of LFW that match, so that a covered mouth, which costs little, counts less than noise
+            (docs/evaluation.md).
         size: shorter side of the face box, pixels.
         sharpness: share of its gradient that the middle of the aligned crop loses when it is blurred, [0, 1]. A
             blurred picture has little left to lose (Crete et al., 2007, "The blur effect"). Sharp LFW faces have
@@ -152,17 +154,17 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
     yaw, pitch, roll = head_pose(landmarks)
     value = min(
         _ramp(size, 12, 48),
-        _ramp(sharpness, 0.1, 0.24),
+        _ramp(sharpness, 0.05, 0.2),
         _ramp(max(abs(yaw), abs(pitch)), 75, 25),
-        _ramp(noise, 0.12, 0.04),
-        _ramp(brightness, 0.02, 0.1),
+        _ramp(noise, 0.16, 0.02),
+        _ramp(brightness, -0.05, 0.1),
         _ramp(overexposure, 0.8, 0.3),
-        _ramp(polarity, -0.2, 0.0),
-        _ramp(eye_detail, 0.0, 0.5),
-        _ramp(mouth_detail, 0.0, 0.5),
+        _ramp(polarity, -0.1, 0.1),
+        _ramp(eye_detail, -1.0, 0.5),
+        _ramp(mouth_detail, -1.0, 0.5),
     )
     if size >= DIRECTIONAL_MIN_SIZE:
-        value = min(value, _ramp(directional_sharpness, 0.1, 0.2))
+        value = min(value, _ramp(directional_sharpness, 0.05, 0.22))
     return Quality(
         value,
         size,
