@@ -159,7 +159,7 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
         _ramp(noise, 0.16, 0.02),
         _ramp(brightness, -0.05, 0.1),
         _ramp(overexposure, 0.8, 0.3),
-        _ramp(polarity, -0.1, 0.1),
+        _ramp(polarity, -0.1, 0.0),
         _ramp(eye_detail, -1.0, 0.5),
         _ramp(mouth_detail, -1.0, 0.5),
     )
