@@ -26,7 +26,6 @@ from recognizer.orientation import MAX_LOSS, Orientation, boxes_turned_back, fac
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import measure
 from recognizer.resolution import (
-    LOOK_FACTOR,
     faces_in_full,
     landmarks_in_decoded,
     needed_share,
@@ -86,7 +85,7 @@ class FacePipeline:
         self.class_names = self._objects.class_names if self._objects else ()
         self.object_min_score = self._settings.object_min_score
         self.face_min_score = self._settings.finder.min_score
-        self._look_side = LOOK_FACTOR * max(self._settings.finder.fine_side, self._settings.object_size)
+        self._look_side = max(self._settings.finder.fine_side, self._settings.object_size)
         if self._finder is None:
             self.face_min_score = max(self.face_min_score, self.object_min_score)
         self._tile_finder = self._finder
@@ -164,8 +163,7 @@ class FacePipeline:
             NoObjectDetector: the pipeline has none.
             PictureError: the picture is damaged, unsupported or too large.
         """
-        side = LOOK_FACTOR * self._settings.object_size
-        picture = yield from self.decode_in_turns(source, progress, longer_side=side)
+        picture = yield from self.decode_in_turns(source, progress, longer_side=self._settings.object_size)
         turn = source.turn or 0
         objects = self.detect(turned(picture.pixels, turn), progress, min_score=min_score)
         objects = _objects_turned_back(objects, turn, picture.pixels.shape)

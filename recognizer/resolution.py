@@ -14,8 +14,6 @@ from facet.runtime.resampling import halved, power_of_two
 from recognizer.alignment import similarity_transform
 from recognizer.faces import Faces
 
-LOOK_FACTOR = 2
-"""A picture is looked at with at least so many times the pixels per side of a detector's input."""
 PIXELS_PER_CROP_PIXEL = 1.0
 """Decoded pixels that a pixel of a crop needs, per side. With fewer, the crop would lose detail."""
 
@@ -23,14 +21,28 @@ PIXELS_PER_CROP_PIXEL = 1.0
 def reduced(picture: DecodedPicture, longer_side: int) -> DecodedPicture:
     """Halve a picture as often as its longer side stays long enough, by means of its pixels.
 
-    A decoded JPEG of the same size looks nearly the same.
+    A JPEG that is decoded at this size looks nearly the same: pixels that reach over an edge are left out of both.
     """
+    picture = _within_edges(picture)
     height, width = picture.pixels.shape[:2]
     scale = power_of_two(max(height, width) / longer_side)
     whole = picture.pixels[: height - height % scale, : width - width % scale]
     if scale == 1 or not whole.size:
         return picture
     return DecodedPicture(halved(whole, scale), replace(picture.placement, scale=picture.placement.scale * scale))
+
+
+def _within_edges(picture: DecodedPicture) -> DecodedPicture:
+    """Leave out the decoded row and column that reach over an edge of the full picture; one at least stays."""
+    place, (height, width) = picture.placement, picture.pixels.shape[:2]
+    rows, columns = place.height // place.scale, place.width // place.scale
+    if (rows, columns) == (height, width) or not (rows and columns):
+        return picture
+    top, left = height - rows if place.top < 0 else 0, width - columns if place.left < 0 else 0
+    pixels = picture.pixels[top : top + rows, left : left + columns]
+    return DecodedPicture(
+        pixels, replace(place, left=place.left + place.scale * left, top=place.top + place.scale * top)
+    )
 
 
 def needed_share(faces: Faces) -> NDArray[np.float64]:

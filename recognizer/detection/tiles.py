@@ -18,8 +18,9 @@ _RATIO = 3.0
 """The largest ratio of the scales of two levels. A larger one needs fewer levels, and tiles that overlap more."""
 _ROOM = 1.5
 """How many times the largest face of a level its tiles overlap by: a face needs some surroundings to be found."""
-_EDGE = 2.0
-"""A box that is so near to the inner edge of a tile, in pixels of the detector's input, may be cut off by it."""
+_EDGE = 0.1
+"""A box that is so near to the inner edge of a tile, as a share of its height, may be cut off by it: the detector ends
+the box of half a face a little within the tile."""
 _MAX_OVERLAP = _ROOM * LEAST_HEIGHT * _RATIO
 _WORTHWHILE = 1.1
 
@@ -48,19 +49,20 @@ class Tile:
         return max(self.right - self.left, self.bottom - self.top) * self.scale
 
     def whole(self, faces: Faces, width: int, height: int) -> Faces:
-        """The faces that no inner edge cuts off, in the picture's coordinates. Another tile shows the others whole.
+        """The faces that no inner edge cuts off, in the picture's coordinates.
+
+        Another tile, or the level before, shows the others whole.
 
         Args:
             faces: in the tile's coordinates.
             width: of the picture, pixels.
             height: of the picture, pixels.
         """
-        faces, edge = faces.translated(self.left, self.top), _EDGE / self.scale
-        low = np.array([self.left + edge if self.left else -np.inf, self.top + edge if self.top else -np.inf])
-        right = self.right - edge if self.right < width else np.inf
-        bottom = self.bottom - edge if self.bottom < height else np.inf
-        high = np.array([right, bottom])
-        inside = (faces.boxes[:, :2] > low).all(1) & (faces.boxes[:, 2:] < high).all(1)
+        faces = faces.translated(self.left, self.top)
+        low = [self.left if self.left else -np.inf, self.top if self.top else -np.inf]
+        high = [self.right if self.right < width else np.inf, self.bottom if self.bottom < height else np.inf]
+        edge = _EDGE * (faces.boxes[:, 3:] - faces.boxes[:, 1:2])
+        inside = (faces.boxes[:, :2] > low + edge).all(1) & (faces.boxes[:, 2:] < high - edge).all(1)
         return faces.take(np.flatnonzero(inside))
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from facet.benchmarks.photos.pictures import add_noise
 from facet.benchmarks.serving.pictures import decoded
 from facet.benchmarks.streams.people import pictures_by_person
+from facet.evaluation.datasets.labels import LabelError
 from recognizer import choice
 from recognizer.errors import FaceNotFound
 from recognizer.faces import Faces
@@ -70,12 +71,14 @@ def changes(people: Path, count: int, seed: int) -> Iterator[Change]:
         seed: of the order, and of the sizes, places, noise, and compression.
 
     Raises:
-        LabelError: the folder has no pictures, or other files.
+        LabelError: nobody has two pictures, or the folder has other files.
         OSError: a file cannot be read.
     """
+    persons: Sequence[tuple[Path, ...]] = list(pictures_by_person(people, at_least=2).values())
+    if not persons:
+        raise LabelError(people, None, "nobody has two pictures")
     models = load_models(ModelSettings(objects=None))
     reduced, full = (FacePipeline(models, PipelineSettings(scaled_decoding=scaled)) for scaled in (True, False))
-    persons: Sequence[tuple[Path, ...]] = list(pictures_by_person(people, at_least=2).values())
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(persons))
     for at in range(count):

@@ -19,8 +19,8 @@ class Placement:
         width: of the full picture, upright, pixels.
         height: of the full picture, upright, pixels.
         scale: full pixels per decoded pixel, at least 1.
-        left: column of the full picture at which the first decoded column begins; 0, or negative if that reaches over
-            the edge.
+        left: column of the full picture at which the first decoded column begins; less than the scale, and negative if
+            that column reaches over the edge.
         top: row of the full picture at which the first decoded row begins; likewise.
     """
 

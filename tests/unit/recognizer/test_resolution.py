@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from facet.runtime.pictures import DecodedPicture
+from facet.runtime.pictures import DecodedPicture, decode_reduced
 from recognizer.alignment import TEMPLATE, align
 from recognizer.analysis import AlignedFace
 from recognizer.models import load_models
@@ -18,7 +19,7 @@ from recognizer.progress import Turns, finish
 from recognizer.resolution import landmarks_in_decoded, reduced
 from recognizer.settings import ModelSettings, PipelineSettings
 from recognizer.sources import Encoded, decode_here
-from tests.unit.runtime.pictures.samples import pixels
+from tests.unit.runtime.pictures.samples import encode, pixels
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -68,7 +69,7 @@ def faces_of(source: Encoded, *, scaled: bool) -> tuple[FacePipeline, list[Align
     return pipeline, faces, decodings.scales
 
 
-@pytest.mark.parametrize(("heights", "scales"), [((1800,), [2]), ((1800, 260), [2, 1])])
+@pytest.mark.parametrize(("heights", "scales"), [((1800,), [4]), ((1800, 600), [4, 2]), ((1800, 260), [4, 1])])
 def test_a_reduced_jpeg_gives_the_same_faces_and_is_decoded_again_only_for_small_ones(
     portrait: NDArray[np.uint8], heights: tuple[int, ...], scales: list[int]
 ) -> None:
@@ -91,6 +92,22 @@ def test_a_picture_of_any_format_is_halved_by_means_before_it_is_looked_at() -> 
     assert reduced(full, 150) is full
     line = DecodedPicture.full(pixels(203, 1))
     assert reduced(line, 10) is line
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_of_any_size_is_looked_at_in_whole_pixels_whatever_its_orientation(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode("JPEG", pixels(811, 603), quality=97, exif=exif)
+    small = decode_reduced(data, max_pixels=811 * 603, longer_side=200)
+    look, place = reduced(small, 200), small.placement
+    assert place.scale == 4
+    assert look.pixels.shape[:2] == (place.height // 4, place.width // 4)
+    assert 0 <= look.placement.left < 4
+    assert 0 <= look.placement.top < 4
+    landmarks = np.asarray(TEMPLATE * 2 + 50, np.float32)
+    expected, found = (align(each.pixels, landmarks_in_decoded(landmarks, each.placement)) for each in (small, look))
+    assert np.abs(found.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("scale", [2, 4])

@@ -38,11 +38,11 @@ def test_every_face_that_the_whole_picture_is_too_coarse_for_is_whole_in_a_tile(
     for face in np.geomspace(found.least_height, coarse, 200)[:-1]:
         face = min(face, width, height)
         x, y = rng.uniform(0, width - face), rng.uniform(0, height - face)
+        box = Faces(
+            np.array([[x, y, x + face, y + face]], np.float32), np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32)
+        )
         assert any(
-            each.left <= x
-            and x + face <= each.right
-            and each.top <= y
-            and y + face <= each.bottom
+            len(each.whole(box.translated(-each.left, -each.top), width, height))
             and face * each.scale >= min(0.99 * LEAST_HEIGHT, 0.99 * each.scale * min(width, height))
             for each in found.tiles
         )
@@ -70,11 +70,18 @@ def test_faces_are_looked_for_down_to_the_wanted_height_or_as_far_as_tiles_suffi
 def test_faces_that_an_inner_edge_cuts_off_are_left_to_the_next_tile() -> None:
     tile = Tile(100, 0, 500, 400, 1.0)
     boxes = np.array(
-        [[-5, 50, 40, 100], [50, -5, 90, 40], [100, 100, 150, 150], [370, 100, 401, 150], [100, 380, 140, 402]],
+        [
+            [-5, 50, 40, 100],
+            [50, -5, 90, 40],
+            [100, 100, 150, 150],
+            [370, 100, 401, 150],
+            [100, 380, 140, 402],
+            [8, 100, 100, 300],  # half of a face: its box begins a little within the tile
+        ],
         np.float32,
     )
-    faces = Faces(boxes, np.zeros((5, 5, 2), np.float32), np.arange(5, 0, -1).astype(np.float32))
-    assert tile.whole(faces, 500, 1000).scores.tolist() == [4, 3, 2]
+    faces = Faces(boxes, np.zeros((6, 5, 2), np.float32), np.arange(6, 0, -1).astype(np.float32))
+    assert tile.whole(faces, 500, 1000).scores.tolist() == [5, 4, 3]
     assert tile.whole(faces, 500, 1000).boxes[1].tolist() == [200, 100, 250, 150]
 
 
