@@ -18,7 +18,7 @@ from facet.cli.people.odd_ones_out import odd_ones_out
 from facet.cli.people.options import Gallery
 from facet.cli.shared import choices, sources
 from facet.cli.shared.people_folder import PersonPicture
-from facet.cli.shared.reasons import in_words
+from facet.cli.shared.reasons import LOW_QUALITY, in_words
 from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
 from facet.terminal.counts import agreeing, counted, first
@@ -75,7 +75,11 @@ def enroll(
     turn: choices.TurnOption = "auto",
     thorough: choices.Thorough = False,
     accept_low_quality: Annotated[
-        bool, typer.Option("--accept-low-quality", help="Accept faces that are too small, blurred or turned.")
+        bool,
+        typer.Option(
+            "--accept-low-quality",
+            help="Accept faces that are too small, dark, noisy, blurred, covered or turned away.",
+        ),
     ] = False,
     accept_lookalike: Annotated[
         bool, typer.Option("--accept-lookalike", help="Accept faces that look like another person in the gallery.")
@@ -251,6 +255,10 @@ def _report(
         console.out.print(
             f"To enrol one of several faces, repeat the command with --face central (large and near the middle) or "
             f"--face largest: {command} ... --face central"
+        )
+    if any(outcome.reason in LOW_QUALITY for outcome in rejected):
+        console.out.print(
+            "Take better pictures of these faces: with --accept-low-quality they are enrolled, but strangers may match."
         )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-_WORDS = {
-    "FACE_NOT_FOUND": "no face",
-    "SEVERAL_FACES": "several faces",
+LOW_QUALITY = {
     "FACE_TOO_SMALL": "too small",
     "FACE_TOO_BLURRED": "too blurred",
     "FACE_TOO_TURNED": "too turned",
@@ -13,6 +11,11 @@ _WORDS = {
     "FACE_OVEREXPOSED": "overexposed",
     "FACE_NEGATIVE": "a photographic negative",
     "FACE_OCCLUDED": "an eye or the mouth is covered",
+}
+"""Reasons that ``--accept-low-quality`` overrides."""
+_WORDS = LOW_QUALITY | {
+    "FACE_NOT_FOUND": "no face",
+    "SEVERAL_FACES": "several faces",
     "LOOKS_LIKE_ANOTHER_SUBJECT": "looks like another person in the gallery",
     "LOOKS_UNLIKE_SUBJECT": "looks unlike the person's other pictures",
     "TOO_MANY_TEMPLATES": "the person has the maximum number of templates",

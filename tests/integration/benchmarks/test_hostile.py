@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
-ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT_SECONDS = 600.0
 ATTACKS = ("slow-messages", "png-length")
 """One that never ends its calls, and one whose pictures claim gigabytes."""
 MISSED_BY_TIME = {"latency", "recovery"}
 TOO_SLOW = {"QUEUE_FULL", "DEADLINE_TOO_SHORT"}
 """Why victims are refused on a machine that is too busy even for them."""
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Run:
-    """Run bench.py in an empty folder without settings in the environment."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-
-    def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=TIMEOUT_SECONDS, check=False
-        )
-
-    return start
 
 
 def test_victims_are_served_and_nothing_breaks_while_others_attack(bench: Run) -> None:
