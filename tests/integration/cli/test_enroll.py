@@ -47,6 +47,22 @@ def test_rejections_are_explained_in_words(run: Run, people: Path, new_gallery: 
     shown = run("enroll.py", people, "--gallery", new_gallery).stdout
     for words in ("too small", "too blurred", "several faces", "no face", "not a readable picture", "1 enrolled"):
         assert words in shown
+    assert "no picture was taken of Broken, Crowd, Nobody" in shown
+    assert "--accept-low-quality" in shown
+
+
+def test_pictures_that_were_turned_are_named(run: Run, people: Path, new_gallery: str) -> None:
+    portrait = people / "Yao Ming" / "portrait.jpg"
+    upright = cv2.imread(str(portrait))
+    assert upright is not None
+    cv2.imwrite(str(portrait), cv2.rotate(upright, cv2.ROTATE_90_CLOCKWISE))
+    shown = run("enroll.py", portrait, "--subject", "yao", "--gallery", new_gallery)
+    assert shown.returncode == 0, shown.stderr
+    assert f"turned clockwise, so that the face is upright: {portrait} (270\u00b0)" in shown.stdout
+    (again,) = json.loads(run("enroll.py", portrait, "--subject", "yao", "--gallery", new_gallery, "--json").stdout)[
+        "pictures"
+    ]
+    assert (again["outcome"], again["turn"]) == ("already_enrolled", 270)
 
 
 def test_pictures_in_a_flat_folder_belong_to_who_they_are_named_after(

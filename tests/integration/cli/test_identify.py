@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -66,3 +67,16 @@ def test_nobody_is_named_twice_on_request(run: Run, people: Path, tmp_path: Path
     assert [each["identification"]["decision"] for each in usual["faces"]] == ["DECISION_MATCH"] * 2
     table = run("identify.py", *arguments, "--distinct-subjects").stdout
     assert table.count("unknown: yao is face") == 1
+
+
+def test_a_name_that_is_not_utf_8_does_not_end_identifying(run: Run, people: Path, new_gallery: str) -> None:
+    run("enroll.py", people / "Yao Ming" / "portrait.jpg", "--subject", "yao", "--gallery", new_gallery)
+    folder = people.parent / "odd"
+    folder.mkdir()
+    odd = os.fsencode(folder) + b"/\xff\x1b[2J.jpg"
+    Path(os.fsdecode(odd)).write_bytes((people / "Yao Ming" / "portrait.jpg").read_bytes())
+    shown = run("identify.py", folder, "--gallery", new_gallery)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines()[0] == f"{folder}/\\xff\\x1b[2J.jpg"
+    (line,) = map(json.loads, run("identify.py", folder, "--gallery", new_gallery, "--json").stdout.splitlines())
+    assert line["path"] == f"{folder}/\\xff\x1b[2J.jpg"
