@@ -14,6 +14,8 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.unit.runtime.pictures.samples import bmp_of_runs
+
 INSTRUMENTED = ("facet.runtime.pictures",)
 MAX_PIXELS = 1 << 16
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -63,6 +65,7 @@ def seeds() -> Iterable[bytes]:
         )
     for mode in ("1", "L", "P"):
         yield _encoded(image.convert(mode), "BMP")
+    yield bmp_of_runs(9, 6, b"\x05\x10\0\x04\1\2\3\4\0\0" * 5 + b"\0\2\1\0\x08\x20\0\1")
     others = [image.rotate(90 * turn) for turn in range(3)]
     for kind in ("PNG", "WEBP", "MPO", "GIF", "AVIF"):
         yield _encoded(image, kind, save_all=True, append_images=others)

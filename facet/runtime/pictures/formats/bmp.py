@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL.BmpImagePlugin import BmpImageFile
 
 from facet.runtime.pictures.errors import InvalidPicture
 from facet.runtime.pictures.header import Layout, PictureHeader, check_size
 from facet.runtime.pictures.opencv import imdecode
+from facet.runtime.pictures.pillow import bgr
 
 _FILE_HEADER = 14
 _CORE_HEADER = 12
@@ -56,5 +60,17 @@ def walk(data: bytes, max_pixels: int) -> Layout:
 
 
 def decode(layout: Layout) -> NDArray[np.uint8] | None:
-    """Decode to BGR; ``None`` if the data is damaged."""
-    return imdecode(layout)
+    """Decode to BGR; ``None`` if the data is damaged.
+
+    Pillow decodes runs. ImageMagick writes runs that reach into the padding of a row, and OpenCV puts an empty row
+    behind each of these.
+    """
+    data = bytes(layout.parts[0])
+    if int.from_bytes(data[14:18], "little") == _CORE_HEADER or data[30] not in _RUN_LENGTH:
+        return imdecode(layout)
+    try:
+        with BmpImageFile(io.BytesIO(data)) as image:
+            image.load()
+            return bgr(image, layout)
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError):
+        return None

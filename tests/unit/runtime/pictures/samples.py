@@ -75,3 +75,11 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     """A WebP of these chunks."""
     body = b"".join(kind + struct.pack("<I", len(data)) + data + bytes(len(data) & 1) for kind, data in chunks)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def bmp_of_runs(width: int, height: int, runs: bytes) -> bytes:
+    """A grey BMP of 8 bits whose rows are compressed as runs, the lowest row first."""
+    palette = b"".join(bytes((value, value, value, 0)) for value in range(256))
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    start = 14 + len(header) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + header + palette + runs

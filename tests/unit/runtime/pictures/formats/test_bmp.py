@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
-from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
+from tests.unit.runtime.pictures.samples import ENOUGH, bmp_of_runs, encode, pixels
 
 BMP = encode("BMP")
 
@@ -43,11 +43,20 @@ def test_a_header_that_does_not_fit_is_refused(data: bytes, error: type[Exceptio
         read_header(data, max_pixels=ENOUGH)
 
 
+def test_runs_may_reach_into_the_padding_of_a_row() -> None:
+    """ImageMagick writes them so."""
+    rows = [(10, 20), (30, 40), (50, 60)]
+    runs = b"".join(bytes((4, left, 4, right, 0, 0)) for left, right in rows) + b"\0\1"
+    expected = [[left] * 4 + [right] for left, right in reversed(rows)]
+    assert decode(bmp_of_runs(5, 3, runs), max_pixels=ENOUGH)[..., 0].tolist() == expected
+
+
 def test_runs_that_leave_the_picture_are_decoded_or_refused() -> None:
-    """Eight bits a pixel, compressed runs: each run is longer than a row, and there are far too many."""
-    palette = bytes(range(256)) * 4
-    header = struct.pack("<IiiHHIIiiII", 40, 64, 48, 1, 8, 1, 0, 0, 0, 256, 0)
-    start = 14 + len(header) + len(palette)
-    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, start) + header + palette + b"\xff\1" * 100_000
+    """Each run is longer than a row, and there are far too many."""
     with suppress(InvalidPicture):
-        assert decode(data, max_pixels=ENOUGH).shape == (48, 64, 3)
+        assert decode(bmp_of_runs(64, 48, b"\xff\1" * 100_000), max_pixels=ENOUGH).shape == (48, 64, 3)
+
+
+def test_runs_that_end_too_early_are_refused() -> None:
+    with pytest.raises(InvalidPicture, match="the BMP is truncated or damaged"):
+        decode(bmp_of_runs(64, 48, b"\x40\1\0\0"), max_pixels=ENOUGH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import struct
@@ -138,6 +139,18 @@ def test_a_reduced_size_saves_no_coefficients() -> None:
     assert walk(scans_over(16_000, 12_000, 0xC0, 3, 1), max_pixels=limit, longer_side=1000).scale == 8  # row by row
     with pytest.raises(PictureTooLarge, match="progressive"):
         walk(scans_over(16_000, 12_000, 0xC2, 3, 1), max_pixels=limit, longer_side=1000)
+
+
+ARITHMETIC = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAYEBQYFBAYGBQYHBwYIChAKCgkJChQODwwQFxQYGBcUFhYaHSUfGhsjHBYWICwgIyYnKSopGR8tMC0o"
+    "MCUoKSj/yQALCAAQABABAREA/8wABgAQEAX/2gAIAQEAAD8A/wC4ZHrUz8saipuLtK0lwFNpg8D5NP/Z"
+)
+"""16x16 pixels from jpegtran: the sample in a row and a column is eight times the sum of their numbers."""
+
+
+def test_a_picture_with_arithmetic_coding_is_decoded() -> None:
+    expected = 8 * np.add.outer(np.arange(16), np.arange(16))
+    assert np.abs(decode(ARITHMETIC, max_pixels=ENOUGH)[..., 0] - expected).max() <= 2
 
 
 def test_arithmetic_decoding_counts_for_more() -> None:
