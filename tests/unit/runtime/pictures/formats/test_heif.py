@@ -63,9 +63,11 @@ def container(items: list[tuple[bytes, bytes, list[bytes]]], tiles: list[int], *
     return ftyp + full_box(b"meta", *others, iloc) + box(b"mdat", *(data for _, data, _ in items))
 
 
-def coded(kind: str, *more: bytes, first: tuple[bytes, ...] | None = None) -> tuple[bytes, bytes, list[bytes]]:
-    """The item of an encoded picture, with more properties."""
-    items = Items(ENCODED[kind])
+def coded(
+    kind: str, *more: bytes, first: tuple[bytes, ...] | None = None, encoded: bytes = b""
+) -> tuple[bytes, bytes, list[bytes]]:
+    """The item of an encoded picture, by default that of :data:`PICTURE`, with more properties."""
+    items = Items(encoded or ENCODED[kind])
     properties = [box(each.kind, each.body) for each in items.properties(items.primary)]
     return CODING[kind], b"".join(items.pieces(items.primary)), [*(first or ()), *properties, *more]
 
