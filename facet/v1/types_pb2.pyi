@@ -213,11 +213,11 @@ class Picture(_message.Message):
     RAW_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
     encoded: _builtins.bytes
-    """A file in one of the formats that GetServerInfo lists: JPEG, PNG, WebP, BMP, GIF, TIFF, HEIF (HEIC) or AVIF. The
-    server reads the header and checks the number of pixels before it decodes anything. It applies the orientation
-    (of HEIF and AVIF that of the container, else that of EXIF), drops alpha, takes the first frame or page, or the
-    primary picture, and reduces samples of up to 16 bits to 8 bits. GetServerInfo returns the limits of bytes and
-    pixels.
+    """A file in one of the formats that GetServerInfo lists: JPEG, PNG, WebP, BMP, GIF, TIFF, HEIF (HEIC), AVIF, or JXL
+    (JPEG XL). The server reads the header and checks the number of pixels before it decodes anything. It applies the
+    orientation (of HEIF, AVIF and JXL that of the container, else that of EXIF), drops alpha, takes the first frame
+    or page, or the primary picture, and reduces samples of up to 16 bits to 8 bits. GetServerInfo returns the limits
+    of bytes and pixels.
     """
     turn: Global___Turn.ValueType
     """Which way up the picture is, after its EXIF orientation is applied. By default the server finds out. Streams have
