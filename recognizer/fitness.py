@@ -50,6 +50,10 @@ def shortfall(quality: Quality, limits: QualityLimits) -> Unfit | None:
             f"the face is turned {quality.yaw:.0f} degrees sideways and {quality.pitch:.0f} up, "
             f"the maximum is {limits.max_turn:.0f}"
         )
+    if quality.sharpness < limits.min_sharpness:
+        return FaceTooBlurred(
+            f"the sharpness of the face is {quality.sharpness:.2f}, the minimum is {limits.min_sharpness:.2f}"
+        )
     if quality.eye_detail < limits.min_eye_detail:
         return FaceOccluded(
             f"an eye is covered, or lies in shadow: its detail is {quality.eye_detail:.2f}, "
@@ -59,10 +63,6 @@ def shortfall(quality: Quality, limits: QualityLimits) -> Unfit | None:
         return FaceOccluded(
             f"the mouth is covered: its detail is {quality.mouth_detail:.2f}, "
             f"the minimum is {limits.min_mouth_detail:.2f}"
-        )
-    if quality.sharpness < limits.min_sharpness:
-        return FaceTooBlurred(
-            f"the sharpness of the face is {quality.sharpness:.2f}, the minimum is {limits.min_sharpness:.2f}"
         )
     if quality.size >= DIRECTIONAL_MIN_SIZE and quality.directional_sharpness < limits.min_directional_sharpness:
         return FaceTooBlurred(
