@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recognizer import choice
+from recognizer.alignment import AVERAGE_FROM, align, similarity_transform
 from recognizer.models import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.06
 """Allowed loss of similarity from the picture shrunk first: where dots fall is chance."""
+DOT_TOLERANCE = 0.12
+"""The same for faces of less than twice the crop's size in halftone: a dot is 2 to 4 pixels of the crop."""
+CLEAN_TOLERANCE = 0.01
 SHRUNK = 400
+RATIOS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.1, 2.3, 2.7, 3.2, 3.9, 4.1, 5.5, 7.9, 16.0)
+"""Pixels of the picture per pixel of the crop, along a side."""
 
 Picture = NDArray[np.uint8]
 
@@ -95,6 +101,37 @@ def test_a_large_picture_is_as_similar_as_the_same_picture_shrunk(
     shrunk = np.asarray(cv2.resize(large, (SHRUNK, SHRUNK), interpolation=cv2.INTER_AREA), np.uint8)
     similarity, least = (float(probe(pipeline, each) @ reference) for each in (large, shrunk))
     assert similarity >= least - TOLERANCE
+
+
+def allowed_loss(kind: str, ratio: float) -> float:
+    if kind == "clean":
+        return CLEAN_TOLERANCE
+    return DOT_TOLERANCE if ratio < 2 and "halftone" in kind else TOLERANCE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_face_of_any_size_is_as_similar_as_the_same_face_shrunk_to_the_crop(
+    pipeline: FacePipeline, pictures: Pictures, kind: str
+) -> None:
+    face = square(np.asarray(cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR), np.uint8))
+    analysis = pipeline.analyze_picture(face, turn=0)
+    landmarks = analysis.faces.landmarks[choice.central(analysis.faces, face.shape)]
+    side = len(face) * float(np.hypot(*similarity_transform(landmarks)[0, :2]))
+
+    def crop(picture: Picture) -> Picture:
+        scale = len(picture) / len(face)
+        return align(picture, np.asarray((landmarks + 0.5) * scale - 0.5, np.float32))
+
+    crops = [crop(face)]
+    for ratio in RATIOS:
+        large = KINDS[kind](face, round(ratio * side) // 4 * 4)
+        small = cv2.resize(large, (round(side), round(side)), interpolation=cv2.INTER_AREA)
+        crops += [crop(large), crop(np.asarray(small, np.uint8))]
+    reference, *embeddings = pipeline.embed_crops(crops)
+    similarities = np.array(embeddings) @ reference
+    for ratio, whole, shrunk in zip(RATIOS, similarities[0::2], similarities[1::2], strict=True):
+        if ratio >= AVERAGE_FROM or kind != "1 bit":  # below, shrinking is little else than blurring
+            assert whole >= shrunk - allowed_loss(kind, ratio), ratio
 
 
 def square(picture: Picture) -> Picture:
