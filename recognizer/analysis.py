@@ -28,6 +28,8 @@ class Analysis:
         persons: for each face the index in ``objects`` of the person it belongs to, or -1.
         least_height: height of the smallest face that was looked for, pixels; smaller ones are found by chance.
         turns: for each face the turn of the picture in which it was found, see :mod:`recognizer.orientation`.
+        trace: the highest score of anything that resembles a face, see
+            :meth:`recognizer.detection.finder.FaceFinder.find_with_trace`.
     """
 
     picture: DecodedPicture
@@ -36,6 +38,7 @@ class Analysis:
     persons: NDArray[np.intp]
     least_height: float
     turns: NDArray[np.intp]
+    trace: float = 0.0
 
     def with_faces(self, other: Analysis, most: int) -> Analysis:
         """Add the faces that another turn of the same picture shows better or alone; they belong to no person.

@@ -10,24 +10,28 @@ A turn is the angle in degrees, clockwise, by which a picture must be turned to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.detection.finder import TRACE_SCORE
 from recognizer.faces import Faces
 
 TURNS: Final = (0, 90, 180, 270)
 SURE_SCORE = 0.78
 """A face of at least this score that is not on its side is upright: of LFW turned by 180 degrees 0.4 % reach it."""
 DOUBTFUL_SCORE = 0.7
-"""Beside such a face, only lower scores put a face in doubt."""
+"""Beside such a face, and after looks that are not clear, only lower scores put a face in doubt."""
 UPRIGHT_ROLL = 30.0
 """Largest roll of a face that is found as it should be, degrees."""
 SURE_CLOSE_SCORE = 0.84
 """A face of at least this score in a look at it alone is upright; upside down none of 300 faces of LFW reaches 0.82."""
+MIN_CLOSE_SCORE = 0.7
+MIN_CLOSE_LEAD = 0.1
+"""A face of that score, and that lead over its score upside down, is upright, too."""
 MIN_SCORE = 0.4
 """Minimum score of a face that tells which way up a picture is."""
 MIN_LEAD = 0.03
@@ -109,16 +113,19 @@ class Orientation:
         picture: NDArray[np.uint8],
         faces: Faces,
         check: Callable[[], None] = lambda: None,
+        *,
+        trace: float = 1.0,
     ) -> list[int]:
         """List the turns in which a picture shows faces, the most frequent first; never empty.
 
         Faces in doubt are looked at closely, each in up to four turns. If no face tells a turn, the whole picture is
-        looked at in the four turns.
+        looked at in the four turns, unless it shows nothing that resembles a face, or one that is fairly certain.
 
         Args:
             picture: BGR ``(h, w, 3)``.
             faces: the faces found in the picture as it is.
             check: called between looks; the search ends with the exception that it raises.
+            trace: the highest score of anything that resembles a face in the picture as it is.
         """
         rolls = roll_of(faces)
         votes = dict.fromkeys(TURNS, 0)
@@ -128,10 +135,13 @@ class Orientation:
             expected = round(-float(rolls[index]) / 90) % 4 * 90 if is_on_side else 180
             if votes[expected]:  # the search in that turn will find it
                 continue
-            turn = self._turn_of_face(picture, faces.boxes[index], check)
+            turn = self._turn_of_face(picture, faces.boxes[index], check, is_on_side=bool(is_on_side))
             if turn is not None:
                 votes[turn] += 1
         if not any(votes.values()):
+            seems_upright = (faces.scores >= DOUBTFUL_SCORE) & (np.abs(rolls) <= UPRIGHT_ROLL)
+            if trace < TRACE_SCORE or seems_upright.any():
+                return [0]
             return [self._turn_of_picture(picture, check, has_faces=len(faces) > 0)]
         return sorted((turn for turn in TURNS if votes[turn]), key=lambda turn: -votes[turn])
 
@@ -150,38 +160,37 @@ class Orientation:
         return best if scores[best] >= max(CLEAR_SCORE, scores[second] + CLEAR_LEAD) else None
 
     def _turn_of_face(
-        self, picture: NDArray[np.uint8], box: NDArray[np.float32], check: Callable[[], None]
+        self, picture: NDArray[np.uint8], box: NDArray[np.float32], check: Callable[[], None], *, is_on_side: bool
     ) -> int | None:
-        """The turn of one face; ``None`` if it is not clear. An upright face usually takes one look."""
+        """The turn of one face; ``None`` if it is not clear. An upright face usually takes one look, or two."""
         region = _surroundings(picture, box)
         upright = self._look(region, close=True)
         if upright >= SURE_CLOSE_SCORE:
             return 0
         check()
-        return self._best(region, upright, TURNS[1:], check, close=True)
+        scores = {0: upright, 180: self._look(turned(region, 180), close=True)}
+        check()
+        if not is_on_side and upright >= max(MIN_CLOSE_SCORE, scores[180] + MIN_CLOSE_LEAD):
+            return 0
+        return self._best(region, scores, check, close=True)
 
     def _turn_of_picture(self, picture: NDArray[np.uint8], check: Callable[[], None], *, has_faces: bool) -> int:
         """The turn in which a face has the highest score; 0 if it is not clear."""
         if min(picture.shape[:2]) < _MIN_PICTURE_SIDE:
             return 0
-        upright = self._look(picture, close=False) if has_faces else 0.0
-        return self._best(picture, upright, TURNS[1:], check, close=False) or 0
+        scores = {0: self._look(picture, close=False) if has_faces else 0.0}
+        return self._best(picture, scores, check, close=False) or 0
 
     def _best(
-        self,
-        picture: NDArray[np.uint8],
-        upright: float,
-        turns: Iterable[int],
-        check: Callable[[], None],
-        *,
-        close: bool,
+        self, picture: NDArray[np.uint8], scores: dict[int, float], check: Callable[[], None], *, close: bool
     ) -> int | None:
-        scores = {0: upright}
-        for turn in turns:
-            scores[turn] = self._look(turned(picture, turn), close=close)
-            check()
+        """The turn with the highest score, from the scores of some turns; ``None`` if it does not lead over 0."""
+        for turn in TURNS:
+            if turn not in scores:
+                scores[turn] = self._look(turned(picture, turn), close=close)
+                check()
         best = max(scores, key=lambda turn: scores[turn])
-        return best if scores[best] >= max(MIN_SCORE, upright + MIN_LEAD) else None
+        return best if scores[best] >= max(MIN_SCORE, scores[0] + MIN_LEAD) else None
 
 
 def is_upright(faces: Faces) -> bool:

@@ -309,7 +309,7 @@ class FacePipeline:
         if is_upright(faces):
             return as_it_is
         with progress.stage("faces"):
-            main, *others = orientation.turns(look.pixels, faces, progress.check)
+            main, *others = orientation.turns(look.pixels, faces, progress.check, trace=as_it_is.trace)
         best = as_it_is
         if main:
             upright = search(main)
@@ -325,7 +325,7 @@ class FacePipeline:
     ) -> Analysis:
         """Find objects and faces in one turn of a picture, in the coordinates of its pixels as they are."""
         pixels, scale = turned(look.pixels, turn), look.placement.scale
-        detections = _NO_OBJECTS
+        detections, trace = _NO_OBJECTS, 0.0
         if self._objects:
             if self._finder is None:
                 detections = self.detect(pixels, progress, min_score=min(min_score, self.object_min_score))
@@ -339,6 +339,10 @@ class FacePipeline:
             if self._finder is None:
                 min_height = self._settings.finder.min_height / scale
                 faces = faces_of(detections, self.class_names, min_score=min_score, min_height=min_height)
+            elif isinstance(self._finder, FaceFinder):
+                faces, trace = self._finder.find_with_trace(
+                    pixels, objects.boxes[persons], progress.check, min_score, scale=scale
+                )
             else:
                 faces = self._finder.find(pixels, objects.boxes[persons], progress.check, min_score, scale=scale)
             faces = faces.take(range(min(len(faces), self._settings.max_faces)))
@@ -348,7 +352,7 @@ class FacePipeline:
         objects = _objects_turned_back(objects, turn, look.pixels.shape)
         owners = np.where(owners >= 0, np.append(persons, -1)[owners], -1)
         least = max(self._settings.finder.min_height, LEAST_HEIGHT / self._look_scale(look))
-        return Analysis(look, objects, faces, owners, least, np.full(len(faces), turn, np.intp))
+        return Analysis(look, objects, faces, owners, least, np.full(len(faces), turn, np.intp), trace)
 
     def _search_tiles(
         self, analysis: Analysis, progress: Progress, min_score: float, turn: int | None

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facet.runtime.pictures import decode
+from recognizer.detection.finder import TRACE_SCORE
 from recognizer.faces import Faces
 from recognizer.models import load_models
 from recognizer.orientation import TURNS, Orientation, boxes_turned_back, faces_turned_back, turned
@@ -112,3 +113,37 @@ def test_certain_upright_faces_cost_no_look_and_no_face_costs_three() -> None:
     assert not looks
     assert Orientation(look).turns(picture, Faces.empty()) == [0]
     assert looks == [((200, 100), False), ((100, 200), False), ((200, 100), False)]
+
+
+def test_a_picture_without_a_trace_of_a_face_costs_no_look() -> None:
+    def look(picture: NDArray[np.uint8], /, *, close: bool) -> float:
+        raise AssertionError("looked")
+
+    picture = np.zeros((100, 200, 3), np.uint8)
+    assert Orientation(look).turns(picture, Faces.empty(), trace=TRACE_SCORE - 0.01) == [0]
+
+
+def looking(scores: tuple[float, ...], score: float) -> tuple[list[int], list[bool]]:
+    """The turns by the scores that looks give one after the other, for a face of that score; whether each was close."""
+    looks: list[bool] = []
+
+    def look(picture: NDArray[np.uint8], /, *, close: bool) -> float:
+        looks.append(close)
+        return scores[len(looks) - 1]
+
+    points = np.array([[[60, 40], [80, 40], [70, 50], [62, 60], [78, 60]]], np.float32)
+    faces = Faces(np.array([[50, 20, 90, 70]], np.float32), points, np.array([score], np.float32))
+    return Orientation(look).turns(np.zeros((100, 200, 3), np.uint8), faces), looks
+
+
+def test_an_upside_down_face_that_looks_certain_at_first_is_looked_at_upside_down() -> None:
+    assert looking((0.82, 0.88, 0.0, 0.3), 0.6) == ([180], [True] * 4)
+
+
+def test_an_upright_face_that_is_clear_beside_its_turn_upside_down_costs_two_looks() -> None:
+    assert looking((0.78, 0.4), 0.6) == ([0], [True] * 2)
+
+
+def test_after_looks_that_are_not_clear_the_whole_picture_is_looked_at_only_without_a_fairly_certain_face() -> None:
+    assert looking((0.5, 0.5, 0.5, 0.5), 0.75) == ([0], [True] * 4)
+    assert looking((0.5, 0.5, 0.5, 0.5, 0.2, 0.3, 0.8, 0.4), 0.6) == ([180], [True] * 4 + [False] * 4)
