@@ -17,6 +17,10 @@ COMMANDS = (
         *("Test whether a name stays with its person in a stream.", _SERVER),
     ),
     Lazy("strangers", "facet.benchmarks.streams.strangers:strangers", "Count strangers that streams name.", _SERVER),
+    Lazy(
+        *("impostors", "facet.benchmarks.streams.impostors:impostors"),
+        *("Measure how similar strangers are to galleries.", _SERVER),
+    ),
     Lazy("wire", "facet.benchmarks.wire:wire", "Measure the time that gRPC adds to a call.", _SERVER),
     Lazy("hostile", "facet.benchmarks.hostile.hostile:hostile", "Attack a server while clients measure it.", _SERVER),
     Lazy("soak", "facet.benchmarks.soak.soak:soak", "Watch a server under a long load of every kind.", _SERVER),

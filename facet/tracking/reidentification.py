@@ -55,7 +55,7 @@ def reidentify(
         if each is not new
         and each.track_id
         and each.face_box is None
-        and not (each.body_last_seen == new.body_last_seen == time)
+        and not (each.body_box is not None and each.body_last_seen == new.body_last_seen == time)
     ]
     ranked = sorted(
         ((similarity(each.aggregate, new.aggregate), each) for each in candidates), key=lambda pair: -pair[0]

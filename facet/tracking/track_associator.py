@@ -47,7 +47,6 @@ class TrackAssociator:
     Args:
         new_track: makes a track that is first seen at a time.
         same_person_similarity: minimum similarity of two faces of one person, [-1, 1].
-        same_face_similarity: the same for a face that is expected there, [-1, 1].
 
     Attributes:
         tracks: all tracks, confirmed or not.
@@ -58,11 +57,9 @@ class TrackAssociator:
         new_track: Callable[[float], TrackState],
         *,
         same_person_similarity: float,
-        same_face_similarity: float,
     ) -> None:
         self._new_track = new_track
         self._same_person_similarity = same_person_similarity
-        self._same_face_similarity = same_face_similarity
         self.tracks: list[TrackState] = []
         self._last_time = -np.inf
 
@@ -94,7 +91,7 @@ class TrackAssociator:
         """
         shown, hidden = (kept, other) if other.face_box is None else (other, kept)
         is_comparable = kept.aggregate.mean is not None and other.aggregate.mean is not None
-        is_alike = similarity(kept.aggregate, other.aggregate) >= self._same_face_similarity
+        is_alike = similarity(kept.aggregate, other.aggregate) >= self._same_person_similarity
         is_verified = not shown.needs_verification and (is_alike or hidden.aggregate.mean is None)
         if other.face_box is not None and other.landmarks is not None:
             kept.update_face(other.face_id, other.face_box, other.landmarks, other.face_last_seen)
@@ -106,6 +103,7 @@ class TrackAssociator:
             kept.aggregate.merge(other.aggregate)
         if other.body_id != NO_ID and kept.body_last_seen < other.body_last_seen:
             kept.body_id, kept.body_box, kept.body_last_seen = other.body_id, other.body_box, other.body_last_seen
+            kept.is_same_body = False
         if kept.identity.decision is Decision.UNDECIDED:
             kept.identity = other.identity
         kept.needs_search = True
@@ -161,6 +159,7 @@ class TrackAssociator:
         comparable = by_face.aggregate.mean is not None and by_body.aggregate.mean is not None
         if by_face.body_id in visible.bodies or (comparable and likeness < self._same_person_similarity):
             by_face.body_id, by_body.body_id = by_body.body_id, by_face.body_id
+            by_body.is_same_body = False
             return
         self.merge(by_face, by_body)
 

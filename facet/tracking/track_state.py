@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.tracking.appearance import Appearance, resemblance
+from facet.tracking.appearance import Appearance, BodyLook, body_resemblance, resemblance
 from facet.tracking.decision import Identity, Match
 from facet.tracking.embedding_aggregate import EmbeddingAggregate
 
@@ -21,6 +21,12 @@ _LONG_AGO = 0.9
 """Seconds between two detections after which the face may be another person's, however alike the two crops are."""
 _SAME_APPEARANCE = 0.75
 """Minimum resemblance of two crops of the same face: 1 in 100,000 pairs of different people in LFW reaches it."""
+_DRIFTED_APPEARANCE = 0.6
+"""Below this resemblance to all verified crops a face may be another person's, although it changed little by little."""
+_VERIFIED_APPEARANCES = 4
+"""How many verified appearances are kept: somebody who nods is embedded once for each pose, not at each nod."""
+_SAME_BODY = 0.6
+"""Minimum resemblance of one body in two detections."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,10 +46,14 @@ class TrackState:
         face_last_seen: when the face was last detected; -inf if never.
         body_last_seen: when the body was last detected; -inf if never.
         last_face_box: xyxy pixels where the face was last detected; ``None`` if a cut has made that meaningless.
+        body_look: of the body at the last detection; ``None`` before.
+        body_watched: when that was; -inf before.
+        is_same_body: the body has been watched without a break since its face was last verified. Otherwise the name is
+            not reported while the face is hidden.
         hits: in how many detections it was seen.
         best_score: highest score of its faces and bodies, [0, 1].
         appearance: of the face at the last detection; ``None`` if it was not aligned yet.
-        verified_appearance: of the face when an embedding last showed that it is the track's; ``None`` if none has.
+        verified_appearances: of the face when embeddings last showed that it is the track's, the newest first.
         needs_verification: the face may be another person's, so an embedding must show that it is the same one. Until
             then the track's name is not reported.
         unverified: how many embeddings in a row have not shown it.
@@ -66,10 +76,13 @@ class TrackState:
     face_last_seen: float = -np.inf
     body_last_seen: float = -np.inf
     last_face_box: NDArray[np.float32] | None = None
+    body_look: BodyLook | None = None
+    body_watched: float = -np.inf
+    is_same_body: bool = False
     hits: int = 0
     best_score: float = 0.0
     appearance: Appearance | None = None
-    verified_appearance: Appearance | None = None
+    verified_appearances: tuple[Appearance, ...] = ()
     needs_verification: bool = False
     unverified: int = 0
     last_embedded: float = -np.inf
@@ -93,6 +106,11 @@ class TrackState:
         """Whether it has a name that is not reported until an embedding has verified the face."""
         return self.needs_verification and bool(self.identity.subject_id)
 
+    @property
+    def shows_name(self) -> bool:
+        """Whether what is seen of it now, face or body, may bear its name."""
+        return self.is_same_body if self.face_box is None else not self.needs_verification
+
     def update_face(
         self,
         face_id: int,
@@ -113,15 +131,33 @@ class TrackState:
         self.landmarks = landmarks
 
     def update_appearance(self, seen: Appearance) -> None:
-        """Set how the face looks now; it needs verification if that is neither as before nor as verified."""
-        likeness = max(resemblance(seen, self.appearance), resemblance(seen, self.verified_appearance))
-        self.needs_verification = self.needs_verification or likeness < _SAME_APPEARANCE
+        """Set how the face looks now; it needs verification if that is neither as before nor as verified.
+
+        Nor may it have become quite unlike all that was verified, as when somebody slowly moves in front of the face.
+        """
+        verified = max((resemblance(seen, each) for each in self.verified_appearances), default=-1.0)
+        likeness = max(resemblance(seen, self.appearance), verified)
+        has_changed = likeness < _SAME_APPEARANCE or verified < _DRIFTED_APPEARANCE
+        self.needs_verification = self.needs_verification or has_changed
         self.appearance = seen
+
+    def watch_body(self, look: BodyLook, time: float) -> None:
+        """Set how the body looks now, and whether it is still the one whose face was verified."""
+        if self.face_box is not None and not self.needs_verification:
+            self.is_same_body = True
+        elif time - self.body_watched > _LONG_AGO or not self.is_body_like(look):
+            self.is_same_body = False
+        self.body_look, self.body_watched = look, time
+
+    def is_body_like(self, look: BodyLook) -> bool:
+        """Whether a body looks as at the last detection."""
+        return body_resemblance(self.body_look, look) >= _SAME_BODY
 
     def verify(self) -> None:
         """Note that an embedding has shown that the visible face is the track's."""
         self.needs_verification, self.unverified = False, 0
-        self.verified_appearance = self.appearance
+        if self.appearance is not None:
+            self.verified_appearances = (self.appearance, *self.verified_appearances)[:_VERIFIED_APPEARANCES]
 
     def clear_boxes(self) -> None:
         """Mark the face and the body as not visible."""
@@ -132,6 +168,7 @@ class TrackState:
         self.clear_boxes()
         self.face_id = self.body_id = NO_ID
         self.last_face_box = None
+        self.is_same_body = False
 
 
 def _has_jumped(before: NDArray[np.float32] | None, after: NDArray[np.float32]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.tracking.appearance import appearance
+from facet.tracking.appearance import appearance, body_look, resemblance_nearby
 from facet.tracking.byte_tracker import ByteTracker
 from facet.tracking.decision import Decision, Identity, Match, decide
 from facet.tracking.embedding_aggregate import EmbeddingAggregate, Sample
@@ -27,11 +27,14 @@ from facet.tracking.reidentification import reidentify
 from facet.tracking.shot_detection import ShotDetector
 from facet.tracking.track_associator import TrackAssociator, TrackedDetections
 from facet.tracking.track_state import NO_ID, TrackState
+from facet.tracking.verification import is_verified
 from recognizer.alignment import align
 from recognizer.quality import measure
 
 _FACE_MARGIN = 0.25
 """See :class:`facet.tracking.byte_tracker.ByteTracker`."""
+_SAME_PREDICTED = 0.6
+"""Minimum resemblance of a face and the crop at its predicted place."""
 _MIN_ELAPSED = 1e-6
 """Seconds between two frames if their capture times do not rise."""
 
@@ -51,7 +54,6 @@ class StreamTracker:
         self._associator = TrackAssociator(
             self._new_track,
             same_person_similarity=self._settings.reidentification.same_person_similarity,
-            same_face_similarity=self._settings.aggregate.same_face_similarity,
         )
         self._events = EventRecorder()
         self._shots = ShotDetector()
@@ -81,16 +83,15 @@ class StreamTracker:
         gallery_error = self._apply_gallery_changes(perception, time)
         detections, embedded = None, 0
         try:
-            if self._is_detection_due():
+            if self._is_detection_due() or self._has_changed(picture):
                 detections = self._detect(picture, perception)
                 embedded = self._embed(picture, perception)
                 self._confirm_tracks()
+                self._watch_bodies(picture)
                 undecided = [each for each in self._tracks if each.needs_search]
                 gallery_error = self._identify(undecided, perception) or gallery_error
                 self._last_detection, self._frames_until_detection = self._clock, self._settings.detection_interval
                 self._drop_unconfirmed()
-            else:
-                self._predict_boxes()
         finally:
             self._drop_lost()
         self._frames_until_detection -= 1
@@ -181,6 +182,11 @@ class StreamTracker:
         overdue = self._clock - self._last_detection > self._settings.lost_timeout / 2
         return self._frames_until_detection <= 0 or overdue
 
+    def _has_changed(self, picture: NDArray[np.uint8]) -> bool:
+        """Predict all boxes, and tell whether somebody with a name does not look as before at the predicted place."""
+        self._predict_boxes()
+        return any(_looks_changed(track, picture) for track in self._tracks if track.identity.subject_id)
+
     def _detect(self, picture: NDArray[np.uint8], perception: Perception) -> FrameDetections:
         """Detect faces and persons, and assign them to tracks."""
         detections = perception.detect(picture)
@@ -200,7 +206,7 @@ class StreamTracker:
         return detections
 
     def _detected_tracks(self) -> list[TrackState]:
-        return [each for each in self._tracks if each.last_seen == self._clock]
+        return [each for each in self._tracks if each.is_visible and each.last_seen == self._clock]
 
     def _confirm_tracks(self) -> None:
         """Give ids to new tracks, unless they continue an older one: by their first face, or by their place."""
@@ -213,6 +219,11 @@ class StreamTracker:
                 self._associator.merge(older, track)
             elif not track.track_id and self._is_confirmed(track):
                 self._events.assign_id(track)
+
+    def _watch_bodies(self, picture: NDArray[np.uint8]) -> None:
+        for track in self._tracks:
+            if track.body_box is not None and track.body_last_seen == self._clock:
+                track.watch_body(body_look(picture, track.body_box), self._clock)
 
     def _is_confirmed(self, track: TrackState) -> bool:
         return bool(track.track_id) or track.hits > 1 or track.best_score >= self._settings.confirmation_score
@@ -233,7 +244,7 @@ class StreamTracker:
             return 0
         embeddings = perception.embed([crop for _, crop in crops])
         for (track, _), embedding in zip(crops, embeddings, strict=True):
-            self._add_sample(track, Sample(embedding, track.quality or 0.0))
+            self._add_sample(track, Sample(embedding, track.quality or 0.0), perception)
         return len(crops)
 
     def _is_worth_embedding(self, track: TrackState, quality: float) -> bool:
@@ -248,14 +259,14 @@ class StreamTracker:
         is_in_doubt = track.needs_verification and waited >= patience
         return has_few or is_in_doubt or is_better or waited >= track.embedding_interval
 
-    def _add_sample(self, track: TrackState, sample: Sample) -> None:
+    def _add_sample(self, track: TrackState, sample: Sample, perception: Perception) -> None:
         """Add a sample to the track, unless it does not show the track's person; split the track if it shows another.
 
         As long as nothing speaks against it, a face continues its track although it is turned away or blurred.
         """
         settings, track.last_embedded = self._settings, self._clock
         is_outlier = track.aggregate.is_outlier(sample)
-        if is_outlier or (track.needs_verification and not track.aggregate.is_same_face(sample)):
+        if is_outlier or (track.needs_verification and not is_verified(track, sample.embedding, perception)):
             track.unverified += 1
             if not (is_outlier and track.needs_verification) and track.unverified < settings.max_unverified:
                 track.needs_verification = True
@@ -353,7 +364,7 @@ class StreamTracker:
         return tuple(self._track(each) for each in sorted(visible, key=lambda each: each.track_id))
 
     def _track(self, track: TrackState) -> Track:
-        identity = Identity() if track.needs_verification and track.face_box is not None else track.identity
+        identity = track.identity if track.shows_name else Identity()
         is_decided = identity.decision is not Decision.UNDECIDED
         return Track(
             track.track_id,
@@ -365,6 +376,15 @@ class StreamTracker:
             self._clock - identity.decided_at if is_decided else 0.0,
             self._clock - track.first_seen,
         )
+
+
+def _looks_changed(track: TrackState, picture: NDArray[np.uint8]) -> bool:
+    """Whether what bears the track's name is not at its predicted place any more."""
+    if not track.shows_name:
+        return False
+    if track.landmarks is not None:
+        return resemblance_nearby(track.appearance, appearance(align(picture, track.landmarks))) < _SAME_PREDICTED
+    return track.body_box is not None and not track.is_body_like(body_look(picture, track.body_box))
 
 
 def _moved(

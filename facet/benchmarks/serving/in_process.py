@@ -80,6 +80,13 @@ def local_config(database: Path, *, objects: str | None = None, preset: str | No
 def open_in_process(config: Config) -> Iterator[LocalIdentify]:
     """Load the models and open the database of a configuration."""
     pipeline = load_pipeline(config)
+    with open_galleries(config, pipeline) as galleries:
+        yield LocalIdentify(pipeline, galleries)
+
+
+@contextmanager
+def open_galleries(config: Config, pipeline: FacePipeline) -> Iterator[Galleries]:
+    """Open the database of a configuration for the embeddings of a pipeline."""
     galleries = Galleries(
         SqliteStore(config.gallery.database),
         contract=pipeline.contract,
@@ -89,6 +96,6 @@ def open_in_process(config: Config) -> Iterator[LocalIdentify]:
         default_threshold=config.gallery.default_threshold,
     )
     try:
-        yield LocalIdentify(pipeline, galleries)
+        yield galleries
     finally:
         galleries.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -34,3 +35,15 @@ def degraded(picture: NDArray[np.uint8], how: Degradation, rng: np.random.Genera
     if how is Degradation.MOTION:
         return np.asarray(cv2.filter2D(picture, -1, np.full((1, _MOTION), 1 / _MOTION)), np.uint8)
     return np.asarray(255 - picture, np.uint8) if how is Degradation.NEGATIVE else picture
+
+
+def spoilt(path: Path, how: Degradation, rng: np.random.Generator) -> bytes:
+    """Spoil a file; returns a PNG.
+
+    Raises:
+        OSError: the picture cannot be read.
+    """
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise OSError(f"cannot read {path}")
+    return cv2.imencode(".png", degraded(np.asarray(picture, np.uint8), how, rng))[1].tobytes()

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
-import cv2
 import numpy as np
 import typer
 
-from facet import Client, FacetError
 from facet.benchmarks.streams import people as crowd
-from facet.benchmarks.streams.degradations import Degradation, degraded
+from facet.benchmarks.streams.degradations import Degradation, degraded, spoilt
+from facet.benchmarks.streams.studio import Studio, open_studio
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.terminal import console
 from facet.terminal.console import AsJson
-from facet.terminal.local_server import local_server
 from facet.terminal.tables import table
+from gallery.errors import GalleryError
+from recognizer.errors import RecognizerError
 
 _SIZES = (1, 10, 100, 1000)
 _FPS, _FRAMES = 5.0, 6
-_MAX_GALLERIES, _MAX_ENROLLED = 10, 200
-"""Small galleries are made several times with different people: at most this many, with this many people together."""
+_MAX_GALLERIES = 10
+"""Small galleries are made so many times, with different people, as far as the people of the largest one last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Strangers:
 
     Attributes:
         subjects: people to enrol in a gallery.
-        enrolled: share of them that were not refused.
+        galleries: number of galleries of this size, with different people.
+        enrolled: share of the people that were not refused.
         tries: streams of a stranger.
         named: streams of a stranger in which a frame had a name.
         subject_tries: streams of somebody who is enrolled, by another picture.
@@ -42,6 +43,7 @@ class Strangers:
     """
 
     subjects: int
+    galleries: int
     enrolled: float
     tries: int
     named: int
@@ -64,7 +66,8 @@ def strangers(
     """Show strangers to streams with galleries of several sizes, and count those that get a name.
 
     Each stream shows a picture of one stranger in six frames and decides by its own threshold. As many streams show
-    other pictures of enrolled people, to tell what the threshold costs.
+    other pictures of enrolled people, to tell what the threshold costs. The server's recogniser and tracker run in this
+    process, and look at the frames of a stranger once for galleries of all sizes.
 
     [b]Example[/b]
 
@@ -77,14 +80,10 @@ def strangers(
         pictures = crowd.pictures_by_person(people, at_least=1)
         if len(pictures) < max(sizes) + 2:
             console.fail(f"{people}: {max(sizes) + 2} people are needed", console.USAGE)
-        with (
-            local_server() as address,
-            Client(address) as client,
-            console.progress("Showing strangers", len(sizes) * tries) as bar,
-        ):
-            trial = _Trial(client, pictures, degrade, np.random.default_rng(seed), lambda: bar.advance(bar.task_ids[0]))
-            results = [trial.run(size, tries) for size in sizes]
-    except (ModelError, FacetError, LabelError, OSError) as error:
+        with open_studio() as studio, console.progress("Showing strangers", 2 * tries) as bar:
+            rng = np.random.default_rng(seed)
+            results = _Trials(studio, pictures, degrade, rng, lambda: bar.advance(bar.task_ids[0])).run(sizes, tries)
+    except (ModelError, LabelError, RecognizerError, GalleryError, OSError) as error:
         console.fail(str(error))
     if as_json:
         console.print_json({"named": sum(each.named for each in results), "sizes": [*map(asdict, results)]})
@@ -93,52 +92,73 @@ def strangers(
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    client: Client
-    pictures: dict[str, tuple[Path, ...]]
+class _Gallery:
+    gallery_id: str
+    subjects: frozenset[str]
+    """Those that were not refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trials:
+    studio: Studio
+    pictures: Mapping[str, Sequence[Path]]
     degrade: Degradation
     rng: np.random.Generator
     advance: crowd.Advance
 
-    def run(self, size: int, tries: int) -> Strangers:
-        """Try galleries of a size."""
-        count = max(1, min(_MAX_GALLERIES, _MAX_ENROLLED // size, tries))
-        shares = [len(each) for each in np.array_split(np.arange(tries), count)]
-        done = [self._gallery(size, share) for share in shares]
-        enrolled, named, mated, right = (sum(each[place] for each in done) for place in range(4))
-        return Strangers(size, round(enrolled / (size * count), 4), tries, named, mated, right)
-
-    def _gallery(self, size: int, tries: int) -> tuple[int, int, int, int]:
-        """People enrolled, strangers named, subjects shown, and subjects named, in one gallery."""
+    def run(self, sizes: Sequence[int], tries: int) -> list[Strangers]:
+        """Try galleries of several sizes."""
         names = [*self.pictures]
         order = [names[place] for place in self.rng.permutation(len(names))]
-        subjects, others = order[:size], order[size:]
-        gallery_id = f"strangers-{uuid4()}"
-        self.client.create_gallery(gallery_id)
-        try:
-            pictures = {name: self._spoilt(self.pictures[name][0]) for name in subjects}
-            refused = crowd.enroll(self.client, gallery_id, pictures)
-            named = 0
-            for place in range(tries):
-                named += bool(self._names(gallery_id, self.pictures[others[place % len(others)]][-1]))
-                self.advance()
-            shown = [name for name in subjects if name not in refused and len(self.pictures[name]) > 1][:tries]
-            right = sum(name in self._names(gallery_id, self.pictures[name][1]) for name in shown)
-            return size - len(refused), named, len(shown), right
-        finally:
-            self.client.delete_gallery(gallery_id, force=True)
+        strangers = order[max(sizes) :][:tries]
+        enrolled = sorted(order[: max(sizes)], key=lambda name: len(self.pictures[name]) < 2)
+        data = {name: spoilt(self.pictures[name][0], self.degrade, self.rng) for name in enrolled}
+        galleries = {size: self._galleries(size, enrolled, data) for size in sizes}
+        named, right, shown = (dict.fromkeys(sizes, 0) for _ in range(3))
+        for place in range(tries):
+            path = self.pictures[strangers[place % len(strangers)]][-1]
+            chosen = {size: made[place % len(made)] for size, made in galleries.items()}
+            for size, names_seen in self._names(path, chosen).items():
+                named[size] += bool(names_seen)
+            self.advance()
+        known = [name for name in enrolled if len(self.pictures[name]) > 1][:tries]
+        for name in known:
+            chosen = {size: each for size, made in galleries.items() for each in made if name in each.subjects}
+            for size, names_seen in self._names(self.pictures[name][1], chosen).items():
+                shown[size] += 1
+                right[size] += name in names_seen
+            self.advance()
+        return [
+            Strangers(
+                size,
+                len(made),
+                round(sum(len(each.subjects) for each in made) / (size * len(made)), 4),
+                tries,
+                named[size],
+                shown[size],
+                right[size],
+            )
+            for size, made in galleries.items()
+        ]
 
-    def _names(self, gallery_id: str, path: Path) -> set[str]:
+    def _galleries(self, size: int, people: Sequence[str], pictures: Mapping[str, bytes]) -> list[_Gallery]:
+        """Galleries of a size with different people."""
+        made = []
+        for first in range(0, min(len(people) - size + 1, _MAX_GALLERIES * size), size):
+            gallery_id, subjects = f"strangers-{size}-{first}", people[first : first + size]
+            refused = self.studio.enroll(gallery_id, {name: pictures[name] for name in subjects})
+            made.append(_Gallery(gallery_id, frozenset(subjects).difference(refused)))
+        return made
+
+    def _names(self, path: Path, galleries: Mapping[int, _Gallery]) -> dict[int, set[str]]:
+        """The names in a stream that shows a picture, for a gallery of each size."""
+        self.studio.pipeline.forget()
         scene = crowd.Scene(int(self.rng.integers(1 << 31)))
-        frames = (degraded(frame, self.degrade, self.rng) for frame in scene.frames(path, _FRAMES))
-        answers = crowd.answers(self.client, gallery_id, frames, _FPS)
-        return set().union(*map(crowd.names, answers))
-
-    def _spoilt(self, path: Path) -> bytes:
-        picture = cv2.imread(str(path))
-        if picture is None:
-            raise OSError(f"cannot read {path}")
-        return cv2.imencode(".png", degraded(np.asarray(picture, np.uint8), self.degrade, self.rng))[1].tobytes()
+        frames = [degraded(frame, self.degrade, self.rng) for frame in islice(scene.frames(path), _FRAMES)]
+        return {
+            size: set().union(*map(crowd.names, self.studio.answers(each.gallery_id, frames, _FPS)))
+            for size, each in galleries.items()
+        }
 
 
 def _print(results: Sequence[Strangers]) -> None:

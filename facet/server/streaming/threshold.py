@@ -28,6 +28,9 @@ def stream_threshold(gallery: Gallery) -> float:
     """
     if gallery.threshold_source is not ThresholdSource.DEFAULT:
         return gallery.threshold
-    return min(
-        gallery.threshold + _ABOVE_DEFAULT, _ONE_SUBJECT + _PER_TENFOLD * math.log10(max(1, gallery.subject_count))
-    )
+    return threshold_for(gallery.subject_count, gallery.threshold)
+
+
+def threshold_for(subjects: int, default: float) -> float:
+    """The threshold of a stream for a gallery of so many subjects with the default threshold."""
+    return min(default + _ABOVE_DEFAULT, _ONE_SUBJECT + _PER_TENFOLD * math.log10(max(1, subjects)))

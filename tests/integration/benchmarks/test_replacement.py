@@ -1,4 +1,4 @@
-"""``bench.py replacement`` and ``strangers`` on the people of a packaged picture."""
+"""``bench.py replacement``, ``strangers`` and ``impostors`` on the people of a packaged picture."""
 
 from __future__ import annotations
 
@@ -64,3 +64,11 @@ def test_no_frame_has_the_name_of_somebody_who_was_replaced(people: Path) -> Non
 def test_no_stranger_is_named(people: Path) -> None:
     (size,) = bench("strangers", str(people), "--size", "1", "--tries", "2")["sizes"]
     assert (size["subjects"], size["tries"], size["named"]) == (1, 2, 0)
+
+
+def test_strangers_are_measured_against_the_threshold_of_streams(people: Path) -> None:
+    report = bench("impostors", str(people), "--size", "1", "--size", "2")
+    assert report["people"] == 6
+    assert report["enrolled"] >= 4
+    assert [size["subjects"] for size in report["sizes"]] == [1, 2]
+    assert all(size["one_in_1000"] < 0.6 for size in report["sizes"]), report

@@ -51,18 +51,18 @@ def test_a_face_of_quality_zero_counts_if_it_is_the_only_one(aggregate: Embeddin
 def test_a_sample_is_of_the_same_face_an_outlier_or_neither(aggregate: EmbeddingAggregate) -> None:
     aggregate.add(Sample(ANNE, 0.9))
     same, unclear, other = (Sample(direction(tilt, 1), 0.9) for tilt in (0.4, 0.2, 0.1))
-    assert [aggregate.is_same_face(each) for each in (same, unclear, other)] == [True, False, False]
+    assert [aggregate.is_same_face(each.embedding) for each in (same, unclear, other)] == [True, False, False]
     assert [aggregate.is_outlier(each) for each in (same, unclear, other)] == [False, False, True]
 
 
 def test_a_sample_of_low_quality_is_no_outlier_and_not_the_same_face(aggregate: EmbeddingAggregate) -> None:
     aggregate.add(Sample(ANNE, 0.9))
     assert not aggregate.is_outlier(Sample(BEN, 0.1))
-    assert not aggregate.is_same_face(Sample(BEN, 0.1))
+    assert not aggregate.is_same_face(BEN)
 
 
 def test_the_first_sample_is_of_the_same_face(aggregate: EmbeddingAggregate) -> None:
-    assert aggregate.is_same_face(Sample(ANNE, 0.9))
+    assert aggregate.is_same_face(ANNE)
     assert not aggregate.is_outlier(Sample(ANNE, 0.9))
 
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 
 from facet.tracking.decision import Decision
 from facet.tracking.records import TrackerSettings
-from tests.unit.tracking.synthetic_clip import APPEARED, IDENTIFIED, LEFT, Clip, Person, only
+from tests.unit.tracking.synthetic_clip import (
+    APPEARED,
+    IDENTIFIED,
+    LEFT,
+    RATE,
+    VECTORS,
+    Clip,
+    Person,
+    only,
+    painted,
+)
 
 RATES = [0.5, 0.9, 1.2, 2, 5, 15]
 
@@ -86,3 +98,80 @@ def test_a_still_face_is_not_embedded_again_for_its_looks() -> None:
     clip.keep(Person("anne", 100), seconds=1)
     assert clip.keep(Person("anne", 100), seconds=2).embedded == 0
     assert only(clip.steps[-1]).identity.subject_id == "anne"
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_stranger_who_resembles_the_subject_but_not_enough_never_has_its_name(
+    rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookalike = np.zeros(8, np.float32)
+    lookalike[[0, 2]] = 0.33, (1 - 0.33**2) ** 0.5  # the threshold is 0.34
+    monkeypatch.setitem(VECTORS, "carl", lookalike)
+    clip = Clip("anne", "ben")
+    assert show(clip, "anne", rate, 6)[-1] == "anne"
+    assert set(show(clip, "carl", rate, 12)) == {""}
+    assert show(clip, "anne", rate, 6)[-1] == "anne"
+
+
+def test_somebody_who_slowly_comes_in_front_of_a_face_does_not_get_its_name() -> None:
+    clip = Clip("anne")
+    clip.keep(Person("anne", 100, body=False), seconds=1)
+    before, after = (painted([Person(who, 100, body=False)]) for who in ("anne", "carl"))
+    for share in np.linspace(0, 1, 40):
+        mixed = cv2.addWeighted(before, 1 - share, after, share, 0)
+        step = clip.tracker.step(np.asarray(mixed, np.uint8), clip.time, clip.perception)
+        clip.time += 1 / RATE
+    assert {track.identity.subject_id for track in step.tracks} == {""}
+
+
+@pytest.mark.parametrize("interval", [2, 10])
+def test_a_replacement_between_two_detections_is_seen_in_the_same_frame(interval: int) -> None:
+    clip = Clip("anne", "ben", settings=TrackerSettings(detection_interval=interval))
+    show(clip, "anne", RATE, 11)
+    assert set(show(clip, "carl", RATE, 6)) == {""}
+    assert set(show(clip, "anne", RATE, 12)) == {"", "anne"}
+    assert clip.steps[-1].tracks[0].identity.subject_id == "anne"
+
+
+def test_a_still_face_is_detected_no_more_often_for_its_looks() -> None:
+    clip = Clip("anne", settings=TrackerSettings(detection_interval=5))
+    clip.keep(Person("anne", 100), seconds=2)
+    assert clip.perception.detections == 6
+
+
+def test_a_body_whose_face_is_hidden_keeps_no_name_over_a_gap() -> None:
+    clip = Clip("anne")
+    clip.keep(Person("anne", 100), seconds=1)
+    assert only(clip.show(Person("carl", 100, face=False))).identity.subject_id == "anne"
+    clip.time += 1
+    assert {track.identity.subject_id for track in clip.show(Person("carl", 100, face=False)).tracks} == {""}
+
+
+def test_a_body_in_other_clothes_keeps_no_name_while_its_face_is_hidden() -> None:
+    clip = Clip("anne")
+    clip.keep(Person("anne", 100), seconds=1)
+    hidden = Person("carl", 100, face=False)
+    clip.perception.people = [hidden]
+    picture = painted([])
+    x1, y1, x2, y2 = map(int, hidden.body_box)
+    picture[y1:y2, x1:x2] = (40, 200, 240)
+    step = clip.tracker.step(picture, clip.time, clip.perception)
+    assert {track.identity.subject_id for track in step.tracks} == {""}
+
+
+def test_two_people_who_change_places_within_a_gap_have_their_own_names_at_once() -> None:
+    for gap in (1 / RATE, 0.4, 1.0):
+        clip = Clip("anne", "ben")
+        clip.keep(Person("anne", 60), Person("ben", 400), seconds=1)
+        clip.time += gap - 1 / RATE
+        step = clip.show(Person("ben", 60), Person("anne", 400))
+        places = {track.identity.subject_id: track.face_box[0] for track in step.tracks if track.face_box is not None}
+        assert places == {"ben": 90, "anne": 430}
+
+
+def test_a_camera_whose_turn_becomes_known_keeps_the_tracks_of_faces_that_were_seen() -> None:
+    clip = Clip("anne")
+    clip.keep(Person("anne", 100), seconds=1)
+    clip.tracker.turned()
+    assert only(clip.show(Person("anne", 420), scenery=2)).track_id == 1
+    assert clip.log == [(APPEARED, 1, ""), (IDENTIFIED, 1, "anne")]
