@@ -23,7 +23,7 @@ from facet.terminal.tables import table
 from gallery.records.galleries import DEFAULT_THRESHOLD
 
 _SIZES = (1, 10, 100, 1000)
-_VALUES = (0.22, 0.25, 0.27, 0.3, 0.32, 0.34)
+_VALUES = (0.22, 0.25, 0.27, 0.3, 0.32, 0.34, 0.38)
 _GALLERIES = 40
 """Galleries that are drawn for each size."""
 _SAME_PERSON = 0.6
