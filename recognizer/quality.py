@@ -27,9 +27,8 @@ _EYES = ((38, 52), (74, 52))
 _BROWS = ((36, 42), (76, 42))
 _BRIGHT = ((36, 72), (76, 72), (40, 64), (72, 64), (56, 62), (56, 52))
 """Cheeks, below the eyes, nose and its bridge, in a crop, pixels; the same for eyes and brows."""
-_EYE_PATCHES = ((19, 26, 4, 2), (37, 26, 4, 2))
-_MOUTH_PATCH = (28, 46, 6, 3)
-"""Middle, half the width and half the height in a crop of half the size, pixels; the same for both eyes."""
+_PATCHES = ((19, 26, 4, 2), (37, 26, 4, 2), (28, 46, 6, 3))
+"""Of both eyes and the mouth: middle, half the width and half the height in a crop of half the size, pixels."""
 _LOGARITHMS = np.log(np.arange(256, dtype=np.float32) + 8)
 """Of grey levels. Below 8, differences are noise."""
 
@@ -282,9 +281,9 @@ def _detail(grey: NDArray[np.uint8]) -> tuple[float, float]:
     Measured at half the crop's size, which is enough for both and takes a fifth of the time.
     """
     half = cv2.GaussianBlur(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), (3, 3), 0)
-    gradients = _gradient(half.astype(np.float32)), _gradient(_LOGARITHMS[half])
-    eye_detail = min(max(_share(each, *patch) for each in gradients) for patch in _EYE_PATCHES)
-    return eye_detail, _share(gradients[0], *_MOUTH_PATCH)
+    left, right, mouth = _shares(_gradient(half.astype(np.float32)))
+    dark_left, dark_right, _ = _shares(_gradient(_LOGARITHMS[half]))
+    return min(max(left, dark_left), max(right, dark_right)), mouth
 
 
 def _gradient(levels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -292,9 +291,13 @@ def _gradient(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.absdiff(levels[1:, :-1], corner) + cv2.absdiff(levels[:-1, 1:], corner), np.float32)
 
 
-def _share(gradient: NDArray[np.float32], x: int, y: int, width: int, height: int) -> float:
-    patch = gradient[y - height : y + height + 1, x - width : x + width + 1]
-    return float(patch.mean()) / max(float(gradient[8:52, 8:48].mean()), 1e-6)
+def _shares(gradient: NDArray[np.float32]) -> list[float]:
+    """Mean gradient of each patch, as a share of that of the face."""
+    of_face = max(cv2.mean(gradient[8:52, 8:48])[0], 1e-6)
+    return [
+        cv2.mean(gradient[y - height : y + height + 1, x - width : x + width + 1])[0] / of_face
+        for x, y, width, height in _PATCHES
+    ]
 
 
 def _ramp(value: float, low: float, high: float) -> float:
