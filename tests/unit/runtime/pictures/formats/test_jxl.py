@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from facet.runtime.picture_size import claimed_pixels
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
@@ -18,6 +19,7 @@ from facet.runtime.pictures.containers.jxl_header import CODESTREAM, CONTAINER, 
 from facet.runtime.pictures.decoding import walk
 from facet.runtime.pictures.formats.jxl import MAX_EXTRA_CHANNELS
 from tests.unit.runtime.pictures.samples import ENOUGH, pixels
+from tests.unit.runtime.pictures.samples import encode as jpeg_of
 
 PICTURE = pixels()
 RGB = np.ascontiguousarray(PICTURE[..., ::-1])
@@ -173,6 +175,20 @@ def test_pieces_are_put_together_and_other_boxes_never_reach_the_decoder() -> No
 def test_the_first_frame_of_many_is_decoded_alone() -> None:
     frames = np.stack([RGB, *(np.zeros_like(RGB) for _ in range(50))])
     assert np.array_equal(decode(encode(frames, lossless=True), max_pixels=ENOUGH), PICTURE)
+
+
+@needs_imagecodecs
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_in_a_jxl_is_turned_as_the_jpeg_was(orientation: int) -> None:
+    """libjxl moves the orientation of EXIF into the codestream; the EXIF that it keeps does not turn it once more."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    jpeg = jpeg_of("JPEG", PICTURE, quality=95, exif=exif)
+    data = bytes(importlib.import_module("imagecodecs").jpegxl_encode_jpeg(jpeg, usecontainer=True))
+    assert b"Exif" in data
+    assert read_header(data, max_pixels=ENOUGH).orientation == orientation
+    difference = decode(data, max_pixels=ENOUGH).astype(int) - decode(jpeg, max_pixels=ENOUGH)
+    assert np.abs(difference).mean() < 2
 
 
 @needs_imagecodecs
