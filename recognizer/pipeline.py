@@ -192,7 +192,8 @@ class FacePipeline:
         """
         turns = self.decode_in_turns(source, progress, longer_side=self._look_side)
         min_score = self._min_score(face_min_score)
-        analysis = self._analyze(finish(turns), progress, min_score, objects_wanted=objects_wanted, turn=source.turn)
+        picture, turn = finish(turns), source.turn
+        analysis = self._analyze(picture, progress, min_score, objects_wanted=objects_wanted, turn=turn, closer=True)
         return analysis.at_least(min_score)
 
     def analyze_picture(
@@ -203,11 +204,22 @@ class FacePipeline:
         face_min_score: float | None = None,
         objects_wanted: bool = False,
         turn: int | None = None,
+        closer: bool = False,
     ) -> Analysis:
-        """Find the objects and faces of a decoded picture, upright BGR ``(h, w, 3)``; see :meth:`analyze`."""
+        """Find the objects and faces of a decoded picture, upright BGR ``(h, w, 3)``; see :meth:`analyze`.
+
+        Args:
+            picture: the picture, such as a frame of a stream.
+            progress: see :meth:`analyze`.
+            face_min_score: see :meth:`analyze`.
+            objects_wanted: see :meth:`analyze`.
+            turn: the turn of the picture; found out if ``None``.
+            closer: look again where faces are small, as :meth:`analyze` does. In a stream they come nearer.
+        """
         min_score = self._min_score(face_min_score)
         whole = DecodedPicture.full(picture)
-        return self._analyze(whole, progress, min_score, objects_wanted=objects_wanted, turn=turn).at_least(min_score)
+        analysis = self._analyze(whole, progress, min_score, objects_wanted=objects_wanted, turn=turn, closer=closer)
+        return analysis.at_least(min_score)
 
     def clear_turn(self, picture: NDArray[np.uint8], progress: Progress = NO_PROGRESS) -> int | None:
         """The turn of a picture, BGR ``(h, w, 3)``, if a face shows it clearly; see :mod:`recognizer.orientation`.
@@ -257,7 +269,9 @@ class FacePipeline:
             source, progress, longer_side=MAX_SIDE if thorough else self._look_side
         )
         min_score = self._min_score(face_min_score)
-        analysis = self._analyze(picture, progress, min_score, objects_wanted=objects_wanted, turn=source.turn)
+        analysis = self._analyze(
+            picture, progress, min_score, objects_wanted=objects_wanted, turn=source.turn, closer=True
+        )
         if thorough:
             analysis = yield from self._search_tiles(analysis, progress, min_score, source.turn)
         analysis = analysis.at_least(min_score)
@@ -281,13 +295,14 @@ class FacePipeline:
         *,
         objects_wanted: bool,
         turn: int | None,
+        closer: bool,
     ) -> Analysis:
         """Find the faces of at least ``min_score``, and those that tell which way up the picture is."""
         look = reduced(picture, self._look_side)
         lowest = min(min_score, self.face_min_score)
 
         def search(turn: int) -> Analysis:
-            return self._search(look, turn, progress, min_score=lowest, objects_wanted=objects_wanted)
+            return self._search(look, turn, progress, min_score=lowest, objects_wanted=objects_wanted, closer=closer)
 
         if turn is None and self._orientation is not None:
             analysis = self._search_any_way_up(look, search, self._orientation, progress)
@@ -321,7 +336,14 @@ class FacePipeline:
         return best
 
     def _search(
-        self, look: DecodedPicture, turn: int, progress: Progress, *, min_score: float, objects_wanted: bool
+        self,
+        look: DecodedPicture,
+        turn: int,
+        progress: Progress,
+        *,
+        min_score: float,
+        objects_wanted: bool,
+        closer: bool,
     ) -> Analysis:
         """Find objects and faces in one turn of a picture, in the coordinates of its pixels as they are."""
         pixels, scale = turned(look.pixels, turn), look.placement.scale
@@ -340,8 +362,9 @@ class FacePipeline:
                 min_height = self._settings.finder.min_height / scale
                 faces = faces_of(detections, self.class_names, min_score=min_score, min_height=min_height)
             elif isinstance(self._finder, FaceFinder):
+                people = objects.boxes[persons]
                 faces, trace = self._finder.find_with_trace(
-                    pixels, objects.boxes[persons], progress.check, min_score, scale=scale
+                    pixels, people, progress.check, min_score, scale=scale, closer=closer
                 )
             else:
                 faces = self._finder.find(pixels, objects.boxes[persons], progress.check, min_score, scale=scale)

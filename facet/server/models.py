@@ -76,5 +76,6 @@ def pipeline_settings(config: Config) -> PipelineSettings:
             min_score=detection.face_min_score,
             min_height=detection.face_min_height,
             second_look_side=FinderSettings().second_look_side if detection.second_look else 0,
+            closer_look=FinderSettings().closer_look if detection.second_look else 1,
         ),
     )

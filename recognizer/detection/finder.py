@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.detection import closer_look
 from recognizer.detection.persons import faces_of_persons, head_region
 from recognizer.detection.scrfd import ScrfdDetector, suppress
 from recognizer.faces import Faces
@@ -51,6 +52,8 @@ class FinderSettings:
             disables this.
         second_look_min_height: minimum height of such a person, pixels.
         second_look_max: maximum number of such persons per picture; those with the highest scores are searched.
+        closer_look: how much finer than the first pass a quarter of a picture is searched again if it shows small
+            faces, see :mod:`recognizer.detection.closer_look`; 1 disables this.
     """
 
     fine_side: int = 800
@@ -62,6 +65,7 @@ class FinderSettings:
     second_look_side: int = 224
     second_look_min_height: float = 40.0
     second_look_max: int = 16
+    closer_look: float = 1.6
 
     @property
     def candidate_score(self) -> float:
@@ -94,6 +98,7 @@ class FaceFinder:
         min_score: float | None = None,
         *,
         scale: float = 1,
+        closer: bool = False,
     ) -> Faces:
         """Find the faces of a picture.
 
@@ -106,8 +111,9 @@ class FaceFinder:
             check: called between passes; the search ends with the exception that it raises.
             min_score: minimum score of a face, [0, 1]; that of the settings if ``None``.
             scale: pixels of the full picture per pixel of this one; minimum heights are in full pixels.
+            closer: search again, in more detail, where the faces are small. It takes longer for such pictures.
         """
-        return self.find_with_trace(picture, persons, check, min_score, scale=scale)[0]
+        return self.find_with_trace(picture, persons, check, min_score, scale=scale, closer=closer)[0]
 
     def find_with_trace(
         self,
@@ -117,6 +123,7 @@ class FaceFinder:
         min_score: float | None = None,
         *,
         scale: float = 1,
+        closer: bool = False,
     ) -> tuple[Faces, float]:
         """Find the faces of a picture, and the highest score of anything that resembles one, at any height.
 
@@ -131,8 +138,14 @@ class FaceFinder:
         if not (faces.scores >= settings.candidate_score).any():
             faces = Faces.merged([faces, self._detect_with_margin(picture, lowest)])
             check()
+        closely = self._look_closer(picture, faces, lowest, scale, check) if closer else []
+        if closely:
+            faces = suppress(Faces.merged([faces, *closely]))
         faces = suppress(Faces.merged([faces, *self._detect_in_persons(picture, faces, persons, lowest, scale)]))
         has_person = faces_of_persons(faces, persons) >= 0
+        if closely:  # small faces have been seen well: a person adds more false ones than true ones
+            heights = faces.boxes[:, 3] - faces.boxes[:, 1]
+            has_person &= heights * self._fine_scale(picture) >= closer_look.CLOSE_ENOUGH
         gain = np.where(has_person, settings.context * (1 - faces.scores), 0)
         faces = Faces(faces.boxes, faces.landmarks, (faces.scores + gain).astype(np.float32))
         faces = faces.take(np.argsort(-faces.scores, kind="stable"))
@@ -171,12 +184,39 @@ class FaceFinder:
 
     def _detect_fine_and_coarse(self, picture: NDArray[np.uint8], lowest: float) -> Faces:
         """Detect in the fine frame, and if that is large also in the coarse one, for faces too large for it."""
-        longest = max(picture.shape[:2])
-        fine = min(self._settings.fine_side, longest * self._settings.max_enlargement)
+        fine = self._fine_scale(picture) * max(picture.shape[:2])
         passes = [self._detect(picture, fine, lowest)]
         if fine >= 1.5 * self._settings.coarse_side:
             passes.append(self._detect(picture, self._settings.coarse_side, lowest))
         return suppress(Faces.merged(passes))
+
+    def _fine_scale(self, picture: NDArray[np.uint8]) -> float:
+        """Pixels of the fine frame per pixel of the picture."""
+        longest: int = max(picture.shape[:2])
+        return min(self._settings.fine_side / longest, self._settings.max_enlargement)
+
+    def _look_closer(
+        self,
+        picture: NDArray[np.uint8],
+        faces: Faces,
+        lowest: float,
+        scale: float,
+        check: Callable[[], None],
+    ) -> list[Faces]:
+        """Detect again in the quarters of the picture that show small faces, see the module ``closer_look``."""
+        settings = self._settings
+        fine = self._fine_scale(picture)
+        closer = min(fine * settings.closer_look, settings.max_enlargement)
+        tall = faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale
+        certain = faces.take(np.flatnonzero((faces.scores >= settings.min_score) & tall))
+        found = []
+        height, width = picture.shape[:2]
+        for tile in closer_look.tiles(width, height, certain, look_scale=fine, scale=closer):
+            pixels = picture[tile.top : tile.bottom, tile.left : tile.right]
+            in_tile = tile.whole(self._detect(pixels, tile.longest, lowest), width, height)
+            found.append(closer_look.small(in_tile, fine))
+            check()
+        return found
 
     def _detect_with_margin(self, picture: NDArray[np.uint8], lowest: float) -> Faces:
         """Detect in the picture with a black margin, twice its size, for faces that fill the picture."""

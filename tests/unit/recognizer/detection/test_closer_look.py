@@ -1,0 +1,91 @@
+"""Which quarters of a picture are looked at again, and what that finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from facet.runtime.models import find_model
+from facet.runtime.pictures import decode
+from facet.runtime.session import OnnxSession
+from recognizer.detection.closer_look import tiles
+from recognizer.detection.finder import FaceFinder
+from recognizer.detection.scrfd import ScrfdDetector
+from recognizer.faces import Faces
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tests.conftest import Pictures
+
+NOBODY = np.empty((0, 4), np.float32)
+
+
+def faces(*places: tuple[float, float, float]) -> Faces:
+    """Faces at x, y of so many pixels."""
+    boxes = np.array([(x, y, x + side, y + side) for x, y, side in places], np.float32).reshape(-1, 4)
+    return Faces(boxes, np.zeros((len(boxes), 5, 2), np.float32), np.full(len(boxes), 0.9, np.float32))
+
+
+def quarters(*places: tuple[float, float, float], scale: float = 1.25) -> list[tuple[int, int]]:
+    found = tiles(1000, 800, faces(*places), look_scale=0.8, scale=scale)
+    assert all(0 <= each.left < each.right <= 1000 and 0 <= each.top < each.bottom <= 800 for each in found)
+    assert all(each.longest <= 800 for each in found)
+    return [(each.left, each.top) for each in found]
+
+
+def test_only_quarters_with_a_small_face_are_looked_at_again() -> None:
+    assert len(quarters((10, 10, 20))) == 1
+    assert len(quarters((10, 10, 20), (40, 10, 20), (950, 700, 20))) == 2
+    assert quarters((10, 10, 20))[0] == (0, 0)
+
+
+@pytest.mark.parametrize("places", [(), ((400.0, 300.0, 200.0),), ((10.0, 10.0, 31.0),)])
+def test_pictures_without_small_faces_cost_nothing(places: tuple[tuple[float, float, float], ...]) -> None:
+    assert quarters(*places) == []
+
+
+def test_a_picture_that_the_first_look_enlarged_is_not_enlarged_further() -> None:
+    assert quarters((10, 10, 20), scale=0.85) == []
+
+
+def test_a_small_face_on_the_border_is_whole_in_a_quarter() -> None:
+    for x in range(0, 980, 7):
+        found = tiles(1000, 800, faces((x, 390, 20)), look_scale=0.8, scale=1.25)
+        assert any(tile.left + 2 < x or tile.left == 0 for tile in found)
+        assert any(tile.left <= x and x + 20 <= tile.right and tile.top <= 390 and tile.bottom >= 410 for tile in found)
+
+
+def crowd(portrait: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """The same person 24 times, so tall in a picture of 1600x1200."""
+    canvas = np.full((1200, 1600, 3), 120, np.uint8)
+    width = round(height * portrait.shape[1] / portrait.shape[0])
+    small = cv2.resize(portrait, (width, height), interpolation=cv2.INTER_AREA)
+    for row in range(4):
+        for column in range(6):
+            top, left = 100 + 280 * row, 60 + 260 * column
+            canvas[top : top + height, left : left + width] = small
+    return canvas
+
+
+def test_a_closer_look_finds_small_faces_and_changes_no_large_one(pictures: Pictures) -> None:
+    finder = FaceFinder(ScrfdDetector(OnnxSession(find_model("scrfd_500m_bnkps").path)))
+    portrait = decode(pictures.yaoming, max_pixels=10**8)
+    few, many = (finder.find(crowd(portrait, 52), NOBODY, closer=closer) for closer in (False, True))
+    assert len(few) < len(many) == 24
+    large = crowd(portrait, 200)
+    without, having = (finder.find(large, NOBODY, closer=closer) for closer in (False, True))
+    assert without.boxes.tolist() == having.boxes.tolist()
+    assert without.scores.tolist() == having.scores.tolist()
+
+
+def test_a_lower_minimum_score_changes_no_face_of_a_closer_look(pictures: Pictures) -> None:
+    finder = FaceFinder(ScrfdDetector(OnnxSession(find_model("scrfd_500m_bnkps").path)))
+    picture = crowd(decode(pictures.yaoming, max_pixels=10**8), 52)
+    alone, together = (finder.find(picture, NOBODY, min_score=least, closer=True) for least in (None, 0.02))
+    assert len(alone)
+    assert together.boxes[: len(alone)].tolist() == alone.boxes.tolist()
+    assert together.scores[: len(alone)].tolist() == alone.scores.tolist()
