@@ -129,7 +129,7 @@ def detection(
 
       facet evaluate detection --labels coco/labels --images coco/images
       facet evaluate detection --labels wider.txt --images wider/ --report out/
-      facet evaluate detection --labels wider.txt --images wider/ --beside scrfd640
+      facet evaluate detection --labels wider.txt --images wider --beside scrfd640
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
