@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 import cv2
@@ -105,8 +106,11 @@ def _draw_box(canvas: NDArray[np.uint8], corners: _Corners, text: _Label, colour
     if not text:
         return
     size = max(14, round(max(canvas.shape[:2]) / 50))
-    pieces = [lettered(each, size) for each in text]
     pad, gap = size // 4, size // 3
+    name, *rest = text
+    pieces = [lettered(each, size) for each in rest]
+    room = canvas.shape[1] - 2 * pad - sum(piece.shape[1] + gap for piece in pieces)
+    pieces.insert(0, _fitting(name, size, room))
     width = sum(piece.shape[1] for piece in pieces) + gap * (len(pieces) - 1)
     height = max(piece.shape[0] for piece in pieces)
     start = int(np.clip(left, 0, max(0, canvas.shape[1] - width - 2 * pad)))
@@ -117,6 +121,16 @@ def _draw_box(canvas: NDArray[np.uint8], corners: _Corners, text: _Label, colour
     for piece in pieces:
         _blend(canvas, piece, x, base - pad - piece.shape[0])
         x += piece.shape[1] + gap
+
+
+def _fitting(text: str, size: int, width: int) -> NDArray[np.uint8]:
+    """Letter a text; if it is wider than ``width`` pixels, its end gives way to an ellipsis."""
+    whole = lettered(text, size)
+    if whole.shape[1] <= width:
+        return whole
+    shortened = [f"{text[:kept]}\u2026" for kept in range(len(text))]
+    fitting = bisect_right(shortened, width, key=lambda each: lettered(each, size).shape[1])
+    return lettered(shortened[max(0, fitting - 1)], size)
 
 
 def _blend(canvas: NDArray[np.uint8], coverage: NDArray[np.uint8], x: int, y: int) -> None:

@@ -83,3 +83,17 @@ def test_a_label_at_any_edge_stays_within_the_picture() -> None:
         face.identification.decision = pb.DECISION_MATCH
         face.identification.candidates.add(subject_id="a", display_name=NAMES["Arabic"] * 20, similarity=0.9)
         assert draw_faces(picture, [face]).shape == (640, 640, 3)
+
+
+@pytest.mark.parametrize("name", ["L" * 200, "\u0645\u062d\u0645\u062f " * 40, "\u0e01\u0e34" * 100])
+def test_a_long_name_leaves_room_for_the_similarity(name: str) -> None:
+    def drawn(similarity: float) -> NDArray[np.uint8]:
+        found = pb.Identification(
+            decision=pb.DECISION_MATCH, candidates=[pb.Candidate(display_name=name, similarity=similarity)]
+        )
+        face = pb.IdentifiedFace(identification=found)
+        face.face.box.CopyFrom(Box(x1=300, y1=300, x2=400, y2=400))
+        return draw_faces(np.zeros((480, 640, 3), np.uint8), [face])
+
+    assert (drawn(0.11) != drawn(0.88)).any(), "the number is in the picture"
+    assert len(np.unique(drawn(0.11)[:, -1], axis=0)) == 2, "the plate ends with a margin in its colour"
