@@ -22,15 +22,14 @@ def until(condition: Callable[[], object], what: str = "the condition never held
 
 
 async def until_in_loop(condition: Callable[[], object], what: str = "the condition never held") -> None:
-    """Let the other tasks of this event loop run until a condition holds."""
-    for _ in range(_TURNS):
-        if condition():
-            return
-        await asyncio.sleep(0)
+    """Let the other tasks of this event loop run until a condition holds; it is checked after each turn of the loop.
+
+    A state that lasts for one turn is seen. What takes real time is waited for with :func:`until` on a thread.
+    """
     give_up = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < give_up, what
-        await asyncio.sleep(_INTERVAL)
+        await asyncio.sleep(0)
 
 
 async def turns(count: int = _TURNS) -> None:

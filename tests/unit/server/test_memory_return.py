@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 from pathlib import Path
 
 import pytest
 
 from facet.server.memory_return import MemoryReturn
-from tests.waiting import until_in_loop
+from tests.waiting import until
 
 PIECE, PIECES = 64 * 2**10, 2000
 """128 MB in pieces that glibc takes from its heap."""
@@ -27,4 +28,4 @@ async def test_freed_memory_is_given_back_a_moment_later() -> None:
     kept = resident_bytes()
     assert full - kept < PIECE * PIECES // 4, "glibc gives it back by itself, so there is nothing to show"
     MemoryReturn().freed(PIECE * PIECES)
-    await until_in_loop(lambda: kept - resident_bytes() >= PIECE * PIECES // 2)
+    await asyncio.to_thread(until, lambda: kept - resident_bytes() >= PIECE * PIECES // 2)

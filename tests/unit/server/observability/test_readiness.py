@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 from facet.server.observability.readiness import Phase, Readiness
-from tests.waiting import turns, until_in_loop
+from tests.waiting import turns, until
 
 
 def works() -> None:
@@ -41,7 +42,7 @@ async def test_an_event_loop_that_is_late_is_not_ready_and_one_that_hangs_is_not
     assert readiness.why_not_alive() == ""
     now = 60.0
     assert readiness.why_not_alive() == "the event loop has not run for 60 s"
-    await until_in_loop(lambda: not readiness.why_not_ready(), "there is no other beat")
+    await asyncio.to_thread(until, lambda: not readiness.why_not_ready(), "there is no other beat")
     await readiness.stop()
     assert "store-check" not in {thread.name for thread in threading.enumerate()}
     now = 1000.0
