@@ -55,12 +55,18 @@ class RememberingPipeline(FacePipeline):
         face_min_score: float | None = None,
         objects_wanted: bool = False,
         turn: int | None = None,
+        closer: bool = False,
     ) -> Analysis:
         """See :class:`recognizer.pipeline.FacePipeline`; the analysis has no pixels."""
-        key = f"analysis {face_min_score} {objects_wanted} {turn}", _digest(picture)
+        key = f"analysis {face_min_score} {objects_wanted} {turn} {closer}", _digest(picture)
         if key not in self._known:
             found = super().analyze_picture(
-                picture, progress, face_min_score=face_min_score, objects_wanted=objects_wanted, turn=turn
+                picture,
+                progress,
+                face_min_score=face_min_score,
+                objects_wanted=objects_wanted,
+                turn=turn,
+                closer=closer,
             )
             self._known[key] = found.without_pixels()
         analysis: Analysis = self._known[key]
