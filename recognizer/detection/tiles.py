@@ -9,9 +9,9 @@ import numpy as np
 
 from recognizer.faces import Faces
 
-LEAST_HEIGHT = 24
-"""Height of the smallest face that SCRFD reliably finds, pixels of its input: it finds all of 64 faces of LFW with this
-height on a smooth background, nine in ten with 20 pixels, and two in three with 16."""
+LEAST_HEIGHT = 27
+"""Height of the smallest face that SCRFD reliably finds, pixels of its input: in the tiles of three large pictures it
+found 143 of 144 faces of LFW with this height, and 175 of 192 with 24 pixels."""
 MAX_TILES = 128
 """Of one picture. An inference takes 10 to 30 ms, so the search takes a few seconds at the most."""
 _RATIO = 3.0

@@ -64,7 +64,7 @@ def test_faces_are_looked_for_down_to_the_wanted_height_or_as_far_as_tiles_suffi
     assert THOROUGH_HEIGHT < planned(16_320, 12_240).least_height < 92
     small = planned(1000, 800)
     assert not small.tiles
-    assert small.least_height == pytest.approx(30)
+    assert small.least_height == pytest.approx(LEAST_HEIGHT * 1000 / SIDE)
 
 
 def test_faces_that_an_inner_edge_cuts_off_are_left_to_the_next_tile() -> None:
