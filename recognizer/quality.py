@@ -40,7 +40,7 @@ ENLARGED_FROM = 1.5
 """Crop pixels per picture pixel from which on noise is measured at the picture's scale."""
 MIN_NOISE_SIDE = 24
 """Minimum side in which noise is measured, pixels."""
-DIRECTIONAL_MIN_SIZE = 80.0
+DIRECTIONAL_MIN_SIZE = 70.0
 """Minimum of the shorter side of a face box at which directional blur is judged, pixels."""
 
 

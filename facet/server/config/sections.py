@@ -205,7 +205,7 @@ class EnrollmentConfig(_Section):
     max_turn: float = Field(_QUALITY.max_turn, ge=0, le=90)
     """Maximum yaw and pitch, degrees."""
     min_directional_sharpness: float = Field(_QUALITY.min_directional_sharpness, ge=0, le=1)
-    """Minimum sharpness along the direction in which it is lowest, [0, 1], for faces of at least 80 pixels. Motion and
+    """Minimum sharpness along the direction in which it is lowest, [0, 1], for faces of at least 70 pixels. Motion and
     camera shake blur one direction."""
     max_noise: float = Field(_QUALITY.max_noise, ge=0)
     """Maximum standard deviation of the noise, as a share of the contrast. Clean faces have about 0.004, faces at night
