@@ -364,7 +364,8 @@ class StreamTracker:
         return tuple(self._track(each) for each in sorted(visible, key=lambda each: each.track_id))
 
     def _track(self, track: TrackState) -> Track:
-        identity = track.identity if track.shows_name else Identity()
+        is_seen = track.face_box is not None or track.body_watched == self._last_detection
+        identity = track.identity if is_seen and track.shows_name else Identity()
         is_decided = identity.decision is not Decision.UNDECIDED
         return Track(
             track.track_id,
