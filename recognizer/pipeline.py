@@ -16,13 +16,22 @@ from recognizer.alignment import align as align_crop
 from recognizer.analysis import AlignedFace, Analysis
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.persons import faces_of_persons
-from recognizer.detection.tiles import LEAST_HEIGHT, plan
+from recognizer.detection.tiles import LEAST_HEIGHT
 from recognizer.detection.yolo_faces import YoloFaceFinder, faces_of
 from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
-from recognizer.orientation import MAX_LOSS, Orientation, boxes_turned_back, faces_turned_back, is_upright, turned
+from recognizer.orientation import (
+    MAX_LOSS,
+    OTHER_TURN_SCORE,
+    TURNS,
+    Orientation,
+    boxes_turned_back,
+    faces_turned_back,
+    is_upright,
+    turned,
+)
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import measure
 from recognizer.resolution import (
@@ -34,6 +43,7 @@ from recognizer.resolution import (
 )
 from recognizer.settings import PipelineSettings
 from recognizer.sources import Decode, Source, decode_here
+from recognizer.tile_search import TileSearch
 
 PERSON_CLASS = "person"
 MAX_SIDE = 2**16
@@ -88,9 +98,14 @@ class FacePipeline:
         self._look_side = max(self._settings.finder.fine_side, self._settings.object_size)
         if self._finder is None:
             self.face_min_score = max(self.face_min_score, self.object_min_score)
-        self._tile_finder = self._finder
+        tile_finder = self._finder
         if self._objects is not None and self._objects.has_face_landmarks:
-            self._tile_finder = YoloFaceFinder(self._objects, min_height=self._settings.finder.min_height)
+            tile_finder = YoloFaceFinder(self._objects, min_height=self._settings.finder.min_height)
+        self._tiles: TileSearch | None = None
+        if tile_finder:
+            self._tiles = TileSearch(
+                tile_finder, self._orientation, self._settings.thorough_height, self._settings.max_faces
+            )
         self._person_id = self.class_names.index(PERSON_CLASS) if PERSON_CLASS in self.class_names else -1
 
     def warm_up(self) -> None:
@@ -270,10 +285,16 @@ class FacePipeline:
         )
         min_score = self._min_score(face_min_score)
         analysis = self._analyze(
-            picture, progress, min_score, objects_wanted=objects_wanted, turn=source.turn, closer=True
+            picture,
+            progress,
+            min_score,
+            objects_wanted=objects_wanted,
+            turn=source.turn,
+            closer=True,
+            every_turn=thorough,
         )
-        if thorough:
-            analysis = yield from self._search_tiles(analysis, progress, min_score, source.turn)
+        if thorough and self._tiles:
+            analysis = yield from self._with_tiles(analysis, self._tiles, source.turn, min_score, progress)
         analysis = analysis.at_least(min_score)
         indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
         shares = needed_share(analysis.faces)
@@ -296,8 +317,12 @@ class FacePipeline:
         objects_wanted: bool,
         turn: int | None,
         closer: bool,
+        every_turn: bool = False,
     ) -> Analysis:
-        """Find the faces of at least ``min_score``, and those that tell which way up the picture is."""
+        """Find the faces of at least ``min_score``, and those that tell which way up the picture is.
+
+        If no turn is given, ``every_turn`` also finds faces of another turn than the picture's, beside sure ones.
+        """
         look = reduced(picture, self._look_side)
         lowest = min(min_score, self.face_min_score)
 
@@ -306,6 +331,10 @@ class FacePipeline:
 
         if turn is None and self._orientation is not None:
             analysis = self._search_any_way_up(look, search, self._orientation, progress)
+            if every_turn:
+                for other in (each for each in TURNS if each != analysis.main_turn):
+                    found = search(other).at_least(OTHER_TURN_SCORE)
+                    analysis = analysis.with_faces(found, self._settings.max_faces)
         else:
             analysis = search(turn or 0)
         return replace(
@@ -377,35 +406,22 @@ class FacePipeline:
         least = max(self._settings.finder.min_height, LEAST_HEIGHT / self._look_scale(look))
         return Analysis(look, objects, faces, owners, least, np.full(len(faces), turn, np.intp), trace)
 
-    def _search_tiles(
-        self, analysis: Analysis, progress: Progress, min_score: float, turn: int | None
+    def _with_tiles(
+        self, analysis: Analysis, search: TileSearch, turn: int | None, min_score: float, progress: Progress
     ) -> Turns[Analysis]:
         """Add the faces that are too small in the whole picture; yields after each tile."""
-        picture, finder = analysis.picture, self._tile_finder
-        if finder is None:
-            return analysis
-        (height, width), place = picture.pixels.shape[:2], picture.placement
-        turn = analysis.main_turn if turn is None else turn
-        found: list[Faces] = []
-        wanted = min(1.0, LEAST_HEIGHT / self._settings.thorough_height * place.scale)
-        look = self._look_scale(picture) * place.scale
-        tiles = plan(width, height, look_scale=look, wanted_scale=wanted, side=finder.side)
-        for tile in tiles.tiles:
-            with progress.stage("faces"):
-                pixels = picture.pixels[tile.top : tile.bottom, tile.left : tile.right]
-                faces = finder.find_in_tile(turned(pixels, turn), tile.longest, min_score, scale=place.scale)
-                faces = tile.whole(faces_turned_back(faces, turn, pixels.shape), width, height)
-                faces = faces.take(range(min(len(faces), self._settings.max_faces)))  # no more are returned of all
-                found.append(faces_in_full(faces, place))
-            progress.check()
-            yield
-        faces = Faces.merged(found)
-        turns = np.full(len(faces), turn, np.intp)
-        analysis = analysis.with_faces(replace(analysis, faces=faces, turns=turns), self._settings.max_faces)
-        if not turn:
-            persons = self.persons(analysis.objects)
-            owners = faces_of_persons(analysis.faces, analysis.objects.boxes[persons])
-            analysis = replace(analysis, persons=np.where(owners >= 0, np.append(persons, -1)[owners], -1))
+        place = analysis.picture.placement
+        tiles = search.plan(analysis.picture, self._look_scale(analysis.picture) * place.scale)
+        if turn is None and len(analysis.faces):
+            turn = analysis.main_turn
+        found = yield from search.find(analysis.picture, tiles, turn, min(min_score, self.face_min_score), progress)
+        for each, faces in found:
+            turns = np.full(len(faces), each, np.intp)
+            analysis = analysis.with_faces(replace(analysis, faces=faces, turns=turns), self._settings.max_faces)
+            if not each:
+                persons = self.persons(analysis.objects)
+                owners = faces_of_persons(analysis.faces, analysis.objects.boxes[persons])
+                analysis = replace(analysis, persons=np.where(owners >= 0, np.append(persons, -1)[owners], -1))
         least = max(self._settings.finder.min_height, tiles.least_height * place.scale)
         return replace(analysis, least_height=least)
 
@@ -414,7 +430,7 @@ class FacePipeline:
 
     def _look_scale(self, picture: DecodedPicture) -> float:
         """Pixels of the face detector's input per pixel of the full picture, when it looks at all of it."""
-        side = self._tile_finder.side if self._tile_finder else self._settings.object_size
+        side = self._tiles.finder.side if self._tiles else self._settings.object_size
         return min(side / max(picture.shape), self._settings.finder.max_enlargement)
 
     def persons(self, objects: Detections) -> NDArray[np.intp]:

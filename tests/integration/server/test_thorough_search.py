@@ -55,6 +55,30 @@ def test_each_small_face_of_a_panorama_is_found_once_and_the_answer_says_how_sma
     assert np.abs(np.array(found) - expected).max() < FACE
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_thorough_search_finds_small_faces_whichever_way_up_the_picture_is(
+    client: Client, panorama: NDArray[np.uint8], turn: int
+) -> None:
+    stored = np.ascontiguousarray(np.rot90(panorama, turn // 90))  # to be turned clockwise again
+    answer = client.analyze_faces(cv2.imencode(".png", stored)[1].tobytes(), search=THOROUGH)
+    assert [face.face.turn for face in answer.faces] == [turn] * len(PLACES)
+    assert len({(round(face.face.box.x1), round(face.face.box.y1)) for face in answer.faces}) == len(PLACES)
+
+
+def test_a_thorough_search_finds_faces_of_every_turn_beside_sure_ones(
+    client: Client, panorama: NDArray[np.uint8]
+) -> None:
+    left, top = PLACES[0]
+    portrait = panorama[top : top + FACE, left : left + FACE]
+    scene = np.full((400, 900, 3), 120, np.uint8)
+    for quarter_turns in range(4):
+        place = slice(40 + 200 * quarter_turns, 40 + 200 * quarter_turns + FACE)
+        scene[150 : 150 + FACE, place] = np.rot90(portrait, quarter_turns)
+    answer = client.analyze_faces(cv2.imencode(".png", scene)[1].tobytes(), search=THOROUGH)
+    found = sorted((face.face.box.x1, face.face.turn) for face in answer.faces)
+    assert [turn for _, turn in found] == [0, 90, 180, 270]
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_a_thorough_search_applies_the_orientation_of_a_jpeg_in_grey_or_cmyk(
     client: Client, panorama: NDArray[np.uint8], mode: str
