@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class Faces:
         """Select faces by index, in the order of the indices."""
         indices = np.asarray(indices, np.intp)
         return Faces(self.boxes[indices], self.landmarks[indices], self.scores[indices])
+
+    def of_height(self, least: float, below: float = math.inf) -> Faces:
+        """Select faces whose box is at least so high, and less than ``below``, pixels."""
+        heights = self.boxes[:, 3] - self.boxes[:, 1]
+        return self.take(np.flatnonzero((heights >= least) & (heights < below)))
 
     def translated(self, x: float, y: float) -> Faces:
         """Add an offset in pixels to all coordinates."""

