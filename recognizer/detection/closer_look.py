@@ -7,8 +7,6 @@ that were missed (docs/evaluation.md).
 
 from __future__ import annotations
 
-import numpy as np
-
 from recognizer.detection.tiles import Tile
 from recognizer.faces import Faces
 
