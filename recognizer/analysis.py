@@ -40,19 +40,22 @@ class Analysis:
     turns: NDArray[np.intp]
     trace: float = 0.0
 
-    def with_faces(self, other: Analysis, most: int) -> Analysis:
+    def with_faces(self, other: Analysis, most: int, *, lead: float = 0.0) -> Analysis:
         """Add the faces that another turn of the same picture shows better or alone; they belong to no person.
 
         Args:
             other: the analysis in the other turn.
             most: the maximum number of faces; those with the highest scores are kept.
+            lead: by how much the score of another's face must be higher to replace one at the same place.
         """
         faces = Faces(
             np.concatenate((self.faces.boxes, other.faces.boxes)),
             np.concatenate((self.faces.landmarks, other.faces.landmarks)),
             np.concatenate((self.faces.scores, other.faces.scores)),
         )
-        kept = unsuppressed(faces)[:most]
+        ranked = replace(faces, scores=np.concatenate((self.faces.scores, other.faces.scores - np.float32(lead))))
+        kept = unsuppressed(ranked)
+        kept = kept[np.argsort(-faces.scores[kept], kind="stable")][:most]
         persons = np.concatenate((self.persons, np.full(len(other.faces), -1, np.intp)))
         turns = np.concatenate((self.turns, other.turns))
         return replace(self, faces=faces.take(kept), persons=persons[kept], turns=turns[kept])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +23,7 @@ from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
-from recognizer.orientation import (
-    MAX_LOSS,
-    OTHER_TURN_SCORE,
-    TURNS,
-    Orientation,
-    boxes_turned_back,
-    faces_turned_back,
-    is_upright,
-    turned,
-)
+from recognizer.orientation import CLEAR_SCORE, Orientation, boxes_turned_back, faces_turned_back, turned
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import measure
 from recognizer.resolution import (
@@ -44,6 +36,7 @@ from recognizer.resolution import (
 from recognizer.settings import PipelineSettings
 from recognizer.sources import Decode, Source, decode_here
 from recognizer.tile_search import TileSearch
+from recognizer.turned_search import TurnedSearch
 
 PERSON_CLASS = "person"
 MAX_SIDE = 2**16
@@ -101,6 +94,9 @@ class FacePipeline:
         tile_finder = self._finder
         if self._objects is not None and self._objects.has_face_landmarks:
             tile_finder = YoloFaceFinder(self._objects, min_height=self._settings.finder.min_height)
+        self._any_way_up: TurnedSearch | None = None
+        if self._orientation:
+            self._any_way_up = TurnedSearch(self._orientation, self.face_min_score, self._settings.max_faces)
         self._tiles: TileSearch | None = None
         if tile_finder:
             self._tiles = TileSearch(
@@ -208,8 +204,8 @@ class FacePipeline:
         turns = self.decode_in_turns(source, progress, longer_side=self._look_side)
         min_score = self._min_score(face_min_score)
         picture, turn = finish(turns), source.turn
-        analysis = self._analyze(picture, progress, min_score, objects_wanted=objects_wanted, turn=turn, closer=True)
-        return analysis.at_least(min_score)
+        search = self._analyze(picture, progress, min_score, objects_wanted=objects_wanted, turn=turn, closer=True)
+        return finish(search).at_least(min_score)
 
     def analyze_picture(
         self,
@@ -233,8 +229,8 @@ class FacePipeline:
         """
         min_score = self._min_score(face_min_score)
         whole = DecodedPicture.full(picture)
-        analysis = self._analyze(whole, progress, min_score, objects_wanted=objects_wanted, turn=turn, closer=closer)
-        return analysis.at_least(min_score)
+        search = self._analyze(whole, progress, min_score, objects_wanted=objects_wanted, turn=turn, closer=closer)
+        return finish(search).at_least(min_score)
 
     def clear_turn(self, picture: NDArray[np.uint8], progress: Progress = NO_PROGRESS) -> int | None:
         """The turn of a picture, BGR ``(h, w, 3)``, if a face shows it clearly; see :mod:`recognizer.orientation`.
@@ -261,8 +257,8 @@ class FacePipeline:
         A large JPEG is looked at in a reduced size. If the crop of a face needs more pixels, it is decoded again. A
         thorough search decodes it at its full size, and searches a large picture in tiles.
 
-        Yields while a large picture is decoded, and between tiles. The pixels of the first decoding are freed before
-        the second one, so that nobody waits for them meanwhile.
+        Yields while a large picture is decoded, between turns, and between tiles. The pixels of the first decoding are
+        freed before the second one, so that nobody waits for them meanwhile.
 
         Args:
             source: the picture.
@@ -284,7 +280,7 @@ class FacePipeline:
             source, progress, longer_side=MAX_SIDE if thorough else self._look_side
         )
         min_score = self._min_score(face_min_score)
-        analysis = self._analyze(
+        analysis = yield from self._analyze(
             picture,
             progress,
             min_score,
@@ -318,23 +314,23 @@ class FacePipeline:
         turn: int | None,
         closer: bool,
         every_turn: bool = False,
-    ) -> Analysis:
+    ) -> Turns[Analysis]:
         """Find the faces of at least ``min_score``, and those that tell which way up the picture is.
 
-        If no turn is given, ``every_turn`` also finds faces of another turn than the picture's, beside sure ones.
+        If no turn is given, ``every_turn`` also finds faces of another turn than the picture's, beside sure ones, and
+        yields between turns.
         """
         look = reduced(picture, self._look_side)
         lowest = min(min_score, self.face_min_score)
 
+        @cache
         def search(turn: int) -> Analysis:
             return self._search(look, turn, progress, min_score=lowest, objects_wanted=objects_wanted, closer=closer)
 
-        if turn is None and self._orientation is not None:
-            analysis = self._search_any_way_up(look, search, self._orientation, progress)
+        if turn is None and self._any_way_up is not None:
+            analysis = self._any_way_up.any_way_up(look.pixels, search, progress)
             if every_turn:
-                for other in (each for each in TURNS if each != analysis.main_turn):
-                    found = search(other).at_least(OTHER_TURN_SCORE)
-                    analysis = analysis.with_faces(found, self._settings.max_faces)
+                analysis = yield from self._any_way_up.every_way_up(analysis, search)
         else:
             analysis = search(turn or 0)
         return replace(
@@ -343,26 +339,6 @@ class FacePipeline:
             objects=objects_in_full(analysis.objects, look.placement),
             faces=faces_in_full(analysis.faces, look.placement),
         )
-
-    def _search_any_way_up(
-        self, look: DecodedPicture, search: Callable[[int], Analysis], orientation: Orientation, progress: Progress
-    ) -> Analysis:
-        """Search a picture as it is, and again in the turns in which it shows faces."""
-        as_it_is = search(0)
-        faces = as_it_is.faces.take(np.flatnonzero(as_it_is.faces.scores >= self.face_min_score))
-        if is_upright(faces):
-            return as_it_is
-        with progress.stage("faces"):
-            main, *others = orientation.turns(look.pixels, faces, progress.check, trace=as_it_is.trace)
-        best = as_it_is
-        if main:
-            upright = search(main)
-            # Not the sum: in a wrong turn one face may be found twice.
-            if upright.faces.scores.max(initial=0.0) > as_it_is.faces.scores.max(initial=0.0) - MAX_LOSS:
-                best = upright
-        for other in others:
-            best = best.with_faces(search(other) if other else as_it_is, self._settings.max_faces)
-        return best
 
     def _search(
         self,
@@ -412,8 +388,8 @@ class FacePipeline:
         """Add the faces that are too small in the whole picture; yields after each tile."""
         place = analysis.picture.placement
         tiles = search.plan(analysis.picture, self._look_scale(analysis.picture) * place.scale)
-        if turn is None and len(analysis.faces):
-            turn = analysis.main_turn
+        if turn is None and len(clear := analysis.at_least(CLEAR_SCORE).turns):
+            turn = int(np.bincount(clear).argmax())
         found = yield from search.find(analysis.picture, tiles, turn, min(min_score, self.face_min_score), progress)
         for each, faces in found:
             turns = np.full(len(faces), each, np.intp)

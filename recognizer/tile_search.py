@@ -9,9 +9,12 @@ from recognizer.detection.finder import FaceFinder
 from recognizer.detection.tiles import LEAST_HEIGHT, Plan, plan
 from recognizer.detection.yolo_faces import YoloFaceFinder
 from recognizer.faces import Faces
-from recognizer.orientation import TURNS, Orientation, faces_turned_back, turned
+from recognizer.orientation import CLEAR_SCORE, TURNS, Orientation, faces_turned_back, turned
 from recognizer.progress import Progress, Turns
 from recognizer.resolution import faces_in_full
+
+_WHOLE_IS_KNOWN = 0.0
+"""As trace: the whole picture has shown no clear face, so it need not be looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class TileSearch:
     ) -> Turns[list[tuple[int, Faces]]]:
         """Find faces in tiles; yields after each tile.
 
-        If no turn is given, the faces of the picture as it is tell which way up it is. If there are none, it is
-        searched in the other turns, until one shows faces: a picture without faces takes four times as long.
+        If no turn is given, the faces of the picture as it is tell which way up it is. If none is clear, it is searched
+        in the other turns, until one shows a clear face: a picture without faces takes four times as long.
 
         Args:
             picture: the picture.
@@ -62,18 +65,19 @@ class TileSearch:
         faces = yield from self._in_turn(picture, tiles, turn or 0, min_score, progress)
         found = {turn or 0: faces}
         if turn is None and self.orientation and tiles.tiles:
-            if len(faces):
-                progress.check()
-                main, *others = self.orientation.turns(picture.pixels, faces, progress.check, trace=0.0)
+            if _any_clear(faces):
+                main, *others = self.orientation.turns(picture.pixels, faces, progress.check, trace=_WHOLE_IS_KNOWN)
                 for other in {main, *others} - {0}:
                     found[other] = yield from self._in_turn(picture, tiles, other, min_score, progress)
-                if main and len(found[main]):
+                if main and 0 not in others and len(found[main]):
                     del found[0]  # upside-down faces, with landmarks in wrong places
             else:
                 for other in TURNS[1:]:
-                    found = {other: (yield from self._in_turn(picture, tiles, other, min_score, progress))}
-                    if len(found[other]):
+                    found[other] = yield from self._in_turn(picture, tiles, other, min_score, progress)
+                    if _any_clear(found[other]):
                         break
+                best = max(found, key=lambda each: found[each].scores.max(initial=0.0))
+                found = {best: found[best]}
         return [(each, faces_in_full(faces, picture.placement)) for each, faces in found.items()]
 
     def _in_turn(
@@ -92,3 +96,7 @@ class TileSearch:
             progress.check()
             yield
         return Faces.merged(found)
+
+
+def _any_clear(faces: Faces) -> bool:
+    return bool((faces.scores >= CLEAR_SCORE).any())

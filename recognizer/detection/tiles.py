@@ -13,7 +13,7 @@ LEAST_HEIGHT = 27
 """Height of the smallest face that SCRFD reliably finds, pixels of its input: in the tiles of three large pictures it
 found 143 of 144 faces of LFW with this height, and 175 of 192 with 24 pixels."""
 MAX_TILES = 128
-"""Of one picture. An inference takes 10 to 30 ms, so the search takes a few seconds at the most."""
+"""Of one picture in one turn. An inference takes 10 to 30 ms, so a turn takes a few seconds at the most."""
 _RATIO = 3.0
 """The largest ratio of the scales of two levels. A larger one needs fewer levels, and tiles that overlap more."""
 _ROOM = 1.5
