@@ -65,20 +65,6 @@ def test_a_thorough_search_finds_small_faces_whichever_way_up_the_picture_is(
     assert len({(round(face.face.box.x1), round(face.face.box.y1)) for face in answer.faces}) == len(PLACES)
 
 
-def test_a_thorough_search_of_a_turned_panorama_is_not_misled_by_a_weak_face_in_the_background(
-    client: Client, panorama: NDArray[np.uint8]
-) -> None:
-    noise = np.random.default_rng(0).integers(60, 200, (50, 600, 3), np.uint8)
-    background = cv2.resize(noise, panorama.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    wide = np.where(panorama == 120, background, panorama)
-    upright, turned = (
-        client.analyze_faces(cv2.imencode(".png", each)[1].tobytes(), min_score=least, search=THOROUGH)
-        for each, least in ((wide, 0.5), (np.ascontiguousarray(np.rot90(wide)), 0.1))
-    )
-    assert len(upright.faces) == len(PLACES)
-    assert [face.face.turn for face in turned.faces if face.face.score >= 0.5] == [90] * len(PLACES)
-
-
 def test_a_thorough_search_finds_faces_of_every_turn_beside_sure_ones(
     client: Client, panorama: NDArray[np.uint8]
 ) -> None:
