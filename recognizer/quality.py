@@ -69,7 +69,7 @@ class Quality:
             negative in a photographic negative.
         eye_detail: mean gradient around the eye that has less of it, as a share of that of the face, at least 0; of
             grey levels or of their logarithms, whichever gives more, because an eye may lie in shadow or in glaring
-            light. It is 1.5 in uncovered faces and 0 where something plain covers an eye.
+            light. It is about 1.4 in uncovered faces and 0 where something plain covers an eye.
         mouth_detail: the same around the mouth, of grey levels only.
     """
 

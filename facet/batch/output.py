@@ -184,7 +184,7 @@ class Dataset:
             except pa.ArrowInvalid:
                 is_ours = False
             if not is_ours or not _PART.fullmatch(part.name):
-                raise OutputError(f"{part} was not written by a batch")
+                raise OutputError(f"{part} was not written by a batch, or by another version: use another --out")
         return parts
 
     def _delete_written(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from facet.camera.errors import OutputError, writing
 from facet.camera.window import Window
 from facet.terminal import private_files
+from facet.terminal.visible import json_line
 
 if TYPE_CHECKING:
     from facet.camera.video import VideoFile
@@ -45,7 +45,7 @@ class EventFile:
             OutputError: it cannot be written.
         """
         with writing(self._name):
-            self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            self._file.write(json_line(row) + "\n")
             self._file.flush()
 
     def close(self) -> None:

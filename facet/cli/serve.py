@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import faulthandler
 import io
-import json
 import os
 import signal
 import sys
@@ -166,7 +165,7 @@ def _announce(config: Config, server: Server, address: str, *, as_json: bool) ->
     if as_json:
         said = {"address": address, "metrics_address": server.metrics_address, "version": __version__}
         more = {"contract": pipeline.contract, "models": models, "configuration": dump(config)}
-        print(json.dumps(said | more), flush=True)
+        console.print_json(said | more)
         return
     settings = tables.listing("configuration")
     for section, values in dump(config).items():

@@ -19,6 +19,7 @@ from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.tables import Shortened, listing, number, table, whole
+from facet.terminal.visible import visible
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import server_service_pb2 as pb
 
@@ -242,8 +243,8 @@ def rendered(status: Status, address: str) -> RenderableType:
     title = Text.assemble(address, "  ", (status.health, "bold green" if status.health == SERVING else "bold red"))
     if (info := status.info) is None:
         return Group(title, status.problem)
-    title.append(f"  Facet {info.version}, up {duration(status.uptime)}")
-    runtime = Text(", ".join(f"{name} {version}" for name, version in sorted(info.runtime.items())))
+    title.append(visible(f"  Facet {info.version}, up {duration(status.uptime)}"))
+    runtime = ", ".join(f"{name} {version}" for name, version in sorted(info.runtime.items()))
     parts = [title, _load(info, status), _errors(info), _largest(status.galleries), _latencies(info), _models(info)]
     return Group(*parts, runtime)
 
@@ -315,7 +316,7 @@ def _latencies(info: pb.GetServerInfoResponse) -> RenderableType:
     lines += [_latency_line(each.stage, each) for each in info.stage_latencies]
     lines.append("")
     lines += [_latency_line(each.method, each) for each in info.method_latencies]
-    return Text("\n".join(lines))
+    return Text(visible("\n".join(lines)))
 
 
 def _latency_line(name: str, latency: pb.StageLatency | pb.MethodLatency) -> str:

@@ -45,7 +45,8 @@ async def enroll_entries(
         client: the connection.
         gallery_id: the gallery.
         entries: subjects and pictures.
-        accept_low_quality: also enrol faces that are too small, too blurred or too turned.
+        accept_low_quality: also enrol faces that are too small, dark, noisy, overexposed, blurred, covered, turned
+            away, or a negative.
         accept_lookalike: also enrol faces that look like another subject, or unlike their own.
         rotate: turn every picture clockwise by so many degrees before it is sent.
         advance: called once per finished picture.

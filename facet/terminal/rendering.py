@@ -21,7 +21,7 @@ from gallery.records.calibrations import fpir_at_size
 STAGES = ("decode", "queue", "detect", "faces", "align", "embed", "search", "total")
 
 _SMALL_FACE = 60
-"""Height in pixels. Pictures of up to 2,000 pixels are searched for such faces without ``--thorough``."""
+"""Height in pixels. Pictures of up to about 1,800 pixels are searched for such faces without ``--thorough``."""
 _STALE_REASONS = {
     gallery_pb.STALE_REASON_OUTGROWN: "the gallery has outgrown it",
     gallery_pb.STALE_REASON_CONTRACT_CHANGED: "the embedding model is another",

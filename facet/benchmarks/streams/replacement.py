@@ -115,7 +115,7 @@ def replacement(
     [b]Examples[/b]
 
       facet bench replacement lfw/images --trials 100 --json
-      facet bench replacement lfw/images --alike 200 --gradual --detection-interval 5
+      facet bench replacement lfw/images --alike 200 --detection-interval 5
 
     Exit code: 0 done, 1 failed, or a frame had a wrong name, 2 bad usage.
     """

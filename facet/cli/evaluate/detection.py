@@ -113,7 +113,9 @@ def detection(
     search: Search = "fast",
     beside: Annotated[
         Literal["scrfd640"] | None,
-        typer.Option(help="Compare faces with InsightFace's SCRFD at 640x640, on the same pictures."),
+        typer.Option(
+            metavar="scrfd640", help="Compare faces with InsightFace's SCRFD at 640x640, on the same pictures."
+        ),
     ] = None,
     mistakes: Mistakes = 10,
     seed: Seed = 0,

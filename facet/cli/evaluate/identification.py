@@ -62,7 +62,8 @@ def identification(
         bool,
         typer.Option(
             "--accept-low-quality/--refuse-low-quality",
-            help="Enrol faces that are too small, blurred or turned, or refuse them.",
+            help="Enrol faces that are too small, dark, noisy, overexposed, blurred, covered, turned away, or "
+            "a negative; or refuse them.",
         ),
     ] = True,
     accept_lookalike: Annotated[

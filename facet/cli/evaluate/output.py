@@ -19,6 +19,7 @@ from facet.evaluation.report.html import render
 from facet.runtime.extras import install_command
 from facet.terminal import console, private_files, tables
 from facet.terminal.counts import agreeing, counted
+from facet.terminal.visible import visible
 
 Row = tuple[str, str, str]
 """A figure in a table: name, value, meaning."""
@@ -87,7 +88,7 @@ def finish(
         show(document)
     failed = [*problems, *_problems(document, out.requirements)]
     for problem in failed:
-        console.err.print(Text(problem, "red"))
+        console.err.print(Text(visible(problem), "red"))
     if failed:
         raise typer.Exit(console.FAILED)
 

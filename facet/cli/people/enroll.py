@@ -78,7 +78,8 @@ def enroll(
         bool,
         typer.Option(
             "--accept-low-quality",
-            help="Accept faces that are too small, dark, noisy, blurred, covered or turned away.",
+            help="Accept faces that are too small, dark, noisy, overexposed, blurred, covered, turned away, or a "
+            "negative.",
         ),
     ] = False,
     accept_lookalike: Annotated[
@@ -107,8 +108,8 @@ def enroll(
     columns subject, path and, optionally, display_name.
 
     Pictures may be any way up: the server finds out, and the command names those that were turned. With [b]--turn[/b]
-    you give the turn of all pictures. A face that is too small, dark, noisy, blurred or turned away is rejected with
-    the reason, because strangers would match it.
+    you give the turn of all pictures. A face that is too small, dark, noisy, overexposed, blurred, covered, turned
+    away, or a negative is rejected with the reason, because strangers would match it, or its person would not.
 
     A picture is rejected if its name says nobody ([i]44.jpg[/i], [i]IMG_0001.jpg[/i]) or may mean two people, and if it
     shows several faces, unless [b]--face[/b] chooses one. The others are enrolled. The command can be repeated: a

@@ -44,7 +44,8 @@ class SubjectMethods(ServerMethods):
             display_name: a name for people, used if the subject is new.
             face: which face of the picture is meant; ``None`` if it shows one.
             request_id: the caller's id of this request; the same id again does not enrol twice.
-            accept_low_quality: also enrol a face that is too small, too blurred or too turned.
+            accept_low_quality: also enrol a face that is too small, dark, noisy, overexposed, blurred, covered, turned
+                away, or a negative.
             accept_lookalike: also enrol a face that looks like another subject's.
             accept_unlike: also enrol a face that looks unlike all of its subject's templates.
             validate_only: check everything, but keep nothing.
@@ -89,7 +90,8 @@ class SubjectMethods(ServerMethods):
             gallery_id: the gallery.
             items: a key of the caller's for each face, and the enrolment. Pictures are read on a thread, a few at a
                 time, as the server has room and the answers are consumed.
-            accept_low_quality: also enrol faces that are too small, too blurred or too turned.
+            accept_low_quality: also enrol faces that are too small, dark, noisy, overexposed, blurred, covered, turned
+                away, or a negative.
             accept_lookalike: also enrol faces that look like another subject's.
             accept_unlike: also enrol faces that look unlike all of their subject's templates.
             validate_only: check everything, but keep nothing.

@@ -102,10 +102,10 @@ def walk(data: bytes, *, max_pixels: int, longer_side: int | None = None) -> Lay
             layout: Layout = module.walk(data, max_pixels)
             return layout
     name = foreign.name_of(data)
-    raise InvalidPicture(
-        f"not a readable picture: expected {', '.join(FORMATS)}, "
-        + (f"this is {name}" if name else f"the first bytes are {data[:8].hex(' ')}")
-    )
+    formats = ", ".join(FORMATS)
+    if name:
+        raise InvalidPicture(f"this is {name}: convert it to one of {formats}")
+    raise InvalidPicture(f"expected one of {formats}, the first bytes are {data[:8].hex(' ')}")
 
 
 def pixels_of(layout: Layout) -> NDArray[np.uint8]:

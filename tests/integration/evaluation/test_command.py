@@ -6,12 +6,8 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    pass
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -40,8 +40,11 @@ def restarts(serving: Serving) -> float:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process has ended and its parent has not asked about it yet."""
-    return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][0] == "Z"
+    """Whether a process has ended; its parent may have asked about it already."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_a_decoder_that_crashed_is_replaced_and_counted(serve: Serve, pictures: Pictures) -> None:

@@ -55,7 +55,7 @@ def test_a_picture_whose_header_is_cut_off_is_named_by_its_signature(kind: str) 
 
 @pytest.mark.parametrize("data", [b"BMW 320d, 44 pictures", b"RIFF\x24\0\0\0WAVEfmt ", b"GIF90a" + bytes(20)])
 def test_data_of_another_format_is_refused_with_its_first_bytes(data: bytes) -> None:
-    with pytest.raises(InvalidPicture, match=f"expected JPEG.*the first bytes are {data[:8].hex(' ')}"):
+    with pytest.raises(InvalidPicture, match=f"expected one of JPEG.*the first bytes are {data[:8].hex(' ')}"):
         read_header(data, max_pixels=ENOUGH)
 
 

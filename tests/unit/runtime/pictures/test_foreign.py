@@ -36,7 +36,7 @@ def test_what_people_send_in_place_of_a_picture_is_named(name: str) -> None:
     with pytest.raises(InvalidPicture) as caught:
         read_header(FILES[name], max_pixels=ENOUGH)
     assert name in str(caught.value)
-    assert f"expected {', '.join(FORMATS)}" in str(caught.value)
+    assert f"convert it to one of {', '.join(FORMATS)}" in str(caught.value)
 
 
 def test_a_preview_of_a_raw_file_that_is_a_tiff_says_so() -> None:
