@@ -7,6 +7,11 @@ that were missed (docs/evaluation.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from recognizer.detection.tiles import Tile
 from recognizer.faces import Faces
 
@@ -18,6 +23,8 @@ LARGEST = 64.0
 """Height from which a face of the closer look is dropped, pixels of the first look's frame: that saw it well."""
 MIN_RATIO = 1.2
 """Minimum ratio of the two scales: below it, a closer look shows hardly more."""
+MAX_RATIO = 1.9
+"""Maximum ratio of the two scales: from 2 on, two halves do not cover the picture."""
 _ROOM = 2.0
 """How many times the height of a small face the quarters overlap by: a face needs some surroundings to be found."""
 
@@ -32,17 +39,37 @@ def tiles(width: int, height: int, faces: Faces, *, look_scale: float, scale: fl
         look_scale: pixels of the first look's frame per pixel.
         scale: pixels of the closer look's frame per pixel.
     """
-    heights = faces.boxes[:, 3] - faces.boxes[:, 1]
-    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:])[heights * look_scale < SMALL] / 2
-    if scale < MIN_RATIO * look_scale or not len(centres):
+    small = faces.of_height(0, SMALL / look_scale)
+    if scale < MIN_RATIO * look_scale or not len(small):
         return []
     frame, overlap = max(width, height) * look_scale / scale, _ROOM * SMALL / look_scale
     found = []
     for top, bottom in _parts(height, frame, overlap):
         for left, right in _parts(width, frame, overlap):
-            if ((centres >= (left, top)) & (centres < (right, bottom))).all(1).any():
-                found.append(Tile(left, top, right, bottom, scale))
+            tile = Tile(left, top, right, bottom, scale)
+            if _centred_in(tile, small).any():
+                found.append(tile)
     return found
+
+
+def seen_well(faces: Faces, tiles: Sequence[Tile], *, look_scale: float) -> NDArray[np.bool_]:
+    """Whether each face is small, and its centre in a part of the picture that was looked at closer, ``(n,)``.
+
+    Args:
+        faces: in the picture's coordinates.
+        tiles: the parts that were looked at closer.
+        look_scale: see :func:`tiles`.
+    """
+    heights = faces.boxes[:, 3] - faces.boxes[:, 1]
+    inside = np.zeros(len(faces), np.bool_)
+    for tile in tiles:
+        inside |= _centred_in(tile, faces)
+    return inside & (heights * look_scale < CLOSE_ENOUGH)
+
+
+def _centred_in(tile: Tile, faces: Faces) -> NDArray[np.bool_]:
+    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+    return np.asarray(((centres >= (tile.left, tile.top)) & (centres < (tile.right, tile.bottom))).all(1), np.bool_)
 
 
 def _parts(length: int, frame: float, overlap: float) -> list[tuple[int, int]]:

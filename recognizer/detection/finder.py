@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recognizer.detection import closer_look
 from recognizer.detection.persons import faces_of_persons, head_region
 from recognizer.detection.scrfd import ScrfdDetector, suppress
+from recognizer.detection.tiles import Tile
 from recognizer.faces import Faces
 
 CELL = 32
@@ -47,13 +48,17 @@ class FinderSettings:
         min_height: minimum height of a face, pixels. Smaller faces cannot be recognised, and each would cost an
             embedding.
         context: a face where a person's head should be is more likely real: its score rises by this share of its
-            distance to 1, [0, 1).
+            distance to 1, [0, 1). Small faces in a quarter that was looked at closer are the exception: they have been
+            seen well, and a person adds more false ones than true ones.
         second_look_side: side of the square frame in which a person without a face is searched again, pixels; 0
             disables this.
         second_look_min_height: minimum height of such a person, pixels.
         second_look_max: maximum number of such persons per picture; those with the highest scores are searched.
         closer_look: how much finer than the first pass a quarter of a picture is searched again if it shows small
-            faces, see :mod:`recognizer.detection.closer_look`; 1 disables this.
+            faces, see :mod:`recognizer.detection.closer_look`; 1 disables this, and 1.9 is the most.
+
+    Raises:
+        ValueError: ``closer_look`` is out of range.
     """
 
     fine_side: int = 800
@@ -66,6 +71,10 @@ class FinderSettings:
     second_look_min_height: float = 40.0
     second_look_max: int = 16
     closer_look: float = 1.6
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.closer_look <= closer_look.MAX_RATIO:
+            raise ValueError(f"closer_look is {self.closer_look}, expected 1 to {closer_look.MAX_RATIO}")
 
     @property
     def candidate_score(self) -> float:
@@ -138,19 +147,18 @@ class FaceFinder:
         if not (faces.scores >= settings.candidate_score).any():
             faces = Faces.merged([faces, self._detect_with_margin(picture, lowest)])
             check()
-        closely = self._look_closer(picture, faces, lowest, scale, check) if closer else []
-        if closely:
-            faces = suppress(Faces.merged([faces, *closely]))
+        tiles = self._closer_tiles(picture, faces, scale) if closer else []
+        if tiles:
+            faces = suppress(Faces.merged([faces, *self._look_closer(picture, tiles, lowest, scale, check)]))
         faces = suppress(Faces.merged([faces, *self._detect_in_persons(picture, faces, persons, lowest, scale)]))
-        has_person = faces_of_persons(faces, persons) >= 0
-        if closely:  # small faces have been seen well: a person adds more false ones than true ones
-            heights = faces.boxes[:, 3] - faces.boxes[:, 1]
-            has_person &= heights * self._fine_scale(picture) >= closer_look.CLOSE_ENOUGH
-        gain = np.where(has_person, settings.context * (1 - faces.scores), 0)
+        trace = float(faces.scores.max(initial=0.0))
+        gains = faces_of_persons(faces, persons) >= 0
+        gains &= ~closer_look.seen_well(faces, tiles, look_scale=self._fine_scale(picture))
+        gain = np.where(gains, settings.context * (1 - faces.scores), 0)
         faces = Faces(faces.boxes, faces.landmarks, (faces.scores + gain).astype(np.float32))
         faces = faces.take(np.argsort(-faces.scores, kind="stable"))
         wanted_faces = faces.take(np.flatnonzero(faces.scores >= wanted)).of_height(settings.min_height / scale)
-        return wanted_faces, float(faces.scores.max(initial=0.0))
+        return wanted_faces, trace if trace >= TRACE_SCORE else 0.0
 
     @property
     def side(self) -> int:
@@ -195,22 +203,29 @@ class FaceFinder:
         longest: int = max(picture.shape[:2])
         return min(self._settings.fine_side / longest, self._settings.max_enlargement)
 
+    def _closer_tiles(self, picture: NDArray[np.uint8], faces: Faces, scale: float) -> list[Tile]:
+        """The quarters of the picture that show small faces, see the module ``closer_look``."""
+        settings = self._settings
+        fine = self._fine_scale(picture)
+        closer = min(fine * settings.closer_look, settings.max_enlargement)
+        certain = faces.take(np.flatnonzero(faces.scores >= settings.min_score))
+        height, width = picture.shape[:2]
+        certain = certain.of_height(settings.min_height / scale)
+        return closer_look.tiles(width, height, certain, look_scale=fine, scale=closer)
+
     def _look_closer(
         self,
         picture: NDArray[np.uint8],
-        faces: Faces,
+        tiles: list[Tile],
         lowest: float,
         scale: float,
         check: Callable[[], None],
     ) -> list[Faces]:
-        """Detect again in the quarters of the picture that show small faces, see the module ``closer_look``."""
-        settings = self._settings
-        fine, least = self._fine_scale(picture), settings.min_height / scale
-        closer = min(fine * settings.closer_look, settings.max_enlargement)
-        certain = faces.take(np.flatnonzero(faces.scores >= settings.min_score)).of_height(least)
-        found = []
+        """Detect again in these tiles."""
+        fine, least = self._fine_scale(picture), self._settings.min_height / scale
         height, width = picture.shape[:2]
-        for tile in closer_look.tiles(width, height, certain, look_scale=fine, scale=closer):
+        found = []
+        for tile in tiles:
             pixels = picture[tile.top : tile.bottom, tile.left : tile.right]
             in_tile = tile.whole(self._detect(pixels, tile.longest, lowest), width, height)
             small = in_tile.of_height(least, closer_look.LARGEST / fine)
@@ -244,7 +259,8 @@ class FaceFinder:
         for person in persons[tall[: settings.second_look_max]]:
             x1, y1, x2, y2 = head_region(person, picture.shape[:2])
             in_region = self._detect(picture[y1:y2, x1:x2], settings.second_look_side, lowest)
-            best = in_region.take(range(min(1, len(in_region)))).translated(x1, y1)
+            tall_enough = in_region.of_height(settings.min_height / scale)  # as in a closer look
+            best = tall_enough.take(range(min(1, len(tall_enough)))).translated(x1, y1)
             if (faces_of_persons(best, person[None]) >= 0).any():
                 found.append(best)
         return found

@@ -11,8 +11,8 @@ import pytest
 from facet.runtime.models import find_model, packaged_path
 from facet.runtime.pictures import decode
 from facet.runtime.session import OnnxSession
-from recognizer.detection.closer_look import tiles
-from recognizer.detection.finder import FaceFinder
+from recognizer.detection.closer_look import MAX_RATIO, seen_well, tiles
+from recognizer.detection.finder import FaceFinder, FinderSettings
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.faces import Faces
 
@@ -55,8 +55,28 @@ def test_a_picture_that_the_first_look_enlarged_is_not_enlarged_further() -> Non
 def test_a_small_face_on_the_border_is_whole_in_a_quarter() -> None:
     for x in range(0, 980, 7):
         found = tiles(1000, 800, faces((x, 390, 20)), look_scale=0.8, scale=1.25)
-        assert any(tile.left + 2 < x or tile.left == 0 for tile in found)
-        assert any(tile.left <= x and x + 20 <= tile.right and tile.top <= 390 and tile.bottom >= 410 for tile in found)
+        shown = [tile for tile in found if tile.left + 2 < x or tile.left == 0]  # nearer to an inner edge it is cut off
+        assert any(x + 20 <= tile.right and tile.top <= 390 and tile.bottom >= 410 for tile in shown)
+
+
+def test_only_small_faces_where_the_picture_was_looked_at_closer_have_been_seen_well() -> None:
+    searched = tiles(1000, 800, faces((10, 10, 20)), look_scale=0.8, scale=1.25)
+    everything = faces((10, 10, 20), (100, 100, 30), (100, 200, 60), (900, 700, 30))
+    assert seen_well(everything, searched, look_scale=0.8).tolist() == [True, True, False, False]
+    assert not seen_well(everything, [], look_scale=0.8).any()
+
+
+@pytest.mark.parametrize("length", [801, 1000, 1001, 5001])
+def test_the_quarters_of_the_closest_look_cover_the_picture(length: int) -> None:
+    found = tiles(length, length, faces(*[(x, x, 10) for x in range(0, length, 50)]), look_scale=1, scale=MAX_RATIO)
+    assert max(each.right for each in found) == length
+    assert max(each.left for each in found) < min(each.right for each in found)
+
+
+@pytest.mark.parametrize("ratio", [0.9, 2.0, float("nan")])
+def test_a_closer_look_that_would_leave_gaps_is_refused(ratio: float) -> None:
+    with pytest.raises(ValueError, match="closer_look"):
+        FinderSettings(closer_look=ratio)
 
 
 def crowd(portrait: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:

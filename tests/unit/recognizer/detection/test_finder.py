@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from facet.runtime.models import find_model
 from facet.runtime.pictures import decode
 from facet.runtime.session import OnnxSession
-from recognizer.detection.finder import CELL, FaceFinder, FinderSettings, frames
+from recognizer.detection.finder import CELL, TRACE_SCORE, FaceFinder, FinderSettings, frames
 from recognizer.detection.scrfd import ScrfdDetector
 
 if TYPE_CHECKING:
@@ -61,6 +61,20 @@ def test_a_lower_minimum_score_adds_faces_and_changes_none(pictures: Pictures, m
         fewer = finder.find(picture, persons, min_score=0.7)
         assert fewer.scores.tolist() == alone.scores[alone.scores >= 0.7].tolist()
     assert added
+
+
+def test_a_lower_minimum_score_and_a_person_change_no_trace(pictures: Pictures) -> None:
+    """They decide whether the picture is looked at in other turns."""
+    finder = FaceFinder(ScrfdDetector(OnnxSession(find_model("scrfd_500m_bnkps").path)))
+    noise = np.random.default_rng(2).normal(128, 25, (320, 320, 3)).clip(0, 255).astype(np.uint8)
+    traces = []
+    for picture in (noise, decode(pictures.street, max_pixels=10**8)):
+        person = np.array([[0, 0, picture.shape[1], picture.shape[0]]], np.float32)
+        alone = finder.find_with_trace(picture, person[:0])[1]
+        for persons, least in ((person[:0], 0.001), (person, None), (person, 0.001)):
+            assert finder.find_with_trace(picture, persons, min_score=least)[1] == alone
+        traces.append(alone)
+    assert traces[0] == 0 < TRACE_SCORE <= traces[1]
 
 
 def test_tiny_and_narrow_pictures_are_searched() -> None:
