@@ -51,7 +51,7 @@ class Quality:
     Attributes:
         value: summary, [0, 1]: the lowest of the scores of all measures. The scores are fitted to the share of degraded
             faces of LFW that match, so that a covered mouth, which costs little, counts less than noise
-            (docs/evaluation.md).
+            (docs/evaluation.md). It is 0 if the crop shows a few grey levels only, which is no face.
         size: shorter side of the face box, pixels.
         sharpness: share of its gradient that the middle of the aligned crop loses when it is blurred, [0, 1]. A
             blurred picture has little left to lose (Crete et al., 2007, "The blur effect"). Sharp LFW faces have
@@ -158,6 +158,7 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
         _ramp(sharpness, 0.05, 0.2),
         _ramp(max(abs(yaw), abs(pitch)), 75, 25),
         _ramp(noise, 0.16, 0.02),
+        _ramp(contrast, 4, 16),
         _ramp(brightness, -0.05, 0.1),
         _ramp(overexposure, 0.8, 0.3),
         _ramp(polarity, -0.1, 0.0),

@@ -66,6 +66,13 @@ def test_quality_falls_with_size_and_sharpness() -> None:
     assert (flat.value, flat.sharpness) == (0, 0)
 
 
+@pytest.mark.parametrize("grey_levels", [1, 3, 135])
+def test_a_crop_that_shows_next_to_nothing_has_no_quality(grey_levels: int) -> None:
+    odd = np.full((CROP_SIZE, CROP_SIZE, 3), 120, np.uint8)
+    odd[50, 50] += np.uint8(grey_levels)
+    assert measured(odd).value == 0
+
+
 def measured(crop: NDArray[np.uint8]) -> Quality:
     return measure(np.array([0, 0, 100, 120], np.float32), TEMPLATE, np.ascontiguousarray(crop, np.uint8))
 
