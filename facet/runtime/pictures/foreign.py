@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_OTHER_CODINGS = ("avci", "avcs", "j2ki", "j2is", "jpeg", "jpgs", "vvic", "vvis", "evbi", "evbs", "evmi", "evms")
+"""Brands of HEIF: AVC, JPEG 2000, JPEG, VVC and EVC."""
 _SIGNATURES: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (0, (b"8BPS",), "a PSD of Photoshop"),
     (0, (b"gimp xcf",), "an XCF of GIMP"),
@@ -21,6 +23,7 @@ _SIGNATURES: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (0, tuple(b"P%d" % kind + end for kind in range(1, 8) for end in (b"\n", b" ", b"\r")), "a PNM"),
     (0, (b"\0\0\1\0", b"\0\0\2\0"), "an icon or cursor (ICO)"),
     (128, (b"DICM",), "a DICOM file"),
+    (4, tuple(f"ftyp{brand}".encode() for brand in _OTHER_CODINGS), "a HEIF that is coded with neither HEVC nor AV1"),
     (4, (b"ftyp", b"moov", b"mdat", b"wide"), "a film (MP4 or QuickTime)"),
     (0, (b"\x1a\x45\xdf\xa3",), "a film (Matroska or WebM)"),
     (8, (b"AVI ",), "a film (AVI)"),

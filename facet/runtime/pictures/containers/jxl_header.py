@@ -114,10 +114,15 @@ def codestream(data: bytes) -> list[memoryview]:
         InvalidPicture: a box ends behind the data, or none holds a codestream.
     """
     view = memoryview(data)
-    if data.startswith(CODESTREAM):
-        return [view]
+    pieces = [view] if data.startswith(CODESTREAM) else _in_boxes(view)
+    if not b"".join(bytes(each[: len(CODESTREAM)]) for each in pieces).startswith(CODESTREAM):
+        raise InvalidPicture("the JXL is truncated or damaged: its codestream begins with other bytes")
+    return pieces
+
+
+def _in_boxes(data: memoryview) -> list[memoryview]:
     pieces = []
-    for each in boxes(view, "JXL"):
+    for each in boxes(data, "JXL"):
         if each.kind == b"jxlc":
             return [each.body]
         if each.kind == b"jxlp":

@@ -14,10 +14,11 @@ from facet.runtime.pictures.pillow import bgr
 
 __all__ = ["decode", "matches", "walk"]
 
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
 
 def decode(layout: Layout) -> NDArray[np.uint8] | None:
     """Decode to BGR; ``None`` if the data is damaged."""
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     try:
         with AvifImagePlugin.AvifImageFile(io.BytesIO(b"".join(layout.parts))) as image:
             image.load()

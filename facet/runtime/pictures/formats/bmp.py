@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL.BmpImagePlugin import BmpImageFile
 
 from facet.runtime.pictures.errors import InvalidPicture
 from facet.runtime.pictures.header import Layout, PictureHeader, check_size
 from facet.runtime.pictures.opencv import imdecode
-from facet.runtime.pictures.pillow import bgr
 
 _FILE_HEADER = 14
 _CORE_HEADER = 12
 _INFO_HEADERS = (40, 52, 56, 64, 108, 124)
 _DEPTHS = (1, 4, 8, 15, 16, 24, 32)
-_RUN_LENGTH = (1, 2)
+_RUN_LENGTH = {1: 4, 2: 8}
+"""Compressions as runs, and the pixels that a row is padded to a multiple of: 4 bytes."""
 
 
 def matches(data: bytes) -> bool:
@@ -32,6 +29,9 @@ def matches(data: bytes) -> bool:
 
 def walk(data: bytes, max_pixels: int) -> Layout:
     """Check a BMP. Decoding takes time and memory in proportion to the data and the pixels.
+
+    ImageMagick writes runs that reach into the padding of a row, and OpenCV puts an empty row behind each of these.
+    Runs are therefore decoded as those of a picture that includes the padding.
 
     Raises:
         InvalidPicture: the header is damaged, or there are fewer bytes than the pixels need.
@@ -56,21 +56,15 @@ def walk(data: bytes, max_pixels: int) -> Layout:
     needed = 0 if compression in _RUN_LENGTH else height * (-(-width * depth // 32) * 4)
     if start + needed > len(data):
         raise InvalidPicture("the BMP is truncated or damaged")
-    return Layout(PictureHeader("BMP", width, height, 1), (data,))
+    header = PictureHeader("BMP", width, height, 1)
+    if compression not in _RUN_LENGTH:
+        return Layout(header, (data,))
+    padded = -(-width // _RUN_LENGTH[compression]) * _RUN_LENGTH[compression]
+    parts = (data[:18], padded.to_bytes(4, "little"), memoryview(data)[22:])
+    return Layout(header, parts, coded_pixels=padded * height)
 
 
 def decode(layout: Layout) -> NDArray[np.uint8] | None:
-    """Decode to BGR; ``None`` if the data is damaged.
-
-    Pillow decodes runs. ImageMagick writes runs that reach into the padding of a row, and OpenCV puts an empty row
-    behind each of these.
-    """
-    data = bytes(layout.parts[0])
-    if int.from_bytes(data[14:18], "little") == _CORE_HEADER or data[30] not in _RUN_LENGTH:
-        return imdecode(layout)
-    try:
-        with BmpImageFile(io.BytesIO(data)) as image:
-            image.load()
-            return bgr(image, layout)
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError):
-        return None
+    """Decode to BGR; ``None`` if the data is damaged."""
+    picture = imdecode(layout)
+    return None if picture is None else picture[:, : layout.header.width]

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.pictures.containers.av1_header import frame_size
 from facet.runtime.pictures.containers.boxes import Box, Reader, box, full_box
 from facet.runtime.pictures.containers.heif_items import Items
 from facet.runtime.pictures.errors import InvalidPicture, PictureTooLarge
@@ -86,6 +87,8 @@ def walk(data: bytes, max_pixels: int) -> Layout:
         raise PictureTooLarge(f"the AVIF is {width}x{height} and needs too much memory to decode: reduce its size")
     if sum(len(piece) for part in set(parts) for piece in items.pieces(part)) > len(data):
         raise InvalidPicture("the HEIF or AVIF is damaged: its pictures overlap")
+    if format_ == "AVIF":
+        _check_frames(items, parts, max_pixels)
     coded_pixels = width * height
     orientation, (x, y, width, height) = _transformed(items.properties(primary), width, height)
     written = [_item(items, part, configuration) for part in dict.fromkeys(parts)]
@@ -172,6 +175,16 @@ def _avif_bytes(items: Items, parts: list[int]) -> float:
         samples = 1 if flags & _MONOCHROME else 1 + 2 / shared
         most = max(most, samples * (2 if flags & _HIGH_BIT_DEPTH else 1))
     return _AVIF_PIXEL_BYTES + _AVIF_PLANE_FACTOR * most
+
+
+def _check_frames(items: Items, parts: list[int], max_pixels: int) -> None:
+    """Check that no frame is larger than its item says: the decoder would decode it whole, and then shrink it."""
+    for part in set(parts):
+        pieces = items.pieces(part)
+        width, height = frame_size(pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces)))
+        declared = _size(items, part, max_pixels)
+        if width > declared[0] or height > declared[1]:
+            raise InvalidPicture("the AVIF is damaged: a frame is larger than it says")
 
 
 def _transformed(properties: list[Box], width: int, height: int) -> tuple[int, tuple[int, int, int, int]]:

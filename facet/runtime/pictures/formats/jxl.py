@@ -88,17 +88,20 @@ def decode(layout: Layout) -> NDArray[np.uint8] | None:
                 _too_large(layout.header.width, layout.header.height) + ", or it is damaged"
             ) from error
         return None
-    if samples.shape[-2:] == (layout.header.height, layout.header.width):
-        samples = samples.reshape(-1, *samples.shape[-2:])[0]  # grey, alone or with a plane that is no alpha
-    return _bgr(_shallow(samples, header_of(encoded).bits))
+    header = header_of(encoded)
+    if samples.shape == (1 + header.extra_channels, header.height, header.width):
+        samples = samples[0]  # grey with planes that are no alpha
+    return _bgr(_shallow(samples, header.bits))
 
 
 def _shallow(samples: NDArray[np.uint8] | NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
     """Samples of some bits as such of 8 bits."""
     if bits == _MAX_BITS:
         return eight_bits(samples)
-    shallow = samples >> max(0, bits - 8) if bits > 8 else samples
-    return np.asarray(shallow if bits >= 8 else shallow * (255 // ((1 << bits) - 1)), np.uint8)
+    if bits >= 8:
+        return np.asarray(samples >> bits - 8, np.uint8)
+    levels = [round(255 * level / ((1 << bits) - 1)) for level in range(1 << bits)]
+    return np.array(levels, np.uint8)[samples]
 
 
 def _bgr(samples: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -20,6 +20,8 @@ FILES = {
     "a raw file of a camera (RW2)": b"IIU\0\x18\0\0\0",
     "an SVG": b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn -->\n<SVG xmlns="http://www.w3.org/2000/svg"/>',
     "a web page": b"\r\n<!DOCTYPE html><html><body>404</body></html>",
+    "a HEIF that is coded with neither": b"\0\0\0\x14ftypavci\0\0\0\0avci",
+    "a HEIF that is coded with neither HEVC nor AV1": b"\0\0\0\x14ftypj2ki\0\0\0\0j2ki",
     "a film (MP4 or QuickTime)": b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
     "a film (Matroska or WebM)": b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81",
     "a film (AVI)": b"RIFF\x24\0\0\0AVI LIST",

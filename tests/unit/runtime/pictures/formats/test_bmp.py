@@ -51,6 +51,24 @@ def test_runs_may_reach_into_the_padding_of_a_row() -> None:
     assert decode(bmp_of_runs(5, 3, runs), max_pixels=ENOUGH)[..., 0].tolist() == expected
 
 
+def test_runs_of_halves_of_a_byte_may_reach_into_the_padding_of_a_row() -> None:
+    data = bytearray(bmp_of_runs(5, 2, b"\x08\x12\0\0\x08\x34\0\1"))
+    data[28:34] = struct.pack("<HI", 4, 2)
+    assert decode(bytes(data), max_pixels=ENOUGH)[..., 0].tolist() == [[3, 4, 3, 4, 3], [1, 2, 1, 2, 1]]
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_a_bitmap_may_end_early_and_the_rest_is_of_the_first_colour(width: int) -> None:
+    runs = bytes((width, 10, 0, 0, width, 20, 0, 0, 0, 1))
+    expected = [[0] * width, [20] * width, [10] * width]
+    assert decode(bmp_of_runs(width, 3, runs), max_pixels=ENOUGH)[..., 0].tolist() == expected
+
+
+def test_a_jump_over_rows_leaves_them_in_the_first_colour() -> None:
+    runs = b"\5\x0a\0\0\0\2\1\1\2\x1e\0\1"
+    assert decode(bmp_of_runs(5, 3, runs), max_pixels=ENOUGH)[..., 0].tolist() == [[0, 30, 30, 0, 0], [0] * 5, [10] * 5]
+
+
 def test_runs_that_leave_the_picture_are_decoded_or_refused() -> None:
     """Each run is longer than a row, and there are far too many."""
     with suppress(InvalidPicture):

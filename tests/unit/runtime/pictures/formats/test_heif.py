@@ -254,6 +254,37 @@ def test_an_avif_that_needs_too_much_memory_is_refused_before_it_is_decoded(flag
             read_header(claimed(most + 0.1), max_pixels=50_000_000)
 
 
+@pytest.mark.parametrize("frames", [1, 3])
+def test_an_avif_whose_frame_is_larger_than_declared_is_refused_before_it_is_decoded(frames: int) -> None:
+    image = Image.fromarray(PICTURE)
+    encoded = encode("AVIF", image, save_all=True, append_images=[image] * (frames - 1))
+    assert read_header(encoded, max_pixels=ENOUGH).width == WIDTH
+    for declared in ((WIDTH - 1, HEIGHT), (WIDTH, HEIGHT // 2)):
+        data = container([coded("AVIF", first=(size(*declared),), encoded=encoded)], [])
+        with pytest.raises(InvalidPicture, match="larger than it says"):
+            read_header(data, max_pixels=ENOUGH)
+
+
+LARGER = b"\x0a\x09" + bytes.fromhex("18157ffda2021a0d08")
+"""The header of frames of 64x64."""
+HIDDEN = {
+    "a second header in front": (LARGER, b"", "larger than it says"),
+    "a second header behind the frame": (b"", LARGER, "larger than it says"),
+    "units in front of it": (b"\x7a\x00" * 256, b"", "units"),
+    "a unit behind the end": (b"\x7a\xff\xff\xff\x7f", b"", "no header of its frames"),
+    "a length that does not end": (b"\x7a" + b"\xff" * 9, b"", "no header of its frames"),
+    "an empty header": (b"\x0a\x00", b"", "no header of its frames"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_an_avif_does_not_hide_how_large_its_frame_is(name: str) -> None:
+    before, behind, reason = HIDDEN[name]
+    kind, encoded, properties = coded("AVIF", encoded=encode("AVIF", pixels(32, 32)))
+    with pytest.raises(InvalidPicture, match=reason):
+        read_header(container([(kind, before + encoded + behind, properties)], []), max_pixels=ENOUGH)
+
+
 def test_a_long_description_of_a_grid_is_refused() -> None:
     kind, description, properties = grid(1, 1, WIDTH, HEIGHT)
     data = container([coded("HEIF"), (kind, description + bytes(100), properties)], [1])

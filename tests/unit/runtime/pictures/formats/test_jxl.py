@@ -108,6 +108,8 @@ def in_boxes(*boxes: bytes) -> bytes:
 BROKEN = {
     "a box behind the end": in_boxes(box(b"jxlc", packed(*SMALL, (1, 1))))[:-9],
     "no codestream": in_boxes(box(b"Exif", bytes(20))),
+    "a box that holds no codestream": in_boxes(box(b"jxlc", b"\xff\x0b", packed(*SMALL, (1, 1))[2:])),
+    "pieces that are no codestream": in_boxes(box(b"jxlp", b"\x80\0\0\0", packed(*SMALL, (1, 1))[1:])),
     "a last piece that is missing": in_boxes(box(b"jxlp", bytes(4), packed(*SMALL, (1, 1)))),
     "a codestream without bytes": in_boxes(box(b"jxlc")),
     "only a signature": CODESTREAM,
@@ -160,6 +162,32 @@ def test_samples_of_10_and_12_bits_become_8_bits(bits: int) -> None:
     data = encode(deep, lossless=True, bitspersample=bits)
     assert header_of(data).bits == bits
     assert np.array_equal(decode(data, max_pixels=ENOUGH), PICTURE)
+
+
+@needs_imagecodecs
+@pytest.mark.parametrize("bits", range(1, 8))
+def test_samples_of_a_few_bits_become_8_bits_from_black_to_white(bits: int) -> None:
+    levels = np.resize(np.arange(1 << bits, dtype=np.uint8), (16, 16))
+    data = encode(levels, lossless=True, bitspersample=bits)
+    assert header_of(data).bits == bits
+    shown = decode(data, max_pixels=ENOUGH)[..., 0]
+    assert (shown.min(), shown.max()) == (0, 255)
+    assert np.abs(shown - levels * (255 / ((1 << bits) - 1))).max() <= 0.5
+
+
+@needs_imagecodecs
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_a_few_pixels_are_not_taken_for_planes(channels: int) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (channels, channels, channels), np.uint8)
+    assert np.array_equal(decode(encode(samples, lossless=True), max_pixels=ENOUGH), samples[..., 2::-1])
+
+
+@needs_imagecodecs
+@pytest.mark.parametrize("planes", [2, 3])
+def test_of_grey_with_further_planes_the_grey_is_shown(planes: int) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (planes, 7, 6), np.uint8)
+    data = encode(samples, lossless=True, planar=True, photometric="gray")
+    assert np.array_equal(decode(data, max_pixels=ENOUGH), np.repeat(samples[0][..., None], 3, 2))
 
 
 @needs_imagecodecs
