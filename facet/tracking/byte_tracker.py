@@ -45,6 +45,8 @@ class ByteTracker:
         self._last_update = 0.0
         self._ids: dict[str, int] = {}
         self._offsets: dict[int, NDArray[np.float32]] = {}
+        self._filtered: dict[int, NDArray[np.float32]] = {}
+        self._motions: dict[int, NDArray[np.float32]] = {}
         self._next_id = itertools.count(1)
 
     def update(self, boxes: NDArray[np.float32], scores: NDArray[np.float32], time: float) -> NDArray[np.int64]:
@@ -58,26 +60,40 @@ class ByteTracker:
         Returns:
             A track id for each box, counted from 1; -1 for a box that matches no track and scores too low to start one.
         """
-        time = self._advance(time, leave=1)
+        time = self._advance(time)
+        step_number, updated = int(time * _STEPS_PER_SECOND), int(self._last_update * _STEPS_PER_SECOND)
         self._last_update = time
         ids = np.full(len(boxes), -1, np.int64)
         usable = np.flatnonzero(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
         uuids = self._step(_expanded(boxes[usable], self._margin), scores[usable], time)
+        self._step_number = step_number
         for index, uuid in zip(usable, uuids, strict=True):
             if uuid is not None:
                 if uuid not in self._ids:
                     self._ids[uuid] = next(self._next_id)
                 ids[index] = self._ids[uuid]
-        filtered = self._filtered_boxes()
+        before, filtered = self._filtered, self._filtered_boxes()
+        steps = max(1, step_number - updated)
+        self._motions = {
+            each: ((box - before[each]) / steps).astype(np.float32) for each, box in filtered.items() if each in before
+        }
+        self._filtered = filtered
         for index in np.flatnonzero(ids > 0):
             self._offsets[int(ids[index])] = boxes[index] - filtered[int(ids[index])]
         self._offsets = {track_id: offset for track_id, offset in self._offsets.items() if track_id in filtered}
         return ids
 
     def predict(self, time: float) -> dict[int, NDArray[np.float32]]:
-        """Predict the box ``(4,)`` of every active track at ``time``, by track id. No track is dropped."""
-        self._advance(time, leave=0)
-        return {track_id: box + self._offsets[track_id] for track_id, box in self._filtered_boxes().items()}
+        """Predict the box ``(4,)`` of every active track at ``time``, by track id. No track is dropped.
+
+        The last step is added to the boxes but not taken: an update at the same time takes it.
+        """
+        time = self._advance(time)
+        pending = max(0, int(time * _STEPS_PER_SECOND) - self._step_number)
+        return {
+            track_id: box + self._offsets[track_id] + pending * self._motions.get(track_id, _NO_MOTION)
+            for track_id, box in self._filtered_boxes().items()
+        }
 
     def _filtered_boxes(self) -> dict[int, NDArray[np.float32]]:
         """The box of each active track according to its filter, which lags behind; forget the ids of dropped tracks."""
@@ -86,8 +102,8 @@ class ByteTracker:
         shrink = -self._margin / (1 + 2 * self._margin)
         return {track_id: _expanded(np.array(active[uuid], np.float32), shrink) for uuid, track_id in self._ids.items()}
 
-    def _advance(self, time: float, *, leave: int) -> float:
-        """Run the motion model up to ``time``, except for the last ``leave`` steps. No track is dropped.
+    def _advance(self, time: float) -> float:
+        """Run the motion model up to the last step before ``time``. No track is dropped.
 
         Returns:
             Seconds since the first call.
@@ -95,11 +111,11 @@ class ByteTracker:
         if self._start is None:
             self._start = time
         time -= self._start
-        step_number = int(time * _STEPS_PER_SECOND)
-        steps = min(step_number - self._step_number, int(self._lost_timeout * _STEPS_PER_SECOND) + 2)
-        self._step_number = step_number
-        for _ in range(steps - leave):
+        last = int(time * _STEPS_PER_SECOND) - 1
+        steps = min(last - self._step_number, int(self._lost_timeout * _STEPS_PER_SECOND) + 1)
+        for _ in range(steps):
             self._step(_NO_BOXES, _NO_SCORES, self._last_update)
+        self._step_number = max(self._step_number, last)
         return time
 
     def _step(self, boxes: NDArray[np.float32], scores: NDArray[np.float32], time: float) -> list[str | None]:
@@ -114,6 +130,7 @@ class ByteTracker:
 
 _NO_BOXES = np.empty((0, 4), np.float32)
 _NO_SCORES = np.empty(0, np.float32)
+_NO_MOTION = np.zeros(4, np.float32)
 
 
 def _expanded(boxes: NDArray[np.float32], margin: float) -> NDArray[np.float32]:

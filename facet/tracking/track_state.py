@@ -153,6 +153,14 @@ class TrackState:
         """Whether a body looks as at the last detection."""
         return body_resemblance(self.body_look, look) >= _SAME_BODY
 
+    def is_covered_by(self, other: TrackState) -> bool:
+        """Whether another track's face is on its body, where its own face was: the body may be either's."""
+        if other is self or other.face_box is None or self.last_face_box is None or self.body_box is None:
+            return False
+        centre, (before, after) = (other.face_box[:2] + other.face_box[2:]) / 2, (self.last_face_box, other.face_box)
+        is_on_body = bool((self.body_box[:2] < centre).all() and (centre < self.body_box[2:]).all())
+        return is_on_body and bool((before[:2] < after[2:]).all() and (after[:2] < before[2:]).all())
+
     def verify(self) -> None:
         """Note that an embedding has shown that the visible face is the track's."""
         self.needs_verification, self.unverified = False, 0

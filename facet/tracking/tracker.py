@@ -364,7 +364,8 @@ class StreamTracker:
         return tuple(self._track(each) for each in sorted(visible, key=lambda each: each.track_id))
 
     def _track(self, track: TrackState) -> Track:
-        is_seen = track.face_box is not None or track.body_watched == self._last_detection
+        is_watched = track.body_watched == self._last_detection and not any(map(track.is_covered_by, self._tracks))
+        is_seen = track.face_box is not None or is_watched
         identity = track.identity if is_seen and track.shows_name else Identity()
         is_decided = identity.decision is not Decision.UNDECIDED
         return Track(

@@ -22,15 +22,20 @@ def is_verified(track: TrackState, embedding: NDArray[np.float32], perception: P
     """
     if track.aggregate.is_certain_face(embedding):
         return True
-    if not track.aggregate.is_same_face(embedding):
-        return False
-    return not track.identity.subject_id or _supports(track.identity.subject_id, embedding, perception)
+    return track.aggregate.is_same_face(embedding) and _supports(track.identity.subject_id, embedding, perception)
 
 
 def _supports(subject_id: str, embedding: NDArray[np.float32], perception: Perception) -> bool:
-    """Whether the gallery identifies an embedding alone as a subject; not if the gallery is not available."""
+    """Whether the gallery identifies an embedding alone as a subject, be it as the best match or as a later candidate.
+
+    A track without a subject needs no more than a gallery that answers: otherwise its name may be gone for a moment.
+    """
     try:
         (match,) = perception.search(embedding[None])
     except GalleryUnavailable:
         return False
-    return match is not None and match.subject_id == subject_id and match.similarity >= match.threshold
+    if not subject_id:
+        return True
+    while match is not None and match.subject_id != subject_id:
+        match = match.next
+    return match is not None and match.similarity >= match.threshold

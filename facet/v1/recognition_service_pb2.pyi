@@ -873,7 +873,8 @@ class StreamSettings(_message.Message):
     """Process every frame in order, as for a file. By default the newest frame wins, as for a camera."""
     detection_interval: _builtins.int
     """Run detection on every Nth processed frame, 1 to 100. Between detections tracks follow their motion, and nobody
-    appears or is identified. Detection runs at least every 0.75 seconds. Unset: 1.
+    appears or is identified. Detection runs at least every 0.75 seconds, and at once on a frame that looks different
+    where somebody with a name is predicted. Unset: 1.
     """
     include_objects: _builtins.bool
     """Return the objects that were detected as well."""

@@ -73,6 +73,7 @@ def impostors(
         pictures = crowd.pictures_by_person(people, at_least=1)
         rng = np.random.default_rng(seed)
         drawn = [[*pictures][at] for at in rng.permutation(len(pictures))[:most]]
+        _need_people(sizes, f"{people}: there are {len(drawn)} people", len(drawn))
         with open_studio() as studio, console.progress("Looking at people", len(drawn)) as bar:
             found = []
             for name in drawn:
@@ -83,6 +84,7 @@ def impostors(
     templates = [each for each in found if each is not None]
     if len(templates) < 3:
         console.fail(f"{people}: {len(templates)} of {len(found)} pictures can be enrolled, 3 are needed")
+    _need_people(sizes, f"{people}: {len(templates)} people can be enrolled", len(templates))
     results = [measured(np.stack(templates), size, rng) for size in sizes or _SIZES if size < len(templates)]
     if as_json:
         console.print_json({"people": len(found), "enrolled": len(templates), "sizes": [*map(asdict, results)]})
@@ -110,6 +112,11 @@ def measured(templates: NDArray[np.float32], size: int, rng: np.random.Generator
         round(float(np.quantile(best, 1 - _RATE)), 3),
         round(threshold_for(size, DEFAULT_THRESHOLD), 3),
     )
+
+
+def _need_people(sizes: Sequence[int] | None, found: str, count: int) -> None:
+    if sizes and max(sizes) >= count:
+        console.fail(f"{found}, --size {max(sizes)} needs {max(sizes) + 1}: one is the stranger", console.USAGE)
 
 
 def _print(results: Sequence[Impostors], people: int, enrolled: int) -> None:

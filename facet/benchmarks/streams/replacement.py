@@ -28,6 +28,8 @@ _MIN_FRAMES = 3
 _MAX_TRIES = 20
 """Times as many pairs of people are drawn as there are trials, if pictures are refused."""
 
+_REFUSED = "most pictures are refused: facet enroll {} --dry-run says why"
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -127,6 +129,7 @@ def replacement(
         with open_studio() as studio, console.progress("Replacing people", trials) as bar:
             stage = _Stage(
                 studio=studio,
+                folder=people,
                 pictures=pictures,
                 seconds=seconds,
                 side=side,
@@ -157,6 +160,7 @@ class _Act:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stage:
     studio: Studio
+    folder: Path
     pictures: Mapping[str, Sequence[Path]]
     seconds: float
     side: int
@@ -174,7 +178,7 @@ class _Stage:
         while len(shown[rates[0]]) < trials:
             tried += 1
             if tried > _MAX_TRIES * trials:
-                raise OSError("most pictures are refused")
+                raise LabelError(self.folder, None, _REFUSED.format(self.folder))
             first, second = next(drawn)
             if alike > 1:
                 second = self._most_alike(first, [people[at] for at in rng.permutation(len(people))[:alike]])

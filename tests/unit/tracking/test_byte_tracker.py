@@ -72,6 +72,15 @@ def test_predicted_motion_depends_on_time_not_on_the_frame_rate(rate: int) -> No
     assert predicted[0] == pytest.approx(10 + speed * (2.2 - 1 / rate), abs=20)
 
 
+@pytest.mark.parametrize("rate", [10, 15, 30])
+def test_a_box_predicted_and_detected_at_the_same_time_moves_only_once(tracker: ByteTracker, rate: int) -> None:
+    speed = 180.0
+    for frame in range(3 * rate):
+        predicted = tracker.predict(frame / rate)
+        tracker.update(boxes(box(10 + speed * frame / rate)), scores(0.9), frame / rate)
+    assert predicted[1][0] == pytest.approx(10 + speed * (3 * rate - 1) / rate, abs=2)
+
+
 def test_prediction_drops_no_track(tracker: ByteTracker) -> None:
     tracker.update(boxes(box(10)), scores(0.9), 0.0)
     assert list(tracker.predict(5.0)) == [1]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from facet.tracking.records import GalleryUnavailable, TrackerSettings
-from tests.unit.tracking.synthetic_clip import APPEARED, CHANGED, IDENTIFIED, LEFT, RATE, Clip, Person, only
+from tests.unit.tracking.synthetic_clip import (
+    APPEARED,
+    CHANGED,
+    IDENTIFIED,
+    LEFT,
+    RATE,
+    VECTORS,
+    Clip,
+    Person,
+    only,
+)
 
 
 def test_a_subject_deleted_while_out_of_sight_leaves_without_a_name() -> None:
@@ -93,3 +104,20 @@ def test_a_gallery_that_goes_between_two_calls_is_reported_and_takes_no_names_ye
     step = clip.show(Person("ben", 100))
     assert isinstance(step.gallery_error, LookupError)
     assert only(step).identity.subject_id == ""
+
+
+def test_a_lookalike_who_comes_while_the_gallery_is_unavailable_does_not_get_the_name_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookalike = np.zeros(8, np.float32)
+    lookalike[[0, 2]] = 0.33, (1 - 0.33**2) ** 0.5  # the threshold is 0.34
+    monkeypatch.setitem(VECTORS, "carl", lookalike)
+    clip = Clip("anne")
+    clip.keep(Person("anne", 100, body=False), seconds=1)
+    clip.perception.unavailable = GalleryUnavailable(LookupError("gone"))
+    clip.show(Person("anne", 100, body=False))
+    clip.keep(Person("carl", 100, body=False), seconds=0.7)
+    clip.perception.unavailable = None
+    for _ in range(RATE):
+        step = clip.show(Person("carl", 100, body=False))
+        assert {track.identity.subject_id for track in step.tracks} == {""}

@@ -175,3 +175,30 @@ def test_a_camera_whose_turn_becomes_known_keeps_the_tracks_of_faces_that_were_s
     clip.tracker.turned()
     assert only(clip.show(Person("anne", 420), scenery=2)).track_id == 1
     assert clip.log == [(APPEARED, 1, ""), (IDENTIFIED, 1, "anne")]
+
+
+def test_a_body_has_no_name_between_two_detections_while_somebody_else_covers_its_face() -> None:
+    clip = Clip("anne", "ben", settings=TrackerSettings(detection_interval=5))
+    clip.keep(Person("anne", 60), Person("ben", 420), seconds=1)
+    for left in range(420, 70, -10):
+        step = clip.show(Person("anne", 60, face=left > 150), Person("ben", left))
+        if left <= 110:  # the two faces overlap
+            assert [track.identity.subject_id for track in step.tracks if track.face_box is None] == [""]
+    assert step.detections is None
+
+
+def test_a_face_in_doubt_may_support_the_next_candidate_that_its_track_has_because_the_best_one_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    twin, turned = np.zeros(8, np.float32), np.zeros(8, np.float32)
+    twin[:2] = 0.8, 0.6
+    turned[:3] = 0.36, 0.1, (1 - 0.36**2 - 0.1**2) ** 0.5  # 0.36 to anne, 0.348 to ben; the threshold is 0.34
+    for name, vector in (("ben", twin), ("carl", VECTORS["anne"]), ("dora", turned)):
+        monkeypatch.setitem(VECTORS, name, vector)
+    clip = Clip("anne", "ben")
+    places = {"anne": 40, "carl": 400}
+    step = clip.keep(*(Person(who, left, body=False) for who, left in places.items()), seconds=1)
+    (track,) = (each for each in step.tracks if each.identity.subject_id == "ben")
+    who = "anne" if track.face_box is not None and track.face_box[0] < 200 else "carl"
+    step = clip.show(*(Person("dora" if each == who else each, left, body=False) for each, left in places.items()))
+    assert [each.identity.subject_id for each in step.tracks if each.track_id == track.track_id] == ["ben"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from facet.benchmarks.streams.impostors import measured
+from facet.benchmarks.streams.impostors import impostors, measured
+from facet.terminal import console
 
 
 def test_larger_galleries_have_more_similar_strangers_and_nobody_is_compared_with_themselves() -> None:
@@ -21,3 +27,14 @@ def test_larger_galleries_have_more_similar_strangers_and_nobody_is_compared_wit
 def test_one_person_under_two_names_is_left_out() -> None:
     people = np.repeat(np.eye(4, dtype=np.float32), 2, axis=0)
     assert measured(people, 7, np.random.default_rng(0)).one_in_1000 <= 0
+
+
+def test_a_gallery_larger_than_the_people_is_refused_before_anybody_is_looked_at(tmp_path: Path) -> None:
+    for name in ("anne", "ben", "carl"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    app = typer.Typer()
+    app.command()(impostors)
+    done = CliRunner().invoke(app, [str(tmp_path), "--size", "1", "--size", "1000"])
+    assert done.exit_code == console.USAGE
+    assert "there are 3 people, --size 1000 needs 1001" in " ".join(done.output.split())
