@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,8 @@ from facet import Client
 if TYPE_CHECKING:
     from tests.conftest import Pictures
 
-ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT_SECONDS = 300.0
-"""The command starts a server, possibly on a busy machine."""
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Report = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -39,35 +37,33 @@ def people(client: Client, pictures: Pictures, tmp_path: Path) -> Path:
     return tmp_path / "people"
 
 
-def bench(*arguments: str) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report: dict[str, Any] = json.loads(done.stdout)
+@pytest.fixture
+def report_of(bench: Run) -> Report:
+    """The report of a benchmark as a program reads it."""
+
+    def report(*arguments: str) -> dict[str, Any]:
+        done = bench(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        read: dict[str, Any] = json.loads(done.stdout)
+        return read
+
     return report
 
 
-def test_no_frame_has_the_name_of_somebody_who_was_replaced(people: Path) -> None:
-    report = bench("replacement", str(people), "--trials", "3", "--fps", "1", "--fps", "15", "--seconds", "0.4")
+def test_no_frame_has_the_name_of_somebody_who_was_replaced(report_of: Report, people: Path) -> None:
+    report = report_of("replacement", str(people), "--trials", "3", "--fps", "1", "--fps", "15", "--seconds", "0.4")
     assert report["frames_wrong"] == 0
     assert [rate["fps"] for rate in report["rates"]] == [1, 15]
     assert all(rate["trials"] >= 1 and rate["named_share"] > 0.6 for rate in report["rates"]), report
 
 
-def test_no_stranger_is_named(people: Path) -> None:
-    (size,) = bench("strangers", str(people), "--size", "1", "--tries", "2")["sizes"]
+def test_no_stranger_is_named(report_of: Report, people: Path) -> None:
+    (size,) = report_of("strangers", str(people), "--size", "1", "--tries", "2")["sizes"]
     assert (size["subjects"], size["tries"], size["named"]) == (1, 2, 0)
 
 
-def test_strangers_are_measured_against_the_threshold_of_streams(people: Path) -> None:
-    report = bench("impostors", str(people), "--size", "1", "--size", "2")
+def test_strangers_are_measured_against_the_threshold_of_streams(report_of: Report, people: Path) -> None:
+    report = report_of("impostors", str(people), "--size", "1", "--size", "2")
     assert report["people"] == 6
     assert report["enrolled"] >= 4
     assert [size["subjects"] for size in report["sizes"]] == [1, 2]

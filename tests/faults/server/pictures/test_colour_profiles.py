@@ -12,6 +12,7 @@ from PIL import Image
 
 from facet import LARGEST, Client, picture
 from tests.conftest import Pictures
+from tests.unit.runtime.pictures.samples import encode
 
 D65, D50 = (0.3127, 0.3290), (0.3457, 0.3585)
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -55,17 +56,11 @@ def in_space(image: Image.Image, space: Space) -> Image.Image:
     return Image.fromarray(np.rint(255 * samples).astype(np.uint8))
 
 
-def encode(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
 @pytest.mark.parametrize("name", SPACES)
 def test_a_face_without_its_profile_is_that_of_its_srgb_twin(client: Client, pictures: Pictures, name: str) -> None:
     for data in (pictures.yaoming, pictures.players):
         image = Image.open(io.BytesIO(data)).convert("RGB")
-        untagged = picture(encode(in_space(image, SPACES[name])))
+        untagged = picture(encode("PNG", in_space(image, SPACES[name])))
         compared = client.verify(untagged, data, reference_face=LARGEST, probe_face=LARGEST)
         assert compared.similarity >= 0.9
 
@@ -75,4 +70,4 @@ def test_a_profile_that_swaps_channels_or_is_grey_changes_no_decision(client: Cl
     image = Image.open(io.BytesIO(pictures.yaoming)).convert("RGB")
     red, green, blue = image.split()
     for stored in (Image.merge("RGB", (green, blue, red)), image.convert("L")):
-        assert client.verify(picture(encode(stored)), pictures.yaoming).similarity >= 0.7
+        assert client.verify(picture(encode("PNG", stored)), pictures.yaoming).similarity >= 0.7

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,18 +17,22 @@ from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from facet.v1 import types_pb2
 from tests.conftest import Pictures
-from tests.unit.runtime.pictures.formats import test_gif, test_heif, test_jxl, test_tiff
+from tests.unit.runtime.pictures.formats.samples import (
+    JXL_WIDE,
+    LONG,
+    SHORT,
+    gif_placed,
+    heif_file,
+    heif_grid,
+    heif_item,
+    heif_size,
+    jxl_header,
+    tiff,
+)
+from tests.unit.runtime.pictures.samples import encode
 
 SAME = 0.98
 """Similarity of the face in a picture and in its JPEG twin."""
-
-pillow_heif.register_heif_opener()
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.copy().save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def deep(kind: str, image: Image.Image, bits: int, *options: int) -> bytes:
@@ -49,19 +52,19 @@ def variants(image: Image.Image) -> dict[str, bytes]:
         further["JXL"] = codec.jpegxl_encode(np.asarray(image), level=90)
         further["JXL, 16 bits in a container"] = codec.jpegxl_encode(samples, level=90, usecontainer=True)
     return further | {
-        "GIF": encode(image, "GIF"),
-        "TIFF, LZW": encode(image, "TIFF", compression="tiff_lzw"),
-        "TIFF, JPEG": encode(image, "TIFF", compression="jpeg", quality=95),
-        "TIFF, CMYK": encode(image.convert("CMYK"), "TIFF"),
+        "GIF": encode("GIF", image),
+        "TIFF, LZW": encode("TIFF", image, compression="tiff_lzw"),
+        "TIFF, JPEG": encode("TIFF", image, compression="jpeg", quality=95),
+        "TIFF, CMYK": encode("TIFF", image.convert("CMYK")),
         "TIFF, 16 bits": deep(".tiff", image, 16),
         "TIFF, 10 bits in 16": deep(".tiff", image, 10),
         "PNG, 12 bits in 16": deep(".png", image, 12),
-        "HEIC": encode(image, "HEIF", quality=90),
+        "HEIC": encode("HEIF", image, quality=90),
         "HEIC, 10 bits": hdr.getvalue(),
-        "AVIF": encode(image, "AVIF", quality=90),
+        "AVIF": encode("AVIF", image, quality=90),
         "AVIF, 10 bits": deep(".avif", image, 10, cv2.IMWRITE_AVIF_DEPTH, 10, cv2.IMWRITE_AVIF_QUALITY, 90),
-        "Motion Photo": encode(image, "JPEG", quality=95) + b"\0\0\0\x18ftypmp42" + b"\xff\xda\0\0" * 40,
-        "MPO": encode(image, "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", image.size)]),
+        "Motion Photo": encode("JPEG", image, quality=95) + b"\0\0\0\x18ftypmp42" + b"\xff\xda\0\0" * 40,
+        "MPO": encode("MPO", image, quality=95, save_all=True, append_images=[Image.new("RGB", image.size)]),
     }
 
 
@@ -78,7 +81,7 @@ def frames(image: Image.Image) -> dict[str, types_pb2.Picture]:
 
 def test_every_format_gives_the_face_of_its_jpeg_twin(client: Client, pictures: Pictures) -> None:
     image = Image.open(io.BytesIO(pictures.yaoming)).convert("RGB")
-    twin = encode(image, "JPEG", quality=95)
+    twin = encode("JPEG", image, quality=95)
     sources = {name: picture(data) for name, data in variants(image).items()} | frames(image)
     for name, source in sources.items():
         similarity = client.verify(source, twin).similarity
@@ -90,33 +93,33 @@ def test_the_server_lists_its_formats(client: Client) -> None:
     assert set(info.picture_formats) == set(FORMATS)
 
 
-LARGE_JPEG = encode(Image.new("RGB", (4000, 3000), "tan"), "JPEG")
+LARGE_JPEG = encode("JPEG", Image.new("RGB", (4000, 3000), "tan"))
 """So large that it is decoded at a reduced size."""
 HOSTILE = {
     "half a large JPEG": (LARGE_JPEG[: len(LARGE_JPEG) // 2], "INVALID_PICTURE"),
-    "a JXL of a million squared": (test_jxl.packed(*test_jxl.WIDE, (1, 1)), "PICTURE_TOO_LARGE"),
+    "a JXL of a million squared": (jxl_header(*JXL_WIDE, (1, 1)), "PICTURE_TOO_LARGE"),
     "a PDF": (b"%PDF-1.7", "INVALID_PICTURE"),
     "a HEIC of 40,000 tiles": (
-        test_heif.container(
-            [test_heif.coded("HEIF", first=(test_heif.size(32, 32),)), test_heif.grid(200, 200, 6400, 6400)],
+        heif_file(
+            [heif_item("HEIF", first=(heif_size(32, 32),)), heif_grid(200, 200, 6400, 6400)],
             [1] * 40_000,
         ),
         "INVALID_PICTURE",
     ),
     "an AVIF of 65,535 squared": (
-        test_heif.container([test_heif.coded("AVIF", first=(test_heif.size(65535, 65535),))], []),
+        heif_file([heif_item("AVIF", first=(heif_size(65535, 65535),))], []),
         "PICTURE_TOO_LARGE",
     ),
     "a HEIC of another size than declared": (
-        test_heif.container([test_heif.coded("HEIF", first=(test_heif.size(4000, 3000),))], []),
+        heif_file([heif_item("HEIF", first=(heif_size(4000, 3000),))], []),
         "INVALID_PICTURE",
     ),
     "a TIFF of 100,000 squared": (
-        test_tiff.tiff({256: (test_tiff.LONG, (10**5,)), 257: (test_tiff.LONG, (10**5,))}),
+        tiff({256: (LONG, (10**5,)), 257: (LONG, (10**5,))}),
         "PICTURE_TOO_LARGE",
     ),
-    "a TIFF of floating-point samples": (test_tiff.DAMAGED["floating-point samples"][0], "INVALID_PICTURE"),
-    "a GIF with a frame beyond its canvas": (test_gif.DAMAGED["a frame beyond its canvas"][0], "INVALID_PICTURE"),
+    "a TIFF of floating-point samples": (tiff({258: (SHORT, (32,) * 3), 339: (SHORT, (3,) * 3)}), "INVALID_PICTURE"),
+    "a GIF with a frame beyond its canvas": (gif_placed(1, 0, (64, 48)), "INVALID_PICTURE"),
 }
 
 
@@ -130,8 +133,8 @@ def test_hostile_files_are_refused_and_the_server_goes_on(client: Client, pictur
 
 
 def test_a_tiff_that_loops_and_a_gif_of_10_000_frames_are_taken(client: Client) -> None:
-    still = encode(Image.new("L", (8, 8)), "GIF")
+    still = encode("GIF", Image.new("L", (8, 8)))
     frame = still[still.index(b",", 13) : -1]
-    looped = test_tiff.tiff(behind=int.from_bytes(test_tiff.tiff()[4:8], "little"))
+    looped = tiff(behind=int.from_bytes(tiff()[4:8], "little"))
     for data in (looped, still[:-1] + frame * 10_000):
         assert not client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(data))).faces

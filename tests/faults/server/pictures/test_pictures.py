@@ -18,6 +18,7 @@ from PIL import Image
 from facet import Client, InvalidArgument, ResourceExhausted, picture
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import types_pb2
+from tests.unit.runtime.pictures.samples import encode
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
@@ -34,12 +35,6 @@ BOMB_GROWTH = 100_000_000
 
 def analyze(client: Client, source: bytes | NDArray[np.uint8] | types_pb2.Picture) -> pb.AnalyzeFacesResponse:
     return client.recognition.AnalyzeFaces(pb.AnalyzeFacesRequest(picture=picture(source)))
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -88,15 +83,15 @@ BROKEN: dict[str, Callable[[Image.Image], bytes]] = {
     "empty": lambda _: b"",
     "no picture": lambda _: b"this is no picture at all",
     "zeros": lambda _: bytes(1000),
-    "half a JPEG": lambda image: half(encode(image, "JPEG")),
-    "half a progressive JPEG": lambda image: half(encode(image, "JPEG", progressive=True)),
-    "half a PNG": lambda image: half(encode(image, "PNG")),
-    "half a WebP": lambda image: half(encode(image, "WEBP")),
-    "half a BMP": lambda image: half(encode(image, "BMP")),
-    "a JPEG's first bytes": lambda image: encode(image, "JPEG")[:20],
-    "half a GIF": lambda image: half(encode(image, "GIF")),
-    "half a TIFF": lambda image: half(encode(image, "TIFF")),
-    "a format that is not taken": lambda image: encode(image, "PPM"),
+    "half a JPEG": lambda image: half(encode("JPEG", image)),
+    "half a progressive JPEG": lambda image: half(encode("JPEG", image, progressive=True)),
+    "half a PNG": lambda image: half(encode("PNG", image)),
+    "half a WebP": lambda image: half(encode("WEBP", image)),
+    "half a BMP": lambda image: half(encode("BMP", image)),
+    "a JPEG's first bytes": lambda image: encode("JPEG", image)[:20],
+    "half a GIF": lambda image: half(encode("GIF", image)),
+    "half a TIFF": lambda image: half(encode("TIFF", image)),
+    "a format that is not taken": lambda image: encode("PPM", image),
     "0x0": lambda _: flat_png(0, 0),
     "corrupt pixels": lambda _: (
         SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"?")
@@ -158,23 +153,23 @@ def test_a_face_is_found_in_every_picture_format(client: Client, image: Image.Im
     deep_grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
     other = Image.new("RGB", image.size, "red")
     kinds = {
-        "8-bit PNG": encode(image, "PNG"),
+        "8-bit PNG": encode("PNG", image),
         "16-bit PNG": cv2.imencode(".png", deep)[1].tobytes(),
         "16-bit grey PNG": cv2.imencode(".png", deep_grey)[1].tobytes(),
-        "grey PNG": encode(image.convert("L"), "PNG"),
-        "grey JPEG": encode(image.convert("L"), "JPEG", quality=95),
-        "grey with alpha": encode(image.convert("LA"), "PNG"),
-        "palette": encode(image.quantize(256), "PNG"),
-        "CMYK JPEG": encode(image.convert("CMYK"), "JPEG", quality=95),
-        "alpha PNG": encode(image.convert("RGBA"), "PNG"),
-        "lossless WebP": encode(image, "WEBP", lossless=True),
-        "alpha WebP": encode(image.convert("RGBA"), "WEBP", lossless=True),
-        "BMP": encode(image, "BMP"),
-        "GIF": encode(image.quantize(256), "GIF"),
-        "TIFF": encode(image, "TIFF"),
-        "animated PNG": encode(image, "PNG", save_all=True, append_images=[other]),
-        "animated WebP": encode(image, "WEBP", save_all=True, append_images=[other], lossless=True, duration=50),
-        "several pictures in a JPEG": encode(image, "MPO", save_all=True, append_images=[other], quality=95),
+        "grey PNG": encode("PNG", image.convert("L")),
+        "grey JPEG": encode("JPEG", image.convert("L"), quality=95),
+        "grey with alpha": encode("PNG", image.convert("LA")),
+        "palette": encode("PNG", image.quantize(256)),
+        "CMYK JPEG": encode("JPEG", image.convert("CMYK"), quality=95),
+        "alpha PNG": encode("PNG", image.convert("RGBA")),
+        "lossless WebP": encode("WEBP", image, lossless=True),
+        "alpha WebP": encode("WEBP", image.convert("RGBA"), lossless=True),
+        "BMP": encode("BMP", image),
+        "GIF": encode("GIF", image.quantize(256)),
+        "TIFF": encode("TIFF", image),
+        "animated PNG": encode("PNG", image, save_all=True, append_images=[other]),
+        "animated WebP": encode("WEBP", image, save_all=True, append_images=[other], lossless=True, duration=50),
+        "several pictures in a JPEG": encode("MPO", image, save_all=True, append_images=[other], quality=95),
     }
     exact = ("16-bit PNG", "alpha PNG", "lossless WebP", "alpha WebP", "BMP", "TIFF", "animated PNG", "animated WebP")
     (expected,) = analyze(client, kinds["8-bit PNG"]).faces
@@ -194,12 +189,12 @@ def test_exif_orientation_is_applied(client: Client, image: Image.Image, kind: s
         "WEBP": {"lossless": True},
     }
     options = choices[kind]
-    (expected,) = analyze(client, encode(image, kind, **options)).faces
+    (expected,) = analyze(client, encode(kind, image, **options)).faces
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[ORIENTATION] = orientation
         stored = image.transpose(Image.Transpose(undone[orientation])) if orientation > 1 else image
-        answer = analyze(client, encode(stored, kind, exif=exif, **options))
+        answer = analyze(client, encode(kind, stored, exif=exif, **options))
         assert (answer.picture_size.width, answer.picture_size.height) == image.size
         (found,) = answer.faces
         assert corners(found.face) == pytest.approx(corners(expected.face), abs=0.5), orientation
@@ -238,7 +233,7 @@ def test_large_or_broken_metadata_is_ignored(client: Client, pictures: Pictures)
 
 @pytest.mark.usefixtures("alive")
 def test_a_jpeg_with_too_many_scans_is_refused(client: Client, image: Image.Image) -> None:
-    progressive = encode(image, "JPEG", progressive=True)
+    progressive = encode("JPEG", image, progressive=True)
     last = progressive.rindex(b"\xff\xda")
     scan = progressive[last:-2]
     assert refusal(client, progressive[:-2] + scan * 2000 + progressive[-2:]) == ("INVALID_PICTURE", ["picture"])

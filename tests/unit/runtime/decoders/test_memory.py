@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facet.runtime.decoders import DecoderPool
-from tests.unit.runtime.pictures.formats import test_heif
+from tests.unit.runtime.pictures.formats.samples import KINDS, heif_file, heif_grid, heif_item
 from tests.unit.runtime.pictures.samples import encode, pixels
 
 MAX_PIXELS = 50_000_000
@@ -19,12 +19,12 @@ SIDE = 7070
 def tiled(kind: str, tile: NDArray[np.uint8]) -> bytes:
     """A picture of many tiles, as phones write them, all alike."""
     across = -(-SIDE // TILE)
-    coded = test_heif.coded(kind, encoded=encode(kind, tile, quality=50))
-    grid = test_heif.grid(across, across, SIDE, SIDE)
-    return test_heif.container([*[coded] * across**2, grid], list(range(1, across**2 + 1)))
+    coded = heif_item(kind, encoded=encode(kind, tile, quality=50))
+    grid = heif_grid(across, across, SIDE, SIDE)
+    return heif_file([*[coded] * across**2, grid], list(range(1, across**2 + 1)))
 
 
-@pytest.mark.parametrize("kind", test_heif.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_of_50_megapixels_is_decoded(kind: str) -> None:
     pool = DecoderPool(1, for_large=True)
     try:

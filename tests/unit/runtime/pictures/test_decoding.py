@@ -18,15 +18,9 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from facet.runtime.pictures import InvalidPicture, PictureError, PictureTooLarge, decode, from_raw, read_header
-from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS
+from tests.unit.runtime.pictures.samples import ENOUGH, FORMATS, encode
 
 ORIENTATION = 0x0112
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def quarters() -> Image.Image:
@@ -42,7 +36,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_header_gives_format_and_size(kind: str) -> None:
-    header = read_header(encode(quarters(), kind), max_pixels=ENOUGH)
+    header = read_header(encode(kind, quarters()), max_pixels=ENOUGH)
     assert (header.format, header.width, header.height, header.orientation) == (kind, 32, 16, 1)
 
 
@@ -50,7 +44,7 @@ def test_the_header_gives_format_and_size(kind: str) -> None:
 def test_a_picture_whose_header_is_cut_off_is_named_by_its_signature(kind: str) -> None:
     name = "HEIF or AVIF" if kind in ("HEIF", "AVIF") else kind
     with pytest.raises(InvalidPicture, match=f"the {name} is truncated or damaged"):
-        read_header(encode(quarters(), kind)[:14], max_pixels=ENOUGH)
+        read_header(encode(kind, quarters())[:14], max_pixels=ENOUGH)
 
 
 @pytest.mark.parametrize("data", [b"BMW 320d, 44 pictures", b"RIFF\x24\0\0\0WAVEfmt ", b"GIF90a" + bytes(20)])
@@ -64,7 +58,7 @@ def test_data_of_another_format_is_refused_with_its_first_bytes(data: bytes) -> 
 def test_every_orientation_is_undone_like_in_pillow(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    data = encode(quarters(), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    data = encode(kind, quarters(), exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))[..., ::-1]
     assert np.array_equal(decode(data, max_pixels=ENOUGH), expected)
 
@@ -78,17 +72,17 @@ def test_xmp_that_contradicts_exif_does_not_turn_a_picture(kind: str, orientatio
     if kind == "PNG":
         options = {"pnginfo": PngInfo()}
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
-    assert read_header(encode(quarters(), kind, **options), max_pixels=ENOUGH).orientation == 3
-    both = encode(quarters(), kind, exif=exif, **options)
+    assert read_header(encode(kind, quarters(), **options), max_pixels=ENOUGH).orientation == 3
+    both = encode(kind, quarters(), exif=exif, **options)
     assert read_header(both, max_pixels=ENOUGH).orientation == orientation
-    only_exif = encode(quarters(), kind, exif=exif)
+    only_exif = encode(kind, quarters(), exif=exif)
     assert np.array_equal(decode(both, max_pixels=ENOUGH), decode(only_exif, max_pixels=ENOUGH))
 
 
 def test_an_orientation_behind_the_pixels_of_a_png_is_applied() -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    data = encode(quarters(), "PNG")
+    data = encode("PNG", quarters())
     end = data.rindex(b"IEND") - 4
     late = data[:end] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + data[end:]
     assert read_header(late, max_pixels=ENOUGH).orientation == 6
@@ -96,7 +90,7 @@ def test_an_orientation_behind_the_pixels_of_a_png_is_applied() -> None:
 
 
 def test_reading_a_header_does_not_decode_pixels() -> None:
-    data = encode(Image.new("L", (5000, 5000)), "PNG")
+    data = encode("PNG", Image.new("L", (5000, 5000)))
     tracemalloc.start()
     try:
         read_header(data, max_pixels=10**9)
@@ -109,7 +103,7 @@ def test_reading_a_header_does_not_decode_pixels() -> None:
 
 
 def test_the_pixel_limit_is_exact() -> None:
-    data = encode(quarters(), "PNG")
+    data = encode("PNG", quarters())
     assert decode(data, max_pixels=32 * 16).shape == (16, 32, 3)
     with pytest.raises(PictureTooLarge, match="32x16"):
         decode(data, max_pixels=32 * 16 - 1)
@@ -135,7 +129,7 @@ def test_samples_of_fewer_bits_in_16_are_scaled_by_the_bits_that_are_used(kind: 
 
 @given(st.binary(max_size=200), st.sampled_from(FORMATS), st.integers(0, 400))
 def test_any_bytes_are_decoded_or_refused(noise: bytes, kind: str, position: int) -> None:
-    data = encode(quarters(), kind)
+    data = encode(kind, quarters())
     spoilt = data[:position] + noise + data[position + len(noise) :]
     try:
         picture = decode(spoilt, max_pixels=ENOUGH)

@@ -15,65 +15,21 @@ from PIL import Image
 
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
 from facet.runtime.pictures.containers.boxes import MAX_BOXES, box, full_box
-from facet.runtime.pictures.containers.heif_items import MAX_EXTENTS, Items
+from facet.runtime.pictures.containers.heif_items import MAX_EXTENTS
 from facet.runtime.pictures.decoding import walk
+from tests.unit.runtime.pictures.formats.samples import (
+    ENCODED_TILES,
+    KINDS,
+    TILE,
+    TILE_SIDE,
+    heif_file,
+    heif_grid,
+    heif_item,
+    heif_size,
+    u16,
+    u32,
+)
 from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
-
-KINDS = ("HEIF", "AVIF")
-WIDTH, HEIGHT = 64, 64
-PICTURE = pixels(WIDTH, HEIGHT)
-ENCODED = {kind: encode(kind, PICTURE, quality=95) for kind in KINDS}
-CODING = {"HEIF": b"hvc1", "AVIF": b"av01"}
-
-
-def u16(*numbers: int) -> bytes:
-    return b"".join(number.to_bytes(2, "big") for number in numbers)
-
-
-def u32(*numbers: int) -> bytes:
-    return b"".join((number % 2**32).to_bytes(4, "big") for number in numbers)
-
-
-def size(width: int, height: int) -> bytes:
-    return full_box(b"ispe", u32(width, height))
-
-
-def container(items: list[tuple[bytes, bytes, list[bytes]]], tiles: list[int], *, brand: bytes = b"mif1") -> bytes:
-    """A file of these items (type, bytes, properties), the last of which is the picture, made of ``tiles`` (ids)."""
-    known = list(dict.fromkeys(each for _, _, properties in items for each in properties))
-    infe, ipma = [], []
-    for number, (kind, _, properties) in enumerate(items, 1):
-        infe.append(full_box(b"infe", u32(number), u16(0), kind, b"\0", version=3))
-        ipma.append(u32(number) + bytes((len(properties),)) + bytes(known.index(each) + 1 for each in properties))
-    others = [
-        full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
-        full_box(b"pitm", u32(len(items)), version=1),
-        full_box(b"iinf", u32(len(items)), *infe, version=1),
-        box(b"iprp", box(b"ipco", *known), full_box(b"ipma", u32(len(items)), *ipma, version=1)),
-    ]
-    if tiles:
-        others.append(full_box(b"iref", box(b"dimg", u32(len(items)), u16(len(tiles)), u32(*tiles)), version=1))
-    ftyp = box(b"ftyp", brand, bytes(4), brand)
-    start = len(ftyp) + 12 + sum(map(len, others)) + 18 + 18 * len(items) + 8
-    places = []
-    for number, (_, data, _) in enumerate(items, 1):
-        places.append(u32(number) + u16(0, 0, 1) + u32(start, len(data)))
-        start += len(data)
-    iloc = full_box(b"iloc", b"\x44\0", u32(len(items)), *places, version=2)
-    return ftyp + full_box(b"meta", *others, iloc) + box(b"mdat", *(data for _, data, _ in items))
-
-
-def coded(
-    kind: str, *more: bytes, first: tuple[bytes, ...] | None = None, encoded: bytes = b""
-) -> tuple[bytes, bytes, list[bytes]]:
-    """The item of an encoded picture, by default that of :data:`PICTURE`, with more properties."""
-    items = Items(encoded or ENCODED[kind])
-    properties = [box(each.kind, each.body) for each in items.properties(items.primary)]
-    return CODING[kind], b"".join(items.pieces(items.primary)), [*(first or ()), *properties, *more]
-
-
-def grid(rows: int, columns: int, width: int, height: int) -> tuple[bytes, bytes, list[bytes]]:
-    return b"grid", bytes((0, 0, rows - 1, columns - 1)) + u16(width, height), [size(width, height)]
 
 
 def near(decoded: NDArray[Any], expected: NDArray[Any]) -> bool:
@@ -82,8 +38,8 @@ def near(decoded: NDArray[Any], expected: NDArray[Any]) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tiles_are_put_together_and_those_that_reach_beyond_are_cut(kind: str) -> None:
-    data = container([*[coded(kind)] * 4, grid(2, 2, 100, 90)], [2, 1, 4, 3])
-    expected = np.tile(PICTURE, (2, 2, 1))[:90, :100]
+    data = heif_file([*[heif_item(kind)] * 4, heif_grid(2, 2, 100, 90)], [2, 1, 4, 3])
+    expected = np.tile(TILE, (2, 2, 1))[:90, :100]
     assert read_header(data, max_pixels=ENOUGH).format == kind
     assert near(decode(data, max_pixels=ENOUGH), expected)
 
@@ -108,13 +64,13 @@ TURNED: dict[str, tuple[tuple[bytes, ...], Callable[[NDArray[Any]], NDArray[Any]
 @pytest.mark.parametrize("name", TURNED)
 def test_the_container_turns_mirrors_and_crops(kind: str, name: str) -> None:
     properties, turned = TURNED[name]
-    data = container([coded(kind, *properties)], [])
-    assert near(decode(data, max_pixels=ENOUGH), turned(PICTURE))
+    data = heif_file([heif_item(kind, *properties)], [])
+    assert near(decode(data, max_pixels=ENOUGH), turned(TILE))
 
 
 @pytest.mark.parametrize("name", [name for name in TURNED if "cropped" not in name])
 def test_turns_are_those_of_libheif(name: str) -> None:
-    data = container([coded("HEIF", *TURNED[name][0])], [], brand=b"heic")
+    data = heif_file([heif_item("HEIF", *TURNED[name][0])], [], brand=b"heic")
     expected = np.asarray(pillow_heif.open_heif(data).to_pillow().convert("RGB"))[..., ::-1]
     assert near(decode(data, max_pixels=ENOUGH), expected)
 
@@ -124,16 +80,16 @@ def test_the_turn_of_the_container_counts_and_the_orientation_of_exif_does_not(k
     exif = Image.Exif()
     exif[0x0112] = 6
     metadata: tuple[bytes, bytes, list[bytes]] = (b"Exif", bytes(4) + exif.tobytes(), [])
-    assert near(decode(container([metadata, coded(kind)], []), max_pixels=ENOUGH), PICTURE)
-    turned = container([metadata, coded(kind, box(b"irot", b"\1"))], [])
-    assert near(decode(turned, max_pixels=ENOUGH), np.rot90(PICTURE))
+    assert near(decode(heif_file([metadata, heif_item(kind)], []), max_pixels=ENOUGH), TILE)
+    turned = heif_file([metadata, heif_item(kind, box(b"irot", b"\1"))], [])
+    assert near(decode(turned, max_pixels=ENOUGH), np.rot90(TILE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
 def test_grey_and_alpha_become_bgr(kind: str, mode: str) -> None:
-    image = Image.fromarray(PICTURE[..., ::-1].copy())
-    expected = np.asarray(image.convert("L").convert("RGB")) if mode != "RGBA" else PICTURE
+    image = Image.fromarray(TILE[..., ::-1].copy())
+    expected = np.asarray(image.convert("L").convert("RGB")) if mode != "RGBA" else TILE
     image = image.convert("L").convert(mode) if mode == "LA" else image.convert(mode)
     if mode != "L":
         image.putalpha(60)
@@ -142,54 +98,57 @@ def test_grey_and_alpha_become_bgr(kind: str, mode: str) -> None:
 
 @pytest.mark.parametrize("bits", [10, 12])
 def test_samples_of_10_and_12_bits_become_8_bits(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    deep = PICTURE.astype(np.uint16) * 257
+    deep = TILE.astype(np.uint16) * 257
     options = [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 95]
     avif = cv2.imencode(".avif", deep >> 16 - bits, options)[1].tobytes()
-    assert near(decode(avif, max_pixels=ENOUGH), PICTURE)
+    assert near(decode(avif, max_pixels=ENOUGH), TILE)
     monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == 12)
     for mode, samples in (("BGR;16", deep), ("L;16", deep[..., 1])):
         heif = io.BytesIO()
-        pillow_heif.encode(mode, (WIDTH, HEIGHT), np.ascontiguousarray(samples).tobytes(), heif, quality=95)
-        expected = PICTURE if samples.ndim == 3 else np.repeat(PICTURE[..., 1:2], 3, 2)
+        pillow_heif.encode(mode, (TILE_SIDE, TILE_SIDE), np.ascontiguousarray(samples).tobytes(), heif, quality=95)
+        expected = TILE if samples.ndim == 3 else np.repeat(TILE[..., 1:2], 3, 2)
         assert near(decode(heif.getvalue(), max_pixels=ENOUGH), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_picture_of_several_is_taken_and_the_decoder_gets_nothing_else(kind: str) -> None:
-    image = Image.fromarray(PICTURE[..., ::-1].copy())
+    image = Image.fromarray(TILE[..., ::-1].copy())
     data = encode(
         kind, image, save_all=True, append_images=[Image.new("RGB", (64, 64))] * 20, quality=95, xmp=bytes(9000)
     )
-    assert near(decode(data, max_pixels=ENOUGH), PICTURE)
+    assert near(decode(data, max_pixels=ENOUGH), TILE)
     assert sum(map(len, walk(data, max_pixels=ENOUGH).parts)) < len(data) - 9000
     film = box(b"mpvd", b"\0\0\0\x18ftypmp42" + bytes(10_000))
     for behind in (film, film + b"MotionPhoto_Data\xff\xd8SEFH\x6b\0\0\0SEFT"):  # Google's phones, and Samsung's
-        assert near(decode(data + behind, max_pixels=ENOUGH), PICTURE)
+        assert near(decode(data + behind, max_pixels=ENOUGH), TILE)
 
 
-TILE = coded("HEIF")
-EMPTY = (b"hvc1", b"", TILE[2])
+ITEM = heif_item("HEIF")
+EMPTY = (b"hvc1", b"", ITEM[2])
 DAMAGED = {
-    "40,000 tiles": (container([TILE, grid(200, 200, 12_800, 12_800)], [1] * 40_000), "40000 tiles"),
+    "40,000 tiles": (heif_file([ITEM, heif_grid(200, 200, 12_800, 12_800)], [1] * 40_000), "40000 tiles"),
     "more boxes than allowed": (box(b"ftyp", b"heic", bytes(4)) + box(b"free") * (MAX_BOXES + 1), "boxes"),
-    "a grid of too few tiles": (container([TILE, grid(2, 2, 100, 90)], [1, 1, 1]), "does not fit its tiles"),
-    "a grid larger than its tiles": (container([TILE, grid(2, 2, 200, 90)], [1] * 4), "does not fit its tiles"),
-    "a grid of tiles that are not needed": (container([TILE, grid(2, 2, 60, 90)], [1] * 4), "does not fit its tiles"),
-    "a grid that contains itself": (container([TILE, grid(1, 1, 64, 64)], [2]), "coding"),
-    "a grid without a description": (container([TILE, (b"grid", b"", [size(64, 64)])], [1]), "ends behind"),
-    "another coding": (container([(b"jpeg", b"x", [size(64, 64)])], []), "coding"),
-    "no configuration": (container([(b"hvc1", TILE[1], [size(64, 64)])], []), "nothing about its coding"),
-    "no size": (container([(b"hvc1", TILE[1], [])], []), "without a size"),
-    "no pixels": (container([(b"hvc1", TILE[1], [size(0, 64)])], []), "no pixels"),
-    "no bytes": (container([EMPTY], []), "damaged"),
+    "a grid of too few tiles": (heif_file([ITEM, heif_grid(2, 2, 100, 90)], [1, 1, 1]), "does not fit its tiles"),
+    "a grid larger than its tiles": (heif_file([ITEM, heif_grid(2, 2, 200, 90)], [1] * 4), "does not fit its tiles"),
+    "a grid of tiles that are not needed": (
+        heif_file([ITEM, heif_grid(2, 2, 60, 90)], [1] * 4),
+        "does not fit its tiles",
+    ),
+    "a grid that contains itself": (heif_file([ITEM, heif_grid(1, 1, 64, 64)], [2]), "coding"),
+    "a grid without a description": (heif_file([ITEM, (b"grid", b"", [heif_size(64, 64)])], [1]), "ends behind"),
+    "another coding": (heif_file([(b"jpeg", b"x", [heif_size(64, 64)])], []), "coding"),
+    "no configuration": (heif_file([(b"hvc1", ITEM[1], [heif_size(64, 64)])], []), "nothing about its coding"),
+    "no size": (heif_file([(b"hvc1", ITEM[1], [])], []), "without a size"),
+    "no pixels": (heif_file([(b"hvc1", ITEM[1], [heif_size(0, 64)])], []), "no pixels"),
+    "no bytes": (heif_file([EMPTY], []), "damaged"),
     "a crop beyond the picture": (
-        container([coded("HEIF", box(b"clap", u32(65, 1, 64, 1, 0, 1, 0, 1)))], []),
+        heif_file([heif_item("HEIF", box(b"clap", u32(65, 1, 64, 1, 0, 1, 0, 1)))], []),
         "does not fit",
     ),
-    "a crop by zero": (container([coded("HEIF", box(b"clap", u32(60, 0, 60, 1, 0, 1, 0, 1)))], []), "damaged"),
+    "a crop by zero": (heif_file([heif_item("HEIF", box(b"clap", u32(60, 0, 60, 1, 0, 1, 0, 1)))], []), "damaged"),
     "a sequence alone": (box(b"ftyp", b"msf1", bytes(4), b"hevc") + box(b"moov", bytes(50)), "no still picture"),
     "a picture of another size than declared": (
-        container([coded("HEIF", first=(size(640, 480),))], []),
+        heif_file([heif_item("HEIF", first=(heif_size(640, 480),))], []),
         "size of the HEIF differs|damaged",
     ),
 }
@@ -210,8 +169,8 @@ def test_pieces_are_counted() -> None:
 
 
 def test_pictures_that_share_their_bytes_are_not_multiplied() -> None:
-    items = [coded("HEIF")] * 9
-    data = container([*items, grid(3, 3, 192, 192)], list(range(1, 10)))
+    items = [heif_item("HEIF")] * 9
+    data = heif_file([*items, heif_grid(3, 3, 192, 192)], list(range(1, 10)))
     start, length = data.index(items[0][1]), len(items[0][1])
     cut = data[: start + length]
     iloc = cut.index(b"iloc") + 4 + 4 + 2 + 4
@@ -224,14 +183,14 @@ def test_pictures_that_share_their_bytes_are_not_multiplied() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_of_65535_squared_is_refused_before_it_is_decoded(kind: str) -> None:
-    data = container([coded(kind, first=(size(65535, 65535),))], [])
+    data = heif_file([heif_item(kind, first=(heif_size(65535, 65535),))], [])
     with pytest.raises(PictureTooLarge, match="65535x65535"):
         read_header(data, max_pixels=50_000_000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_that_is_cut_anywhere_is_refused(kind: str) -> None:
-    data = ENCODED[kind]
+    data = ENCODED_TILES[kind]
     for end in range(12, len(data) - 1, max(1, len(data) // 60)):
         with pytest.raises(InvalidPicture):
             decode(data[:end], max_pixels=ENOUGH)
@@ -244,9 +203,9 @@ def test_an_avif_that_needs_too_much_memory_is_refused_before_it_is_decoded(flag
     """Depth and subsampling, as the container declares them, decide how many megapixels fit into the memory."""
 
     def claimed(megapixels: float) -> bytes:
-        kind, encoded, properties = coded("AVIF", first=(size(10_000, round(megapixels * 100)),))
+        kind, encoded, properties = heif_item("AVIF", first=(heif_size(10_000, round(megapixels * 100)),))
         changed = [each[:10] + bytes((flags,)) + each[11:] if each[4:8] == b"av1C" else each for each in properties]
-        return container([(kind, encoded, changed)], [])
+        return heif_file([(kind, encoded, changed)], [])
 
     assert read_header(claimed(most), max_pixels=50_000_000).width == 10_000
     if most < 50:
@@ -256,11 +215,11 @@ def test_an_avif_that_needs_too_much_memory_is_refused_before_it_is_decoded(flag
 
 @pytest.mark.parametrize("frames", [1, 3])
 def test_an_avif_whose_frame_is_larger_than_declared_is_refused_before_it_is_decoded(frames: int) -> None:
-    image = Image.fromarray(PICTURE)
+    image = Image.fromarray(TILE)
     encoded = encode("AVIF", image, save_all=True, append_images=[image] * (frames - 1))
-    assert read_header(encoded, max_pixels=ENOUGH).width == WIDTH
-    for declared in ((WIDTH - 1, HEIGHT), (WIDTH, HEIGHT // 2)):
-        data = container([coded("AVIF", first=(size(*declared),), encoded=encoded)], [])
+    assert read_header(encoded, max_pixels=ENOUGH).width == TILE_SIDE
+    for declared in ((TILE_SIDE - 1, TILE_SIDE), (TILE_SIDE, TILE_SIDE // 2)):
+        data = heif_file([heif_item("AVIF", first=(heif_size(*declared),), encoded=encoded)], [])
         with pytest.raises(InvalidPicture, match="larger than it says"):
             read_header(data, max_pixels=ENOUGH)
 
@@ -280,25 +239,25 @@ HIDDEN = {
 @pytest.mark.parametrize("name", HIDDEN)
 def test_an_avif_does_not_hide_how_large_its_frame_is(name: str) -> None:
     before, behind, reason = HIDDEN[name]
-    kind, encoded, properties = coded("AVIF", encoded=encode("AVIF", pixels(32, 32)))
+    kind, encoded, properties = heif_item("AVIF", encoded=encode("AVIF", pixels(32, 32)))
     with pytest.raises(InvalidPicture, match=reason):
-        read_header(container([(kind, before + encoded + behind, properties)], []), max_pixels=ENOUGH)
+        read_header(heif_file([(kind, before + encoded + behind, properties)], []), max_pixels=ENOUGH)
 
 
 def test_a_long_description_of_a_grid_is_refused() -> None:
-    kind, description, properties = grid(1, 1, WIDTH, HEIGHT)
-    data = container([coded("HEIF"), (kind, description + bytes(100), properties)], [1])
+    kind, description, properties = heif_grid(1, 1, TILE_SIDE, TILE_SIDE)
+    data = heif_file([heif_item("HEIF"), (kind, description + bytes(100), properties)], [1])
     with pytest.raises(InvalidPicture, match="grid"):
         read_header(data, max_pixels=ENOUGH)
 
 
 def test_properties_that_are_named_many_times_are_kept_once() -> None:
-    kind, encoded, properties = coded("HEIF")
-    once = walk(container([(kind, encoded, properties)], []), max_pixels=ENOUGH)
-    often = walk(container([(kind, encoded, properties * 50)], []), max_pixels=ENOUGH)
+    kind, encoded, properties = heif_item("HEIF")
+    once = walk(heif_file([(kind, encoded, properties)], []), max_pixels=ENOUGH)
+    often = walk(heif_file([(kind, encoded, properties * 50)], []), max_pixels=ENOUGH)
     assert once.parts == often.parts
 
 
 def test_what_the_decoder_decodes_counts_and_not_what_is_shown_of_it() -> None:
-    layout = walk(container([coded("HEIF", *TURNED["cropped"][0])], []), max_pixels=ENOUGH)
-    assert layout.coded_pixels == WIDTH * HEIGHT > layout.width * layout.height
+    layout = walk(heif_file([heif_item("HEIF", *TURNED["cropped"][0])], []), max_pixels=ENOUGH)
+    assert layout.coded_pixels == TILE_SIDE * TILE_SIDE > layout.width * layout.height

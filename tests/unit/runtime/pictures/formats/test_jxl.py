@@ -18,6 +18,7 @@ from facet.runtime.pictures.containers.boxes import box
 from facet.runtime.pictures.containers.jxl_header import CODESTREAM, CONTAINER, JxlHeader, header_of
 from facet.runtime.pictures.decoding import walk
 from facet.runtime.pictures.formats.jxl import MAX_EXTRA_CHANNELS
+from tests.unit.runtime.pictures.formats.samples import JXL_WIDE, jxl_header, jxl_sides
 from tests.unit.runtime.pictures.samples import ENOUGH, pixels
 from tests.unit.runtime.pictures.samples import encode as jpeg_of
 
@@ -33,35 +34,21 @@ def encode(samples: NDArray[Any], **options: Any) -> bytes:
     return bytes(importlib.import_module("imagecodecs").jpegxl_encode(samples, **options))
 
 
-def packed(*fields: tuple[int, int]) -> bytes:
-    """A codestream's header of these numbers, each with its bits."""
-    value = at = 0
-    for number, bits in fields:
-        value |= number << at
-        at += bits
-    return CODESTREAM + value.to_bytes(at // 8 + 1, "little") + bytes(40)
-
-
-def sides(width: int, height: int) -> tuple[tuple[int, int], ...]:
-    return (0, 1), (3, 2), (height - 1, 30), (0, 3), (3, 2), (width - 1, 30)
-
-
-WIDE = sides(2**20, 2**20)
 SMALL = ((1, 1), (5, 5), (2, 3))
 """48 pixels high, and 12/10 as wide."""
 REST = ((0, 1), (0, 2), (0, 1), (0, 2))
 """Integers of 8 bits, and no further channels."""
 HEADERS = {
-    "a side of a few bits": (packed((0, 1), (0, 2), (47, 9), (0, 3), (0, 2), (63, 9), (1, 1)), JxlHeader(64, 48)),
-    "sides of 30 bits": (packed(*WIDE, (1, 1)), JxlHeader(2**20, 2**20)),
-    "sides in eighths": (packed((1, 1), (5, 5), (0, 3), (7, 5), (1, 1)), JxlHeader(64, 48)),
-    "an aspect ratio": (packed((1, 1), (5, 5), (7, 3), (1, 1)), JxlHeader(96, 48)),
-    "an aspect ratio that is rounded down": (packed((0, 1), (0, 2), (9, 9), (5, 3), (1, 1)), JxlHeader(17, 10)),
-    "no further fields": (packed(*SMALL, (0, 1), (0, 1), *REST), JxlHeader(57, 48)),
-    "an orientation": (packed(*SMALL, (0, 1), (1, 1), (5, 3), (0, 3), *REST), JxlHeader(57, 48, 6)),
+    "a side of a few bits": (jxl_header((0, 1), (0, 2), (47, 9), (0, 3), (0, 2), (63, 9), (1, 1)), JxlHeader(64, 48)),
+    "sides of 30 bits": (jxl_header(*JXL_WIDE, (1, 1)), JxlHeader(2**20, 2**20)),
+    "sides in eighths": (jxl_header((1, 1), (5, 5), (0, 3), (7, 5), (1, 1)), JxlHeader(64, 48)),
+    "an aspect ratio": (jxl_header((1, 1), (5, 5), (7, 3), (1, 1)), JxlHeader(96, 48)),
+    "an aspect ratio that is rounded down": (jxl_header((0, 1), (0, 2), (9, 9), (5, 3), (1, 1)), JxlHeader(17, 10)),
+    "no further fields": (jxl_header(*SMALL, (0, 1), (0, 1), *REST), JxlHeader(57, 48)),
+    "an orientation": (jxl_header(*SMALL, (0, 1), (1, 1), (5, 3), (0, 3), *REST), JxlHeader(57, 48, 6)),
     "a size to be shown at, a preview and an animation": (
-        packed(
-            *(*SMALL, (0, 1), (1, 1), (2, 3), (1, 1), *WIDE),
+        jxl_header(
+            *(*SMALL, (0, 1), (1, 1), (2, 3), (1, 1), *JXL_WIDE),
             *((1, 1), (0, 1), (1, 2), (3, 8), (0, 3), (0, 2), (1, 6)),
             *((1, 1), (2, 2), (9, 10), (2, 2), (9, 8), (1, 2), (7, 3), (1, 1)),
             *REST,
@@ -69,15 +56,15 @@ HEADERS = {
         JxlHeader(57, 48, 3),
     ),
     "10 bits and alpha": (
-        packed(*SMALL, (0, 1), (0, 1), (0, 1), (1, 2), (0, 1), (1, 2)),
+        jxl_header(*SMALL, (0, 1), (0, 1), (0, 1), (1, 2), (0, 1), (1, 2)),
         JxlHeader(57, 48, bits=10, extra_channels=1),
     ),
     "floating-point numbers of 16 bits": (
-        packed(*SMALL, (0, 1), (0, 1), (1, 1), (1, 2), (4, 4), (0, 1), (0, 2)),
+        jxl_header(*SMALL, (0, 1), (0, 1), (1, 1), (1, 2), (4, 4), (0, 1), (0, 2)),
         JxlHeader(57, 48, bits=16, is_float=True),
     ),
     "many channels": (
-        packed(*SMALL, (0, 1), (0, 1), (0, 1), (0, 2), (0, 1), (3, 2), (4095, 12)),
+        jxl_header(*SMALL, (0, 1), (0, 1), (0, 1), (0, 2), (0, 1), (3, 2), (4095, 12)),
         JxlHeader(57, 48, extra_channels=4096),
     ),
 }
@@ -93,12 +80,12 @@ def test_headers_are_read_as_the_standard_says(name: str) -> None:
 @pytest.mark.parametrize("end", range(2, 9))
 def test_a_header_that_is_cut_off_is_refused(end: int) -> None:
     with pytest.raises(InvalidPicture, match="the JXL is truncated or damaged"):
-        read_header(packed(*WIDE)[:end], max_pixels=ENOUGH)
+        read_header(jxl_header(*JXL_WIDE)[:end], max_pixels=ENOUGH)
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     with pytest.raises(PictureTooLarge, match="1048576x1048576"):
-        read_header(packed(*WIDE, (1, 1)), max_pixels=50_000_000)
+        read_header(jxl_header(*JXL_WIDE, (1, 1)), max_pixels=50_000_000)
 
 
 def in_boxes(*boxes: bytes) -> bytes:
@@ -106,11 +93,11 @@ def in_boxes(*boxes: bytes) -> bytes:
 
 
 BROKEN = {
-    "a box behind the end": in_boxes(box(b"jxlc", packed(*SMALL, (1, 1))))[:-9],
+    "a box behind the end": in_boxes(box(b"jxlc", jxl_header(*SMALL, (1, 1))))[:-9],
     "no codestream": in_boxes(box(b"Exif", bytes(20))),
-    "a box that holds no codestream": in_boxes(box(b"jxlc", b"\xff\x0b", packed(*SMALL, (1, 1))[2:])),
-    "pieces that are no codestream": in_boxes(box(b"jxlp", b"\x80\0\0\0", packed(*SMALL, (1, 1))[1:])),
-    "a last piece that is missing": in_boxes(box(b"jxlp", bytes(4), packed(*SMALL, (1, 1)))),
+    "a box that holds no codestream": in_boxes(box(b"jxlc", b"\xff\x0b", jxl_header(*SMALL, (1, 1))[2:])),
+    "pieces that are no codestream": in_boxes(box(b"jxlp", b"\x80\0\0\0", jxl_header(*SMALL, (1, 1))[1:])),
+    "a last piece that is missing": in_boxes(box(b"jxlp", bytes(4), jxl_header(*SMALL, (1, 1)))),
     "a codestream without bytes": in_boxes(box(b"jxlc")),
     "only a signature": CODESTREAM,
     "only a container": CONTAINER,
@@ -231,7 +218,7 @@ def test_a_picture_that_is_cut_anywhere_is_refused(lossless: bool) -> None:
 def claimed(width: int, height: int, extra_channels: int = 0) -> bytes:
     """A header, and nothing behind it."""
     channels = ((2, 2), (extra_channels - 2, 4)) if extra_channels else ((0, 2),)
-    return packed(*sides(width, height), (0, 1), (0, 1), *REST[:-1], *channels)
+    return jxl_header(*jxl_sides(width, height), (0, 1), (0, 1), *REST[:-1], *channels)
 
 
 @needs_imagecodecs
@@ -243,4 +230,4 @@ def test_a_picture_that_needs_too_much_memory_is_refused() -> None:
     with pytest.raises(PictureTooLarge, match="or it is damaged"):
         decode(whether_lossless + b"\xff" * 1000, max_pixels=50_000_000)
     with pytest.raises(InvalidPicture, match="truncated or damaged"):
-        decode(packed(*sides(8000, 6000), (1, 1), (1, 1))[:12], max_pixels=50_000_000)
+        decode(jxl_header(*jxl_sides(8000, 6000), (1, 1), (1, 1))[:12], max_pixels=50_000_000)

@@ -12,42 +12,16 @@ from PIL import Image
 from facet.runtime.pictures import InvalidPicture, PictureTooLarge, decode, read_header
 from facet.runtime.pictures.containers.tiff_directory import MAX_ENTRIES
 from facet.runtime.pictures.decoding import walk
+from tests.unit.runtime.pictures.formats.samples import (
+    LONG,
+    SHORT,
+    TIFF_HEIGHT,
+    TIFF_PIXELS,
+    TIFF_WIDTH,
+    Entries,
+    tiff,
+)
 from tests.unit.runtime.pictures.samples import ENOUGH, encode, pixels
-
-SHORT, LONG = 3, 4
-WIDTH, HEIGHT = 64, 48
-RGB = pixels()[..., ::-1].copy()
-Entries = dict[int, tuple[int, tuple[int, ...]]]
-
-
-def tiff(changed: Entries | None = None, data: bytes = RGB.tobytes(), *, order: str = "<", behind: int = 0) -> bytes:
-    """A TIFF of one strip of 8-bit colours, with changed entries; ``behind`` is the link to the next directory."""
-    start, length = 8, len(data)
-    entries: Entries = {
-        256: (SHORT, (WIDTH,)),
-        257: (SHORT, (HEIGHT,)),
-        258: (SHORT, (8, 8, 8)),
-        259: (SHORT, (1,)),
-        262: (SHORT, (2,)),
-        273: (LONG, (start,)),
-        277: (SHORT, (3,)),
-        278: (SHORT, (HEIGHT,)),
-        279: (LONG, (length,)),
-    } | (changed or {})
-    directory = start + length + length % 2
-    values = directory + 2 + 12 * len(entries) + 4
-    head, tail = bytearray(), bytearray()
-    for tag, (kind, numbers) in sorted(entries.items()):
-        value = struct.pack(f"{order}{len(numbers)}{'H' if kind == SHORT else 'I'}", *numbers)
-        inline = value.ljust(4, b"\0")
-        if len(value) > 4:
-            inline = struct.pack(f"{order}I", values + len(tail))
-            tail += value
-        head += struct.pack(f"{order}HHI", tag, kind, len(numbers)) + inline
-    signature = b"II*\0" if order == "<" else b"MM\0*"
-    first = signature + struct.pack(f"{order}I", directory)
-    link = struct.pack(f"{order}I", behind or 0)
-    return first + data + bytes(length % 2) + struct.pack(f"{order}H", len(entries)) + bytes(head) + link + bytes(tail)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -68,7 +42,7 @@ def test_the_first_page_is_decoded_whatever_its_compression(compression: str | N
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB"])
 def test_every_kind_of_colours_is_decoded_as_pillow_does(mode: str) -> None:
-    image = Image.fromarray(RGB)
+    image = Image.fromarray(TIFF_PIXELS)
     image = (
         image.quantize(200)
         if mode == "P"
@@ -86,7 +60,7 @@ def test_every_kind_of_colours_is_decoded_as_pillow_does(mode: str) -> None:
 
 @pytest.mark.parametrize("compression", ["group3", "group4"])
 def test_faxes_are_decoded(compression: str) -> None:
-    image = Image.fromarray(RGB).convert("1")
+    image = Image.fromarray(TIFF_PIXELS).convert("1")
     expected = np.asarray(image.convert("RGB"))
     assert np.array_equal(decode(encode("TIFF", image, compression=compression), max_pixels=ENOUGH), expected)
 
@@ -95,9 +69,9 @@ def test_faxes_are_decoded(compression: str) -> None:
 def test_tiles_and_separate_planes_are_put_together(compressed: bool) -> None:
     tiles = []
     for plane in range(3):
-        for y in range(0, HEIGHT, 16):
-            for x in range(0, WIDTH, 32):
-                tile = RGB[y : y + 16, x : x + 32, plane].tobytes()
+        for y in range(0, TIFF_HEIGHT, 16):
+            for x in range(0, TIFF_WIDTH, 32):
+                tile = TIFF_PIXELS[y : y + 16, x : x + 32, plane].tobytes()
                 tiles.append(zlib.compress(tile) if compressed else tile)
     starts = [8 + sum(map(len, tiles[:number])) for number in range(len(tiles))]
     entries: Entries = {
@@ -153,7 +127,7 @@ def test_strips_that_share_their_data_are_not_multiplied() -> None:
         257: (LONG, (rows,)),
         278: (SHORT, (1,)),
         273: (LONG, (8,) * rows),
-        279: (LONG, (RGB.size,) * rows),
+        279: (LONG, (TIFF_PIXELS.size,) * rows),
     }
     with pytest.raises(InvalidPicture, match="ends behind its data"):
         walk(tiff(shared), max_pixels=10**8)
