@@ -26,6 +26,11 @@ def need_fit(quality: Quality, limits: QualityLimits) -> None:
         raise unfit
 
 
+def meets(quality: Quality, limits: QualityLimits) -> bool:
+    """Whether a face meets all limits."""
+    return shortfall(quality, limits) is None
+
+
 def shortfall(quality: Quality, limits: QualityLimits) -> Unfit | None:
     """Return the first limit that a face does not meet, as an error; ``None`` if it meets all.
 

@@ -6,7 +6,7 @@ Nothing here runs a network. ISO/IEC 29794-5 and its reference implementation OF
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -131,6 +131,11 @@ NO_LIMITS = QualityLimits(
     min_mouth_detail=0.0,
 )
 """Every face is fit."""
+
+EVIDENCE_LIMITS = replace(NO_LIMITS, max_noise=0.07, min_directional_sharpness=0.15, min_polarity=-0.12)
+"""Noisy faces of different people resemble each other, and so do smeared ones and negatives: a face that does not meet
+these limits says nothing about who somebody is. They leave in soft pictures, and dark faces against the light, whose
+polarity is down to -0.1."""
 
 
 def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDArray[np.uint8]) -> Quality:

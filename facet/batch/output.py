@@ -110,9 +110,7 @@ class Lines:
                 return row
         except (ValueError, AttributeError):
             pass
-        raise OutputError(
-            f"{self._path}, line {number} was not written by a batch, or by another version: use another --out"
-        )
+        raise OutputError(f"{self._path}, line {number} was not written by a batch")
 
     def _cut_incomplete_line(self) -> None:
         """Cut off an incomplete last line."""

@@ -29,7 +29,8 @@ from facet.tracking.track_associator import TrackAssociator, TrackedDetections
 from facet.tracking.track_state import NO_ID, TrackState
 from facet.tracking.verification import is_verified
 from recognizer.alignment import align
-from recognizer.quality import measure
+from recognizer.fitness import meets
+from recognizer.quality import EVIDENCE_LIMITS, measure
 
 _FACE_MARGIN = 0.25
 """See :class:`facet.tracking.byte_tracker.ByteTracker`."""
@@ -235,8 +236,9 @@ class StreamTracker:
             if track.face_box is not None and track.landmarks is not None:
                 crop = align(picture, track.landmarks)
                 track.update_appearance(appearance(crop))
-                track.quality = measure(track.face_box, track.landmarks, crop).value
-                if self._is_worth_embedding(track, track.quality):
+                quality = measure(track.face_box, track.landmarks, crop)
+                track.quality = quality.value
+                if meets(quality, EVIDENCE_LIMITS) and self._is_worth_embedding(track, track.quality):
                     crops.append((track, crop))
         crops.sort(key=lambda each: (not each[0].withholds_name, each[0].last_embedded))
         del crops[self._settings.max_embeddings :]

@@ -28,7 +28,7 @@ from gallery.ranking import refuse
 from recognizer import choice
 from recognizer.analysis import AlignedFace, Analysis
 from recognizer.faces import Faces
-from recognizer.fitness import shortfall
+from recognizer.fitness import meets
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
 from recognizer.quality import NO_LIMITS, QualityLimits
@@ -325,7 +325,7 @@ def identify(
         picture_size=convert.picture_size(analysis.picture),
         least_face_height=analysis.least_height,
     )
-    fit = [shortfall(face.quality, limits) is None for face in faces]
+    fit = [meets(face.quality, limits) for face in faces]
     refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
     answers = [refused] * len(faces)
     compared = list(compress(range(len(faces)), fit))

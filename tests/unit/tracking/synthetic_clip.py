@@ -139,7 +139,8 @@ def painted(people: Iterable[Person], scenery: int = 1, size: tuple[int, int] = 
     for each in people:
         x1, y1, x2, y2 = (int(max(0, edge)) for edge in each.face_box)
         rows, columns = np.mgrid[0 : max(0, min(size[0], y2) - y1), 0 : max(0, min(size[1], x2) - x1)]
-        checks = np.where((rows // 4 + columns // 4) % 2, 1.0, 0.5)[..., None]
+        cell = round(4 * each.size)  # a face that comes nearer shows the same, larger
+        checks = np.where((rows // cell + columns // cell) % 2, 1.0, 0.5)[..., None]
         picture[y1:y2, x1:x2] = np.array(COLOURS[each.name]) * checks
     return picture
 

@@ -202,3 +202,19 @@ def test_a_face_in_doubt_may_support_the_next_candidate_that_its_track_has_becau
     who = "anne" if track.face_box is not None and track.face_box[0] < 200 else "carl"
     step = clip.show(*(Person("dora" if each == who else each, left, body=False) for each, left in places.items()))
     assert [each.identity.subject_id for each in step.tracks if each.track_id == track.track_id] == ["ben"]
+
+
+def test_a_face_that_shows_nothing_but_noise_gets_no_name() -> None:
+    clip = Clip("anne")
+    noise = np.random.default_rng(0).normal(0, 90, (360, 640, 3))
+
+    def named(spoilt: bool) -> list[str]:
+        clip.perception.people = [Person("anne", 100, body=False, size=2)]
+        picture = painted(clip.perception.people)
+        if spoilt:
+            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
+        clip.time += 1 / RATE
+        return [track.identity.subject_id for track in clip.tracker.step(picture, clip.time, clip.perception).tracks]
+
+    assert {name for _ in range(6) for name in named(spoilt=True)} == {""}
+    assert {name for _ in range(6) for name in named(spoilt=False)} >= {"anne"}
