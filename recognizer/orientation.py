@@ -168,7 +168,8 @@ class Orientation:
         self, picture: NDArray[np.uint8], box: NDArray[np.float32], check: Callable[[], None], *, is_on_side: bool
     ) -> int | None:
         """The turn of one face; ``None`` if it is not clear. An upright face usually takes one look, or two."""
-        region = _surroundings(picture, box)
+        left, top, right, bottom = surroundings(picture.shape, box)
+        region = picture[top:bottom, left:right]
         upright = self._look(region, close=True)
         if upright >= SURE_CLOSE_SCORE:
             return 0
@@ -219,12 +220,12 @@ def _suspects(faces: Faces) -> list[int]:
     return [int(index) for index in order if in_doubt[index]][:MAX_SUSPECTS]
 
 
-def _surroundings(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A square around a face, 1.9 times the longer side of its box, as far as the picture reaches."""
+def surroundings(shape: tuple[int, ...], box: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    """A square around a face, 1.9 times the longer side of its box, as far as a picture of ``shape`` reaches: xyxy."""
     half = 0.95 * float((box[2:] - box[:2]).max())
     x, y = (float(each) for each in (box[:2] + box[2:]) / 2)
-    top, left = max(0, int(y - half)), max(0, int(x - half))
-    return picture[top : max(int(y + half), top + 1), left : max(int(x + half), left + 1)]
+    left, top = max(0, int(x - half)), max(0, int(y - half))
+    return left, top, min(shape[1], max(int(x + half), left + 1)), min(shape[0], max(int(y + half), top + 1))
 
 
 def _turned_back(points: NDArray[np.float32], turn: int, height: float, width: float) -> NDArray[np.float32]:

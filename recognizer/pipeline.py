@@ -23,12 +23,13 @@ from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
 from recognizer.models import PipelineModels
+from recognizer.noisy_faces import SmoothAlignment
 from recognizer.orientation import CLEAR_SCORE, Orientation, boxes_turned_back, faces_turned_back, turned
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import measure
 from recognizer.resolution import (
+    faces_in_decoded,
     faces_in_full,
-    landmarks_in_decoded,
     needed_share,
     objects_in_full,
     reduced,
@@ -436,15 +437,17 @@ class FacePipeline:
         aligned_faces: list[AlignedFace] = []
         if not indices:
             return aligned_faces
+        smoother = SmoothAlignment(self._finder.find_closely) if isinstance(self._finder, FaceFinder) else None
         with progress.stage("align"):
             for index in indices:
-                face = analysis.faces.take([index])
-                landmarks = landmarks_in_decoded(face.landmarks[0], picture.placement)
-                crop = align_crop(picture.pixels, landmarks)
+                face, turn = analysis.faces.take([index]), int(analysis.turns[index])
+                decoded = faces_in_decoded(face, picture.placement)
+                crop = align_crop(picture.pixels, decoded.landmarks[0])
                 quality = measure(face.boxes[0], face.landmarks[0], crop)
-                aligned_faces.append(
-                    AlignedFace(face, int(analysis.persons[index]), quality, crop, int(analysis.turns[index]))
-                )
+                if smoother and smoother.helps(quality, decoded):
+                    progress.check()
+                    crop = smoother.align(picture.pixels, decoded, turn, crop)
+                aligned_faces.append(AlignedFace(face, int(analysis.persons[index]), quality, crop, turn))
         return aligned_faces
 
     def embed(

@@ -153,7 +153,7 @@ def measure(box: NDArray[np.float32], landmarks: NDArray[np.float32], crop: NDAr
     counts = np.bincount(middle.ravel(), minlength=256)
     low, high = _percentile(counts, 0.05), _percentile(counts, 0.95)
     contrast = max(1, high - low)
-    noise = _noise(_unenlarged(middle, landmarks)) / contrast
+    noise = noise_of(_unenlarged(middle, landmarks)) / contrast
     polarity = min(1.0, max(-1.0, float(np.vdot(_POLARITY_WEIGHTS, grey)) / contrast))
     brightness, overexposure = float(counts @ _LEVELS) / middle.size / 255, float(counts[WHITE:].sum()) / middle.size
     eye_detail, mouth_detail = _detail(grey)
@@ -258,8 +258,11 @@ def _unenlarged(grey: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDAr
     return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _noise(grey: NDArray[np.uint8]) -> float:
-    """Standard deviation of the noise, grey levels: a mask that is blind to edges, and the median of what it leaves."""
+def noise_of(grey: NDArray[np.uint8]) -> float:
+    """Standard deviation of the noise of a picture ``(h, w)``, grey levels (Immerkaer, 1996, from the median).
+
+    A mask that is blind to edges leaves the noise. Both sides are at least 3 pixels.
+    """
     left = np.abs(cv2.filter2D(grey, cv2.CV_16S, _NOISE_MASK)[1:-1, 1:-1])
     return _percentile(np.bincount(left.ravel()), 0.5) / (6 * 0.6745)
 

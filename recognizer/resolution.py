@@ -66,6 +66,12 @@ def landmarks_in_decoded(landmarks: NDArray[np.float32], place: Placement) -> ND
     return np.asarray((landmarks + 0.5 - origin) / place.scale - 0.5, np.float32)
 
 
+def faces_in_decoded(faces: Faces, place: Placement) -> Faces:
+    """Convert faces from the coordinates of the full picture to those of decoded pixels."""
+    boxes = (faces.boxes - np.tile(np.array((place.left, place.top), np.float32), 2)) / np.float32(place.scale)
+    return Faces(boxes, landmarks_in_decoded(faces.landmarks, place), faces.scores)
+
+
 def objects_in_full(objects: Detections, place: Placement) -> Detections:
     """Convert objects from the coordinates of decoded pixels to those of the full picture."""
     origin, size = np.array((place.left, place.top), np.float32), np.array((place.width, place.height), np.float32)

@@ -14,6 +14,7 @@ from recognizer.detection.persons import faces_of_persons, head_region
 from recognizer.detection.scrfd import ScrfdDetector, suppress
 from recognizer.detection.tiles import Tile
 from recognizer.faces import Faces
+from recognizer.quality import noise_of
 
 CELL = 32
 """The coarsest stride of SCRFD: sides of frames are multiples of it."""
@@ -25,6 +26,8 @@ MIN_CANDIDATE_SCORE = 0.02
 """Detections below this score are noise, and too many to process."""
 CLOSE_FRAME = (128, 128)
 """The frame for a single face: in it, the scores of the four turns differ more than in larger ones."""
+CLOSE_SIDE = SMALL_FRAMES[0]
+"""Longest side of the surroundings of a face in which it is detected again, pixels."""
 LOOK_SIDE = 512
 """Longer side of the frame in which the turns of a whole picture are compared, pixels."""
 TRACE_SCORE = 0.15
@@ -32,6 +35,12 @@ TRACE_SCORE = 0.15
 Of 154 pictures of WIDER turned by 90 and 180 degrees 153 do, of 401 of LFW all, and of 67 of COCO without people 50."""
 MIN_LOOK_SCORE = 0.3
 """Minimum score of a face in a look that compares turns."""
+MIN_NOISE = 0.025
+"""Minimum noise of a noisy picture, as a share of its contrast, see :attr:`recognizer.quality.Quality.noise`."""
+SURE_DESPITE_NOISE = 0.6
+"""A noisy picture is smoothed and searched again if none of its faces has this score."""
+NOISE_BLUR = 2.0
+"""Standard deviation of the blur that smooths a noisy picture without a sure face, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,8 @@ class FaceFinder:
             check: called between passes; the search ends with the exception that it raises.
             min_score: minimum score of a face, [0, 1]; that of the settings if ``None``.
             scale: pixels of the full picture per pixel of this one; minimum heights are in full pixels.
-            closer: search again, in more detail, where the faces are small. It takes longer for such pictures.
+            closer: search again, in more detail, where the faces are small; a noisy picture without a sure face is
+                searched again after smoothing. It takes longer for such pictures.
         """
         return self.find_with_trace(picture, persons, check, min_score, scale=scale, closer=closer)[0]
 
@@ -144,6 +154,10 @@ class FaceFinder:
         lowest = min(TRACE_SCORE, settings.candidates_for(min(wanted, settings.min_score)))
         faces = self._detect_fine_and_coarse(picture, lowest)
         check()
+        if closer and not (faces.scores >= SURE_DESPITE_NOISE).any() and _is_noisy(picture):
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), NOISE_BLUR), np.uint8)
+            faces = suppress(Faces.merged([faces, self._detect_fine_and_coarse(picture, lowest)]))
+            check()
         if not (faces.scores >= settings.candidate_score).any():
             faces = Faces.merged([faces, self._detect_with_margin(picture, lowest)])
             check()
@@ -180,6 +194,10 @@ class FaceFinder:
         wanted = settings.min_score if min_score is None else min_score
         faces = self._detect(tile, longest, max(MIN_CANDIDATE_SCORE, wanted))
         return faces.of_height(settings.min_height / scale)
+
+    def find_closely(self, picture: NDArray[np.uint8], min_score: float) -> Faces:
+        """Find the faces of a small picture, BGR ``(h, w, 3)``, in one pass; it is shrunk to :data:`CLOSE_SIDE`."""
+        return self._detect(picture, min(CLOSE_SIDE, max(picture.shape[:2])), min_score)
 
     def look(self, picture: NDArray[np.uint8], /, *, close: bool) -> float:
         """Detect in one small frame, to compare turns of a picture; see :class:`recognizer.orientation.Look`."""
@@ -271,6 +289,15 @@ class FaceFinder:
         width, height = (round(picture.shape[axis] * scale, 3) for axis in (1, 0))
         frame = next(frame for frame in self._frames if frame[0] >= width and frame[1] >= height)
         return self._detector.detect(picture, frame, lowest, longest=longest)
+
+
+def _is_noisy(picture: NDArray[np.uint8]) -> bool:
+    """Whether the picture is noisy, or printed in dots."""
+    if min(picture.shape[:2]) < CELL:
+        return False
+    grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+    low, high = np.percentile(grey, (5, 95))
+    return bool(noise_of(grey) >= MIN_NOISE * max(1.0, high - low))
 
 
 def frames(fine_side: int) -> list[tuple[int, int]]:
