@@ -184,7 +184,7 @@ class _SearchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Search.ValueTy
     SEARCH_THOROUGH: _Search.ValueType  # 2
     """A large picture is also searched in tiles, at most 128: faces are found down to the height of the server's setting
     detection.thorough_height, 40 pixels by default, in pictures of up to 80 megapixels. A picture of 50 megapixels
-    takes some ten times as long. The whole picture is looked at in four turns, unless the request gives one: faces are
+    takes some twenty times as long. The whole picture is looked at in four turns, unless the request gives one: faces are
     found whose turn differs from that of others.
     """
 
@@ -200,7 +200,7 @@ finds faces down to about a thirtieth of the picture's longer side.
 SEARCH_THOROUGH: Search.ValueType  # 2
 """A large picture is also searched in tiles, at most 128: faces are found down to the height of the server's setting
 detection.thorough_height, 40 pixels by default, in pictures of up to 80 megapixels. A picture of 50 megapixels
-takes some ten times as long. The whole picture is looked at in four turns, unless the request gives one: faces are
+takes some twenty times as long. The whole picture is looked at in four turns, unless the request gives one: faces are
 found whose turn differs from that of others.
 """
 Global___Search: _TypeAlias = Search  # noqa: Y015
