@@ -61,6 +61,7 @@ class Guarded:
 @pytest.fixture(scope="session")
 def guarded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
-    serving = start(folder, "--models.objects", "none", environment={"FACET_SERVER__TOKEN": TOKEN})
+    flags = ("--models.objects", "none", "--log.level", "debug", "--metrics.port", "0")
+    serving = start(folder, *flags, environment={"FACET_SERVER__TOKEN": TOKEN})
     yield Guarded(serving, folder)
     serving.stop()
