@@ -1376,6 +1376,104 @@ class FileDigest(_message.Message):
 Global___FileDigest: _TypeAlias = FileDigest  # noqa: Y015
 
 @_typing.final
+class ExportSubjectRequest(_message.Message):
+    """Input of ExportSubject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The gallery."""
+    subject_id: _builtins.str
+    """The subject."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportSubjectRequest: _TypeAlias = ExportSubjectRequest  # noqa: Y015
+
+@_typing.final
+class ExportSubjectResponse(_message.Message):
+    """Output of ExportSubject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The subject, in the first message."""
+
+    @_builtins.property
+    def template(self) -> Global___StoredTemplate:
+        """One of its templates."""
+
+    def __init__(
+        self,
+        *,
+        subject: Global___Subject | None = ...,
+        template: Global___StoredTemplate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "subject", b"subject", "template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "subject", b"subject", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["subject", "template"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ExportSubjectResponse: _TypeAlias = ExportSubjectResponse  # noqa: Y015
+
+@_typing.final
+class StoredTemplate(_message.Message):
+    """A template with everything that is stored for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    EMBEDDING_FIELD_NUMBER: _builtins.int
+    CROP_FIELD_NUMBER: _builtins.int
+    REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    crop: _builtins.bytes
+    """The aligned face as PNG. Empty if it is not stored."""
+    @_builtins.property
+    def template(self) -> Global___Template:
+        """The template."""
+
+    @_builtins.property
+    def embedding(self) -> _types_pb2.Embedding:
+        """Its embedding, of unit length."""
+
+    @_builtins.property
+    def request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the enrolment requests that this template answered."""
+
+    def __init__(
+        self,
+        *,
+        template: Global___Template | None = ...,
+        embedding: _types_pb2.Embedding | None = ...,
+        crop: _builtins.bytes = ...,
+        request_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crop", b"crop", "embedding", b"embedding", "request_ids", b"request_ids", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredTemplate: _TypeAlias = StoredTemplate  # noqa: Y015
+
+@_typing.final
 class ImportGalleryRequest(_message.Message):
     """The target of an import first, then the chunks of the file, and the digest of the whole file last."""
 

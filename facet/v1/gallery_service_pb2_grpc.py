@@ -140,6 +140,11 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryResponse.FromString,
                 _registered_method=True)
+        self.ExportSubject = channel.unary_stream(
+                '/facet.v1.GalleryService/ExportSubject',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectResponse.FromString,
+                _registered_method=True)
         self.ImportGallery = channel.stream_unary(
                 '/facet.v1.GalleryService/ImportGallery',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.SerializeToString,
@@ -388,6 +393,25 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportSubject(self, request, context):
+        """Returns everything that the server stores about one person in a gallery: the subject first, then each template with
+        its embedding, its crop, and the ids of the requests that it answered, the oldest first. Nothing of anybody else is
+        in it. Other calls continue meanwhile: templates that are enrolled or deleted during the call may or may not be in
+        the answer, and all others are.
+
+        Limits: one template a message. Together with exports of galleries at most gallery.max_transfers run at a time. A
+        client that reads less than server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+        Errors: those of the service, and
+        NOT_FOUND          The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
+        (TOO_MANY_TRANSFERS, with RetryInfo).
+        DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportGallery(self, request_iterator, context):
         """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
         is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
@@ -521,6 +545,11 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.ExportGallery,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportGalleryResponse.SerializeToString,
+            ),
+            'ExportSubject': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportSubject,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectResponse.SerializeToString,
             ),
             'ImportGallery': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportGallery,
@@ -969,6 +998,33 @@ class GalleryService:
             '/facet.v1.GalleryService/ExportGallery',
             facet_dot_v1_dot_gallery__service__pb2.ExportGalleryRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.ExportGalleryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportSubject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/facet.v1.GalleryService/ExportSubject',
+            facet_dot_v1_dot_gallery__service__pb2.ExportSubjectRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.ExportSubjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -206,6 +206,21 @@ class GalleryServiceStub:
                          (TOO_MANY_TRANSFERS, with RetryInfo).
       DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
     """
+    ExportSubject: _grpc.UnaryStreamMultiCallable[_gallery_service_pb2.ExportSubjectRequest, _gallery_service_pb2.ExportSubjectResponse]
+    """Returns everything that the server stores about one person in a gallery: the subject first, then each template with
+    its embedding, its crop, and the ids of the requests that it answered, the oldest first. Nothing of anybody else is
+    in it. Other calls continue meanwhile: templates that are enrolled or deleted during the call may or may not be in
+    the answer, and all others are.
+
+    Limits: one template a message. Together with exports of galleries at most gallery.max_transfers run at a time. A
+    client that reads less than server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+    Errors: those of the service, and
+      NOT_FOUND          The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
+                         (TOO_MANY_TRANSFERS, with RetryInfo).
+      DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+    """
     ImportGallery: _grpc.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]
     """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
     is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
@@ -429,6 +444,21 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
 
     Errors: those of the service, and
       NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
+      RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
+                         (TOO_MANY_TRANSFERS, with RetryInfo).
+      DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+    """
+    ExportSubject: _aio.UnaryStreamMultiCallable[_gallery_service_pb2.ExportSubjectRequest, _gallery_service_pb2.ExportSubjectResponse]  # type: ignore[assignment]
+    """Returns everything that the server stores about one person in a gallery: the subject first, then each template with
+    its embedding, its crop, and the ids of the requests that it answered, the oldest first. Nothing of anybody else is
+    in it. Other calls continue meanwhile: templates that are enrolled or deleted during the call may or may not be in
+    the answer, and all others are.
+
+    Limits: one template a message. Together with exports of galleries at most gallery.max_transfers run at a time. A
+    client that reads less than server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+    Errors: those of the service, and
+      NOT_FOUND          The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
       RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
                          (TOO_MANY_TRANSFERS, with RetryInfo).
       DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
@@ -743,6 +773,27 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: those of the service, and
           NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
+          RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
+                             (TOO_MANY_TRANSFERS, with RetryInfo).
+          DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def ExportSubject(
+        self,
+        request: _gallery_service_pb2.ExportSubjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_gallery_service_pb2.ExportSubjectResponse], _abc.AsyncIterator[_gallery_service_pb2.ExportSubjectResponse]]:
+        """Returns everything that the server stores about one person in a gallery: the subject first, then each template with
+        its embedding, its crop, and the ids of the requests that it answered, the oldest first. Nothing of anybody else is
+        in it. Other calls continue meanwhile: templates that are enrolled or deleted during the call may or may not be in
+        the answer, and all others are.
+
+        Limits: one template a message. Together with exports of galleries at most gallery.max_transfers run at a time. A
+        client that reads less than server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+        Errors: those of the service, and
+          NOT_FOUND          The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
           RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
                              (TOO_MANY_TRANSFERS, with RetryInfo).
           DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).

@@ -175,6 +175,9 @@ class Store(Protocol):
         ``after`` is a subject id and a template id. A subject without templates appears once, with an empty one.
         """
 
+    def requests_of_template(self, gallery_id: str, template_id: str) -> Sequence[str]:
+        """List the ids of the requests that a template answered; none if it does not exist."""
+
     def begin_import(self, gallery: Gallery) -> GalleryImport:
         """Begin to fill a new gallery; its counts are ignored.
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
 from gallery.records.galleries import Gallery
+from gallery.records.subjects import Subject
 from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
+from gallery.transfer.subject_export import CompleteTemplate, export_subject
 
 if TYPE_CHECKING:
     from gallery.transfer.gallery_export import ExportPiece
@@ -44,6 +46,15 @@ class GalleryTransfer:
         first = self._store.embedded_templates(gallery_id, after="", limit=1)
         dimension = first.embeddings.shape[1] if len(first) else self._registry.dimension
         return export_pieces(self._store, gallery, dimension=dimension)
+
+    def export_subject(self, gallery_id: str, subject_id: str) -> tuple[Subject, Iterator[CompleteTemplate]]:
+        """Return everything about a person; see :func:`gallery.transfer.subject_export.export_subject`.
+
+        Raises:
+            GalleryNotFound: the gallery does not exist.
+            SubjectNotFound: the subject does not exist.
+        """
+        return export_subject(self._store, gallery_id, subject_id)
 
     def import_gallery(
         self, file: BinaryIO, gallery_id: str = "", *, validate_only: bool = False, check: Callable[[], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from facet.cli.people.access_report import access_report
 from facet.cli.people.forget import forget, forget_template
 from facet.cli.people.listing import list_people
 from facet.cli.people.rename import rename
@@ -15,6 +16,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add the commands of this group to a program."""
     app.command("list", cls=Command)(list_people)
     app.command("show", cls=Command)(show)
+    app.command("access-report", cls=Command)(access_report)
     app.command("rename", cls=Command)(rename)
     app.command("forget", cls=Command)(forget)
     app.command("forget-template", cls=Command)(forget_template)
@@ -32,6 +34,7 @@ app = typer.Typer(
 
   facet people list --gallery team
   facet people show yao --gallery team --pictures people/
+  facet people access-report yao --gallery team --output yao.zip
   facet people rename yao "Yao Ming" --gallery team
   facet people forget yao --gallery team
   facet people forget-template yao TEMPLATE_ID --gallery team

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 
 from facet.client import batches
-from facet.client.aio.calls import exchange, pages, read
+from facet.client.aio.calls import download, exchange, pages, read
 from facet.client.aio.server import ServerMethods
 from facet.client.batches import Enrollment, EnrollmentAnswer, K
 from facet.client.pictures import PictureSource
@@ -211,6 +211,24 @@ class SubjectMethods(ServerMethods):
         """
         request = pb.DeleteSubjectRequest(gallery_id=gallery_id, subject_id=subject_id, etag=etag)
         return await self.galleries.DeleteSubject(request, timeout=timeout)
+
+    async def export_subject(
+        self, gallery_id: str, subject_id: str, *, timeout: float | None = None
+    ) -> AsyncGenerator[pb.ExportSubjectResponse, None]:
+        """Return everything that the server stores about a person: first the subject, then each template.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            timeout: seconds the whole call may take; ``None`` for no limit.
+
+        Raises:
+            NotFound: there is no such gallery or subject.
+        """
+        request = pb.ExportSubjectRequest(gallery_id=gallery_id, subject_id=subject_id)
+        async with aclosing(download(self.galleries.ExportSubject, request, timeout)) as responses:
+            async for response in responses:
+                yield response
 
     async def list_templates(
         self,

@@ -10,7 +10,7 @@ from facet.client import batches
 from facet.client.batches import Enrollment, EnrollmentAnswer, K
 from facet.client.pictures import PictureSource
 from facet.client.requests import enroll_request
-from facet.client.sync.calls import exchange, pages, read
+from facet.client.sync.calls import download, exchange, pages, read
 from facet.client.sync.server import ServerMethods
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.types_pb2 import SEARCH_UNSPECIFIED, FaceChoice, Search
@@ -211,6 +211,23 @@ class SubjectMethods(ServerMethods):
         """
         request = pb.DeleteSubjectRequest(gallery_id=gallery_id, subject_id=subject_id, etag=etag)
         return self.galleries.DeleteSubject(request, timeout=timeout)
+
+    def export_subject(
+        self, gallery_id: str, subject_id: str, *, timeout: float | None = None
+    ) -> Generator[pb.ExportSubjectResponse, None, None]:
+        """Return everything that the server stores about a person: first the subject, then each template.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            timeout: seconds the whole call may take; ``None`` for no limit.
+
+        Raises:
+            NotFound: there is no such gallery or subject.
+        """
+        request = pb.ExportSubjectRequest(gallery_id=gallery_id, subject_id=subject_id)
+        with closing(download(self.galleries.ExportSubject, request, timeout)) as responses:
+            yield from responses
 
     def list_templates(
         self,

@@ -225,6 +225,14 @@ class GalleryServicer(GalleryServiceServicer):
             async for response in responses:
                 yield response
 
+    async def ExportSubject(
+        self, request: pb.ExportSubjectRequest, context: Context
+    ) -> AsyncIterator[pb.ExportSubjectResponse]:
+        """See the proto."""
+        async with aclosing(self._transfers.export_subject(*_ids(request))) as responses:
+            async for response in responses:
+                yield response
+
     async def ImportGallery(
         self, requests: AsyncIterator[pb.ImportGalleryRequest], context: Context
     ) -> pb.ImportGalleryResponse:

@@ -15,7 +15,7 @@ from facet.server.errors import InvalidField, TooManyTransfers
 from facet.server.scheduling.work import Work
 from facet.server.services.transfer_places import TransferPlaces
 from facet.server.services.upload_file import UploadFile
-from facet.server.wire import validate
+from facet.server.wire import convert, validate
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport
 from gallery.galleries import Galleries
@@ -49,6 +49,16 @@ class Transfers:
             messages = _messages(pieces)
             while (message := await on_a_thread(partial(next, messages, None))) is not None:
                 yield message
+
+    async def export_subject(self, gallery_id: str, subject_id: str) -> AsyncGenerator[pb.ExportSubjectResponse, None]:
+        """Yield everything about a person."""
+        with self._exports.entered(caller.current(), current_pace()):
+            subject, templates = await on_a_thread(
+                partial(self._galleries.transfer.export_subject, gallery_id, subject_id)
+            )
+            yield pb.ExportSubjectResponse(subject=convert.subject(subject))
+            while (template := await on_a_thread(partial(next, templates, None))) is not None:
+                yield pb.ExportSubjectResponse(template=convert.complete_template(template))
 
     async def import_gallery(self, requests: AsyncIterator[pb.ImportGalleryRequest], work: Work) -> Gallery:
         """Receive an uploaded gallery and import it.

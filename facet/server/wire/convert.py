@@ -30,6 +30,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.identifications import Candidate, Decision, Identification
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
+from gallery.transfer.subject_export import CompleteTemplate
 from recognizer import choice
 from recognizer.analysis import AlignedFace, Analysis
 from recognizer.faces import Faces
@@ -317,6 +318,16 @@ def template(record: Template) -> gallery_pb.Template:
         face_model=record.face_model,
         embedding_model=record.embedding_model,
         has_crop=record.has_crop,
+    )
+
+
+def complete_template(record: CompleteTemplate) -> gallery_pb.StoredTemplate:
+    """Convert a template with everything that is stored for it."""
+    return gallery_pb.StoredTemplate(
+        template=template(record.template),
+        embedding=pb.Embedding(contract=record.contract, values=record.embedding.tolist()),
+        crop=record.crop or b"",
+        request_ids=record.request_ids,
     )
 
 

@@ -71,6 +71,18 @@ class FaceReader:
                 )
         return EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
 
+    def requests_of_template(self, location: GalleryLocation, template_id: str) -> list[str]:
+        """List the ids of the requests that a template answered."""
+        if location.templates is None:
+            return []
+        key = row_id(location.key, template_id)
+        first = self._milvus.get(location.templates, [key], ("request",))
+        found = {row["request"] for row in first.values() if row["request"]}
+        if requests := self._collections.find("requests"):
+            for rows in self._milvus.pages(requests, f"{location.filter} and template == {quoted(key)}", ("id",)):
+                found |= {id_of(row) for row in rows}
+        return sorted(found)
+
     def names(self, location: GalleryLocation, subject_ids: set[str], *, strong: bool = False) -> dict[str, str]:
         """Return the display names of the subjects that exist."""
         keys = [row_id(location.key, subject_id) for subject_id in sorted(subject_ids)]

@@ -292,6 +292,10 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.faces`."""
         return self._faces.faces(self.locator.find(gallery_id), gallery_id, after=after, limit=limit)
 
+    def requests_of_template(self, gallery_id: str, template_id: str) -> list[str]:
+        """See :meth:`gallery.stores.base.Store.requests_of_template`."""
+        return self._faces.requests_of_template(self.locator.find(gallery_id), template_id)
+
     def begin_import(self, gallery: Gallery) -> MilvusImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
         self._check_id_is_free(gallery.gallery_id)

@@ -283,6 +283,16 @@ class SqliteStore:
         with self._translating_bad_rows():
             return faces_of(rows)
 
+    def requests_of_template(self, gallery_id: str, template_id: str) -> list[str]:
+        """See :meth:`gallery.stores.base.Store.requests_of_template`."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                """SELECT request_id FROM requests JOIN templates ON templates.key = template_key
+                WHERE templates.gallery_key = ? AND template_id = ? ORDER BY request_id""",
+                (gallery_key_of(connection, gallery_id), template_id),
+            )
+            return [request_id for (request_id,) in rows]
+
     def begin_import(self, gallery: Gallery) -> SqliteImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
         return SqliteImport(self.database, gallery, self._removal.schedule)

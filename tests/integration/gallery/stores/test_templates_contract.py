@@ -117,6 +117,8 @@ def test_a_request_is_stored_as_long_as_its_template(store: Store, gallery: Gall
             template,
             digest,
         )
+    assert store.requests_of_template(here, template.template_id) == ['r "1"', "r2"]
+    assert store.requests_of_template(here, "another") == []
     assert store.template_of_request(here, "r3") is None
     with pytest.raises(TemplateNotFound):
         store.add_request(new_template(gallery), EnrollmentRequest("r4", "d"))

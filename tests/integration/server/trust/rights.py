@@ -38,6 +38,7 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "DeleteGallery": "admin",
     _GALLERY + "DeleteSubject": "admin",
     _GALLERY + "ExportGallery": "admin",
+    _GALLERY + "ExportSubject": "admin",
     _GALLERY + "ImportGallery": "admin",
     _GALLERY + "CalibrateGallery": "admin",
 }
