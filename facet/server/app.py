@@ -208,7 +208,7 @@ class Server:
         registry.register(Expiry(self._certificates))
         self._readiness.start()
         try:
-            self._metrics = MetricsPort(registry, self._readiness, config.host, config.port)
+            self._metrics = MetricsPort(registry, self._readiness, config.host, config.port, config.token)
         except OSError as error:
             raise BindError(f"cannot serve metrics on {config.host}:{config.port}: {error}") from error
         _log.info("metrics", address=self._metrics.address)

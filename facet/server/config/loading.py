@@ -6,9 +6,9 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -64,6 +64,17 @@ class Config(BaseSettings):
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
     tracing: TracingConfig = TracingConfig()
+
+    @model_validator(mode="after")
+    def _metrics_are_protected(self) -> Self:
+        metrics = self.metrics
+        is_open = metrics.port is not None and metrics.token is None and not metrics.is_loopback
+        if is_open and not self.server.allow_unauthenticated:
+            raise ValueError(
+                f"metrics.host {metrics.host} is reachable from other machines, and metrics contain gallery ids: "
+                "set metrics.token"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -43,7 +43,7 @@ def _explained(error: Any, config: type[BaseModel]) -> str:
     settings = setting_names(config)
     name = ".".join(map(str, error["loc"][:2]))
     if error["type"] == _OWN_WORDS:
-        return f"{name}: {error['msg'].removeprefix('Value error, ')}"
+        return f"{name}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
     if name in config.model_fields:
         return f"{name} must be a section of settings"
     if name not in settings:

@@ -338,10 +338,25 @@ class MetricsConfig(_Section):
     """Port that serves Prometheus metrics and the probes /livez and /readyz over HTTP; 0 picks a free one. Without it,
     they are not served."""
     host: str = "127.0.0.1"
-    """Address that serves metrics and probes. It has no token and no TLS, and the metrics contain gallery ids: keep it
-    on a trusted network."""
+    """Address that serves metrics and probes. Any address other than loopback requires token, because metrics contain
+    gallery ids. There is no TLS: keep it on a trusted network."""
+    token: SecretStr | None = None
+    """Bearer token that a scrape of /metrics must send; the probes answer without it, and say no reason then. Set it in
+    FACET_METRICS__TOKEN rather than in the file."""
     slow_ms: float = Field(1000.0, ge=0)
     """Requests that take at least this long are logged as warnings with the time of each stage, milliseconds."""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine reach host."""
+        return _is_loopback(self.host)
+
+    @field_validator("token")
+    @classmethod
+    def _is_usable(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and (problem := problem_of(token)):
+            raise ValueError(problem)
+        return token
 
 
 class TracingConfig(_Section):

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from pydantic import SecretStr
 
 from facet.server.observability.http_port import HttpPort
 from facet.server.observability.readiness import Readiness
+
+_PLAIN = "text/plain; charset=utf-8"
 
 
 class MetricsPort(HttpPort):
     """Serves ``/metrics``, ``/livez`` and ``/readyz`` until it is closed, whatever the load of the server.
 
-    A probe answers 200 and ``ok``, or 503 and the reason.
+    A probe answers 200 and ``ok``, or 503 and the reason. If there is a token, only a client that sends it reads the
+    metrics, and the reason: strangers learn neither the names of galleries nor that the disk is full.
 
     Args:
         registry: the metrics.
         readiness: the state of the server.
         host: address to listen on.
         port: port to listen on; 0 lets the system choose.
+        token: the bearer token; ``None`` lets everybody read everything.
 
     Attributes:
         address: ``host:port``.
@@ -29,10 +35,38 @@ class MetricsPort(HttpPort):
         OSError: the address is in use, or does not belong to this machine.
     """
 
-    def __init__(self, registry: CollectorRegistry, readiness: Readiness, host: str, port: int) -> None:
-        metrics = _in_known_versions(make_wsgi_app(registry))
-        probes = {"/livez": _probe(readiness.why_not_alive), "/readyz": _probe(readiness.why_not_ready)}
+    def __init__(
+        self, registry: CollectorRegistry, readiness: Readiness, host: str, port: int, token: SecretStr | None = None
+    ) -> None:
+        may_read = _Guard(token)
+        metrics = _guarded(_in_known_versions(make_wsgi_app(registry)), may_read)
+        probes = {
+            "/livez": _probe(readiness.why_not_alive, may_read),
+            "/readyz": _probe(readiness.why_not_ready, may_read),
+        }
         super().__init__(host, port, probes=probes, pages={"/metrics": metrics, "/": metrics})
+
+
+class _Guard:
+    """Tells whether a request has the token; compared in constant time."""
+
+    def __init__(self, token: SecretStr | None) -> None:
+        self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
+
+    def __call__(self, environ: WSGIEnvironment) -> bool:
+        given: str = environ.get("HTTP_AUTHORIZATION", "")
+        return self._expected is None or hmac.compare_digest(given.encode("latin-1"), self._expected)
+
+
+def _guarded(page: WSGIApplication, may_read: _Guard) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if may_read(environ):
+            return page(environ, start_response)
+        headers = [("Content-Type", _PLAIN), ("WWW-Authenticate", "Bearer")]
+        start_response("401 Unauthorized", headers)
+        return [b"the request needs the header Authorization: Bearer TOKEN\n"]
+
+    return answer
 
 
 def _in_known_versions(page: WSGIApplication) -> WSGIApplication:
@@ -44,17 +78,21 @@ def _in_known_versions(page: WSGIApplication) -> WSGIApplication:
         except (TypeError, ValueError):
             if "HTTP_ACCEPT" not in environ:
                 raise
-            start_response("406 Not Acceptable", [("Content-Type", "text/plain; charset=utf-8")])
+            start_response("406 Not Acceptable", [("Content-Type", _PLAIN)])
             return [b"the version in the header Accept is unknown\n"]
 
     return answer
 
 
-def _probe(why_not: Callable[[], str]) -> WSGIApplication:
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001
+def _probe(why_not: Callable[[], str], may_read: _Guard) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         problem = why_not()
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-        start_response("503 Service Unavailable" if problem else "200 OK", headers)
+        start_response(
+            "503 Service Unavailable" if problem else "200 OK",
+            [("Content-Type", _PLAIN), ("Cache-Control", "no-store")],
+        )
+        if problem and not may_read(environ):
+            problem = "not ready"
         return [f"{problem or 'ok'}\n".encode()]
 
     return answer

@@ -175,6 +175,23 @@ def test_a_token_that_grpc_metadata_cannot_carry_is_refused(token: str) -> None:
         load(["--server.token", token])
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", ""])
+def test_metrics_beyond_loopback_need_a_token_or_explicit_consent(host: str) -> None:
+    flags = ["--metrics.port", "0", "--metrics.host", host]
+    with pytest.raises(ConfigError, match=r"^metrics.host .* set metrics.token$"):
+        load(flags)
+    assert load(flags[2:]).metrics.port is None, "no port, nothing to protect"
+    assert load([*flags, "--metrics.token", "a-token-of-the-monitoring"]).metrics.host == host
+    assert load([*flags, "--server.allow-unauthenticated"]).metrics.host == host
+    assert load(flags[:2]).metrics.token is None, "loopback needs none"
+
+
+def test_an_empty_token_of_the_metrics_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACET_METRICS__TOKEN", "")
+    with pytest.raises(ConfigError, match=r"^metrics.token: token is set but empty"):
+        load()
+
+
 def test_the_configuration_is_frozen() -> None:
     with pytest.raises(ValidationError):
         Config().server.port = 1  # type: ignore[misc]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from pydantic import SecretStr
 
 from facet.server.calls.calls import Calls
 from facet.server.config import ServerConfig
@@ -26,6 +27,7 @@ from gallery.records.enrollments import Enrollment
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 SECONDS = 30.0
+TOKEN = "a-token-of-the-monitoring"
 
 
 @pytest.fixture
@@ -57,6 +59,39 @@ def test_metrics_are_served_over_http_until_the_port_is_closed(registry: Collect
     port.close()
     with pytest.raises(OSError, match="refused"):
         read(port.address)
+
+
+def asked(port: MetricsPort, path: str, *authorization: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(port.address, timeout=SECONDS)
+    connection.putrequest("GET", path)
+    for value in authorization:
+        connection.putheader("Authorization", value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    status, body = answer.status, answer.read().decode()
+    connection.close()
+    return status, body
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/"])
+def test_metrics_with_a_token_are_served_to_those_who_send_it(registry: CollectorRegistry, path: str) -> None:
+    port = MetricsPort(registry, Readiness(lambda: None), "127.0.0.1", 0, SecretStr(TOKEN))
+    wrong = ((), (TOKEN,), ("Bearer ",), (f"Bearer {TOKEN}x",), (f"Bearer {TOKEN[:-1]}",), (f"Basic {TOKEN}",))
+    for given in (*wrong, (f"Bearer {TOKEN}", f"Bearer {TOKEN}"), ("Bearer \xe9",)):
+        status, body = asked(port, path, *given)
+        assert status == 401, given
+        assert "seen" not in body
+        assert TOKEN not in body
+    assert "seen_total 1.0" in asked(port, path, f"Bearer {TOKEN}")[1]
+    port.close()
+
+
+def test_probes_tell_strangers_no_reason(registry: CollectorRegistry) -> None:
+    port = MetricsPort(registry, Readiness(lambda: None), "127.0.0.1", 0, SecretStr(TOKEN))
+    assert asked(port, "/livez") == (200, "ok\n")
+    assert asked(port, "/readyz") == (503, "not ready\n")
+    assert asked(port, "/readyz", f"Bearer {TOKEN}") == (503, "starting\n")
+    port.close()
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/livez", "/readyz"])
