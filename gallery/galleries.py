@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -121,14 +121,28 @@ class Galleries:
         """Return a gallery."""
         return self._store.gallery(gallery_id)
 
-    def list_galleries(self, *, page_size: int, page_token: str = "") -> Page[Gallery]:
+    def list_galleries(
+        self, *, page_size: int, page_token: str = "", permitted: Callable[[str], bool] = lambda _: True
+    ) -> Page[Gallery]:
         """List galleries by id.
+
+        Args:
+            page_size: the maximum number of galleries.
+            page_token: of the page before; empty for the first page.
+            permitted: whether a gallery may be listed, by its id. Neither the page nor its token tells of others.
 
         Raises:
             InvalidPageToken: the token is not one of this list.
         """
         after = last_id(page_token, scope=_GALLERIES)
-        found = self._store.galleries(after=after, limit=page_size + 1)
+        found: list[Gallery] = []
+        while len(found) <= page_size:
+            stored = self._store.galleries(after=after, limit=page_size + 1)
+            found += [gallery for gallery in stored if permitted(gallery.gallery_id)]
+            if len(stored) <= page_size:
+                break
+            after = stored[-1].gallery_id
+        del found[page_size + 1 :]
         ids = [gallery.gallery_id for gallery in found]
         return page_of(found, ids, page_size=page_size, scope=_GALLERIES)
 

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import Preset
+from facet.server.access.access import Access
 from facet.server.access.token import log_access
 from facet.server.background import started_pool
 from facet.server.calls.calls import Calls
@@ -95,7 +96,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
-        self._calls = Calls(config.server, self._telemetry, slow_seconds=config.metrics.slow_ms / 1e3)
+        self._access = Access(config.server.token)
+        self._calls = Calls(config.server, self._access, self._telemetry, slow_seconds=config.metrics.slow_ms / 1e3)
         self._connections = Connections(config.server, self._telemetry.metrics.registry)
         if self._decoders is not None:
             self._decoders.register(self._telemetry.metrics.registry)

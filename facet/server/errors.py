@@ -2,6 +2,9 @@
 
 ServerError
     Unauthenticated
+    PermissionDenied
+        ScopeMissing
+        GalleryNotPermitted
     UnknownMethod
     UnreadableMessage
     MessageTooLarge
@@ -27,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-Kind = Literal["unauthenticated", "unimplemented", "invalid", "exhausted", "expired", "unavailable"]
+Kind = Literal["unauthenticated", "denied", "unimplemented", "invalid", "exhausted", "expired", "unavailable"]
 
 _RETRY_SECONDS = 1.0
 
@@ -59,10 +62,42 @@ class ServerError(Exception):
 
 
 class Unauthenticated(ServerError):
-    """The call has no token or the wrong one."""
+    """The call has no credentials, or none that are valid. The message does not say which, or why."""
 
     kind, reason = "unauthenticated", "UNAUTHENTICATED"
     message = "the call needs the metadata authorization: Bearer TOKEN"
+
+
+class PermissionDenied(ServerError):
+    """The caller may not do this. The message says nothing about what exists."""
+
+    kind = "denied"
+
+
+class ScopeMissing(PermissionDenied):
+    """The caller lacks the scope that the method needs.
+
+    Attributes:
+        scope: that scope.
+    """
+
+    reason = "SCOPE_MISSING"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the method needs the scope {scope}, which the caller does not have")
+        self.scope = scope
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The scope that is missing."""
+        return {"scope": self.scope}
+
+
+class GalleryNotPermitted(PermissionDenied):
+    """The caller may not use a gallery that the request names, whether it exists or not."""
+
+    reason = "GALLERY_NOT_PERMITTED"
+    message = "the caller may not use this gallery"
 
 
 class UnknownMethod(ServerError):

@@ -50,7 +50,11 @@ class GalleryServiceStub:
                          larger than limits.max_message_bytes (MESSAGE_TOO_LARGE). The disk is full (STORAGE_FULL).
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
-      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
+                         its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
+      PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
+                         The caller may not use a gallery that the request names, or may not leave its id to the server,
+                         whether the gallery exists or not (GALLERY_NOT_PERMITTED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
                          (STORAGE_UNAVAILABLE).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
@@ -295,7 +299,11 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
                          larger than limits.max_message_bytes (MESSAGE_TOO_LARGE). The disk is full (STORAGE_FULL).
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
-      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
+                         its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
+      PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
+                         The caller may not use a gallery that the request names, or may not leave its id to the server,
+                         whether the gallery exists or not (GALLERY_NOT_PERMITTED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
                          (STORAGE_UNAVAILABLE).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
@@ -536,7 +544,11 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
                          larger than limits.max_message_bytes (MESSAGE_TOO_LARGE). The disk is full (STORAGE_FULL).
       DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
                          is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
-      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
+                         its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
+      PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
+                         The caller may not use a gallery that the request names, or may not leave its id to the server,
+                         whether the gallery exists or not (GALLERY_NOT_PERMITTED).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
                          (STORAGE_UNAVAILABLE).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).

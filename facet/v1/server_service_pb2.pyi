@@ -121,6 +121,7 @@ class GetServerInfoResponse(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     OPEN_STREAMS_FIELD_NUMBER: _builtins.int
     PICTURE_FORMATS_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of Facet."""
     contract: _builtins.str
@@ -191,6 +192,10 @@ class GetServerInfoResponse(_message.Message):
     def picture_formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The formats of encoded pictures that the server takes, such as "JPEG" and "HEIF"."""
 
+    @_builtins.property
+    def caller(self) -> Global___CallerInfo:
+        """Who the server takes the caller for, and what that caller may do."""
+
     def __init__(
         self,
         *,
@@ -213,14 +218,61 @@ class GetServerInfoResponse(_message.Message):
         errors: _abc.Iterable[Global___ErrorCount] | None = ...,
         open_streams: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         picture_formats: _abc.Iterable[_builtins.str] | None = ...,
+        caller: Global___CallerInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "limits", b"limits", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "picture_formats", b"picture_formats", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "picture_formats", b"picture_formats", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
+
+@_typing.final
+class CallerInfo(_message.Message):
+    """A caller of the server, as its operator registered it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    GALLERIES_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The stable id that the server logs: "anonymous" on a server without callers, "token" for the server's own token,
+    "key:...", "certificate:..." or "oidc:...".
+    """
+    label: _builtins.str
+    """The operator's name for the caller. May be empty."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the caller may do: "recognize", "enroll", "admin", "audit". "admin" includes "recognize" and "enroll"."""
+
+    @_builtins.property
+    def galleries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The galleries that the caller may use, whether they exist or not: ids, prefixes such as "site-a-*", or "*" for all."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the credentials of the call expire. Unset: never."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        label: _builtins.str = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+        galleries: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "galleries", b"galleries", "id", b"id", "label", b"label", "scopes", b"scopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallerInfo: _TypeAlias = CallerInfo  # noqa: Y015
 
 @_typing.final
 class ErrorCount(_message.Message):

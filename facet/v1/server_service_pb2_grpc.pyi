@@ -36,7 +36,9 @@ class ServerServiceStub:
                          (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
                          (MESSAGE_TOO_LARGE).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
-      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
+                         its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
+      PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
@@ -66,7 +68,9 @@ class ServerServiceAsyncStub(ServerServiceStub):
                          (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
                          (MESSAGE_TOO_LARGE).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
-      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
+                         its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
+      PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
@@ -92,7 +96,9 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
                          (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
                          (MESSAGE_TOO_LARGE).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
-      UNAUTHENTICATED    The server requires a token, and the call has none or a wrong one (UNAUTHENTICATED).
+      UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
+                         its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
+      PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.

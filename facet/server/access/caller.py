@@ -18,8 +18,8 @@ _current: ContextVar[str] = ContextVar("caller", default="")
 def current() -> str:
     """The caller of the current call, of this asyncio task or a parent of it; empty outside calls.
 
-    Two calls of one caller return the same string. All clients share the server's token, so a caller is known by its
-    address; see :func:`of_peer`.
+    Two calls of one caller return the same string. A caller with credentials of its own is known by them. All others
+    share the server's token, or have none, and are known by their addresses; see :func:`of_peer`.
     """
     return _current.get()
 
@@ -29,6 +29,11 @@ def enter(peer: str) -> str:
     caller = of_peer(peer)
     _current.set(caller)
     return caller
+
+
+def enter_as(identity_id: str) -> None:
+    """Make the caller with an identity of its own that of the current asyncio task and its children."""
+    _current.set(identity_id)
 
 
 @lru_cache(4096)

@@ -11,7 +11,8 @@ import structlog
 from google.rpc.status_pb2 import Status
 
 from facet.server.access import caller
-from facet.server.access.authentication import Authenticator
+from facet.server.access.access import Access
+from facet.server.access.grants import Grant
 from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
 from facet.server.calls.health import Refused
@@ -49,6 +50,7 @@ class Calls:
 
     Args:
         config: the limits on calls.
+        access: who may call.
         telemetry: observes each call.
         slow_seconds: a unary call that takes longer is logged as a warning with its stages.
 
@@ -58,8 +60,8 @@ class Calls:
         tasks: the asyncio tasks of calls.
     """
 
-    def __init__(self, config: ServerConfig, telemetry: Telemetry, *, slow_seconds: float) -> None:
-        self._authenticator = Authenticator(config.token)
+    def __init__(self, config: ServerConfig, access: Access, telemetry: Telemetry, *, slow_seconds: float) -> None:
+        self._access = access
         self._strangers = Strangers()
         self._refusals = Refusals()
         self._telemetry = telemetry
@@ -111,8 +113,9 @@ class Calls:
         log = _log.bind(method=method.path.removeprefix("/facet.v1."), request_id=request_id)
         seconds = self._stall_seconds if method.is_stream else self._receive_seconds
         try:
-            self._authenticator.authenticate(metadata)
-            messages = self._messages(context, method, self.budget, who)
+            grant = self._access.admit(method.path, context)
+            who = caller.current()
+            messages = self._messages(context, method, self.budget, grant)
             with closing(messages):
                 async with self.arrivals.limit(who, seconds, messages):
                     await messages.read_first()
@@ -149,9 +152,9 @@ class Calls:
         observed = self._telemetry.observe(_UNKNOWN, is_stream=False)
         error: ServerError = UnknownMethod()
         try:
-            self._authenticator.authenticate(context.invocation_metadata())
-        except Unauthenticated as missing:
-            error = missing
+            self._access.admit(_UNKNOWN, context)
+        except ServerError as refused:
+            error = refused
         observed.failed(error)
         refusal = self._refusals.refuse(who, _expected(error), is_stranger=_is_stranger(error))
         self._end_within(self._receive_seconds + refusal.delay)
@@ -160,13 +163,13 @@ class Calls:
 
     async def run_health(self, method: Method, answer: Answer, context: Context) -> bytes | Refusal | None:
         """The same for the health service: apart from other calls, not observed, and also while the server drains."""
-        who, metadata = caller.enter(context.peer()), context.invocation_metadata()
+        who = caller.enter(context.peer())
         places = self._watches if method.is_stream else self._checks
         seconds = self._receive_seconds
         try:
-            if method.needs_token:
-                self._authenticator.authenticate(metadata)
-            messages = self._messages(context, method, self._health_budget, who)
+            grant = self._access.admit(method.path, context)
+            who = caller.current()
+            messages = self._messages(context, method, self._health_budget, grant)
             with closing(messages):
                 async with self._health_arrivals.limit(who, self._receive_seconds, messages):
                     await messages.read_first()
@@ -182,10 +185,16 @@ class Calls:
         finally:
             self._end_within(seconds)
 
-    def _messages(self, context: Context, method: Method, budget: ByteBudget, who: str) -> Messages:
-        pace = self._paces.begin()
+    def _messages(self, context: Context, method: Method, budget: ByteBudget, grant: Grant) -> Messages:
         return Messages(
-            context, method, budget, who, max_bytes=self._max_bytes, stall_seconds=self._stall_seconds, pace=pace
+            context,
+            method,
+            budget,
+            caller.current(),
+            grant,
+            max_bytes=self._max_bytes,
+            stall_seconds=self._stall_seconds,
+            pace=self._paces.begin(),
         )
 
     @contextmanager

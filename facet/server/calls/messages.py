@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from facet.server.access.grants import Grant
 from facet.server.calls.byte_budget import ByteBudget, Share
 from facet.server.calls.method import Method
 from facet.server.calls.pace import Pace
@@ -40,6 +41,7 @@ class Messages:
         method: its method.
         budget: the bytes that the server holds.
         caller: whose call it is.
+        grant: its rights.
         max_bytes: how large a request may be.
         stall_seconds: how long a client may leave a response unread.
         pace: how long it may keep the server waiting in a transfer.
@@ -56,6 +58,7 @@ class Messages:
         method: Method,
         budget: ByteBudget,
         caller: str,
+        grant: Grant,
         *,
         max_bytes: int,
         stall_seconds: float,
@@ -65,6 +68,7 @@ class Messages:
         self.method = method
         self._budget = budget
         self._caller = caller
+        self._grant = grant
         self._max_bytes = max_bytes
         self._stall_seconds = stall_seconds
         self.pace = pace
@@ -101,6 +105,7 @@ class Messages:
             MessageTooLarge: it has too many bytes.
             MessageTooComplex: it has too many fields.
             UnreadableMessage: it is not the message that the method takes.
+            GalleryNotPermitted: it names a gallery that the caller may not use.
         """
         self._last.release()
         expected = await self._roomy(self._budget.expect(self._caller, self._expected))
@@ -117,10 +122,13 @@ class Messages:
                 raise MessageTooLarge
             self._expected = max(len(data), self._expected // 2)
             self._last = await self._roomy(self._budget.take(self._caller, len(data), expected))
-            return self.method.parse(data)
+            request = self.method.parse(data)
+            self._grant.check(request)
         except ServerError as error:
             # Whoever keeps the error would keep the frames of its traceback, and these the message.
             raise error.with_traceback(None) from None
+        else:
+            return request
         finally:
             del data
             timer.cancel()

@@ -38,11 +38,6 @@ class Method:
         return self.path.startswith(_HEALTH)
 
     @property
-    def needs_token(self) -> bool:
-        """Whether calls need the token. A watch does, because it never ends."""
-        return self.path != _HEALTH + "Check"
-
-    @property
     def is_stream(self) -> bool:
         """Whether it streams requests or responses."""
         return bool(self.handler.request_streaming or self.handler.response_streaming)

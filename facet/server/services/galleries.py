@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from facet.server.access import identity
 from facet.server.config import EnrollmentConfig
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
@@ -93,6 +94,7 @@ class GalleryServicer(GalleryServiceServicer):
             self._galleries.list_galleries,
             page_size=validate.page_size(request.page_size),
             page_token=request.page_token,
+            permitted=identity.current().galleries.allows,
         )
         return pb.ListGalleriesResponse(galleries=map(self._gallery, page.items), next_page_token=page.next_page_token)
 

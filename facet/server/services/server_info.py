@@ -6,11 +6,14 @@ import importlib.metadata
 import json
 import platform
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import cv2
 
 from facet import __version__
 from facet.runtime.pictures import FORMATS
+from facet.server.access import identity
+from facet.server.access.identity import SCOPES, Identity
 from facet.server.config import Config, dump
 from facet.server.observability.latencies import Latency, Percentiles
 from facet.server.observability.stopwatch import STAGES
@@ -102,11 +105,20 @@ class ServerServicer(ServerServiceServicer):
             for (code, reason), latency in sorted(self._telemetry.errors.all().items())
         )
         response.open_streams.update(+self._telemetry.open_streams)
+        response.caller.CopyFrom(_caller(identity.current()))
         response.queue.waiting = sum(self._workers.waiting.values())
         response.queue.max_waiting = self._workers.max_queue
         response.queue.busy = self._workers.busy
         response.queue.workers = self._workers.threads
         return response
+
+
+def _caller(caller: Identity) -> pb.CallerInfo:
+    scopes = [scope for scope in SCOPES if scope in caller.scopes]
+    info = pb.CallerInfo(id=caller.id, label=caller.label, scopes=scopes, galleries=caller.galleries.patterns)
+    if caller.expires is not None:
+        info.expire_time.CopyFrom(timestamp(datetime.fromtimestamp(caller.expires, UTC)))
+    return info
 
 
 def _percentiles(latency: Latency) -> dict[str, pb.Percentiles]:

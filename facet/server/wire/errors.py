@@ -28,6 +28,7 @@ ExpectedError: TypeAlias = PictureError | RecognizerError | GalleryError | Serve
 
 _CODES: Mapping[str, grpc.StatusCode] = {
     "conflict": grpc.StatusCode.ABORTED,
+    "denied": grpc.StatusCode.PERMISSION_DENIED,
     "exhausted": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "exists": grpc.StatusCode.ALREADY_EXISTS,
     "expired": grpc.StatusCode.DEADLINE_EXCEEDED,

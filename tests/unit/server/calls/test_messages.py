@@ -7,6 +7,8 @@ from typing import Any
 
 import grpc
 
+from facet.server.access.grants import public
+from facet.server.access.rules import Rule
 from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.messages import Messages
 from facet.server.calls.method import Method
@@ -38,7 +40,7 @@ async def test_an_upload_that_waits_for_room_of_the_server_does_not_lag_behind()
     part: Any = pb.ImportGalleryRequest(chunk=b"P")
     call: Any = Upload(part, part)
     method = Method("/facet.v1.GalleryService/ImportGallery", handler)
-    messages = Messages(call, method, budget, "a", max_bytes=99, stall_seconds=FOREVER, pace=pace)
+    messages = Messages(call, method, budget, "a", public(Rule(None)), max_bytes=99, stall_seconds=FOREVER, pace=pace)
     await messages.read_first()
     transfer = messages.transfer()
     assert await anext(transfer) == part

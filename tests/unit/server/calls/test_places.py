@@ -9,6 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
+from facet.server.access.grants import public
+from facet.server.access.rules import Rule
 from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
 from facet.server.calls.messages import Messages
@@ -139,7 +141,9 @@ async def test_a_call_that_has_just_run_out_of_time_does_not_disturb_others(*, d
     method = Method("/facet.v1.Service/Method", grpc.unary_unary_rpc_method_handler(lambda _request, _context: None))
 
     async def call(seconds: float) -> None:
-        messages = Messages(None, method, budget, "a", max_bytes=9, stall_seconds=5, pace=Pace(5, 1))  # type: ignore[arg-type] # it reads nothing
+        context: Any = None  # it reads nothing
+        grant = public(Rule(None))
+        messages = Messages(context, method, budget, "a", grant, max_bytes=9, stall_seconds=5, pace=Pace(5, 1))
         async with arrivals.limit("a", seconds, messages):
             if not seconds:
                 await asyncio.Event().wait()

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from facet.server.access.access import Access
 from facet.server.calls import refusals
 from facet.server.calls.calls import Calls
 from facet.server.calls.interceptor import CallInterceptor
@@ -33,7 +34,7 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
         return pb.IdentifyResponse()
 
     telemetry = Telemetry(())
-    calls = Calls(ServerConfig(), telemetry, slow_seconds=1.0)
+    calls = Calls(ServerConfig(), Access(None), telemetry, slow_seconds=1.0)
     server = grpc.aio.server(
         interceptors=[ActivityInterceptor(Activity()), CallInterceptor(calls, telemetry)],
     )
@@ -42,7 +43,9 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
         request_deserializer=pb.IdentifyRequest.FromString,
         response_serializer=pb.IdentifyResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test", {"Refuse": handler})])
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("facet.v1.RecognitionService", {"Identify": handler})]
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -61,7 +64,9 @@ def no_collection() -> Iterator[None]:
 
 def method(channel: grpc.aio.Channel) -> Any:
     """The method of the server."""
-    return channel.unary_unary("/test/Refuse", request_serializer=pb.IdentifyRequest.SerializeToString)
+    return channel.unary_unary(
+        "/facet.v1.RecognitionService/Identify", request_serializer=pb.IdentifyRequest.SerializeToString
+    )
 
 
 @pytest.mark.usefixtures("no_collection")

@@ -64,6 +64,8 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.StorageBusy("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.SchemaTooNew("/srv/facet.sqlite3", 9, 8), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (server.Unauthenticated(), "UNAUTHENTICATED", "UNAUTHENTICATED"),
+    (server.ScopeMissing("admin"), "PERMISSION_DENIED", "SCOPE_MISSING"),
+    (server.GalleryNotPermitted(), "PERMISSION_DENIED", "GALLERY_NOT_PERMITTED"),
     (server.UnknownMethod(), "UNIMPLEMENTED", "UNKNOWN_METHOD"),
     (server.UnreadableMessage(), "INVALID_ARGUMENT", "INVALID_MESSAGE"),
     (server.MessageTooLarge(), "RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE"),
@@ -82,7 +84,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (server.TransferStalled(), "DEADLINE_EXCEEDED", "TRANSFER_STALLED"),
     (server.ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
 )
-ABSTRACT = {*ROOTS, recognizer.Unfit, gallery.StorageError, server.AdmissionRefused}
+ABSTRACT = {*ROOTS, recognizer.Unfit, gallery.StorageError, server.AdmissionRefused, server.PermissionDenied}
 """Base classes that are never raised."""
 
 
