@@ -68,6 +68,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "DeleteTemplate": Rule("enroll", _GALLERY_ID),
         "SearchEmbedding": Rule("recognize", _GALLERY_ID),
         "ExportGallery": Rule("admin", _GALLERY_ID),
+        "ExportSubject": Rule("admin", _GALLERY_ID),
         "ImportGallery": Rule("admin", ("target.gallery_id",)),
         "CalibrateGallery": Rule("admin", ("settings.gallery_id",), ("settings.cohort_gallery_id",)),
     },
