@@ -7,13 +7,15 @@ from collections.abc import Mapping
 OPEN = frozenset({"/grpc.health.v1.Health/Check"})
 """Nobody needs to say who they are."""
 
+NOT_SERVED = frozenset({"/grpc.health.v1.Health/List"})
+"""The health library describes it, and does not implement it."""
+
 _RECOGNITION, _GALLERY = "/facet.v1.RecognitionService/", "/facet.v1.GalleryService/"
 
 ANY = ""
 """The scope of methods that every caller may call."""
 
 SCOPES: Mapping[str, str] = {
-    "/grpc.health.v1.Health/List": ANY,
     "/grpc.health.v1.Health/Watch": ANY,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ANY,
     "/facet.v1.ServerService/GetServerInfo": ANY,
@@ -38,6 +40,7 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "DeleteGallery": "admin",
     _GALLERY + "DeleteSubject": "admin",
     _GALLERY + "ExportGallery": "admin",
+    _GALLERY + "ExportSubject": "admin",
     _GALLERY + "ExportSubject": "admin",
     _GALLERY + "ImportGallery": "admin",
     _GALLERY + "CalibrateGallery": "admin",

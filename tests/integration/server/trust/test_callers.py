@@ -9,7 +9,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.faults.server.calls.raw_calls import RawConnection
-from tests.integration.server.trust.rights import OPEN, SCOPES
+from tests.integration.server.trust.rights import NOT_SERVED, OPEN, SCOPES
 from tests.integration.server.trust.rpcs import Rpc, all_rpcs
 from tests.waiting import PATIENCE
 
@@ -66,8 +66,10 @@ def test_strangers_learn_of_no_method_whether_it_exists(guarded: Guarded) -> Non
 
 @pytest.mark.parametrize("rpc", GUARDED)
 def test_the_right_caller_is_let_in(guarded: Guarded, rpc: Rpc) -> None:
-    code, details = outcome(guarded, rpc, guarded.right(SCOPES[rpc.path] or "recognize"))
-    assert code not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED), details
+    code, details = outcome(guarded, rpc, guarded.right(SCOPES.get(rpc.path) or "recognize"))
+    refused = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+    assert code not in refused, details
+    assert (code is grpc.StatusCode.UNIMPLEMENTED) == (rpc.path in NOT_SERVED), details
 
 
 def test_health_checks_need_nobody(guarded: Guarded) -> None:
