@@ -22,6 +22,7 @@ GalleryError
         StorageUnavailable
             DatabaseDamaged
             DatabaseReplaced
+            KeysUnusable
         StorageBusy
         SchemaTooNew
 """
@@ -417,6 +418,12 @@ class DatabaseReplaced(StorageUnavailable):
             f"{path} is no longer the database that was opened: {problem}; nothing is stored until that is undone or "
             "the server is restarted"
         )
+
+
+class KeysUnusable(StorageUnavailable):
+    """The keys of an encrypted database are missing, wrong, damaged, or those of another database."""
+
+    public_text = "the keys of the database cannot be used now"
 
 
 class StorageBusy(StorageError):

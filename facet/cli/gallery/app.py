@@ -14,6 +14,7 @@ COMMANDS = (
     Lazy("verify", "facet.cli.gallery.maintenance:verify", "Read a whole database, and report what is wrong."),
     Lazy("compact", "facet.cli.gallery.maintenance:compact", "Rewrite a database without space left by deletions."),
     Lazy("export", "facet.cli.gallery.transfer:export_gallery", "Write a server's gallery to a Parquet file."),
+    Lazy("encryption", "facet.cli.gallery.encryption.app:app", "Make the keys of databases and files."),
     Lazy("import", "facet.cli.gallery.transfer:import_gallery", "Create a gallery of a server from such a file."),
 )
 
@@ -34,6 +35,7 @@ def main() -> None:
       facet gallery compact facet.sqlite3
       facet gallery export team team.parquet
       facet gallery import team.parquet --gallery team-2
+      facet gallery encryption new-key master.key
 
     List, delete, export and import go through a running server. The other commands work on the database file, which
     the setting [b]gallery.database[/b] names: run them on the server's machine, as the server's user. Stop the server

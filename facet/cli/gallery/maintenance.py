@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
 from facet.terminal import console, tables
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.program import spelled
@@ -28,15 +29,18 @@ def backup(
     database: Database,
     target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace TARGET if it exists.")] = False,
+    encrypt_to: EncryptTo = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Copy a database as it is now. The server may run.
 
     TARGET appears once the copy is complete and verified. It is one file, readable by its owner only. It holds
-    everybody who is enrolled now; if you forget somebody later, delete it as well.
+    everybody who is enrolled now; if you forget somebody later, delete it as well. With --encrypt-to only the owner of
+    that key can read it.
     """
-    with _failures(database), _copying("backing up") as progress:
-        verification = sqlite_copies.backup(database, target, replace=replace, progress=progress)
+    readers = recipients(encrypt_to)
+    with _failures(database), age_failures(), _copying("backing up") as progress:
+        verification = sqlite_copies.backup(database, target, replace=replace, progress=progress, recipients=readers)
     _say_copied(target, verification, as_json=as_json)
 
 
@@ -44,6 +48,7 @@ def restore(
     backup: Annotated[Path, typer.Argument(help="A file that backup wrote.", show_default=False)],
     database: Annotated[Path, typer.Argument(help="The database to replace.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace DATABASE if it exists; it is lost.")] = False,
+    identity: Identity = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Replace a database with a backup. Stop the server first.
@@ -51,8 +56,12 @@ def restore(
     BACKUP is copied and verified first, and is only read. DATABASE is either the old one or the backup, even if the
     machine fails in between.
     """
-    with _failures(backup), _copying("restoring") as progress:
-        verification = sqlite_copies.restore(backup, database, replace=replace, progress=progress)
+    with _failures(backup), age_failures():
+        secrets = identities(backup, identity) if backup.is_file() else []
+        with _copying("restoring") as progress:
+            verification = sqlite_copies.restore(
+                backup, database, replace=replace, progress=progress, identities=secrets
+            )
     _say_copied(database, verification, as_json=as_json)
 
 

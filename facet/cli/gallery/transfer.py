@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -12,11 +12,13 @@ from typing import Annotated, BinaryIO
 import typer
 
 from facet import Client
+from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
 from facet.terminal import console, private_files
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
+from gallery.encryption import age
 
 CHUNK_BYTES = 1 << 20
 
@@ -25,6 +27,7 @@ def export_gallery(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     file: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace FILE if it exists.")] = False,
+    encrypt_to: EncryptTo = None,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
@@ -33,8 +36,10 @@ def export_gallery(
     """Write a gallery of a running server to a Parquet file, with embeddings and kept crops.
 
     FILE appears once it is complete and its SHA-256 is verified. It is readable by its owner only. It holds everybody
-    who is enrolled now; if you forget somebody later, delete it as well.
+    who is enrolled now; if you forget somebody later, delete it as well. With --encrypt-to only the owner of that key
+    can read it, and nothing that is not encrypted is written to the disk. The SHA-256 is that of the Parquet file.
     """
+    readers = recipients(encrypt_to)
     if file.exists() and not replace:
         console.fail(f"{file} exists: add --replace to replace it")
     with (
@@ -43,19 +48,30 @@ def export_gallery(
         interrupted_by_sigterm(),
         _appearing(file) as written,
     ):
-        templates, digest = _receive(client, gallery, written)
+        receiving = _Receiving(client, gallery)
+        with console.progress("exporting", receiving.expected) as bar, age_failures():
+            pieces = receiving.pieces(lambda templates: bar.update(bar.task_ids[0], completed=templates))
+            if readers:
+                age.encrypt(pieces, written, readers)
+            else:
+                written.writelines(pieces)
+        templates, digest = receiving.templates, receiving.digest.hexdigest()
         size = written.tell()
     if as_json:
         said = {"gallery": gallery, "file": str(file), "templates": templates, "bytes": size, "sha256": digest}
-        console.print_json(said)
+        console.print_json(said | {"encrypted": bool(readers)})
     else:
-        console.out.print(f"{gallery}: {counted(templates, 'template')} in {file}, {in_bytes(size)}, SHA-256 {digest}")
+        encrypted = ", encrypted" if readers else ""
+        console.out.print(
+            f"{gallery}: {counted(templates, 'template')} in {file}, {in_bytes(size)}{encrypted}, SHA-256 {digest}"
+        )
 
 
 def import_gallery(
     file: Annotated[Path, typer.Argument(help="A file that export wrote.", show_default=False)],
     gallery: Annotated[str, typer.Option(help="The new gallery's id. Default: the one in the file.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, keep nothing.")] = False,
+    identity: Identity = None,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
@@ -64,8 +80,9 @@ def import_gallery(
     """Create a gallery on a running server from an exported file: all of it, or nothing.
 
     The server refuses a damaged file, a file of another embedding contract, and the id of a gallery that exists. It
-    names the line and the field of a wrong value.
+    names the line and the field of a wrong value. A file that is encrypted by age is decrypted on its way.
     """
+    secrets = identities(file, identity)
     with (
         console.connect(address, token, root_certificates) as client,
         console.telling_when_stopped(lambda: "nothing was imported, unless the server had just finished"),
@@ -75,11 +92,13 @@ def import_gallery(
     ):
 
         def pieces() -> Iterator[bytes]:
-            while piece := opened.read(CHUNK_BYTES):
+            read = age.decrypt(opened, secrets) if secrets else iter(lambda: opened.read(CHUNK_BYTES), b"")
+            for piece in read:
                 yield piece
                 bar.advance(bar.task_ids[0], len(piece))
 
-        imported = client.import_gallery(pieces(), gallery, validate_only=dry_run)
+        with age_failures():
+            imported = client.import_gallery(pieces(), gallery, validate_only=dry_run)
     if as_json:
         console.print_json({"dry_run": dry_run, **as_dict(imported)})
     else:
@@ -88,19 +107,26 @@ def import_gallery(
         console.out.print(f"{imported.gallery_id}: {counts} {verb}")
 
 
-def _receive(client: Client, gallery: str, file: BinaryIO) -> tuple[int, str]:
-    """Write what arrives; returns the number of templates and the SHA-256."""
-    expected = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery.template_count
-    digest = hashlib.sha256()
-    with console.progress("exporting", expected) as bar:
+class _Receiving:
+    """An export as it arrives."""
+
+    def __init__(self, client: Client, gallery: str) -> None:
+        self._client = client
+        self._gallery = gallery
+        self.expected = client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery.template_count
+        self.templates = 0
+        self.digest = hashlib.sha256()
+
+    def pieces(self, progress: Callable[[int], None]) -> Iterator[bytes]:
+        """Receive the file, and call ``progress`` with the number of templates so far."""
 
         def advance(templates: int) -> None:
-            bar.update(bar.task_ids[0], completed=templates)
+            self.templates = templates
+            progress(templates)
 
-        for piece in client.export_gallery(gallery, progress=advance):
-            digest.update(piece)
-            file.write(piece)
-        return int(bar.tasks[0].completed), digest.hexdigest()
+        for piece in self._client.export_gallery(self._gallery, progress=advance):
+            self.digest.update(piece)
+            yield piece
 
 
 @contextmanager

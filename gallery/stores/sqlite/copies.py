@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from gallery.errors import DatabaseDamaged, StorageBusy, StorageFull, StorageUnavailable
+from gallery.encryption import age
+from gallery.errors import DatabaseDamaged, StorageBusy, StorageUnavailable
 from gallery.stores.sqlite.erasure.page_gaps import clear_gaps
-from gallery.stores.sqlite.files import NO_ROOM, PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
+from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
+from gallery.stores.sqlite.replacing import check_replaceable, remove_log_files, replacing, scratch
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import Verification, verify
 
@@ -21,29 +23,55 @@ Progress = Callable[[int, int], None]
 _BYTES_AT_ONCE = 2**24
 
 
-def backup(database: Path, target: Path, *, replace: bool = False, progress: Progress | None = None) -> Verification:
+def backup(
+    database: Path,
+    target: Path,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+    recipients: Sequence[Any] = (),
+) -> Verification:
     """Copy a database as it is at this moment, and verify the copy; a server may have the database open.
 
     The copy is one file that only its owner can read. It appears complete and verified, or not at all. The server
     reads and writes during the backup, but traces of deleted data stay in its log until the pages are copied.
+
+    With recipients, the copy is encrypted by age. It is made next to the database first, so that nothing that is not
+    encrypted is on the disk of the target.
 
     Args:
         database: the database.
         target: the copy; its folder must exist.
         replace: replace an existing file.
         progress: called during the copy.
+        recipients: see :func:`gallery.encryption.age.recipients_of`.
 
     Raises:
         FileExistsError: the file exists, and ``replace`` is not set.
         StorageError: the database cannot be read or is damaged, or the disk is full.
     """
     target = resolved(target)
-    _check_replaceable(target, replace)
-    with _replacing(target, replace) as copy:
-        return _copy(database, copy, progress)
+    check_replaceable(target, replace)
+    if not recipients:
+        with replacing(target, replace) as copy:
+            return _copy(database, copy, progress)
+    with scratch(resolved(database)) as (copy, descriptor):
+        verification = _copy(database, copy, progress)
+        clear_gaps(descriptor)
+        copy.unlink()  # so that nothing is left of it if this process is killed from here on
+        with replacing(target, replace) as partial, partial.open("wb") as file:
+            age.encrypt(_pieces(descriptor), file, recipients)
+    return verification
 
 
-def restore(copy: Path, database: Path, *, replace: bool = False, progress: Progress | None = None) -> Verification:
+def restore(
+    copy: Path,
+    database: Path,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+    identities: Sequence[Any] = (),
+) -> Verification:
     """Replace a database by a verified copy of a backup.
 
     At any moment the database is either completely the old one or completely the backup. The backup is only read.
@@ -53,19 +81,27 @@ def restore(copy: Path, database: Path, *, replace: bool = False, progress: Prog
         database: the database; no server may have it open.
         replace: replace an existing database, which is lost.
         progress: called during the copy.
+        identities: see :func:`gallery.encryption.age.identities_of`; for a backup that is encrypted by age.
 
     Raises:
+        AgeError: the backup is encrypted by age, and the identities do not fit.
         FileExistsError: the database exists, and ``replace`` is not set.
         StorageBusy: a server has the database open.
         StorageError: the backup cannot be read or is damaged, or the disk is full.
     """
     if not copy.is_file():
         raise StorageUnavailable(f"there is no backup {copy}")
+    with storage_errors(copy):
+        is_encrypted = age.is_encrypted(copy)
     database = resolved(database)
     with owned(database):
-        _check_replaceable(database, replace)
-        with _replacing(database, replace) as partial:
-            verification = _copy(copy, partial, progress)
+        check_replaceable(database, replace)
+        with replacing(database, replace) as partial:
+            if is_encrypted:
+                _decrypt(copy, partial, identities)
+                verification = _verified(partial)
+            else:
+                verification = _copy(copy, partial, progress)
             _settle(database)
         return verification
 
@@ -92,7 +128,7 @@ def compact(database: Path) -> tuple[int, int]:
     finally:
         store.close()
     with owned(database):
-        with _replacing(database, replace=True) as partial:
+        with replacing(database, replace=True) as partial:
             with connect_to_read(database) as connection:
                 connection.execute("ROLLBACK")  # VACUUM makes its own transaction
                 connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -100,6 +136,20 @@ def compact(database: Path) -> tuple[int, int]:
             _verified(partial)
             _settle(database)
         return before, database.stat().st_size
+
+
+def _pieces(descriptor: int) -> Iterator[bytes]:
+    """Read a file from its beginning."""
+    offset = 0
+    while piece := os.pread(descriptor, _BYTES_AT_ONCE, offset):
+        yield piece
+        offset += len(piece)
+
+
+def _decrypt(copy: Path, target: Path, identities: Sequence[Any]) -> None:
+    with copy.open("rb") as source, target.open("wb") as file:
+        for piece in age.decrypt(source, identities):
+            file.write(piece)
 
 
 def _copy(source: Path, copy: Path, progress: Progress | None) -> Verification:
@@ -130,67 +180,11 @@ def _verified(copy: Path) -> Verification:
     return verification
 
 
-def _check_replaceable(target: Path, replace: bool) -> None:
-    if target.exists() and not replace:
-        raise FileExistsError(f"{target} exists already")
-
-
-@contextmanager
-def _replacing(target: Path, replace: bool) -> Iterator[Path]:
-    """Yield an empty file next to a target; it replaces the target at the end, or is deleted if the block raises.
-
-    Raises:
-        StorageFull: the disk is full.
-        StorageUnavailable: the file cannot be written.
-    """
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StorageUnavailable(f"{partial} cannot be opened: {error.strerror}") from error
-    try:
-        _claim(descriptor, partial)
-        os.fchmod(descriptor, 0o600)
-        os.truncate(descriptor, 0)
-        _remove_log_files(partial)
-        try:
-            yield partial
-            # A copy of a database that an earlier version wrote, or a process that died, has its traces.
-            clear_gaps(descriptor)
-            os.fsync(descriptor)
-            _check_replaceable(target, replace)
-            partial.replace(target)
-            _sync_folder(target.parent)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            _remove_log_files(partial)
-            raise
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise StorageFull(f"no room for {target}") from error
-        raise StorageUnavailable(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
-
-
-def _claim(descriptor: int, path: Path) -> None:
-    """Check that no other process writes to a file or has just renamed it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            return
-    except OSError:
-        pass
-    raise StorageBusy(f"another process writes {path}")
-
-
 def _settle(database: Path) -> None:
     """Remove everything next to a database that would be taken for a part of its replacement."""
     if database.exists() and not _try_emptying_log(database):
         raise StorageBusy(f"another process reads {database}")
-    _remove_log_files(database)
+    remove_log_files(database)
 
 
 def _try_emptying_log(database: Path) -> bool:
@@ -205,16 +199,3 @@ def _try_emptying_log(database: Path) -> bool:
     finally:
         connection.close()
     return not busy
-
-
-def _remove_log_files(database: Path) -> None:
-    for suffix in ("-wal", "-shm", "-journal"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

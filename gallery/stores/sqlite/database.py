@@ -16,6 +16,7 @@ from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
 from gallery.stores.sqlite.file_guard import FileGuard, open_database_file
 from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, lock_path, resolved, storage_errors
 from gallery.stores.sqlite.opening_token import write_token
+from gallery.stores.sqlite.replacing import remove_left_scratch
 
 _MAINTENANCE_SECONDS = 0.3
 _RETRY_SECONDS = 0.02
@@ -51,6 +52,7 @@ class SqliteDatabase:
         with ExitStack() as opened:
             self._lock_file = lock(path)
             opened.callback(os.close, self._lock_file)
+            remove_left_scratch(path)
             # Closed last: closing it releases the locks that SQLite has on the file.
             self._file = open_database_file(path)
             opened.callback(os.close, self._file)

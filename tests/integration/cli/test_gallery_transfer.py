@@ -38,6 +38,7 @@ def test_a_gallery_goes_into_a_file_and_out_of_it(run: Run, client: Client, team
         "templates": 1,
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
+        "encrypted": False,
     }
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["team.parquet"]
@@ -84,3 +85,38 @@ def test_what_cannot_be_imported_is_said_in_a_line(run: Run, team: str, tmp_path
     assert cut.stderr.startswith("INVALID_IMPORT")
     assert run("import", "no such file").returncode == 2
     assert run("import").returncode == 2
+
+
+def test_an_encrypted_export_is_read_with_its_identity_only(
+    run: Run, client: Client, team: str, tmp_path: Path
+) -> None:
+    made = json.loads(run("encryption", "new-identity", "identity.txt", "--json").stdout)
+    other = run("encryption", "new-identity", "other.txt")
+    assert other.returncode == 0, other.stderr
+    assert stat.S_IMODE((tmp_path / "identity.txt").stat().st_mode) == 0o600
+    exported = run("export", team, "team.age", "--encrypt-to", made["public_key"], "--json")
+    assert exported.returncode == 0, exported.stderr
+    data = (tmp_path / "team.age").read_bytes()
+    assert data.startswith(b"age-encryption.org/v1")
+    assert b"Yao Ming" not in data
+    assert b"PAR1" not in data
+
+    copy = f"{team}-decrypted"
+    without = run("import", "team.age", "--gallery", copy)
+    assert without.returncode == 2
+    assert "--identity" in without.stderr
+    foreign = run("import", "team.age", "--gallery", copy, "--identity", "other.txt")
+    assert foreign.returncode == 1
+    assert "none of the identities" in foreign.stderr
+    (tmp_path / "cut.age").write_bytes(data[:-100])
+    cut = run("import", "cut.age", "--gallery", copy, "--identity", "identity.txt")
+    assert cut.returncode == 1
+    assert "changed or cut off" in cut.stderr
+    imported = run("import", "team.age", "--gallery", copy, "--identity", "identity.txt")
+    assert imported.returncode == 0, imported.stderr
+    assert [each.display_name for each in client.subjects(copy)] == ["Yao Ming"]
+    secret = (tmp_path / "identity.txt").read_text().splitlines()[-1]
+    refused = run("export", team, "again.age", "--encrypt-to", secret)
+    assert refused.returncode == 2
+    assert secret not in refused.stderr
+    assert not (tmp_path / "again.age").exists()

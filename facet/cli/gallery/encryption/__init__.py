@@ -1,0 +1,1 @@
+"""``facet gallery encryption``: keys of databases and of files."""
