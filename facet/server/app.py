@@ -17,7 +17,6 @@ from facet.server.access.token import log_access
 from facet.server.background import started_pool
 from facet.server.calls.calls import Calls
 from facet.server.calls.interceptor import CallInterceptor
-from facet.server.certificates import Expiry, certificates_of
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
 from facet.server.decoders import PictureDecoders
@@ -37,6 +36,8 @@ from facet.server.services.transfer import Transfers
 from facet.server.stores import open_store
 from facet.server.streaming.batches import Batches
 from facet.server.streaming.streams import Streams
+from facet.server.tls.certificates import Expiry, certificates_of
+from facet.server.tls.clients import Clients
 from facet.v1 import gallery_service_pb2, recognition_service_pb2, server_service_pb2
 from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_server
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
@@ -75,8 +76,8 @@ class Server:
         ModelError: a model is missing, damaged or unsupported.
         StorageError: the database cannot be opened, or Milvus does not respond.
         TracingUnavailable: tracing is configured, but its packages are not installed.
-        BindError: certificate and key are no pair, or the certificate is not valid now.
-        OSError: certificate or key cannot be read.
+        BindError: certificate and key are no pair, there is no client CA in its file, or one of them is not valid now.
+        OSError: certificate, key or client CA cannot be read.
     """
 
     def __init__(self, config: Config, pipeline: FacePipeline | None = None) -> None:
@@ -97,7 +98,11 @@ class Server:
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
         self._access = Access(config.server.token)
-        self._calls = Calls(config.server, self._access, self._telemetry, slow_seconds=config.metrics.slow_ms / 1e3)
+        self._clients = Clients(self._certificates)
+        slow_seconds = config.metrics.slow_ms / 1e3
+        self._calls = Calls(
+            config.server, self._access, self._telemetry, slow_seconds=slow_seconds, clients=self._clients
+        )
         self._connections = Connections(config.server, self._telemetry.metrics.registry)
         if self._decoders is not None:
             self._decoders.register(self._telemetry.metrics.registry)
@@ -163,7 +168,7 @@ class Server:
         for name in ("", *_SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         if self._certificates is not None:
-            self._certificates.start()
+            self._certificates.start(self._clients.review)
         self._readiness.phase = Phase.SERVING
         log_access(config.token, is_loopback=config.is_loopback)
         _log.info("serving", address=address, workers=self._workers.threads)

@@ -26,6 +26,7 @@ from facet.server.config import ServerConfig
 from facet.server.errors import ServerError, ShuttingDown, TransferStalled, Unauthenticated, UnknownMethod
 from facet.server.memory_return import MemoryReturn
 from facet.server.observability.telemetry import Observed, Telemetry
+from facet.server.tls.clients import Clients
 from facet.server.wire.errors import ROOTS, internal, to_status
 from gallery.times import new_id
 
@@ -53,6 +54,7 @@ class Calls:
         access: who may call.
         telemetry: observes each call.
         slow_seconds: a unary call that takes longer is logged as a warning with its stages.
+        clients: whose certificates are good; by default, clients need none.
 
     Attributes:
         arrivals: the calls whose request has not arrived.
@@ -60,8 +62,17 @@ class Calls:
         tasks: the asyncio tasks of calls.
     """
 
-    def __init__(self, config: ServerConfig, access: Access, telemetry: Telemetry, *, slow_seconds: float) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        access: Access,
+        telemetry: Telemetry,
+        *,
+        slow_seconds: float,
+        clients: Clients | None = None,
+    ) -> None:
         self._access = access
+        self._clients = clients or Clients(None)
         self._strangers = Strangers()
         self._refusals = Refusals()
         self._telemetry = telemetry
@@ -116,7 +127,7 @@ class Calls:
             grant = self._access.admit(method.path, context)
             who = caller.current()
             messages = self._messages(context, method, self.budget, grant)
-            with closing(messages):
+            with self._clients.admitted(context), closing(messages):
                 async with self.arrivals.limit(who, seconds, messages):
                     await messages.read_first()
                 observed.received()
@@ -152,7 +163,8 @@ class Calls:
         observed = self._telemetry.observe(_UNKNOWN, is_stream=False)
         error: ServerError = UnknownMethod()
         try:
-            self._access.admit(_UNKNOWN, context)
+            with self._clients.admitted(context):
+                self._access.admit(_UNKNOWN, context)
         except ServerError as refused:
             error = refused
         observed.failed(error)
@@ -170,7 +182,7 @@ class Calls:
             grant = self._access.admit(method.path, context)
             who = caller.current()
             messages = self._messages(context, method, self._health_budget, grant)
-            with closing(messages):
+            with self._clients.admitted(context), closing(messages):
                 async with self._health_arrivals.limit(who, self._receive_seconds, messages):
                     await messages.read_first()
                 async with places.entered(who):

@@ -60,6 +60,9 @@ class ServerConfig(_Section):
     """PEM file with the certificate chain; requires tls_key."""
     tls_key: Path | None = None
     """PEM file with the private key; requires tls_certificate."""
+    tls_client_ca: Path | None = None
+    """PEM file with the authorities (CAs) of client certificates. If it is set, only clients with a certificate that
+    one of them has signed can connect. Requires tls_certificate."""
     preset: Preset = "latency"
     """latency runs one inference at a time on all cores: the fastest answer to a single request. throughput runs one
     inference per core at the same time: more requests per second, for batches and many cameras. docs/performance.md
@@ -123,7 +126,9 @@ class ServerConfig(_Section):
             raise ValueError(problem)
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key must be set together")
-        if not (self.token or self.allow_unauthenticated or self.is_loopback):
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca requires tls_certificate and tls_key")
+        if not (self.token or self.tls_client_ca or self.allow_unauthenticated or self.is_loopback):
             raise ValueError(
                 f"host {self.host} is reachable from other machines: set token (and tls_certificate), "
                 "or allow_unauthenticated if a proxy in front of the server authenticates clients"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import pytest
 from facet import AsyncClient, Client, DeadlineExceeded, ServingStatus, Unavailable
 from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer, add_ServerServiceServicer_to_server
+from tests.certificates import Authority
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
@@ -42,32 +41,19 @@ def serving(credentials: grpc.ServerCredentials) -> Iterator[str]:
         server.stop(None).wait()
 
 
-def make_certificate(openssl: str, folder: Path, name: str) -> tuple[bytes, bytes]:
-    """A certificate for localhost that signs itself, and its key."""
-    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    return certificate.read_bytes(), key.read_bytes()
-
-
 async def test_a_server_that_asks_for_a_certificate_gets_the_clients(tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the openssl program to make certificates")
-    server_certificate, server_key = make_certificate(openssl, tmp_path, "server")
-    certificate, key = make_certificate(openssl, tmp_path, "client")
-    wanted = grpc.ssl_server_credentials([(server_key, server_certificate)], certificate, require_client_auth=True)
+    ca = Authority(tmp_path)
+    server_certificate, server_key = (file.read_bytes() for file in ca.sign("server", "DNS:localhost"))
+    certificate, key = (file.read_bytes() for file in ca.sign("client", "DNS:client"))
+    wanted = grpc.ssl_server_credentials([(server_key, server_certificate)], ca.pem, require_client_auth=True)
     with serving(wanted) as address:
-        with Client(
-            address, root_certificates=server_certificate, certificate_chain=certificate, private_key=key
-        ) as client:
+        with Client(address, root_certificates=ca.pem, certificate_chain=certificate, private_key=key) as client:
             assert client.get_server_info().version == "of this test"
         async with AsyncClient(
-            address, root_certificates=server_certificate, certificate_chain=certificate, private_key=key
+            address, root_certificates=ca.pem, certificate_chain=certificate, private_key=key
         ) as connected:
             assert (await connected.get_server_info()).version == "of this test"
-        stranger = Client(address, root_certificates=server_certificate, timeout=5)
+        stranger = Client(address, root_certificates=ca.pem, timeout=5)
         with stranger, pytest.raises((Unavailable, DeadlineExceeded)):
             stranger.get_server_info()
 

@@ -15,7 +15,8 @@ import pytest
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from facet.server.certificates import CertificateError, Certificates, Expiry, check, read
+from facet.server.tls.certificates import Certificates, Expiry
+from facet.server.tls.pair import CertificateError, check, read
 from tests.certificates import make_certificate
 
 NOW = datetime.now(UTC)
@@ -125,12 +126,17 @@ def test_a_changed_certificate_is_taken_and_an_unusable_one_is_not(pair: tuple[P
         assert certificates.expires == read(*pair).not_after
     assert [line["event"] for line in logs] == ["the changed certificate is not used"]
     replace(files, renewed)
-    (family,) = Expiry(certificates).collect()
-    assert family.samples[0].value == pytest.approx(end.timestamp(), abs=1)
+    assert measured(certificates) == {
+        "facet_tls_certificate_expires_timestamp_seconds": pytest.approx(end.timestamp(), abs=1),
+        "facet_tls_files_refused_total": 1,
+    }
     files[1].unlink()
     assert certificates.expires == pytest.approx(end.timestamp(), abs=1)
-    (family,) = Expiry(None).collect()
-    assert not family.samples
+    assert not measured(None)
+
+
+def measured(certificates: Certificates | None) -> dict[str, float]:
+    return {sample.name: sample.value for family in Expiry(certificates).collect() for sample in family.samples}
 
 
 async def test_clients_see_the_new_certificate_without_a_restart(pair: tuple[Path, Path], tmp_path: Path) -> None:

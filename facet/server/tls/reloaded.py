@@ -1,0 +1,67 @@
+"""A value that is read from files, and read again when they change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from facet.server.tls.pair import CertificateError
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("facet.tls")
+
+
+class Reloaded(Generic[T]):
+    """The last good value of some files. What cannot be used is logged, counted, and not taken. For any thread.
+
+    Args:
+        what: what the files hold, for the log.
+        files: the files.
+        read: reads them.
+
+    Attributes:
+        value: the value.
+        refused: how often changed files could not be used.
+
+    Raises:
+        OSError: a file cannot be read.
+        CertificateError: they cannot be used.
+    """
+
+    def __init__(self, what: str, files: tuple[Path, ...], read: Callable[[], T]) -> None:
+        self._what, self._files, self._read = what, files, read
+        self._lock = threading.Lock()
+        self._version = self._version_of_files()
+        self.value = read()
+        self.refused = 0
+
+    @property
+    def file(self) -> Path:
+        """The first file, for messages."""
+        return self._files[0]
+
+    def refresh(self) -> None:
+        """Read the files again if they have changed."""
+        with self._lock:
+            version = self._version_of_files()
+            if version == self._version:
+                return
+            self._version = version
+            try:
+                self.value = self._read()
+            except (OSError, CertificateError) as error:
+                self.refused += 1
+                _log.error(f"the changed {self._what} is not used", error=str(error))
+            else:
+                _log.info(f"{self._what} replaced", file=str(self.file))
+
+    def _version_of_files(self) -> tuple[Any, ...] | None:
+        try:
+            return tuple((s.st_ino, s.st_mtime_ns, s.st_size) for s in (path.stat() for path in self._files))
+        except OSError:
+            return None
