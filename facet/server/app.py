@@ -238,5 +238,6 @@ class Server:
         add_GalleryServiceServicer_to_server(gallery, server)
         add_ServerServiceServicer_to_server(ServerServicer(config, pipeline, workers, self._telemetry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        if config.server.reflects:
+            names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)

@@ -63,6 +63,9 @@ class ServerConfig(_Section):
     tls_client_ca: Path | None = None
     """PEM file with the authorities (CAs) of client certificates. If it is set, only clients with a certificate that
     one of them has signed can connect. Requires tls_certificate."""
+    reflection: Literal["auto", "on", "off"] = "auto"
+    """Whether the server describes its services to clients that ask (gRPC reflection). Where callers need credentials,
+    reflection does, too. auto turns it off if anybody on another machine could ask without any."""
     preset: Preset = "latency"
     """latency runs one inference at a time on all cores: the fastest answer to a single request. throughput runs one
     inference per core at the same time: more requests per second, for batches and many cameras. docs/performance.md
@@ -105,6 +108,13 @@ class ServerConfig(_Section):
     def is_loopback(self) -> bool:
         """Whether only programs on this machine reach host."""
         return _is_loopback(self.host)
+
+    @property
+    def reflects(self) -> bool:
+        """Whether the server answers reflection."""
+        if self.reflection == "auto":
+            return self.is_loopback or self.token is not None
+        return self.reflection == "on"
 
     @property
     def receivable_bytes(self) -> int:

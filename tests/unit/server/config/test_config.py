@@ -175,6 +175,14 @@ def test_a_token_that_grpc_metadata_cannot_carry_is_refused(token: str) -> None:
         load(["--server.token", token])
 
 
+def test_reflection_is_off_by_itself_only_where_strangers_on_other_machines_could_ask() -> None:
+    assert ServerConfig().reflects
+    assert ServerConfig.model_validate({"host": "0.0.0.0", "token": "x"}).reflects
+    assert not ServerConfig(host="0.0.0.0", allow_unauthenticated=True).reflects
+    assert ServerConfig(host="0.0.0.0", allow_unauthenticated=True, reflection="on").reflects
+    assert not ServerConfig(reflection="off").reflects
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", ""])
 def test_metrics_beyond_loopback_need_a_token_or_explicit_consent(host: str) -> None:
     flags = ["--metrics.port", "0", "--metrics.host", host]
