@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import Preset
 from facet.server.access.access import Access
+from facet.server.access.limits import CallerLimits
 from facet.server.access.token import log_access
 from facet.server.background import started_pool
 from facet.server.calls.calls import Calls
@@ -99,9 +100,12 @@ class Server:
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
         self._access = Access(config.server.token)
         self._clients = Clients(self._certificates)
+        limits = CallerLimits(
+            config.access.calls_per_second, config.access.concurrent_calls, self._telemetry.metrics.limited
+        )
         slow_seconds = config.metrics.slow_ms / 1e3
         self._calls = Calls(
-            config.server, self._access, self._telemetry, slow_seconds=slow_seconds, clients=self._clients
+            config.server, self._access, limits, self._telemetry, slow_seconds=slow_seconds, clients=self._clients
         )
         self._connections = Connections(config.server, self._telemetry.metrics.registry)
         if self._decoders is not None:

@@ -17,6 +17,8 @@ ServerError
     AdmissionRefused
         QueueFull
         DeadlineTooShort
+        CallerRateExceeded
+    CallerConcurrencyExceeded
     TooManyTransfers
     CalibrationUnderWay
     OutOfResources
@@ -175,7 +177,7 @@ class FileTooLarge(ServerError):
 
 
 class AdmissionRefused(ServerError):
-    """The queue has no place for a request now.
+    """There is no place for a request now.
 
     Attributes:
         retry_seconds: estimated delay after which there is a place.
@@ -198,6 +200,21 @@ class DeadlineTooShort(AdmissionRefused):
 
     kind, reason = "exhausted", "DEADLINE_TOO_SHORT"
     message = "the work queued ahead leaves too little time before the deadline; try again a little later"
+
+
+class CallerRateExceeded(AdmissionRefused):
+    """The caller makes more calls per second than it may."""
+
+    kind, reason = "exhausted", "CALLER_RATE_EXCEEDED"
+    message = "the caller makes more calls per second than it may; try again a little later"
+
+
+class CallerConcurrencyExceeded(ServerError):
+    """The caller has as many open calls as it may have."""
+
+    kind, reason = "exhausted", "CALLER_CONCURRENCY_EXCEEDED"
+    message = "the caller has as many open calls as it may have; try again when one of them has ended"
+    retry_seconds = _RETRY_SECONDS
 
 
 class TooManyTransfers(ServerError):

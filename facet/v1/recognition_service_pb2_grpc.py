@@ -38,6 +38,8 @@ class RecognitionServiceStub:
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
     has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
     larger than limits.max_message_bytes (MESSAGE_TOO_LARGE).
+    The caller makes more calls per second than it may (CALLER_RATE_EXCEEDED, with RetryInfo), or has
+    as many open as it may have (CALLER_CONCURRENCY_EXCEEDED, with RetryInfo).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
@@ -104,6 +106,8 @@ class RecognitionServiceServicer:
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
     has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
     larger than limits.max_message_bytes (MESSAGE_TOO_LARGE).
+    The caller makes more calls per second than it may (CALLER_RATE_EXCEEDED, with RetryInfo), or has
+    as many open as it may have (CALLER_CONCURRENCY_EXCEEDED, with RetryInfo).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
@@ -288,6 +292,8 @@ class RecognitionService:
     RetryInfo), or their messages take too much memory (TOO_MANY_BYTES, with RetryInfo). The machine
     has no memory or threads for the request (OUT_OF_RESOURCES, with RetryInfo). The message is
     larger than limits.max_message_bytes (MESSAGE_TOO_LARGE).
+    The caller makes more calls per second than it may (CALLER_RATE_EXCEEDED, with RetryInfo), or has
+    as many open as it may have (CALLER_CONCURRENCY_EXCEEDED, with RetryInfo).
     DEADLINE_EXCEEDED  The deadline passed before the request was done (DEADLINE_EXCEEDED). Work that had not started
     is not started. The request did not arrive in time (REQUEST_NOT_RECEIVED).
     UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when

@@ -34,7 +34,8 @@ class ServerServiceStub:
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
                          (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
                          (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
-                         (MESSAGE_TOO_LARGE).
+                         (MESSAGE_TOO_LARGE). The caller makes more calls per second than it may (CALLER_RATE_EXCEEDED,
+                         with RetryInfo), or has as many open as it may have (CALLER_CONCURRENCY_EXCEEDED, with RetryInfo).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
                          its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
@@ -66,7 +67,8 @@ class ServerServiceAsyncStub(ServerServiceStub):
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
                          (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
                          (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
-                         (MESSAGE_TOO_LARGE).
+                         (MESSAGE_TOO_LARGE). The caller makes more calls per second than it may (CALLER_RATE_EXCEEDED,
+                         with RetryInfo), or has as many open as it may have (CALLER_CONCURRENCY_EXCEEDED, with RetryInfo).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
                          its credentials expire or are revoked ends within a second (UNAUTHENTICATED).
@@ -94,7 +96,8 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
       RESOURCE_EXHAUSTED Too many calls are open (TOO_MANY_CALLS, with RetryInfo), or their messages take too much memory
                          (TOO_MANY_BYTES, with RetryInfo). The machine has no memory or threads for the request
                          (OUT_OF_RESOURCES, with RetryInfo). The message is larger than limits.max_message_bytes
-                         (MESSAGE_TOO_LARGE).
+                         (MESSAGE_TOO_LARGE). The caller makes more calls per second than it may (CALLER_RATE_EXCEEDED,
+                         with RetryInfo), or has as many open as it may have (CALLER_CONCURRENCY_EXCEEDED, with RetryInfo).
       DEADLINE_EXCEEDED  The request did not arrive in time (REQUEST_NOT_RECEIVED).
       UNAUTHENTICATED    The server requires credentials, and the call has none that are valid. A call that is open when
                          its credentials expire or are revoked ends within a second (UNAUTHENTICATED).

@@ -9,12 +9,8 @@ from pydantic import SecretStr
 from facet.server.access import caller, identity
 from facet.server.access.authentication import Authenticator
 from facet.server.access.grants import Grant, public
-from facet.server.access.identity import ANONYMOUS, TOKEN
 from facet.server.access.rules import rule_of
 from facet.server.errors import UnknownMethod
-
-_SHARE_BY_ADDRESS = frozenset({ANONYMOUS.id, TOKEN.id})
-"""Identities of many clients. Their shares are those of their addresses."""
 
 
 class Access:
@@ -48,6 +44,6 @@ class Access:
             raise UnknownMethod
         grant = Grant(rule, claim)
         identity.enter(grant.identity)
-        if grant.identity.id not in _SHARE_BY_ADDRESS:
+        if not grant.identity.is_shared:
             caller.enter_as(grant.identity.id)
         return grant

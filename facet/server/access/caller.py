@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import unquote
 
 _NETWORK_BITS = 64
@@ -43,16 +43,26 @@ def of_peer(peer: str) -> str:
     A caller is an IPv4 address or the /64 network of an IPv6 address, whatever the number of its connections. All
     programs of this machine share 127.0.0.1 and ::1, so there, and for other peers, each connection is a caller.
     """
+    address = _address_of(peer)
+    return peer if address is None or address in _SHARED else network_of(str(address))
+
+
+@lru_cache(4096)
+def site_of(peer: str) -> str:
+    """Where a peer is: as :func:`of_peer`, but this machine is one place, whatever its addresses and connections."""
+    address = _address_of(peer)
+    return "local" if address is None or address.is_loopback else network_of(str(address))
+
+
+def _address_of(peer: str) -> IPv4Address | IPv6Address | None:
     kind, _, rest = unquote(peer).partition(":")
     if kind not in ("ipv4", "ipv6"):
-        return peer
+        return None
     try:
         address = ip_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
     except ValueError:
-        return peer
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return peer if address in _SHARED else network_of(str(address))
+        return None
+    return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
 
 
 def network_of(address: str) -> str:

@@ -75,6 +75,11 @@ class Identity:
     calls_per_second: float | None = None
     concurrent_calls: int | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether many clients have it, who are then told apart by their addresses."""
+        return self.id in ("anonymous", "token")
+
     def has(self, scope: Scope) -> bool:
         """Whether the caller may do what needs a scope."""
         return scope in self.scopes or (scope in _OF_ADMIN and "admin" in self.scopes)

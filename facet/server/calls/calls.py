@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from facet.server.access import caller
 from facet.server.access.access import Access
 from facet.server.access.grants import Grant
+from facet.server.access.limits import CallerLimits
 from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
 from facet.server.calls.health import Refused
@@ -52,6 +53,7 @@ class Calls:
     Args:
         config: the limits on calls.
         access: who may call.
+        limits: how much each caller may call.
         telemetry: observes each call.
         slow_seconds: a unary call that takes longer is logged as a warning with its stages.
         clients: whose certificates are good; by default, clients need none.
@@ -66,12 +68,14 @@ class Calls:
         self,
         config: ServerConfig,
         access: Access,
+        limits: CallerLimits,
         telemetry: Telemetry,
         *,
         slow_seconds: float,
         clients: Clients | None = None,
     ) -> None:
         self._access = access
+        self._limits = limits
         self._clients = clients or Clients(None)
         self._strangers = Strangers()
         self._refusals = Refusals()
@@ -127,7 +131,8 @@ class Calls:
             grant = self._access.admit(method.path, context)
             who = caller.current()
             messages = self._messages(context, method, self.budget, grant)
-            with self._clients.admitted(context), closing(messages):
+            limited = self._limits.entered(grant, context.peer())
+            with self._clients.admitted(context), limited, closing(messages):
                 async with self.arrivals.limit(who, seconds, messages):
                     await messages.read_first()
                 observed.received()

@@ -20,6 +20,7 @@ from pydantic_settings import (
 from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.server.config.problems import explain, no_such, setting_names
 from facet.server.config.sections import (
+    AccessConfig,
     DetectionConfig,
     EnrollmentConfig,
     GalleryConfig,
@@ -54,6 +55,7 @@ class Config(BaseSettings):
     )
 
     server: ServerConfig = ServerConfig()
+    access: AccessConfig = AccessConfig()
     models: ModelsConfig = ModelsConfig()
     pictures: PicturesConfig = PicturesConfig()
     detection: DetectionConfig = DetectionConfig()

@@ -146,6 +146,18 @@ class ServerConfig(_Section):
         return self
 
 
+class AccessConfig(_Section):
+    """What each caller may do at a time; see docs/security.md."""
+
+    calls_per_second: float | None = Field(None, gt=0, le=1e6)
+    """Calls that a caller may make per second; those of one second, at least two, may come at once. Further calls are
+    refused with CALLER_RATE_EXCEEDED. Each picture of a stream after the first counts as a call, and waits. Without it,
+    there is no limit."""
+    concurrent_calls: int | None = Field(None, ge=1)
+    """Calls and streams that a caller may have open; further ones are refused with CALLER_CONCURRENCY_EXCEEDED. Without
+    it, there is no limit but server.max_concurrent_calls."""
+
+
 class ModelsConfig(_Section):
     """Models and how to run them. A model is the name of a packaged model, a file in models.folder, or a path."""
 

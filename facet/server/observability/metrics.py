@@ -20,6 +20,9 @@ from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+MAX_CALLERS = 100
+"""Callers have series of their own up to this number: tokens of an identity provider may stand for many people."""
+_OTHERS = "others"
 _FACES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 200)
 
 
@@ -88,6 +91,13 @@ class Metrics:
         self._events = Counter(
             "facet_stream_events", "Events of the tracks of streams.", ("kind",), registry=self.registry
         )
+        self._limited = Counter(
+            "facet_caller_limited",
+            "Limits of callers that were met: calls refused for rate or concurrency, pictures of streams that waited.",
+            ("caller", "how"),
+            registry=self.registry,
+        )
+        self._callers: set[str] = set()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
@@ -112,6 +122,12 @@ class Metrics:
     def refused(self, method: str, reason: str) -> None:
         """Count an error by the reason sent to the client."""
         self._refusals.labels(method, reason).inc()
+
+    def limited(self, caller: str, how: str) -> None:
+        """Count a call or a picture that met a limit of its caller; see :data:`MAX_CALLERS`."""
+        if len(self._callers) < MAX_CALLERS:
+            self._callers.add(caller)
+        self._limited.labels(caller if caller in self._callers else _OTHERS, how).inc()
 
     def dropped(self, frames: int) -> None:
         """Count frames of a stream that were not processed."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from facet.runtime.pictures import PictureError
-from facet.server.access import caller
+from facet.server.access import caller, limits
 from facet.server.background import on_a_thread
 from facet.server.calls.messages import current_pace, hold
 from facet.server.errors import CalibrationUnderWay, InvalidField
@@ -146,6 +146,7 @@ class Calibrations:
 
         async def search_one(number: int, request: pb.CalibrateGalleryRequest, release: Callable[[], None]) -> None:
             try:
+                await limits.turn()
                 with telemetry.item():
                     work = begin()
                     found[number] = await self._workers.run_in_turns(

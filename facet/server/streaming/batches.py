@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from google.rpc.status_pb2 import Status
 
+from facet.server.access import limits
 from facet.server.calls.messages import hold
 from facet.server.errors import TransferStalled
 from facet.server.observability import telemetry
@@ -110,6 +111,7 @@ async def _observed(
     answer: Callable[[_Request], Awaitable[_Response]], item: _Request, release: Callable[[], None]
 ) -> _Response:
     try:
+        await limits.turn()
         with telemetry.item():
             return await answer(item)
     finally:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from facet.server.access import limits
 from facet.server.calls.messages import hold
 from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
 from facet.server.observability import telemetry
@@ -165,6 +166,7 @@ class Streams:
         self, processor: FrameProcessor, latest: LatestFrame, begin: Callable[[], Work]
     ) -> pb.IdentifyStreamResponse:
         """Process a frame as soon as a worker is free: the latest then, which may be newer than the one waiting now."""
+        await limits.turn()
         with telemetry.item():
             work = begin()
             work.pixels = processor.pixels

@@ -39,6 +39,13 @@ def test_other_addresses_and_other_connections_on_loopback_are_other_callers(one
     assert caller.of_peer(one) != caller.of_peer(other)
 
 
+def test_a_site_is_one_address_or_network_and_this_machine_is_one() -> None:
+    one = ("ipv4:127.0.0.1:50000", "ipv4:127.0.0.1:50001", "ipv4:127.3.2.1:50000", "ipv6:%5B::1%5D:50000", "unix:/a")
+    assert len({caller.site_of(peer) for peer in one}) == 1
+    assert caller.site_of("ipv4:192.0.2.1:50000") == caller.site_of("ipv4:192.0.2.1:50001") == "192.0.2.1"
+    assert caller.site_of("ipv4:192.0.2.1:50000") != caller.site_of("ipv4:192.0.2.2:50000")
+
+
 def test_a_task_of_a_call_has_its_caller_and_others_have_none() -> None:
     async def call() -> str:
         caller.enter("ipv4:192.0.2.1:50000")

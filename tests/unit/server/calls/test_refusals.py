@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from facet.server.access.access import Access
+from facet.server.access.limits import CallerLimits
 from facet.server.calls import refusals
 from facet.server.calls.calls import Calls
 from facet.server.calls.interceptor import CallInterceptor
@@ -34,7 +35,7 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
         return pb.IdentifyResponse()
 
     telemetry = Telemetry(())
-    calls = Calls(ServerConfig(), Access(None), telemetry, slow_seconds=1.0)
+    calls = Calls(ServerConfig(), Access(None), CallerLimits(), telemetry, slow_seconds=1.0)
     server = grpc.aio.server(
         interceptors=[ActivityInterceptor(Activity()), CallInterceptor(calls, telemetry)],
     )

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter
 from pydantic import SecretStr
 
 from facet.server.access.access import Access
+from facet.server.access.limits import CallerLimits
 from facet.server.calls.calls import Calls
 from facet.server.config import ServerConfig
 from facet.server.gauges import MAX_GALLERIES, GallerySizes, Gauges
@@ -171,7 +172,7 @@ def test_a_store_that_does_not_answer_does_not_block_other_gauges(galleries: Gal
 
     workers = Workers(threads=2, max_queue=7)
     registry = CollectorRegistry()
-    calls = Calls(ServerConfig(), Access(None), Telemetry(()), slow_seconds=1.0)
+    calls = Calls(ServerConfig(), Access(None), CallerLimits(), Telemetry(()), slow_seconds=1.0)
     gauges = Gauges(workers, calls, Slow())
     registry.register(gauges)
     figures = {sample.name: sample.value for metric in gauges.collect() for sample in metric.samples}

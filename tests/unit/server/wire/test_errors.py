@@ -77,6 +77,8 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (server.FileTooLarge("large"), "RESOURCE_EXHAUSTED", "IMPORT_TOO_LARGE"),
     (server.QueueFull(0.25), "RESOURCE_EXHAUSTED", "QUEUE_FULL"),
     (server.DeadlineTooShort(0.25), "RESOURCE_EXHAUSTED", "DEADLINE_TOO_SHORT"),
+    (server.CallerRateExceeded(0.25), "RESOURCE_EXHAUSTED", "CALLER_RATE_EXCEEDED"),
+    (server.CallerConcurrencyExceeded(), "RESOURCE_EXHAUSTED", "CALLER_CONCURRENCY_EXCEEDED"),
     (server.TooManyTransfers(), "RESOURCE_EXHAUSTED", "TOO_MANY_TRANSFERS"),
     (server.CalibrationUnderWay(), "RESOURCE_EXHAUSTED", "CALIBRATION_UNDER_WAY"),
     (server.OutOfResources(), "RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES"),
