@@ -24,6 +24,7 @@ from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
 from facet.server.app import Server
+from facet.server.audit.errors import AuditError
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
 from facet.server.port import BindError
@@ -109,7 +110,7 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
     try:
         server = Server(config)
         address = await server.start()
-    except (ModelError, StorageError, BindError, TracingUnavailable, OSError) as error:
+    except (ModelError, StorageError, BindError, AuditError, TracingUnavailable, OSError) as error:
         console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error))}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)

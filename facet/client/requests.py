@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from facet.client.pictures import PictureSource, picture
 from facet.v1 import types_pb2 as pb
@@ -99,3 +102,10 @@ def verify_request(
     else:
         request.reference_picture.CopyFrom(picture(reference))
     return request
+
+
+def timestamp_of(moment: datetime) -> Timestamp:
+    """Convert a time with a time zone to the form of the wire."""
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp

@@ -15,6 +15,8 @@ from facet.runtime.inference_slots import Preset
 from facet.server.access.access import Access
 from facet.server.access.limits import CallerLimits
 from facet.server.access.token import log_access
+from facet.server.audit.metrics import AuditMetrics
+from facet.server.audit.opening import note_start, note_stop, open_trail
 from facet.server.background import started_pool
 from facet.server.calls.calls import Calls
 from facet.server.calls.interceptor import CallInterceptor
@@ -29,6 +31,7 @@ from facet.server.observability.telemetry import Telemetry
 from facet.server.observability.tracing import Tracing
 from facet.server.port import BindError, connection_options, listen
 from facet.server.scheduling.workers import Workers
+from facet.server.services.audit import AuditEntries
 from facet.server.services.calibration import Calibrations
 from facet.server.services.galleries import GalleryServicer
 from facet.server.services.recognition import RecognitionServicer
@@ -76,6 +79,7 @@ class Server:
     Raises:
         ModelError: a model is missing, damaged or unsupported.
         StorageError: the database cannot be opened, or Milvus does not respond.
+        AuditError: the audit log cannot be written, or its key is missing or another one.
         TracingUnavailable: tracing is configured, but its packages are not installed.
         BindError: certificate and key are no pair, there is no client CA in its file, or one of them is not valid now.
         OSError: certificate, key or client CA cannot be read.
@@ -86,6 +90,7 @@ class Server:
         self._certificates = certificates_of(config.server)
         self._decoders = PictureDecoders(config.server) if pipeline is None else None
         self.pipeline = pipeline or self._load_pipeline()
+        self._audit = open_trail(config)
         self._galleries = Galleries(
             open_store(config.gallery),
             contract=self.pipeline.contract,
@@ -105,7 +110,13 @@ class Server:
         )
         slow_seconds = config.metrics.slow_ms / 1e3
         self._calls = Calls(
-            config.server, self._access, limits, self._telemetry, slow_seconds=slow_seconds, clients=self._clients
+            config.server,
+            self._access,
+            limits,
+            self._telemetry,
+            slow_seconds=slow_seconds,
+            clients=self._clients,
+            audit=self._audit,
         )
         self._connections = Connections(config.server, self._telemetry.metrics.registry)
         if self._decoders is not None:
@@ -174,6 +185,8 @@ class Server:
         if self._certificates is not None:
             self._certificates.start(self._clients.review)
         self._readiness.phase = Phase.SERVING
+        if self._audit is not None:
+            note_start(self._audit, self._config)
         log_access(config.token, is_loopback=config.is_loopback)
         _log.info("serving", address=address, workers=self._workers.threads)
         return address
@@ -193,7 +206,17 @@ class Server:
             await self._readiness.stop()
             if self._certificates is not None:
                 await self._certificates.stop()
-        for part in (self._connections, self._metrics, self._gauges, self._galleries, self._tracing, self._decoders):
+            if self._audit is not None:
+                note_stop(self._audit)
+        for part in (
+            self._connections,
+            self._metrics,
+            self._gauges,
+            self._galleries,
+            self._audit,
+            self._tracing,
+            self._decoders,
+        ):
             if part is not None:
                 await asyncio.to_thread(part.close)
         _log.info("stopped")
@@ -217,6 +240,7 @@ class Server:
         registry.register(self._gauges)
         registry.register(self._readiness)
         registry.register(Expiry(self._certificates))
+        registry.register(AuditMetrics(self._audit))
         self._readiness.start()
         try:
             self._metrics = MetricsPort(registry, self._readiness, config.host, config.port, config.token)
@@ -240,7 +264,8 @@ class Server:
         calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
         gallery = GalleryServicer(pipeline, workers, galleries, transfers, calibrations, batches, config.enrollment)
         add_GalleryServiceServicer_to_server(gallery, server)
-        add_ServerServiceServicer_to_server(ServerServicer(config, pipeline, workers, self._telemetry), server)
+        about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit))
+        add_ServerServiceServicer_to_server(about, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.server.reflects:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -24,6 +24,8 @@ ServerError
     OutOfResources
     RequestExpired
     TransferStalled
+    AuditUnavailable
+    NoAuditLog
     ShuttingDown
 """
 
@@ -32,7 +34,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-Kind = Literal["unauthenticated", "denied", "unimplemented", "invalid", "exhausted", "expired", "unavailable"]
+Kind = Literal[
+    "unauthenticated", "denied", "unimplemented", "invalid", "exhausted", "precondition", "expired", "unavailable"
+]
 
 _RETRY_SECONDS = 1.0
 
@@ -259,6 +263,21 @@ class TransferStalled(ServerError):
 
     kind, reason = "expired", "TRANSFER_STALLED"
     message = "too little has moved on the stream for too long"
+
+
+class AuditUnavailable(ServerError):
+    """A change is not made, because the audit log cannot be written."""
+
+    kind, reason = "unavailable", "AUDIT_UNAVAILABLE"
+    message = "nothing was changed, because the server cannot write its audit log now"
+    retry_seconds = _RETRY_SECONDS
+
+
+class NoAuditLog(ServerError):
+    """The server keeps no audit log that could be read."""
+
+    kind, reason = "precondition", "NO_AUDIT_LOG"
+    message = "the server keeps no audit log: its operator sets audit.folder"
 
 
 class ShuttingDown(ServerError):

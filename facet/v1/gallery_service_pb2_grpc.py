@@ -57,7 +57,8 @@ class GalleryServiceStub:
     The caller may not use a gallery that the request names, or may not leave its id to the server,
     whether the gallery exists or not (GALLERY_NOT_PERMITTED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
-    (STORAGE_UNAVAILABLE).
+    (STORAGE_UNAVAILABLE). The request would change something, or take data out, and the server
+    cannot write its audit log; nothing was changed (AUDIT_UNAVAILABLE, with RetryInfo).
     UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
 
@@ -195,7 +196,8 @@ class GalleryServiceServicer:
     The caller may not use a gallery that the request names, or may not leave its id to the server,
     whether the gallery exists or not (GALLERY_NOT_PERMITTED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
-    (STORAGE_UNAVAILABLE).
+    (STORAGE_UNAVAILABLE). The request would change something, or take data out, and the server
+    cannot write its audit log; nothing was changed (AUDIT_UNAVAILABLE, with RetryInfo).
     UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
 
@@ -613,7 +615,8 @@ class GalleryService:
     The caller may not use a gallery that the request names, or may not leave its id to the server,
     whether the gallery exists or not (GALLERY_NOT_PERMITTED).
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
-    (STORAGE_UNAVAILABLE).
+    (STORAGE_UNAVAILABLE). The request would change something, or take data out, and the server
+    cannot write its audit log; nothing was changed (AUDIT_UNAVAILABLE, with RetryInfo).
     UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
     INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
 

@@ -229,6 +229,186 @@ class GetServerInfoResponse(_message.Message):
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
 
 @_typing.final
+class ListAuditEntriesRequest(_message.Message):
+    """Request of ListAuditEntries. What is not set permits all entries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    """The id of the caller, such as "key:..." or "server"."""
+    gallery_id: _builtins.str
+    """The gallery."""
+    subject_id: _builtins.str
+    """The id of the subject; the server knows how its log keeps it."""
+    action: _builtins.str
+    """What was done, such as "enrolled"."""
+    page_size: _builtins.int
+    """The maximum number of entries, 1 to 1000; 0 means 100."""
+    page_token: _builtins.str
+    """The next_page_token of the previous page; empty for the first."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """The earliest time."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """The time before which the entries were written."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        caller: _builtins.str = ...,
+        gallery_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        action: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "caller", b"caller", "gallery_id", b"gallery_id", "page_size", b"page_size", "page_token", b"page_token", "since", b"since", "subject_id", b"subject_id", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesRequest: _TypeAlias = ListAuditEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesResponse(_message.Message):
+    """Response of ListAuditEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Selects the next page; empty if this is the last one."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """The entries."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___AuditEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesResponse: _TypeAlias = ListAuditEntriesResponse  # noqa: Y015
+
+@_typing.final
+class AuditEntry(_message.Message):
+    """An entry of the audit log. Its line in the log is a JSON object with these fields; those that are empty are left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FactsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    GALLERY_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    PREV_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    MAC_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Its number, from 1."""
+    time: _builtins.str
+    """When it was made, in UTC with microseconds: "2026-11-26T19:15:40.123456Z"."""
+    caller: _builtins.str
+    """The id of the caller; "server" for what the server did by itself."""
+    address: _builtins.str
+    """The caller's IP address. May be empty."""
+    action: _builtins.str
+    """What was done, such as "enrolled"; docs/security.md lists the actions."""
+    gallery: _builtins.str
+    """The gallery. May be empty."""
+    subject: _builtins.str
+    """A keyed hash of the subject's id, or the id, as the setting audit.subject_ids says. May be empty."""
+    outcome: _builtins.str
+    """The name of a status code, such as "OK"; "BEGUN" for a change that is about to be made, and whose outcome another
+    entry has.
+    """
+    reason: _builtins.str
+    """The reason of an error. May be empty."""
+    intent: _builtins.int
+    """The number of the entry that announced this change; 0 if there is none."""
+    prev: _builtins.str
+    """The hash of the entry before, hexadecimal."""
+    hash: _builtins.str
+    """SHA-256 of the line up to hash, hexadecimal; see docs/security.md."""
+    mac: _builtins.str
+    """HMAC-SHA-256 of the hash under the audit key, hexadecimal."""
+    @_builtins.property
+    def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Further facts, by name. Values are JSON."""
+
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        time: _builtins.str = ...,
+        caller: _builtins.str = ...,
+        address: _builtins.str = ...,
+        action: _builtins.str = ...,
+        gallery: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        intent: _builtins.int = ...,
+        facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        prev: _builtins.str = ...,
+        hash: _builtins.str = ...,
+        mac: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "address", b"address", "caller", b"caller", "facts", b"facts", "gallery", b"gallery", "hash", b"hash", "intent", b"intent", "mac", b"mac", "outcome", b"outcome", "prev", b"prev", "reason", b"reason", "seq", b"seq", "subject", b"subject", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+
+@_typing.final
 class CallerInfo(_message.Message):
     """A caller of the server, as its operator registered it."""
 

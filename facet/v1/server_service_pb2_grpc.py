@@ -55,6 +55,11 @@ class ServerServiceStub:
                 request_serializer=facet_dot_v1_dot_server__service__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_server__service__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/facet.v1.ServerService/ListAuditEntries',
+                request_serializer=facet_dot_v1_dot_server__service__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_server__service__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class ServerServiceServicer:
@@ -88,6 +93,23 @@ class ServerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEntries(self, request, context):
+        """Returns entries of the audit log in the order of their numbers. A page may have fewer entries than page_size, or
+        none, although next_page_token is set: the server reads a limited part of the log for each. A caller that is limited
+        to some galleries gets the entries of these galleries.
+
+        Limits: page_size up to 1000.
+
+        Errors: those of the service, and
+        FAILED_PRECONDITION The server keeps no audit log (NO_AUDIT_LOG).
+        INVALID_ARGUMENT    A field is out of range (INVALID_FIELD), or page_token is not one of this method
+        (INVALID_PAGE_TOKEN).
+        UNAVAILABLE         The log cannot be read (AUDIT_UNAVAILABLE, with RetryInfo).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ServerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +117,11 @@ def add_ServerServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=facet_dot_v1_dot_server__service__pb2.GetServerInfoRequest.FromString,
                     response_serializer=facet_dot_v1_dot_server__service__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=facet_dot_v1_dot_server__service__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_server__service__pb2.ListAuditEntriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -140,6 +167,33 @@ class ServerService:
             '/facet.v1.ServerService/GetServerInfo',
             facet_dot_v1_dot_server__service__pb2.GetServerInfoRequest.SerializeToString,
             facet_dot_v1_dot_server__service__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.ServerService/ListAuditEntries',
+            facet_dot_v1_dot_server__service__pb2.ListAuditEntriesRequest.SerializeToString,
+            facet_dot_v1_dot_server__service__pb2.ListAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,19 @@ class ServerServiceStub:
 
     Errors: those of the service.
     """
+    ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.ListAuditEntriesRequest, _server_service_pb2.ListAuditEntriesResponse]
+    """Returns entries of the audit log in the order of their numbers. A page may have fewer entries than page_size, or
+    none, although next_page_token is set: the server reads a limited part of the log for each. A caller that is limited
+    to some galleries gets the entries of these galleries.
+
+    Limits: page_size up to 1000.
+
+    Errors: those of the service, and
+      FAILED_PRECONDITION The server keeps no audit log (NO_AUDIT_LOG).
+      INVALID_ARGUMENT    A field is out of range (INVALID_FIELD), or page_token is not one of this method
+                          (INVALID_PAGE_TOKEN).
+      UNAVAILABLE         The log cannot be read (AUDIT_UNAVAILABLE, with RetryInfo).
+    """
 
 @_typing.type_check_only
 class ServerServiceAsyncStub(ServerServiceStub):
@@ -86,6 +99,19 @@ class ServerServiceAsyncStub(ServerServiceStub):
     Limits: none of its own.
 
     Errors: those of the service.
+    """
+    ListAuditEntries: _aio.UnaryUnaryMultiCallable[_server_service_pb2.ListAuditEntriesRequest, _server_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
+    """Returns entries of the audit log in the order of their numbers. A page may have fewer entries than page_size, or
+    none, although next_page_token is set: the server reads a limited part of the log for each. A caller that is limited
+    to some galleries gets the entries of these galleries.
+
+    Limits: page_size up to 1000.
+
+    Errors: those of the service, and
+      FAILED_PRECONDITION The server keeps no audit log (NO_AUDIT_LOG).
+      INVALID_ARGUMENT    A field is out of range (INVALID_FIELD), or page_token is not one of this method
+                          (INVALID_PAGE_TOKEN).
+      UNAVAILABLE         The log cannot be read (AUDIT_UNAVAILABLE, with RetryInfo).
     """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,6 +145,25 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         Limits: none of its own.
 
         Errors: those of the service.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditEntries(
+        self,
+        request: _server_service_pb2.ListAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_server_service_pb2.ListAuditEntriesResponse, _abc.Awaitable[_server_service_pb2.ListAuditEntriesResponse]]:
+        """Returns entries of the audit log in the order of their numbers. A page may have fewer entries than page_size, or
+        none, although next_page_token is set: the server reads a limited part of the log for each. A caller that is limited
+        to some galleries gets the entries of these galleries.
+
+        Limits: page_size up to 1000.
+
+        Errors: those of the service, and
+          FAILED_PRECONDITION The server keeps no audit log (NO_AUDIT_LOG).
+          INVALID_ARGUMENT    A field is out of range (INVALID_FIELD), or page_token is not one of this method
+                              (INVALID_PAGE_TOKEN).
+          UNAVAILABLE         The log cannot be read (AUDIT_UNAVAILABLE, with RetryInfo).
         """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from facet.server.access import caller, identity
+from facet.server.access import caller
 from facet.server.access.authentication import Authenticator
 from facet.server.access.grants import Grant, public
 from facet.server.access.rules import rule_of
@@ -43,7 +43,6 @@ class Access:
             claim()
             raise UnknownMethod
         grant = Grant(rule, claim)
-        identity.enter(grant.identity)
         if not grant.identity.is_shared:
             caller.enter_as(grant.identity.id)
         return grant

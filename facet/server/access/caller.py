@@ -54,6 +54,13 @@ def site_of(peer: str) -> str:
     return "local" if address is None or address.is_loopback else network_of(str(address))
 
 
+@lru_cache(4096)
+def address_of(peer: str) -> str:
+    """The address of a peer without its port; empty for a peer that has none."""
+    address = _address_of(peer)
+    return "" if address is None else str(address)
+
+
 def _address_of(peer: str) -> IPv4Address | IPv6Address | None:
     kind, _, rest = unquote(peer).partition(":")
     if kind not in ("ipv4", "ipv6"):

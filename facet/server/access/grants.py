@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from facet.server.access.identity import ANONYMOUS, Identity
+from facet.server.access.identity import ANONYMOUS, Identity, enter
 from facet.server.access.rules import Rule
 from facet.server.errors import GalleryNotPermitted, ScopeMissing
 
@@ -21,7 +21,7 @@ _MAX_REMEMBERED = 64
 
 
 class Grant:
-    """The rights of one call.
+    """The rights of one call. Its identity becomes that of the current task.
 
     Args:
         rule: that of its method.
@@ -40,6 +40,7 @@ class Grant:
         self._claim = claim
         self._galleries: dict[str, None] = {}
         self.identity = claim()
+        enter(self.identity)  # also for a call that is refused: the audit log says whose it was
         self._check_scope()
 
     def check(self, request: Any) -> None:

@@ -74,6 +74,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "facet.v1.ServerService": {
         "GetServerInfo": _ANY_CALLER,
+        "ListAuditEntries": Rule("audit", optional_gallery_fields=_GALLERY_ID),
     },
     "grpc.health.v1.Health": {
         "Check": Rule(None, is_public=True),

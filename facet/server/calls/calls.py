@@ -14,6 +14,8 @@ from facet.server.access import caller
 from facet.server.access.access import Access
 from facet.server.access.grants import Grant
 from facet.server.access.limits import CallerLimits
+from facet.server.audit.call import begin_call
+from facet.server.audit.trail import AuditTrail
 from facet.server.calls.byte_budget import ByteBudget
 from facet.server.calls.ending import CallTasks
 from facet.server.calls.health import Refused
@@ -28,7 +30,7 @@ from facet.server.errors import ServerError, ShuttingDown, TransferStalled, Unau
 from facet.server.memory_return import MemoryReturn
 from facet.server.observability.telemetry import Observed, Telemetry
 from facet.server.tls.clients import Clients
-from facet.server.wire.errors import ROOTS, internal, to_status
+from facet.server.wire.errors import ROOTS, internal, outcome_of, to_status
 from gallery.times import new_id
 
 Answer: TypeAlias = Callable[[Messages, Context], Awaitable[bytes | None]]
@@ -57,6 +59,7 @@ class Calls:
         telemetry: observes each call.
         slow_seconds: a unary call that takes longer is logged as a warning with its stages.
         clients: whose certificates are good; by default, clients need none.
+        audit: notes who did what; ``None`` for no audit.
 
     Attributes:
         arrivals: the calls whose request has not arrived.
@@ -73,10 +76,12 @@ class Calls:
         *,
         slow_seconds: float,
         clients: Clients | None = None,
+        audit: AuditTrail | None = None,
     ) -> None:
         self._access = access
         self._limits = limits
         self._clients = clients or Clients(None)
+        self._audit = audit
         self._strangers = Strangers()
         self._refusals = Refusals()
         self._telemetry = telemetry
@@ -124,6 +129,7 @@ class Calls:
         """
         who, metadata = caller.enter(context.peer()), context.invocation_metadata()
         observed = self._telemetry.observe(method.name, is_stream=method.is_stream, parent=_traceparent(metadata))
+        audit = begin_call(self._audit, method.path, context.peer())
         request_id = new_id()
         log = _log.bind(method=method.path.removeprefix("/facet.v1."), request_id=request_id)
         seconds = self._stall_seconds if method.is_stream else self._receive_seconds
@@ -133,11 +139,13 @@ class Calls:
             messages = self._messages(context, method, self.budget, grant)
             limited = self._limits.entered(grant, context.peer())
             with self._clients.admitted(context), limited, closing(messages):
+                audit.admitted()
                 async with self.arrivals.limit(who, seconds, messages):
                     await messages.read_first()
                 observed.received()
                 async with (self._streams if method.is_stream else self._unary).entered(who):
                     with self._counted():
+                        await audit.begin()
                         return await answer(messages, context)
         except asyncio.CancelledError:
             observed.cancelled()
@@ -159,6 +167,7 @@ class Calls:
             seconds += refusal.delay
             return refusal
         finally:
+            audit.ended(observed.code, observed.reason)
             self._end_within(seconds)
             self._log_end(log, observed, is_stream=method.is_stream)
 
@@ -166,6 +175,7 @@ class Calls:
         """Answer a call of a method that does not exist."""
         who = caller.enter(context.peer())
         observed = self._telemetry.observe(_UNKNOWN, is_stream=False)
+        audit = begin_call(self._audit, _UNKNOWN, context.peer())
         error: ServerError = UnknownMethod()
         try:
             with self._clients.admitted(context):
@@ -173,6 +183,7 @@ class Calls:
         except ServerError as refused:
             error = refused
         observed.failed(error)
+        audit.ended(observed.code, observed.reason)
         refusal = self._refusals.refuse(who, _expected(error), is_stranger=_is_stranger(error))
         self._end_within(self._receive_seconds + refusal.delay)
         self._log_end(_log.bind(method=_UNKNOWN), observed, is_stream=False)
@@ -181,6 +192,7 @@ class Calls:
     async def run_health(self, method: Method, answer: Answer, context: Context) -> bytes | Refusal | None:
         """The same for the health service: apart from other calls, not observed, and also while the server drains."""
         who = caller.enter(context.peer())
+        audit = begin_call(self._audit, method.path, context.peer())
         places = self._watches if method.is_stream else self._checks
         seconds = self._receive_seconds
         try:
@@ -195,6 +207,7 @@ class Calls:
         except (Refused, *ROOTS) as error:
             if not isinstance(error, Refused):
                 self._telemetry.metrics.refused(method.name, error.reason)
+                audit.ended(*outcome_of(error))
             status = error.status if isinstance(error, Refused) else _expected(error)
             refusal = self._refusals.refuse(who, status, is_stranger=_is_stranger(error))
             seconds += refusal.delay

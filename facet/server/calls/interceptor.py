@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from facet.server.audit import call as call_audit
 from facet.server.calls import health
 from facet.server.calls.calls import Answer, Calls
 from facet.server.calls.messages import Context, Messages
@@ -77,22 +78,29 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def _unary(self, handler: Any, messages: Messages, context: Context) -> bytes:
         response = await handler.unary_unary(messages.take_first(), context)
-        self._telemetry.answered(response)
+        self._answered(response)
         return messages.method.serialize(response)
 
     async def _bidirectional(self, handler: Any, messages: Messages, context: Context) -> None:
         async with aclosing(handler.stream_stream(messages.requests(), context)) as responses:
             async for response in responses:
                 await messages.write(response)
-                self._telemetry.answered(response)
+                self._answered(response)
 
     async def _upload(self, handler: Any, messages: Messages, context: Context) -> bytes:
-        return messages.method.serialize(await handler.stream_unary(messages.transfer(), context))
+        response = await handler.stream_unary(messages.transfer(), context)
+        self._answered(response)
+        return messages.method.serialize(response)
 
     async def _download(self, handler: Any, messages: Messages, context: Context) -> None:
         async with aclosing(handler.unary_stream(messages.take_first(), context)) as responses:
             async for response in responses:
                 await messages.write_transfer(response)
+                self._answered(response)
+
+    def _answered(self, response: Any) -> None:
+        self._telemetry.answered(response)
+        call_audit.current().answered(response)
 
 
 def _serving(run: Callable[[Context], Awaitable[bytes | Refusal | None]]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from facet.server.access.grants import Grant
+from facet.server.audit import call as call_audit
 from facet.server.calls.byte_budget import ByteBudget, Share
 from facet.server.calls.method import Method
 from facet.server.calls.pace import Pace
@@ -69,6 +70,7 @@ class Messages:
         self._budget = budget
         self._caller = caller
         self._grant = grant
+        self._audit = call_audit.current()
         self._max_bytes = max_bytes
         self._stall_seconds = stall_seconds
         self.pace = pace
@@ -124,6 +126,7 @@ class Messages:
             self._last = await self._roomy(self._budget.take(self._caller, len(data), expected))
             request = self.method.parse(data)
             self._grant.check(request)
+            self._audit.requested(request)
         except ServerError as error:
             # Whoever keeps the error would keep the frames of its traceback, and these the message.
             raise error.with_traceback(None) from None

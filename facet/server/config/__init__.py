@@ -5,6 +5,7 @@ from __future__ import annotations
 from facet.server.config.loading import Config, ConfigError, dump, load
 from facet.server.config.sections import (
     NONE,
+    AuditConfig,
     EnrollmentConfig,
     GalleryConfig,
     LogConfig,
@@ -15,6 +16,7 @@ from facet.server.config.sections import (
 
 __all__ = [
     "NONE",
+    "AuditConfig",
     "Config",
     "ConfigError",
     "EnrollmentConfig",

@@ -21,6 +21,7 @@ from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.server.config.problems import explain, no_such, setting_names
 from facet.server.config.sections import (
     AccessConfig,
+    AuditConfig,
     DetectionConfig,
     EnrollmentConfig,
     GalleryConfig,
@@ -63,6 +64,7 @@ class Config(BaseSettings):
     identification: IdentificationConfig = IdentificationConfig()
     verification: VerificationConfig = VerificationConfig()
     gallery: GalleryConfig = GalleryConfig()
+    audit: AuditConfig = AuditConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
     tracing: TracingConfig = TracingConfig()

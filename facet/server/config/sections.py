@@ -349,6 +349,35 @@ class GalleryConfig(_Section):
         return uri
 
 
+class AuditConfig(_Section):
+    """The audit log: who did what to which gallery; see docs/security.md."""
+
+    folder: Path | None = None
+    """Folder of the audit log, made if missing. Without it, there is none. Only one server can write to it at a
+    time."""
+    head: Path | None = None
+    """File with the number and the hash of the last entry, which shows if the end of the log is missing. By default
+    head.json in audit.folder; on another disk, whoever changes the log does not reach it."""
+    key_file: Path | None = None
+    """File with the audit key, 64 hexadecimal digits, readable by its owner only. It is made with a new log. By default
+    beside audit.folder, with its name and .key."""
+    fsync: Literal["always", "interval", "never"] = "interval"
+    """When entries must be on disk. always: before the change that they announce is made. interval: within
+    audit.fsync_seconds. never: when the system writes them."""
+    fsync_seconds: float = Field(1.0, gt=0, le=3600)
+    """How often entries are brought to disk, and the head is written, seconds. With always, the entries of changes do
+    not wait for it."""
+    subject_ids: Literal["hashed", "plain"] = "hashed"
+    """How ids of subjects are kept. hashed: as a keyed hash, which facet audit show --subject finds. plain: as they
+    are."""
+    max_file_bytes: int = Field(64 * 2**20, ge=2**16, le=2**40)
+    """A file that would become longer is followed by a new one, bytes."""
+    keep_files: int = Field(0, ge=0, le=1_000_000)
+    """Maximum number of files; 0 keeps all. The oldest are removed, and an entry says so."""
+    keep_days: int = Field(0, ge=0, le=36_500)
+    """A file is removed this long after its last entry, days; 0 keeps all."""
+
+
 class LogConfig(_Section):
     """The server's log, on standard error."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from facet.server.access import identity
+from facet.server.audit import call as call_audit
 from facet.server.config import EnrollmentConfig
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
@@ -140,9 +141,8 @@ class GalleryServicer(GalleryServiceServicer):
         async def one(item: pb.EnrollBatchRequest) -> pb.EnrollBatchResponse:
             thorough = item.enrollment.search == SEARCH_THOROUGH
             work = begin(context, "EnrollBatch", Priority.BATCH, thorough=thorough)
-            item_id, status, enrolled = await outcome(
-                item.item_id, partial(self._enroll, item.enrollment, work, never_refuse=True)
-            )
+            enroll = partial(self._enroll, item.enrollment, work, never_refuse=True)
+            item_id, status, enrolled = await outcome(item.item_id, partial(call_audit.item, item, enroll))
             return pb.EnrollBatchResponse(item_id=item_id, status=status, enrollment=enrolled)
 
         return self._batches.answers(requests, one)

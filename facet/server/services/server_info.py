@@ -1,4 +1,4 @@
-"""ServerService: version, models, limits and latencies of the server."""
+"""ServerService: version, models, limits and latencies of the server, and its audit log."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from facet.server.observability.latencies import Latency, Percentiles
 from facet.server.observability.stopwatch import STAGES
 from facet.server.observability.telemetry import Telemetry
 from facet.server.scheduling.workers import Workers
+from facet.server.services.audit import AuditEntries
 from facet.server.services.recognition import Context
 from facet.server.wire.convert import timestamp
 from facet.v1 import server_service_pb2 as pb
@@ -39,9 +40,18 @@ class ServerServicer(ServerServiceServicer):
         pipeline: the models.
         workers: the threads that run them.
         telemetry: latencies and error counts.
+        audit_entries: reads the audit log.
     """
 
-    def __init__(self, config: Config, pipeline: FacePipeline, workers: Workers, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        config: Config,
+        pipeline: FacePipeline,
+        workers: Workers,
+        telemetry: Telemetry,
+        audit_entries: AuditEntries,
+    ) -> None:
+        self._audit_entries = audit_entries
         self._workers = workers
         self._telemetry = telemetry
         self._constant = pb.GetServerInfoResponse(
@@ -111,6 +121,12 @@ class ServerServicer(ServerServiceServicer):
         response.queue.busy = self._workers.busy
         response.queue.workers = self._workers.threads
         return response
+
+    async def ListAuditEntries(
+        self, request: pb.ListAuditEntriesRequest, context: Context
+    ) -> pb.ListAuditEntriesResponse:
+        """See the proto."""
+        return await self._audit_entries.list(request)
 
 
 def _caller(caller: Identity) -> pb.CallerInfo:

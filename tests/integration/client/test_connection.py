@@ -12,7 +12,12 @@ import grpc
 import pytest
 
 from facet import AsyncClient, Client, DeadlineExceeded, ServingStatus, Unavailable
-from facet.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
+from facet.v1.server_service_pb2 import (
+    GetServerInfoRequest,
+    GetServerInfoResponse,
+    ListAuditEntriesRequest,
+    ListAuditEntriesResponse,
+)
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer, add_ServerServiceServicer_to_server
 from tests.certificates import Authority
 
@@ -27,6 +32,11 @@ class Greeter(ServerServiceServicer):
         self, request: GetServerInfoRequest, context: grpc.ServicerContext
     ) -> GetServerInfoResponse:
         return GetServerInfoResponse(version="of this test")
+
+    def ListAuditEntries(  # noqa: N802 - the proto's name
+        self, request: ListAuditEntriesRequest, context: grpc.ServicerContext
+    ) -> ListAuditEntriesResponse:
+        return ListAuditEntriesResponse()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ SCOPES: Mapping[str, str] = {
     "/grpc.health.v1.Health/Watch": ANY,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ANY,
     "/facet.v1.ServerService/GetServerInfo": ANY,
+    "/facet.v1.ServerService/ListAuditEntries": "audit",
     _RECOGNITION + "Detect": "recognize",
     _RECOGNITION + "AnalyzeFaces": "recognize",
     _RECOGNITION + "Verify": "recognize",

@@ -84,6 +84,8 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (server.OutOfResources(), "RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES"),
     (server.RequestExpired(), "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
     (server.TransferStalled(), "DEADLINE_EXCEEDED", "TRANSFER_STALLED"),
+    (server.AuditUnavailable(), "UNAVAILABLE", "AUDIT_UNAVAILABLE"),
+    (server.NoAuditLog(), "FAILED_PRECONDITION", "NO_AUDIT_LOG"),
     (server.ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
 )
 ABSTRACT = {*ROOTS, recognizer.Unfit, gallery.StorageError, server.AdmissionRefused, server.PermissionDenied}

@@ -1,0 +1,210 @@
+"""The audit of one call: its intent before it changes something, its outcome, and what it is counted as."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from facet.server.access import identity
+from facet.server.access.caller import address_of, network_of
+from facet.server.audit.actions import Action, action_of, facts_of, text_at
+from facet.server.audit.entry import BEGUN
+from facet.server.audit.protocol import Fact
+from facet.server.audit.tallies import Row
+from facet.server.audit.trail import AuditTrail, Who, enter
+from facet.server.wire.errors import outcome_of
+from gallery import names
+
+_T = TypeVar("_T")
+
+_DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
+
+
+class CallAudit:
+    """The audit of a call that leaves nothing in the log; :class:`_Audited` does."""
+
+    __slots__ = ()
+
+    def admitted(self) -> None:
+        """The call's caller is known."""
+
+    def requested(self, request: Any) -> None:
+        """A request of the call has arrived, and its caller may make it."""
+
+    async def begin(self) -> None:
+        """The call begins, after its first request.
+
+        Raises:
+            AuditUnavailable: it would change something, and its intent cannot be written.
+        """
+
+    def answered(self, response: Any) -> None:
+        """A response is sent."""
+
+    def ended(self, code: str, reason: str) -> None:
+        """The call has ended, with the name of a status code and a reason."""
+
+    async def item(self, _request: Any, answer: Callable[[], Awaitable[_T]]) -> _T:
+        """Answer one request of a stream; see :func:`item`."""
+        return await answer()
+
+
+NOT_AUDITED = CallAudit()
+_current: ContextVar[CallAudit] = ContextVar("call_audit", default=NOT_AUDITED)
+
+
+def begin_call(trail: AuditTrail | None, path: str, peer: str) -> CallAudit:
+    """The audit of a call, which becomes that of the current asyncio task and its children.
+
+    Args:
+        trail: the server's; ``None`` for no audit.
+        path: the method, such as ``/facet.v1.GalleryService/EnrollFace``.
+        peer: the client, as gRPC names it.
+    """
+    if trail is None:
+        return NOT_AUDITED
+    call = _Audited(trail, action_of(path), address_of(peer))
+    _current.set(call)
+    enter(Who("", call.address))
+    return call
+
+
+def current() -> CallAudit:
+    """The audit of the current call."""
+    return _current.get()
+
+
+async def item(request: Any, answer: Callable[[], Awaitable[_T]]) -> _T:
+    """Answer one request of a stream, with an intent and an outcome of its own if it changes something.
+
+    Raises:
+        AuditUnavailable: its intent cannot be written.
+    """
+    return await _current.get().item(request, answer)
+
+
+class _Audited(CallAudit):
+    __slots__ = ("_action", "_asked", "_caller", "_facts", "_gallery", "_intent", "_subject", "_trail", "address")
+
+    def __init__(self, trail: AuditTrail, action: Action, address: str) -> None:
+        self._trail = trail
+        self._action = action
+        self.address = address
+        self._caller = self._gallery = self._subject = ""
+        self._asked: dict[str, Fact] = {}
+        self._facts: dict[str, Fact] = {}
+        self._intent = 0
+
+    def admitted(self) -> None:
+        self._caller = identity.current().id
+        enter(Who(self._caller, self.address))
+        self._trail.tallies.log_in(self._caller, self.address)
+
+    def requested(self, request: Any) -> None:
+        action = self._action
+        if action.kind == "nothing" or action.by_item:
+            return
+        if not self._gallery or action.each == "request":
+            self._gallery = _gallery_id(text_at(request, action.gallery))
+        if action.each == "request":
+            self._count(action, 1)
+        elif action.kind == "change" and not self._asked:
+            self._subject = self._subject or _subject_id(text_at(request, action.subject))
+            self._asked = facts_of(request, action.asked)
+
+    async def begin(self) -> None:
+        action = self._action
+        if action.kind == "change" and not action.by_item:
+            begun = self._trail.draft(action.name, self._gallery, self._subject, outcome=BEGUN, facts=self._asked)
+            self._intent = await self._trail.begin(begun)
+
+    def answered(self, response: Any) -> None:
+        action = self._action
+        if action.each == "answer":
+            if not response.end_of_stream:  # that one is about no frame
+                self._count(action, 1)
+        elif action.answered and not action.by_item:
+            self._learn(facts_of(response, action.answered))
+
+    def ended(self, code: str, reason: str) -> None:
+        action = self._action
+        if self._intent:
+            self._end(code, reason)
+        elif code in _DENIED:
+            who = identity.current().id if code == "PERMISSION_DENIED" else self._caller
+            row = Row("refused", who, network_of(self.address), outcome=code, reason=reason)
+            self._trail.tallies.count(row, calls=1)
+        elif action.kind == "search" and (self._gallery or not action.gallery):
+            row = Row(action.name, self._caller, self.address, self._gallery, code, reason)
+            if action.each == "call" and action.counted != "calls":
+                self._trail.tallies.count(row, calls=1, **{action.counted: 1})
+            else:
+                self._trail.tallies.count(row, calls=1)
+
+    async def item(self, _request: Any, answer: Callable[[], Awaitable[_T]]) -> _T:
+        action, request = self._action, _request
+        if not action.by_item:
+            return await answer()
+        part = _Audited(self._trail, action, self.address)
+        part._gallery = _gallery_id(text_at(request, action.gallery))
+        part._subject = _subject_id(text_at(request, action.subject))
+        begun = self._trail.draft(
+            action.name, part._gallery, part._subject, outcome=BEGUN, facts=facts_of(request, action.asked)
+        )
+        part._intent = await self._trail.begin(begun)
+        code, reason = "OK", ""
+        try:
+            response = await answer()
+            part._learn(facts_of(response, action.answered))
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except Exception as error:
+            code, reason = outcome_of(error)
+            raise
+        else:
+            return response
+        finally:
+            part._end(code, reason)
+
+    def _learn(self, facts: dict[str, Fact]) -> None:
+        """Take the facts of an answer. Ids that the server has chosen are kept as those of a request are."""
+        gallery, subject = facts.pop("gallery", ""), facts.pop("subject", "")
+        self._gallery = self._gallery or str(gallery)
+        self._subject = self._subject or str(subject)
+        self._facts = facts
+
+    def _end(self, code: str, reason: str) -> None:
+        draft = self._trail.draft(
+            self._action.name,
+            self._gallery,
+            self._subject,
+            outcome=code,
+            reason=reason,
+            intent=self._intent,
+            facts=self._facts,
+        )
+        self._trail.writer.write(draft)
+
+    def _count(self, action: Action, number: int) -> None:
+        if self._gallery:
+            row = Row(action.name, self._caller, self.address, self._gallery)
+            self._trail.tallies.count(row, **{action.counted: number})
+
+
+def _gallery_id(text: str) -> str:
+    """The id, if it is one: what else clients send is not kept."""
+    try:
+        return names.gallery_id(text)
+    except names.InvalidName:
+        return ""
+
+
+def _subject_id(text: str) -> str:
+    """The id in the form in which it is kept, if it is one."""
+    try:
+        return names.identifier(text) if text else ""
+    except names.InvalidName:
+        return ""

@@ -1,0 +1,208 @@
+"""Writes the log on a thread of its own: what waits together is written and synced together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from facet.server.audit.entry import Draft
+from facet.server.audit.log import SERVER, AuditLog, Fsync, time_text
+from facet.server.audit.tallies import Tallies, drafts
+from gallery import times
+
+FLUSH_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
+_MAX_WAITING = 10_000
+"""Entries that wait for room on the disk. Further ones are lost, and their number is noted."""
+LOST = "entries_lost"
+
+_log = structlog.get_logger("facet.audit")
+
+Done = Callable[[int, "Exception | None"], None]
+"""Is told the number of an entry (0 if it was not written), and why it is not on disk."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    draft: Draft
+    done: Done | None
+
+
+class Writer:
+    """Writes entries in the order in which they come.
+
+    Args:
+        log: the log; closed in the end.
+        tallies: noted once a minute.
+        fsync: when entries must be on disk.
+        fsync_seconds: how often they are brought there, with ``interval`` and ``never``.
+
+    Attributes:
+        entries: entries written, by action.
+        lost: entries that were lost because the log could not be written for too long.
+    """
+
+    def __init__(self, log: AuditLog, tallies: Tallies, *, fsync: Fsync, fsync_seconds: float) -> None:
+        self._log = log
+        self._tallies = tallies
+        self._at_once = fsync == "always"
+        self._sync_seconds = fsync_seconds
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._problem = ""
+        self._unsynced = False
+        self._lost_unnoted = 0
+        self._flush_at = time.monotonic() + FLUSH_SECONDS
+        self._sync_at = self._retry_at = 0.0
+        self.entries: Counter[str] = Counter()
+        self.lost = 0
+        self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def problem(self) -> str:
+        """Why the log cannot be written now; empty if it can."""
+        return self._problem
+
+    def write(self, draft: Draft, done: Done | None = None) -> None:
+        """Write an entry soon.
+
+        Args:
+            draft: the entry.
+            done: called on the writer's thread when the entry is as durable as ``fsync`` asks, or cannot be written.
+                Without it, the entry waits until it can be written.
+        """
+        with self._changed:
+            if done is None and len(self._waiting) >= _MAX_WAITING:
+                self.lost += 1
+                self._lost_unnoted += 1
+                return
+            self._waiting.append(_Waiting(draft, done))
+            self._changed.notify()
+
+    def flush(self) -> None:
+        """Note the tallies soon."""
+        with self._changed:
+            self._flush_at = 0.0
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write what waits, as far as that is possible, and close the log."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        self._log.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closing and not self._is_due():
+                    self._changed.wait(self._seconds_to_wait())
+                closing = self._closing
+                batch = list(self._waiting)
+                self._waiting.clear()
+            if closing or time.monotonic() >= self._flush_at:
+                self._note_tallies()
+            self._write_batch(batch)
+            self._sync_if_due(now=closing)
+            if closing:
+                return
+
+    def _is_due(self) -> bool:
+        """Whether there is something to do. While the log cannot be written, only those who wait are served at once."""
+        now = time.monotonic()
+        if any(each.done for each in self._waiting) or now >= self._flush_at:
+            return True
+        if self._problem:
+            return now >= self._retry_at and (bool(self._waiting) or self._unsynced)
+        return bool(self._waiting) or (self._unsynced and now >= self._sync_at)
+
+    def _seconds_to_wait(self) -> float:
+        until = [self._flush_at]
+        if self._problem:
+            until.append(self._retry_at)
+        elif self._unsynced:
+            until.append(self._sync_at)
+        return max(min(until) - time.monotonic(), 0.001)
+
+    def _write_batch(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
+        numbers: Iterable[int] = [0] * len(batch)
+        failure: Exception | None = None
+        try:
+            numbers = self._append([each.draft for each in batch])
+            # While the disk fails, an entry that has been written is not enough: the head must be, too.
+            if self._at_once or self._problem:
+                self._sync()
+        except Exception as error:
+            failure = error
+            self._failed(error)
+        for each, number in zip(batch, numbers, strict=True):
+            if each.done is not None:
+                each.done(number, failure)
+        if failure is not None:
+            self._keep([each for each, number in zip(batch, numbers, strict=True) if each.done is None and not number])
+        else:
+            self._succeeded()
+
+    def _append(self, wanted: list[Draft]) -> list[int]:
+        lost = self._lost_unnoted
+        if lost:
+            wanted = [*wanted, Draft(time_text(times.now()), LOST, caller=SERVER, facts={"entries": lost})]
+        numbers = self._log.append(wanted)
+        with self._changed:
+            self._lost_unnoted -= lost
+        if not self._unsynced:
+            self._unsynced, self._sync_at = True, time.monotonic() + self._sync_seconds
+        self.entries.update(each.action for each in wanted)
+        return numbers[: len(numbers) - bool(lost)]
+
+    def _sync(self) -> None:
+        self._log.sync()
+        self._unsynced = False
+
+    def _sync_if_due(self, *, now: bool) -> None:
+        if not self._unsynced or not (now or time.monotonic() >= self._sync_at):
+            return
+        try:
+            self._sync()
+        except Exception as error:
+            self._failed(error)
+        else:
+            self._succeeded()
+
+    def _note_tallies(self) -> None:
+        self._flush_at = time.monotonic() + FLUSH_SECONDS
+        taken = self._tallies.take()
+        try:
+            if taken:
+                self._append(list(drafts(taken)))
+            taken = {}
+            self._log.trim()
+        except Exception as error:
+            self._tallies.give_back(taken)
+            self._failed(error)
+
+    def _keep(self, batch: list[_Waiting]) -> None:
+        """Let entries wait for better times, before those that have come since."""
+        with self._changed:
+            self._waiting.extendleft(reversed(batch))
+
+    def _failed(self, error: Exception) -> None:
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
+        if not self._problem:
+            _log.error("the audit log cannot be written: changes are refused", error=str(error))
+        self._problem = str(error)
+
+    def _succeeded(self) -> None:
+        if self._problem:
+            _log.info("the audit log can be written again")
+        self._problem = ""
