@@ -1,14 +1,15 @@
-"""Receives an uploaded file into an unnamed temporary file, which disappears when it is closed, even by a crash."""
+"""Receives an uploaded file into an unnamed, encrypted temporary file, which a crash removes as well."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from facet.server.errors import FileTooLarge
+from facet.server.services.spool_file import SpoolFile
 from gallery.errors import InvalidImport, StorageError, StorageFull, StorageUnavailable
 
 RESERVED_BYTES = 64 * 2**20
@@ -37,7 +38,7 @@ class UploadFile:
         self._digest = hashlib.sha256()
         self._size = 0
         try:
-            self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - close() closes it
+            self.file = cast("BinaryIO", SpoolFile(folder))
         except OSError as error:
             raise _storage_error(error) from error
 
