@@ -66,6 +66,8 @@ def main(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Say who is in very many pictures.
@@ -99,7 +101,7 @@ def main(
     left_out: list[LeftOut] = []
     pending = _find(pictures or [], lists or [], left_out)
     statistics = BatchStatistics()
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
         client.get_gallery(gallery)
         with _opened(out) as output:
             total = len(pending)

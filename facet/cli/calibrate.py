@@ -91,6 +91,8 @@ def main(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Set a gallery's threshold so that unknown people match at a chosen rate, and keep the evidence.
@@ -132,7 +134,7 @@ def main(
     )
     messages: probes.ProbeMessages | None = None
     with (
-        console.connect(address, token, root_certificates) as client,
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
         interrupted_by_sigterm(),
         console.telling_when_stopped(lambda: "the threshold is as it was, unless the server had just finished"),
     ):

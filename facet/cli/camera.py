@@ -79,6 +79,8 @@ def main(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Track and identify the people in front of a camera.
@@ -110,7 +112,10 @@ def main(
     if out is not None and importlib.util.find_spec("av") is None:
         console.fail(f"--out needs PyAV, which is not installed: {install_command('camera')}", console.USAGE)
     options = FrameOptions(fps if fps is not None else (0.0 if lossless else _LIVE_FPS), width, quality, lossless)
-    with console.connect(address, token, root_certificates) as client, interruption.watched():
+    with (
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        interruption.watched(),
+    ):
         client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))
         settings = pb.StreamSettings(
             camera=names.without_refused(name or found.name)[:_MAX_NAME].strip(),

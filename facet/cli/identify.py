@@ -50,6 +50,8 @@ def main(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Say who is in pictures.
@@ -89,7 +91,7 @@ def main(
             console.print_json({"path": str(each.path), "left_out": each.reason})
     failures = sum(each.reason == CANNOT_READ for each in left_out)
     with (
-        console.connect(address, token, root_certificates) as client,
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
         console.progress("identifying", len(found)) as bar,
     ):
         most, said = most_bytes(client), ""

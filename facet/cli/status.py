@@ -109,6 +109,8 @@ def main(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Show how a server is doing: health, load, throughput, errors, galleries, models and latencies.
@@ -132,8 +134,10 @@ def main(
     Exit code: 0 the server serves, 1 it does not or cannot be reached, 2 bad usage. With --watch: the last state.
     """
     status = Status(UNREACHABLE)
-    certificates = console.certificates(root_certificates)
-    with Client(address, token=token or None, root_certificates=certificates) as client, suppress(KeyboardInterrupt):
+    with (
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        suppress(KeyboardInterrupt),
+    ):
         if watch and console.out.is_terminal and not as_json:
             with Live(console=console.out, auto_refresh=False) as live:
                 while True:

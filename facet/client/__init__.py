@@ -26,6 +26,7 @@ from facet.client.pictures import picture, raw_picture
 from facet.client.requests import CENTRAL, FAST, LARGEST, THOROUGH
 from facet.client.streams import stream_frame
 from facet.client.sync import Client
+from facet.client.tls import InsecureConnectionWarning
 
 __all__ = [
     "CENTRAL",
@@ -42,6 +43,7 @@ __all__ = [
     "Enrollment",
     "FacetError",
     "FailedPrecondition",
+    "InsecureConnectionWarning",
     "InternalError",
     "InvalidArgument",
     "NotFound",

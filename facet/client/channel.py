@@ -1,4 +1,4 @@
-"""How a client reaches a server: address, token, certificates and the options of its channel."""
+"""How a client reaches a server: address, token, and the options of its channel."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import os
 from collections.abc import Sequence
 from typing import Any
-
-import grpc
 
 from facet.client.retry import service_config
 
@@ -51,21 +49,6 @@ def token_of(token: str | None) -> str | None:
 def address_of(address: str | None) -> str:
     """The address: the one given, else the environment's, else the default."""
     return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
-
-
-def credentials(
-    root_certificates: bytes | None, certificate_chain: bytes | None, private_key: bytes | None
-) -> grpc.ChannelCredentials | None:
-    """The credentials of an encrypted connection; ``None`` for one in the clear.
-
-    Raises:
-        ValueError: a client certificate came without its key, or a key without its certificate.
-    """
-    if (certificate_chain is None) != (private_key is None):
-        raise ValueError("a client certificate needs both certificate_chain and private_key")
-    if root_certificates is None and certificate_chain is None:
-        return None
-    return grpc.ssl_channel_credentials(root_certificates, private_key, certificate_chain)
 
 
 def check_alone(*others: object) -> None:

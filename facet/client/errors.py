@@ -25,6 +25,8 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from facet.client.failures import hint_of
+
 StatusCode = grpc.StatusCode
 """The status codes of gRPC, for programs that need nothing else of it."""
 
@@ -42,10 +44,12 @@ class FacetError(Exception):
         fields: the fields of the request that were wrong, and what is wrong with each.
         metadata: of google.rpc.ErrorInfo, such as the other subject for LOOKS_LIKE_ANOTHER_SUBJECT.
         retry_after: seconds to wait before another attempt; ``None`` if the server did not say.
+        hint: why there is no connection to the server, and what to do, if the client can tell; else empty.
     """
 
     def __init__(self, code: grpc.StatusCode, status: Status) -> None:
-        super().__init__(f"{code.name}: {status.message}")
+        self.hint = hint_of(status.message) if code is grpc.StatusCode.UNAVAILABLE and not status.details else ""
+        super().__init__(f"{code.name}: {self.hint or status.message}")
         self.code = code
         self.message: str = status.message
         self.reason = ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -25,6 +24,8 @@ from rich.text import Text
 from facet import Client, FacetError
 from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
 from facet.client.errors import StatusCode
+from facet.client.tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
+from facet.terminal import tls
 from facet.terminal.counts import agreeing
 from facet.terminal.program import spelled
 from facet.terminal.visible import json_line, visible
@@ -54,7 +55,27 @@ err = _Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wra
 Address = Annotated[str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, host:port.", show_default=True)]
 Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, if it needs one.")]
 RootCertificates = Annotated[
-    Path | None, typer.Option(help="PEM file to check the server's certificate against; encrypts the connection.")
+    Path | None,
+    typer.Option(
+        "--root-certificates",
+        "--ca",
+        envvar=CA_VARIABLE,
+        help="PEM file to check the server's certificate against; encrypts the connection.",
+        show_default=False,
+    ),
+]
+ClientCertificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate",
+        envvar=CERTIFICATE_VARIABLE,
+        help="PEM file with the certificate of this client, if the server asks for one.",
+        show_default=False,
+    ),
+]
+ClientKey = Annotated[
+    Path | None,
+    typer.Option("--key", envvar=KEY_VARIABLE, help="PEM file with the key of --certificate.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables.")]
 
@@ -117,24 +138,32 @@ def progress(description: str, total: int, *, done: int = 0, unit: str = "") -> 
         yield bar
 
 
-def certificates(file: Path | None) -> bytes | None:
-    """Read the file of --root-certificates; exits with a usage error if that fails."""
-    if not file:
-        return None
+def certificates(root: Path | None, certificate: Path | None = None, key: Path | None = None) -> tls.Tls:
+    """Read the files of --root-certificates, --certificate and --key; exits with a usage error if that fails."""
     try:
-        found = file.read_bytes()
-        ssl.create_default_context().load_verify_locations(cadata=found.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError):
-        fail(f"{file} holds no certificates in PEM", USAGE)
-    except OSError as error:
-        fail(f"cannot read {file}: {error.strerror}", USAGE)
-    return found
+        return tls.read(root, certificate, key)
+    except tls.Unusable as error:
+        fail(str(error), USAGE)
+
+
+def client_warnings() -> AbstractContextManager[None]:
+    """Print what a client that is made in the block warns of."""
+    return tls.warnings_as_lines(err.print)
 
 
 @contextmanager
-def connect(address: str, token: str, root_certificates: Path | None = None) -> Iterator[Client]:
+def connect(
+    address: str,
+    token: str,
+    root_certificates: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> Iterator[Client]:
     """Connect to a server. If a call fails, the command ends with one line that says why and what to do."""
-    with Client(address, token=token or None, root_certificates=certificates(root_certificates)) as client:
+    files = certificates(root_certificates, certificate, key)
+    with client_warnings():
+        connected = Client(address, token=token or None, **files)
+    with connected as client:
         try:
             yield client
         except FacetError as error:
@@ -151,6 +180,8 @@ def explained(error: FacetError, address: str, token: str) -> str:
         token: the token that the call carried; may be empty.
     """
     if error.code is StatusCode.UNAVAILABLE and not error.reason:
+        if hint := error.hint or tls.hint_of_listener(address):
+            return f"no connection to the server at {address}: {hint}; see --ca, --certificate and --key"
         serve = spelled("facet serve")
         return f"no server answers at {address}: start one with {serve}, or name another with --address"
     if error.code is StatusCode.UNAUTHENTICATED:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from facet.client.tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
 from facet.terminal import console
 from facet.terminal.interruption import interrupted_by_sigterm
 
@@ -52,14 +53,19 @@ def local_process(
 
     It is also stopped if the command fails, or is ended by Ctrl-C or SIGTERM. If the command is killed, the server
     stops and the database stays. Its settings are the flags and the defaults alone: the environment's FACET_
-    variables are not passed on.
+    variables are not passed on. In the block, clients of this process do not use the certificates that the environment
+    names, which are for other servers.
 
     Args:
         flags: of ``facet serve``.
         settings: FACET_ variables for the server, for what should not be read in the list of processes.
         log: where its standard error goes; ``None`` for that of the command.
     """
-    with interrupted_by_sigterm(), tempfile.TemporaryDirectory(prefix="facet-") as folder:
+    with (
+        interrupted_by_sigterm(),
+        _without_certificates(),
+        tempfile.TemporaryDirectory(prefix="facet-") as folder,
+    ):
         place = ["--server.port", "0", "--gallery.database", str(Path(folder) / "gallery.sqlite3")]
         # Its log is on the command's standard error: no line about every call that a busy machine makes slow.
         quiet = ["--log.level", "warning", "--metrics.slow-ms", str(_NEVER_SLOW_MS)]
@@ -79,6 +85,16 @@ def local_process(
                 yield LocalServer(said["address"], server.pid, said["metrics_address"])
             finally:
                 _stop(server)
+
+
+@contextmanager
+def _without_certificates() -> Iterator[None]:
+    names = (CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE)
+    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
 
 
 def _environment() -> dict[str, str]:

@@ -40,13 +40,22 @@ def ultralytics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a script of the folder scripts, as a person or a program does, in an empty folder and no settings."""
+    """Run a script of the folder scripts, as a person or a program does, in an empty folder and no settings.
+
+    Keywords are variables of its environment.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
 
-    def start(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    def start(script: str, *arguments: object, **variables: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
         return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+            command,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment | {name: str(value) for name, value in variables.items()},
+            timeout=120,
+            check=False,
         )
 
     return start

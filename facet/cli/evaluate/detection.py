@@ -33,7 +33,7 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.runtime.extras import install_command
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 IOUS: dict[Task, float] = {"faces": 0.4, "objects": 0.5}
@@ -97,6 +97,8 @@ def detection(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
     iou: Annotated[
         float | None,
         typer.Option(
@@ -168,7 +170,7 @@ def detection(
         return _Run(what, labelled, deployed, least, answers, others)
 
     steps = len(listed.pictures) * (2 if beside else 1)
-    target = running.Target(address, token, root_certificates)
+    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     done = running.labels(lambda: running.measured(target, "Looking", steps, measure))
     run = done.run
     overlap = IOUS[run.task] if iou is None else iou

@@ -23,7 +23,7 @@ from facet.evaluation.enrollment.run import EnrollmentRun, run_enrollment
 from facet.evaluation.enrollment.trials import NEEDED, TEMPLATES, figures
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
-from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
 from gallery.records.enrollments import MIN_SIMILARITY
 
 
@@ -36,6 +36,8 @@ def enrollment(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
     mistakes: Mistakes = 10,
     seed: Seed = 0,
     report: ReportFolder = None,
@@ -61,7 +63,12 @@ def enrollment(
     async def measure(client: AsyncClient, advance: Advance) -> EnrollmentRun:
         return await run_enrollment(client, entries, advance=advance)
 
-    done = running.measured(running.Target(address, token, root_certificates), "Embedding", len(entries), measure)
+    done = running.measured(
+        running.Target(address, token, root_certificates, client_certificate, client_key),
+        "Embedding",
+        len(entries),
+        measure,
+    )
     run = done.run
     found, unlike = figures(run.entries, run.embeddings, minimum=min_similarity, seed=seed)
     counts = {"images": len(run.entries), "subjects": len({entry.subject for entry in run.entries})}

@@ -22,7 +22,7 @@ from facet.evaluation.identification.subgalleries import TARGET_FPIR
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
 
 
 def identification(
@@ -58,6 +58,8 @@ def identification(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
     accept_low_quality: Annotated[
         bool,
         typer.Option(
@@ -108,7 +110,7 @@ def identification(
         )
 
     done = running.measured(
-        running.Target(address, token, root_certificates),
+        running.Target(address, token, root_certificates, client_certificate, client_key),
         "Identifying",
         len(labelled.gallery) + len(labelled.probes),
         measure,

@@ -21,7 +21,7 @@ from facet.evaluation.latency.run import LatencyRun, run_latency
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
 from facet.terminal.pictures.files import find_pictures
 
 _DIGITS = 1
@@ -39,6 +39,8 @@ def latency(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
     rounds: Annotated[int, typer.Option(min=1, help="Number of times each picture is sent.")] = 3,
     clients: Annotated[int, typer.Option(min=1, max=64, help="Number of calls at the same time.")] = 1,
     method: Annotated[Called, typer.Option(help="Call Identify, or AnalyzeFaces with embeddings.")] = Called.IDENTIFY,
@@ -77,7 +79,7 @@ def latency(
             advance=advance,
         )
 
-    target = running.Target(address, token, root_certificates)
+    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     done = running.measured(target, "Timing calls", rounds * len(pictures), measure)
     run = done.run
     flags = {"method": method.value, "gallery": gallery or "", "rounds": rounds, "clients": clients}

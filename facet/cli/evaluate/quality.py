@@ -18,7 +18,7 @@ from facet.evaluation.quality.degradations import DEGRADATIONS
 from facet.evaluation.quality.figures import quality_figures
 from facet.evaluation.quality.run import DegradedProbe, run_quality
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
 
 
 def quality(
@@ -27,6 +27,8 @@ def quality(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
     count: Annotated[int, typer.Option(min=1, help="Number of mated pairs, evenly spread over the file.")] = 200,
     degradation: Annotated[
         list[str] | None,
@@ -56,7 +58,12 @@ def quality(
     async def measure(client: AsyncClient, advance: Advance) -> list[DegradedProbe]:
         return await run_quality(client, files, degradation or [*DEGRADATIONS], advance=advance)
 
-    done = running.measured(running.Target(address, token, root_certificates), "Comparing", len(files), measure)
+    done = running.measured(
+        running.Target(address, token, root_certificates, client_certificate, client_key),
+        "Comparing",
+        len(files),
+        measure,
+    )
     if not done.run:
         console.fail("no pair has a reference with a face")
     figures = quality_figures(done.run, done.info.verification_threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from facet import AsyncClient, FacetError
+from facet.client.tls import CA_VARIABLE
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.report.document import Report
 from facet.terminal import console
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.local_server import local_server
+from facet.terminal.tls import Tls
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 R = TypeVar("R")
@@ -32,11 +35,15 @@ class Target:
         address: host:port; ``None`` starts a server for the run.
         token: the server's token; may be empty.
         root_certificates: PEM file that the server's certificate is checked against.
+        client_certificate: PEM file with the certificate of the client.
+        client_key: PEM file with its key.
     """
 
     address: str | None
     token: str
     root_certificates: Path | None
+    client_certificate: Path | None
+    client_key: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +80,13 @@ def measured(
         total: number of steps.
         measure: the measurement; it calls its second argument once per step.
     """
-    if target.root_certificates and not target.address:
-        console.fail("--root-certificates is for a running server: name it with --address", console.USAGE)
-    certificates = console.certificates(target.root_certificates)
+    tls = _certificates(target)
     date, start = datetime.now(UTC), time.monotonic()
 
     async def connected(address: str, advance: Advance) -> tuple[R, GetServerInfoResponse]:
-        async with AsyncClient(address, token=target.token or None, root_certificates=certificates) as client:
+        with console.client_warnings():
+            opened = AsyncClient(address, token=target.token or None, **tls)
+        async with opened as client:
             info = await client.get_server_info()
             return await measure(client, advance), info
 
@@ -94,3 +101,12 @@ def measured(
             console.fail(console.explained(error, address, target.token))
     times = {"date": date.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - start, 1)}
     return Measured(run, info, times)
+
+
+def _certificates(target: Target) -> Tls:
+    """The certificates of the connection. Those of the environment are not for a server that is started for the run."""
+    if target.address:
+        return console.certificates(target.root_certificates, target.client_certificate, target.client_key)
+    if target.root_certificates and str(target.root_certificates) != os.environ.get(CA_VARIABLE):
+        console.fail("--root-certificates is for a running server: name it with --address", console.USAGE)
+    return console.certificates(None)

@@ -25,7 +25,7 @@ from facet.evaluation.tracks.figures import FrameAnswer, judge_clip
 from facet.evaluation.tracks.report import SOON, TracksReport
 from facet.evaluation.tracks.run import TracksRun, run_tracks
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
 
 _MOST_FALSE = 20
 
@@ -68,6 +68,8 @@ def tracks(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
     seed: Seed = 0,
     report: ReportFolder = None,
     require: Require = None,
@@ -96,7 +98,7 @@ def tracks(
             client, chosen, clip, threshold=threshold, detection_interval=detection_interval, advance=advance
         )
 
-    target = running.Target(address, token, root_certificates)
+    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     steps = len(chosen) + len(clip.times)
     done = running.labels(lambda: running.measured(target, "Following", steps, measure))
     run = done.run

@@ -22,7 +22,7 @@ from facet.evaluation.verification.figures import FARS, far_name
 from facet.evaluation.verification.report import VerificationReport
 from facet.evaluation.verification.run import TOLERANCE, VerificationRun, run_verification, step_count
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, RootCertificates, Token
+from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
 
 
 def verification(
@@ -39,6 +39,8 @@ def verification(
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
     mistakes: Mistakes = 10,
     seed: Seed = 0,
     report: ReportFolder = None,
@@ -63,7 +65,7 @@ def verification(
     async def measure(client: AsyncClient, advance: Advance) -> VerificationRun:
         return await run_verification(client, labelled, images, rotate=int(rotate), advance=advance)
 
-    target = running.Target(address, token, root_certificates)
+    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     done = running.measured(target, "Comparing", step_count(labelled), measure)
     run = done.run
     threshold = np.float32(done.info.verification_threshold)

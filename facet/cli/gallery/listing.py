@@ -20,10 +20,12 @@ def list_galleries(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """List the galleries of a running server, with their thresholds and calibrations."""
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
         galleries = list(client.iter_galleries(page_size=_PAGE))
     if as_json:
         console.print_json({"galleries": [as_dict(gallery) for gallery in galleries]})
@@ -54,10 +56,12 @@ def delete_gallery(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Delete a gallery of a running server, and forget everybody in it. This cannot be undone."""
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
         found = client.get_gallery(gallery)
         people = counted(found.subject_count, "person")
         lost = f"{people} with {counted(found.template_count, 'template')}"

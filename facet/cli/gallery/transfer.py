@@ -31,6 +31,8 @@ def export_gallery(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Write a gallery of a running server to a Parquet file, with embeddings and kept crops.
@@ -43,7 +45,7 @@ def export_gallery(
     if file.exists() and not replace:
         console.fail(f"{file} exists: add --replace to replace it")
     with (
-        console.connect(address, token, root_certificates) as client,
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
         console.telling_when_stopped(lambda: f"{file} was not written"),
         interrupted_by_sigterm(),
         _appearing(file) as written,
@@ -75,6 +77,8 @@ def import_gallery(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Create a gallery on a running server from an exported file: all of it, or nothing.
@@ -84,7 +88,7 @@ def import_gallery(
     """
     secrets = identities(file, identity)
     with (
-        console.connect(address, token, root_certificates) as client,
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
         console.telling_when_stopped(lambda: "nothing was imported, unless the server had just finished"),
         interrupted_by_sigterm(),
         _opened(file) as opened,

@@ -50,6 +50,8 @@ def access_report(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Write everything that the server stores about a person to a ZIP file, for the person.
@@ -62,7 +64,7 @@ def access_report(
         console.fail(f"{output} exists: add --replace to replace it", console.USAGE)
     try:
         with (
-            console.connect(address, token, root_certificates) as client,
+            console.connect(address, token, root_certificates, client_certificate, client_key) as client,
             subject_errors(client, gallery, subject),
             console.telling_when_stopped(lambda: f"{output} was not written"),
             interrupted_by_sigterm(),

@@ -99,6 +99,8 @@ def enroll(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Enrol people from pictures. Creates the gallery if it does not exist.
@@ -136,7 +138,7 @@ def enroll(
     ]
     answered: dict[int, Outcome] = {}
     with (
-        console.connect(address, token, root_certificates) as client,
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
         console.telling_when_stopped(lambda: _progress(answered.values(), len(enrollments), gallery, dry_run=dry_run)),
         interrupted_by_sigterm(),
         _gallery_for(client, gallery, dry_run=dry_run) as target,

@@ -21,12 +21,14 @@ def forget(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Forget people: delete their names and all their templates. This cannot be undone."""
     confirm(f"Forget {', '.join(subjects)} in {gallery}?", yes=yes)
     forgotten: dict[str, int] = {}
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
         for subject in subjects:
             try:
                 forgotten[subject] = client.delete_subject(gallery, subject).templates_deleted
@@ -50,12 +52,14 @@ def forget_template(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Delete single templates of a person. The person stays, even without templates. This cannot be undone."""
     confirm(f"Delete {counted(len(templates), 'template')} of {subject} in {gallery}?", yes=yes)
     forgotten: list[str] = []
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
         for template in templates:
             try:
                 client.delete_template(gallery, subject, template)

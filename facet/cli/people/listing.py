@@ -14,10 +14,12 @@ def list_people(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """List the people of a gallery."""
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
         found = client.get_gallery(gallery)
         subjects = list(client.iter_subjects(gallery))
     if as_json:

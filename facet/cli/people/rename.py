@@ -19,10 +19,15 @@ def rename(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Change a person's display name. The id stays the same."""
-    with console.connect(address, token, root_certificates) as client, subject_errors(client, gallery, subject):
+    with (
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        subject_errors(client, gallery, subject),
+    ):
         renamed = client.update_subject(gallery, subject, display_name=name)
     if as_json:
         console.print_json(as_dict(renamed))

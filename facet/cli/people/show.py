@@ -31,6 +31,8 @@ def show(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Show a person and their templates.
@@ -38,7 +40,10 @@ def show(
     The server keeps the SHA-256 of a picture, not the picture or its path. With [b]--pictures[/b] the originals are
     hashed and the file of each template is named, even if it was renamed or moved since.
     """
-    with console.connect(address, token, root_certificates) as client, subject_errors(client, gallery, subject):
+    with (
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        subject_errors(client, gallery, subject),
+    ):
         person = client.get_subject(gallery, subject)
         templates = list(client.iter_templates(gallery, subject))
     files = None if pictures is None else _files_of({each.picture_sha256 for each in templates}, pictures)

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, cast
 import grpc.aio
 
 from facet.client import channel as channels
+from facet.client import tls
 from facet.client.errors import from_rpc_error
 from facet.client.health import HealthStub
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
@@ -36,10 +37,8 @@ class Connection:
         if channel is not None:
             channels.check_alone(address, *certificates)
             self._channel = channel
-        elif (credentials := channels.credentials(*certificates)) is not None:
-            self._channel = grpc.aio.secure_channel(channels.address_of(address), credentials, channels.options())
         else:
-            self._channel = grpc.aio.insecure_channel(channels.address_of(address), channels.options())
+            self._channel = _open(channels.address_of(address), channels.token_of(token), *certificates)
         # grpc.aio takes interceptors only when it makes a channel, and the caller may have made this one.
         calls = cast("grpc.aio.Channel", _Calls(self._channel, channels.token_of(token), timeout))
         self.recognition = RecognitionServiceStub(calls)
@@ -57,6 +56,14 @@ class Connection:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _open(address: str, token: str | None, *certificates: bytes | None) -> grpc.aio.Channel:
+    credentials = tls.credentials(*certificates)
+    if credentials is not None:
+        return grpc.aio.secure_channel(address, credentials, channels.options())
+    tls.warn_of_token(address, token)
+    return grpc.aio.insecure_channel(address, channels.options())
 
 
 _WRITE_FAILED = "Internal error from Core"

@@ -18,10 +18,12 @@ class Client(RecognitionMethods, GalleryMethods, SubjectMethods):
     Args:
         address: ``host:port``; ``None`` for the environment's FACET_ADDRESS, else 127.0.0.1:50051.
         token: the bearer token that the server asks for; ``None`` for the environment's FACET_TOKEN.
-        root_certificates: PEM bytes of the authorities to trust for the server's certificate. With these, or with a
-            client certificate, the connection is encrypted.
-        certificate_chain: PEM bytes of the client's certificate, if the server asks for one.
-        private_key: PEM bytes of its key.
+        root_certificates: PEM bytes of the authorities to trust for the server's certificate; ``None`` for those of the
+            file that the environment's FACET_CA names. With these, or with a client certificate, the connection is
+            encrypted. Empty bytes are for a connection without TLS, whatever the environment says.
+        certificate_chain: PEM bytes of the client's certificate, if the server asks for one; ``None`` for that of the
+            file that FACET_CERTIFICATE names.
+        private_key: PEM bytes of its key; ``None`` for that of the file that FACET_KEY names.
         channel: a channel to use instead of one to ``address``. It keeps its own options, retries included; closing the
             client does not close it.
         timeout: seconds that a unary call may take unless the call says otherwise.
@@ -33,4 +35,8 @@ class Client(RecognitionMethods, GalleryMethods, SubjectMethods):
 
     Raises:
         ValueError: the arguments contradict each other.
+        OSError: a file that the environment names cannot be read.
+
+    Warns:
+        InsecureConnectionWarning: the token would cross a network unencrypted.
     """

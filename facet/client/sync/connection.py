@@ -8,6 +8,7 @@ from typing import Any, Self
 import grpc
 
 from facet.client import channel as channels
+from facet.client import tls
 from facet.client.errors import from_rpc_error
 from facet.client.health import HealthStub
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceStub
@@ -34,10 +35,8 @@ class Connection:
         if channel is not None:
             channels.check_alone(address, *certificates)
             self._channel = channel
-        elif (credentials := channels.credentials(*certificates)) is not None:
-            self._channel = grpc.secure_channel(channels.address_of(address), credentials, channels.options())
         else:
-            self._channel = grpc.insecure_channel(channels.address_of(address), channels.options())
+            self._channel = _open(channels.address_of(address), channels.token_of(token), *certificates)
         calls = grpc.intercept_channel(self._channel, _Interceptor(channels.token_of(token), timeout))
         self.recognition = RecognitionServiceStub(calls)
         self.galleries = GalleryServiceStub(calls)
@@ -54,6 +53,14 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open(address: str, token: str | None, *certificates: bytes | None) -> grpc.Channel:
+    credentials = tls.credentials(*certificates)
+    if credentials is not None:
+        return grpc.secure_channel(address, credentials, channels.options())
+    tls.warn_of_token(address, token)
+    return grpc.insecure_channel(address, channels.options())
 
 
 class _Interceptor(

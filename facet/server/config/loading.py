@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
+from facet.client.tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
 from facet.server.config.problems import explain, no_such, setting_names
 from facet.server.config.sections import (
     AccessConfig,
@@ -36,7 +37,7 @@ from facet.server.config.sections import (
 )
 
 ENV_PREFIX = "FACET_"
-_CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE)
+_CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE)
 
 
 class Config(BaseSettings):

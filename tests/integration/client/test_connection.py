@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -40,20 +41,21 @@ class Greeter(ServerServiceServicer):
 
 
 @contextmanager
-def serving(credentials: grpc.ServerCredentials) -> Iterator[str]:
-    """A server that talks only to those with credentials; its address."""
+def serving(credentials: grpc.ServerCredentials | None) -> Iterator[str]:
+    """A server that talks only to those with credentials, or without TLS; its address."""
     with ThreadPoolExecutor(2) as workers:
         server = grpc.server(workers)
         add_ServerServiceServicer_to_server(Greeter(), server)
-        port = server.add_secure_port("localhost:0", credentials)
+        address = "127.0.0.1:0"
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         server.start()
-        yield f"localhost:{port}"
+        yield f"127.0.0.1:{port}"
         server.stop(None).wait()
 
 
 async def test_a_server_that_asks_for_a_certificate_gets_the_clients(tmp_path: Path) -> None:
     ca = Authority(tmp_path)
-    server_certificate, server_key = (file.read_bytes() for file in ca.sign("server", "DNS:localhost"))
+    server_certificate, server_key = (file.read_bytes() for file in ca.sign("server", "IP:127.0.0.1"))
     certificate, key = (file.read_bytes() for file in ca.sign("client", "DNS:client"))
     wanted = grpc.ssl_server_credentials([(server_key, server_certificate)], ca.pem, require_client_auth=True)
     with serving(wanted) as address:
@@ -66,6 +68,44 @@ async def test_a_server_that_asks_for_a_certificate_gets_the_clients(tmp_path: P
         stranger = Client(address, root_certificates=ca.pem, timeout=5)
         with stranger, pytest.raises((Unavailable, DeadlineExceeded)):
             stranger.get_server_info()
+
+
+def hint(address: str, ca: bytes | None, chain: bytes | None = None, key: bytes | None = None) -> str:
+    """What the client says of a server that it cannot connect to."""
+    with Client(address, root_certificates=ca, certificate_chain=chain, private_key=key, timeout=30) as client:
+        with pytest.raises(Unavailable) as caught:
+            client.get_server_info()
+        assert str(caught.value) == f"UNAVAILABLE: {caught.value.hint}"
+        assert not caught.value.reason
+        return caught.value.hint
+
+
+def test_a_connection_that_fails_says_what_is_wrong_with_a_certificate(tmp_path: Path) -> None:
+    ca, other = Authority(tmp_path, "ca"), Authority(tmp_path, "other")
+
+    def signed(name: str, names: str = "IP:127.0.0.1", **dates: Any) -> tuple[bytes, bytes]:
+        certificate, key = ca.sign(name, names, **dates)
+        return key.read_bytes(), certificate.read_bytes()
+
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    good, old = signed("good"), signed("old", end=now - hour)
+    early, elsewhere = signed("early", start=now + hour), signed("elsewhere", "DNS:elsewhere")
+    with serving(grpc.ssl_server_credentials([good])) as address:
+        assert "the CA that the client trusts has not signed" in hint(address, other.pem)
+        assert "the server closes the connection: if it uses TLS" in hint(address, None)
+        assert "is not PEM, or the key is of another certificate" in hint(address, b"no certificate")
+        assert "is not PEM, or the key is of another certificate" in hint(address, ca.pem, good[1], early[0])
+    for pair, said in (
+        (old, "the server's certificate, or the CA that signed it, has expired"),
+        (early, "the server's certificate is not valid yet"),
+        (elsewhere, "the server's certificate is for other names"),
+    ):
+        with serving(grpc.ssl_server_credentials([pair])) as address:
+            assert said in hint(address, ca.pem)
+    with serving(grpc.ssl_server_credentials([good], ca.pem, require_client_auth=True)) as address:
+        assert "if it asks for a client certificate, the client has none" in hint(address, ca.pem)
+    with serving(None) as address:
+        assert "the server does not use TLS" in hint(address, ca.pem)
 
 
 async def test_a_channel_of_the_callers_own_is_used_and_left_open(server: Serving) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve, Serving, Start
 
 Files = tuple[Path, Path]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 GALLERY = "team"
 DAY = timedelta(days=1)
 
@@ -87,6 +89,29 @@ def test_other_clients_cannot_connect_not_even_for_a_health_check(
         for call in (client.get_server_info, client.check_health):
             with pytest.raises(Unavailable):
                 call()
+
+
+def status(site: Site, run_script: Run, *arguments: object, **variables: object) -> tuple[int, str]:
+    """Exit code and output of the command ``facet status``."""
+    address = site.serving.address.replace("127.0.0.1", "localhost")
+    result = run_script("status.py", "--json", "--address", address, *arguments, **variables)
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_commands_take_the_certificates_from_options_or_the_environment(site: Site, run_script: Run) -> None:
+    certificate, key = site.ca.sign("command", "DNS:command")
+    given = ("--ca", site.ca.file, "--certificate", certificate, "--key", key)
+    assert status(site, run_script, *given)[0] == 0
+    named = {"FACET_CA": site.ca.file, "FACET_CERTIFICATE": certificate, "FACET_KEY": key}
+    assert status(site, run_script, **named)[0] == 0
+    for arguments, said in (
+        ((), "the server closes the connection: if it uses TLS, the client needs its CA"),
+        (given[:2], "if it asks for a client certificate, the client has none"),
+        (("--ca", site.stranger.file, *given[2:]), "no connection to the server at localhost"),
+    ):
+        code, output = status(site, run_script, *arguments)
+        assert code == 1
+        assert said in output
 
 
 def test_a_client_without_tls_cannot_connect(site: Site) -> None:

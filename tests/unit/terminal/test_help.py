@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from facet.cli.app import app
 from facet.cli.people.script import app as enroll_script
+from facet.client.channel import TOKEN_VARIABLE
 from facet.terminal.help import Command
 from facet.terminal.lazy import LazyGroup
 
@@ -44,6 +45,13 @@ def test_help_fits_80_columns_without_cutting_names_or_giving_flags_a_value(word
         assert all(name in said for name in (*option.opts, *option.secondary_opts) if name.startswith("-"))
     examples = re.findall(r"^  .+", Text.from_markup(COMMANDS[words].help or "").plain, re.MULTILINE)
     assert all(line in said for line in examples)
+
+
+def test_every_command_that_talks_to_a_server_takes_certificates() -> None:
+    for words, command in COMMANDS.items():
+        if any(getattr(option, "envvar", None) == TOKEN_VARIABLE for option in command.params):
+            options = {name for option in command.params for name in option.opts}
+            assert options >= {"--root-certificates", "--ca", "--certificate", "--key"}, " ".join(words)
 
 
 def test_a_group_lists_its_commands_by_their_first_paragraph() -> None:
