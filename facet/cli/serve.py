@@ -23,6 +23,8 @@ from facet.cli.settings import CommandWithSettings, unknown_flag
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
+from facet.server.access.callers_file import CallersFileError
+from facet.server.access.exposure import Exposed
 from facet.server.app import Server
 from facet.server.audit.errors import AuditError
 from facet.server.config import Config, ConfigError, dump, load
@@ -45,6 +47,10 @@ def serve(
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="Stop also when standard input ends: the program that holds it is gone.")
     ] = False,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Serve other machines without callers or without TLS, on a trusted network."),
+    ] = False,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
@@ -60,7 +66,7 @@ def serve(
     Exit code: 0 it was stopped, 1 it cannot start, 2 bad usage or a setting that is wrong.
     """
     _open_standard_streams()
-    configuration = _configuration(context.args, config)
+    configuration = _configuration([*context.args, *["--server.insecure"] * insecure], config)
     configure_for_models()
     logs.configure(configuration.log)
     faulthandler.enable()
@@ -110,7 +116,10 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
     try:
         server = Server(config)
         address = await server.start()
-    except (ModelError, StorageError, BindError, AuditError, TracingUnavailable, OSError) as error:
+    except Exposed as error:
+        console.err.print(f"{program.name('serve')}: {program.spelled(str(error))}")
+        return console.USAGE
+    except (ModelError, StorageError, BindError, CallersFileError, AuditError, TracingUnavailable, OSError) as error:
         console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error))}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import Preset
 from facet.server.access.access import Access
+from facet.server.access.exposure import check_exposure
 from facet.server.access.limits import CallerLimits
 from facet.server.access.token import log_access
 from facet.server.audit.metrics import AuditMetrics
@@ -41,7 +42,7 @@ from facet.server.stores import open_store
 from facet.server.streaming.batches import Batches
 from facet.server.streaming.streams import Streams
 from facet.server.tls.certificates import Expiry, certificates_of
-from facet.server.tls.clients import Clients
+from facet.server.tls.clients import Clients, peer_names
 from facet.v1 import gallery_service_pb2, recognition_service_pb2, server_service_pb2
 from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_server
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
@@ -83,10 +84,21 @@ class Server:
         TracingUnavailable: tracing is configured, but its packages are not installed.
         BindError: certificate and key are no pair, there is no client CA in its file, or one of them is not valid now.
         OSError: certificate, key or client CA cannot be read.
+        Exposed: other machines reach the server, and it has no callers or no TLS.
+        CallersFileError: the callers file cannot be used.
     """
 
     def __init__(self, config: Config, pipeline: FacePipeline | None = None) -> None:
         self._config = config
+        self._access = Access(config.server.token, config.callers_file, peer_names)
+        check_exposure(
+            config.server.host,
+            is_loopback=config.server.is_loopback,
+            has_callers=config.server.tls_client_ca is not None or not self._access.asks_nobody,
+            has_tls=config.server.tls_certificate is not None,
+            may_lack_callers=config.server.allow_unauthenticated,
+            insecure=config.server.insecure,
+        )
         self._certificates = certificates_of(config.server)
         self._decoders = PictureDecoders(config.server) if pipeline is None else None
         self.pipeline = pipeline or self._load_pipeline()
@@ -103,7 +115,7 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
-        self._access = Access(config.server.token)
+        self._telemetry.metrics.registry.register(self._access)
         self._clients = Clients(self._certificates)
         limits = CallerLimits(
             config.access.calls_per_second, config.access.concurrent_calls, self._telemetry.metrics.limited
@@ -176,6 +188,7 @@ class Server:
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
         self._open_metrics(self._workers)
+        self._access.start()
         credentials = self._certificates.credentials() if self._certificates is not None else None
         address = listen(self._server, config, credentials)
         self._connections.watch(address)
@@ -187,7 +200,7 @@ class Server:
         self._readiness.phase = Phase.SERVING
         if self._audit is not None:
             note_start(self._audit, self._config)
-        log_access(config.token, is_loopback=config.is_loopback)
+        log_access(config.token, is_open=self._access.asks_nobody, is_loopback=config.is_loopback)
         _log.info("serving", address=address, workers=self._workers.threads)
         return address
 
@@ -216,6 +229,7 @@ class Server:
             self._audit,
             self._tracing,
             self._decoders,
+            self._access,
         ):
             if part is not None:
                 await asyncio.to_thread(part.close)

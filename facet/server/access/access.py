@@ -1,27 +1,80 @@
-"""Access to the server: admits calls by their credentials and the rule of their method."""
+"""Access to the server: admits calls, and ends those whose callers lose the right to them."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any
 
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
 from facet.server.access import caller
-from facet.server.access.authentication import Authenticator
+from facet.server.access.authentication import Authenticator, PeerNames
 from facet.server.access.grants import Grant, public
+from facet.server.access.last_used import LastUsed
+from facet.server.access.open_calls import OpenCalls
 from facet.server.access.rules import rule_of
+from facet.server.access.watched_callers import WatchedCallers
 from facet.server.errors import UnknownMethod
 
+_LOOK_SECONDS = 0.4
+"""A change of the callers is in effect within a second, also for open calls."""
 
-class Access:
+
+class Access(Collector):
     """Who may call the server, and what each caller may do. Use it from one event loop.
 
     Args:
         token: the server's own token; ``None`` if there is none.
+        callers: the callers file, which need not exist; ``None`` for none.
+        peer_names: the names in the verified certificate of a call's client.
+        clock: seconds since 1970.
+
+    Raises:
+        CallersFileError: the callers file exists, but cannot be used.
     """
 
-    def __init__(self, token: SecretStr | None) -> None:
-        self._authenticator = Authenticator(token)
+    def __init__(
+        self,
+        token: SecretStr | None,
+        callers: Path | None = None,
+        peer_names: PeerNames = lambda _: (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._callers = None if callers is None else WatchedCallers(callers)
+        self._last_used = None if callers is None else LastUsed(callers)
+        self._authenticator = Authenticator(token, self._callers, peer_names, clock)
+        self._open = OpenCalls()
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether the server has no callers: everybody may do everything."""
+        return self._authenticator.is_open
+
+    def start(self) -> None:
+        """Watch the callers file, for the running event loop."""
+        if self._callers is not None:
+            self._callers.refresh()  # loading the models may have taken a while
+            arguments = (asyncio.get_running_loop(), self._callers)
+            self._watch = threading.Thread(target=self._keep_watching, args=arguments, name="callers", daemon=True)
+            self._watch.start()
+
+    def close(self) -> None:
+        """Stop watching, and write when callers were last used."""
+        self._stopping.set()
+        if self._watch is not None:
+            self._watch.join()
+        if self._last_used is not None:
+            self._last_used.write(at_once=True)
 
     def admit(self, path: str, context: Any) -> Grant:
         """Admit a call, before any of its requests is read, and make its identity that of the current task.
@@ -38,11 +91,36 @@ class Access:
         rule = rule_of(path)
         if rule is not None and rule.is_public:
             return public(rule)
-        claim = self._authenticator.claim(context.invocation_metadata())
+        claim = self._authenticator.claim(context)
         if rule is None:
             claim()
             raise UnknownMethod
         grant = Grant(rule, claim)
         if not grant.identity.is_shared:
             caller.enter_as(grant.identity.id)
+            self._note_use(grant.identity.id)
         return grant
+
+    def open(self, grant: Grant) -> AbstractContextManager[None]:
+        """Run the body, a call of the current task, as long as its caller may make it; see :class:`OpenCalls`."""
+        return self._open.entered(grant)
+
+    def collect(self) -> Iterable[Metric]:
+        """Collect the metric of the callers file."""
+        return () if self._callers is None else self._callers.collect()
+
+    def _note_use(self, identity_id: str) -> None:
+        callers = None if self._callers is None else self._callers.current
+        if self._last_used is not None and callers is not None and identity_id in callers.ids:
+            self._last_used.note(identity_id, self._clock())
+
+    def _keep_watching(self, loop: asyncio.AbstractEventLoop, callers: WatchedCallers) -> None:
+        """Look at the file again and again, on a thread: a disk that hangs does not stop calls."""
+        while not self._stopping.wait(_LOOK_SECONDS):
+            callers.refresh()
+            if callers.current is not None:
+                with suppress(RuntimeError):  # the loop has ended meanwhile
+                    # Also without a change: credentials expire.
+                    loop.call_soon_threadsafe(self._open.review)
+            if self._last_used is not None:
+                self._last_used.write()

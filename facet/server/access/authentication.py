@@ -1,39 +1,99 @@
-"""Authenticates calls by a bearer token in the metadata ``authorization`` (RFC 6750)."""
+"""Tells who a call comes from, by a bearer token in its metadata (RFC 6750) or by its client's certificate."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from typing import Any, NoReturn
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NoReturn, TypeAlias
 
 from pydantic import SecretStr
 
 from facet.server.access.grants import Claim
 from facet.server.access.identity import ANONYMOUS, TOKEN, Identity
+from facet.server.access.key import parts_of
+from facet.server.access.watched_callers import WatchedCallers
 from facet.server.errors import Unauthenticated
+
+PeerNames: TypeAlias = Callable[[Any], Iterable[str]]
+"""The DNS names and URIs of the verified certificate of a call's client; none without a certificate."""
+
+_HEADER, _SCHEME = "authorization", "Bearer "
 
 
 class Authenticator:
     """Tells who a call comes from. Secrets are compared in constant time.
 
+    If a call has the metadata ``authorization``, that alone decides, else the certificate does.
+
     Args:
-        token: the server's own token; ``None`` if there is none, and every call is accepted.
+        token: the server's own token; ``None`` if there is none.
+        callers: the callers; ``None`` if the server has no file of them.
+        peer_names: see :data:`PeerNames`.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, token: SecretStr | None) -> None:
-        self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
+    def __init__(
+        self,
+        token: SecretStr | None,
+        callers: WatchedCallers | None = None,
+        peer_names: PeerNames = lambda _: (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._token = None if token is None else token.get_secret_value().encode()
+        self._callers = callers
+        self._peer_names = peer_names
+        self._clock = clock
 
-    def claim(self, metadata: Any) -> Claim:
-        """What a call claims to be, by its metadata: pairs of key and value, or ``None``."""
-        if self._expected is None:
-            return _anonymous
-        values = [value for key, value in metadata or () if key == "authorization"]
-        given = values[0] if len(values) == 1 else b""
-        is_token = hmac.compare_digest(given.encode() if isinstance(given, str) else given, self._expected)
-        return _token if is_token else _nobody
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no callers: then nobody is asked."""
+        return self._token is None and (self._callers is None or self._callers.current is None)
+
+    def claim(self, context: Any) -> Claim:
+        """What a call claims to be."""
+        if self.is_open:
+            return self._anonymous
+        values = [value for key, value in context.invocation_metadata() or () if key == _HEADER]
+        if not values:
+            return self._certificate_claim(context)
+        bearer = _bearer(values)
+        if self._token is not None and hmac.compare_digest(bearer.encode(), self._token):
+            return _token
+        key_id, secret = parts_of(bearer)
+        return partial(self._key, key_id, hashlib.sha256(secret.encode()).digest())
+
+    def _certificate_claim(self, context: Any) -> Claim:
+        callers = None if self._callers is None else self._callers.current
+        if callers is None or not callers.have_certificates:
+            return _nobody
+        return partial(self._certificate, tuple(self._peer_names(context)))
+
+    def _anonymous(self) -> Identity:
+        if not self.is_open:
+            raise Unauthenticated
+        return ANONYMOUS
+
+    def _key(self, key_id: str, digest: bytes) -> Identity:
+        callers = None if self._callers is None else self._callers.current
+        if callers is None:
+            raise Unauthenticated
+        return callers.of_key(key_id, digest, self._clock())
+
+    def _certificate(self, names: tuple[str, ...]) -> Identity:
+        callers = None if self._callers is None else self._callers.current
+        if callers is None:
+            raise Unauthenticated
+        return callers.of_certificate(names, self._clock())
 
 
-def _anonymous() -> Identity:
-    return ANONYMOUS
+def _bearer(values: list[str | bytes]) -> str:
+    """The token of the metadata ``authorization``; empty if it is malformed."""
+    value = values[0]
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return text.removeprefix(_SCHEME) if len(values) == 1 and text.startswith(_SCHEME) else ""
 
 
 def _token() -> Identity:

@@ -39,12 +39,12 @@ def weakness_of(token: SecretStr) -> str:
     return ""
 
 
-def log_access(token: SecretStr | None, *, is_loopback: bool) -> None:
-    """Log who may call a server without a token, or that its token is easy to guess."""
-    hint = "set FACET_SERVER__TOKEN, see SECURITY.md"
-    if token is None and is_loopback:
-        _log.info("no token", may_do_everything="every program on this machine", hint=hint)
-    elif token is None:
-        _log.warning("no token", may_do_everything="everybody who reaches this address", hint=hint)
-    elif weakness := weakness_of(token):
+def log_access(token: SecretStr | None, *, is_open: bool, is_loopback: bool) -> None:
+    """Log who may call a server without callers, or that its token is easy to guess."""
+    hint = "make a caller with: facet keys create, see docs/security.md"
+    if is_open and is_loopback:
+        _log.info("no callers", may_do_everything="every program on this machine", hint=hint)
+    elif is_open:
+        _log.warning("no callers", may_do_everything="everybody who reaches this address", hint=hint)
+    elif token is not None and (weakness := weakness_of(token)):
         _log.warning("weak token", weakness=weakness, hint="make one with: openssl rand -hex 32")

@@ -138,7 +138,7 @@ class Calls:
             who = caller.current()
             messages = self._messages(context, method, self.budget, grant)
             limited = self._limits.entered(grant, context.peer())
-            with self._clients.admitted(context), limited, closing(messages):
+            with self._access.open(grant), self._clients.admitted(context), limited, closing(messages):
                 audit.admitted()
                 async with self.arrivals.limit(who, seconds, messages):
                     await messages.read_first()
@@ -199,7 +199,7 @@ class Calls:
             grant = self._access.admit(method.path, context)
             who = caller.current()
             messages = self._messages(context, method, self._health_budget, grant)
-            with self._clients.admitted(context), closing(messages):
+            with self._access.open(grant), self._clients.admitted(context), closing(messages):
                 async with self._health_arrivals.limit(who, self._receive_seconds, messages):
                     await messages.read_first()
                 async with places.entered(who):

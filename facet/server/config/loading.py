@@ -37,6 +37,8 @@ from facet.server.config.sections import (
 )
 
 ENV_PREFIX = "FACET_"
+CALLERS_FILE = "facet.callers.json"
+"""The name of the callers file, if no other is set."""
 _CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE)
 
 
@@ -80,6 +82,11 @@ class Config(BaseSettings):
                 "set metrics.token"
             )
         return self
+
+    @property
+    def callers_file(self) -> Path:
+        """The file of the callers."""
+        return self.access.callers or self.gallery.database.parent / CALLERS_FILE
 
     @classmethod
     def settings_customise_sources(

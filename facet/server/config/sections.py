@@ -48,14 +48,20 @@ class ServerConfig(_Section):
     """Network address, security and load limits."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Any address other than loopback requires token or allow_unauthenticated."""
+    """Address to listen on. On any address other than loopback, the server does not start without callers (or a token)
+    and TLS, unless insecure is set."""
     port: int = Field(50051, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
     token: SecretStr | None = None
-    """Bearer token that clients must send with every call except Health/Check. Set it in FACET_SERVER__TOKEN rather
-    than in the file. The server does not start with an empty token, and warns of one that is easy to guess."""
+    """Bearer token that lets its bearer do everything. Give callers keys of their own instead: see access.callers. Set
+    it in FACET_SERVER__TOKEN rather than in the file. The server does not start with an empty token, and warns of one
+    that is easy to guess."""
     allow_unauthenticated: bool = False
-    """Allow a non-loopback host without a token."""
+    """Start on a non-loopback host without callers and without a token, because a proxy in front of the server
+    authenticates clients."""
+    insecure: bool = False
+    """Start on a non-loopback host without callers and without TLS. Everybody who reaches it may do everything, and
+    reads what others send. facet serve --insecure is the same."""
     tls_certificate: Path | None = None
     """PEM file with the certificate chain; requires tls_key."""
     tls_key: Path | None = None
@@ -138,17 +144,15 @@ class ServerConfig(_Section):
             raise ValueError("tls_certificate and tls_key must be set together")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("tls_client_ca requires tls_certificate and tls_key")
-        if not (self.token or self.tls_client_ca or self.allow_unauthenticated or self.is_loopback):
-            raise ValueError(
-                f"host {self.host} is reachable from other machines: set token (and tls_certificate), "
-                "or allow_unauthenticated if a proxy in front of the server authenticates clients"
-            )
         return self
 
 
 class AccessConfig(_Section):
-    """What each caller may do at a time; see docs/security.md."""
+    """Who may call, and what each caller may do at a time; see docs/security.md."""
 
+    callers: Path | None = None
+    """File of the callers, which facet keys writes; by default facet.callers.json in the folder of gallery.database. As
+    soon as it exists, only callers in it (and server.token) are let in. A change is in effect within a second."""
     calls_per_second: float | None = Field(None, gt=0, le=1e6)
     """Calls that a caller may make per second; those of one second, at least two, may come at once. Further calls are
     refused with CALLER_RATE_EXCEEDED. Each picture of a stream after the first counts as a call, and waits. Without it,

@@ -47,6 +47,12 @@ def peer_of(context: grpc.aio.ServicerContext[Any, Any]) -> Peer | None:
         return None
 
 
+def peer_names(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
+    """The names in the certificate of a call's client; none if it has shown no certificate."""
+    peer = peer_of(context)
+    return () if peer is None else peer.names
+
+
 @lru_cache(4096)
 def _parsed(pem: tuple[bytes, ...]) -> Peer:
     chain = tuple(dict.fromkeys(each for block in pem for each in x509.load_pem_x509_certificates(block)))

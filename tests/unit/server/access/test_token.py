@@ -14,10 +14,11 @@ def test_a_token_that_can_be_guessed_is_weak() -> None:
     assert not weakness_of(SecretStr("0123456789abcdef"))
 
 
-def test_a_server_without_a_token_says_who_may_do_everything() -> None:
+def test_a_server_without_callers_says_who_may_do_everything() -> None:
     with capture_logs() as logged:
-        log_access(None, is_loopback=True)
-        log_access(None, is_loopback=False)
+        log_access(None, is_open=True, is_loopback=True)
+        log_access(None, is_open=True, is_loopback=False)
+        log_access(None, is_open=False, is_loopback=False)
     assert [(line["log_level"], line["may_do_everything"]) for line in logged] == [
         ("info", "every program on this machine"),
         ("warning", "everybody who reaches this address"),
@@ -26,8 +27,8 @@ def test_a_server_without_a_token_says_who_may_do_everything() -> None:
 
 def test_a_weak_token_is_said_without_the_token_and_a_strong_one_is_not() -> None:
     with capture_logs() as logged:
-        log_access(SecretStr("qwerty"), is_loopback=True)
-        log_access(SecretStr("0123456789abcdef"), is_loopback=False)
+        log_access(SecretStr("qwerty"), is_open=False, is_loopback=True)
+        log_access(SecretStr("0123456789abcdef"), is_open=False, is_loopback=False)
     (line,) = logged
     assert line["log_level"] == "warning"
     assert "qwerty" not in str(line)

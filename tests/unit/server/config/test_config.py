@@ -132,16 +132,19 @@ def test_a_token_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
-def test_a_host_other_than_loopback_needs_a_token_or_explicit_consent(host: str) -> None:
-    with pytest.raises(ValidationError, match="token"):
-        ServerConfig(host=host)
-    assert ServerConfig.model_validate({"host": host, "token": "x"}).host == host
-    assert ServerConfig(host=host, allow_unauthenticated=True).host == host
+def test_other_machines_may_reach_a_host_other_than_loopback(host: str) -> None:
+    assert not ServerConfig(host=host).is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
-def test_a_loopback_host_needs_no_token(host: str) -> None:
-    assert ServerConfig(host=host).token is None
+def test_only_this_machine_reaches_a_loopback_host(host: str) -> None:
+    assert ServerConfig(host=host).is_loopback
+
+
+def test_the_callers_file_is_beside_the_database_unless_it_is_set(tmp_path: Path) -> None:
+    config = load(["--gallery.database", str(tmp_path / "people.sqlite3")])
+    assert config.callers_file == tmp_path / "facet.callers.json"
+    assert load(["--access.callers", "who.json"]).callers_file == Path("who.json")
 
 
 @pytest.mark.parametrize("token", ["", " ", "\t", "\n"])

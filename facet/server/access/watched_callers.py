@@ -1,0 +1,90 @@
+"""The callers as their file has them now, while others change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from facet.server.access import callers_file
+from facet.server.access.callers import Callers
+from facet.server.access.callers_file import CallersFileError
+
+_NOBODY = Callers(())
+
+_log = structlog.get_logger("facet.access")
+
+
+class WatchedCallers(Collector):
+    """The callers of the file. One thread may refresh them while others read.
+
+    Without a file at the start, there are no callers, and the server asks nobody who they are. From when there is one,
+    only its callers are let in, also if it has none left. If it is deleted, nobody is let in. If it cannot be used, the
+    callers stay those that it had before.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        current: the callers; ``None`` if there has been no file.
+
+    Raises:
+        CallersFileError: there is a file, but it cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._problem = ""
+        self._version = _version_of(path)
+        self.current: Callers | None = None
+        if self._version is not None:
+            self.current = Callers(callers_file.read(path).callers)
+
+    def refresh(self) -> bool:
+        """Read the file again if it has changed; returns whether the callers have."""
+        version = _version_of(self._path)
+        if version == self._version:
+            return False
+        self._version = version
+        if version is None:
+            self._refuse("is gone: only server.token is let in; write it again with: facet keys")
+            self.current = _NOBODY
+            return True
+        try:
+            found = callers_file.read(self._path)
+        except (CallersFileError, OSError) as error:
+            self._refuse(str(error))
+            is_first = self.current is None
+            self.current = self.current or _NOBODY
+            return is_first
+        self._problem = ""
+        self.current = Callers(found.callers)
+        _log.info("the callers file was read again", file=str(self._path), callers=len(found.callers))
+        return True
+
+    def collect(self) -> Iterable[Metric]:
+        """Collect the metric."""
+        yield GaugeMetricFamily(
+            "facet_callers_file_failed",
+            "1 if the callers file was deleted or cannot be used since it changed, else 0.",
+            value=float(bool(self._problem)),
+        )
+
+    def _refuse(self, problem: str) -> None:
+        self._problem = problem
+        _log.error("the changed callers file is not used", file=str(self._path), error=problem)
+
+
+def _version_of(path: Path) -> tuple[Any, ...] | None:
+    """What changes whenever the file does; ``None`` if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return (error.errno,)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
