@@ -10,6 +10,9 @@ GalleryError
     TooManyTemplates
     LooksLikeAnotherSubject
     LooksUnlikeSubject
+    ConsentRequired
+    SubjectsWithoutConsent
+    ExpiryNotStored
     ContractMismatch
     InvalidEmbedding
     RequestIdReused
@@ -237,6 +240,51 @@ class ContractMismatch(GalleryError):
     def metadata(self) -> Mapping[str, str]:
         """Both contracts."""
         return {"expected": self.expected, "found": self.found}
+
+
+class ConsentRequired(GalleryError):
+    """The gallery requires a recorded consent of every subject, and the subject would have none."""
+
+    kind, reason = "precondition", "CONSENT_REQUIRED"
+
+    def __init__(self, gallery_id: str, subject_id: str) -> None:
+        super().__init__(
+            f"gallery {gallery_id!r} requires a consent, and subject {subject_id!r} has none: send it with the "
+            "enrolment, or record it before; to withdraw one, delete the subject"
+        )
+        self.gallery_id = gallery_id
+        self.subject_id = subject_id
+
+
+class SubjectsWithoutConsent(GalleryError):
+    """A gallery cannot require consents while it has subjects without one."""
+
+    kind, reason = "precondition", "SUBJECTS_WITHOUT_CONSENT"
+
+    def __init__(self, gallery_id: str, count: int) -> None:
+        super().__init__(
+            f"{count} subjects of gallery {gallery_id!r} have no consent: record their consents, or delete them, "
+            "before the gallery requires one of everybody"
+        )
+        self.gallery_id = gallery_id
+        self.count = count
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The number of subjects."""
+        return {"count": str(self.count)}
+
+
+class ExpiryNotStored(GalleryError):
+    """The collections of Milvus were created by a version that knew neither consents nor expiries."""
+
+    kind, reason = "precondition", "EXPIRY_NOT_STORED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the collections in Milvus were created by a version without consents and expiries: export the galleries, "
+            "and import them into a server with another gallery.milvus_prefix"
+        )
 
 
 class InvalidEmbedding(GalleryError):

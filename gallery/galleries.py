@@ -18,7 +18,7 @@ from gallery.ranking import decide, is_contested, taken_subjects
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.galleries import DEFAULT_THRESHOLD, Gallery, GalleryChange, ThresholdSource, rounded_threshold
 from gallery.records.identifications import Identification, TakenSubject
-from gallery.records.subjects import Subject
+from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.registry import GalleryRegistry, OpenGallery, SearchSettings
 from gallery.search_pool import SearchPool
@@ -196,24 +196,19 @@ class Galleries:
         found = self._store.subjects(gallery_id, after=after, limit=page_size + 1)
         return page_of(found, [subject.subject_id for subject in found], page_size=page_size, scope=scope)
 
-    def update_subject(self, gallery_id: str, subject_id: str, *, display_name: str, etag: str = "") -> Subject:
-        """Rename a subject.
+    def update_subject(self, gallery_id: str, subject_id: str, change: SubjectChange, *, etag: str = "") -> Subject:
+        """Change a subject.
 
         Raises:
             SubjectNotFound: it does not exist.
             EtagMismatch: ``etag`` is not the current one.
         """
         with self._erasing(gallery_id) as opened:
-            subject = self._store.rename_subject(
-                gallery_id,
-                subject_id,
-                display_name=display_name,
-                etag=etag,
-                new_etag=new_etag(),
-                time=now(),
+            subject = self._store.update_subject(
+                gallery_id, subject_id, change, etag=etag, new_etag=new_etag(), time=now()
             )
             if opened.index is not None:
-                opened.index.rename(subject_id, display_name)
+                opened.index.rename(subject_id, subject.display_name)
             return subject
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str = "") -> int:

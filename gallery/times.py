@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import uuid_utils
@@ -11,6 +12,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
 """The first and the last time that can be stored and sent, of the years 1 and 9999."""
 _LAST_NANOSECOND = (1 << 63) - 1
+
+Clock = Callable[[], datetime]
+"""Tells the time in UTC, as :func:`now` does."""
 
 
 def now() -> datetime:
@@ -21,7 +25,7 @@ def now() -> datetime:
 
 def microseconds_ago(age: timedelta) -> int:
     """Return when a time of this age was, in microseconds since 1970."""
-    return to_microseconds(now()) - age // timedelta(microseconds=1)
+    return to_microseconds(now()) - microseconds_of(age)
 
 
 def new_id() -> str:
@@ -31,6 +35,11 @@ def new_id() -> str:
         return str(uuid_utils.uuid7())
     # UUIDv7 begins in 1970: for a clock before, the library ends the thread instead of raising an error.
     return str(uuid_utils.uuid7(nanoseconds=0 if nanoseconds < 0 else _LAST_NANOSECOND))
+
+
+def microseconds_of(duration: timedelta) -> int:
+    """Convert a duration to microseconds."""
+    return duration // timedelta(microseconds=1)
 
 
 def to_microseconds(moment: datetime) -> int:

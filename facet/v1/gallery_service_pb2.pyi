@@ -7,6 +7,7 @@ from collections import abc as _abc
 from facet.v1 import recognition_service_pb2 as _recognition_service_pb2
 from facet.v1 import types_pb2 as _types_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -23,6 +24,60 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ConsentBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConsentBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConsentBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONSENT_BASIS_UNSPECIFIED: _ConsentBasis.ValueType  # 0
+    """Not allowed."""
+    CONSENT_BASIS_CONSENT: _ConsentBasis.ValueType  # 1
+    """The person agreed explicitly: Articles 6(1)(a) and 9(2)(a)."""
+    CONSENT_BASIS_CONTRACT: _ConsentBasis.ValueType  # 2
+    """A contract with the person needs it: Article 6(1)(b)."""
+    CONSENT_BASIS_LEGAL_OBLIGATION: _ConsentBasis.ValueType  # 3
+    """A law demands it: Article 6(1)(c)."""
+    CONSENT_BASIS_VITAL_INTERESTS: _ConsentBasis.ValueType  # 4
+    """It protects somebody's life: Articles 6(1)(d) and 9(2)(c)."""
+    CONSENT_BASIS_PUBLIC_TASK: _ConsentBasis.ValueType  # 5
+    """A task in the public interest needs it: Articles 6(1)(e) and 9(2)(g)."""
+    CONSENT_BASIS_LEGITIMATE_INTERESTS: _ConsentBasis.ValueType  # 6
+    """Interests that the person's own do not outweigh: Article 6(1)(f)."""
+    CONSENT_BASIS_EMPLOYMENT: _ConsentBasis.ValueType  # 7
+    """Employment or social security law permits it: Article 9(2)(b)."""
+    CONSENT_BASIS_LEGAL_CLAIMS: _ConsentBasis.ValueType  # 8
+    """A legal claim needs it: Article 9(2)(f)."""
+    CONSENT_BASIS_RESEARCH: _ConsentBasis.ValueType  # 9
+    """Archiving, research or statistics: Article 9(2)(j)."""
+
+class ConsentBasis(_ConsentBasis, metaclass=_ConsentBasisEnumTypeWrapper):
+    """The legal basis of keeping a person's face, after Articles 6(1) and 9(2) of the GDPR. Which of them suffices is for
+    the operator to know: for biometric data, a basis of Article 9(2) is needed in the EU.
+    """
+
+CONSENT_BASIS_UNSPECIFIED: ConsentBasis.ValueType  # 0
+"""Not allowed."""
+CONSENT_BASIS_CONSENT: ConsentBasis.ValueType  # 1
+"""The person agreed explicitly: Articles 6(1)(a) and 9(2)(a)."""
+CONSENT_BASIS_CONTRACT: ConsentBasis.ValueType  # 2
+"""A contract with the person needs it: Article 6(1)(b)."""
+CONSENT_BASIS_LEGAL_OBLIGATION: ConsentBasis.ValueType  # 3
+"""A law demands it: Article 6(1)(c)."""
+CONSENT_BASIS_VITAL_INTERESTS: ConsentBasis.ValueType  # 4
+"""It protects somebody's life: Articles 6(1)(d) and 9(2)(c)."""
+CONSENT_BASIS_PUBLIC_TASK: ConsentBasis.ValueType  # 5
+"""A task in the public interest needs it: Articles 6(1)(e) and 9(2)(g)."""
+CONSENT_BASIS_LEGITIMATE_INTERESTS: ConsentBasis.ValueType  # 6
+"""Interests that the person's own do not outweigh: Article 6(1)(f)."""
+CONSENT_BASIS_EMPLOYMENT: ConsentBasis.ValueType  # 7
+"""Employment or social security law permits it: Article 9(2)(b)."""
+CONSENT_BASIS_LEGAL_CLAIMS: ConsentBasis.ValueType  # 8
+"""A legal claim needs it: Article 9(2)(f)."""
+CONSENT_BASIS_RESEARCH: ConsentBasis.ValueType  # 9
+"""Archiving, research or statistics: Article 9(2)(j)."""
+Global___ConsentBasis: _TypeAlias = ConsentBasis  # noqa: Y015
 
 class _StaleReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -103,6 +158,7 @@ class Gallery(_message.Message):
     CALIBRATION_FIELD_NUMBER: _builtins.int
     CALIBRATION_STATE_FIELD_NUMBER: _builtins.int
     STALE_REASONS_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     display_name: _builtins.str
@@ -116,8 +172,8 @@ class Gallery(_message.Message):
     template_count: _builtins.int
     """The number of templates."""
     etag: _builtins.str
-    """Changes whenever display_name, threshold, mean_of_best or calibration changes. Requests that send it back fail if
-    somebody else has changed the gallery meanwhile.
+    """Changes whenever display_name, threshold, mean_of_best, calibration or policy changes. Requests that send it back
+    fail if somebody else has changed the gallery meanwhile.
     """
     mean_of_best: _builtins.int
     """The similarity of a subject is the mean over this many of its most similar templates, or over all if it has fewer.
@@ -131,7 +187,7 @@ class Gallery(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When display_name, threshold, mean_of_best or calibration last changed."""
+        """When display_name, threshold, mean_of_best, calibration or policy last changed."""
 
     @_builtins.property
     def calibration(self) -> Global___Calibration:
@@ -142,6 +198,10 @@ class Gallery(_message.Message):
     @_builtins.property
     def stale_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___StaleReason.ValueType]:
         """The reasons for CALIBRATION_STATE_STALE."""
+
+    @_builtins.property
+    def policy(self) -> Global___GalleryPolicy:
+        """What the gallery demands of the people in it, and how long it keeps them."""
 
     def __init__(
         self,
@@ -159,14 +219,85 @@ class Gallery(_message.Message):
         calibration: Global___Calibration | None = ...,
         calibration_state: _types_pb2.CalibrationState.ValueType = ...,
         stale_reasons: _abc.Iterable[Global___StaleReason.ValueType] | None = ...,
+        policy: Global___GalleryPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "policy", b"policy", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Gallery: _TypeAlias = Gallery  # noqa: Y015
+
+@_typing.final
+class GalleryPolicy(_message.Message):
+    """What a gallery demands of the people in it, and how long it keeps them. It applies to everybody in the gallery, also to
+    those who were enrolled before it was set.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIRE_CONSENT_FIELD_NUMBER: _builtins.int
+    SUBJECT_RETENTION_FIELD_NUMBER: _builtins.int
+    TEMPLATE_RETENTION_FIELD_NUMBER: _builtins.int
+    require_consent: _builtins.bool
+    """Every subject must have a recorded consent."""
+    @_builtins.property
+    def subject_retention(self) -> _duration_pb2.Duration:
+        """A subject expires this long after it was created or, if that is later, after its consent was given. Unset: never."""
+
+    @_builtins.property
+    def template_retention(self) -> _duration_pb2.Duration:
+        """A template expires this long after it was enrolled. Unset: not before its subject."""
+
+    def __init__(
+        self,
+        *,
+        require_consent: _builtins.bool = ...,
+        subject_retention: _duration_pb2.Duration | None = ...,
+        template_retention: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject_retention", b"subject_retention", "template_retention", b"template_retention"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["require_consent", b"require_consent", "subject_retention", b"subject_retention", "template_retention", b"template_retention"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GalleryPolicy: _TypeAlias = GalleryPolicy  # noqa: Y015
+
+@_typing.final
+class Consent(_message.Message):
+    """The record of a consent, or of another legal basis."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    basis: Global___ConsentBasis.ValueType
+    """The legal basis. Must be set."""
+    reference: _builtins.str
+    """Where the evidence is, for example the number of a form: at most 256 characters, under the rules of display names.
+    May be empty.
+    """
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was given: not in the future, and not before 1900. Unset in a request: now."""
+
+    def __init__(
+        self,
+        *,
+        basis: Global___ConsentBasis.ValueType = ...,
+        reference: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "reference", b"reference", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Consent: _TypeAlias = Consent  # noqa: Y015
 
 @_typing.final
 class Calibration(_message.Message):
@@ -311,6 +442,9 @@ class Subject(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     subject_id: _builtins.str
@@ -320,8 +454,8 @@ class Subject(_message.Message):
     template_count: _builtins.int
     """The number of templates."""
     etag: _builtins.str
-    """Changes whenever display_name changes. Requests that send it back fail if somebody else has changed the subject
-    meanwhile.
+    """Changes whenever display_name, consent or expire_time changes. Requests that send it back fail if somebody else has
+    changed the subject meanwhile.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -329,7 +463,21 @@ class Subject(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When display_name last changed."""
+        """When display_name, consent or expire_time last changed."""
+
+    @_builtins.property
+    def consent(self) -> Global___Consent:
+        """The recorded consent. Unset if there is none."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the subject is to be erased with all its templates. Unset: no time was set."""
+
+    @_builtins.property
+    def effective_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the subject expires: at expire_time, or before if the gallery's policy says so. Unset: never. Set by the
+        server only.
+        """
 
     def __init__(
         self,
@@ -341,10 +489,13 @@ class Subject(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        consent: Global___Consent | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "create_time", b"create_time", "effective_expire_time", b"effective_expire_time", "expire_time", b"expire_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "subject_id", b"subject_id", "template_count", b"template_count", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "create_time", b"create_time", "display_name", b"display_name", "effective_expire_time", b"effective_expire_time", "etag", b"etag", "expire_time", b"expire_time", "gallery_id", b"gallery_id", "subject_id", b"subject_id", "template_count", b"template_count", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -366,6 +517,8 @@ class Template(_message.Message):
     FACE_MODEL_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     HAS_CROP_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     template_id: _builtins.str
     """The id of the template, a UUIDv7."""
     gallery_id: _builtins.str
@@ -390,6 +543,14 @@ class Template(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the face was enrolled."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the template is to be erased, if its enrolment said so. Unset: no time was set."""
+
+    @_builtins.property
+    def effective_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the template expires: at expire_time, or before if the gallery's policy says so. Unset: not before its subject."""
+
     def __init__(
         self,
         *,
@@ -403,10 +564,12 @@ class Template(_message.Message):
         face_model: _builtins.str = ...,
         embedding_model: _builtins.str = ...,
         has_crop: _builtins.bool = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "create_time", b"create_time", "effective_expire_time", b"effective_expire_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "create_time", b"create_time", "embedding_model", b"embedding_model", "face_model", b"face_model", "gallery_id", b"gallery_id", "has_crop", b"has_crop", "picture_sha256", b"picture_sha256", "quality", b"quality", "subject_id", b"subject_id", "template_id", b"template_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "create_time", b"create_time", "effective_expire_time", b"effective_expire_time", "embedding_model", b"embedding_model", "expire_time", b"expire_time", "face_model", b"face_model", "gallery_id", b"gallery_id", "has_crop", b"has_crop", "picture_sha256", b"picture_sha256", "quality", b"quality", "subject_id", b"subject_id", "template_id", b"template_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -422,6 +585,7 @@ class CreateGalleryRequest(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     MEAN_OF_BEST_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery. Empty: the server chooses one."""
     display_name: _builtins.str
@@ -430,6 +594,10 @@ class CreateGalleryRequest(_message.Message):
     """The threshold, in [-1, 1]. Unset: the server's default_threshold."""
     mean_of_best: _builtins.int
     """See Gallery.mean_of_best, 1 to 16. Unset: 1."""
+    @_builtins.property
+    def policy(self) -> Global___GalleryPolicy:
+        """The policy. Unset: everybody may be enrolled, and nobody expires by age."""
+
     def __init__(
         self,
         *,
@@ -437,10 +605,11 @@ class CreateGalleryRequest(_message.Message):
         display_name: _builtins.str = ...,
         threshold: _builtins.float | None = ...,
         mean_of_best: _builtins.int | None = ...,
+        policy: Global___GalleryPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best", "_threshold", b"_threshold", "mean_of_best", b"mean_of_best", "threshold", b"threshold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best", "_threshold", b"_threshold", "mean_of_best", b"mean_of_best", "policy", b"policy", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best", "_threshold", b"_threshold", "display_name", b"display_name", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best", "_threshold", b"_threshold", "display_name", b"display_name", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "policy", b"policy", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mean_of_best: _TypeAlias = _typing.Literal["mean_of_best"]  # noqa: Y015
     _WhichOneofArgType__mean_of_best: _TypeAlias = _typing.Literal["_mean_of_best", b"_mean_of_best"]  # noqa: Y015
@@ -585,23 +754,27 @@ class UpdateGalleryRequest(_message.Message):
 
     GALLERY_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Check everything and respond as usual, but store nothing."""
     @_builtins.property
     def gallery(self) -> Global___Gallery:
         """gallery_id selects the gallery. If etag is set, it must be the current one. The fields in update_mask are changed."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """At least one of display_name, threshold and mean_of_best."""
+        """At least one of display_name, threshold, mean_of_best and policy. A policy is replaced as a whole."""
 
     def __init__(
         self,
         *,
         gallery: Global___Gallery | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -614,6 +787,12 @@ class UpdateGalleryResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_FIELD_NUMBER: _builtins.int
+    SUBJECTS_EXPIRING_FIELD_NUMBER: _builtins.int
+    TEMPLATES_EXPIRING_FIELD_NUMBER: _builtins.int
+    subjects_expiring: _builtins.int
+    """The number of subjects that expire at once by the new policy."""
+    templates_expiring: _builtins.int
+    """The number of templates that expire at once by the new policy, those of these subjects included."""
     @_builtins.property
     def gallery(self) -> Global___Gallery:
         """The gallery after the change."""
@@ -622,10 +801,12 @@ class UpdateGalleryResponse(_message.Message):
         self,
         *,
         gallery: Global___Gallery | None = ...,
+        subjects_expiring: _builtins.int = ...,
+        templates_expiring: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "subjects_expiring", b"subjects_expiring", "templates_expiring", b"templates_expiring"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -695,6 +876,8 @@ class EnrollFaceRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     ACCEPT_UNLIKE_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     subject_id: _builtins.str
@@ -723,6 +906,16 @@ class EnrollFaceRequest(_message.Message):
     def face(self) -> _types_pb2.FaceChoice:
         """Selects a face of the picture. Unset: the picture must have exactly one face."""
 
+    @_builtins.property
+    def consent(self) -> Global___Consent:
+        """The consent of the person. It replaces the consent of an existing subject if it is later."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the face is to be erased, not in the past. A new subject expires with it. An existing subject stays, and only
+        the template expires, unless the subject expires before. A face that was enrolled before keeps its time.
+        """
+
     def __init__(
         self,
         *,
@@ -737,10 +930,12 @@ class EnrollFaceRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         accept_unlike: _builtins.bool = ...,
         search: _types_pb2.Search.ValueType = ...,
+        consent: Global___Consent | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "picture", b"picture"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "expire_time", b"expire_time", "face", b"face", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lookalike", b"accept_lookalike", "accept_low_quality", b"accept_low_quality", "accept_unlike", b"accept_unlike", "display_name", b"display_name", "face", b"face", "gallery_id", b"gallery_id", "picture", b"picture", "request_id", b"request_id", "search", b"search", "subject_id", b"subject_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lookalike", b"accept_lookalike", "accept_low_quality", b"accept_low_quality", "accept_unlike", b"accept_unlike", "consent", b"consent", "display_name", b"display_name", "expire_time", b"expire_time", "face", b"face", "gallery_id", b"gallery_id", "picture", b"picture", "request_id", b"request_id", "search", b"search", "subject_id", b"subject_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1019,7 +1214,7 @@ class UpdateSubjectRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """display_name."""
+        """At least one of display_name, consent and expire_time."""
 
     def __init__(
         self,

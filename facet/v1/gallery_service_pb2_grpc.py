@@ -31,6 +31,9 @@ class GalleryServiceStub:
     When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
     the database file.
 
+    A subject or template that has expired is as if it did not exist: no method returns, searches, counts or exports it.
+    The server erases it from memory and from the database file within gallery.erase_expired_seconds.
+
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
     The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
     normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
@@ -170,6 +173,9 @@ class GalleryServiceServicer:
     When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
     the database file.
 
+    A subject or template that has expired is as if it did not exist: no method returns, searches, counts or exports it.
+    The server erases it from memory and from the database file within gallery.erase_expired_seconds.
+
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
     The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
     normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
@@ -208,7 +214,8 @@ class GalleryServiceServicer:
     def CreateGallery(self, request, context):
         """Creates a gallery with the server's embedding contract.
 
-        Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16.
+        Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16. The retentions of
+        the policy are 1 second to 36525 days.
 
         Errors: those of the service, and
         ALREADY_EXISTS The id is taken (GALLERY_EXISTS).
@@ -239,13 +246,18 @@ class GalleryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateGallery(self, request, context):
-        """Changes the display_name, threshold or mean_of_best of a gallery.
+        """Changes the display_name, threshold, mean_of_best or policy of a gallery. A policy applies to everybody in the
+        gallery: a shorter retention lets people and templates expire at once. The response counts them; ask with
+        validate_only first.
 
         Limits: those of CreateGallery.
 
         Errors: those of the service, and
-        NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
-        ABORTED   The etag is not the current one (ETAG_MISMATCH).
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The policy requires consents, and subjects of the gallery have none
+        (SUBJECTS_WITHOUT_CONSENT). The server stores galleries in Milvus, in collections of an
+        earlier version that cannot store policies (EXPIRY_NOT_STORED).
+        ABORTED             The etag is not the current one (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,8 +295,10 @@ class GalleryServiceServicer:
         another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
         resembles none of its subject's templates, of which there are at least two
         (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
-        templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
-        (CONTRACT_MISMATCH).
+        templates (TOO_MANY_TEMPLATES). The gallery requires a consent, and neither the request nor
+        the subject has one (CONSENT_REQUIRED). The gallery has another embedding contract
+        (CONTRACT_MISMATCH). The server stores galleries in Milvus, in collections of an earlier
+        version that cannot store consents and expiries (EXPIRY_NOT_STORED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -328,13 +342,17 @@ class GalleryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSubject(self, request, context):
-        """Changes the display_name of a subject.
+        """Changes the display_name, consent or expire_time of a subject. An unset consent or expire_time removes it.
 
-        Limits: the display name, see above.
+        Limits: the display name, see above. The reference of the consent has at most 256 characters. Its time is not in
+        the future, and expire_time not in the past.
 
         Errors: those of the service, and
-        NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-        ABORTED   The etag is not the current one (ETAG_MISMATCH).
+        NOT_FOUND           The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        FAILED_PRECONDITION The gallery requires a consent, and the change would remove it (CONSENT_REQUIRED). The server
+        stores galleries in Milvus, in collections of an earlier version that cannot store consents
+        and expiries (EXPIRY_NOT_STORED).
+        ABORTED             The etag is not the current one (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -588,6 +606,9 @@ class GalleryService:
 
     When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
     the database file.
+
+    A subject or template that has expired is as if it did not exist: no method returns, searches, counts or exports it.
+    The server erases it from memory and from the database file within gallery.erase_expired_seconds.
 
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
     The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode

@@ -32,6 +32,9 @@ class GalleryServiceStub:
     When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
     the database file.
 
+    A subject or template that has expired is as if it did not exist: no method returns, searches, counts or exports it.
+    The server erases it from memory and from the database file within gallery.erase_expired_seconds.
+
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
     The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
     normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
@@ -74,7 +77,8 @@ class GalleryServiceStub:
     CreateGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.CreateGalleryRequest, _gallery_service_pb2.CreateGalleryResponse]
     """Creates a gallery with the server's embedding contract.
 
-    Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16.
+    Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16. The retentions of
+    the policy are 1 second to 36525 days.
 
     Errors: those of the service, and
       ALREADY_EXISTS The id is taken (GALLERY_EXISTS).
@@ -93,13 +97,18 @@ class GalleryServiceStub:
     Errors: those of the service.
     """
     UpdateGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateGalleryRequest, _gallery_service_pb2.UpdateGalleryResponse]
-    """Changes the display_name, threshold or mean_of_best of a gallery.
+    """Changes the display_name, threshold, mean_of_best or policy of a gallery. A policy applies to everybody in the
+    gallery: a shorter retention lets people and templates expire at once. The response counts them; ask with
+    validate_only first.
 
     Limits: those of CreateGallery.
 
     Errors: those of the service, and
-      NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
-      ABORTED   The etag is not the current one (ETAG_MISMATCH).
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The policy requires consents, and subjects of the gallery have none
+                          (SUBJECTS_WITHOUT_CONSENT). The server stores galleries in Milvus, in collections of an
+                          earlier version that cannot store policies (EXPIRY_NOT_STORED).
+      ABORTED             The etag is not the current one (ETAG_MISMATCH).
     """
     DeleteGallery: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteGalleryRequest, _gallery_service_pb2.DeleteGalleryResponse]
     """Deletes a gallery. A gallery with subjects is only deleted with force.
@@ -129,8 +138,10 @@ class GalleryServiceStub:
                           another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
                           resembles none of its subject's templates, of which there are at least two
                           (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
-                          templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
-                          (CONTRACT_MISMATCH).
+                          templates (TOO_MANY_TEMPLATES). The gallery requires a consent, and neither the request nor
+                          the subject has one (CONSENT_REQUIRED). The gallery has another embedding contract
+                          (CONTRACT_MISMATCH). The server stores galleries in Milvus, in collections of an earlier
+                          version that cannot store consents and expiries (EXPIRY_NOT_STORED).
     """
     EnrollBatch: _grpc.StreamStreamMultiCallable[_gallery_service_pb2.EnrollBatchRequest, _gallery_service_pb2.EnrollBatchResponse]
     """Enrols many faces. Every request gets one response with its item_id, as soon as it is done, in any order. An item
@@ -158,13 +169,17 @@ class GalleryServiceStub:
       NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
     """
     UpdateSubject: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateSubjectRequest, _gallery_service_pb2.UpdateSubjectResponse]
-    """Changes the display_name of a subject.
+    """Changes the display_name, consent or expire_time of a subject. An unset consent or expire_time removes it.
 
-    Limits: the display name, see above.
+    Limits: the display name, see above. The reference of the consent has at most 256 characters. Its time is not in
+    the future, and expire_time not in the past.
 
     Errors: those of the service, and
-      NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-      ABORTED   The etag is not the current one (ETAG_MISMATCH).
+      NOT_FOUND           The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION The gallery requires a consent, and the change would remove it (CONSENT_REQUIRED). The server
+                          stores galleries in Milvus, in collections of an earlier version that cannot store consents
+                          and expiries (EXPIRY_NOT_STORED).
+      ABORTED             The etag is not the current one (ETAG_MISMATCH).
     """
     DeleteSubject: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteSubjectRequest, _gallery_service_pb2.DeleteSubjectResponse]
     """Deletes a subject with its display name and all its templates.
@@ -284,6 +299,9 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
     the database file.
 
+    A subject or template that has expired is as if it did not exist: no method returns, searches, counts or exports it.
+    The server erases it from memory and from the database file within gallery.erase_expired_seconds.
+
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
     The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
     normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
@@ -323,7 +341,8 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     CreateGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.CreateGalleryRequest, _gallery_service_pb2.CreateGalleryResponse]  # type: ignore[assignment]
     """Creates a gallery with the server's embedding contract.
 
-    Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16.
+    Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16. The retentions of
+    the policy are 1 second to 36525 days.
 
     Errors: those of the service, and
       ALREADY_EXISTS The id is taken (GALLERY_EXISTS).
@@ -342,13 +361,18 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     Errors: those of the service.
     """
     UpdateGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateGalleryRequest, _gallery_service_pb2.UpdateGalleryResponse]  # type: ignore[assignment]
-    """Changes the display_name, threshold or mean_of_best of a gallery.
+    """Changes the display_name, threshold, mean_of_best or policy of a gallery. A policy applies to everybody in the
+    gallery: a shorter retention lets people and templates expire at once. The response counts them; ask with
+    validate_only first.
 
     Limits: those of CreateGallery.
 
     Errors: those of the service, and
-      NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
-      ABORTED   The etag is not the current one (ETAG_MISMATCH).
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The policy requires consents, and subjects of the gallery have none
+                          (SUBJECTS_WITHOUT_CONSENT). The server stores galleries in Milvus, in collections of an
+                          earlier version that cannot store policies (EXPIRY_NOT_STORED).
+      ABORTED             The etag is not the current one (ETAG_MISMATCH).
     """
     DeleteGallery: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteGalleryRequest, _gallery_service_pb2.DeleteGalleryResponse]  # type: ignore[assignment]
     """Deletes a gallery. A gallery with subjects is only deleted with force.
@@ -378,8 +402,10 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
                           another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
                           resembles none of its subject's templates, of which there are at least two
                           (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
-                          templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
-                          (CONTRACT_MISMATCH).
+                          templates (TOO_MANY_TEMPLATES). The gallery requires a consent, and neither the request nor
+                          the subject has one (CONSENT_REQUIRED). The gallery has another embedding contract
+                          (CONTRACT_MISMATCH). The server stores galleries in Milvus, in collections of an earlier
+                          version that cannot store consents and expiries (EXPIRY_NOT_STORED).
     """
     EnrollBatch: _aio.StreamStreamMultiCallable[_gallery_service_pb2.EnrollBatchRequest, _gallery_service_pb2.EnrollBatchResponse]  # type: ignore[assignment]
     """Enrols many faces. Every request gets one response with its item_id, as soon as it is done, in any order. An item
@@ -407,13 +433,17 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
     """
     UpdateSubject: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.UpdateSubjectRequest, _gallery_service_pb2.UpdateSubjectResponse]  # type: ignore[assignment]
-    """Changes the display_name of a subject.
+    """Changes the display_name, consent or expire_time of a subject. An unset consent or expire_time removes it.
 
-    Limits: the display name, see above.
+    Limits: the display name, see above. The reference of the consent has at most 256 characters. Its time is not in
+    the future, and expire_time not in the past.
 
     Errors: those of the service, and
-      NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-      ABORTED   The etag is not the current one (ETAG_MISMATCH).
+      NOT_FOUND           The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION The gallery requires a consent, and the change would remove it (CONSENT_REQUIRED). The server
+                          stores galleries in Milvus, in collections of an earlier version that cannot store consents
+                          and expiries (EXPIRY_NOT_STORED).
+      ABORTED             The etag is not the current one (ETAG_MISMATCH).
     """
     DeleteSubject: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.DeleteSubjectRequest, _gallery_service_pb2.DeleteSubjectResponse]  # type: ignore[assignment]
     """Deletes a subject with its display name and all its templates.
@@ -532,6 +562,9 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
     When a write is acknowledged, it is on disk, and the next search sees it. Deleted data is gone from memory and from
     the database file.
 
+    A subject or template that has expired is as if it did not exist: no method returns, searches, counts or exports it.
+    The server erases it from memory and from the database file within gallery.erase_expired_seconds.
+
     The id of a gallery has 1 to 63 of the characters a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit.
     The id of a subject has 1 to 128 characters without leading or trailing blanks, and is compared after Unicode
     normalisation (NFC). Display names have at most 256 characters. Ids and names have no control characters, line
@@ -575,7 +608,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_gallery_service_pb2.CreateGalleryResponse, _abc.Awaitable[_gallery_service_pb2.CreateGalleryResponse]]:
         """Creates a gallery with the server's embedding contract.
 
-        Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16.
+        Limits: the id and the display name, see above. threshold is in [-1, 1], mean_of_best 1 to 16. The retentions of
+        the policy are 1 second to 36525 days.
 
         Errors: those of the service, and
           ALREADY_EXISTS The id is taken (GALLERY_EXISTS).
@@ -612,13 +646,18 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.UpdateGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.UpdateGalleryResponse, _abc.Awaitable[_gallery_service_pb2.UpdateGalleryResponse]]:
-        """Changes the display_name, threshold or mean_of_best of a gallery.
+        """Changes the display_name, threshold, mean_of_best or policy of a gallery. A policy applies to everybody in the
+        gallery: a shorter retention lets people and templates expire at once. The response counts them; ask with
+        validate_only first.
 
         Limits: those of CreateGallery.
 
         Errors: those of the service, and
-          NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
-          ABORTED   The etag is not the current one (ETAG_MISMATCH).
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The policy requires consents, and subjects of the gallery have none
+                              (SUBJECTS_WITHOUT_CONSENT). The server stores galleries in Milvus, in collections of an
+                              earlier version that cannot store policies (EXPIRY_NOT_STORED).
+          ABORTED             The etag is not the current one (ETAG_MISMATCH).
         """
 
     @_abc_1.abstractmethod
@@ -660,8 +699,10 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
                               another subject (LOOKS_LIKE_ANOTHER_SUBJECT), and accept_lookalike is not set. The face
                               resembles none of its subject's templates, of which there are at least two
                               (LOOKS_UNLIKE_SUBJECT), and accept_unlike is not set. The subject has the maximum number of
-                              templates (TOO_MANY_TEMPLATES). The gallery has another embedding contract
-                              (CONTRACT_MISMATCH).
+                              templates (TOO_MANY_TEMPLATES). The gallery requires a consent, and neither the request nor
+                              the subject has one (CONSENT_REQUIRED). The gallery has another embedding contract
+                              (CONTRACT_MISMATCH). The server stores galleries in Milvus, in collections of an earlier
+                              version that cannot store consents and expiries (EXPIRY_NOT_STORED).
         """
 
     @_abc_1.abstractmethod
@@ -713,13 +754,17 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gallery_service_pb2.UpdateSubjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.UpdateSubjectResponse, _abc.Awaitable[_gallery_service_pb2.UpdateSubjectResponse]]:
-        """Changes the display_name of a subject.
+        """Changes the display_name, consent or expire_time of a subject. An unset consent or expire_time removes it.
 
-        Limits: the display name, see above.
+        Limits: the display name, see above. The reference of the consent has at most 256 characters. Its time is not in
+        the future, and expire_time not in the past.
 
         Errors: those of the service, and
-          NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
-          ABORTED   The etag is not the current one (ETAG_MISMATCH).
+          NOT_FOUND           The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+          FAILED_PRECONDITION The gallery requires a consent, and the change would remove it (CONSENT_REQUIRED). The server
+                              stores galleries in Milvus, in collections of an earlier version that cannot store consents
+                              and expiries (EXPIRY_NOT_STORED).
+          ABORTED             The etag is not the current one (ETAG_MISMATCH).
         """
 
     @_abc_1.abstractmethod

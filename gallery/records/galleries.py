@@ -9,6 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from gallery.records.calibrations import Calibration
+from gallery.records.policies import NO_POLICY, GalleryPolicy
 
 MAX_MEAN_OF_BEST = 16
 """The maximum of ``mean_of_best``."""
@@ -40,13 +41,15 @@ class Gallery:
         mean_of_best: a subject's similarity is the mean over this many of its best templates, or over all of them if
             it has fewer; 1 (the best template alone) to :data:`MAX_MEAN_OF_BEST`.
         contract: the embedding contract of all its templates.
-        subject_count: the number of subjects.
-        template_count: the number of templates.
+        subject_count: the number of subjects, without those that have expired.
+        template_count: the number of templates, without those that have expired.
         create_time: UTC, to the microsecond.
-        update_time: when the name, threshold, ``mean_of_best`` or calibration last changed; UTC, to the microsecond.
+        update_time: when the name, threshold, ``mean_of_best``, calibration or policy last changed; UTC, to the
+            microsecond.
         etag: opaque; changes whenever ``update_time`` does.
         calibration: the last calibration of the threshold; ``None`` if there was none.
         threshold_source: where the threshold comes from.
+        policy: what it demands of the people in it, and how long it keeps them.
     """
 
     gallery_id: str
@@ -61,6 +64,7 @@ class Gallery:
     etag: str
     calibration: Calibration | None = None
     threshold_source: ThresholdSource = ThresholdSource.CALLER
+    policy: GalleryPolicy = NO_POLICY
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,14 @@ class GalleryChange:
         threshold: [-1, 1]; rounded to float32 when it is applied.
         mean_of_best: 1 to :data:`MAX_MEAN_OF_BEST`.
         calibration: the calibration that ``threshold`` comes from.
+        policy: the whole policy.
     """
 
     display_name: str | None = None
     threshold: float | None = None
     mean_of_best: int | None = None
     calibration: Calibration | None = None
+    policy: GalleryPolicy | None = None
 
     def apply(self, gallery: Gallery, *, etag: str, time: datetime) -> Gallery:
         """Return the changed gallery with a new etag and update time."""
@@ -88,6 +94,8 @@ class GalleryChange:
             changed = replace(changed, mean_of_best=self.mean_of_best)
         if self.calibration is not None:
             changed = replace(changed, calibration=self.calibration)
+        if self.policy is not None:
+            changed = replace(changed, policy=self.policy)
         if self.threshold is not None:
             source = ThresholdSource.CALLER if self.calibration is None else ThresholdSource.CALIBRATION
             changed = replace(changed, threshold=rounded_threshold(self.threshold), threshold_source=source)

@@ -30,6 +30,8 @@ class Template:
         face_model: hexadecimal SHA-256 of the face detector; empty if unknown.
         embedding_model: hexadecimal SHA-256 of the embedding model; empty if unknown.
         has_crop: whether the aligned face is stored.
+        expire_time: when the template expires; ``None`` if no time was set. Its subject, or the policy of its gallery,
+            may let it expire before.
     """
 
     template_id: str
@@ -42,6 +44,7 @@ class Template:
     face_model: str = ""
     embedding_model: str = ""
     has_crop: bool = False
+    expire_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
+from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.subjects import Subject
+from gallery.records.policies import GalleryPolicy
+from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 
 
@@ -69,6 +71,9 @@ class GalleryImport(Protocol):
 class Store(Protocol):
     """Galleries, subjects, templates, and the enrolment requests they answer.
 
+    What has expired is as if it did not exist: no method returns or counts it but :meth:`expired`, and its ids are
+    free. A subject expires with all its templates; :class:`gallery.records.policies.GalleryPolicy` says when.
+
     Every method does everything it says or nothing, and what it wrote is on disk when it returns. All methods are
     thread-safe. Lists are in code point order of ids, begin after ``after``, and have at most ``limit`` items. An
     empty etag is not compared. Every method may raise :class:`gallery.errors.StorageError`, and
@@ -111,10 +116,10 @@ class Store(Protocol):
     def subjects(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Subject]:
         """List the subjects of a gallery."""
 
-    def rename_subject(
-        self, gallery_id: str, subject_id: str, *, display_name: str, etag: str, new_etag: str, time: datetime
+    def update_subject(
+        self, gallery_id: str, subject_id: str, change: SubjectChange, *, etag: str, new_etag: str, time: datetime
     ) -> Subject:
-        """Rename a subject, and return it.
+        """Change a subject, and return it.
 
         Raises:
             EtagMismatch: ``etag`` is not the current one.
@@ -184,6 +189,21 @@ class Store(Protocol):
         Raises:
             GalleryExists: the id is taken.
         """
+
+    def next_expiry(self, gallery_id: str) -> datetime | None:
+        """Return when the next subject or template of a gallery expires; a past time if some have expired already.
+
+        ``None`` if nothing expires, or if the store keeps its own index, which leaves out what has expired.
+        """
+
+    def expired(self, gallery_id: str, *, limit: int) -> Expired:
+        """List what has expired in a gallery, in any order: at most ``limit`` subjects, and as many templates."""
+
+    def delete_expired(self, gallery_id: str, expired: Expired) -> None:
+        """Delete what :meth:`expired` listed; what is gone is left out. Its traces stay until :meth:`scrub`."""
+
+    def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
+        """Return what a policy would do to the people of a gallery; what has expired already does not count."""
 
     def index(self, gallery: Gallery, *, dimension: int) -> Index | None:
         """Return the store's own index of a gallery; ``None`` if it keeps none.

@@ -29,6 +29,7 @@ from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
+from gallery.records.subjects import renaming
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
@@ -170,7 +171,7 @@ class GalleryServicer(GalleryServiceServicer):
             self._galleries.update_subject,
             validate.gallery_id(wanted.gallery_id, "subject.gallery_id"),
             validate.subject_id(wanted.subject_id, "subject.subject_id"),
-            display_name=validate.display_name(wanted.display_name, "subject.display_name"),
+            renaming(validate.display_name(wanted.display_name, "subject.display_name")),
             etag=wanted.etag,
         )
         return pb.UpdateSubjectResponse(subject=convert.subject(subject))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from gallery.errors import StorageUnavailable
+from gallery.errors import ExpiryNotStored, StorageUnavailable
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
 from gallery.stores.milvus.connection import MilvusConnection
@@ -57,6 +57,8 @@ class MilvusImport:
     def add(self, faces: Sequence[StoredFace]) -> None:
         """See :meth:`gallery.stores.base.GalleryImport.add`. If it raises, only :meth:`abort` may follow."""
         self._check_unfinished()
+        if not self._collections.has_expiry and any(_has_terms(face) for face in faces):
+            raise ExpiryNotStored
         if time.monotonic() >= self._next_note:
             self._note_time = self._removal.note(self.key, self._gallery.contract)
             self._next_note = time.monotonic() + _NOTE_SECONDS
@@ -64,10 +66,12 @@ class MilvusImport:
         for face in faces:
             if face.subject.subject_id not in self._subject_ids:
                 self._subject_ids.add(face.subject.subject_id)
-                subjects.append(subject_row(face.subject, self.key))
+                subjects.append(subject_row(face.subject, self.key, self._collections.fields("subjects")))
             if face.template is None or face.embedding is None:
                 continue
-            templates.append(template_row(face.template, self.key, face.embedding, None))
+            templates.append(
+                template_row(face.template, self.key, face.embedding, None, self._collections.fields("templates"))
+            )
             if face.crop is not None:
                 crops.append(crop_row(face.template, self.key, face.crop))
         self._milvus.insert(self._collections.subjects, subjects)
@@ -96,3 +100,10 @@ class MilvusImport:
     def _check_unfinished(self) -> None:
         if self._is_finished:
             raise RuntimeError("the import is finished")
+
+
+def _has_terms(face: StoredFace) -> bool:
+    """Tell whether a line has a consent or an expiry."""
+    subject, template = face.subject, face.template
+    terms = (subject.consent, subject.expire_time, template and template.expire_time)
+    return any(each is not None for each in terms)

@@ -10,8 +10,9 @@ import numpy as np
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
+from gallery.stores.milvus.expiry import ExpiryFilter
 from gallery.stores.milvus.locations import GalleryLocation
-from gallery.stores.milvus.rows import SUBJECT_FIELDS, TEMPLATE_FIELDS, crop_of, id_of, row_id, subject_of, template_of
+from gallery.stores.milvus.rows import crop_of, id_of, row_id, subject_of, template_of
 from gallery.stores.milvus.schema import VECTOR, Collections
 
 _SUBJECTS_AT_ONCE = 200
@@ -24,16 +25,20 @@ class FaceReader:
     Args:
         milvus: the connection.
         collections: its collections.
+        expiry: tells the living from the expired.
     """
 
-    def __init__(self, milvus: MilvusConnection, collections: Collections) -> None:
+    def __init__(self, milvus: MilvusConnection, collections: Collections, expiry: ExpiryFilter) -> None:
         self._milvus = milvus
         self._collections = collections
+        self._expiry = expiry
 
     def subjects(self, location: GalleryLocation, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
         """List the subjects of a gallery after a subject id."""
-        where = f"{location.filter} and id > {quoted(row_id(location.key, after))}"
-        rows = self._milvus.first_page(self._collections.subjects, where, SUBJECT_FIELDS, limit=limit)
+        where = f"{self._expiry.subjects(location)} and id > {quoted(row_id(location.key, after))}"
+        rows = self._milvus.first_page(
+            self._collections.subjects, where, self._collections.fields("subjects"), limit=limit
+        )
         counts = Counter(row["subject"] for row in self._template_ids(location, [row["subject"] for row in rows]))
         return [subject_of(row, gallery_id, templates=counts[row["subject"]]) for row in rows]
 
@@ -55,7 +60,7 @@ class FaceReader:
     def embedded_templates(self, location: GalleryLocation, *, after: str, limit: int) -> EmbeddedTemplates:
         """List the templates of a gallery after a template id."""
         while location.templates is not None:
-            where = f"{location.filter} and id > {quoted(row_id(location.key, after))}"
+            where = f"{self._expiry.templates(location)} and id > {quoted(row_id(location.key, after))}"
             rows = self._milvus.first_page(location.templates, where, ("subject", VECTOR), limit=limit)
             if not rows:
                 break
@@ -84,29 +89,35 @@ class FaceReader:
         return sorted(found)
 
     def names(self, location: GalleryLocation, subject_ids: set[str], *, strong: bool = False) -> dict[str, str]:
-        """Return the display names of the subjects that exist."""
+        """Return the display names of the subjects that exist and have not expired."""
         keys = [row_id(location.key, subject_id) for subject_id in sorted(subject_ids)]
-        rows = self._milvus.get(self._collections.subjects, keys, ("subject", "display_name"), strong=strong)
-        return {row["subject"]: row["display_name"] for row in rows.values()}
+        fields = ("subject", "display_name", *self._expiry.checked_fields())
+        rows = self._milvus.get(self._collections.subjects, keys, fields, strong=strong)
+        living = (row for row in rows.values() if self._expiry.is_living(location, row))
+        return {row["subject"]: row["display_name"] for row in living}
 
     def _subjects_from(self, location: GalleryLocation, first: str, *, at_once: int) -> Iterator[list[Row]]:
         beyond = f"id >= {quoted(row_id(location.key, first))}"
-        where = f"{location.filter} and {beyond}"
-        return self._milvus.pages(self._collections.subjects, where, SUBJECT_FIELDS, at_once=at_once)
+        where = f"{self._expiry.subjects(location)} and {beyond}"
+        return self._milvus.pages(
+            self._collections.subjects, where, self._collections.fields("subjects"), at_once=at_once
+        )
 
     def _template_ids(self, location: GalleryLocation, subject_ids: Sequence[str]) -> Iterator[Row]:
         if location.templates is None:
             return
         for start in range(0, len(subject_ids), _SUBJECTS_AT_ONCE):
             theirs = f"subject in {quoted_all(subject_ids[start : start + _SUBJECTS_AT_ONCE])}"
-            for rows in self._milvus.pages(location.templates, f"{location.filter} and {theirs}", ("subject",)):
+            where = f"{self._expiry.templates(location)} and {theirs}"
+            for rows in self._milvus.pages(location.templates, where, ("subject",)):
                 yield from rows
 
     def _stored_faces(
         self, location: GalleryLocation, gallery_id: str, lines: Sequence[tuple[Row, str]]
     ) -> list[StoredFace]:
         ids = [row_id(location.key, template_id) for _, template_id in lines if template_id]
-        rows = self._milvus.get(location.templates, ids, (*TEMPLATE_FIELDS, VECTOR)) if location.templates else {}
+        fields = (*self._collections.fields("templates"), VECTOR)
+        rows = self._milvus.get(location.templates, ids, fields) if location.templates else {}
         crops = self._crops([each for each, row in rows.items() if row["has_crop"]])
         faces = []
         for subject_row, template_id in lines:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gallery.errors import GalleryNotFound
-from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
+from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
+from gallery.stores.milvus.expiry import ExpiryFilter
 from gallery.stores.milvus.schema import Collections
+from gallery.times import Clock
 
+_SUBJECTS_AT_ONCE = 200
 CACHE_SECONDS = 1.0
 """How long a search uses a gallery's location and template count before it reads them again."""
 
@@ -47,11 +51,16 @@ class GalleryLocator:
     Args:
         milvus: the connection.
         collections: its collections.
+        clock: tells what has expired.
+
+    Attributes:
+        expiry: tells the living from the expired.
     """
 
-    def __init__(self, milvus: MilvusConnection, collections: Collections) -> None:
+    def __init__(self, milvus: MilvusConnection, collections: Collections, clock: Clock) -> None:
         self._milvus = milvus
         self._collections = collections
+        self.expiry = ExpiryFilter(collections, clock)
         self._lock = threading.Lock()
         self._cache: dict[str, _Cached] = {}
         self._unchanged: dict[str, object] = {}
@@ -76,12 +85,31 @@ class GalleryLocator:
         return GalleryLocation(row, row["gallery"], self._collections.find_templates(row["contract"]))
 
     def count_templates(self, location: GalleryLocation) -> int:
-        """Count the templates of a gallery."""
-        return self._milvus.count(location.templates, location.filter) if location.templates else 0
+        """Count the templates of a gallery that have not expired."""
+        if not location.templates:
+            return 0
+        living = self.expiry.templates(location)
+        count = self._milvus.count(location.templates, living)
+        if self._collections.has_expiry:
+            expired = self._milvus.query(
+                self._collections.subjects, self.expiry.expired_subjects(location), ("subject",)
+            )
+            count -= self.count_templates_of(location, [row["subject"] for row in expired], living)
+        return count
+
+    def count_templates_of(self, location: GalleryLocation, subject_ids: Sequence[str], where: str) -> int:
+        """Count the templates of some subjects that match an expression."""
+        return sum(
+            self._milvus.count(
+                str(location.templates),
+                f"{where} and subject in {quoted_all(subject_ids[start : start + _SUBJECTS_AT_ONCE])}",
+            )
+            for start in range(0, len(subject_ids), _SUBJECTS_AT_ONCE)
+        )
 
     def count_subjects(self, location: GalleryLocation, *, strong: bool = False) -> int:
-        """Count the subjects of a gallery."""
-        return self._milvus.count(self._collections.subjects, location.filter, strong=strong)
+        """Count the subjects of a gallery that have not expired."""
+        return self._milvus.count(self._collections.subjects, self.expiry.subjects(location), strong=strong)
 
     def cached(self, gallery_id: str) -> tuple[GalleryLocation, int]:
         """Return a gallery's location and template count, which may be cached.

@@ -59,7 +59,7 @@ class MilvusIndex:
         self._milvus = milvus
         self._collections = collections
         self._locator = locator
-        self._faces = FaceReader(milvus, collections)
+        self._faces = FaceReader(milvus, collections, locator.expiry)
         self._gallery_id = gallery_id
         self._strong = strong
 
@@ -127,13 +127,14 @@ class MilvusIndex:
     def _nearest(self, location: GalleryLocation, probes: NDArray[np.float32], subjects: int) -> list[list[Candidate]]:
         """Return templates that include the best ones of the best subjects, for each probe."""
         limit = min(MAX_ROWS, max(_MIN_ROWS, _TEMPLATES_PER_SUBJECT * subjects))
-        hits = self._search(location, probes, location.filter, limit)
+        living = self._locator.expiry.templates(location)
+        hits = self._search(location, probes, living, limit)
         found = self._named(location, hits)
         for number, probe in enumerate(probes):
             seen = {row["subject"] for row in hits[number]}
             last = hits[number]
             while len(last) == limit and len({each.subject_id for each in found[number]}) < subjects:
-                others = f"{location.filter} and not (subject in {quoted_all(sorted(seen))})"
+                others = f"{living} and not (subject in {quoted_all(sorted(seen))})"
                 (last,) = self._search(location, probe[None], others, limit)
                 seen |= {row["subject"] for row in last}
                 found[number] += self._named(location, [last])[0]
@@ -143,12 +144,13 @@ class MilvusIndex:
         self, location: GalleryLocation, probe: NDArray[np.float32], subject_ids: Sequence[str], wanted: int
     ) -> list[Candidate]:
         """Return at least the ``wanted`` best templates of each subject, or all it has."""
-        where = f"{location.filter} and subject in {quoted_all(subject_ids)}"
+        living = self._locator.expiry.templates(location)
+        where = f"{living} and subject in {quoted_all(subject_ids)}"
         (hits,) = self._search(location, probe[None], where, MAX_ROWS) if len(subject_ids) > 1 else ([],)
         if len(subject_ids) > 1 and len(hits) < MAX_ROWS:
             return self._named(location, [hits])[0]
         of_each = [
-            self._search(location, probe[None], f"{location.filter} and subject == {quoted(subject_id)}", wanted)[0]
+            self._search(location, probe[None], f"{living} and subject == {quoted(subject_id)}", wanted)[0]
             for subject_id in subject_ids
         ]
         return [candidate for few in self._named(location, of_each) for candidate in few]

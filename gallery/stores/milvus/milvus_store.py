@@ -12,10 +12,19 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.errors import GalleryExists, GalleryNotEmpty, StorageBusy, SubjectNotFound, TemplateNotFound
+from gallery.errors import (
+    ExpiryNotStored,
+    GalleryExists,
+    GalleryNotEmpty,
+    StorageBusy,
+    SubjectNotFound,
+    TemplateNotFound,
+)
 from gallery.etags import check_etag
+from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.subjects import Subject
+from gallery.records.policies import NO_POLICY, GalleryPolicy
+from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.milvus.bulk_import import MilvusImport
@@ -25,11 +34,10 @@ from gallery.stores.milvus.locations import GalleryLocation, GalleryLocator
 from gallery.stores.milvus.milvus_index import MilvusIndex
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (
-    SUBJECT_FIELDS,
-    TEMPLATE_FIELDS,
     crop_row,
     gallery_of,
     gallery_row,
+    id_of,
     new_gallery_key,
     request_row,
     row_id,
@@ -39,7 +47,7 @@ from gallery.stores.milvus.rows import (
     template_row,
 )
 from gallery.stores.milvus.schema import Collections, IndexType
-from gallery.times import microseconds_ago
+from gallery.times import Clock, microseconds_ago, now
 
 ORPHAN_AGE = timedelta(minutes=1)
 """A template without a subject that is older than this is left from an enrolment that died or met a deletion; a younger
@@ -81,6 +89,7 @@ class MilvusStore:
         timeout: of a call of Milvus, seconds.
         default_threshold: the server's default threshold, to infer where the thresholds of galleries come from in
             collections of a version that did not store their source; ``None`` if it is not known.
+        clock: tells what has expired.
 
     Attributes:
         milvus: the connection.
@@ -103,6 +112,7 @@ class MilvusStore:
         strong: bool = False,
         timeout: float = 10.0,
         default_threshold: float | None = None,
+        clock: Clock = now,
     ) -> None:
         self.milvus = MilvusConnection(uri, token=token, timeout=timeout)
         try:
@@ -112,8 +122,9 @@ class MilvusStore:
         except BaseException:
             self.milvus.close()
             raise
-        self.locator = GalleryLocator(self.milvus, self.collections)
-        self._faces = FaceReader(self.milvus, self.collections)
+        self.locator = GalleryLocator(self.milvus, self.collections, clock)
+        self._expiry = self.locator.expiry
+        self._faces = FaceReader(self.milvus, self.collections, self._expiry)
         self._strong = strong
         self._default_threshold = default_threshold
         self._threads = ThreadPoolExecutor(_THREADS, "milvus")
@@ -124,6 +135,7 @@ class MilvusStore:
         Raises:
             StorageBusy: other processes keep claiming the id.
         """
+        self._check_can_store(gallery.policy != NO_POLICY)
         self._check_id_is_free(gallery.gallery_id)
         key = new_gallery_key()
         try:
@@ -146,10 +158,12 @@ class MilvusStore:
         self, gallery_id: str, change: GalleryChange, *, etag: str, new_etag: str, time: datetime
     ) -> Gallery:
         """See :meth:`gallery.stores.base.Store.update_gallery`."""
+        self._check_can_store(change.policy is not None)
         location = self.locator.find(gallery_id, strong=True)
         before = self._gallery(location, subjects=0, templates=0)
         check_etag(gallery_id, current=before.etag, sent=etag)
         self._write_gallery(change.apply(before, etag=new_etag, time=time), location.key)
+        self.locator.invalidate(gallery_id)
         return self._counted(self.locator.find(gallery_id))
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
@@ -168,30 +182,31 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.subject`."""
         location = self.locator.find(gallery_id)
         row = self._subject(location, gallery_id, subject_id)
-        return subject_of(row, gallery_id, templates=len(self._templates(location, _is_of(subject_id), ())))
+        return subject_of(row, gallery_id, templates=self._count_of(location, subject_id))
 
     def subjects(self, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
         """See :meth:`gallery.stores.base.Store.subjects`."""
         return self._faces.subjects(self.locator.find(gallery_id), gallery_id, after=after, limit=limit)
 
-    def rename_subject(
-        self, gallery_id: str, subject_id: str, *, display_name: str, etag: str, new_etag: str, time: datetime
+    def update_subject(
+        self, gallery_id: str, subject_id: str, change: SubjectChange, *, etag: str, new_etag: str, time: datetime
     ) -> Subject:
-        """See :meth:`gallery.stores.base.Store.rename_subject`."""
+        """See :meth:`gallery.stores.base.Store.update_subject`."""
+        self._check_can_store(not change.fields <= {"display_name"})
         location = self.locator.find(gallery_id, strong=True)
         before = subject_of(self._subject(location, gallery_id, subject_id, strong=True), gallery_id, templates=0)
         check_etag(gallery_id, subject_id, current=before.etag, sent=etag)
-        after = replace(before, display_name=display_name, etag=new_etag, update_time=time)
-        self.milvus.upsert(self.collections.subjects, [subject_row(after, location.key)])
-        now = self._subject(location, gallery_id, subject_id)
-        return subject_of(now, gallery_id, templates=len(self._templates(location, _is_of(subject_id), ())))
+        after = change.apply(before, etag=new_etag, time=time)
+        self._write_subject(location, after)
+        return replace(after, template_count=self._count_of(location, subject_id))
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
         """See :meth:`gallery.stores.base.Store.delete_subject`."""
         location = self.locator.find(gallery_id, strong=True)
         subject = self._subject(location, gallery_id, subject_id, strong=True)
         check_etag(gallery_id, subject_id, current=subject["etag"], sent=etag)
-        deleted = self._remove_templates(location, subject_id)
+        deleted = self._count_of(location, subject_id, strong=True)
+        self._remove_templates(location, subject_id)
         self.milvus.delete(self.collections.subjects, [row_id(location.key, subject_id)])
         # Again, for templates that another replica enrolled in the meantime.
         self._remove_templates(location, subject_id)
@@ -205,8 +220,9 @@ class MilvusStore:
         if location.templates is None:
             return []
         beyond = f"id > {quoted(row_id(location.key, after))}"
-        where = f"{location.filter} and subject == {quoted(subject_id)} and {beyond}"
-        rows = self.milvus.first_page(location.templates, where, TEMPLATE_FIELDS, limit=limit)
+        where = f"{self._expiry.templates(location)} and subject == {quoted(subject_id)} and {beyond}"
+        fields = self.collections.fields("templates")
+        rows = self.milvus.first_page(location.templates, where, fields, limit=limit)
         return [template_of(row, gallery_id) for row in rows]
 
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> Sequence[Template]:
@@ -228,11 +244,16 @@ class MilvusStore:
         key = row_id(location.key, subject_id)
         # Each strong read waits for earlier writes, so they run concurrently.
         finding = self._threads.submit(self.locator.find, gallery_id, strong=True)
-        naming = self._threads.submit(self.milvus.get, self.collections.subjects, [key], SUBJECT_FIELDS, strong=True)
+        fields = self.collections.fields("subjects")
+        naming = self._threads.submit(self.milvus.get, self.collections.subjects, [key], fields, strong=True)
         answering = self._threads.submit(self._further_request, location, request_id)
         asked = f" or request == {quoted(request_id)}" if request_id else ""
-        rows = self._templates(location, f"{_is_of(subject_id)}{asked}", TEMPLATE_FIELDS, strong=True)
+        rows = self._templates(
+            location, f"{_is_of(subject_id)}{asked}", self.collections.fields("templates"), strong=True
+        )
         subject, further, found = naming.result().get(key), answering.result(), finding.result()
+        if subject and not self._expiry.is_living(found, subject):
+            subject = None
         if (found.key, found.templates) != (location.key, location.templates):
             return self.enrollment_state(gallery_id, subject_id, picture_sha256=picture_sha256, request_id=request_id)
         own = [row for row in rows if row["subject"] == subject_id]
@@ -254,20 +275,24 @@ class MilvusStore:
         crop: bytes | None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`. A subject that another replica just created stays."""
+        self._check_can_store(template.expire_time is not None or _has_terms(new_subject))
         location = self.locator.find(template.gallery_id)
-        subject_rows = self.milvus.get(
-            self.collections.subjects, [row_id(location.key, template.subject_id)], SUBJECT_FIELDS
-        )
-        if not subject_rows:
+        key = row_id(location.key, template.subject_id)
+        rows = self.milvus.get(self.collections.subjects, [key], self.collections.fields("subjects"))
+        exists = key in rows and self._expiry.is_living(location, rows[key])
+        if not exists:
             if new_subject is None:
                 raise SubjectNotFound(template.gallery_id, template.subject_id)
+            if rows:
+                self._remove_templates(location, template.subject_id)
             self._remove_orphans(location, template.subject_id)
         collection = self.collections.ensure_templates(location.row["contract"], embedding.size)
         if crop is not None:
             self.milvus.insert(self.collections.ensure("crops"), [crop_row(template, location.key, crop)])
-        self.milvus.insert(collection, [template_row(template, location.key, embedding, request)])
-        if new_subject is not None and not subject_rows:
-            self.milvus.upsert(self.collections.subjects, [subject_row(new_subject, location.key)])
+        fields = self.collections.fields("templates")
+        self.milvus.insert(collection, [template_row(template, location.key, embedding, request, fields)])
+        if new_subject is not None and not exists:
+            self._write_subject(location, new_subject)
         self.locator.invalidate(template.gallery_id)
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:
@@ -298,8 +323,60 @@ class MilvusStore:
 
     def begin_import(self, gallery: Gallery) -> MilvusImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
+        self._check_can_store(gallery.policy != NO_POLICY)
         self._check_id_is_free(gallery.gallery_id)
         return MilvusImport(self.milvus, self.collections, self._removal, gallery, self._publish)
+
+    def next_expiry(self, gallery_id: str) -> None:
+        """Return ``None``: every search leaves out what has expired."""
+
+    def expired(self, gallery_id: str, *, limit: int) -> Expired:
+        """See :meth:`gallery.stores.base.Store.expired`."""
+        location = self.locator.find(gallery_id)
+        if not self.collections.has_expiry:
+            return Expired((), ())
+        where = self._expiry.expired_subjects(location)
+        subjects = self.milvus.first_page(self.collections.subjects, where, ("subject",), limit=limit)
+        templates: list[Row] = []
+        if location.templates:
+            where = self._expiry.expired_templates(location)
+            templates = self.milvus.first_page(location.templates, where, ("subject",), limit=limit)
+        subject_ids = tuple(row["subject"] for row in subjects)
+        of_others = ((row["subject"], id_of(row)) for row in templates if row["subject"] not in subject_ids)
+        return Expired(subject_ids, tuple(of_others))
+
+    def delete_expired(self, gallery_id: str, expired: Expired) -> None:
+        """See :meth:`gallery.stores.base.Store.delete_expired`. A subject that was enrolled again stays."""
+        location = self.locator.find(gallery_id, strong=True)
+        keys = [row_id(location.key, subject_id) for subject_id in expired.subject_ids]
+        rows = self.milvus.get(self.collections.subjects, keys, self.collections.fields("subjects"), strong=True)
+        for key, row in rows.items():
+            if not self._expiry.is_living(location, row):
+                self._remove_templates(location, row["subject"])
+                self.milvus.delete(self.collections.subjects, [key])
+        if location.templates:
+            ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
+            remove_templates(self.milvus, self.collections, location.templates, ids)
+        self.locator.invalidate(gallery_id)
+
+    def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
+        """See :meth:`gallery.stores.base.Store.effect_of`."""
+        self._check_can_store(policy != NO_POLICY)
+        location = self.locator.find(gallery_id, strong=True)
+        if not self.collections.has_expiry:
+            return PolicyEffect(0, 0, 0)
+        living = self._expiry.subjects(location)
+        where = f"{living} and ({self._expiry.expired_subjects(location, policy)})"
+        subjects = [
+            row["subject"]
+            for page in self.milvus.pages(self.collections.subjects, where, ("subject",), strong=True)
+            for row in page
+        ]
+        return PolicyEffect(
+            len(subjects),
+            self._templates_expiring(location, policy, subjects),
+            self.milvus.count(self.collections.subjects, f"{living} and consent_basis == ''"),
+        )
 
     def index(self, gallery: Gallery, *, dimension: int) -> MilvusIndex:
         """See :meth:`gallery.stores.base.Store.index`.
@@ -322,6 +399,16 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.close`."""
         self._threads.shutdown()
         self.milvus.close()
+
+    def _templates_expiring(self, location: GalleryLocation, policy: GalleryPolicy, subjects: Sequence[str]) -> int:
+        """Count the living templates that expire by a policy, or with these subjects."""
+        if location.templates is None:
+            return 0
+        living = self._expiry.templates(location)
+        themselves = f"{living} and ({self._expiry.expired_templates(location, policy)})"
+        with_subjects = self.locator.count_templates_of(location, subjects, living)
+        both = self.locator.count_templates_of(location, subjects, themselves)
+        return self.milvus.count(location.templates, themselves) + with_subjects - both
 
     def _publish(self, gallery: Gallery, key: int) -> Gallery:
         """Make a hidden gallery visible; it may already have rows.
@@ -364,8 +451,8 @@ class MilvusStore:
 
     def _subject(self, location: GalleryLocation, gallery_id: str, subject_id: str, *, strong: bool = False) -> Row:
         key = row_id(location.key, subject_id)
-        rows = self.milvus.get(self.collections.subjects, [key], SUBJECT_FIELDS, strong=strong)
-        if key not in rows:
+        rows = self.milvus.get(self.collections.subjects, [key], self.collections.fields("subjects"), strong=strong)
+        if key not in rows or not self._expiry.is_living(location, rows[key]):
             raise SubjectNotFound(gallery_id, subject_id)
         return rows[key]
 
@@ -373,18 +460,37 @@ class MilvusStore:
         self, location: GalleryLocation, gallery_id: str, subject_id: str, template_id: str
     ) -> tuple[str, Row]:
         key = row_id(location.key, template_id)
-        rows = self.milvus.get(location.templates, [key], ("subject",), strong=True) if location.templates else {}
-        if key not in rows or rows[key]["subject"] != subject_id:
+        rows = self._templates(location, f"id == {quoted(key)}", ("subject",), strong=True)
+        if not rows or rows[0]["subject"] != subject_id:
             raise TemplateNotFound(gallery_id, subject_id, template_id)
-        return str(location.templates), rows[key]
+        return str(location.templates), rows[0]
 
     def _templates(
-        self, location: GalleryLocation, where: str, fields: Sequence[str], *, strong: bool = False
+        self,
+        location: GalleryLocation,
+        where: str,
+        fields: Sequence[str],
+        *,
+        strong: bool = False,
+        also_expired: bool = False,
     ) -> list[Row]:
         if location.templates is None:
             return []
-        pages = self.milvus.pages(location.templates, f"{location.filter} and ({where})", fields, strong=strong)
+        among = location.filter if also_expired else self._expiry.templates(location)
+        pages = self.milvus.pages(location.templates, f"{among} and ({where})", fields, strong=strong)
         return [row for page in pages for row in page]
+
+    def _count_of(self, location: GalleryLocation, subject_id: str, *, strong: bool = False) -> int:
+        return len(self._templates(location, _is_of(subject_id), (), strong=strong))
+
+    def _write_subject(self, location: GalleryLocation, subject: Subject) -> None:
+        row = subject_row(subject, location.key, self.collections.fields("subjects"))
+        self.milvus.upsert(self.collections.subjects, [row])
+
+    def _check_can_store(self, is_needed: bool) -> None:
+        """Check that the collections can store consents, expiries and policies, if that is needed."""
+        if is_needed and not self.collections.has_expiry:
+            raise ExpiryNotStored
 
     def _further_request(self, location: GalleryLocation, request_id: str) -> Row | None:
         requests = self.collections.find("requests") if request_id else None
@@ -400,24 +506,32 @@ class MilvusStore:
         for row in rows:
             if request_id and row["request"] == request_id:
                 key = row_id(location.key, row["subject"])
-                subjects = self.milvus.get(self.collections.subjects, [key], (), strong=True)
-                return (template_of(row, gallery_id), row["digest"]) if subjects else None
+                fields = self._expiry.checked_fields()
+                subject = self.milvus.get(self.collections.subjects, [key], fields, strong=True).get(key)
+                is_known = subject is not None and self._expiry.is_living(location, subject)
+                return (template_of(row, gallery_id), row["digest"]) if is_known else None
         if further is None or location.templates is None:
             return None
-        found = self.milvus.get(location.templates, [further["template"]], TEMPLATE_FIELDS)
-        return next(((template_of(row, gallery_id), further["digest"]) for row in found.values()), None)
+        where = f"id == {quoted(further['template'])}"
+        for row in self._templates(location, where, self.collections.fields("templates")):
+            if row["subject"] in self._faces.names(location, {row["subject"]}):
+                return template_of(row, gallery_id), further["digest"]
+        return None
 
-    def _remove_templates(self, location: GalleryLocation, subject_id: str) -> int:
-        rows = self._templates(location, _is_of(subject_id), (), strong=True)
+    def _remove_templates(self, location: GalleryLocation, subject_id: str) -> None:
+        rows = self._templates(location, _is_of(subject_id), (), strong=True, also_expired=True)
         if location.templates:
             remove_templates(self.milvus, self.collections, location.templates, [row["id"] for row in rows])
-        return len(rows)
 
     def _remove_orphans(self, location: GalleryLocation, subject_id: str) -> None:
         before = microseconds_ago(ORPHAN_AGE)
-        rows = self._templates(location, f"{_is_of(subject_id)} and created < {before}", ())
+        rows = self._templates(location, f"{_is_of(subject_id)} and created < {before}", (), also_expired=True)
         if location.templates:
             remove_templates(self.milvus, self.collections, location.templates, [row["id"] for row in rows])
+
+
+def _has_terms(subject: Subject | None) -> bool:
+    return subject is not None and not (subject.consent is None and subject.expire_time is None)
 
 
 def _is_of(subject_id: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +14,19 @@ from gallery.errors import StorageUnavailable
 from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
+from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.galleries import Gallery, ThresholdSource, infer_threshold_source
+from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from gallery.stores.base import EnrollmentRequest
 from gallery.stores.milvus.connection import Row
-from gallery.stores.milvus.schema import VECTOR, fields_of, with_no_vector
-from gallery.times import from_microseconds, to_microseconds
-
-SUBJECT_FIELDS = fields_of("subjects")
-TEMPLATE_FIELDS = fields_of("templates")
+from gallery.stores.milvus.schema import VECTOR, with_no_vector
+from gallery.times import LATEST, from_microseconds, microseconds_of, to_microseconds
 
 _SEPARATOR = ":"
+_NEVER = to_microseconds(LATEST) + 1
+"""When what has no expiry expires."""
 
 
 def new_gallery_key() -> int:
@@ -55,6 +57,9 @@ def gallery_row(gallery: Gallery, key: int, fields: Collection[str]) -> Row:
         "etag": gallery.etag,
         "calibration": calibration_json.to_text(gallery.calibration),
         "threshold_source": gallery.threshold_source.value,
+        "require_consent": gallery.policy.require_consent,
+        "subject_retention": _retention(gallery.policy.subject_retention),
+        "template_retention": _retention(gallery.policy.template_retention),
     }
     return with_no_vector({"id": gallery.gallery_id} | {field: values[field] for field in fields})
 
@@ -86,22 +91,39 @@ def gallery_of(row: Row, *, subjects: int, templates: int, default_threshold: fl
         calibration=calibration,
         threshold_source=_threshold_source(row)
         or infer_threshold_source(row["threshold"], calibration, default_threshold=default_threshold),
+        policy=policy_of(row),
     )
 
 
-def subject_row(subject: Subject, gallery: int) -> Row:
-    """Convert a subject to a row; its count is not stored."""
-    return with_no_vector(
-        {
-            "id": row_id(gallery, subject.subject_id),
-            "gallery": gallery,
-            "subject": subject.subject_id,
-            "display_name": subject.display_name,
-            "created": to_microseconds(subject.create_time),
-            "updated": to_microseconds(subject.update_time),
-            "etag": subject.etag,
-        }
+def policy_of(row: Row) -> GalleryPolicy:
+    """Return the policy in the row of a gallery; none if the collection was created by a version without policies."""
+    if "require_consent" not in row:
+        return NO_POLICY
+    subjects, templates = (
+        timedelta(microseconds=row[field]) if row[field] else None
+        for field in ("subject_retention", "template_retention")
     )
+    return GalleryPolicy(row["require_consent"], subjects, templates)
+
+
+def subject_row(subject: Subject, gallery: int, fields: Collection[str]) -> Row:
+    """Convert a subject to a row with these fields; its count is not stored."""
+    consent = subject.consent
+    since = subject.create_time if consent is None else max(subject.create_time, consent.time)
+    values = {
+        "gallery": gallery,
+        "subject": subject.subject_id,
+        "display_name": subject.display_name,
+        "created": to_microseconds(subject.create_time),
+        "updated": to_microseconds(subject.update_time),
+        "etag": subject.etag,
+        "consent_basis": consent.basis.value if consent else "",
+        "consent_reference": consent.reference if consent else "",
+        "consent_time": to_microseconds(consent.time) if consent else 0,
+        "since": to_microseconds(since),
+        "expires": _expires(subject.expire_time),
+    }
+    return with_no_vector({"id": row_id(gallery, subject.subject_id)} | {field: values[field] for field in fields})
 
 
 def subject_of(row: Row, gallery_id: str, *, templates: int) -> Subject:
@@ -114,16 +136,21 @@ def subject_of(row: Row, gallery_id: str, *, templates: int) -> Subject:
         create_time=from_microseconds(row["created"]),
         update_time=from_microseconds(row["updated"]),
         etag=row["etag"],
+        consent=_consent(row),
+        expire_time=_expire_time(row),
     )
 
 
 def template_row(
-    template: Template, gallery: int, embedding: NDArray[np.float32], request: EnrollmentRequest | None
+    template: Template,
+    gallery: int,
+    embedding: NDArray[np.float32],
+    request: EnrollmentRequest | None,
+    fields: Collection[str],
 ) -> Row:
-    """Convert a template to a row, with the request that it answers."""
+    """Convert a template to a row with these fields, with the request that it answers."""
     x1, y1, x2, y2 = template.box
-    return {
-        "id": row_id(gallery, template.template_id),
+    values = {
         "gallery": gallery,
         "subject": template.subject_id,
         "picture": template.picture_sha256,
@@ -138,7 +165,10 @@ def template_row(
         "has_crop": template.has_crop,
         "request": request.request_id if request else "",
         "digest": request.digest if request else "",
-        VECTOR: np.asarray(embedding, np.float32),
+        "expires": _expires(template.expire_time),
+    }
+    return {"id": row_id(gallery, template.template_id), VECTOR: np.asarray(embedding, np.float32)} | {
+        field: values[field] for field in fields
     }
 
 
@@ -155,6 +185,7 @@ def template_of(row: Row, gallery_id: str) -> Template:
         face_model=row["face_model"],
         embedding_model=row["embedding_model"],
         has_crop=row["has_crop"],
+        expire_time=_expire_time(row),
     )
 
 
@@ -179,6 +210,29 @@ def request_row(template: Template, gallery: int, request: EnrollmentRequest) ->
             "digest": request.digest,
         }
     )
+
+
+def _consent(row: Row) -> Consent | None:
+    if not row.get("consent_basis"):
+        return None
+    try:
+        basis = ConsentBasis(row["consent_basis"])
+    except ValueError as error:
+        raise StorageUnavailable(f"the consent of row {row['id']!r} is not as it was written") from error
+    return Consent(basis, row["consent_reference"], from_microseconds(row["consent_time"]))
+
+
+def _expires(moment: datetime | None) -> int:
+    return _NEVER if moment is None else to_microseconds(moment)
+
+
+def _expire_time(row: Row) -> datetime | None:
+    expires = row.get("expires", _NEVER)
+    return None if expires == _NEVER else from_microseconds(expires)
+
+
+def _retention(duration: timedelta | None) -> int:
+    return 0 if duration is None else microseconds_of(duration)
 
 
 def _calibration(row: Row) -> Calibration | None:

@@ -11,10 +11,14 @@ from typing import Any, Literal
 from gallery.errors import SchemaTooNew, StorageUnavailable
 from gallery.names import MAX_ID, MAX_NAME
 from gallery.records.calibration_json import MAX_TEXT
+from gallery.records.consents import MAX_REFERENCE
 from gallery.stores.milvus.connection import MilvusConnection
 
-VERSION = 2
-"""The schema version of new collections. Collections of version 1 are used as they are."""
+VERSION = 3
+"""The schema version of new collections. Collections of earlier versions are used as they are."""
+
+_WITH_EXPIRY = 3
+"""The first schema version that stores consents, expiries and policies."""
 
 IndexType = Literal["FLAT", "HNSW"]
 
@@ -53,6 +57,9 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         _Text("etag", _ID),
         _Text("calibration", MAX_TEXT),
         _Text("threshold_source", _ID),
+        ("require_consent", "BOOL"),
+        ("subject_retention", "INT64"),
+        ("template_retention", "INT64"),
     ),
     "subjects": (
         (_GALLERY, "INT64"),
@@ -61,6 +68,12 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         ("created", "INT64"),
         ("updated", "INT64"),
         _Text("etag", _ID),
+        _Text("consent_basis", _ID),
+        _Text("consent_reference", 4 * MAX_REFERENCE),
+        ("consent_time", "INT64"),
+        # When its age begins.
+        ("since", "INT64"),
+        ("expires", "INT64"),
     ),
     "requests": ((_GALLERY, "INT64"), _Text("template", _KEY), _Text("digest", _ID)),
     "crops": ((_GALLERY, "INT64"), _Text("png", _CROP)),
@@ -80,17 +93,25 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         ("has_crop", "BOOL"),
         _Text("request", _ID),
         _Text("digest", _ID),
+        ("expires", "INT64"),
     ),
 }
 _SINCE_VERSION_2 = frozenset({"threshold_source"})
 """Fields that collections of version 1 do not have."""
+_SINCE_VERSION_3: Mapping[str, frozenset[str]] = {
+    "galleries": frozenset({"require_consent", "subject_retention", "template_retention"}),
+    "subjects": frozenset({"consent_basis", "consent_reference", "consent_time", "since", "expires"}),
+    "templates": frozenset({"expires"}),
+}
+"""Fields that no collection has if that of the galleries was created by an earlier version: the versions that still use
+them could not write these."""
 _NO_VECTOR = "none"
 """Every collection must have a vector field."""
 
 
 def fields_of(kind: str) -> tuple[str, ...]:
     """Return the names of a collection's fields without its id and its vector."""
-    return tuple(field.name if isinstance(field, _Text) else field[0] for field in _FIELDS[kind])
+    return tuple(map(_name_of, _FIELDS[kind]))
 
 
 class Collections:
@@ -106,6 +127,7 @@ class Collections:
         index: the index type of new collections of templates.
 
     Attributes:
+        has_expiry: whether the collections store consents, expiries and policies.
         galleries: the name of the collection of galleries.
         gallery_fields: its fields.
         subjects: the name of the collection of subjects.
@@ -127,13 +149,19 @@ class Collections:
         version = self._version()  # before the fields are checked: a newer version may have others
         if version is not None and version > VERSION:
             raise SchemaTooNew(f"collection {self.galleries}", version, VERSION)
+        self.has_expiry = version is None or version >= _WITH_EXPIRY
         self.ensure("galleries")
         self.gallery_fields = tuple(
-            name for name in fields_of("galleries") if name in self._field_names[self.galleries]
+            name for name in self.fields("galleries") if name in self._field_names[self.galleries]
         )
         if version is None:
             self._write_version()
         self.subjects = self.ensure("subjects")
+
+    def fields(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the fields that a collection has, without its id and its vector."""
+        missing = frozenset() if self.has_expiry else _SINCE_VERSION_3.get(kind, frozenset())
+        return tuple(name for name in fields_of(kind) if name not in missing)
 
     def ensure(self, kind: str) -> str:
         """Return the name of a collection, after creating it if it does not exist."""
@@ -179,7 +207,7 @@ class Collections:
         if described is None:
             return None
         names = {field["name"] for field in described["fields"]}
-        if not names.issuperset(set(fields_of(kind)) - _SINCE_VERSION_2):
+        if not names.issuperset(set(self.fields(kind)) - _SINCE_VERSION_2):
             raise StorageUnavailable(f"Milvus has a collection {name} with other fields; choose another prefix")
         self._milvus.load(name)
         self._dimensions[name] = _dimension(described["fields"])
@@ -194,7 +222,10 @@ class Collections:
             schema = self._milvus.schema(partition_key=_GALLERY if is_templates else None)
             types = self._milvus.types()
             schema.add_field("id", types.VARCHAR, is_primary=True, max_length=_KEY)
+            fields = self.fields(kind)
             for field in _FIELDS[kind]:
+                if _name_of(field) not in fields:
+                    continue
                 if isinstance(field, _Text):
                     schema.add_field(field.name, types.VARCHAR, max_length=field.max_bytes)
                 else:
@@ -203,7 +234,7 @@ class Collections:
             schema.add_field(vector, types.FLOAT_VECTOR, dim=dimension)
             self._milvus.create(name, schema, vector=vector, index=index, parameters=_INDEX_PARAMETERS[index])
             self._dimensions[name] = dimension
-            self._field_names[name] = fields_of(kind)
+            self._field_names[name] = fields
             return name
 
     def _version(self) -> int | None:
@@ -217,6 +248,7 @@ class Collections:
 
     def _write_version(self) -> None:
         numbers = {"threshold": 0.0, _GALLERY: 0, _VERSION_FIELD: VERSION, "created": 0, "updated": 0}
+        numbers |= {"require_consent": False, "subject_retention": 0, "template_retention": 0}
         texts = dict.fromkeys(set(self.gallery_fields) - set(numbers), "")
         self._milvus.upsert(self.galleries, [with_no_vector({"id": _VERSION_ROW} | numbers | texts)])
 
@@ -229,6 +261,10 @@ def search_parameters(index_type: str, *, limit: int) -> dict[str, int]:
 def with_no_vector(row: dict[str, Any]) -> dict[str, Any]:
     """Add the vector of a row whose collection does not need one."""
     return {**row, _NO_VECTOR: (0.0, 0.0)}
+
+
+def _name_of(field: _Text | tuple[str, str]) -> str:
+    return field.name if isinstance(field, _Text) else field[0]
 
 
 def _dimension(fields: Sequence[dict[str, Any]]) -> int:

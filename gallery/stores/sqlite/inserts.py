@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from gallery.records import calibration_json
 from gallery.records.galleries import Gallery
+from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.stores.base import EnrollmentRequest
-from gallery.times import to_microseconds
+from gallery.times import microseconds_of, to_microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +29,18 @@ class FaceRows:
     def insert(self, connection: sqlite3.Connection) -> int:
         """Insert the rows; existing subjects are left as they are. Return the number of new subjects."""
         new = connection.executemany(
-            """INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag)
-            VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (gallery_key, subject_id) DO NOTHING""",
+            """INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag,
+                consent_basis, consent_reference, consent_time, expire_time)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gallery_key, subject_id) DO NOTHING""",
             self.subjects,
         ).rowcount
         connection.executemany("INSERT INTO models (sha256) VALUES (?) ON CONFLICT DO NOTHING", self.models)
         connection.executemany(
             """INSERT INTO templates (gallery_key, subject_key, template_id, picture_sha256, x1, y1, x2, y2, quality,
-                create_time, face_model, embedding_model, embedding)
+                create_time, expire_time, face_model, embedding_model, embedding)
             VALUES (?1, (SELECT key FROM subjects WHERE gallery_key = ?1 AND subject_id = ?2), ?3, ?4, ?5, ?6, ?7, ?8,
-                ?9, ?10, (SELECT key FROM models WHERE sha256 = ?11), (SELECT key FROM models WHERE sha256 = ?12),
-                ?13)""",
+                ?9, ?10, ?11, (SELECT key FROM models WHERE sha256 = ?12), (SELECT key FROM models WHERE sha256 = ?13),
+                ?14)""",
             self.templates,
         )
         connection.executemany(
@@ -68,6 +71,7 @@ def face_rows(gallery_key: int, faces: Sequence[StoredFace]) -> FaceRows:
                 *template.box,
                 template.quality,
                 to_microseconds(template.create_time),
+                _microseconds(template.expire_time),
                 template.face_model,
                 template.embedding_model,
                 face.embedding.astype("<f4").tobytes(),
@@ -87,7 +91,8 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_a
     """Insert an empty gallery, and return its key; ``hidden_as`` is the id of a hidden one."""
     inserted = connection.execute(
         """INSERT INTO galleries (gallery_id, display_name, threshold, threshold_source, mean_of_best, contract,
-            create_time, update_time, etag, calibration, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            create_time, update_time, etag, calibration, hidden, require_consent, subject_retention,
+            template_retention) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             hidden_as or gallery.gallery_id,
             gallery.display_name,
@@ -100,6 +105,7 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_a
             gallery.etag,
             calibration_json.to_text(gallery.calibration),
             bool(hidden_as),
+            *policy_columns(gallery.policy),
         ),
     )
     return int(inserted.lastrowid or 0)
@@ -109,13 +115,15 @@ def update_gallery(connection: sqlite3.Connection, gallery: Gallery) -> None:
     """Write what can change in a gallery."""
     connection.execute(
         """UPDATE galleries SET display_name = ?, threshold = ?, threshold_source = ?, mean_of_best = ?,
-            calibration = ?, etag = ?, update_time = ? WHERE gallery_id = ?""",
+            calibration = ?, require_consent = ?, subject_retention = ?, template_retention = ?, etag = ?,
+            update_time = ? WHERE gallery_id = ?""",
         (
             gallery.display_name,
             gallery.threshold,
             gallery.threshold_source.value,
             gallery.mean_of_best,
             calibration_json.to_text(gallery.calibration),
+            *policy_columns(gallery.policy),
             gallery.etag,
             to_microseconds(gallery.update_time),
             gallery.gallery_id,
@@ -123,12 +131,27 @@ def update_gallery(connection: sqlite3.Connection, gallery: Gallery) -> None:
     )
 
 
+def update_subject(connection: sqlite3.Connection, subject_key: int, subject: Subject) -> None:
+    """Write what can change in a subject."""
+    connection.execute(
+        """UPDATE subjects SET display_name = ?, consent_basis = ?, consent_reference = ?, consent_time = ?,
+            expire_time = ?, etag = ?, update_time = ? WHERE key = ?""",
+        (
+            subject.display_name,
+            *_terms(subject),
+            subject.etag,
+            to_microseconds(subject.update_time),
+            subject_key,
+        ),
+    )
+
+
 def insert_request(
     connection: sqlite3.Connection, gallery_key: int, request: EnrollmentRequest, template_key: int
 ) -> None:
-    """Insert an enrolment request."""
+    """Insert an enrolment request, or replace one that was answered with a template that has expired."""
     connection.execute(
-        "INSERT INTO requests (gallery_key, request_id, digest, template_key) VALUES (?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO requests (gallery_key, request_id, digest, template_key) VALUES (?, ?, ?, ?)",
         (gallery_key, request.request_id, request.digest, template_key),
     )
 
@@ -150,4 +173,28 @@ def _subject_row(gallery_key: int, subject: Subject) -> tuple[Any, ...]:
         to_microseconds(subject.create_time),
         to_microseconds(subject.update_time),
         subject.etag,
+        *_terms(subject),
     )
+
+
+def policy_columns(policy: GalleryPolicy) -> tuple[Any, ...]:
+    """Return the columns require_consent, subject_retention and template_retention of a policy."""
+    retentions = (policy.subject_retention, policy.template_retention)
+    return policy.require_consent, *(None if each is None else microseconds_of(each) for each in retentions)
+
+
+def _terms(subject: Subject) -> tuple[Any, ...]:
+    """Return the columns of a subject's consent and expiry."""
+    consent = subject.consent
+    if consent is None:
+        return "", "", None, _microseconds(subject.expire_time)
+    return (
+        consent.basis.value,
+        consent.reference,
+        to_microseconds(consent.time),
+        _microseconds(subject.expire_time),
+    )
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else to_microseconds(moment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,44 +15,65 @@ from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
 from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
+from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.galleries import Gallery, ThresholdSource, infer_threshold_source
+from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.stores.sqlite.expiry import (
+    COUNT_EXPIRED_SUBJECTS,
+    COUNT_EXPIRED_TEMPLATES,
+    LIVING_SUBJECT,
+    LIVING_TEMPLATE,
+)
 from gallery.times import from_microseconds
 
 _Row = tuple[Any, ...]
 
-GALLERY = """
-    SELECT gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count,
-        create_time, update_time, etag, calibration, threshold_source
+GALLERY = f"""
+    SELECT gallery_id, display_name, threshold, mean_of_best, contract,
+        subject_count - {COUNT_EXPIRED_SUBJECTS}, template_count - {COUNT_EXPIRED_TEMPLATES},
+        create_time, update_time, etag, calibration, threshold_source,
+        require_consent, subject_retention, template_retention
     FROM galleries WHERE NOT hidden
-"""
-_COUNTED = "(SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key)"
+"""  # noqa: S608
+_COUNTED = f"(SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key AND {LIVING_TEMPLATE})"  # noqa: S608
 _SUBJECT_COLUMNS = """gallery_id, subject_id, subjects.display_name, {templates},
-    subjects.create_time, subjects.update_time, subjects.etag"""
+    subjects.create_time, subjects.update_time, subjects.etag,
+    consent_basis, consent_reference, consent_time, subjects.expire_time"""
+_SUBJECT_WIDTH = 11
 _TEMPLATE_COLUMNS = """template_id, gallery_id, subject_id, picture_sha256, x1, y1, x2, y2, quality,
-    templates.create_time,
+    templates.create_time, templates.expire_time,
     COALESCE((SELECT sha256 FROM models WHERE key = face_model), ''),
     COALESCE((SELECT sha256 FROM models WHERE key = embedding_model), ''),
     EXISTS (SELECT 1 FROM crops WHERE template_key = templates.key)"""
 SUBJECT = f"""
     SELECT {_SUBJECT_COLUMNS.format(templates=_COUNTED)} FROM subjects JOIN galleries ON galleries.key = gallery_key
+    WHERE {LIVING_SUBJECT}
 """  # noqa: S608
 TEMPLATE = f"""
     SELECT {_TEMPLATE_COLUMNS} FROM templates JOIN subjects ON subjects.key = subject_key
         JOIN galleries ON galleries.key = templates.gallery_key
+    WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608 - only the constants above are inserted
 FACE = f"""
     SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, embedding,
         (SELECT png FROM crops WHERE template_key = templates.key)
     FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
-        LEFT JOIN templates ON templates.subject_key = subjects.key
+        LEFT JOIN templates ON templates.subject_key = subjects.key AND {LIVING_TEMPLATE}
+    WHERE {LIVING_SUBJECT}
 """  # noqa: S608
 """A subject, its templates not counted, with one of its templates, or without if it has none."""
-EMBEDDED = """
-    SELECT subject_id, display_name, template_id, embedding
-    FROM templates JOIN subjects ON subjects.key = subject_key
-"""
+EMBEDDED = f"""
+    SELECT subject_id, subjects.display_name, template_id, embedding
+    FROM templates JOIN subjects ON subjects.key = subject_key JOIN galleries ON galleries.key = templates.gallery_key
+    WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
+"""  # noqa: S608
+
+
+_SUBJECT_KEY = f"""
+    SELECT subjects.key FROM subjects JOIN galleries ON galleries.key = gallery_key WHERE {LIVING_SUBJECT}
+"""  # noqa: S608
 
 
 class BadRow(Exception):
@@ -75,10 +96,10 @@ def find_subject(connection: sqlite3.Connection, gallery_id: str, subject_id: st
     """Return a subject.
 
     Raises:
-        SubjectNotFound: it does not exist.
+        SubjectNotFound: it does not exist, or has expired.
     """
     key = subject_key_of(connection, gallery_id, subject_id)
-    return subject_of(connection.execute(SUBJECT + "WHERE subjects.key = ?", (key,)).fetchone())
+    return subject_of(connection.execute(SUBJECT + "AND subjects.key = ?", (key,)).fetchone())
 
 
 def gallery_key_of(connection: sqlite3.Connection, gallery_id: str) -> int:
@@ -97,10 +118,10 @@ def subject_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id: 
     """Return the key of a subject.
 
     Raises:
-        SubjectNotFound: it does not exist.
+        SubjectNotFound: it does not exist, or has expired.
     """
     row = connection.execute(
-        "SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?",
+        _SUBJECT_KEY + "AND subjects.gallery_key = ? AND subject_id = ?",
         (gallery_key_of(connection, gallery_id), subject_id),
     ).fetchone()
     if row is None:
@@ -125,7 +146,7 @@ def template_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id:
 
 def gallery_of(row: _Row) -> Gallery:
     """Convert a row of :data:`GALLERY`."""
-    *columns, created, updated, etag, calibration_text, source = row
+    *columns, created, updated, etag, calibration_text, source, require_consent, of_subjects, of_templates = row
     gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count = columns
     calibration = calibration_of(calibration_text)
     return Gallery(
@@ -141,18 +162,30 @@ def gallery_of(row: _Row) -> Gallery:
         etag=etag,
         calibration=calibration,
         threshold_source=_threshold_source(source, threshold, calibration),
+        policy=GalleryPolicy(bool(require_consent), _retention(of_subjects), _retention(of_templates)),
     )
 
 
 def subject_of(row: _Row) -> Subject:
     """Convert a row of :data:`SUBJECT`."""
-    gallery_id, subject_id, display_name, templates, created, updated, etag = row
-    return Subject(gallery_id, subject_id, display_name, templates, _datetime(created), _datetime(updated), etag)
+    gallery_id, subject_id, display_name, templates, created, updated, etag, *consent, expires = row
+    return Subject(
+        gallery_id,
+        subject_id,
+        display_name,
+        templates,
+        _datetime(created),
+        _datetime(updated),
+        etag,
+        consent=consent_of(*consent),
+        expire_time=None if expires is None else _datetime(expires),
+    )
 
 
 def template_of(row: _Row) -> Template:
     """Convert a row of :data:`TEMPLATE`."""
-    template_id, gallery_id, subject_id, picture, x1, y1, x2, y2, quality, created, face, embedding, has_crop = row
+    template_id, gallery_id, subject_id, picture, x1, y1, x2, y2, quality, *times, face, embedding, has_crop = row
+    created, expires = times
     return Template(
         template_id,
         gallery_id,
@@ -164,6 +197,7 @@ def template_of(row: _Row) -> Template:
         face_model=face,
         embedding_model=embedding,
         has_crop=bool(has_crop),
+        expire_time=None if expires is None else _datetime(expires),
     )
 
 
@@ -173,11 +207,12 @@ def faces_of(rows: Sequence[_Row]) -> list[StoredFace]:
     Raises:
         BadRow: an embedding is not as it was written.
     """
-    embedded = iter(embeddings_of([row[-2] for row in rows if row[7] is not None]))
+    width = _SUBJECT_WIDTH
+    embedded = iter(embeddings_of([row[-2] for row in rows if row[width] is not None]))
     return [
-        StoredFace(subject_of(row[:7]), template_of(row[7:-2]), next(embedded), row[-1])
-        if row[7] is not None
-        else StoredFace(subject_of(row[:7]), None, None, None)
+        StoredFace(subject_of(row[:width]), template_of(row[width:-2]), next(embedded), row[-1])
+        if row[width] is not None
+        else StoredFace(subject_of(row[:width]), None, None, None)
         for row in rows
     ]
 
@@ -222,6 +257,20 @@ def threshold_source_of(text: str) -> ThresholdSource | None:
         raise BadRow(f"{text!r} is not a source of a threshold") from error
 
 
+def consent_of(basis: str, reference: str, time: Any) -> Consent | None:
+    """Convert a stored consent.
+
+    Raises:
+        BadRow: it is not as it was written.
+    """
+    if not basis:
+        return None
+    try:
+        return Consent(ConsentBasis(basis), reference, _datetime(time))
+    except ValueError as error:
+        raise BadRow(f"{basis!r} is not a basis of a consent") from error
+
+
 def calibration_of(text: str) -> Calibration | None:
     """Convert a stored calibration.
 
@@ -239,8 +288,15 @@ def _threshold_source(text: str, threshold: float, calibration: Calibration | No
     return threshold_source_of(text) or infer_threshold_source(threshold, calibration, default_threshold=None)
 
 
-def _datetime(microseconds: int) -> datetime:
+def _datetime(microseconds: Any) -> datetime:
     try:
         return from_microseconds(microseconds)
     except (OverflowError, TypeError) as error:
         raise BadRow(f"{microseconds!r} is not a time") from error
+
+
+def _retention(microseconds: int | None) -> timedelta | None:
+    try:
+        return None if microseconds is None else timedelta(microseconds=microseconds)
+    except (OverflowError, TypeError) as error:
+        raise BadRow(f"{microseconds!r} is not a duration") from error

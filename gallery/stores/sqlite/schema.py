@@ -83,6 +83,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE galleries ADD COLUMN threshold_source TEXT NOT NULL DEFAULT ''",),
     # One row, which each opening replaces; see gallery.stores.sqlite.opening_token.
     ("CREATE TABLE opening (key INTEGER PRIMARY KEY, token BLOB NOT NULL) STRICT",),
+    # Consent, expiry and retention. Times and durations are microseconds, NULL for none; the basis is a value of
+    # gallery.records.consents.ConsentBasis, empty for no consent.
+    (
+        "ALTER TABLE galleries ADD COLUMN require_consent INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE galleries ADD COLUMN subject_retention INTEGER",
+        "ALTER TABLE galleries ADD COLUMN template_retention INTEGER",
+        "ALTER TABLE subjects ADD COLUMN consent_basis TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE subjects ADD COLUMN consent_reference TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE subjects ADD COLUMN consent_time INTEGER",
+        "ALTER TABLE subjects ADD COLUMN expire_time INTEGER",
+        "ALTER TABLE templates ADD COLUMN expire_time INTEGER",
+        # For finding what has expired: by its own time, and by its age; see gallery.stores.sqlite.expiry.
+        "CREATE INDEX subjects_by_expiry ON subjects (gallery_key, expire_time) WHERE expire_time IS NOT NULL",
+        "CREATE INDEX templates_by_expiry ON templates (gallery_key, expire_time) WHERE expire_time IS NOT NULL",
+        """CREATE INDEX subjects_by_age ON subjects
+            (gallery_key, MAX(create_time, COALESCE(consent_time, create_time)))""",
+        "CREATE INDEX templates_by_age ON templates (gallery_key, create_time)",
+        # With the times, the templates of a subject are counted without reading their embeddings.
+        "DROP INDEX templates_of_subject",
+        "CREATE INDEX templates_of_subject ON templates (subject_key, template_id, create_time, expire_time)",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

@@ -21,13 +21,23 @@ from gallery.errors import (
     TemplateNotFound,
 )
 from gallery.etags import check_etag
+from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.subjects import Subject
+from gallery.records.policies import GalleryPolicy
+from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
 from gallery.stores.sqlite.database import SqliteDatabase
-from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery, insert_request, update_gallery
+from gallery.stores.sqlite.expiry import delete_expired, effect_of, find_expired, is_expired, next_expiry, set_clock
+from gallery.stores.sqlite.inserts import (
+    add_to_counts,
+    face_rows,
+    insert_gallery,
+    insert_request,
+    update_gallery,
+    update_subject,
+)
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
 from gallery.stores.sqlite.rows import (
     EMBEDDED,
@@ -48,7 +58,7 @@ from gallery.stores.sqlite.rows import (
     template_of,
 )
 from gallery.stores.sqlite.threshold_sources import infer_missing_sources
-from gallery.times import to_microseconds
+from gallery.times import Clock, now
 
 
 class SqliteStore:
@@ -64,6 +74,7 @@ class SqliteStore:
             reports that its traces are still there; seconds. They are erased once that process has finished.
         default_threshold: the server's default threshold, to infer once where the thresholds of galleries come from
             that older versions stored without their source; ``None`` if it is not known.
+        clock: tells what has expired.
 
     Attributes:
         database: the open database.
@@ -76,9 +87,16 @@ class SqliteStore:
     """
 
     def __init__(
-        self, path: Path, *, check: bool = False, patience: float = 10.0, default_threshold: float | None = None
+        self,
+        path: Path,
+        *,
+        check: bool = False,
+        patience: float = 10.0,
+        default_threshold: float | None = None,
+        clock: Clock = now,
     ) -> None:
         self.database = SqliteDatabase(path, check=check)
+        set_clock(self.database.connection, clock)
         self._patience = patience
         try:
             with self._reading() as connection:
@@ -140,23 +158,21 @@ class SqliteStore:
         """See :meth:`gallery.stores.base.Store.subjects`."""
         with self._reading() as connection:
             rows = connection.execute(
-                SUBJECT + "WHERE gallery_key = ? AND subject_id > ? ORDER BY subject_id LIMIT ?",
+                SUBJECT + "AND gallery_key = ? AND subject_id > ? ORDER BY subject_id LIMIT ?",
                 (gallery_key_of(connection, gallery_id), after, limit),
             )
             return [subject_of(row) for row in rows]
 
-    def rename_subject(
-        self, gallery_id: str, subject_id: str, *, display_name: str, etag: str, new_etag: str, time: datetime
+    def update_subject(
+        self, gallery_id: str, subject_id: str, change: SubjectChange, *, etag: str, new_etag: str, time: datetime
     ) -> Subject:
-        """See :meth:`gallery.stores.base.Store.rename_subject`."""
+        """See :meth:`gallery.stores.base.Store.update_subject`."""
         with self._writing(erases=True) as connection:
             subject = find_subject(connection, gallery_id, subject_id)
             check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
-            connection.execute(
-                "UPDATE subjects SET display_name = ?, etag = ?, update_time = ? WHERE key = ?",
-                (display_name, new_etag, to_microseconds(time), subject_key_of(connection, gallery_id, subject_id)),
-            )
-            return find_subject(connection, gallery_id, subject_id)
+            changed = change.apply(subject, etag=new_etag, time=time)
+            update_subject(connection, subject_key_of(connection, gallery_id, subject_id), changed)
+            return changed
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
         """See :meth:`gallery.stores.base.Store.delete_subject`."""
@@ -164,17 +180,17 @@ class SqliteStore:
             subject = find_subject(connection, gallery_id, subject_id)
             check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
             key = subject_key_of(connection, gallery_id, subject_id)
+            # Also those that have expired, which the subject's count leaves out.
+            templates = connection.execute("DELETE FROM templates WHERE subject_key = ?", (key,)).rowcount
             connection.execute("DELETE FROM subjects WHERE key = ?", (key,))
-            add_to_counts(
-                connection, gallery_key_of(connection, gallery_id), subjects=-1, templates=-subject.template_count
-            )
+            add_to_counts(connection, gallery_key_of(connection, gallery_id), subjects=-1, templates=-templates)
             return subject.template_count
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
         """See :meth:`gallery.stores.base.Store.templates`."""
         with self._reading() as connection:
             rows = connection.execute(
-                TEMPLATE + "WHERE subject_key = ? AND template_id > ? ORDER BY template_id LIMIT ?",
+                TEMPLATE + "AND subject_key = ? AND template_id > ? ORDER BY template_id LIMIT ?",
                 (subject_key_of(connection, gallery_id, subject_id), after, limit),
             )
             return [template_of(row) for row in rows]
@@ -183,7 +199,7 @@ class SqliteStore:
         """See :meth:`gallery.stores.base.Store.templates_of_picture`."""
         with self._reading() as connection:
             rows = connection.execute(
-                TEMPLATE + "WHERE subject_key = ? AND picture_sha256 = ? ORDER BY template_id",
+                TEMPLATE + "AND subject_key = ? AND picture_sha256 = ? ORDER BY template_id",
                 (subject_key_of(connection, gallery_id, subject_id), picture_sha256),
             )
             return [template_of(row) for row in rows]
@@ -212,8 +228,8 @@ class SqliteStore:
             if found is None:
                 return None
             template_key, digest = found
-            row = connection.execute(TEMPLATE + "WHERE templates.key = ?", (template_key,)).fetchone()
-            return template_of(row), digest
+            row = connection.execute(TEMPLATE + "AND templates.key = ?", (template_key,)).fetchone()
+            return None if row is None else (template_of(row), digest)
 
     def add_template(
         self,
@@ -225,6 +241,8 @@ class SqliteStore:
         crop: bytes | None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`."""
+        if new_subject is not None:
+            self._delete_if_expired(template.gallery_id, new_subject.subject_id)
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
             subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id)
@@ -242,12 +260,10 @@ class SqliteStore:
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
         """See :meth:`gallery.stores.base.Store.delete_template`."""
         with self._writing(erases=True) as connection:
-            deleted = connection.execute(
-                "DELETE FROM templates WHERE subject_key = ? AND template_id = ?",
-                (subject_key_of(connection, gallery_id, subject_id), template_id),
-            )
-            if not deleted.rowcount:
+            wanted = (subject_key_of(connection, gallery_id, subject_id), template_id)
+            if connection.execute(TEMPLATE + "AND subject_key = ? AND template_id = ?", wanted).fetchone() is None:
                 raise TemplateNotFound(gallery_id, subject_id, template_id)
+            connection.execute("DELETE FROM templates WHERE subject_key = ? AND template_id = ?", wanted)
             add_to_counts(connection, gallery_key_of(connection, gallery_id), templates=-1)
 
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
@@ -256,7 +272,7 @@ class SqliteStore:
             gallery_key = gallery_key_of(connection, gallery_id)
             after_key = self._key_after(connection, gallery_id, after)
             rows = connection.execute(
-                EMBEDDED + "WHERE templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?",
+                EMBEDDED + "AND templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?",
                 (gallery_key, after_key, limit),
             ).fetchall()
         with self._translating_bad_rows():
@@ -270,13 +286,13 @@ class SqliteStore:
             # First the rest of the subject that the last page ended in: the two queries use different indexes.
             rows = connection.execute(
                 FACE
-                + """WHERE subjects.gallery_key = ? AND subject_id = ? AND template_id > ?
+                + """AND subjects.gallery_key = ? AND subject_id = ? AND template_id > ?
                 ORDER BY template_id LIMIT ?""",
                 (gallery_key, subject_id, template_id, limit),
             ).fetchall()
             rows += connection.execute(
                 FACE
-                + """WHERE subjects.gallery_key = ? AND subject_id > ?
+                + """AND subjects.gallery_key = ? AND subject_id > ?
                 ORDER BY subject_id, template_id LIMIT ?""",
                 (gallery_key, subject_id, limit - len(rows)),
             ).fetchall()
@@ -296,6 +312,26 @@ class SqliteStore:
     def begin_import(self, gallery: Gallery) -> SqliteImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
         return SqliteImport(self.database, gallery, self._removal.schedule)
+
+    def next_expiry(self, gallery_id: str) -> datetime | None:
+        """See :meth:`gallery.stores.base.Store.next_expiry`."""
+        with self._reading() as connection:
+            return next_expiry(connection, gallery_key_of(connection, gallery_id))
+
+    def expired(self, gallery_id: str, *, limit: int) -> Expired:
+        """See :meth:`gallery.stores.base.Store.expired`."""
+        with self._reading() as connection:
+            return find_expired(connection, gallery_key_of(connection, gallery_id), limit=limit)
+
+    def delete_expired(self, gallery_id: str, expired: Expired) -> None:
+        """See :meth:`gallery.stores.base.Store.delete_expired`."""
+        with self._writing(erases=True) as connection:
+            delete_expired(connection, gallery_key_of(connection, gallery_id), expired)
+
+    def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
+        """See :meth:`gallery.stores.base.Store.effect_of`."""
+        with self._reading() as connection:
+            return effect_of(connection, gallery_key_of(connection, gallery_id), policy)
 
     def index(self, gallery: Gallery, *, dimension: int) -> None:
         """Return ``None``: the process keeps an index in memory."""
@@ -318,6 +354,13 @@ class SqliteStore:
     def close(self) -> None:
         """See :meth:`gallery.stores.base.Store.close`."""
         self.database.close()
+
+    def _delete_if_expired(self, gallery_id: str, subject_id: str) -> None:
+        """Delete a subject that has expired, so that a new one can have its id."""
+        with self._reading() as connection:
+            if not is_expired(connection, gallery_key_of(connection, gallery_id), subject_id):
+                return
+        self.delete_expired(gallery_id, Expired((subject_id,), ()))
 
     def _key_after(self, connection: sqlite3.Connection, gallery_id: str, after: str) -> int:
         if not after:

@@ -19,7 +19,7 @@ from gallery.errors import GalleryExists, GalleryNotFound, SubjectNotFound, Temp
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import GalleryChange
-from gallery.records.subjects import Subject
+from gallery.records.subjects import Subject, renaming
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite.copies import backup, compact, restore
 from gallery.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
@@ -98,7 +98,7 @@ def prepare(folder: Path) -> None:
     galleries.close()
     backup(folder / DATABASE, folder / COPY)
     galleries, _ = opened(folder / DATABASE)
-    galleries.update_subject("small", "subject-0001", display_name="Name 9001")
+    galleries.update_subject("small", "subject-0001", renaming("Name 9001"))
     with (folder / EXPORTED).open("wb") as file:
         file.writelines(piece.data for piece in galleries.transfer.export_gallery("large"))
     galleries.close()
@@ -274,7 +274,7 @@ ALL = (
     on_galleries("enrol", lambda galleries, _: enroll(galleries, "subject-9000", 9000), enroll_again),
     on_galleries("add a template", lambda galleries, _: enroll(galleries, "subject-0005", 9000)),
     on_galleries(
-        "rename", lambda galleries, _: galleries.update_subject("small", "subject-0002", display_name="Name 9002")
+        "rename", lambda galleries, _: galleries.update_subject("small", "subject-0002", renaming("Name 9002"))
     ),
     on_galleries("forget", forget(3)),
     on_galleries("forget many", *(forget(number) for number in range(10, 14))),

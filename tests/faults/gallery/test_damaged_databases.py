@@ -10,6 +10,7 @@ import pytest
 
 from gallery.errors import GalleryNotFound, StorageError, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
+from gallery.records.subjects import renaming
 from gallery.stores.sqlite.files import PAGE_SIZE
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
@@ -119,7 +120,7 @@ def use(path: Path) -> None:
         for subject in galleries.list_subjects("g", page_size=1000).items[::10]:
             galleries.list_templates("g", subject.subject_id, page_size=10)
         enroll(galleries, 1000)
-        galleries.update_subject("g", "s1000", display_name="new")
+        galleries.update_subject("g", "s1000", renaming("new"))
         galleries.delete_subject("g", "s1000")
     finally:
         store.close()

@@ -14,6 +14,7 @@ import pytest
 
 from gallery.errors import GalleryNotFound, StorageBusy, StorageError, StorageFull, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
+from gallery.records.subjects import renaming
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.faults.gallery.samples import (
     DIMENSION,
@@ -161,7 +162,7 @@ def test_a_failed_write_changes_nothing_and_reads_continue(
         with pytest.raises(error):
             galleries.delete_subject("g", "s3")
         with pytest.raises(error):
-            galleries.update_subject("g", "s3", display_name="new")
+            galleries.update_subject("g", "s3", renaming("new"))
         with pytest.raises(error):
             galleries.create_gallery("h", display_name="", threshold=0.5)
         with pytest.raises(GalleryNotFound):

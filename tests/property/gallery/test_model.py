@@ -18,6 +18,7 @@ from gallery.galleries import Galleries
 from gallery.index.memory_index import MemoryIndex
 from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
+from gallery.records.subjects import renaming
 from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 
@@ -111,11 +112,11 @@ class GalleryMachine(RuleBasedStateMachine):
     @rule(subject_id=subject_ids, name=names)
     def rename(self, subject_id: str, name: str) -> None:
         if subject_id in self.model:
-            self.galleries.update_subject("g", subject_id, display_name=name)
+            self.galleries.update_subject("g", subject_id, renaming(name))
             self.model[subject_id].name = name
         else:
             with pytest.raises(SubjectNotFound):
-                self.galleries.update_subject("g", subject_id, display_name=name)
+                self.galleries.update_subject("g", subject_id, renaming(name))
 
     @rule(subject_id=subject_ids)
     def delete_subject(self, subject_id: str) -> None:

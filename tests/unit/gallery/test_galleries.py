@@ -21,6 +21,7 @@ from gallery.errors import (
 from gallery.galleries import Galleries
 from gallery.records.galleries import DEFAULT_THRESHOLD, GalleryChange, ThresholdSource, rounded_threshold
 from gallery.records.identifications import Decision
+from gallery.records.subjects import renaming
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, between, face, opened
 
@@ -68,7 +69,7 @@ def test_a_stale_etag_changes_nothing(galleries: Galleries) -> None:
     with pytest.raises(EtagMismatch):
         galleries.delete_gallery("g", force=True, etag="stale")
     with pytest.raises(EtagMismatch) as refused:
-        galleries.update_subject("g", "ann", display_name="x", etag="stale")
+        galleries.update_subject("g", "ann", renaming("x"), etag="stale")
     assert refused.value.subject_id == "ann"
     with pytest.raises(EtagMismatch):
         galleries.delete_subject("g", "ann", etag="stale")
@@ -144,7 +145,7 @@ def test_every_method_reports_a_missing_gallery(galleries: Galleries) -> None:
         lambda: galleries.enroll("no", "ann", face(axis(0))),
         lambda: galleries.get_subject("no", "ann"),
         lambda: galleries.list_subjects("no", page_size=5),
-        lambda: galleries.update_subject("no", "ann", display_name=""),
+        lambda: galleries.update_subject("no", "ann", renaming("")),
         lambda: galleries.delete_subject("no", "ann"),
         lambda: galleries.list_templates("no", "ann", page_size=5),
         lambda: galleries.delete_template("no", "ann", "t"),
@@ -162,7 +163,7 @@ def test_everything_survives_a_restart(tmp_path: Path) -> None:
     galleries.create_gallery("g", display_name="Guests", threshold=0.4)
     for number in range(6):
         galleries.enroll("g", f"s{number // 2}", face(axis(number), name=f"Name {number // 2}"))
-    galleries.update_subject("g", "s1", display_name="Renamed")
+    galleries.update_subject("g", "s1", renaming("Renamed"))
     probes = np.random.default_rng(1).normal(size=(20, DIMENSION)).astype(np.float32)
 
     def everything(galleries: Galleries) -> object:
@@ -213,7 +214,7 @@ def test_the_revision_changes_with_the_gallery_and_only_then(galleries: Gallerie
         seen.append(galleries.revision("g"))
 
     change(lambda: galleries.enroll("g", "anna", face(axis(0))))
-    change(lambda: galleries.update_subject("g", "anna", display_name="Anna"))
+    change(lambda: galleries.update_subject("g", "anna", renaming("Anna")))
     change(lambda: galleries.update_gallery("g", GalleryChange(threshold=0.6)))
     (template,) = galleries.list_templates("g", "anna", page_size=9).items
     change(lambda: galleries.delete_template("g", "anna", template.template_id))

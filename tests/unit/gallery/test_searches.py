@@ -19,6 +19,7 @@ from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import SearchResult
 from gallery.records.galleries import GalleryChange
 from gallery.records.identifications import Decision
+from gallery.records.subjects import renaming
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, Vector, axis, between, face, opened
 
 
@@ -94,7 +95,7 @@ def test_a_gallery_of_another_contract_can_be_managed_but_not_searched(tmp_path:
         assert refused.value.found == "another"
     assert galleries.list_galleries(page_size=5).items == (galleries.get_gallery("g"),)
     assert galleries.get_gallery("g").template_count == 2
-    assert galleries.update_subject("g", "ann", display_name="Anna").display_name == "Anna"
+    assert galleries.update_subject("g", "ann", renaming("Anna")).display_name == "Anna"
     assert galleries.update_gallery("g", GalleryChange(display_name="Old", threshold=0.6)).display_name == "Old"
     galleries.delete_template("g", "ann", template.template_id)
     assert galleries.delete_subject("g", "bob") == 1

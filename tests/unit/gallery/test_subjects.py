@@ -14,13 +14,14 @@ from gallery.errors import (
     TemplateNotFound,
 )
 from gallery.galleries import Galleries
+from gallery.records.subjects import renaming
 from tests.unit.gallery.samples import axis, best_match, face
 
 
 def test_every_method_reports_a_missing_subject(galleries: Galleries) -> None:
     calls: list[Callable[[], object]] = [
         lambda: galleries.get_subject("g", "no"),
-        lambda: galleries.update_subject("g", "no", display_name=""),
+        lambda: galleries.update_subject("g", "no", renaming("")),
         lambda: galleries.delete_subject("g", "no"),
         lambda: galleries.list_templates("g", "no", page_size=5),
         lambda: galleries.delete_template("g", "no", "t"),
@@ -34,7 +35,7 @@ def test_every_method_reports_a_missing_subject(galleries: Galleries) -> None:
 
 def test_a_new_name_is_in_the_next_search(galleries: Galleries) -> None:
     etag = galleries.enroll("g", "ann", face(axis(0), name="Ann")).subject.etag
-    renamed = galleries.update_subject("g", "ann", display_name="Anna", etag=etag)
+    renamed = galleries.update_subject("g", "ann", renaming("Anna"), etag=etag)
     assert renamed.etag != etag
     assert galleries.get_subject("g", "ann") == renamed
     assert galleries.search("g", axis(0)[None], top_k=1)[0].candidates[0].display_name == "Anna"
@@ -60,7 +61,7 @@ def test_a_subject_without_templates_stays(galleries: Galleries) -> None:
     assert galleries.get_subject("g", "ann").template_count == 0
     with pytest.raises(SubjectWithoutTemplates):
         galleries.similarity_to_subject("g", "ann", axis(0))
-    galleries.update_subject("g", "ann", display_name="Anna")
+    galleries.update_subject("g", "ann", renaming("Anna"))
     galleries.enroll("g", "ann", face(axis(1)))
     assert galleries.search("g", axis(1)[None], top_k=1)[0].candidates[0].display_name == "Anna"
 

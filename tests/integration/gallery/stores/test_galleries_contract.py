@@ -19,6 +19,7 @@ from gallery.errors import (
 )
 from gallery.records.calibrations import Calibration
 from gallery.records.galleries import Gallery, GalleryChange, ThresholdSource
+from gallery.records.subjects import renaming
 from gallery.stores.base import EnrollmentRequest, Store
 from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.stores.sqlite.sqlite_store import SqliteStore
@@ -152,7 +153,7 @@ def test_every_method_reports_a_missing_gallery(store: Store) -> None:
         lambda: store.delete_gallery(gone, force=True, etag=""),
         lambda: store.subject(gone, "ann"),
         lambda: store.subjects(gone, after="", limit=1),
-        lambda: store.rename_subject(gone, "ann", display_name="", etag="", new_etag="x", time=NOW),
+        lambda: store.update_subject(gone, "ann", renaming(""), etag="", new_etag="x", time=NOW),
         lambda: store.delete_subject(gone, "ann", etag=""),
         lambda: store.templates(gone, "ann", after="", limit=1),
         lambda: store.templates_of_picture(gone, "ann", "p"),

@@ -16,6 +16,7 @@ from gallery.errors import (
     TemplateNotFound,
 )
 from gallery.records.galleries import Gallery
+from gallery.records.subjects import renaming
 from gallery.stores.base import EnrollmentRequest, Store
 from tests.integration.gallery.stores.samples import (
     NOW,
@@ -35,7 +36,7 @@ def test_every_method_reports_a_missing_subject(store: Store, gallery: Gallery) 
     here = gallery.gallery_id
     asked: list[Callable[[], object]] = [
         lambda: store.subject(here, "ann"),
-        lambda: store.rename_subject(here, "ann", display_name="", etag="", new_etag="x", time=NOW),
+        lambda: store.update_subject(here, "ann", renaming(""), etag="", new_etag="x", time=NOW),
         lambda: store.delete_subject(here, "ann", etag=""),
         lambda: store.templates(here, "ann", after="", limit=1),
         lambda: store.templates_of_picture(here, "ann", "p"),
@@ -139,12 +140,12 @@ def test_a_subject_is_renamed(store: Store, gallery: Gallery) -> None:
     enroll(store, gallery)
     before = store.subject(gallery.gallery_id, "ann")
     at = NOW + timedelta(hours=1)
-    renamed = store.rename_subject(
-        gallery.gallery_id, "ann", display_name='Ann "A" 🎉', etag=before.etag, new_etag="e2", time=at
+    renamed = store.update_subject(
+        gallery.gallery_id, "ann", renaming('Ann "A" 🎉'), etag=before.etag, new_etag="e2", time=at
     )
     assert renamed == replace(before, display_name='Ann "A" 🎉', etag="e2", update_time=at)
     with pytest.raises(EtagMismatch):
-        store.rename_subject(gallery.gallery_id, "ann", display_name="no", etag=before.etag, new_etag="e3", time=at)
+        store.update_subject(gallery.gallery_id, "ann", renaming("no"), etag=before.etag, new_etag="e3", time=at)
     assert store.subject(gallery.gallery_id, "ann") == renamed
 
 

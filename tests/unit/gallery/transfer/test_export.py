@@ -15,6 +15,7 @@ import pytest
 
 from gallery.errors import GalleryNotFound
 from gallery.galleries import Galleries
+from gallery.records.subjects import renaming
 from gallery.records.templates import StoredFace
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.transfer.parquet.schema import GROUP_LINES
@@ -96,7 +97,7 @@ def test_a_subject_renamed_during_an_export_has_one_name_in_it(galleries: Galler
     store_gallery(store, [face_of(number, crowd) for number in range(1, GROUP_LINES + 11)])
     pieces = galleries.transfer.export_gallery("g")
     first = next(pieces)
-    galleries.update_subject("g", "crowd", display_name="renamed")
+    galleries.update_subject("g", "crowd", renaming("renamed"))
     lines = lines_in(first.data + b"".join(piece.data for piece in pieces))
     assert len(lines) == GROUP_LINES + 10
     assert set(lines["display_name"].to_pylist()) == {crowd.display_name}

@@ -13,6 +13,7 @@ from gallery.galleries import Galleries
 from gallery.ranking import rank
 from gallery.records.galleries import Gallery
 from gallery.records.identifications import Candidate
+from gallery.records.subjects import renaming
 from gallery.stores.milvus.connection import MAX_ROWS
 from gallery.stores.milvus.locations import GalleryLocation
 from gallery.stores.milvus.milvus_store import MilvusStore
@@ -122,7 +123,7 @@ def test_a_write_is_visible_to_the_next_search(store: MilvusStore) -> None:
         (found,) = galleries.search(gallery_id, embedding[None], top_k=1)
         assert found.candidates[0].template_id == enrolled.template.template_id
         assert found.templates_compared == number + 1
-        galleries.update_subject(gallery_id, f"s{number}", display_name="after")
+        galleries.update_subject(gallery_id, f"s{number}", renaming("after"))
         (found,) = galleries.search(gallery_id, embedding[None], top_k=1)
         assert found.candidates[0].display_name == "after"
     for number, embedding in enumerate(vectors(8, 7)):

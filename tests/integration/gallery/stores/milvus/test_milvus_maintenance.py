@@ -41,7 +41,9 @@ def test_an_orphaned_template_is_invisible_and_removed_by_the_next_enrolment(sto
     assert location.templates is not None
     long_ago = datetime.now(UTC) - ORPHAN_AGE - timedelta(seconds=1)
     dead = Template("dead", gallery_id, "ann", "p", (0, 0, 1, 1), 1.0, long_ago)
-    store.milvus.insert(location.templates, [template_row(dead, location.key, first, None)])
+    store.milvus.insert(
+        location.templates, [template_row(dead, location.key, first, None, store.collections.fields("templates"))]
+    )
     (found,) = galleries.search(gallery_id, first[None], top_k=5)
     assert [each.subject_id for each in found.candidates] == ["bob"]
     with pytest.raises(SubjectNotFound):
@@ -101,9 +103,16 @@ def test_a_deleted_gallery_leaves_no_row(store: MilvusStore, monkeypatch: pytest
     # Another replica, which had not seen it, may have been about to enrol.
     now = datetime.now(UTC)
     late = Template("late", gallery.gallery_id, "bob", "p", (0, 0, 1, 1), 1.0, now)
-    store.milvus.insert(templates, [template_row(late, key, vectors(1, 1)[0], None)])
+    store.milvus.insert(
+        templates, [template_row(late, key, vectors(1, 1)[0], None, store.collections.fields("templates"))]
+    )
     store.milvus.upsert(
-        store.collections.subjects, [subject_row(Subject(gallery.gallery_id, "bob", "", 0, now, now, "e"), key)]
+        store.collections.subjects,
+        [
+            subject_row(
+                Subject(gallery.gallery_id, "bob", "", 0, now, now, "e"), key, store.collections.fields("subjects")
+            )
+        ],
     )
     monkeypatch.setattr(milvus_removal, "ABANDONED_AFTER", timedelta(0))
     store.scrub()

@@ -17,7 +17,7 @@ import pytest
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery
-from gallery.records.subjects import Subject
+from gallery.records.subjects import Subject, renaming
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite import copies
 from gallery.stores.sqlite.database import SqliteDatabase
@@ -142,8 +142,8 @@ def test_random_enrolments_renamings_and_deletions_leave_no_trace(quick_folder: 
             gone |= {tag(which), tag(which + 10_000)}
         else:
             name = tag(which + 20_000 + number) + "z" * chance.randrange(CHANCE_LENGTHS)
-            galleries.update_subject("g", alive[which], display_name=name)
-            galleries.update_subject("g", alive[which], display_name="")
+            galleries.update_subject("g", alive[which], renaming(name))
+            galleries.update_subject("g", alive[which], renaming(""))
             gone.add(tag(which + 20_000 + number))
         if number % 10 == 0:
             found = everything_in(quick_folder)

@@ -17,7 +17,7 @@ from gallery.errors import GalleryNotFound, SchemaTooNew, StorageBusy, StorageUn
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.subjects import Subject
+from gallery.records.subjects import Subject, renaming
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite import removal as sqlite_removal
 from gallery.stores.sqlite.files import PAGE_SIZE
@@ -124,7 +124,7 @@ def test_a_former_name_leaves_no_trace_in_any_file(tmp_path: Path) -> None:
     galleries.create_gallery("g", display_name="", threshold=0.9)
     galleries.enroll("g", "ann", Enrollment(embeddings(1)[0], "c", "p", (0, 0, 9, 9), 1.0, "a former name"))
     assert traces(path, b"a former name")
-    galleries.update_subject("g", "ann", display_name="new")
+    galleries.update_subject("g", "ann", renaming("new"))
     assert not traces(path, b"a former name")
     galleries.close()
 

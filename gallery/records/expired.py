@@ -1,0 +1,37 @@
+"""What has expired in a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Subjects and templates of a gallery that have expired, but are still stored.
+
+    Attributes:
+        subject_ids: the subjects; all their templates have expired with them.
+        templates: the subject id and the id of each template that has expired before its subject.
+    """
+
+    subject_ids: Sequence[str]
+    templates: Sequence[tuple[str, str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.subject_ids or self.templates)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEffect:
+    """What a policy does to the people who are in a gallery.
+
+    Attributes:
+        subjects: subjects that expire at once.
+        templates: templates that expire at once, those of these subjects included.
+        without_consent: subjects without a recorded consent.
+    """
+
+    subjects: int
+    templates: int
+    without_consent: int

@@ -1,0 +1,125 @@
+"""What has expired in the SQLite store: conditions that hide it from queries, and the rows that are to be deleted."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.policies import GalleryPolicy
+from gallery.stores.sqlite.inserts import add_to_counts, policy_columns
+from gallery.times import LATEST, Clock, from_microseconds, to_microseconds
+
+_NOW_FUNCTION = "facet_now"
+_NOW = f"(SELECT {_NOW_FUNCTION}())"
+"""The time now, in microseconds; as a sub-query it is read once for a statement."""
+_SUBJECT_SINCE = "MAX(subjects.create_time, COALESCE(subjects.consent_time, subjects.create_time))"
+"""When the age of a subject begins. The index subjects_by_age has the same expression."""
+
+LIVING_SUBJECT = f"""(COALESCE(subjects.expire_time > {_NOW}, 1)
+    AND COALESCE({_SUBJECT_SINCE} + galleries.subject_retention > {_NOW}, 1))"""
+"""The condition that a subject has not expired, in a query with the tables subjects and galleries."""
+LIVING_TEMPLATE = f"""(COALESCE(templates.expire_time > {_NOW}, 1)
+    AND COALESCE(templates.create_time + galleries.template_retention > {_NOW}, 1))"""
+"""The condition that a template has not expired by itself, in a query with the tables templates and galleries."""
+
+_EXPIRED_SUBJECTS = f"""
+    SELECT subjects.key FROM subjects WHERE subjects.gallery_key = galleries.key AND subjects.expire_time <= {_NOW}
+    UNION SELECT subjects.key FROM subjects
+        WHERE subjects.gallery_key = galleries.key AND {_SUBJECT_SINCE} <= {_NOW} - galleries.subject_retention
+"""  # noqa: S608 - only the constants above are inserted, as below
+_EXPIRED_TEMPLATES = f"""
+    SELECT templates.key FROM templates WHERE templates.gallery_key = galleries.key AND templates.expire_time <= {_NOW}
+    UNION SELECT templates.key FROM templates
+        WHERE templates.gallery_key = galleries.key
+            AND templates.create_time <= {_NOW} - galleries.template_retention
+"""  # noqa: S608
+COUNT_EXPIRED_SUBJECTS = f"(SELECT COUNT(*) FROM ({_EXPIRED_SUBJECTS}))"  # noqa: S608
+"""The number of expired subjects, in a query with the table galleries; it reads only the expired ones."""
+COUNT_EXPIRED_TEMPLATES = f"""(SELECT COUNT(*) FROM ({_EXPIRED_TEMPLATES}
+    UNION SELECT templates.key FROM templates WHERE templates.subject_key IN ({_EXPIRED_SUBJECTS})))"""  # noqa: S608
+"""The number of templates that have expired themselves or with their subjects, likewise."""
+
+_ERASABLE_SUBJECTS = f"""
+    SELECT subject_id FROM galleries JOIN subjects ON subjects.key IN ({_EXPIRED_SUBJECTS})
+    WHERE galleries.key = ? LIMIT ?
+"""  # noqa: S608
+_ERASABLE_TEMPLATES = f"""
+    SELECT subject_id, template_id FROM galleries JOIN templates ON templates.key IN ({_EXPIRED_TEMPLATES})
+        JOIN subjects ON subjects.key = templates.subject_key
+    WHERE galleries.key = ? AND {LIVING_SUBJECT} LIMIT ?
+"""  # noqa: S608
+_EXPIRED_SUBJECT = f"""
+    SELECT 1 FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
+    WHERE galleries.key = ? AND subject_id = ? AND NOT {LIVING_SUBJECT}
+"""  # noqa: S608
+_COUNT_EXPIRED = f"SELECT {COUNT_EXPIRED_SUBJECTS}, {COUNT_EXPIRED_TEMPLATES} FROM "  # noqa: S608
+_WITH_POLICY = """
+    WITH changed AS (SELECT key, ? AS subject_retention, ? AS template_retention FROM galleries WHERE key = ?)
+"""
+_WITHOUT_CONSENT = f"""
+    SELECT COUNT(*) FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
+    WHERE galleries.key = ? AND consent_basis = '' AND {LIVING_SUBJECT}
+"""  # noqa: S608
+_NEXT = f"""
+    SELECT MIN(expiry) FROM (
+        SELECT MIN(expire_time) AS expiry FROM subjects WHERE gallery_key = :key AND expire_time IS NOT NULL
+        UNION ALL SELECT MIN(expire_time) FROM templates WHERE gallery_key = :key AND expire_time IS NOT NULL
+        UNION ALL SELECT MIN({_SUBJECT_SINCE}) + (SELECT subject_retention FROM galleries WHERE key = :key)
+            FROM subjects WHERE gallery_key = :key
+        UNION ALL SELECT MIN(create_time) + (SELECT template_retention FROM galleries WHERE key = :key)
+            FROM templates WHERE gallery_key = :key
+    )
+"""  # noqa: S608
+
+
+def set_clock(connection: sqlite3.Connection, clock: Clock) -> None:
+    """Have the queries of a connection compare expiries with this clock."""
+    connection.create_function(_NOW_FUNCTION, 0, lambda: to_microseconds(clock()))
+
+
+def next_expiry(connection: sqlite3.Connection, gallery_key: int) -> datetime | None:
+    """Return when the next subject or template of a gallery expires; a past time if some have. ``None`` for never."""
+    (microseconds,) = connection.execute(_NEXT, {"key": gallery_key}).fetchone()
+    return None if microseconds is None else from_microseconds(min(microseconds, to_microseconds(LATEST)))
+
+
+def find_expired(connection: sqlite3.Connection, gallery_key: int, *, limit: int) -> Expired:
+    """List what has expired in a gallery: at most ``limit`` subjects, and as many templates of living subjects."""
+    subjects = connection.execute(_ERASABLE_SUBJECTS, (gallery_key, limit)).fetchall()
+    templates = connection.execute(_ERASABLE_TEMPLATES, (gallery_key, limit)).fetchall()
+    return Expired(tuple(subject_id for (subject_id,) in subjects), tuple(templates))
+
+
+def is_expired(connection: sqlite3.Connection, gallery_key: int, subject_id: str) -> bool:
+    """Tell whether a gallery still stores a subject that has expired."""
+    return connection.execute(_EXPIRED_SUBJECT, (gallery_key, subject_id)).fetchone() is not None
+
+
+def delete_expired(connection: sqlite3.Connection, gallery_key: int, expired: Expired) -> None:
+    """Delete expired subjects with all their templates, and expired templates; those that are gone are left out."""
+    templates = connection.executemany(
+        "DELETE FROM templates WHERE gallery_key = ? AND template_id = ?",
+        [(gallery_key, template_id) for _, template_id in expired.templates],
+    ).rowcount
+    templates += connection.executemany(
+        """DELETE FROM templates WHERE subject_key =
+            (SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?)""",
+        [(gallery_key, subject_id) for subject_id in expired.subject_ids],
+    ).rowcount
+    subjects = connection.executemany(
+        "DELETE FROM subjects WHERE gallery_key = ? AND subject_id = ?",
+        [(gallery_key, subject_id) for subject_id in expired.subject_ids],
+    ).rowcount
+    add_to_counts(connection, gallery_key, subjects=-subjects, templates=-templates)
+
+
+def effect_of(connection: sqlite3.Connection, gallery_key: int, policy: GalleryPolicy) -> PolicyEffect:
+    """Return what a policy would do to the people of a gallery; what has expired already does not count."""
+    _, *retentions = policy_columns(policy)
+    before = connection.execute(_COUNT_EXPIRED + "galleries WHERE key = ?", (gallery_key,)).fetchone()
+    after = connection.execute(
+        _WITH_POLICY + _COUNT_EXPIRED + "changed AS galleries", (*retentions, gallery_key)
+    ).fetchone()
+    (without,) = connection.execute(_WITHOUT_CONSENT, (gallery_key,)).fetchone()
+    return PolicyEffect(after[0] - before[0], after[1] - before[1], without)
