@@ -43,8 +43,10 @@ if TYPE_CHECKING:
         ServingStatus,
         Unauthenticated,
         Unavailable,
+        consent,
         from_status,
         picture,
+        policy,
         raw_picture,
         stream_frame,
     )
@@ -72,8 +74,10 @@ __all__ = [
     "ServingStatus",
     "Unauthenticated",
     "Unavailable",
+    "consent",
     "from_status",
     "picture",
+    "policy",
     "raw_picture",
     "stream_frame",
 ]

@@ -8,15 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.embeddings import normalized
-from gallery.errors import LooksLikeAnotherSubject, LooksUnlikeSubject, RequestIdReused, TooManyTemplates
+from gallery.errors import (
+    ConsentRequired,
+    LooksLikeAnotherSubject,
+    LooksUnlikeSubject,
+    RequestIdReused,
+    TooManyTemplates,
+)
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
+from gallery.records.consents import Consent
 from gallery.records.enrollments import Enrolled, Enrollment
-from gallery.records.subjects import Subject
+from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Box, EmbeddedTemplates, Template
 from gallery.registry import GalleryRegistry, OpenGallery
 from gallery.stores.base import EnrollmentRequest, Store
-from gallery.times import new_id, now
+from gallery.times import new_id
 
 SAME_FACE_IOU = 0.5
 """Two boxes in one picture are the same face if their IoU is at least this."""
@@ -70,6 +77,7 @@ class Enroller:
             InvalidEmbedding: the embedding has another dimension, is not finite, or has a length of zero.
             RequestIdReused: the request id was used for another request.
             TooManyTemplates: the subject has the most templates allowed.
+            ConsentRequired: the gallery requires a consent, and neither the enrolment nor the subject has one.
             LooksLikeAnotherSubject: see above; not raised if ``accept_lookalike`` is set.
             LooksUnlikeSubject: see above; not raised if ``accept_unlike`` is set.
         """
@@ -97,7 +105,10 @@ class Enroller:
         )
         if state.answered is not None:
             return self._answered_before(gallery_id, *state.answered, enrollment)
-        subject = state.subject
+        subject = None if state.subject is None else _with_consent(state.subject, enrollment.consent)
+        consent = enrollment.consent if subject is None else subject.consent
+        if gallery.settings.policy.require_consent and consent is None:
+            raise ConsentRequired(gallery_id, subject_id)
         if subject is not None:
             for template in state.templates_of_picture:
                 if _is_same_face(template.box, enrollment.box):
@@ -106,9 +117,22 @@ class Enroller:
                 raise TooManyTemplates(gallery_id, subject_id, self._max_templates)
         if not enrollment.accept_lookalike:
             _refuse_lookalike(gallery, index, subject_id, embedding)
-        moment = now()
+        moment = self._registry.clock()
+        expire_time = enrollment.expire_time
         if subject is None:
-            subject = Subject(gallery_id, subject_id, enrollment.display_name, 0, moment, moment, "")
+            subject = Subject(
+                gallery_id,
+                subject_id,
+                enrollment.display_name,
+                0,
+                moment,
+                moment,
+                "",
+                consent=consent,
+                expire_time=expire_time,
+            )
+        if expire_time is not None and subject.expire_time is not None and subject.expire_time <= expire_time:
+            expire_time = None  # it expires with its subject
         template = Template(
             template_id="",
             gallery_id=gallery_id,
@@ -120,6 +144,7 @@ class Enroller:
             face_model=enrollment.face_model,
             embedding_model=enrollment.embedding_model,
             has_crop=enrollment.crop is not None,
+            expire_time=expire_time,
         )
         counted = replace(subject, template_count=subject.template_count + 1)
         return Enrolled(counted, template, already_enrolled=False)
@@ -153,6 +178,7 @@ class Enroller:
     ) -> Enrolled:
         """Store what :meth:`_check` returned, then make it visible to searches; the answer has its ids."""
         request = EnrollmentRequest(enrollment.request_id, enrollment.request_digest) if enrollment.request_id else None
+        checked = replace(checked, subject=self._record_consent(gallery, checked.subject))
         if checked.already_enrolled:
             if request and not self._store.template_of_request(gallery.gallery_id, request.request_id):
                 self._store.add_request(checked.template, request)
@@ -160,6 +186,8 @@ class Enroller:
         subject = checked.subject
         is_new = not subject.etag
         if is_new:
+            # A subject of this id may have expired a moment ago.
+            index.remove_subject(subject.subject_id)
             subject_id = subject.subject_id or new_id()
             subject = replace(subject, subject_id=subject_id, etag=new_etag())
         template = replace(checked.template, template_id=new_id(), subject_id=subject.subject_id)
@@ -171,7 +199,22 @@ class Enroller:
         index.add(
             EmbeddedTemplates((subject.subject_id,), (subject.display_name,), (template.template_id,), embedding[None])
         )
+        policy = gallery.settings.policy
+        if policy.subject_expiry(subject) is not None or policy.template_expiry(template) is not None:
+            self._registry.drop_expired(gallery)
         return Enrolled(subject, template, already_enrolled=False)
+
+    def _record_consent(self, gallery: OpenGallery, subject: Subject) -> Subject:
+        """Store the consent of a subject that is stored with another one."""
+        if not subject.etag or subject.consent is None:
+            return subject
+        if self._store.subject(gallery.gallery_id, subject.subject_id).consent == subject.consent:
+            return subject
+        change = SubjectChange(frozenset({"consent"}), consent=subject.consent)
+        stored = self._store.update_subject(
+            gallery.gallery_id, subject.subject_id, change, etag="", new_etag=new_etag(), time=self._registry.clock()
+        )
+        return replace(stored, template_count=subject.template_count)
 
     def _answered_before(self, gallery_id: str, template: Template, digest: str, enrollment: Enrollment) -> Enrolled:
         if digest != enrollment.request_digest:
@@ -193,6 +236,16 @@ def _refuse_lookalike(gallery: OpenGallery, index: Index, subject_id: str, embed
             raise LooksLikeAnotherSubject(
                 gallery.gallery_id, nearest.subject_id, nearest.similarity, settings.threshold
             )
+
+
+def _with_consent(subject: Subject, consent: Consent | None) -> Subject:
+    """Return a stored subject with the consent of an enrolment, if that is another one and later."""
+    known = subject.consent
+    if consent is None:
+        return subject
+    if known is not None and ((known.basis, known.reference) == (consent.basis, consent.reference)):
+        return subject
+    return replace(subject, consent=consent) if known is None or known.time < consent.time else subject
 
 
 def _is_same_face(one: Box, other: Box) -> bool:

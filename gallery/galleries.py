@@ -11,19 +11,28 @@ from numpy.typing import NDArray
 from gallery.calibration.calibrator import Calibrator
 from gallery.embeddings import normalized
 from gallery.enrollment import Enroller
-from gallery.errors import GalleryNotFound, StorageError, SubjectWithoutTemplates
-from gallery.etags import new_etag
+from gallery.errors import (
+    ConsentRequired,
+    GalleryNotFound,
+    StorageError,
+    SubjectsWithoutConsent,
+    SubjectWithoutTemplates,
+)
+from gallery.etags import check_etag, new_etag
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide, is_contested, taken_subjects
 from gallery.records.enrollments import Enrolled, Enrollment
+from gallery.records.expired import NO_EFFECT, PolicyEffect
 from gallery.records.galleries import DEFAULT_THRESHOLD, Gallery, GalleryChange, ThresholdSource, rounded_threshold
 from gallery.records.identifications import Identification, TakenSubject
+from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.registry import GalleryRegistry, OpenGallery, SearchSettings
+from gallery.retention import Retention
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
-from gallery.times import new_id, now
+from gallery.times import Clock, new_id, now
 from gallery.transfer.gallery_transfer import GalleryTransfer
 
 _GALLERIES = ("galleries",)
@@ -55,8 +64,11 @@ class Galleries:
         min_subject_similarity: see :class:`gallery.enrollment.Enroller`; by default no face looks unlike its subject.
         default_threshold: of galleries that are created without one.
         search_threads: the most threads of one search, at least 1; best one for each core of the process.
+        clock: tells what has expired; the store must have the same.
 
     Attributes:
+        clock: tells what has expired.
+        retention: erases what has expired.
         calibrator: calibrates thresholds.
         transfer: exports and imports galleries.
 
@@ -74,10 +86,15 @@ class Galleries:
         min_subject_similarity: float = -1.0,
         default_threshold: float = DEFAULT_THRESHOLD,
         search_threads: int = 1,
+        clock: Clock = now,
     ) -> None:
         self._store = store
+        self.clock = clock
         self._default_threshold = default_threshold
-        self._registry = GalleryRegistry(store, contract=contract, dimension=dimension, pool=SearchPool(search_threads))
+        self._registry = GalleryRegistry(
+            store, contract=contract, dimension=dimension, pool=SearchPool(search_threads), clock=clock
+        )
+        self.retention = Retention(store, self._registry)
         self._enroller = Enroller(
             store, self._registry, max_templates=max_templates_per_subject, min_similarity=min_subject_similarity
         )
@@ -85,7 +102,13 @@ class Galleries:
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
 
     def create_gallery(
-        self, gallery_id: str, *, display_name: str, threshold: float | None = None, mean_of_best: int = 1
+        self,
+        gallery_id: str,
+        *,
+        display_name: str,
+        threshold: float | None = None,
+        mean_of_best: int = 1,
+        policy: GalleryPolicy = NO_POLICY,
     ) -> Gallery:
         """Create a gallery with the server's contract.
 
@@ -94,11 +117,13 @@ class Galleries:
             display_name: a name for people.
             threshold: [-1, 1]; ``None`` for the server's default.
             mean_of_best: see :class:`gallery.records.galleries.Gallery`.
+            policy: see :class:`gallery.records.galleries.Gallery`.
 
         Raises:
             GalleryExists: the id is taken.
+            ExpiryNotStored: the store cannot store policies.
         """
-        moment = now()
+        moment = self.clock()
         gallery = Gallery(
             gallery_id=gallery_id or new_id(),
             display_name=display_name,
@@ -111,6 +136,7 @@ class Galleries:
             update_time=moment,
             etag=new_etag(),
             threshold_source=ThresholdSource.DEFAULT if threshold is None else ThresholdSource.CALLER,
+            policy=policy,
         )
         with self._registry.create_lock:
             self._store.create_gallery(gallery)
@@ -147,15 +173,48 @@ class Galleries:
         return page_of(found, ids, page_size=page_size, scope=_GALLERIES)
 
     def update_gallery(self, gallery_id: str, change: GalleryChange, *, etag: str = "") -> Gallery:
-        """Change a gallery's name or settings.
+        """Change a gallery; see :meth:`change_gallery`."""
+        return self.change_gallery(gallery_id, change, etag=etag)[0]
+
+    def change_gallery(self, gallery_id: str, change: GalleryChange, *, etag: str = "") -> tuple[Gallery, PolicyEffect]:
+        """Change a gallery's name, settings or policy; return it, and what a new policy has done.
+
+        A policy applies to everybody in the gallery at once. What had expired before stays so.
 
         Raises:
             EtagMismatch: ``etag`` is not the current one.
+            SubjectsWithoutConsent: the policy requires consents, and subjects have none.
+            ExpiryNotStored: the store cannot store policies.
         """
         with self._erasing(gallery_id) as opened:
-            gallery = self._store.update_gallery(gallery_id, change, etag=etag, new_etag=new_etag(), time=now())
+            effect = NO_EFFECT
+            if change.policy is not None:
+                effect = self._effect_of(gallery_id, change.policy)
+                self.retention.erase_held(opened)
+            gallery = self._store.update_gallery(gallery_id, change, etag=etag, new_etag=new_etag(), time=self.clock())
             opened.settings = SearchSettings.of(gallery)
-            return gallery
+            if change.policy is not None:
+                self._registry.drop_expired(opened, anew=True)
+            return gallery, effect
+
+    def preview_gallery(
+        self, gallery_id: str, change: GalleryChange, *, etag: str = ""
+    ) -> tuple[Gallery, PolicyEffect]:
+        """Return what :meth:`change_gallery` would return; change nothing.
+
+        Raises:
+            EtagMismatch: ``etag`` is not the current one.
+            SubjectsWithoutConsent: the policy requires consents, and subjects have none.
+            ExpiryNotStored: the store cannot store policies.
+        """
+        gallery = self._store.gallery(gallery_id)
+        check_etag(gallery_id, current=gallery.etag, sent=etag)
+        effect = NO_EFFECT if change.policy is None else self._effect_of(gallery_id, change.policy)
+        return change.apply(gallery, etag=gallery.etag, time=gallery.update_time), effect
+
+    def policy(self, gallery_id: str) -> GalleryPolicy:
+        """Return the policy of a gallery; asks the store no more often than a search."""
+        return self._registry.find(gallery_id).settings.policy
 
     def delete_gallery(self, gallery_id: str, *, force: bool = False, etag: str = "") -> None:
         """Delete a gallery.
@@ -202,13 +261,19 @@ class Galleries:
         Raises:
             SubjectNotFound: it does not exist.
             EtagMismatch: ``etag`` is not the current one.
+            ConsentRequired: the gallery requires the consent that would be removed.
+            ExpiryNotStored: the store cannot store consents and expiries.
         """
         with self._erasing(gallery_id) as opened:
+            if opened.settings.policy.require_consent and "consent" in change.fields and change.consent is None:
+                raise ConsentRequired(gallery_id, subject_id)
             subject = self._store.update_subject(
-                gallery_id, subject_id, change, etag=etag, new_etag=new_etag(), time=now()
+                gallery_id, subject_id, change, etag=etag, new_etag=new_etag(), time=self.clock()
             )
             if opened.index is not None:
                 opened.index.rename(subject_id, subject.display_name)
+            if not change.fields <= {"display_name"}:
+                self._registry.drop_expired(opened, anew=True)
             return subject
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str = "") -> int:
@@ -341,6 +406,12 @@ class Galleries:
             self._store.subject(gallery_id, subject_id)
             raise SubjectWithoutTemplates(gallery_id, subject_id)
         return similarity
+
+    def _effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
+        effect = self._store.effect_of(gallery_id, policy)
+        if policy.require_consent and effect.without_consent:
+            raise SubjectsWithoutConsent(gallery_id, effect.without_consent)
+        return effect
 
     def check_store(self) -> None:
         """Check that changes can be stored; see :meth:`gallery.stores.base.Store.check`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Hashable, Iterator
@@ -16,28 +17,32 @@ from gallery.index.protocol import Index
 from gallery.records.calibrations import Calibration, calibration_status
 from gallery.records.galleries import Gallery
 from gallery.records.identifications import Identification
+from gallery.records.policies import GalleryPolicy
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
+from gallery.times import Clock, now
 
 REFRESH_SECONDS = 1.0
 """How long a gallery of a store that other processes write to is used before the store is asked again."""
 
 _GALLERIES_PER_PAGE = 1000
 _TEMPLATES_PER_PAGE = 1024
+_ALL = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """What a search does with similarities; see :class:`gallery.records.galleries.Gallery` for the attributes."""
+    """What searches and enrolments go by; see :class:`gallery.records.galleries.Gallery` for the attributes."""
 
     threshold: float
     mean_of_best: int
     calibration: Calibration | None
+    policy: GalleryPolicy
 
     @staticmethod
     def of(gallery: Gallery) -> SearchSettings:
         """Return the settings of a gallery."""
-        return SearchSettings(gallery.threshold, gallery.mean_of_best, gallery.calibration)
+        return SearchSettings(gallery.threshold, gallery.mean_of_best, gallery.calibration, gallery.policy)
 
     def rated(self, found: Identification, contract: str) -> Identification:
         """Add the calibration's state and false-positive rate to an answer, under the server's contract."""
@@ -69,9 +74,13 @@ class OpenGallery:
         settings: the current settings; replaced as a whole, so that a search sees consistent ones.
         index: its templates; ``None`` if the two contracts differ.
         fresh_until: when to ask the store again, on the monotonic clock; infinity if only this process writes to it.
+        next_expiry: when something expires next, and has to leave the index; ``None`` for never, or if the store keeps
+            the index.
+        expiries: how often something has left the index because it had expired.
         changes: the number of changes made by this process.
         change_lock: held by a thread that changes the gallery.
         refresh_lock: held by a thread that asks the store again.
+        expiry_lock: held by a thread that removes from the index what has expired.
     """
 
     gallery_id: str
@@ -81,14 +90,17 @@ class OpenGallery:
     settings: SearchSettings
     index: Index | None
     fresh_until: float
+    next_expiry: datetime | None
+    expiries: int = 0
     changes: int = 0
     change_lock: threading.Lock = field(default_factory=threading.Lock)
     refresh_lock: threading.Lock = field(default_factory=threading.Lock)
+    expiry_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def revision(self) -> Hashable:
         """Changes whenever a search may find something else; with other writers, whenever the store was asked."""
-        return self.create_time, self.changes, self.fresh_until
+        return self.create_time, self.changes, self.expiries, self.fresh_until
 
     def index_for(self, contract: str) -> Index:
         """Return the index, for embeddings of a contract.
@@ -106,19 +118,23 @@ class OpenGallery:
 class GalleryRegistry:
     """The open galleries: all of them if only this process writes to the store, else those used recently.
 
+    Whoever finds a gallery here does not find in its index what had expired before.
+
     Args:
         store: the store.
         contract: the embedding contract of the server's model.
         dimension: values of an embedding.
         pool: the threads that search an index in memory.
+        clock: tells what has expired; the store's.
 
     Raises:
         StorageError: the store cannot be read, or has embeddings of another dimension under this contract.
     """
 
-    def __init__(self, store: Store, *, contract: str, dimension: int, pool: SearchPool) -> None:
+    def __init__(self, store: Store, *, contract: str, dimension: int, pool: SearchPool, clock: Clock = now) -> None:
         self._store = store
         self._pool = pool
+        self.clock = clock
         self.contract = contract
         self.dimension = dimension
         self._galleries: dict[str, OpenGallery] = {}
@@ -131,11 +147,37 @@ class GalleryRegistry:
             after = galleries[-1].gallery_id
 
     def find(self, gallery_id: str) -> OpenGallery:
-        """Return an open gallery; asks the store only if other processes write to it.
+        """Return an open gallery; asks the store only if other processes write to it, or something has just expired.
 
         Raises:
             GalleryNotFound: it does not exist.
         """
+        found = self._find(gallery_id)
+        if found.next_expiry is not None and self.clock() >= found.next_expiry:
+            self.drop_expired(found)
+        return found
+
+    def drop_expired(self, gallery: OpenGallery, *, anew: bool = False) -> None:
+        """Remove from the index of a gallery what has expired, and find out when something expires next.
+
+        Args:
+            gallery: the gallery.
+            anew: also look for what has expired before ``next_expiry``, because expiries have changed.
+
+        Raises:
+            GalleryNotFound: it was deleted.
+            StorageError: the store cannot be read.
+        """
+        with gallery.expiry_lock:
+            is_due = anew or (gallery.next_expiry is not None and self.clock() >= gallery.next_expiry)
+            # Read first: what expires between the two is removed now or the next time.
+            next_expiry = self._store.next_expiry(gallery.gallery_id)
+            if is_due and gallery.index is not None:
+                gallery.index.remove(self._store.expired(gallery.gallery_id, limit=_ALL))
+                gallery.expiries += 1
+            gallery.next_expiry = next_expiry
+
+    def _find(self, gallery_id: str) -> OpenGallery:
         found = self._galleries.get(gallery_id)
         if found is None:
             with self.create_lock:
@@ -172,6 +214,8 @@ class GalleryRegistry:
         with gallery.change_lock:
             if not self.is_open(gallery):
                 raise GalleryNotFound(gallery_id)
+            if gallery.next_expiry is not None and self.clock() >= gallery.next_expiry:
+                self.drop_expired(gallery)
             try:
                 yield gallery
             finally:
@@ -186,6 +230,8 @@ class GalleryRegistry:
     def add(self, gallery: Gallery, filled: MemoryIndex | None = None) -> OpenGallery:
         """Open a gallery of the store; its templates are loaded unless an index is filled already."""
         index: Index | None = filled
+        # What has expired in a filled index leaves it when it is first used.
+        next_expiry = self._store.next_expiry(gallery.gallery_id) if filled is None else self.clock()
         fresh_until = math.inf if filled is not None else time.monotonic() + REFRESH_SECONDS
         if filled is None and gallery.contract == self.contract:
             index = self._store.index(gallery, dimension=self.dimension)
@@ -199,6 +245,7 @@ class GalleryRegistry:
             SearchSettings.of(gallery),
             index,
             fresh_until,
+            next_expiry,
         )
         self._galleries[gallery.gallery_id] = opened
         return opened

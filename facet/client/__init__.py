@@ -26,6 +26,7 @@ from facet.client.pictures import picture, raw_picture
 from facet.client.requests import CENTRAL, FAST, LARGEST, THOROUGH
 from facet.client.streams import stream_frame
 from facet.client.sync import Client
+from facet.client.terms import consent, policy
 from facet.client.tls import InsecureConnectionWarning
 
 __all__ = [
@@ -51,8 +52,10 @@ __all__ = [
     "ServingStatus",
     "Unauthenticated",
     "Unavailable",
+    "consent",
     "from_status",
     "picture",
+    "policy",
     "raw_picture",
     "stream_frame",
 ]

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -17,7 +18,7 @@ from facet.client.errors import FacetError, InvalidArgument, StatusCode, from_st
 from facet.client.pictures import PictureSource, Turn, picture
 from facet.client.requests import enroll_request
 from facet.v1 import recognition_service_pb2 as pb
-from facet.v1.gallery_service_pb2 import EnrollBatchRequest, EnrollFaceRequest, EnrollFaceResponse
+from facet.v1.gallery_service_pb2 import Consent, EnrollBatchRequest, EnrollFaceRequest, EnrollFaceResponse
 from facet.v1.types_pb2 import FaceChoice
 
 K = TypeVar("K")
@@ -43,6 +44,8 @@ class Enrollment:
         face: which face of the picture is meant; ``None`` if it shows one.
         request_id: the caller's id; the same id again does not enrol twice.
         turn: which way up the picture is, see :func:`facet.picture`.
+        consent: the person's consent, see :func:`facet.consent`; ``None`` for that of the batch.
+        expire_time: when the face is to be erased, with a time zone; ``None`` for that of the batch.
     """
 
     subject_id: str
@@ -51,6 +54,8 @@ class Enrollment:
     face: FaceChoice | None = None
     request_id: str = ""
     turn: Turn | None = None
+    consent: Consent | None = None
+    expire_time: datetime | None = None
 
 
 class Batch(Generic[K, T, M]):
@@ -136,9 +141,15 @@ def enroll_batch(
             display_name=item.display_name,
             face=item.face,
             request_id=item.request_id,
+            consent=item.consent,
+            expire_time=item.expire_time,
         )
-        enrollment.MergeFrom(common)
-        request.enrollment.CopyFrom(enrollment)
+        request.enrollment.CopyFrom(common)
+        if item.consent is not None:
+            request.enrollment.ClearField("consent")
+        if item.expire_time is not None:
+            request.enrollment.ClearField("expire_time")
+        request.enrollment.MergeFrom(enrollment)
 
     return Batch(items, EnrollBatchRequest, fill, max_bytes)
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from facet.client.pictures import PictureSource, picture
+from facet.client.terms import timestamp
 from facet.v1 import types_pb2 as pb
-from facet.v1.gallery_service_pb2 import EnrollFaceRequest
+from facet.v1.gallery_service_pb2 import Consent, EnrollFaceRequest
 from facet.v1.recognition_service_pb2 import IdentifyRequest, SubjectReference, VerifyRequest
 
 CENTRAL = pb.FaceChoice(rule=pb.FACE_RULE_CENTRAL)
@@ -35,6 +36,8 @@ def enroll_request(
     accept_unlike: bool = False,
     validate_only: bool = False,
     search: pb.Search.ValueType = pb.SEARCH_UNSPECIFIED,
+    consent: Consent | None = None,
+    expire_time: datetime | None = None,
 ) -> EnrollFaceRequest:
     """A request to enrol, see :meth:`facet.Client.enroll`.
 
@@ -52,6 +55,8 @@ def enroll_request(
         accept_unlike=accept_unlike,
         validate_only=validate_only,
         search=search,
+        consent=consent,
+        expire_time=timestamp(expire_time),
     )
 
 

@@ -908,7 +908,9 @@ class EnrollFaceRequest(_message.Message):
 
     @_builtins.property
     def consent(self) -> Global___Consent:
-        """The consent of the person. It replaces the consent of an existing subject if it is later."""
+        """The consent of the person. It replaces the consent of an existing subject if its basis or reference is another one,
+        and it is later.
+        """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.protocol import SearchResult
-from gallery.index.segment import Segment, ids_array
+from gallery.index.segment import DEAD, Segment, ids_array
 from gallery.index.sizes import IndexSizes
 from gallery.index.snapshot import IndexSnapshot
 from gallery.index.subject_table import SubjectTable
+from gallery.records.expired import Expired
 from gallery.records.templates import EmbeddedTemplates
 from gallery.search_pool import SearchPool
 
@@ -109,6 +110,27 @@ class MemoryIndex:
         """See :meth:`gallery.index.protocol.Index.remove_subject`."""
         with self._change_lock:
             self._remove(subject_id, lambda _, rows: rows)
+
+    def remove(self, expired: Expired) -> None:
+        """See :meth:`gallery.index.protocol.Index.remove`; all of it in one pass over the rows."""
+        with self._change_lock:
+            now = self._snapshot
+            # One entry more, for dead rows: their number is -1.
+            is_expired = np.zeros(len(now.subjects) + 1, np.bool_)
+            expired_numbers = [now.subjects.number(each) for each in expired.subject_ids]
+            is_expired[[number for number in expired_numbers if number is not None]] = True
+            template_ids = ids_array([template_id for _, template_id in expired.templates])
+            segments = []
+            for segment in now.segments:
+                numbers = segment.subjects[: segment.count]
+                is_removed = is_expired[numbers]
+                if template_ids.size:
+                    is_removed |= np.isin(segment.template_ids[: segment.count], template_ids) & (numbers != DEAD)
+                rows = np.flatnonzero(is_removed)
+                for number, count in zip(*np.unique(numbers[rows], return_counts=True), strict=True):
+                    now.subjects.remove_templates(int(number), int(count))
+                segments.append(segment.killed(rows) if rows.size else segment)
+            self._snapshot = _compacted(replace(now, segments=tuple(segments)))
 
     def clear(self) -> None:
         """See :meth:`gallery.index.protocol.Index.clear`."""

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.records.expired import Expired
 from gallery.records.identifications import Candidate
 from gallery.records.templates import EmbeddedTemplates
 
@@ -79,6 +80,9 @@ class Index(Protocol):
 
     def remove_subject(self, subject_id: str) -> None:
         """Remove a subject and its templates; does nothing if it has none."""
+
+    def remove(self, expired: Expired) -> None:
+        """Remove subjects and templates that have expired; those that are not in the index are left out."""
 
     def clear(self) -> None:
         """Remove everything."""

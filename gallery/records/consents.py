@@ -6,8 +6,10 @@ import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-MAX_REFERENCE = 256
-"""The most characters of a reference."""
+from gallery.names import MAX_NAME
+
+MAX_REFERENCE = MAX_NAME
+"""The most characters of a reference, which follows the rules of names."""
 
 EARLIEST_CONSENT = datetime(1900, 1, 1, tzinfo=UTC)
 """No consent is older: an earlier time is a mistake."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.records.consents import Consent
 from gallery.records.subjects import Subject
 from gallery.records.templates import Box, Template
 
@@ -33,6 +35,10 @@ class Enrollment:
         face_model: hexadecimal SHA-256 of the face detector.
         embedding_model: hexadecimal SHA-256 of the embedding model.
         crop: the aligned face as PNG, stored with the template; ``None`` to store none.
+        consent: the person's consent. That of an existing subject is replaced if its basis or reference differs and it
+            is earlier.
+        expire_time: when a new subject expires. Of an existing one only the template expires then, unless the subject
+            expires before; ``None`` for no time.
     """
 
     embedding: NDArray[np.float32]
@@ -48,6 +54,8 @@ class Enrollment:
     face_model: str = ""
     embedding_model: str = ""
     crop: bytes | None = None
+    consent: Consent | None = None
+    expire_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,3 +35,6 @@ class PolicyEffect:
     subjects: int
     templates: int
     without_consent: int
+
+
+NO_EFFECT = PolicyEffect(0, 0, 0)

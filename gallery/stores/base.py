@@ -191,9 +191,9 @@ class Store(Protocol):
         """
 
     def next_expiry(self, gallery_id: str) -> datetime | None:
-        """Return when the next subject or template of a gallery expires; a past time if some have expired already.
+        """Return when the next subject or template of a gallery expires, of those that have not expired.
 
-        ``None`` if nothing expires, or if the store keeps its own index, which leaves out what has expired.
+        ``None`` if nothing does, or if the store keeps its own index, which leaves out what has expired.
         """
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:

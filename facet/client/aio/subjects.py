@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import aclosing
+from datetime import datetime
 
 from facet.client import batches
 from facet.client.aio.calls import download, exchange, pages, read
@@ -11,6 +12,7 @@ from facet.client.aio.server import ServerMethods
 from facet.client.batches import Enrollment, EnrollmentAnswer, K
 from facet.client.pictures import PictureSource
 from facet.client.requests import enroll_request
+from facet.client.terms import timestamp
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.types_pb2 import SEARCH_UNSPECIFIED, FaceChoice, Search
 
@@ -32,6 +34,8 @@ class SubjectMethods(ServerMethods):
         accept_unlike: bool = False,
         validate_only: bool = False,
         search: Search.ValueType = SEARCH_UNSPECIFIED,
+        consent: pb.Consent | None = None,
+        expire_time: datetime | None = None,
         timeout: float | None = None,
     ) -> pb.EnrollFaceResponse:
         """Enrol the face in a picture. The same picture of the same subject is enrolled once.
@@ -49,6 +53,10 @@ class SubjectMethods(ServerMethods):
             accept_unlike: also enrol a face that looks unlike all of its subject's templates.
             validate_only: check everything, but keep nothing.
             search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
+            consent: the person's consent, see :func:`facet.consent`. It replaces that of an existing subject if it is
+                later.
+            expire_time: when the face is to be erased, with a time zone. A new subject expires with it; of an existing
+                one only the template does.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
@@ -68,6 +76,8 @@ class SubjectMethods(ServerMethods):
             accept_unlike=accept_unlike,
             validate_only=validate_only,
             search=search,
+            consent=consent,
+            expire_time=expire_time,
         )
         return await self.galleries.EnrollFace(request, timeout=timeout)
 
@@ -81,6 +91,8 @@ class SubjectMethods(ServerMethods):
         accept_unlike: bool = False,
         validate_only: bool = False,
         search: Search.ValueType = SEARCH_UNSPECIFIED,
+        consent: pb.Consent | None = None,
+        expire_time: datetime | None = None,
         timeout: float | None = None,
     ) -> AsyncGenerator[tuple[K, EnrollmentAnswer], None]:
         """Enrol many faces. Answers come as they are ready, in any order.
@@ -95,6 +107,8 @@ class SubjectMethods(ServerMethods):
             accept_unlike: also enrol faces that look unlike all of their subject's templates.
             validate_only: check everything, but keep nothing.
             search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
+            consent: the consent of everybody whose enrolment has none, see :meth:`enroll`.
+            expire_time: when faces are to be erased whose enrolment does not say, see :meth:`enroll`.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
         Yields:
@@ -111,6 +125,8 @@ class SubjectMethods(ServerMethods):
             accept_unlike=accept_unlike,
             validate_only=validate_only,
             search=search,
+            consent=consent,
+            expire_time=timestamp(expire_time),
         )
         limits = (await self.get_server_info()).limits
         batch = batches.enroll_batch(items, common, limits.max_message_bytes)
@@ -171,6 +187,9 @@ class SubjectMethods(ServerMethods):
         subject_id: str,
         *,
         display_name: str | None = None,
+        consent: pb.Consent | None = None,
+        expire_time: datetime | None = None,
+        clear: Collection[str] = (),
         etag: str = "",
         timeout: float | None = None,
     ) -> pb.Subject:
@@ -180,18 +199,29 @@ class SubjectMethods(ServerMethods):
             gallery_id: the gallery.
             subject_id: the subject. The id cannot change.
             display_name: the new name for people.
+            consent: the new consent, see :func:`facet.consent`.
+            expire_time: when the subject is to be erased, with a time zone.
+            clear: ``"consent"``, ``"expire_time"`` or both, to remove them.
             etag: change it only if its etag is still this one; empty to change it anyway.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
             Aborted: somebody else changed the subject.
-            InvalidArgument: every change is ``None``.
+            FailedPrecondition: the gallery requires the consent that was to be removed.
+            InvalidArgument: every change is ``None``, or a time is not possible.
             NotFound: there is no such gallery or subject.
         """
-        request = pb.UpdateSubjectRequest(subject=pb.Subject(gallery_id=gallery_id, subject_id=subject_id, etag=etag))
-        if display_name is not None:
-            request.subject.display_name = display_name
-            request.update_mask.paths.append("display_name")
+        subject = pb.Subject(
+            gallery_id=gallery_id,
+            subject_id=subject_id,
+            display_name=display_name or "",
+            consent=consent,
+            expire_time=timestamp(expire_time),
+            etag=etag,
+        )
+        changes = {"display_name": display_name, "consent": consent, "expire_time": expire_time}
+        request = pb.UpdateSubjectRequest(subject=subject)
+        request.update_mask.paths.extend(name for name, value in changes.items() if value is not None or name in clear)
         return (await self.galleries.UpdateSubject(request, timeout=timeout)).subject
 
     async def delete_subject(

@@ -24,6 +24,7 @@ class GalleryMethods(Connection):
         display_name: str = "",
         threshold: float | None = None,
         mean_of_best: int | None = None,
+        policy: pb.GalleryPolicy | None = None,
         timeout: float | None = None,
     ) -> pb.Gallery:
         """Create a gallery.
@@ -34,13 +35,18 @@ class GalleryMethods(Connection):
             threshold: the least similarity of a match, [-1, 1]; ``None`` for the server's default.
             mean_of_best: a subject's similarity is the mean over this many of its templates, the most similar ones, 1
                 to 16; ``None`` for 1.
+            policy: what it demands of the people in it, and how long it keeps them, see :func:`facet.policy`.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
             AlreadyExists: there is a gallery of this id.
         """
         request = pb.CreateGalleryRequest(
-            gallery_id=gallery_id, display_name=display_name, threshold=threshold, mean_of_best=mean_of_best
+            gallery_id=gallery_id,
+            display_name=display_name,
+            threshold=threshold,
+            mean_of_best=mean_of_best,
+            policy=policy,
         )
         return (self.galleries.CreateGallery(request, timeout=timeout)).gallery
 
@@ -87,33 +93,47 @@ class GalleryMethods(Connection):
         display_name: str | None = None,
         threshold: float | None = None,
         mean_of_best: int | None = None,
+        policy: pb.GalleryPolicy | None = None,
+        validate_only: bool = False,
         etag: str = "",
         timeout: float | None = None,
     ) -> pb.Gallery:
         """Change a gallery, and return it as it is now. An argument that is ``None`` changes nothing.
+
+        A policy may let people expire at once; ``client.galleries.UpdateGallery`` also returns how many.
 
         Args:
             gallery_id: the gallery.
             display_name: its new name for people.
             threshold: its new threshold, [-1, 1].
             mean_of_best: see :meth:`create_gallery`.
+            policy: its new policy, which replaces the old one as a whole; see :func:`facet.policy`.
+            validate_only: check everything, but change nothing.
             etag: change it only if its etag is still this one; empty to change it anyway.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
             Aborted: somebody else changed the gallery.
+            FailedPrecondition: the policy requires consents that are not recorded.
             InvalidArgument: every change is ``None``.
             NotFound: there is no gallery of this id.
         """
-        changes = {"display_name": display_name, "threshold": threshold, "mean_of_best": mean_of_best}
+        changes = {
+            "display_name": display_name,
+            "threshold": threshold,
+            "mean_of_best": mean_of_best,
+            "policy": policy,
+        }
         request = pb.UpdateGalleryRequest(
             gallery=pb.Gallery(
                 gallery_id=gallery_id,
                 display_name=display_name or "",
                 threshold=threshold or 0.0,
                 mean_of_best=mean_of_best or 0,
+                policy=policy,
                 etag=etag,
-            )
+            ),
+            validate_only=validate_only,
         )
         request.update_mask.paths.extend(name for name, value in changes.items() if value is not None)
         return (self.galleries.UpdateGallery(request, timeout=timeout)).gallery

@@ -21,7 +21,7 @@ from facet.server.services.calibration import Calibrations
 from facet.server.services.recognition import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
-from facet.server.wire import convert, validate
+from facet.server.wire import convert, terms, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
@@ -29,7 +29,8 @@ from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.subjects import renaming
+from gallery.records.policies import GalleryPolicy
+from gallery.records.subjects import SubjectChange
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
@@ -81,6 +82,7 @@ class GalleryServicer(GalleryServiceServicer):
             display_name=validate.display_name(request.display_name),
             threshold=threshold,
             mean_of_best=mean_of_best,
+            policy=terms.policy(request.policy, "policy"),
         )
         return pb.CreateGalleryResponse(gallery=self._gallery(gallery))
 
@@ -104,23 +106,28 @@ class GalleryServicer(GalleryServiceServicer):
         """See the proto."""
         wanted = request.gallery
         gallery_id = validate.gallery_id(wanted.gallery_id, "gallery.gallery_id")
-        changed = validate.update_mask(request.update_mask, frozenset({"display_name", "threshold", "mean_of_best"}))
+        changed = validate.update_mask(
+            request.update_mask, frozenset({"display_name", "threshold", "mean_of_best", "policy"})
+        )
         name = validate.display_name(wanted.display_name, "gallery.display_name")
         threshold = validate.similarity(wanted.threshold, "gallery.threshold")
         mean_of_best = None
         if "mean_of_best" in changed:
             mean_of_best = validate.mean_of_best(wanted.mean_of_best, "gallery.mean_of_best")
-        gallery = await asyncio.to_thread(
-            self._galleries.update_gallery,
+        gallery, effect = await asyncio.to_thread(
+            self._galleries.preview_gallery if request.validate_only else self._galleries.change_gallery,
             gallery_id,
             GalleryChange(
                 display_name=name if "display_name" in changed else None,
                 threshold=threshold if "threshold" in changed else None,
                 mean_of_best=mean_of_best,
+                policy=terms.policy(wanted.policy, "gallery.policy") if "policy" in changed else None,
             ),
             etag=wanted.etag,
         )
-        return pb.UpdateGalleryResponse(gallery=self._gallery(gallery))
+        return pb.UpdateGalleryResponse(
+            gallery=self._gallery(gallery), subjects_expiring=effect.subjects, templates_expiring=effect.templates
+        )
 
     async def DeleteGallery(self, request: pb.DeleteGalleryRequest, context: Context) -> pb.DeleteGalleryResponse:
         """See the proto."""
@@ -151,30 +158,44 @@ class GalleryServicer(GalleryServiceServicer):
     async def GetSubject(self, request: pb.GetSubjectRequest, context: Context) -> pb.GetSubjectResponse:
         """See the proto."""
         subject = await asyncio.to_thread(self._galleries.get_subject, *_ids(request))
-        return pb.GetSubjectResponse(subject=convert.subject(subject))
+        return pb.GetSubjectResponse(subject=convert.subject(subject, await self._policy(subject.gallery_id)))
 
     async def ListSubjects(self, request: pb.ListSubjectsRequest, context: Context) -> pb.ListSubjectsResponse:
         """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id)
         page = await asyncio.to_thread(
             self._galleries.list_subjects,
-            validate.gallery_id(request.gallery_id),
+            gallery_id,
             page_size=validate.page_size(request.page_size),
             page_token=request.page_token,
         )
-        return pb.ListSubjectsResponse(subjects=map(convert.subject, page.items), next_page_token=page.next_page_token)
+        policy = await self._policy(gallery_id)
+        return pb.ListSubjectsResponse(
+            subjects=[convert.subject(each, policy) for each in page.items], next_page_token=page.next_page_token
+        )
 
     async def UpdateSubject(self, request: pb.UpdateSubjectRequest, context: Context) -> pb.UpdateSubjectResponse:
         """See the proto."""
-        wanted = request.subject
-        validate.update_mask(request.update_mask, frozenset({"display_name"}))
+        wanted, now = request.subject, self._galleries.clock()
+        changed = validate.update_mask(request.update_mask, frozenset({"display_name", "consent", "expire_time"}))
+        change = SubjectChange(
+            changed,
+            display_name=validate.display_name(wanted.display_name, "subject.display_name"),
+            consent=terms.consent(wanted.consent, "subject.consent", now=now)
+            if "consent" in changed and wanted.HasField("consent")
+            else None,
+            expire_time=terms.expire_time(wanted.expire_time, "subject.expire_time", now=now)
+            if "expire_time" in changed and wanted.HasField("expire_time")
+            else None,
+        )
         subject = await asyncio.to_thread(
             self._galleries.update_subject,
             validate.gallery_id(wanted.gallery_id, "subject.gallery_id"),
             validate.subject_id(wanted.subject_id, "subject.subject_id"),
-            renaming(validate.display_name(wanted.display_name, "subject.display_name")),
+            change,
             etag=wanted.etag,
         )
-        return pb.UpdateSubjectResponse(subject=convert.subject(subject))
+        return pb.UpdateSubjectResponse(subject=convert.subject(subject, await self._policy(subject.gallery_id)))
 
     async def DeleteSubject(self, request: pb.DeleteSubjectRequest, context: Context) -> pb.DeleteSubjectResponse:
         """See the proto."""
@@ -183,14 +204,17 @@ class GalleryServicer(GalleryServiceServicer):
 
     async def ListTemplates(self, request: pb.ListTemplatesRequest, context: Context) -> pb.ListTemplatesResponse:
         """See the proto."""
+        gallery_id, subject_id = _ids(request)
         page = await asyncio.to_thread(
             self._galleries.list_templates,
-            *_ids(request),
+            gallery_id,
+            subject_id,
             page_size=validate.page_size(request.page_size),
             page_token=request.page_token,
         )
+        policy = await self._policy(gallery_id)
         return pb.ListTemplatesResponse(
-            templates=map(convert.template, page.items), next_page_token=page.next_page_token
+            templates=[convert.template(each, policy) for each in page.items], next_page_token=page.next_page_token
         )
 
     async def DeleteTemplate(self, request: pb.DeleteTemplateRequest, context: Context) -> pb.DeleteTemplateResponse:
@@ -253,6 +277,10 @@ class GalleryServicer(GalleryServiceServicer):
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
         return convert.gallery(gallery, self._galleries.calibrator.status(gallery))
 
+    async def _policy(self, gallery_id: str) -> GalleryPolicy:
+        # On a thread, because the store may be asked.
+        return await asyncio.to_thread(self._galleries.policy, gallery_id)
+
     async def _enroll(
         self, request: pb.EnrollFaceRequest, work: Work, *, never_refuse: bool = False
     ) -> pb.EnrollFaceResponse:
@@ -260,6 +288,11 @@ class GalleryServicer(GalleryServiceServicer):
         subject_id = validate.subject_id(request.subject_id) if request.subject_id else ""
         display_name = validate.display_name(request.display_name)
         request_id = validate.caller_id(request.request_id, "request_id")
+        now = self._galleries.clock()
+        consent = terms.consent(request.consent, "consent", now=now) if request.HasField("consent") else None
+        expire_time = (
+            terms.expire_time(request.expire_time, "expire_time", now=now) if request.HasField("expire_time") else None
+        )
         source = convert.source(request.picture)
         work.pixels = source.claimed_pixels()
         choose = convert.face_choice(request.face, "face") or only_face
@@ -288,6 +321,8 @@ class GalleryServicer(GalleryServiceServicer):
                 face_model=self._pipeline.face_model,
                 embedding_model=self._pipeline.embedding_model,
                 crop=aligned.png() if self._config.keep_crops else None,
+                consent=consent,
+                expire_time=expire_time,
             )
             return enrollment, pb.EnrollFaceResponse(
                 face=convert.face(aligned), least_face_height=analysis.least_height
@@ -298,8 +333,9 @@ class GalleryServicer(GalleryServiceServicer):
             enrolled = await asyncio.to_thread(
                 self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only
             )
-        response.subject.CopyFrom(convert.subject(enrolled.subject))
-        response.template.CopyFrom(convert.template(enrolled.template))
+        policy = await self._policy(gallery_id)
+        response.subject.CopyFrom(convert.subject(enrolled.subject, policy))
+        response.template.CopyFrom(convert.template(enrolled.template, policy))
         response.already_enrolled = enrolled.already_enrolled
         for template_id, similarity in islice(enrolled.unlike.items(), MAX_UNLIKE):
             response.unlike.add(template_id=template_id, similarity=similarity)

@@ -21,7 +21,7 @@ from facet.server.observability.telemetry import Telemetry
 from facet.server.scheduling.workers import Workers
 from facet.server.services.audit import AuditEntries
 from facet.server.services.recognition import Context
-from facet.server.wire.convert import timestamp
+from facet.server.wire.terms import timestamp
 from facet.v1 import server_service_pb2 as pb
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer
 from gallery.times import now

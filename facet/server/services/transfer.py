@@ -56,9 +56,10 @@ class Transfers:
             subject, templates = await on_a_thread(
                 partial(self._galleries.transfer.export_subject, gallery_id, subject_id)
             )
-            yield pb.ExportSubjectResponse(subject=convert.subject(subject))
+            policy = await on_a_thread(partial(self._galleries.policy, gallery_id))
+            yield pb.ExportSubjectResponse(subject=convert.subject(subject, policy))
             while (template := await on_a_thread(partial(next, templates, None))) is not None:
-                yield pb.ExportSubjectResponse(template=convert.complete_template(template))
+                yield pb.ExportSubjectResponse(template=convert.complete_template(template, policy))
 
     async def import_gallery(self, requests: AsyncIterator[pb.ImportGalleryRequest], work: Work) -> Gallery:
         """Receive an uploaded gallery and import it.

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
@@ -16,6 +14,7 @@ from facet.runtime.pictures import DecodedPicture, from_raw
 from facet.runtime.pictures.raw import ORDERS, Order
 from facet.server.errors import InvalidField
 from facet.server.wire import validate
+from facet.server.wire.terms import consent_message, optional_timestamp, policy_message, timestamp
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2 as pb
@@ -28,6 +27,7 @@ from gallery.records.calibrations import (
 )
 from gallery.records.galleries import Gallery
 from gallery.records.identifications import Candidate, Decision, Identification
+from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from gallery.transfer.subject_export import CompleteTemplate
@@ -169,13 +169,6 @@ def is_thorough(search: pb.Search.ValueType) -> bool:
     return search == pb.SEARCH_THOROUGH
 
 
-def timestamp(moment: datetime) -> Timestamp:
-    """Convert a time in UTC."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
-
-
 def picture_size(picture: DecodedPicture) -> pb.PictureSize:
     """Return the size of an upright picture, as it was sent."""
     return pb.PictureSize(width=picture.shape[1], height=picture.shape[0])
@@ -266,6 +259,7 @@ def gallery(record: Gallery, status: CalibrationStatus) -> gallery_pb.Gallery:
         calibration=None if record.calibration is None else _calibration(record.calibration),
         calibration_state=_STATES[status.state],
         stale_reasons=[_STALE_REASONS[reason] for reason in status.reasons],
+        policy=policy_message(record.policy),
     )
 
 
@@ -292,8 +286,8 @@ def _calibration(record: Calibration) -> gallery_pb.Calibration:
     )
 
 
-def subject(record: Subject) -> gallery_pb.Subject:
-    """Convert a subject."""
+def subject(record: Subject, policy: GalleryPolicy) -> gallery_pb.Subject:
+    """Convert a subject of a gallery with this policy."""
     return gallery_pb.Subject(
         gallery_id=record.gallery_id,
         subject_id=record.subject_id,
@@ -302,11 +296,14 @@ def subject(record: Subject) -> gallery_pb.Subject:
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
         etag=record.etag,
+        consent=None if record.consent is None else consent_message(record.consent),
+        expire_time=optional_timestamp(record.expire_time),
+        effective_expire_time=optional_timestamp(policy.subject_expiry(record)),
     )
 
 
-def template(record: Template) -> gallery_pb.Template:
-    """Convert a template."""
+def template(record: Template, policy: GalleryPolicy) -> gallery_pb.Template:
+    """Convert a template of a gallery with this policy."""
     return gallery_pb.Template(
         template_id=record.template_id,
         gallery_id=record.gallery_id,
@@ -318,13 +315,15 @@ def template(record: Template) -> gallery_pb.Template:
         face_model=record.face_model,
         embedding_model=record.embedding_model,
         has_crop=record.has_crop,
+        expire_time=optional_timestamp(record.expire_time),
+        effective_expire_time=optional_timestamp(policy.template_expiry(record)),
     )
 
 
-def complete_template(record: CompleteTemplate) -> gallery_pb.StoredTemplate:
+def complete_template(record: CompleteTemplate, policy: GalleryPolicy) -> gallery_pb.StoredTemplate:
     """Convert a template with everything that is stored for it."""
     return gallery_pb.StoredTemplate(
-        template=template(record.template),
+        template=template(record.template, policy),
         embedding=pb.Embedding(contract=record.contract, values=record.embedding.tolist()),
         crop=record.crop or b"",
         request_ids=record.request_ids,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.milvus.connection import Row
+from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import policy_of
 from gallery.stores.milvus.schema import Collections
 from gallery.times import Clock, microseconds_of, to_microseconds
-
-if TYPE_CHECKING:
-    from gallery.stores.milvus.locations import GalleryLocation
 
 CHECKED = ("expires", "since")
 """The fields of a subject that :meth:`ExpiryFilter.is_living` needs, if the collections have them."""

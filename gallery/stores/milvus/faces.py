@@ -11,7 +11,7 @@ from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.expiry import ExpiryFilter
-from gallery.stores.milvus.locations import GalleryLocation
+from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import crop_of, id_of, row_id, subject_of, template_of
 from gallery.stores.milvus.schema import VECTOR, Collections
 

@@ -10,32 +10,13 @@ from dataclasses import dataclass
 from gallery.errors import GalleryNotFound
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.expiry import ExpiryFilter
+from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.schema import Collections
 from gallery.times import Clock
 
 _SUBJECTS_AT_ONCE = 200
 CACHE_SECONDS = 1.0
 """How long a search uses a gallery's location and template count before it reads them again."""
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryLocation:
-    """Where the rows of a gallery are.
-
-    Attributes:
-        row: the gallery's own row.
-        key: the key that all its rows have.
-        templates: the collection of its templates; ``None`` if it does not exist yet.
-    """
-
-    row: Row
-    key: int
-    templates: str | None
-
-    @property
-    def filter(self) -> str:
-        """The expression that matches the gallery's rows."""
-        return f"gallery == {self.key}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from gallery.index.protocol import SearchResult
 from gallery.ranking import rank
+from gallery.records.expired import Expired
 from gallery.records.identifications import Candidate
 from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.milvus.connection import MAX_ROWS, MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.locations import GalleryLocation, GalleryLocator
+from gallery.stores.milvus.gallery_location import GalleryLocation
+from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.rows import id_of
 from gallery.stores.milvus.schema import VECTOR, Collections, search_parameters
 
@@ -120,6 +122,9 @@ class MilvusIndex:
 
     def remove_subject(self, subject_id: str) -> None:
         """See :meth:`gallery.index.protocol.Index.remove_subject`."""
+
+    def remove(self, expired: Expired) -> None:
+        """See :meth:`gallery.index.protocol.Index.remove`."""
 
     def clear(self) -> None:
         """See :meth:`gallery.index.protocol.Index.clear`."""

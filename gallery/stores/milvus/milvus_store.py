@@ -30,7 +30,8 @@ from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.milvus.bulk_import import MilvusImport
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.locations import GalleryLocation, GalleryLocator
+from gallery.stores.milvus.gallery_location import GalleryLocation
+from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.milvus_index import MilvusIndex
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (

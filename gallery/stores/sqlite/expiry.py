@@ -61,14 +61,18 @@ _WITHOUT_CONSENT = f"""
     SELECT COUNT(*) FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
     WHERE galleries.key = ? AND consent_basis = '' AND {LIVING_SUBJECT}
 """  # noqa: S608
+_SUBJECT_RETENTION, _TEMPLATE_RETENTION = (
+    f"(SELECT {column} FROM galleries WHERE key = :key)"  # noqa: S608
+    for column in ("subject_retention", "template_retention")
+)
 _NEXT = f"""
     SELECT MIN(expiry) FROM (
-        SELECT MIN(expire_time) AS expiry FROM subjects WHERE gallery_key = :key AND expire_time IS NOT NULL
-        UNION ALL SELECT MIN(expire_time) FROM templates WHERE gallery_key = :key AND expire_time IS NOT NULL
-        UNION ALL SELECT MIN({_SUBJECT_SINCE}) + (SELECT subject_retention FROM galleries WHERE key = :key)
-            FROM subjects WHERE gallery_key = :key
-        UNION ALL SELECT MIN(create_time) + (SELECT template_retention FROM galleries WHERE key = :key)
-            FROM templates WHERE gallery_key = :key
+        SELECT MIN(expire_time) AS expiry FROM subjects WHERE gallery_key = :key AND expire_time > {_NOW}
+        UNION ALL SELECT MIN(expire_time) FROM templates WHERE gallery_key = :key AND expire_time > {_NOW}
+        UNION ALL SELECT MIN({_SUBJECT_SINCE}) + {_SUBJECT_RETENTION} FROM subjects
+            WHERE gallery_key = :key AND {_SUBJECT_SINCE} > {_NOW} - {_SUBJECT_RETENTION}
+        UNION ALL SELECT MIN(create_time) + {_TEMPLATE_RETENTION} FROM templates
+            WHERE gallery_key = :key AND create_time > {_NOW} - {_TEMPLATE_RETENTION}
     )
 """  # noqa: S608
 
@@ -79,7 +83,7 @@ def set_clock(connection: sqlite3.Connection, clock: Clock) -> None:
 
 
 def next_expiry(connection: sqlite3.Connection, gallery_key: int) -> datetime | None:
-    """Return when the next subject or template of a gallery expires; a past time if some have. ``None`` for never."""
+    """Return when something of a gallery expires next that has not expired; ``None`` for never."""
     (microseconds,) = connection.execute(_NEXT, {"key": gallery_key}).fetchone()
     return None if microseconds is None else from_microseconds(min(microseconds, to_microseconds(LATEST)))
 

@@ -14,6 +14,7 @@ from gallery.records.calibrations import Calibration, CalibrationSource
 from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
 from gallery.stores.sqlite.sqlite_store import SqliteStore
+from gallery.times import Clock, now
 
 DIMENSION = 32
 CONTRACT = "contract-of-the-server"
@@ -44,9 +45,15 @@ CALIBRATION = Calibration(
 """A calibration with plausible values."""
 
 
-def opened(path: Path, *, contract: str = CONTRACT, max_templates: int = 5) -> Galleries:
+def opened(path: Path, *, contract: str = CONTRACT, max_templates: int = 5, clock: Clock = now) -> Galleries:
     """Open the galleries of a database."""
-    return Galleries(SqliteStore(path), contract=contract, dimension=DIMENSION, max_templates_per_subject=max_templates)
+    return Galleries(
+        SqliteStore(path, clock=clock),
+        contract=contract,
+        dimension=DIMENSION,
+        max_templates_per_subject=max_templates,
+        clock=clock,
+    )
 
 
 def axis(number: int) -> Vector:
