@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.integration.server.trust.beginnings import beginnings
 from tests.integration.server.trust.rights import NOT_SERVED, OPEN, SCOPES
 from tests.integration.server.trust.rpcs import all_rpcs
 
@@ -16,3 +17,7 @@ def test_requests_name_galleries_wherever_their_descriptors_say() -> None:
     assert paths["EnrollBatch"] == [("enrollment", "gallery_id")]
     assert paths["CalibrateGallery"] == [("settings", "gallery_id"), ("settings", "cohort_gallery_id")]
     assert not paths["Detect"]
+
+
+def test_every_stream_of_requests_has_a_beginning() -> None:
+    assert {rpc.path for rpc in all_rpcs() if rpc.descriptor.client_streaming} == beginnings("g").keys()
