@@ -23,9 +23,13 @@ def beginnings(gallery_id: str) -> dict[str, Message]:
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": reflection_pb2.ServerReflectionRequest(
             list_services=""
         ),
-        _RECOGNITION + "IdentifyBatch": pb.IdentifyBatchRequest(identification={"gallery_id": gallery_id}),
-        _RECOGNITION + "IdentifyStream": pb.IdentifyStreamRequest(settings={"gallery_id": gallery_id}),
+        _RECOGNITION + "IdentifyBatch": pb.IdentifyBatchRequest(
+            identification=pb.IdentifyRequest(gallery_id=gallery_id)
+        ),
+        _RECOGNITION + "IdentifyStream": pb.IdentifyStreamRequest(settings=pb.StreamSettings(gallery_id=gallery_id)),
         _GALLERY + "CalibrateGallery": gallery_pb.CalibrateGalleryRequest(settings=settings),
-        _GALLERY + "EnrollBatch": gallery_pb.EnrollBatchRequest(enrollment={"gallery_id": gallery_id}),
+        _GALLERY + "EnrollBatch": gallery_pb.EnrollBatchRequest(
+            enrollment=gallery_pb.EnrollFaceRequest(gallery_id=gallery_id)
+        ),
         _GALLERY + "ImportGallery": gallery_pb.ImportGalleryRequest(target=target),
     }

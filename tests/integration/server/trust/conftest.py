@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from facet.server.access.callers_file import CallerEntry
 
 from facet import Client
 from facet.server.access import callers_file, key
+from facet.server.access.callers_file import CallerEntry
 from facet.server.access.identity import SCOPES as ALL_SCOPES
 from facet.server.access.identity import Scope
 
@@ -121,7 +121,7 @@ def admit(
 def guarded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     callers = folder / "facet.callers.json"
-    keys = {scope: admit(callers, scope, [scope], MINE) for scope in ALL_SCOPES}
+    keys: dict[str, str] = {scope: admit(callers, scope, [scope], MINE) for scope in ALL_SCOPES}
     keys[OPERATOR] = admit(callers, OPERATOR, ALL_SCOPES)
     long_ago = datetime.now(UTC) - timedelta(days=1)
     keys[EXPIRED] = admit(callers, EXPIRED, ALL_SCOPES, expires=long_ago)

@@ -26,6 +26,9 @@ class Rpc:
 
     descriptor: MethodDescriptor
 
+    def __str__(self) -> str:
+        return self.path
+
     @property
     def service(self) -> str:
         return str(self.descriptor.containing_service.full_name)
