@@ -18,6 +18,7 @@ from facet.client.errors import StatusCode
 from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.help import Command
+from facet.terminal.rendering import as_dict
 from facet.terminal.tables import Shortened, listing, number, table, whole
 from facet.terminal.visible import visible
 from facet.v1 import gallery_service_pb2 as gallery_pb
@@ -120,7 +121,7 @@ def main(
     since the server started, and of those that ended in the last minute, in milliseconds: half took no longer than
     p50, 99 % no longer than p99. Stages of one request that ran in parallel may add up to more than the request took.
 
-    With [b]--json[/b] a line of JSON, with [b]--watch[/b] one each time: [i]health[/i], [i]version[/i],
+    With [b]--json[/b] a line of JSON, with [b]--watch[/b] one each time: [i]health[/i], [i]version[/i], [i]caller[/i],
     [i]uptime_s[/i], [i]models[/i], [i]runtime[/i], [i]queue[/i], [i]requests_per_s[/i], [i]errors[/i],
     [i]open_streams[/i], [i]galleries[/i], and [i]stages[/i] and [i]methods[/i], each with [i]since_start[/i] and
     [i]last_minute[/i] of [i]count, p50_ms, p95_ms, p99_ms[/i].
@@ -204,6 +205,7 @@ def as_plain(status: Status, address: str) -> dict[str, Any]:
     rates = throughput(info, status.uptime)
     return plain | {
         "version": info.version,
+        "caller": as_dict(info.caller),
         "uptime_s": round(status.uptime, 1),
         "models": [
             {
@@ -278,6 +280,7 @@ def _load(info: pb.GetServerInfoResponse, status: Status) -> RenderableType:
         "queue", f"{counted(queue.waiting, 'request')} waiting, at most {queue.max_waiting} plus items of batches"
     )
     rows.add_row("open streams", streams or "none")
+    rows.add_row("you are", _caller(info.caller))
     if status.galleries is None:
         rows.add_row("galleries", "not known: the server cannot list them")
     else:
@@ -292,6 +295,13 @@ def _errors(info: pb.GetServerInfoResponse) -> RenderableType:
     for each in sorted(info.errors, key=lambda error: (-error.last_minute, -error.since_start)):
         rows.add_row(each.reason, each.code, str(each.last_minute), str(each.since_start))
     return rows
+
+
+def _caller(caller: pb.CallerInfo) -> str:
+    """Who the server takes this program for, and what it may do."""
+    name = f"{caller.id} ({caller.label})" if caller.label else caller.id
+    until = f", until {caller.expire_time.ToDatetime(UTC):%Y-%m-%d %H:%M} UTC" if caller.HasField("expire_time") else ""
+    return f"{name}: {' '.join(caller.scopes) or 'no scopes'} in {' '.join(caller.galleries) or 'no gallery'}{until}"
 
 
 def _largest(galleries: Galleries | None) -> RenderableType:

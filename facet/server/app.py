@@ -93,6 +93,7 @@ class Server:
         self._access = Access(config.server.token, config.callers_file, peer_names)
         check_exposure(
             config.server.host,
+            config.callers_file,
             is_loopback=config.server.is_loopback,
             has_callers=config.server.tls_client_ca is not None or not self._access.asks_nobody,
             has_tls=config.server.tls_certificate is not None,

@@ -55,13 +55,13 @@ class Callers:
         for entry in sorted(entries, key=lambda each: each.revoked is None):
             caller = _caller(entry)
             if entry.certificate is not None:
-                self._certificates[entry.certificate] = caller
+                self._certificates[_comparable(entry.certificate)] = caller
             elif entry.issuer is not None and entry.subject is not None:
                 self._subjects[entry.issuer, entry.subject] = caller
             else:
                 self._keys[entry.id] = caller
 
-        self.ids = frozenset(f"{each.kind}:{each.id}" for each in entries)
+        self.ids = frozenset(each.identity_id for each in entries)
 
     @property
     def have_certificates(self) -> bool:
@@ -92,7 +92,9 @@ class Callers:
             names: the DNS names and URIs of its subjectAltName. They must not name several callers.
             now: seconds since 1970.
         """
-        found = {id(caller): caller for name in names if (caller := self._certificates.get(name)) is not None}
+        found = {
+            id(caller): caller for name in names if (caller := self._certificates.get(_comparable(name))) is not None
+        }
         if len(found) != 1:
             raise Unauthenticated
         (caller,) = found.values()
@@ -104,9 +106,14 @@ class Callers:
         return None if caller is None else caller.identity_at(now)
 
 
+def _comparable(name: str) -> str:
+    """A name in a certificate: DNS names have no case (RFC 4343), URIs have."""
+    return name if ":" in name else name.lower()
+
+
 def _caller(entry: CallerEntry) -> _Caller:
     identity = Identity(
-        id=f"{entry.kind}:{entry.id}",
+        id=entry.identity_id,
         label=entry.label,
         scopes=frozenset(entry.scopes),
         galleries=PermittedGalleries.of(entry.galleries),

@@ -122,6 +122,11 @@ class CallerEntry(_Strict):
         return self
 
     @property
+    def identity_id(self) -> str:
+        """The id of its identity, which is logged."""
+        return f"{self.kind}:{self.id}"
+
+    @property
     def credential(self) -> tuple[str | None, ...]:
         """What no two callers may share, unless one of them was revoked."""
         return self.kind, self.sha256, self.certificate, self.issuer, self.subject
@@ -178,7 +183,7 @@ def changing(path: Path) -> Iterator[list[CallerEntry]]:
     The file appears whole, with mode 0600, or not at all.
 
     Raises:
-        CallersFileError: the file cannot be used.
+        CallersFileError: the file cannot be used, or the callers do not go together.
         OSError: it cannot be written.
     """
     target = path.resolve()
@@ -188,8 +193,10 @@ def changing(path: Path) -> Iterator[list[CallerEntry]]:
         except FileNotFoundError:
             callers = []
         yield callers
-        # Validated again, so that nothing is written that cannot be read.
-        checked = CallersFile.model_validate_json(CallersFile.model_construct(callers=callers).model_dump_json())
+        try:  # nothing is written that cannot be read
+            checked = CallersFile.model_validate_json(CallersFile.model_construct(callers=callers).model_dump_json())
+        except ValidationError as error:
+            raise CallersFileError(f"{path} was not changed: {explained(error)}") from None
         write(target, checked.model_dump_json(indent=1, exclude_none=True) + "\n")
 
 
@@ -243,11 +250,16 @@ def _parsed(path: Path, data: bytes) -> CallersFile:
         return CallersFile.model_validate_json(data)
     except ValidationError as error:
         # The error's own text would quote the values.
-        raise CallersFileError(f"{path} cannot be used: {_explained(error, data)}") from None
+        raise CallersFileError(f"{path} cannot be used: {explained(error, data)}") from None
 
 
-def _explained(error: ValidationError, data: bytes) -> str:
-    """What is wrong first, by the number and the id of the caller, without the value."""
+def explained(error: ValidationError, data: bytes = b"") -> str:
+    """What is wrong first, by the number and the id of the caller, without the value.
+
+    Args:
+        error: the error.
+        data: the file, if it is one.
+    """
     first = error.errors(include_url=False, include_input=False)[0]
     message = str(first["msg"]).removeprefix("Value error, ")
     match first["loc"]:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class Exposed(Exception):
     """The server would serve other machines without callers or without TLS. The message says what to do."""
 
 
 def check_exposure(
-    host: str, *, is_loopback: bool, has_callers: bool, has_tls: bool, may_lack_callers: bool, insecure: bool
+    host: str,
+    callers: Path,
+    *,
+    is_loopback: bool,
+    has_callers: bool,
+    has_tls: bool,
+    may_lack_callers: bool,
+    insecure: bool,
 ) -> None:
     """Refuse to serve other machines without callers or without TLS.
 
     Args:
         host: the address that the server listens on.
+        callers: the callers file, for the message.
         is_loopback: whether only programs of this machine reach it.
         has_callers: whether callers must say who they are.
         has_tls: whether connections are encrypted.
@@ -28,7 +38,7 @@ def check_exposure(
     missing = []
     if not (has_callers or may_lack_callers):
         missing.append(
-            "it has no callers: make one with: facet keys create --label NAME --scope recognize, or set server.token"
+            f"it has no callers: make one with: facet keys create --callers {callers} --label NAME --scope admin"
         )
     if not has_tls:
         missing.append(

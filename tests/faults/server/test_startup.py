@@ -131,7 +131,7 @@ def test_a_certificate_in_use_is_watched(serve: Serve, tmp_path: Path) -> None:
         (("--detection.object-size", "many"), {}, "detection.object_size"),
         ((), {"FACET_SERVER__PROT": "1"}, "did you mean FACET_SERVER__PORT?"),
         ((), {"FACET_SERVRE__PORT": "1"}, "FACET_SERVRE__PORT"),
-        (("--server.host", "0.0.0.0"), {}, "token"),
+        (("--server.host", "0.0.0.0"), {}, "facet keys create"),
         ((), {"FACET_SERVER__TOKEN": ""}, "token is set but empty"),
         (("--server.tls-key", "key.pem"), {}, "tls_certificate"),
         (("--config", "missing.toml"), {}, "missing.toml"),

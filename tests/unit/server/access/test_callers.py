@@ -56,8 +56,14 @@ def test_a_certificate_stands_for_the_one_caller_that_it_names() -> None:
     old = entry("old", kind="certificate", certificate="camera-1.example", revoked=CREATED)
     callers = Callers([old, first, second])
     assert callers.have_certificates
+    assert callers.of_certificate(["Camera-1.EXAMPLE"], NOW).id == "certificate:one"
     assert callers.of_certificate(["other.example", "camera-1.example"], NOW).id == "certificate:one"
-    for names in ([], ["camera-2.example"], ["camera-1.example", "spiffe://example/camera"], ["Camera-1.example"]):
+    for names in (
+        [],
+        ["camera-2.example"],
+        ["camera-1.example", "spiffe://example/camera"],
+        ["spiffe://example/Camera"],
+    ):
         with pytest.raises(Unauthenticated):
             callers.of_certificate(names, NOW)
     with pytest.raises(Unauthenticated):

@@ -56,7 +56,10 @@ def test_a_file_that_was_linked_to_stays_where_it_is(tmp_path: Path) -> None:
 def test_nothing_is_written_that_cannot_be_read_nor_after_a_failure(tmp_path: Path) -> None:
     path = written(tmp_path / "callers.json", KEY)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="same credentials"), changing(path) as callers:
+    with (
+        pytest.raises(CallersFileError, match="callers one and two have the same credentials"),
+        changing(path) as callers,
+    ):
         callers.extend([entry("one"), entry("two")])
     with suppress(KeyboardInterrupt), changing(path) as callers:
         callers.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from facet.server.access.exposure import Exposed, check_exposure
@@ -17,6 +19,7 @@ def check(
 ) -> None:
     check_exposure(
         "192.0.2.1",
+        Path("facet.callers.json"),
         is_loopback=is_loopback,
         has_callers=has_callers,
         has_tls=has_tls,

@@ -1,0 +1,1 @@
+"""The command ``facet keys``: who may call a server."""
