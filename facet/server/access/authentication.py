@@ -42,7 +42,7 @@ class Authenticator:
         peer_names: PeerNames = lambda _: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._token = None if token is None else token.get_secret_value().encode()
+        self._token = None if token is None else _digest(token.get_secret_value())
         self._callers = callers
         self._peer_names = peer_names
         self._clock = clock
@@ -60,10 +60,10 @@ class Authenticator:
         if not values:
             return self._certificate_claim(context)
         bearer = _bearer(values)
-        if self._token is not None and hmac.compare_digest(bearer.encode(), self._token):
+        if self._token is not None and hmac.compare_digest(_digest(bearer), self._token):
             return _token
         key_id, secret = parts_of(bearer)
-        return partial(self._key, key_id, hashlib.sha256(secret.encode()).digest())
+        return partial(self._key, key_id, _digest(secret))
 
     def _certificate_claim(self, context: Any) -> Claim:
         callers = None if self._callers is None else self._callers.current
@@ -94,6 +94,11 @@ def _bearer(values: list[str | bytes]) -> str:
     value = values[0]
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     return text.removeprefix(_SCHEME) if len(values) == 1 and text.startswith(_SCHEME) else ""
+
+
+def _digest(secret: str) -> bytes:
+    """SHA-256 of a secret: all have one length, so that a comparison does not tell how long the right one is."""
+    return hashlib.sha256(secret.encode()).digest()
 
 
 def _token() -> Identity:
