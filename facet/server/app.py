@@ -18,12 +18,14 @@ from facet.server.access.limits import CallerLimits
 from facet.server.access.token import log_access
 from facet.server.audit.metrics import AuditMetrics
 from facet.server.audit.opening import note_start, note_stop, open_trail
+from facet.server.audit.protocol import NoAudit
 from facet.server.background import started_pool
 from facet.server.calls.calls import Calls
 from facet.server.calls.interceptor import CallInterceptor
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
 from facet.server.decoders import PictureDecoders
+from facet.server.expired import ExpiredEraser
 from facet.server.gauges import Gauges
 from facet.server.models import load_pipeline
 from facet.server.observability.metrics_port import MetricsPort
@@ -48,6 +50,7 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
+from gallery.times import Clock, now
 from recognizer.pipeline import FacePipeline
 
 _log = structlog.get_logger("facet.server")
@@ -76,6 +79,7 @@ class Server:
         config: the configuration.
         pipeline: the models; by default those of the configuration are loaded, and pictures are decoded in processes
             of their own.
+        clock: tells which people and templates have expired.
 
     Raises:
         ModelError: a model is missing, damaged or unsupported.
@@ -88,7 +92,7 @@ class Server:
         CallersFileError: the callers file cannot be used.
     """
 
-    def __init__(self, config: Config, pipeline: FacePipeline | None = None) -> None:
+    def __init__(self, config: Config, pipeline: FacePipeline | None = None, clock: Clock = now) -> None:
         self._config = config
         self._access = Access(config.server.token, config.callers_file, peer_names)
         check_exposure(
@@ -105,14 +109,16 @@ class Server:
         self.pipeline = pipeline or self._load_pipeline()
         self._audit = open_trail(config)
         self._galleries = Galleries(
-            open_store(config.gallery),
+            open_store(config.gallery, clock),
             contract=self.pipeline.contract,
             dimension=self.pipeline.dimension,
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
             min_subject_similarity=config.enrollment.min_subject_similarity,
             search_threads=usable_cores(),
             default_threshold=config.gallery.default_threshold,
+            clock=clock,
         )
+        self._expired = ExpiredEraser(self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit())
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
@@ -190,6 +196,7 @@ class Server:
         self._add_services(self._server, self._workers, self._batches, self._streams)
         self._open_metrics(self._workers)
         self._access.start()
+        self._expired.start()
         credentials = self._certificates.credentials() if self._certificates is not None else None
         address = listen(self._server, config, credentials)
         self._connections.watch(address)
@@ -226,6 +233,7 @@ class Server:
             self._connections,
             self._metrics,
             self._gauges,
+            self._expired,
             self._galleries,
             self._audit,
             self._tracing,
@@ -254,6 +262,7 @@ class Server:
         registry = self._telemetry.metrics.registry
         registry.register(self._gauges)
         registry.register(self._readiness)
+        registry.register(self._expired)
         registry.register(Expiry(self._certificates))
         registry.register(AuditMetrics(self._audit))
         self._readiness.start()

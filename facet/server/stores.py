@@ -9,16 +9,22 @@ from facet.server.config import GalleryConfig
 from gallery.errors import StorageUnavailable
 from gallery.stores.base import Store
 from gallery.stores.sqlite.sqlite_store import SqliteStore
+from gallery.times import Clock, now
 
 
-def open_store(config: GalleryConfig) -> Store:
-    """Open the store of galleries: SQLite, or Milvus if the configuration names one.
+def open_store(config: GalleryConfig, clock: Clock = now) -> Store:
+    """Open the store of galleries: SQLite, or Milvus if the configuration names one; the clock tells what has expired.
 
     Raises:
         StorageError: the store cannot be opened, or pymilvus is missing.
     """
     if not config.milvus_uri:
-        return SqliteStore(config.database, check=config.check_at_start, default_threshold=config.default_threshold)
+        return SqliteStore(
+            config.database,
+            check=config.check_at_start,
+            default_threshold=config.default_threshold,
+            clock=clock,
+        )
     if find_spec("pymilvus") is None:
         raise StorageUnavailable(f"galleries in Milvus need pymilvus: {install_command('milvus')}")
     # Only servers with a Milvus load its client.
@@ -32,4 +38,5 @@ def open_store(config: GalleryConfig) -> Store:
         strong=config.milvus_consistency == "strong",
         timeout=config.milvus_timeout_seconds,
         default_threshold=config.default_threshold,
+        clock=clock,
     )

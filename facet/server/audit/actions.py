@@ -65,7 +65,12 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "CreateGallery": Action("gallery_created", answered={"gallery": "gallery.gallery_id"}),
         "GetGallery": NOTHING,
         "ListGalleries": NOTHING,
-        "UpdateGallery": Action("gallery_changed", gallery="gallery.gallery_id", asked={"fields": "update_mask.paths"}),
+        "UpdateGallery": Action(
+            "gallery_changed",
+            gallery="gallery.gallery_id",
+            asked={"fields": "update_mask.paths", "validate_only": "validate_only"},
+            answered={"subjects_expiring": "subjects_expiring", "templates_expiring": "templates_expiring"},
+        ),
         "DeleteGallery": Action("gallery_forgotten", asked={"force": "force"}),
         "EnrollFace": _ENROLLED,
         "EnrollBatch": Action(

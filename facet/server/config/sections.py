@@ -315,6 +315,9 @@ class GalleryConfig(_Section):
     default_threshold: float = Field(DEFAULT_THRESHOLD, ge=-1, le=1)
     """Minimum cosine similarity of a match, in galleries that are created without a threshold. docs/evaluation.md
     explains the default."""
+    erase_expired_seconds: float = Field(300.0, gt=0, le=3600)
+    """Interval at which expired subjects and templates are erased from the database and its files, seconds. They are in
+    no answer from the moment they expire."""
     max_import_bytes: int = Field(16 * 2**30, ge=2**20)
     """Maximum size of a file for ImportGallery, bytes. The upload is stored next to the database, which then grows by
     about the same size."""
