@@ -25,6 +25,7 @@ from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
 from facet.server.access.callers_file import CallersFileError
 from facet.server.access.exposure import Exposed
+from facet.server.access.oidc.signing_keys import KeysUnavailable
 from facet.server.app import Server
 from facet.server.audit.errors import AuditError
 from facet.server.config import Config, ConfigError, dump, load
@@ -119,7 +120,16 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
     except Exposed as error:
         console.err.print(f"{program.name('serve')}: {program.spelled(str(error))}")
         return console.USAGE
-    except (ModelError, StorageError, BindError, CallersFileError, AuditError, TracingUnavailable, OSError) as error:
+    except (
+        ModelError,
+        StorageError,
+        BindError,
+        CallersFileError,
+        KeysUnavailable,
+        AuditError,
+        TracingUnavailable,
+        OSError,
+    ) as error:
         console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error))}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)

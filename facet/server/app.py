@@ -90,11 +90,12 @@ class Server:
         OSError: certificate, key or client CA cannot be read.
         Exposed: other machines reach the server, and it has no callers or no TLS.
         CallersFileError: the callers file cannot be used.
+        KeysUnavailable: the file with the keys of the identity provider cannot be used.
     """
 
     def __init__(self, config: Config, pipeline: FacePipeline | None = None, clock: Clock = now) -> None:
         self._config = config
-        self._access = Access(config.server.token, config.callers_file, peer_names)
+        self._access = Access(config.server.token, config.callers_file, peer_names, config.access.provider)
         check_exposure(
             config.server.host,
             config.callers_file,
@@ -225,6 +226,7 @@ class Server:
             await self._server.stop(_FLUSH_SECONDS)
             await asyncio.to_thread(self._workers.close)
             await self._readiness.stop()
+            await self._access.stop()
             if self._certificates is not None:
                 await self._certificates.stop()
             if self._audit is not None:
@@ -291,6 +293,6 @@ class Server:
         about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit))
         add_ServerServiceServicer_to_server(about, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        if config.server.reflects:
+        if config.server.reflects(has_callers=not self._access.asks_nobody):
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)

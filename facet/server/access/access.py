@@ -10,14 +10,17 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
 from facet.server.access import caller
 from facet.server.access.authentication import Authenticator, PeerNames
 from facet.server.access.grants import Grant, public
+from facet.server.access.identity import Identity
 from facet.server.access.last_used import LastUsed
+from facet.server.access.oidc.callers import TokenCallers
+from facet.server.access.oidc.provider import Provider
 from facet.server.access.open_calls import OpenCalls
 from facet.server.access.rules import rule_of
 from facet.server.access.watched_callers import WatchedCallers
@@ -34,10 +37,12 @@ class Access(Collector):
         token: the server's own token; ``None`` if there is none.
         callers: the callers file, which need not exist; ``None`` for none.
         peer_names: the names in the verified certificate of a call's client.
+        provider: the identity provider whose tokens are accepted; ``None`` for none.
         clock: seconds since 1970.
 
     Raises:
         CallersFileError: the callers file exists, but cannot be used.
+        KeysUnavailable: the file with the provider's keys cannot be used.
     """
 
     def __init__(
@@ -45,11 +50,13 @@ class Access(Collector):
         token: SecretStr | None,
         callers: Path | None = None,
         peer_names: PeerNames = lambda _: (),
+        provider: Provider | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._callers = None if callers is None else WatchedCallers(callers)
         self._last_used = None if callers is None else LastUsed(callers)
-        self._authenticator = Authenticator(token, self._callers, peer_names, clock)
+        self._tokens = None if provider is None else TokenCallers(provider, self._entry_of, clock)
+        self._authenticator = Authenticator(token, self._callers, peer_names, self._tokens, clock)
         self._open = OpenCalls()
         self._clock = clock
         self._stopping = threading.Event()
@@ -61,22 +68,29 @@ class Access(Collector):
         return self._authenticator.is_open
 
     def start(self) -> None:
-        """Watch the callers file, for the running event loop."""
+        """Watch the callers file, and the provider's keys, for the running event loop."""
+        if self._tokens is not None:
+            self._tokens.keys.start()
         if self._callers is not None:
             self._callers.refresh()  # loading the models may have taken a while
             arguments = (asyncio.get_running_loop(), self._callers)
             self._watch = threading.Thread(target=self._keep_watching, args=arguments, name="callers", daemon=True)
             self._watch.start()
 
+    async def stop(self) -> None:
+        """Stop watching the provider's keys, from the event loop."""
+        if self._tokens is not None:
+            await self._tokens.keys.stop()
+
     def close(self) -> None:
-        """Stop watching, and write when callers were last used."""
+        """Stop watching the callers file, and write when callers were last used."""
         self._stopping.set()
         if self._watch is not None:
             self._watch.join()
         if self._last_used is not None:
             self._last_used.write(at_once=True)
 
-    def admit(self, path: str, context: Any) -> Grant:
+    async def admit(self, path: str, context: Any) -> Grant:
         """Admit a call, before any of its requests is read, and make its identity that of the current task.
 
         Args:
@@ -91,6 +105,7 @@ class Access(Collector):
         rule = rule_of(path)
         if rule is not None and rule.is_public:
             return public(rule)
+        await self._authenticator.prepare(context)
         claim = self._authenticator.claim(context)
         if rule is None:
             claim()
@@ -106,8 +121,20 @@ class Access(Collector):
         return self._open.entered(grant)
 
     def collect(self) -> Iterable[Metric]:
-        """Collect the metric of the callers file."""
-        return () if self._callers is None else self._callers.collect()
+        """Collect the metrics of the callers file and of the provider's keys."""
+        if self._callers is not None:
+            yield from self._callers.collect()
+        keys = GaugeMetricFamily("facet_oidc_keys", "Keys that verify tokens of the identity provider.")
+        age = GaugeMetricFamily("facet_oidc_keys_age_seconds", "Time since these keys were last read.")
+        if self._tokens is not None:
+            keys.add_metric((), len(self._tokens.keys.current.keys))
+            if (seconds := self._tokens.keys.age) is not None:
+                age.add_metric((), seconds)
+        yield from (keys, age)
+
+    def _entry_of(self, issuer: str, subject: str) -> Identity | None:
+        callers = None if self._callers is None else self._callers.current
+        return None if callers is None else callers.of_subject(issuer, subject, self._clock())
 
     def _note_use(self, identity_id: str) -> None:
         callers = None if self._callers is None else self._callers.current
@@ -118,7 +145,7 @@ class Access(Collector):
         """Look at the file again and again, on a thread: a disk that hangs does not stop calls."""
         while not self._stopping.wait(_LOOK_SECONDS):
             callers.refresh()
-            if callers.current is not None:
+            if callers.current is not None or self._tokens is not None:
                 with suppress(RuntimeError):  # the loop has ended meanwhile
                     # Also without a change: credentials expire.
                     loop.call_soon_threadsafe(self._open.review)

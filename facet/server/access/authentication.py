@@ -14,6 +14,8 @@ from pydantic import SecretStr
 from facet.server.access.grants import Claim
 from facet.server.access.identity import ANONYMOUS, TOKEN, Identity
 from facet.server.access.key import parts_of
+from facet.server.access.oidc.callers import TokenCallers
+from facet.server.access.oidc.tokens import looks_like_token
 from facet.server.access.watched_callers import WatchedCallers
 from facet.server.errors import Unauthenticated
 
@@ -32,6 +34,7 @@ class Authenticator:
         token: the server's own token; ``None`` if there is none.
         callers: the callers; ``None`` if the server has no file of them.
         peer_names: see :data:`PeerNames`.
+        tokens: callers with tokens of an identity provider; ``None`` if there is no provider.
         clock: seconds since 1970.
     """
 
@@ -40,28 +43,38 @@ class Authenticator:
         token: SecretStr | None,
         callers: WatchedCallers | None = None,
         peer_names: PeerNames = lambda _: (),
+        tokens: TokenCallers | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._token = None if token is None else _digest(token.get_secret_value())
         self._callers = callers
         self._peer_names = peer_names
+        self._tokens = tokens
         self._clock = clock
 
     @property
     def is_open(self) -> bool:
         """Whether there are no callers: then nobody is asked."""
-        return self._token is None and (self._callers is None or self._callers.current is None)
+        has_callers = self._callers is not None and self._callers.current is not None
+        return self._token is None and self._tokens is None and not has_callers
+
+    async def prepare(self, context: Any) -> None:
+        """Wait for what is needed to know who a call comes from: perhaps for newer keys of the identity provider."""
+        if self._tokens is not None and looks_like_token(bearer := _bearer(_given(context))):
+            await self._tokens.wait_for_key(bearer)
 
     def claim(self, context: Any) -> Claim:
         """What a call claims to be."""
         if self.is_open:
             return self._anonymous
-        values = [value for key, value in context.invocation_metadata() or () if key == _HEADER]
+        values = _given(context)
         if not values:
             return self._certificate_claim(context)
         bearer = _bearer(values)
         if self._token is not None and hmac.compare_digest(_digest(bearer), self._token):
             return _token
+        if self._tokens is not None and looks_like_token(bearer):
+            return self._tokens.claim(bearer)
         key_id, secret = parts_of(bearer)
         return partial(self._key, key_id, _digest(secret))
 
@@ -89,11 +102,17 @@ class Authenticator:
         return callers.of_certificate(names, self._clock())
 
 
+def _given(context: Any) -> list[str | bytes]:
+    return [value for key, value in context.invocation_metadata() or () if key == _HEADER]
+
+
 def _bearer(values: list[str | bytes]) -> str:
     """The token of the metadata ``authorization``; empty if it is malformed."""
+    if len(values) != 1:
+        return ""
     value = values[0]
     text = value.decode("latin-1") if isinstance(value, bytes) else value
-    return text.removeprefix(_SCHEME) if len(values) == 1 and text.startswith(_SCHEME) else ""
+    return text.removeprefix(_SCHEME) if text.startswith(_SCHEME) else ""
 
 
 def _digest(secret: str) -> bytes:

@@ -42,12 +42,14 @@ class Callers:
 
     Args:
         entries: those of the file.
+        is_lost: whether the file is gone or useless: then nobody is let in whom it might have revoked.
 
     Attributes:
         ids: the ids of their identities.
     """
 
-    def __init__(self, entries: Sequence[CallerEntry]) -> None:
+    def __init__(self, entries: Sequence[CallerEntry], *, is_lost: bool = False) -> None:
+        self._is_lost = is_lost
         self._keys: dict[str, _Caller] = {}
         self._certificates: dict[str, _Caller] = {}
         self._subjects: dict[tuple[str, str], _Caller] = {}
@@ -102,6 +104,8 @@ class Callers:
 
     def of_subject(self, issuer: str, subject: str, now: float) -> Identity | None:
         """The caller with a token of an identity provider; ``None`` if the file does not mention it."""
+        if self._is_lost:
+            raise Unauthenticated
         caller = self._subjects.get((issuer, subject))
         return None if caller is None else caller.identity_at(now)
 

@@ -14,7 +14,7 @@ from facet.server.access import callers_file
 from facet.server.access.callers import Callers
 from facet.server.access.callers_file import CallersFileError
 
-_NOBODY = Callers(())
+_NOBODY = Callers((), is_lost=True)
 
 _log = structlog.get_logger("facet.access")
 

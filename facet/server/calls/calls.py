@@ -134,7 +134,7 @@ class Calls:
         log = _log.bind(method=method.path.removeprefix("/facet.v1."), request_id=request_id)
         seconds = self._stall_seconds if method.is_stream else self._receive_seconds
         try:
-            grant = self._access.admit(method.path, context)
+            grant = await self._access.admit(method.path, context)
             who = caller.current()
             messages = self._messages(context, method, self.budget, grant)
             limited = self._limits.entered(grant, context.peer())
@@ -179,7 +179,7 @@ class Calls:
         error: ServerError = UnknownMethod()
         try:
             with self._clients.admitted(context):
-                self._access.admit(_UNKNOWN, context)
+                await self._access.admit(_UNKNOWN, context)
         except ServerError as refused:
             error = refused
         observed.failed(error)
@@ -196,7 +196,7 @@ class Calls:
         places = self._watches if method.is_stream else self._checks
         seconds = self._receive_seconds
         try:
-            grant = self._access.admit(method.path, context)
+            grant = await self._access.admit(method.path, context)
             who = caller.current()
             messages = self._messages(context, method, self._health_budget, grant)
             with self._access.open(grant), self._clients.admitted(context), closing(messages):

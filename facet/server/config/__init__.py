@@ -5,6 +5,7 @@ from __future__ import annotations
 from facet.server.config.loading import Config, ConfigError, dump, load
 from facet.server.config.sections import (
     NONE,
+    AccessConfig,
     AuditConfig,
     EnrollmentConfig,
     GalleryConfig,
@@ -16,6 +17,7 @@ from facet.server.config.sections import (
 
 __all__ = [
     "NONE",
+    "AccessConfig",
     "AuditConfig",
     "Config",
     "ConfigError",

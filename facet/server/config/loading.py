@@ -76,7 +76,7 @@ class Config(BaseSettings):
     def _metrics_are_protected(self) -> Self:
         metrics = self.metrics
         is_open = metrics.port is not None and metrics.token is None and not metrics.is_loopback
-        if is_open and not self.server.allow_unauthenticated:
+        if is_open and not (self.server.allow_unauthenticated or self.server.insecure):
             raise ValueError(
                 f"metrics.host {metrics.host} is reachable from other machines, and metrics contain gallery ids: "
                 "set metrics.token"

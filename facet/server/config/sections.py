@@ -9,12 +9,14 @@ from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from facet.runtime.inference_slots import Preset
 from facet.runtime.providers import CPU_PROVIDER
 from facet.runtime.sessions import RuntimeName
+from facet.server.access.oidc.provider import Provider
 from facet.server.access.token import problem_of
 from gallery.records.enrollments import MIN_SIMILARITY
 from gallery.records.galleries import DEFAULT_THRESHOLD
@@ -115,11 +117,10 @@ class ServerConfig(_Section):
         """Whether only programs on this machine reach host."""
         return _is_loopback(self.host)
 
-    @property
-    def reflects(self) -> bool:
-        """Whether the server answers reflection."""
+    def reflects(self, *, has_callers: bool) -> bool:
+        """Whether the server answers reflection, if callers must say who they are, or need not."""
         if self.reflection == "auto":
-            return self.is_loopback or self.token is not None
+            return self.is_loopback or has_callers
         return self.reflection == "on"
 
     @property
@@ -160,6 +161,43 @@ class AccessConfig(_Section):
     concurrent_calls: int | None = Field(None, ge=1)
     """Calls and streams that a caller may have open; further ones are refused with CALLER_CONCURRENCY_EXCEEDED. Without
     it, there is no limit but server.max_concurrent_calls."""
+    oidc_issuer: str = ""
+    """Issuer of bearer tokens (JWT) that callers may send: what their claim iss must be. Requires oidc_audience and
+    oidc_keys."""
+    oidc_audience: str = ""
+    """What the claim aud of a token must be or contain: the name of this server at the identity provider."""
+    oidc_keys: str = ""
+    """Public keys of the identity provider: a file with a JWK set, or its https URL (jwks_uri of the provider). Both
+    are read again when they change. http is for loopback only."""
+    oidc_galleries_claim: str = "facet_galleries"
+    """Claim with the galleries of a caller who has no entry in the callers file: ids, prefixes such as site-a-*, or
+    *."""
+
+    @field_validator("oidc_keys")
+    @classmethod
+    def _is_trusted(cls, location: str) -> str:
+        url = urlsplit(location)
+        if url.scheme in ("http", "https"):
+            if url.username is not None or url.password is not None:
+                raise ValueError("must not contain a password, because it is printed")
+            if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+                raise ValueError("must start with https://: whoever changes the keys on their way lets himself in")
+        return location
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        given = {"oidc_issuer": self.oidc_issuer, "oidc_audience": self.oidc_audience, "oidc_keys": self.oidc_keys}
+        if any(given.values()) and not all(given.values()):
+            missing = [name for name, value in given.items() if not value]
+            raise ValueError(f"{' and '.join(missing)} must be set, too: {', '.join(given)} belong together")
+        return self
+
+    @property
+    def provider(self) -> Provider | None:
+        """The identity provider; ``None`` if there is none."""
+        if not self.oidc_issuer:
+            return None
+        return Provider(self.oidc_issuer, self.oidc_audience, self.oidc_keys, self.oidc_galleries_claim)
 
 
 class ModelsConfig(_Section):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import cv2
 
 from facet import __version__
+from facet.runtime.models import ModelFile
 from facet.runtime.pictures import FORMATS
 from facet.server.access import identity
 from facet.server.access.identity import SCOPES, Identity
@@ -64,7 +65,7 @@ class ServerServicer(ServerServiceServicer):
                     sha256=model.file.sha256,
                     size=model.file.size,
                     license=model.file.license,
-                    source=model.file.source,
+                    source=_source(model.file),
                     head=model.head,
                     runtime=model.runtime,
                 )
@@ -127,6 +128,11 @@ class ServerServicer(ServerServiceServicer):
     ) -> pb.ListAuditEntriesResponse:
         """See the proto."""
         return await self._audit_entries.list(request)
+
+
+def _source(file: ModelFile) -> str:
+    """Where a model comes from; only the name of a file whose origin is not known, because callers learn no paths."""
+    return file.path.name if file.source == str(file.path) else file.source
 
 
 def _caller(caller: Identity) -> pb.CallerInfo:

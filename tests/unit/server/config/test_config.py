@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from facet.server.config import Config, ConfigError, ServerConfig, dump, load
+from facet.server.config import AccessConfig, Config, ConfigError, ServerConfig, dump, load
 
 
 @pytest.fixture(autouse=True)
@@ -179,11 +179,44 @@ def test_a_token_that_grpc_metadata_cannot_carry_is_refused(token: str) -> None:
 
 
 def test_reflection_is_off_by_itself_only_where_strangers_on_other_machines_could_ask() -> None:
-    assert ServerConfig().reflects
-    assert ServerConfig.model_validate({"host": "0.0.0.0", "token": "x"}).reflects
-    assert not ServerConfig(host="0.0.0.0", allow_unauthenticated=True).reflects
-    assert ServerConfig(host="0.0.0.0", allow_unauthenticated=True, reflection="on").reflects
-    assert not ServerConfig(reflection="off").reflects
+    assert ServerConfig().reflects(has_callers=False)
+    assert ServerConfig(host="0.0.0.0").reflects(has_callers=True)
+    assert not ServerConfig(host="0.0.0.0").reflects(has_callers=False)
+    assert ServerConfig(host="0.0.0.0", reflection="on").reflects(has_callers=False)
+    assert not ServerConfig(reflection="off").reflects(has_callers=True)
+
+
+OIDC = {"oidc_issuer": "https://login.example.org", "oidc_audience": "facet", "oidc_keys": "/etc/facet/keys.json"}
+
+
+@pytest.mark.parametrize("missing", OIDC)
+def test_an_identity_provider_needs_issuer_audience_and_keys(missing: str) -> None:
+    assert AccessConfig.model_validate(OIDC).provider
+    assert AccessConfig().provider is None
+    with pytest.raises(ValidationError, match=f"{missing} must be set"):
+        AccessConfig.model_validate({name: value for name, value in OIDC.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("url", "is_right"),
+    [
+        ("https://login.example.org/keys", True),
+        ("http://127.0.0.1:8080/keys", True),
+        ("http://[::1]:8080/keys", True),
+        ("http://localhost/keys", True),
+        ("http://login.example.org/keys", False),
+        ("HTTP://login.example.org/keys", False),
+        ("http://127.0.0.1.example.org/keys", False),
+        ("http://127.0.0.1@example.org/keys", False),
+        ("https://name:password@login.example.org/keys", False),
+    ],
+)
+def test_keys_of_a_provider_cross_the_network_only_where_nobody_can_change_them(url: str, *, is_right: bool) -> None:
+    if is_right:
+        assert AccessConfig.model_validate(OIDC | {"oidc_keys": url}).oidc_keys == url
+        return
+    with pytest.raises(ValidationError):
+        AccessConfig.model_validate(OIDC | {"oidc_keys": url})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", ""])
