@@ -18,7 +18,7 @@ from facet.server.access.limits import CallerLimits
 from facet.server.access.token import log_access
 from facet.server.audit.metrics import AuditMetrics
 from facet.server.audit.opening import note_start, note_stop, open_trail
-from facet.server.audit.protocol import NoAudit
+from facet.server.audit.protocol import Audit, NoAudit
 from facet.server.background import started_pool
 from facet.server.calls.calls import Calls
 from facet.server.calls.interceptor import CallInterceptor
@@ -196,7 +196,8 @@ class Server:
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
         self._open_metrics(self._workers)
-        self._access.start()
+        audit: Audit = self._audit or NoAudit()
+        self._access.start(lambda changes: audit.note("callers_changed", "", "", **changes))
         self._expired.start()
         credentials = self._certificates.credentials() if self._certificates is not None else None
         address = listen(self._server, config, credentials)

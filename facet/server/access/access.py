@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from facet.server.access import caller
 from facet.server.access.authentication import Authenticator, PeerNames
+from facet.server.access.changes import NoteChanges, changes
 from facet.server.access.grants import Grant, public
 from facet.server.access.identity import Identity
 from facet.server.access.last_used import LastUsed
@@ -67,13 +68,17 @@ class Access(Collector):
         """Whether the server has no callers: everybody may do everything."""
         return self._authenticator.is_open
 
-    def start(self) -> None:
-        """Watch the callers file, and the provider's keys, for the running event loop."""
+    def start(self, note_changes: NoteChanges = lambda _: None) -> None:
+        """Watch the callers file, and the provider's keys, for the running event loop.
+
+        Args:
+            note_changes: told of each change of the callers, on another thread.
+        """
         if self._tokens is not None:
             self._tokens.keys.start()
         if self._callers is not None:
             self._callers.refresh()  # loading the models may have taken a while
-            arguments = (asyncio.get_running_loop(), self._callers)
+            arguments = (asyncio.get_running_loop(), self._callers, note_changes)
             self._watch = threading.Thread(target=self._keep_watching, args=arguments, name="callers", daemon=True)
             self._watch.start()
 
@@ -141,10 +146,14 @@ class Access(Collector):
         if self._last_used is not None and callers is not None and identity_id in callers.ids:
             self._last_used.note(identity_id, self._clock())
 
-    def _keep_watching(self, loop: asyncio.AbstractEventLoop, callers: WatchedCallers) -> None:
+    def _keep_watching(
+        self, loop: asyncio.AbstractEventLoop, callers: WatchedCallers, note_changes: NoteChanges
+    ) -> None:
         """Look at the file again and again, on a thread: a disk that hangs does not stop calls."""
         while not self._stopping.wait(_LOOK_SECONDS):
-            callers.refresh()
+            before = callers.current
+            if callers.refresh() and (found := changes(before, callers.current)):
+                note_changes(found)
             if callers.current is not None or self._tokens is not None:
                 with suppress(RuntimeError):  # the loop has ended meanwhile
                     # Also without a change: credentials expire.

@@ -46,6 +46,7 @@ class Callers:
 
     Attributes:
         ids: the ids of their identities.
+        entries: the entries, by the ids of their identities.
     """
 
     def __init__(self, entries: Sequence[CallerEntry], *, is_lost: bool = False) -> None:
@@ -63,7 +64,8 @@ class Callers:
             else:
                 self._keys[entry.id] = caller
 
-        self.ids = frozenset(each.identity_id for each in entries)
+        self.entries = {each.identity_id: each for each in entries}
+        self.ids = frozenset(self.entries)
 
     @property
     def have_certificates(self) -> bool:

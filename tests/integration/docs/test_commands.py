@@ -23,8 +23,12 @@ from typer.testing import CliRunner
 
 from facet import CENTRAL, Client, NotFound
 from facet.cli.app import app
+from facet.server.audit.entry import Draft
+from facet.server.audit.files import default_head, default_key
+from facet.server.audit.log import AuditLog, LogSettings, time_text
 from facet.server.config import load
 from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
+from gallery.times import now
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
@@ -133,6 +137,11 @@ def _fill(folder: Path, database: Path, pictures: Pictures) -> None:
             path = folder / f"{parent}{name}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture)
+    audit = folder / "audit"
+    log = AuditLog(LogSettings(audit, default_head(audit), default_key(audit)))
+    log.append([Draft(time_text(now()), "enrolled", caller="key:k1", gallery="team")])
+    log.sync()
+    log.close()
     with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(folder / "facet.sqlite3")) as copy:
         live.backup(copy)
 
