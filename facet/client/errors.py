@@ -9,6 +9,7 @@ FacetError
     ResourceExhausted
     DeadlineExceeded
     Cancelled
+    PermissionDenied
     Unauthenticated
     Unavailable
     DataLoss
@@ -102,8 +103,12 @@ class Cancelled(FacetError):
     """The call was cancelled."""
 
 
+class PermissionDenied(FacetError):
+    """The caller lacks the scope of the method, or may not use the gallery."""
+
+
 class Unauthenticated(FacetError):
-    """The server does not accept the token."""
+    """The server does not accept the credentials, or not any more."""
 
 
 class Unavailable(FacetError):
@@ -127,6 +132,7 @@ _CLASSES: dict[grpc.StatusCode, type[FacetError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: Cancelled,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DATA_LOSS: DataLoss,

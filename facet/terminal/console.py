@@ -53,7 +53,7 @@ out = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 err = _Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 Address = Annotated[str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, host:port.", show_default=True)]
-Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The server's bearer token, if it needs one.")]
+Token = Annotated[str, typer.Option(envvar=TOKEN_VARIABLE, help="The key of a caller, if the server needs one.")]
 RootCertificates = Annotated[
     Path | None,
     typer.Option(
@@ -186,8 +186,16 @@ def explained(error: FacetError, address: str, token: str) -> str:
         return f"no server answers at {address}: start one with {serve}, or name another with --address"
     if error.code is StatusCode.UNAUTHENTICATED:
         if token:
-            return f"the server at {address} refused this token: check --token or {TOKEN_VARIABLE}"
-        return f"the server at {address} needs a token: set --token or {TOKEN_VARIABLE}"
+            return (
+                f"the server at {address} refused this key: it is wrong, expired or revoked; check {TOKEN_VARIABLE} or "
+                "--token, and facet keys list on the server's machine"
+            )
+        return (
+            f"the server at {address} needs a key: set {TOKEN_VARIABLE} or --token; facet keys create on the server's "
+            "machine makes one"
+        )
+    if error.code is StatusCode.PERMISSION_DENIED:
+        return f"{error.reason or error.code.name}: {error.message}; facet status says what you may do"
     return f"{error.reason or error.code.name}: {error.message}"
 
 

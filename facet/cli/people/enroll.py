@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from facet import AlreadyExists, Client, Enrollment, FacetError, NotFound
+from facet import AlreadyExists, Client, Enrollment, FacetError, NotFound, PermissionDenied
 from facet.cli.people.odd_ones_out import odd_ones_out
 from facet.cli.people.options import Gallery
 from facet.cli.shared import choices, sources
@@ -197,6 +197,9 @@ def _gallery_for(client: Client, gallery: str, *, dry_run: bool) -> Iterator[str
     """Create the gallery if it is missing, and yield its id; for a dry run, yield a temporary one's instead."""
     try:
         client.get_gallery(gallery)
+    except PermissionDenied as error:
+        if error.reason != "SCOPE_MISSING":  # a caller that may enrol need not be able to look
+            raise
     except NotFound:
         if dry_run:
             with _temporary_gallery(client) as temporary:

@@ -86,10 +86,10 @@ def test_a_missing_and_a_wrong_token_are_told_apart(run_script: Run, serve: Serv
     serving = serve("--server.token", "t", "--models.objects", "none")
     shown = run_script("status.py", "--address", serving.address)
     assert shown.returncode == 1
-    assert "needs a token: set --token" in shown.stdout
+    assert "needs a key: set FACET_TOKEN" in shown.stdout
     wrong = run_script("status.py", "--address", serving.address, "--token", "wrong")
     assert wrong.returncode == 1
-    assert "refused this token" in wrong.stdout
+    assert "refused this key" in wrong.stdout
     assert run_script("status.py", "--address", serving.address, "--token", "t").returncode == 0
 
 
