@@ -18,6 +18,7 @@ COMMANDS = (
     Lazy("models", "facet.cli.models.app:app", "List, fetch and export model files.", _SERVER),
     Lazy("gallery", "facet.cli.gallery.app:app", "List, delete, back up, restore, verify, export, import.", _SERVER),
     Lazy("audit", "facet.cli.audit.app:app", "Show and verify the audit log.", _SERVER),
+    Lazy("certs", "facet.cli.certs.app:app", "Make certificates for development, and show certificates.", _SERVER),
     Lazy("licenses", "facet.cli.licenses:app", "List the licences of packages and models.", _SERVER),
     Lazy("demo", "facet.cli.demo:main", "Find one man in a picture of his squad.", _SERVER),
     Lazy("enroll", "facet.cli.people.enroll:app", "Enrol people from pictures.", _PEOPLE),

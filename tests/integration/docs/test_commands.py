@@ -52,6 +52,7 @@ NOT_RUN = {
     r"facet models fetch": "needs a network",
     r"facet models export": "needs the extra export; scripts/test_export runs it",
     r"facet keys (rotate|revoke) ": "needs the id of a caller; the tests of the command make one",
+    r"--ca certs/ca\.pem --certificate": "needs a server with TLS; the tests of mutual TLS start one",
     r"--watch": "runs until it is stopped",
     r"facet gallery restore": "needs a stopped server; the tests of the command restore",
     r"--install-completion": "changes the start-up files of the shell",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 import ssl
@@ -235,3 +236,22 @@ def test_an_authority_that_cannot_be_used_is_refused_at_start(refused: Refused, 
     result = refused("--server.tls-client-ca", str(ca.file))
     assert result.returncode == 2
     assert "tls_client_ca requires tls_certificate and tls_key" in result.stderr
+
+
+def test_the_commands_that_facet_certs_prints_work_when_they_are_typed(
+    serve: Serve, run_script: Run, tmp_path: Path
+) -> None:
+    def printed(*arguments: str) -> list[list[str]]:
+        result = run_script("certs.py", *arguments)
+        assert result.returncode == 0, result.stderr
+        return [shlex.split(line) for line in result.stdout.partition("Next:\n")[2].splitlines()]
+
+    make_server, *_ = printed("client", "camera-1")
+    assert Path(make_server[0]).name == "certs.py"
+    assert make_server[1] == "server"
+    printed(*make_server[1:])
+    (server, *server_flags), (status, *status_flags) = printed("client", "camera-2")
+    assert (Path(server).name, Path(status).name) == ("serve.py", "status.py")
+    serving = serve("--models.objects", "none", *server_flags)
+    shown = run_script("status.py", *status_flags, FACET_ADDRESS=serving.address)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
