@@ -13,6 +13,7 @@ GalleryError
     ConsentRequired
     SubjectsWithoutConsent
     ExpiryNotStored
+    ExportOutdated
     ContractMismatch
     InvalidEmbedding
     RequestIdReused
@@ -285,6 +286,16 @@ class ExpiryNotStored(GalleryError):
             "the collections in Milvus were created by a version without consents and expiries: export the galleries, "
             "and import them into a server with another gallery.milvus_prefix"
         )
+
+
+class ExportOutdated(GalleryError):
+    """A gallery got its first consent or expiry while it was exported to a file without columns for them."""
+
+    kind, reason = "conflict", "EXPORT_OUTDATED"
+
+    def __init__(self, gallery_id: str) -> None:
+        super().__init__(f"gallery {gallery_id!r} got its first consent or expiry during the export: repeat it")
+        self.gallery_id = gallery_id
 
 
 class InvalidEmbedding(GalleryError):

@@ -64,6 +64,12 @@ class StoredFace:
     crop: bytes | None
 
     @property
+    def has_terms(self) -> bool:
+        """Whether the subject has a consent, or one of the two a time at which it expires."""
+        terms = (self.subject.consent, self.subject.expire_time, self.template and self.template.expire_time)
+        return any(each is not None for each in terms)
+
+    @property
     def key(self) -> tuple[str, str]:
         """Subject id and template id, the sort key of faces; an empty template id without a template."""
         return self.subject.subject_id, self.template.template_id if self.template else ""

@@ -190,6 +190,9 @@ class Store(Protocol):
             GalleryExists: the id is taken.
         """
 
+    def has_terms(self, gallery_id: str) -> bool:
+        """Tell whether any subject has a consent, or any subject or template a time at which it expires."""
+
     def next_expiry(self, gallery_id: str) -> datetime | None:
         """Return when the next subject or template of a gallery expires, of those that have not expired.
 

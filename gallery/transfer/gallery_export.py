@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gallery.errors import GalleryNotFound
+from gallery.errors import ExportOutdated, GalleryNotFound
 from gallery.records.galleries import Gallery
+from gallery.records.policies import NO_POLICY
 from gallery.records.templates import StoredFace
 from gallery.stores.base import Store
 from gallery.times import now
-from gallery.transfer.manifest import Manifest
+from gallery.transfer.manifest import VERSION, WITH_TERMS, Manifest
 from gallery.transfer.parquet.schema import GROUP_LINES
 from gallery.transfer.parquet.writer import ParquetWriter
 
@@ -44,14 +45,18 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
 
     Raises:
         GalleryNotFound: the gallery was deleted during the export.
+        ExportOutdated: the gallery got its first consent or expiry during the export.
         StorageError: the store cannot be read.
     """
-    writer = ParquetWriter(_manifest(gallery, dimension))
+    has_terms = gallery.policy != NO_POLICY or store.has_terms(gallery.gallery_id)
+    writer = ParquetWriter(_manifest(gallery, dimension, has_terms=has_terms))
     last: StoredFace | None = None
     after = _BEFORE_ALL
     while found := store.faces(gallery.gallery_id, after=after, limit=GROUP_LINES):
         after = found[-1].key
         faces = found if last is None else _consistent(last, found)
+        if not has_terms and any(each.has_terms for each in faces):
+            raise ExportOutdated(gallery.gallery_id)
         if faces:
             yield from _split(writer.write(faces), writer.templates)
             last = faces[-1]
@@ -60,7 +65,7 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
     yield from _split(writer.finish(), writer.templates)
 
 
-def _manifest(gallery: Gallery, dimension: int) -> Manifest:
+def _manifest(gallery: Gallery, dimension: int, *, has_terms: bool) -> Manifest:
     return Manifest(
         contract=gallery.contract,
         dimension=dimension,
@@ -75,6 +80,8 @@ def _manifest(gallery: Gallery, dimension: int) -> Manifest:
         contents_sha256="",
         calibration=gallery.calibration,
         threshold_source=gallery.threshold_source,
+        version=WITH_TERMS if has_terms else VERSION,
+        policy=gallery.policy,
     )
 
 

@@ -36,6 +36,7 @@ def gallery_of(manifest: Manifest, gallery_id: str, *, default_threshold: float)
         update_time=moment,
         etag=new_etag(),
         calibration=manifest.calibration,
+        policy=manifest.policy,
         threshold_source=manifest.threshold_source
         or infer_threshold_source(threshold, manifest.calibration, default_threshold=default_threshold),
     )

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from gallery import names
@@ -14,14 +15,20 @@ from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.galleries import MAX_MEAN_OF_BEST, ThresholdSource
+from gallery.records.policies import MAX_RETENTION, MIN_RETENTION, NO_POLICY, GalleryPolicy
+from gallery.times import microseconds_of
 
 FORMAT = "facet-gallery"
 VERSION = 1
+WITH_TERMS = 2
+"""The version of files with consents, expiries and a policy. Galleries without any are written in version 1, which
+earlier versions of this program read."""
 
 MAX_BYTES = (1 << 16) + calibration_json.MAX_TEXT
 """Maximum length of a manifest that is read."""
 
 _MAX_DIMENSION = 1 << 14
+_RETENTIONS = ("subject_retention_microseconds", "template_retention_microseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Manifest:
         contents_sha256: hexadecimal digest of all values; see :class:`gallery.transfer.parquet.schema.ContentsDigest`.
         calibration: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
         threshold_source: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
+        version: of the file's format: :data:`VERSION` or :data:`WITH_TERMS`.
+        policy: see :class:`gallery.records.galleries.Gallery`; none in version 1.
     """
 
     contract: str
@@ -57,15 +66,24 @@ class Manifest:
     contents_sha256: str
     calibration: Calibration | None = None
     threshold_source: ThresholdSource | None = None
+    version: int = VERSION
+    policy: GalleryPolicy = NO_POLICY
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether the lines have the columns of consents and expiries."""
+        return self.version >= WITH_TERMS
 
 
 def to_json(manifest: Manifest) -> bytes:
     """Write a manifest as it is in a file, UTF-8."""
-    plain = {"format": FORMAT, "version": VERSION} | {name: getattr(manifest, name) for name in _RULES}
+    plain = {"format": FORMAT, "version": manifest.version} | {name: getattr(manifest, name) for name in _RULES}
     if manifest.calibration is not None:
         plain["calibration"] = calibration_json.to_plain(manifest.calibration)
     if manifest.threshold_source is not None:
         plain["threshold_source"] = manifest.threshold_source.value
+    if manifest.has_terms:
+        plain["policy"] = _plain_policy(manifest.policy)
     return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -84,14 +102,17 @@ def from_json(text: bytes) -> Manifest:
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         raise InvalidImport(f"the format of the manifest is not {FORMAT!r}")
     version = plain.get("version")
-    if version != VERSION:
+    if type(version) is not int or version not in (VERSION, WITH_TERMS):
         raise InvalidImport(
-            f"the file has version {str(version)[:20]}; this server reads version {VERSION}", field="version"
+            f"the file has version {str(version)[:20]}; this server reads versions {VERSION} and {WITH_TERMS}",
+            field="version",
         )
     return Manifest(
         **{name: _checked(plain, name, *rule) for name, rule in _RULES.items()},
         calibration=_calibration(plain.get("calibration")),
         threshold_source=_threshold_source(plain.get("threshold_source")),
+        version=version,
+        policy=NO_POLICY if version < WITH_TERMS else _policy(plain.get("policy")),
     )
 
 
@@ -125,6 +146,28 @@ def _threshold_source(plain: Any) -> ThresholdSource | None:
     except ValueError as error:
         known = ", ".join(source.value for source in ThresholdSource)
         raise InvalidImport(f"must be one of {known}", field="manifest.threshold_source") from error
+
+
+def _plain_policy(policy: GalleryPolicy) -> dict[str, Any]:
+    retentions = (policy.subject_retention, policy.template_retention)
+    values = [None if each is None else microseconds_of(each) for each in retentions]
+    return {"require_consent": policy.require_consent} | dict(zip(_RETENTIONS, values, strict=True))
+
+
+def _policy(plain: Any) -> GalleryPolicy:
+    if not isinstance(plain, dict) or type(plain.get("require_consent")) is not bool:
+        raise InvalidImport("must be an object with require_consent", field="manifest.policy")
+    return GalleryPolicy(plain["require_consent"], *(_retention(plain, name) for name in _RETENTIONS))
+
+
+def _retention(plain: dict[str, Any], name: str) -> timedelta | None:
+    value = plain.get(name)
+    if value is None:
+        return None
+    least, most = microseconds_of(MIN_RETENTION), microseconds_of(MAX_RETENTION)
+    if type(value) is not int or not least <= value <= most:
+        raise InvalidImport(f"must be {least} to {most} microseconds, or null", field=f"manifest.policy.{name}")
+    return timedelta(microseconds=value)
 
 
 def _is_count(value: int) -> bool:

@@ -57,7 +57,7 @@ class MilvusImport:
     def add(self, faces: Sequence[StoredFace]) -> None:
         """See :meth:`gallery.stores.base.GalleryImport.add`. If it raises, only :meth:`abort` may follow."""
         self._check_unfinished()
-        if not self._collections.has_expiry and any(_has_terms(face) for face in faces):
+        if not self._collections.has_expiry and any(face.has_terms for face in faces):
             raise ExpiryNotStored
         if time.monotonic() >= self._next_note:
             self._note_time = self._removal.note(self.key, self._gallery.contract)
@@ -100,10 +100,3 @@ class MilvusImport:
     def _check_unfinished(self) -> None:
         if self._is_finished:
             raise RuntimeError("the import is finished")
-
-
-def _has_terms(face: StoredFace) -> bool:
-    """Tell whether a line has a consent or an expiry."""
-    subject, template = face.subject, face.template
-    terms = (subject.consent, subject.expire_time, template and template.expire_time)
-    return any(each is not None for each in terms)

@@ -35,6 +35,7 @@ from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.milvus_index import MilvusIndex
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (
+    NEVER,
     crop_row,
     gallery_of,
     gallery_row,
@@ -327,6 +328,18 @@ class MilvusStore:
         self._check_can_store(gallery.policy != NO_POLICY)
         self._check_id_is_free(gallery.gallery_id)
         return MilvusImport(self.milvus, self.collections, self._removal, gallery, self._publish)
+
+    def has_terms(self, gallery_id: str) -> bool:
+        """See :meth:`gallery.stores.base.Store.has_terms`."""
+        location = self.locator.find(gallery_id)
+        if not self.collections.has_expiry:
+            return False
+        expires = f"{location.filter} and expires < {NEVER}"
+        with_terms = f"{expires} or ({location.filter} and consent_basis != '')"
+        return bool(
+            self.milvus.count(self.collections.subjects, with_terms)
+            or (location.templates and self.milvus.count(location.templates, expires))
+        )
 
     def next_expiry(self, gallery_id: str) -> None:
         """Return ``None``: every search leaves out what has expired."""

@@ -25,7 +25,7 @@ from gallery.stores.milvus.schema import VECTOR, with_no_vector
 from gallery.times import LATEST, from_microseconds, microseconds_of, to_microseconds
 
 _SEPARATOR = ":"
-_NEVER = to_microseconds(LATEST) + 1
+NEVER = to_microseconds(LATEST) + 1
 """When what has no expiry expires."""
 
 
@@ -223,12 +223,12 @@ def _consent(row: Row) -> Consent | None:
 
 
 def _expires(moment: datetime | None) -> int:
-    return _NEVER if moment is None else to_microseconds(moment)
+    return NEVER if moment is None else to_microseconds(moment)
 
 
 def _expire_time(row: Row) -> datetime | None:
-    expires = row.get("expires", _NEVER)
-    return None if expires == _NEVER else from_microseconds(expires)
+    expires = row.get("expires", NEVER)
+    return None if expires == NEVER else from_microseconds(expires)
 
 
 def _retention(duration: timedelta | None) -> int:

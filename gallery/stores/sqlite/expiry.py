@@ -49,6 +49,11 @@ _ERASABLE_TEMPLATES = f"""
         JOIN subjects ON subjects.key = templates.subject_key
     WHERE galleries.key = ? AND {LIVING_SUBJECT} LIMIT ?
 """  # noqa: S608
+_HAS_TERMS = """
+    SELECT EXISTS (SELECT 1 FROM subjects WHERE gallery_key = :key AND expire_time IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM templates WHERE gallery_key = :key AND expire_time IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM subjects WHERE gallery_key = :key AND consent_basis != '')
+"""
 _EXPIRED_SUBJECT = f"""
     SELECT 1 FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
     WHERE galleries.key = ? AND subject_id = ? AND NOT {LIVING_SUBJECT}
@@ -93,6 +98,12 @@ def find_expired(connection: sqlite3.Connection, gallery_key: int, *, limit: int
     subjects = connection.execute(_ERASABLE_SUBJECTS, (gallery_key, limit)).fetchall()
     templates = connection.execute(_ERASABLE_TEMPLATES, (gallery_key, limit)).fetchall()
     return Expired(tuple(subject_id for (subject_id,) in subjects), tuple(templates))
+
+
+def has_terms(connection: sqlite3.Connection, gallery_key: int) -> bool:
+    """Tell whether any subject has a consent, or any subject or template a time at which it expires."""
+    (found,) = connection.execute(_HAS_TERMS, {"key": gallery_key}).fetchone()
+    return bool(found)
 
 
 def is_expired(connection: sqlite3.Connection, gallery_key: int, subject_id: str) -> bool:

@@ -29,7 +29,15 @@ from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
 from gallery.stores.sqlite.database import SqliteDatabase
-from gallery.stores.sqlite.expiry import delete_expired, effect_of, find_expired, is_expired, next_expiry, set_clock
+from gallery.stores.sqlite.expiry import (
+    delete_expired,
+    effect_of,
+    find_expired,
+    has_terms,
+    is_expired,
+    next_expiry,
+    set_clock,
+)
 from gallery.stores.sqlite.inserts import (
     add_to_counts,
     face_rows,
@@ -312,6 +320,11 @@ class SqliteStore:
     def begin_import(self, gallery: Gallery) -> SqliteImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
         return SqliteImport(self.database, gallery, self._removal.schedule)
+
+    def has_terms(self, gallery_id: str) -> bool:
+        """See :meth:`gallery.stores.base.Store.has_terms`."""
+        with self._reading() as connection:
+            return has_terms(connection, gallery_key_of(connection, gallery_id))
 
     def next_expiry(self, gallery_id: str) -> datetime | None:
         """See :meth:`gallery.stores.base.Store.next_expiry`."""

@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from gallery import names
 from gallery.embeddings import has_unit_length
 from gallery.errors import InvalidImport
+from gallery.records.consents import ConsentBasis
 from gallery.times import EARLIEST, LATEST, to_microseconds
-from gallery.transfer.parquet.schema import PNG_SIGNATURE, TEMPLATE_COLUMNS
+from gallery.transfer.manifest import Manifest
+from gallery.transfer.parquet.schema import CONSENT_COLUMNS, PNG_SIGNATURE, TEMPLATE_COLUMNS
 
 _SHA256 = "^[0-9a-f]{64}$"
 _SHA256_OR_EMPTY = "^([0-9a-f]{64})?$"
 
 _COMPARED = ["subject_id", "display_name", "subject_create_time", "subject_update_time", "template_id"]
 """The columns in which a line is compared with the line before."""
+_COMPARED_TERMS = [*CONSENT_COLUMNS, "subject_expire_time"]
 
 _Mask = NDArray[np.bool_]
 
@@ -44,7 +47,7 @@ class LineChecker:
     """Checks and counts lines in the order of the file.
 
     Args:
-        dimension: values of an embedding.
+        manifest: the file's manifest.
 
     Attributes:
         lines: the number of lines checked.
@@ -52,8 +55,11 @@ class LineChecker:
         templates: the number of templates in them.
     """
 
-    def __init__(self, dimension: int) -> None:
-        self._dimension = dimension
+    def __init__(self, manifest: Manifest) -> None:
+        self._dimension = manifest.dimension
+        self._has_terms = manifest.has_terms
+        self._require_consent = manifest.policy.require_consent
+        self._compared = [*_COMPARED, *(_COMPARED_TERMS if manifest.has_terms else ())]
         self._template_ids: set[str] = set()
         self._last: pa.RecordBatch | None = None
         self.lines = 0
@@ -81,10 +87,12 @@ class LineChecker:
         self._check_subjects(batch, is_new)
         embeddings = self._check_templates(batch, has_template)
         self._check_crops(batch, has_template)
+        if self._has_terms:
+            self._check_terms(batch, is_new, has_template)
         self.lines += len(batch)
         self.subjects += int(is_new.sum())
         self.templates += len(embeddings)
-        self._last = batch.select(_COMPARED).slice(len(batch) - 1)
+        self._last = batch.select(self._compared).slice(len(batch) - 1)
         return CheckedLines(batch, has_template, embeddings)
 
     def _check_encoding(self, batch: pa.RecordBatch) -> None:
@@ -116,14 +124,18 @@ class LineChecker:
         self._refuse(alone, "template_id", "must not be null if the subject has several lines")
         template_follows = pc.less(before["template_id"], batch["template_id"]).fill_null(True)
         self._refuse(is_same & ~np.asarray(template_follows), "template_id", "must be greater than in the line before")
-        for name in ("display_name", "subject_create_time", "subject_update_time"):
-            differs = is_same & ~np.asarray(pc.equal(before[name], batch[name]))
+        for name in self._compared:
+            if name in ("subject_id", "template_id"):
+                continue
+            both_null = pc.and_(before[name].is_null(), batch[name].is_null())
+            equal = pc.or_(pc.equal(before[name], batch[name]).fill_null(False), both_null)
+            differs = is_same & ~np.asarray(equal)
             self._refuse(differs, name, "must be the same in all lines of the subject")
         return ~is_same
 
     def _shifted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the line before each line; for the very first line itself."""
-        compared = batch.select(_COMPARED)
+        compared = batch.select(self._compared)
         last = compared.slice(0, 1) if self._last is None else self._last
         shifted = pa.Table.from_batches([last, compared.slice(0, len(batch) - 1)])
         return shifted.combine_chunks().to_batches()[0]
@@ -162,6 +174,26 @@ class LineChecker:
             return
         is_png = np.asarray(pc.starts_with(crops, PNG_SIGNATURE).fill_null(True))
         self._refuse(~is_png, "crop", "must be a PNG")
+
+    def _check_terms(self, batch: pa.RecordBatch, is_new: _Mask, has_template: _Mask) -> None:
+        bases = batch["consent_basis"]
+        has_consent = np.asarray(bases.is_valid())
+        known = pa.array([each.value for each in ConsentBasis])
+        self._refuse(~np.asarray(pc.or_(bases.is_null(), pc.is_in(bases, known))), "consent_basis", "is no known basis")
+        if self._require_consent:
+            self._refuse(~has_consent, "consent_basis", "must not be null: the gallery requires a consent")
+        for name in CONSENT_COLUMNS:
+            differs = np.asarray(batch[name].is_valid()) != has_consent
+            self._refuse(differs, name, "must be set if and only if there is a consent")
+        rows = np.flatnonzero(is_new & has_consent)
+        self._check_names(batch, "consent_reference", names.display_name, rows)
+        self._check_times(batch, "consent_time", rows)
+        self._check_times(
+            batch, "subject_expire_time", np.flatnonzero(np.asarray(batch["subject_expire_time"].is_valid()))
+        )
+        has_expiry = np.asarray(batch["expire_time"].is_valid())
+        self._refuse(has_expiry & ~has_template, "expire_time", "must be null without a template")
+        self._check_times(batch, "expire_time", np.flatnonzero(has_expiry))
 
     def _check_names(
         self, batch: pa.RecordBatch, name: str, rule: Callable[[str], str], rows: NDArray[np.intp]

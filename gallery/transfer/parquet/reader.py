@@ -36,7 +36,7 @@ _FOOTER_SHARE = 64
 _MAX_FOOTER_TEXT = 2 * MAX_BYTES
 _MAX_VALUE_BYTES = {
     each.name: MAX_CROP_BYTES if each.name == "crop" else MAX_TEXT_BYTES
-    for each in schema(1)
+    for each in schema(1, has_terms=True)
     if pa.types.is_string(each.type) or pa.types.is_binary(each.type)
 }
 """Maximum length of a value, for columns whose values vary in length."""
@@ -59,11 +59,12 @@ class ParquetReader:
         _check_is_parquet(file)
         plain = _opened(file)
         self.manifest = _manifest(plain.metadata.metadata or {})
-        self._schema = schema(self.manifest.dimension)
+        self._schema = schema(self.manifest.dimension, has_terms=self.manifest.has_terms)
+        varying = [name for name in _MAX_VALUE_BYTES if name in self._schema.names]
         if not plain.schema_arrow.equals(self._schema):
             raise InvalidImport("the file has other columns than an exported gallery")
         # With dictionaries, a value that many lines share is in memory once, until its length is known.
-        self._parquet = _opened(file, metadata=plain.metadata, read_dictionary=list(_MAX_VALUE_BYTES))
+        self._parquet = _opened(file, metadata=plain.metadata, read_dictionary=varying)
         if not self._parquet.schema_arrow.equals(_with_dictionaries(self._schema)):
             raise InvalidImport("the file has other columns than an exported gallery")
         values = [self.manifest.dimension if column.name == "embedding" else 1 for column in self._schema]
@@ -75,7 +76,7 @@ class ParquetReader:
         Raises:
             InvalidImport: a line has an invalid field, or the file is damaged.
         """
-        checker = LineChecker(self.manifest.dimension)
+        checker = LineChecker(self.manifest)
         digest = ContentsDigest()
         for number, group in enumerate(self._groups):
             for batch in self._read(number, group, checker.lines):
@@ -106,7 +107,9 @@ class ParquetReader:
 
     def _without_dictionaries(self, batch: pa.RecordBatch, size: int, lines_before: int) -> pa.RecordBatch:
         """Return the lines with plain values, unless a value is too long or all of them together are."""
-        for name, most in _MAX_VALUE_BYTES.items():
+        for name in self._schema.names:
+            if (most := _MAX_VALUE_BYTES.get(name)) is None:
+                continue
             # The indices of a damaged file may be out of range: Arrow's take checks that.
             lengths = np.asarray(pc.binary_length(batch[name].dictionary).take(batch[name].indices).fill_null(0))
             if (is_long := lengths > most).any():

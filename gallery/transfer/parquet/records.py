@@ -8,16 +8,25 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
+from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.times import from_microseconds
 from gallery.transfer.parquet.line_checks import CheckedLines
-from gallery.transfer.parquet.schema import schema
+
+_OF_TEMPLATES = (
+    "template_id",
+    "picture_sha256",
+    "quality",
+    "create_time",
+    "face_model",
+    "embedding_model",
+    "expire_time",
+)
 
 
-def batch_of(faces: Sequence[StoredFace], dimension: int) -> pa.RecordBatch:
-    """Convert records to lines of an exported gallery with embeddings of this dimension."""
-    columns = schema(dimension)
+def batch_of(faces: Sequence[StoredFace], columns: pa.Schema) -> pa.RecordBatch:
+    """Convert records to lines of an exported gallery with these columns."""
     subjects = [face.subject for face in faces]
     templates = [face.template for face in faces]
     values: dict[str, Sequence[object]] = {
@@ -26,11 +35,16 @@ def batch_of(faces: Sequence[StoredFace], dimension: int) -> pa.RecordBatch:
         "subject_create_time": [each.create_time for each in subjects],
         "subject_update_time": [each.update_time for each in subjects],
         "crop": [face.crop for face in faces],
+        "consent_basis": [each.consent and each.consent.basis.value for each in subjects],
+        "consent_reference": [each.consent and each.consent.reference for each in subjects],
+        "consent_time": [each.consent and each.consent.time for each in subjects],
+        "subject_expire_time": [each.expire_time for each in subjects],
     }
-    for name in ("template_id", "picture_sha256", "quality", "create_time", "face_model", "embedding_model"):
+    for name in _OF_TEMPLATES:
         values[name] = [each and getattr(each, name) for each in templates]
     for corner, name in enumerate(("x1", "y1", "x2", "y2")):
         values[name] = [each and each.box[corner] for each in templates]
+    dimension = columns.field("embedding").type.list_size
     arrays = [
         _embeddings(faces, column.type, dimension)
         if column.name == "embedding"
@@ -81,10 +95,12 @@ def _subjects(lines: CheckedLines, gallery_id: str, etag: str) -> list[Subject]:
         batch["display_name"].to_pylist(),
         _times(batch["subject_create_time"]),
         _times(batch["subject_update_time"]),
+        _consents(batch),
+        _optional_times(batch, "subject_expire_time"),
     )
     return [
-        Subject(gallery_id, subject_id, display_name, 0, created, updated, etag)
-        for subject_id, display_name, created, updated in zip(*columns, strict=True)
+        Subject(gallery_id, subject_id, display_name, 0, created, updated, etag, consent=consent, expire_time=expires)
+        for subject_id, display_name, created, updated, consent, expires in zip(*columns, strict=True)
     ]
 
 
@@ -100,11 +116,35 @@ def _templates(lines: CheckedLines, gallery_id: str, subject_ids: Sequence[str])
         batch["face_model"].to_pylist(),
         batch["embedding_model"].to_pylist(),
         np.asarray(batch["crop"].is_valid()).tolist(),
+        _optional_times(batch, "expire_time"),
     )
     return [
         None if template_id is None else Template(template_id, gallery_id, *rest)
         for template_id, *rest in zip(*columns, strict=True)
     ]
+
+
+def _consents(batch: pa.RecordBatch) -> list[Consent | None]:
+    if "consent_basis" not in batch.schema.names:
+        return [None] * len(batch)
+    columns = (
+        batch["consent_basis"].to_pylist(),
+        batch["consent_reference"].to_pylist(),
+        _times(batch["consent_time"]),
+    )
+    return [
+        None if basis is None else Consent(ConsentBasis(basis), reference, time)
+        for basis, reference, time in zip(*columns, strict=True)
+    ]
+
+
+def _optional_times(batch: pa.RecordBatch, name: str) -> list[datetime | None]:
+    """Return times in UTC; ``None`` for null, and in files without the column."""
+    if name not in batch.schema.names:
+        return [None] * len(batch)
+    column = batch[name]
+    is_set = np.asarray(column.is_valid()).tolist()
+    return [time if valid else None for time, valid in zip(_times(column), is_set, strict=True)]
 
 
 def _times(column: pa.Array) -> list[datetime]:

@@ -38,11 +38,23 @@ TEMPLATE_COLUMNS = (
 )
 """The columns that are null in the line of a subject without templates, and only there. The crop may always be null."""
 
+CONSENT_COLUMNS = ("consent_basis", "consent_reference", "consent_time")
+"""The columns that are null in the lines of a subject without a consent, and only there."""
+
 _TIME = pa.timestamp("us", tz="UTC")
 
 
-def schema(dimension: int) -> pa.Schema:
-    """Return the columns, for embeddings of this dimension."""
+_TERMS = (
+    pa.field("consent_basis", pa.string()),
+    pa.field("consent_reference", pa.string()),
+    pa.field("consent_time", _TIME),
+    pa.field("subject_expire_time", _TIME),
+    pa.field("expire_time", _TIME),
+)
+
+
+def schema(dimension: int, *, has_terms: bool = False) -> pa.Schema:
+    """Return the columns, for embeddings of this dimension, with or without those of consents and expiries."""
     values = pa.field("element", pa.float32(), nullable=False)
     return pa.schema(
         [
@@ -62,6 +74,7 @@ def schema(dimension: int) -> pa.Schema:
             pa.field("embedding_model", pa.string()),
             pa.field("embedding", pa.list_(values, dimension)),
             pa.field("crop", pa.binary()),
+            *(_TERMS if has_terms else ()),
         ]
     )
 

@@ -14,7 +14,7 @@ from gallery.transfer.manifest import Manifest, to_json
 from gallery.transfer.parquet.records import batch_of
 from gallery.transfer.parquet.schema import MANIFEST_DIGEST_KEY, MANIFEST_KEY, ContentsDigest, schema
 
-_REPEATING = ["subject_id", "display_name", "picture_sha256", "face_model", "embedding_model"]
+_REPEATING = ["subject_id", "display_name", "picture_sha256", "face_model", "embedding_model", "consent_reference"]
 _INCOMPRESSIBLE = ("embedding.list.element", "crop")
 
 
@@ -27,7 +27,7 @@ class ParquetWriter:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = replace(manifest, lines=0, subjects=0, templates=0, contents_sha256="")
-        self._schema = schema(manifest.dimension)
+        self._schema = schema(manifest.dimension, has_terms=manifest.has_terms)
         self._digest = ContentsDigest()
         self._last_subject = ""
         self._sink = _Sink()
@@ -36,7 +36,7 @@ class ParquetWriter:
             pa.PythonFile(self._sink, "w"),
             self._schema,
             compression=compression | dict.fromkeys(_INCOMPRESSIBLE, "none"),
-            use_dictionary=_REPEATING,
+            use_dictionary=[name for name in _REPEATING if name in self._schema.names],
             write_statistics=False,
             write_page_checksum=True,
         )
@@ -53,7 +53,7 @@ class ParquetWriter:
             faces: at least one, at most :data:`gallery.transfer.parquet.schema.MAX_GROUP_LINES`; they follow the
                 earlier ones in the order of the file.
         """
-        batch = batch_of(faces, self._manifest.dimension)
+        batch = batch_of(faces, self._schema)
         self._digest.update(batch)
         self._writer.write_batch(batch, row_group_size=len(faces))
         subject_ids = {face.subject.subject_id for face in faces}

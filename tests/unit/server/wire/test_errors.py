@@ -52,6 +52,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.LooksUnlikeSubject("g", "s", {"t": 0.1}, 0.2), "FAILED_PRECONDITION", "LOOKS_UNLIKE_SUBJECT"),
     (gallery.ConsentRequired("g", "s"), "FAILED_PRECONDITION", "CONSENT_REQUIRED"),
     (gallery.SubjectsWithoutConsent("g", 2), "FAILED_PRECONDITION", "SUBJECTS_WITHOUT_CONSENT"),
+    (gallery.ExportOutdated("g"), "ABORTED", "EXPORT_OUTDATED"),
     (gallery.ExpiryNotStored(), "FAILED_PRECONDITION", "EXPIRY_NOT_STORED"),
     (gallery.ContractMismatch("g", "a", "b"), "FAILED_PRECONDITION", "CONTRACT_MISMATCH"),
     (gallery.InvalidEmbedding("zero"), "INVALID_ARGUMENT", "INVALID_FIELD"),
