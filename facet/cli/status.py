@@ -40,6 +40,8 @@ _REFUSALS = frozenset(
         "DEADLINE_TOO_SHORT",
         "TOO_MANY_CALLS",
         "TOO_MANY_BYTES",
+        "CALLER_RATE_EXCEEDED",
+        "CALLER_CONCURRENCY_EXCEEDED",
         "OUT_OF_RESOURCES",
         "TOO_MANY_TRANSFERS",
         "CALIBRATION_UNDER_WAY",
@@ -49,7 +51,8 @@ _REFUSALS = frozenset(
         StatusCode.UNAVAILABLE.name,
     }
 )
-"""Reasons of requests that the server had no room for. An error without a reason has its status code instead."""
+"""Reasons of requests that the server had no room for, or whose caller was at its limit. An error without a reason has
+its status code instead."""
 _PAGE = 1000
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)

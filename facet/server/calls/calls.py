@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import structlog
 from google.rpc.status_pb2 import Status
 
-from facet.server.access import caller
+from facet.server.access import caller, identity
 from facet.server.access.access import Access
 from facet.server.access.grants import Grant
 from facet.server.access.limits import CallerLimits
@@ -252,6 +252,8 @@ class Calls:
         if observed.reason == Unauthenticated.reason and not self._strangers.note():
             return
         fields: dict[str, Any] = {"code": observed.code, "ms": round(seconds * 1e3, 1)}
+        if not (who := identity.current()).is_shared:
+            fields["caller"] = who.id
         if observed.reason:
             fields["reason"] = observed.reason
         if is_stream or seconds < self._slow_seconds:

@@ -65,7 +65,7 @@ class ServerServicer(ServerServiceServicer):
                     sha256=model.file.sha256,
                     size=model.file.size,
                     license=model.file.license,
-                    source=_source(model.file),
+                    source=source_of(model.file),
                     head=model.head,
                     runtime=model.runtime,
                 )
@@ -130,7 +130,7 @@ class ServerServicer(ServerServiceServicer):
         return await self._audit_entries.list(request)
 
 
-def _source(file: ModelFile) -> str:
+def source_of(file: ModelFile) -> str:
     """Where a model comes from; only the name of a file whose origin is not known, because callers learn no paths."""
     return file.path.name if file.source == str(file.path) else file.source
 

@@ -69,6 +69,16 @@ def test_claims_give_scopes_and_galleries(guarded: Serving) -> None:
         assert client.get_server_info().caller.id.startswith("oidc:")
 
 
+def test_the_log_names_callers_by_id_and_shows_neither_tokens_nor_subjects(guarded: Serving) -> None:
+    bearer = token(claims(sub="rumpelstilzchen@example.org"))
+    with Client(guarded.address, token=bearer) as client:
+        caller = client.get_server_info().caller.id
+    until(lambda: any(line.get("caller") == caller for line in guarded.log_lines()))
+    said = guarded.log.read_text("utf-8").lower()
+    assert "rumpelstilzchen" not in said
+    assert not any(part.lower() in said for part in bearer.split("."))
+
+
 @pytest.mark.parametrize(
     "given",
     [
