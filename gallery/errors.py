@@ -21,6 +21,7 @@ GalleryError
     InvalidPageToken
     InvalidImport
     TooFewSearches
+    ErasuresNotRecorded
     StorageError
         StorageFull
         StorageUnavailable
@@ -409,6 +410,15 @@ class TooFewSearches(GalleryError):
             "people_needed": self.people_needed,
         }
         return {name: str(count) for name, count in counts.items()}
+
+
+class ErasuresNotRecorded(GalleryError):
+    """The store has no records of erasures."""
+
+    kind, reason = "precondition", "ERASURES_NOT_RECORDED"
+
+    def __init__(self) -> None:
+        super().__init__("galleries in Milvus have no records of erasures: only the SQLite store keeps them")
 
 
 class StorageError(GalleryError):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gallery.calibration.calibrator import Calibrator
 from gallery.embeddings import normalized
 from gallery.enrollment import Enroller
+from gallery.erasure_reports import ErasureReports
 from gallery.errors import (
     ConsentRequired,
     GalleryNotFound,
@@ -70,6 +71,7 @@ class Galleries:
         clock: tells what has expired.
         retention: erases what has expired.
         calibrator: calibrates thresholds.
+        erasures: what was erased.
         transfer: exports and imports galleries.
 
     Raises:
@@ -99,6 +101,7 @@ class Galleries:
             store, self._registry, max_templates=max_templates_per_subject, min_similarity=min_subject_similarity
         )
         self.calibrator = Calibrator(store, self._registry)
+        self.erasures = ErasureReports(store)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
 
     def create_gallery(

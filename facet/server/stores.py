@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib.util import find_spec
 
 from facet.runtime.extras import install_command
@@ -24,6 +25,7 @@ def open_store(config: GalleryConfig, clock: Clock = now) -> Store:
             check=config.check_at_start,
             default_threshold=config.default_threshold,
             clock=clock,
+            keep_erasures=timedelta(days=config.keep_erasures_days),
         )
     if find_spec("pymilvus") is None:
         raise StorageUnavailable(f"galleries in Milvus need pymilvus: {install_command('milvus')}")

@@ -139,6 +139,74 @@ CALIBRATION_SOURCE_ITSELF_AND_COHORT: CalibrationSource.ValueType  # 3
 """The gallery's own templates and those of another gallery."""
 Global___CalibrationSource: _TypeAlias = CalibrationSource  # noqa: Y015
 
+class _ErasureCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErasureCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERASURE_CAUSE_UNSPECIFIED: _ErasureCause.ValueType  # 0
+    """Unknown to this client."""
+    ERASURE_CAUSE_SUBJECT_DELETED: _ErasureCause.ValueType  # 1
+    """A subject was deleted."""
+    ERASURE_CAUSE_TEMPLATE_DELETED: _ErasureCause.ValueType  # 2
+    """A template was deleted."""
+    ERASURE_CAUSE_GALLERY_DELETED: _ErasureCause.ValueType  # 3
+    """A gallery was deleted."""
+    ERASURE_CAUSE_SUBJECT_EXPIRED: _ErasureCause.ValueType  # 4
+    """A subject expired."""
+    ERASURE_CAUSE_TEMPLATE_EXPIRED: _ErasureCause.ValueType  # 5
+    """A template expired."""
+
+class ErasureCause(_ErasureCause, metaclass=_ErasureCauseEnumTypeWrapper):
+    """Why something was erased."""
+
+ERASURE_CAUSE_UNSPECIFIED: ErasureCause.ValueType  # 0
+"""Unknown to this client."""
+ERASURE_CAUSE_SUBJECT_DELETED: ErasureCause.ValueType  # 1
+"""A subject was deleted."""
+ERASURE_CAUSE_TEMPLATE_DELETED: ErasureCause.ValueType  # 2
+"""A template was deleted."""
+ERASURE_CAUSE_GALLERY_DELETED: ErasureCause.ValueType  # 3
+"""A gallery was deleted."""
+ERASURE_CAUSE_SUBJECT_EXPIRED: ErasureCause.ValueType  # 4
+"""A subject expired."""
+ERASURE_CAUSE_TEMPLATE_EXPIRED: ErasureCause.ValueType  # 5
+"""A template expired."""
+Global___ErasureCause: _TypeAlias = ErasureCause  # noqa: Y015
+
+class _ErasureOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErasureOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERASURE_OUTCOME_UNSPECIFIED: _ErasureOutcome.ValueType  # 0
+    """Unknown to this client."""
+    ERASURE_OUTCOME_PENDING: _ErasureOutcome.ValueType  # 1
+    """The bytes may still be in the files, or the search is not done. It takes seconds, unless a backup is running."""
+    ERASURE_OUTCOME_NOT_FOUND: _ErasureOutcome.ValueType  # 2
+    """The bytes are in none of the database's files."""
+    ERASURE_OUTCOME_FOUND: _ErasureOutcome.ValueType  # 3
+    """The bytes are still in one of the database's files."""
+    ERASURE_OUTCOME_NOT_SEARCHED: _ErasureOutcome.ValueType  # 4
+    """The server ended before it could search. After its start it has overwritten every unused byte of the database."""
+
+class ErasureOutcome(_ErasureOutcome, metaclass=_ErasureOutcomeEnumTypeWrapper):
+    """What a search of the files for the erased bytes found."""
+
+ERASURE_OUTCOME_UNSPECIFIED: ErasureOutcome.ValueType  # 0
+"""Unknown to this client."""
+ERASURE_OUTCOME_PENDING: ErasureOutcome.ValueType  # 1
+"""The bytes may still be in the files, or the search is not done. It takes seconds, unless a backup is running."""
+ERASURE_OUTCOME_NOT_FOUND: ErasureOutcome.ValueType  # 2
+"""The bytes are in none of the database's files."""
+ERASURE_OUTCOME_FOUND: ErasureOutcome.ValueType  # 3
+"""The bytes are still in one of the database's files."""
+ERASURE_OUTCOME_NOT_SEARCHED: ErasureOutcome.ValueType  # 4
+"""The server ended before it could search. After its start it has overwritten every unused byte of the database."""
+Global___ErasureOutcome: _TypeAlias = ErasureOutcome  # noqa: Y015
+
 @_typing.final
 class Gallery(_message.Message):
     """A set of subjects that are searched together."""
@@ -1669,6 +1737,206 @@ class StoredTemplate(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StoredTemplate: _TypeAlias = StoredTemplate  # noqa: Y015
+
+@_typing.final
+class ListErasuresRequest(_message.Message):
+    """Request of ListErasures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The gallery, which may be deleted. Empty: all galleries."""
+    subject_id: _builtins.str
+    """A subject of the gallery. Empty: all subjects. Only with gallery_id."""
+    page_size: _builtins.int
+    """The maximum number of records to return, 1 to 1000. 0 means 100."""
+    page_token: _builtins.str
+    """next_page_token of the previous page. Empty: the first page."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Only erasures since then. Not set: all that are kept."""
+
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "page_size", b"page_size", "page_token", b"page_token", "since", b"since", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresRequest: _TypeAlias = ListErasuresRequest  # noqa: Y015
+
+@_typing.final
+class ListErasuresResponse(_message.Message):
+    """Response of ListErasures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURES_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The token of the next page. Empty on the last page."""
+    @_builtins.property
+    def erasures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Erasure]:
+        """The records, the oldest first."""
+
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___MadeCopy]:
+        """Copies that the server knows of, the newest first, at most 1000; on the first page. There may be others: copies of
+        files, and what programs wrote that asked the server.
+        """
+
+    def __init__(
+        self,
+        *,
+        erasures: _abc.Iterable[Global___Erasure] | None = ...,
+        copies: _abc.Iterable[Global___MadeCopy] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "erasures", b"erasures", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresResponse: _TypeAlias = ListErasuresResponse  # noqa: Y015
+
+@_typing.final
+class Erasure(_message.Message):
+    """The record of one erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_HASH_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    CROPS_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    GONE_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    VALUES_SEARCHED_FIELD_NUMBER: _builtins.int
+    VALUES_KEPT_FIELD_NUMBER: _builtins.int
+    BYTES_SEARCHED_FIELD_NUMBER: _builtins.int
+    BYTES_PRESENT_FIELD_NUMBER: _builtins.int
+    OTHER_FILES_FIELD_NUMBER: _builtins.int
+    KEY_DESTROYED_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """The id of the record, a UUIDv7."""
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    subject_hash: _builtins.str
+    """Hexadecimal HMAC-SHA-256 of the gallery's and the subject's id, under a key of the database. Empty: a whole gallery."""
+    cause: Global___ErasureCause.ValueType
+    """Why it was erased."""
+    subjects: _builtins.int
+    """The number of subjects that were erased."""
+    templates: _builtins.int
+    """The number of templates, with their embeddings."""
+    crops: _builtins.int
+    """The number of stored faces."""
+    requests: _builtins.int
+    """The number of enrolment requests."""
+    outcome: Global___ErasureOutcome.ValueType
+    """What a search of the files for the erased bytes found."""
+    values_searched: _builtins.int
+    """How many values were searched for: embeddings, crops, names and requests; of large erasures a sample."""
+    values_kept: _builtins.int
+    """How many of these belong to living templates as well, such as the same picture in another gallery."""
+    bytes_searched: _builtins.int
+    """How many bytes of the database's files were searched; of large databases a sample."""
+    bytes_present: _builtins.int
+    """The size of these files in bytes."""
+    other_files: _builtins.int
+    """How many other files in the folder of the database have the erased bytes, such as backups."""
+    key_destroyed: _builtins.bool
+    """Whether the data key of the gallery was destroyed, so that nobody can read it in backups that were made before."""
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When they left the store; no search or list has answered with them since."""
+
+    @_builtins.property
+    def gone_time(self) -> _timestamp_pb2.Timestamp:
+        """When their bytes were in no file of the database any more, nor in the index in memory; at the latest. Not set
+        before.
+        """
+
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        gallery_id: _builtins.str = ...,
+        subject_hash: _builtins.str = ...,
+        cause: Global___ErasureCause.ValueType = ...,
+        subjects: _builtins.int = ...,
+        templates: _builtins.int = ...,
+        crops: _builtins.int = ...,
+        requests: _builtins.int = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+        gone_time: _timestamp_pb2.Timestamp | None = ...,
+        outcome: Global___ErasureOutcome.ValueType = ...,
+        values_searched: _builtins.int = ...,
+        values_kept: _builtins.int = ...,
+        bytes_searched: _builtins.int = ...,
+        bytes_present: _builtins.int = ...,
+        other_files: _builtins.int = ...,
+        key_destroyed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "gone_time", b"gone_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_present", b"bytes_present", "bytes_searched", b"bytes_searched", "cause", b"cause", "crops", b"crops", "erase_time", b"erase_time", "erasure_id", b"erasure_id", "gallery_id", b"gallery_id", "gone_time", b"gone_time", "key_destroyed", b"key_destroyed", "other_files", b"other_files", "outcome", b"outcome", "requests", b"requests", "subject_hash", b"subject_hash", "subjects", b"subjects", "templates", b"templates", "values_kept", b"values_kept", "values_searched", b"values_searched"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class MadeCopy(_message.Message):
+    """A copy of people's data that an erasure does not reach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"backup", "export" or "access_report"."""
+    gallery_id: _builtins.str
+    """The id of the gallery. Empty: all galleries."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        gallery_id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "kind", b"kind", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MadeCopy: _TypeAlias = MadeCopy  # noqa: Y015
 
 @_typing.final
 class ImportGalleryRequest(_message.Message):

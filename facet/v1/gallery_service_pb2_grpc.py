@@ -155,6 +155,11 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectResponse.FromString,
                 _registered_method=True)
+        self.ListErasures = channel.unary_unary(
+                '/facet.v1.GalleryService/ListErasures',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresResponse.FromString,
+                _registered_method=True)
         self.ImportGallery = channel.stream_unary(
                 '/facet.v1.GalleryService/ImportGallery',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.SerializeToString,
@@ -445,6 +450,21 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListErasures(self, request, context):
+        """Lists the records of erasures: subjects and templates that were deleted or have expired, and deleted galleries. They
+        say when the bytes were gone, and what a search of the files for these bytes found, and hold no personal data. With
+        them come the times of copies that the server knows of and cannot reach. Records are kept for
+        gallery.keep_erasures_days.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+        FAILED_PRECONDITION The galleries are in Milvus, and have no such records (ERASURES_NOT_RECORDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportGallery(self, request_iterator, context):
         """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
         is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
@@ -583,6 +603,11 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.ExportSubject,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.ExportSubjectResponse.SerializeToString,
+            ),
+            'ListErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErasures,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresResponse.SerializeToString,
             ),
             'ImportGallery': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportGallery,
@@ -1068,6 +1093,33 @@ class GalleryService:
             '/facet.v1.GalleryService/ExportSubject',
             facet_dot_v1_dot_gallery__service__pb2.ExportSubjectRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.ExportSubjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/ListErasures',
+            facet_dot_v1_dot_gallery__service__pb2.ListErasuresRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.ListErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

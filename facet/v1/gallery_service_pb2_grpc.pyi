@@ -244,6 +244,17 @@ class GalleryServiceStub:
                          (TOO_MANY_TRANSFERS, with RetryInfo).
       DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
     """
+    ListErasures: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListErasuresRequest, _gallery_service_pb2.ListErasuresResponse]
+    """Lists the records of erasures: subjects and templates that were deleted or have expired, and deleted galleries. They
+    say when the bytes were gone, and what a search of the files for these bytes found, and hold no personal data. With
+    them come the times of copies that the server knows of and cannot reach. Records are kept for
+    gallery.keep_erasures_days.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      FAILED_PRECONDITION The galleries are in Milvus, and have no such records (ERASURES_NOT_RECORDED).
+    """
     ImportGallery: _grpc.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]
     """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
     is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
@@ -508,6 +519,17 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
                          (TOO_MANY_TRANSFERS, with RetryInfo).
       DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+    """
+    ListErasures: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListErasuresRequest, _gallery_service_pb2.ListErasuresResponse]  # type: ignore[assignment]
+    """Lists the records of erasures: subjects and templates that were deleted or have expired, and deleted galleries. They
+    say when the bytes were gone, and what a search of the files for these bytes found, and hold no personal data. With
+    them come the times of copies that the server knows of and cannot reach. Records are kept for
+    gallery.keep_erasures_days.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      FAILED_PRECONDITION The galleries are in Milvus, and have no such records (ERASURES_NOT_RECORDED).
     """
     ImportGallery: _aio.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]  # type: ignore[assignment]
     """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
@@ -866,6 +888,23 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
                              (TOO_MANY_TRANSFERS, with RetryInfo).
           DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListErasures(
+        self,
+        request: _gallery_service_pb2.ListErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.ListErasuresResponse, _abc.Awaitable[_gallery_service_pb2.ListErasuresResponse]]:
+        """Lists the records of erasures: subjects and templates that were deleted or have expired, and deleted galleries. They
+        say when the bytes were gone, and what a search of the files for these bytes found, and hold no personal data. With
+        them come the times of copies that the server knows of and cannot reach. Records are kept for
+        gallery.keep_erasures_days.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+          FAILED_PRECONDITION The galleries are in Milvus, and have no such records (ERASURES_NOT_RECORDED).
         """
 
     @_abc_1.abstractmethod

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
+from gallery.records.erasures import Erasure, MadeCopy
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
@@ -66,6 +67,29 @@ class GalleryImport(Protocol):
 
     def abort(self) -> None:
         """Remove what was added; does nothing after :meth:`commit` or a first :meth:`abort`."""
+
+
+class ErasureLog(Protocol):
+    """The records of erasures. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`."""
+
+    def records(
+        self, gallery_id: str, subject_id: str, *, since: datetime, after: str, limit: int
+    ) -> Sequence[Erasure]:
+        """List the records of erasures since a time, by id.
+
+        Args:
+            gallery_id: the gallery; empty for all, also deleted ones.
+            subject_id: a subject of the gallery; empty for all.
+            since: the time.
+            after: the id after which the list begins; empty for the first.
+            limit: the most records.
+        """
+
+    def copies(self) -> Sequence[MadeCopy]:
+        """List the copies of people's data that are known, the newest first; erasures do not reach them."""
+
+    def note_copy(self, kind: str, gallery_id: str) -> None:
+        """Record that a copy was made."""
 
 
 class Store(Protocol):
@@ -214,6 +238,10 @@ class Store(Protocol):
         A store that several processes write to keeps one, which contains what each of them wrote. Otherwise the only
         process keeps an index in memory.
         """
+
+    @property
+    def erasures(self) -> ErasureLog | None:
+        """The records of erasures; ``None`` if the store keeps none."""
 
     def scrub(self) -> None:
         """Erase every trace of deleted and renamed data from the files; fast if there is nothing to erase."""

@@ -45,6 +45,7 @@ class GalleryTransfer:
         gallery = self._store.gallery(gallery_id)
         first = self._store.embedded_templates(gallery_id, after="", limit=1)
         dimension = first.embeddings.shape[1] if len(first) else self._registry.dimension
+        self._note_copy("export", gallery_id)
         return export_pieces(self._store, gallery, dimension=dimension)
 
     def export_subject(self, gallery_id: str, subject_id: str) -> tuple[Subject, Iterator[CompleteTemplate]]:
@@ -54,7 +55,9 @@ class GalleryTransfer:
             GalleryNotFound: the gallery does not exist.
             SubjectNotFound: the subject does not exist.
         """
-        return export_subject(self._store, gallery_id, subject_id)
+        exported = export_subject(self._store, gallery_id, subject_id)
+        self._note_copy("access_report", gallery_id)
+        return exported
 
     def import_gallery(
         self, file: BinaryIO, gallery_id: str = "", *, validate_only: bool = False, check: Callable[[], None]
@@ -107,3 +110,7 @@ class GalleryTransfer:
         with suppress(GalleryNotFound):
             self._store.gallery(gallery_id)
             raise GalleryExists(gallery_id)
+
+    def _note_copy(self, kind: str, gallery_id: str) -> None:
+        if self._store.erasures is not None:
+            self._store.erasures.note_copy(kind, gallery_id)

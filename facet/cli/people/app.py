@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from facet.cli.people.access_report import access_report
+from facet.cli.people.erasure_report import erasure_report
 from facet.cli.people.forget import forget, forget_template
 from facet.cli.people.listing import list_people
 from facet.cli.people.rename import rename
@@ -17,6 +18,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("list", cls=Command)(list_people)
     app.command("show", cls=Command)(show)
     app.command("access-report", cls=Command)(access_report)
+    app.command("erasure-report", cls=Command)(erasure_report)
     app.command("rename", cls=Command)(rename)
     app.command("forget", cls=Command)(forget)
     app.command("forget-template", cls=Command)(forget_template)
@@ -35,6 +37,7 @@ app = typer.Typer(
   facet people list --gallery team
   facet people show yao --gallery team --pictures people/
   facet people access-report yao --gallery team --output yao.zip
+  facet people erasure-report --gallery team --subject yao
   facet people rename yao "Yao Ming" --gallery team
   facet people forget yao --gallery team
   facet people forget-template yao TEMPLATE_ID --gallery team

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sized
 from contextlib import aclosing, closing
+from datetime import datetime
 
 from facet.client.aio.calls import download, pages, upload
 from facet.client.aio.connection import Connection
@@ -208,6 +209,62 @@ class GalleryMethods(Connection):
                 if progress is not None:
                     progress(received.templates)
         received.finish()
+
+    async def list_erasures(
+        self,
+        gallery_id: str = "",
+        subject_id: str = "",
+        *,
+        since: datetime | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> pb.ListErasuresResponse:
+        """Return a page of the records of erasures, the oldest first, and with the first page the known copies.
+
+        Args:
+            gallery_id: the gallery, which may be deleted; empty for all galleries.
+            subject_id: a subject of the gallery; empty for all subjects.
+            since: only erasures since this time, which has a time zone; ``None`` for all that are kept.
+            page_size: the most records to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            FailedPrecondition: the galleries are in Milvus, and have no such records.
+        """
+        request = pb.ListErasuresRequest(
+            gallery_id=gallery_id, subject_id=subject_id, page_size=page_size, page_token=page_token
+        )
+        if since is not None:
+            request.since.FromDatetime(since)
+        return await self.galleries.ListErasures(request, timeout=timeout)
+
+    async def iter_erasures(
+        self,
+        gallery_id: str = "",
+        subject_id: str = "",
+        *,
+        since: datetime | None = None,
+        page_size: int = 0,
+        timeout: float | None = None,
+    ) -> AsyncIterator[pb.Erasure]:
+        """Iterate over the records of erasures, the oldest first. Pages are asked for as they are needed.
+
+        Args:
+            gallery_id: the gallery, which may be deleted; empty for all galleries.
+            subject_id: a subject of the gallery; empty for all subjects.
+            since: only erasures since this time, which has a time zone; ``None`` for all that are kept.
+            page_size: records a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        async for page in pages(
+            lambda token: self.list_erasures(
+                gallery_id, subject_id, since=since, page_size=page_size, page_token=token, timeout=timeout
+            )
+        ):
+            for erasure in page.erasures:
+                yield erasure
 
     async def import_gallery(
         self, source: FileSource, gallery_id: str = "", *, validate_only: bool = False, timeout: float | None = None

@@ -69,6 +69,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "SearchEmbedding": Rule("recognize", _GALLERY_ID),
         "ExportGallery": Rule("admin", _GALLERY_ID),
         "ExportSubject": Rule("admin", _GALLERY_ID),
+        "ListErasures": Rule("audit", _GALLERY_ID),
         "ImportGallery": Rule("admin", ("target.gallery_id",)),
         "CalibrateGallery": Rule("admin", ("settings.gallery_id",), ("settings.cohort_gallery_id",)),
     },

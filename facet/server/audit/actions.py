@@ -95,6 +95,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "SearchEmbedding": Action("searched", "search", counted="probes"),
         "ExportGallery": Action("exported", answered={"templates": "templates"}),
         "ExportSubject": Action("access_report", subject="subject_id"),
+        "ListErasures": Action("read_erasures", "search"),
         "ImportGallery": Action(
             "imported",
             gallery="target.gallery_id",

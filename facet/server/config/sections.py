@@ -19,6 +19,7 @@ from facet.runtime.sessions import RuntimeName
 from facet.server.access.oidc.provider import Provider
 from facet.server.access.token import problem_of
 from gallery.records.enrollments import MIN_SIMILARITY
+from gallery.records.erasures import KEEP_ERASURES
 from gallery.records.galleries import DEFAULT_THRESHOLD
 from recognizer.quality import NO_LIMITS, QualityLimits
 from recognizer.settings import ModelSettings, PipelineSettings
@@ -362,6 +363,9 @@ class GalleryConfig(_Section):
     max_transfers: int = Field(2, ge=1, le=16)
     """Maximum number of exports at the same time, and likewise of imports and of calibrations; further ones are
     refused."""
+    keep_erasures_days: int = Field(KEEP_ERASURES.days, ge=1, le=36500)
+    """How many days the records of erasures are kept, which facet people erasure-report shows; three years by
+    default."""
     milvus_uri: str = ""
     """Address of a Milvus that stores the galleries instead of SQLite, for example http://milvus:19530. Several servers
     can share it. Requires the extra milvus; see docs/scale.md. A path that ends in .db opens Milvus Lite, for trials

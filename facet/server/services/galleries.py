@@ -15,13 +15,14 @@ import numpy as np
 from facet.server.access import identity
 from facet.server.audit import call as call_audit
 from facet.server.config import EnrollmentConfig
+from facet.server.errors import InvalidField
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.recognition import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
-from facet.server.wire import convert, terms, validate
+from facet.server.wire import convert, erasures, terms, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
@@ -31,6 +32,7 @@ from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange
+from gallery.times import EARLIEST, from_microseconds
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
@@ -259,6 +261,30 @@ class GalleryServicer(GalleryServiceServicer):
         async with aclosing(self._transfers.export_subject(*_ids(request))) as responses:
             async for response in responses:
                 yield response
+
+    async def ListErasures(self, request: pb.ListErasuresRequest, context: Context) -> pb.ListErasuresResponse:
+        """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id) if request.gallery_id else ""
+        subject_id = validate.subject_id(request.subject_id) if request.subject_id else ""
+        if subject_id and not gallery_id:
+            raise InvalidField("gallery_id", "is missing: the ids of subjects are unique in a gallery only")
+        since = EARLIEST
+        if request.HasField("since"):
+            since = from_microseconds(int(validate.moment(request.since, "since") * 1e6))
+        page = await asyncio.to_thread(
+            self._galleries.erasures.list,
+            gallery_id,
+            subject_id,
+            since=since,
+            page_size=validate.page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        copies = () if request.page_token else await asyncio.to_thread(self._galleries.erasures.copies, gallery_id)
+        return pb.ListErasuresResponse(
+            erasures=map(erasures.erasure, page.items),
+            copies=map(erasures.made_copy, copies),
+            next_page_token=page.next_page_token,
+        )
 
     async def ImportGallery(
         self, requests: AsyncIterator[pb.ImportGalleryRequest], context: Context

@@ -402,6 +402,10 @@ class MilvusStore:
             self.collections.ensure_templates(gallery.contract, dimension)
         return MilvusIndex(self.milvus, self.collections, self.locator, gallery.gallery_id, strong=self._strong)
 
+    @property
+    def erasures(self) -> None:
+        """``None``: there are no records of erasures."""
+
     def scrub(self) -> None:
         """See :meth:`gallery.stores.base.Store.scrub`; docs/scale.md says when Milvus erases."""
         self._removal.run()

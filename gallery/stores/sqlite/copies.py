@@ -12,6 +12,7 @@ from typing import Any
 from gallery.encryption import age
 from gallery.errors import DatabaseDamaged, StorageBusy, StorageUnavailable
 from gallery.stores.sqlite.erasure.page_gaps import clear_gaps
+from gallery.stores.sqlite.erasure_records.made_copies import note_copy
 from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
 from gallery.stores.sqlite.replacing import check_replaceable, remove_log_files, replacing, scratch
 from gallery.stores.sqlite.sqlite_store import SqliteStore
@@ -52,6 +53,7 @@ def backup(
     """
     target = resolved(target)
     check_replaceable(target, replace)
+    note_copy(resolved(database), "backup")
     if not recipients:
         with replacing(target, replace) as copy:
             return _copy(database, copy, progress)

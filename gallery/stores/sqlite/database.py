@@ -46,6 +46,8 @@ class SqliteDatabase:
         self._checkpointing = threading.Lock()
         self._has_traces = True
         self._background_work: list[Callable[[], None]] = []
+        self._rounds: list[Callable[[], None]] = []
+        self._log_index: int | None = None
         self._written = threading.Event()
         self._closing = threading.Event()
         self._is_closed = False
@@ -56,6 +58,7 @@ class SqliteDatabase:
             # Closed last: closing it releases the locks that SQLite has on the file.
             self._file = open_database_file(path)
             opened.callback(os.close, self._file)
+            opened.callback(self._close_log_index)
             is_swept = read_mark(self._lock_file, self._file)
             self.connection = connect(path, check=check)
             opened.callback(self.connection.close)
@@ -64,6 +67,7 @@ class SqliteDatabase:
             with storage_errors(path):
                 (page_size,) = self.connection.execute("PRAGMA page_size").fetchone()
                 log, log_index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+                self._log_index = os.open(log_index, os.O_RDONLY | os.O_CLOEXEC)
                 self._sweeper = Sweeper(self._file, log, page_size=page_size, is_swept=is_swept)
                 opened.callback(self._sweeper.close)
                 self._sweeper.note_commit()
@@ -77,6 +81,20 @@ class SqliteDatabase:
         self._thread.start()
         # Sweep what an earlier version or a dead process left.
         self._written.set()
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether the files may hold deleted data."""
+        return self._has_traces
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The open files on which SQLite has locks, for reading at an offset; never close them.
+
+        These are the database and the index of its log. Opening them again would be harmful: the locks of the whole
+        process go when it closes any descriptor of them.
+        """
+        return (self._file,) if self._log_index is None else (self._file, self._log_index)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -157,6 +175,11 @@ class SqliteDatabase:
         self._background_work.append(work)
         self._written.set()
 
+    def run_every_round(self, work: Callable[[], None]) -> None:
+        """Have the background thread call something soon after each change; it must neither wait nor raise."""
+        self._rounds.append(work)
+        self._written.set()
+
     def close(self) -> None:
         """Close the database; does nothing the second time."""
         self._closing.set()
@@ -202,8 +225,14 @@ class SqliteDatabase:
                 is_done = self._tidy()
             except StorageError:
                 is_done = False
+            for work in tuple(self._rounds):
+                work()
             if not is_done:
                 self._written.set()
+
+    def _close_log_index(self) -> None:
+        if self._log_index is not None:
+            os.close(self._log_index)
 
     def _tidy(self) -> bool:
         """Erase traces, and sweep other pages while nobody writes. Return whether all is done."""

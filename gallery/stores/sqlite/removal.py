@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from gallery.errors import StorageError, StorageFull
 from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
 
 ROWS_PER_TRANSACTION = 500
 
@@ -21,10 +22,12 @@ class Removal:
     Args:
         database: the database.
         left: the keys of hidden galleries that an earlier process left; they count as scheduled by this thread.
+        erasures: what is removed of deleted galleries is recorded there.
     """
 
-    def __init__(self, database: SqliteDatabase, left: Iterable[int]) -> None:
+    def __init__(self, database: SqliteDatabase, left: Iterable[int], erasures: ErasureLedger) -> None:
         self._database = database
+        self._erasures = erasures
         self._scheduled: set[_HiddenGallery] = set()
         for key in left:
             self.schedule(key)
@@ -61,7 +64,7 @@ class Removal:
     def _remove(self, hidden: _HiddenGallery) -> None:
         # If another thread has removed it, a gallery created since may have its key.
         if hidden in self._scheduled:
-            remove(self._database, hidden.gallery_key)
+            remove(self._database, hidden.gallery_key, self._erasures)
             self._scheduled.discard(hidden)
 
 
@@ -79,7 +82,7 @@ def hidden_galleries(connection: sqlite3.Connection) -> list[int]:
     return [key for (key,) in connection.execute("SELECT key FROM galleries WHERE hidden")]
 
 
-def remove(database: SqliteDatabase, gallery_key: int) -> None:
+def remove(database: SqliteDatabase, gallery_key: int, erasures: ErasureLedger) -> None:
     """Remove a hidden gallery in several transactions; does nothing if it is not hidden.
 
     On a full disk the transactions get smaller: rows that are deleted need room in the log only, which is emptied
@@ -87,14 +90,17 @@ def remove(database: SqliteDatabase, gallery_key: int) -> None:
     """
     rows = ROWS_PER_TRANSACTION
     for table in ("templates", "subjects"):
-        deletion = f"""DELETE FROM {table} WHERE key IN (
-            SELECT {table}.key FROM galleries JOIN {table} ON gallery_key = galleries.key
-            WHERE galleries.key = ? AND hidden LIMIT ?)"""  # noqa: S608 - one of the two above
-        removed = 1
-        while removed:
+        some = f"""SELECT {table}.key FROM galleries JOIN {table} ON gallery_key = galleries.key
+            WHERE galleries.key = ? AND hidden LIMIT ?"""  # noqa: S608 - one of the two above
+        deletion = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608
+        keys = [(gallery_key,)]
+        while keys:
             try:
                 with database.writing(erases=True) as connection:
-                    removed = connection.execute(deletion, (gallery_key, rows)).rowcount
+                    keys = connection.execute(some, (gallery_key, rows)).fetchall()
+                    if table == "templates":
+                        erasures.removing(connection, gallery_key, [key for (key,) in keys])
+                    connection.executemany(deletion, keys)
             except StorageFull:
                 if rows == 1:
                     raise
@@ -102,3 +108,4 @@ def remove(database: SqliteDatabase, gallery_key: int) -> None:
                 database.erase_traces(patience=0)
     with database.writing(erases=True) as connection:
         connection.execute("DELETE FROM galleries WHERE key = ? AND hidden", (gallery_key,))
+    erasures.removed(gallery_key)

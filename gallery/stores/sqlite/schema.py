@@ -104,6 +104,34 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX templates_of_subject",
         "CREATE INDEX templates_of_subject ON templates (subject_key, template_id, create_time, expire_time)",
     ),
+    (
+        # Records of erasures, without personal data. The key is that of a gallery that is still being removed.
+        """CREATE TABLE erasures (
+            erasure_id TEXT PRIMARY KEY,
+            gallery_id TEXT NOT NULL,
+            subject_hash TEXT NOT NULL,
+            cause TEXT NOT NULL,
+            subjects INTEGER NOT NULL,
+            templates INTEGER NOT NULL,
+            crops INTEGER NOT NULL DEFAULT 0,
+            requests INTEGER NOT NULL DEFAULT 0,
+            erase_time INTEGER NOT NULL,
+            gone_time INTEGER,
+            outcome TEXT NOT NULL DEFAULT '',
+            values_searched INTEGER NOT NULL DEFAULT 0,
+            values_kept INTEGER NOT NULL DEFAULT 0,
+            bytes_searched INTEGER NOT NULL DEFAULT 0,
+            bytes_present INTEGER NOT NULL DEFAULT 0,
+            other_files INTEGER NOT NULL DEFAULT 0,
+            key_destroyed INTEGER NOT NULL DEFAULT 0,
+            gallery_key INTEGER
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX erasures_under_way ON erasures (erasure_id) WHERE outcome = ''",
+        "CREATE INDEX erasures_of_subject ON erasures (gallery_id, subject_hash)",
+        # One row: the key of the hashes of subjects.
+        "CREATE TABLE erasure_key (key INTEGER PRIMARY KEY, secret BLOB NOT NULL) STRICT",
+        "INSERT INTO erasure_key (key, secret) VALUES (1, randomblob(32))",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from gallery.errors import (
     TemplateNotFound,
 )
 from gallery.etags import check_etag
+from gallery.records.erasures import KEEP_ERASURES, ErasureCause
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
@@ -29,6 +30,7 @@ from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
 from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
 from gallery.stores.sqlite.expiry import (
     delete_expired,
     effect_of,
@@ -83,6 +85,7 @@ class SqliteStore:
         default_threshold: the server's default threshold, to infer once where the thresholds of galleries come from
             that older versions stored without their source; ``None`` if it is not known.
         clock: tells what has expired.
+        keep_erasures: how long the records of erasures are kept.
 
     Attributes:
         database: the open database.
@@ -102,6 +105,7 @@ class SqliteStore:
         patience: float = 10.0,
         default_threshold: float | None = None,
         clock: Clock = now,
+        keep_erasures: timedelta = KEEP_ERASURES,
     ) -> None:
         self.database = SqliteDatabase(path, check=check)
         set_clock(self.database.connection, clock)
@@ -114,10 +118,11 @@ class SqliteStore:
                     infer_missing_sources(self.database, default_threshold)
             with suppress(StorageBusy):
                 self.database.erase_traces(patience=0)
+            self._erasures = ErasureLedger(self.database, left, keep=keep_erasures)
         except StorageError:
             self.database.close()
             raise
-        self._removal = Removal(self.database, left)
+        self._removal = Removal(self.database, left, self._erasures)
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.stores.base.Store.create_gallery`."""
@@ -154,6 +159,7 @@ class SqliteStore:
             if gallery.subject_count and not force:
                 raise GalleryNotEmpty(gallery_id, gallery.subject_count)
             key = gallery_key_of(connection, gallery_id)
+            self._erasures.note_gallery(connection, gallery_id, key)
             hide(connection, key)
         self._removal.schedule(key)
 
@@ -188,6 +194,7 @@ class SqliteStore:
             subject = find_subject(connection, gallery_id, subject_id)
             check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
             key = subject_key_of(connection, gallery_id, subject_id)
+            self._erasures.note_subject(connection, ErasureCause.SUBJECT_DELETED, gallery_id, subject_id, key)
             # Also those that have expired, which the subject's count leaves out.
             templates = connection.execute("DELETE FROM templates WHERE subject_key = ?", (key,)).rowcount
             connection.execute("DELETE FROM subjects WHERE key = ?", (key,))
@@ -271,7 +278,9 @@ class SqliteStore:
             wanted = (subject_key_of(connection, gallery_id, subject_id), template_id)
             if connection.execute(TEMPLATE + "AND subject_key = ? AND template_id = ?", wanted).fetchone() is None:
                 raise TemplateNotFound(gallery_id, subject_id, template_id)
-            connection.execute("DELETE FROM templates WHERE subject_key = ? AND template_id = ?", wanted)
+            key = template_key_of(connection, gallery_id, subject_id, template_id)
+            self._erasures.note_template(connection, ErasureCause.TEMPLATE_DELETED, gallery_id, subject_id, key)
+            connection.execute("DELETE FROM templates WHERE key = ?", (key,))
             add_to_counts(connection, gallery_key_of(connection, gallery_id), templates=-1)
 
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
@@ -339,7 +348,10 @@ class SqliteStore:
     def delete_expired(self, gallery_id: str, expired: Expired) -> None:
         """See :meth:`gallery.stores.base.Store.delete_expired`."""
         with self._writing(erases=True) as connection:
-            delete_expired(connection, gallery_key_of(connection, gallery_id), expired)
+            key = gallery_key_of(connection, gallery_id)
+            self._erasures.note_expired(connection, gallery_id, key, expired)
+            delete_expired(connection, key, expired)
+        self._erasures.release()  # it has left the index before, and who deletes it may not scrub
 
     def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
         """See :meth:`gallery.stores.base.Store.effect_of`."""
@@ -358,7 +370,14 @@ class SqliteStore:
             StorageBusy: another process, such as a backup, read the file for longer than the store's patience.
         """
         self._removal.run()
+        self._erasures.release()
         self.database.erase_traces(patience=self._patience)
+        self._erasures.settle()
+
+    @property
+    def erasures(self) -> ErasureLedger:
+        """See :meth:`gallery.stores.base.Store.erasures`."""
+        return self._erasures
 
     def check(self) -> None:
         """See :meth:`gallery.stores.base.Store.check`: the files are still those that were opened."""
@@ -366,6 +385,9 @@ class SqliteStore:
 
     def close(self) -> None:
         """See :meth:`gallery.stores.base.Store.close`."""
+        self._erasures.close()
+        with suppress(StorageError):
+            self.database.erase_traces(patience=0)
         self.database.close()
 
     def _delete_if_expired(self, gallery_id: str, subject_id: str) -> None:

@@ -42,7 +42,7 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "DeleteSubject": "admin",
     _GALLERY + "ExportGallery": "admin",
     _GALLERY + "ExportSubject": "admin",
-    _GALLERY + "ExportSubject": "admin",
+    _GALLERY + "ListErasures": "audit",
     _GALLERY + "ImportGallery": "admin",
     _GALLERY + "CalibrateGallery": "admin",
 }
