@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
@@ -29,6 +30,8 @@ from facet.server.errors import UnknownMethod
 
 _LOOK_SECONDS = 0.4
 """A change of the callers is in effect within a second, also for open calls."""
+
+_log = structlog.get_logger("facet.access")
 
 
 class Access(Collector):
@@ -151,12 +154,16 @@ class Access(Collector):
     ) -> None:
         """Look at the file again and again, on a thread: a disk that hangs does not stop calls."""
         while not self._stopping.wait(_LOOK_SECONDS):
-            before = callers.current
-            if callers.refresh() and (found := changes(before, callers.current)):
-                note_changes(found)
-            if callers.current is not None or self._tokens is not None:
-                with suppress(RuntimeError):  # the loop has ended meanwhile
-                    # Also without a change: credentials expire.
-                    loop.call_soon_threadsafe(self._open.review)
-            if self._last_used is not None:
-                self._last_used.write()
+            try:
+                before = callers.current
+                has_changed = callers.refresh()
+                if callers.current is not None or self._tokens is not None:
+                    with suppress(RuntimeError):  # the loop has ended meanwhile
+                        # Also without a change: credentials expire.
+                        loop.call_soon_threadsafe(self._open.review)
+                if has_changed and (found := changes(before, callers.current)):
+                    note_changes(found)
+                if self._last_used is not None:
+                    self._last_used.write()
+            except Exception:  # whatever it is, revoked callers must not stay because of it
+                _log.exception("looking at the callers failed")

@@ -136,6 +136,7 @@ class Calls:
         try:
             grant = await self._access.admit(method.path, context)
             who = caller.current()
+            log = log if grant.identity.is_shared else log.bind(caller=grant.identity.id)
             messages = self._messages(context, method, self.budget, grant)
             limited = self._limits.entered(grant, context.peer())
             with self._access.open(grant), self._clients.admitted(context), limited, closing(messages):

@@ -1,0 +1,77 @@
+"""Open calls of callers whose file changes, whatever else goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facet.server.access.access import Access
+from facet.server.access.callers_file import changing
+from facet.server.access.key import key_of
+from facet.server.errors import Unauthenticated
+from tests.unit.server.access.entries import CREATED, entry
+
+IDENTIFY = "/facet.v1.RecognitionService/Identify"
+
+
+class Call:
+    """The context of a call with a key."""
+
+    def invocation_metadata(self) -> Any:
+        """Pairs of key and value."""
+        return (("authorization", f"Bearer {key_of('cam', 'right')}"),)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "facet.callers.json"
+    with changing(path) as callers:
+        callers.append(entry())
+    return path
+
+
+@pytest.fixture
+def access(path: Path) -> Iterator[Access]:
+    access = Access(None, path)
+    yield access
+    access.close()
+
+
+def change(path: Path, **fields: Any) -> None:
+    with changing(path) as callers:
+        callers[0] = callers[0].model_copy(update=fields)
+
+
+async def test_an_open_call_of_a_revoked_caller_ends_even_if_the_change_cannot_be_noted(
+    access: Access, path: Path
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("the log is full")
+
+    access.start(fail)
+    grant = await access.admit(IDENTIFY, Call())
+    change(path, label="another")
+    while grant.identity.label != "another":
+        with access.open(grant):
+            await asyncio.sleep(0.01)
+    change(path, revoked=CREATED)
+    with pytest.raises(Unauthenticated), access.open(grant):
+        await asyncio.Event().wait()
+
+
+async def test_a_cancelled_call_stays_cancelled(access: Access) -> None:
+    grant = await access.admit(IDENTIFY, Call())
+
+    async def call() -> None:
+        with access.open(grant):
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(call())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
