@@ -82,6 +82,6 @@ class TokenCallers:
         claims = self._claims(token)
         identity = self._entry_of(claims["iss"], claims["sub"]) or identity_of(claims, self._provider.galleries_claim)
         expires = expiry_of(claims)
-        if identity is None or self._now() >= expires:
+        if identity is None or not claims["sub"] or self._now() >= expires:
             raise Unauthenticated
         return replace(identity, expires=expires if identity.expires is None else min(expires, identity.expires))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +31,7 @@ _UNKNOWN_KEY_SECONDS = 60.0
 _TIMEOUT_SECONDS = 5.0
 _TOTAL_SECONDS = 10.0
 _PART = 1 << 14
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MAX_WAITING = 64
 """Calls that wait for the key that their token names. Anybody can name one."""
 
@@ -167,7 +170,13 @@ class _File:
         self._path = path
 
     def __call__(self) -> bytes:
-        with self._path.open("rb") as file:
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise KeysUnavailable("it is not a file")
+            if mode & _OTHERS_WRITE:
+                raise KeysUnavailable(f"other users can write it, and let themselves in: chmod go-w {self._path}")
             return file.read(MAX_BYTES + 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
@@ -12,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from facet import Client, ResourceExhausted
+from facet import Client, ResourceExhausted, stream_frame
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from tests.faults.server.calls.raw_calls import RawConnection
@@ -97,6 +98,25 @@ def test_a_batch_is_slower_and_loses_no_item(limited: Serving, pictures: Picture
     assert sorted(number for number, _ in answers) == ["0", "1", "2", "3"]
     assert all(isinstance(answer, pb.IdentifyResponse) for _, answer in answers)
     assert 'facet_caller_limited_total{caller="anonymous",how="waited"}' in scrape(limited)
+
+
+def test_a_camera_drops_frames_and_a_lossless_stream_waits(limited: Serving, pictures: Pictures) -> None:
+    frames = [stream_frame(number, pictures.yaoming) for number in range(1, 5)]
+    with Client(limited.address) as client:
+        accepted(lambda: client.create_gallery("film"))
+        for lossless in (True, False):
+            settings = pb.StreamSettings(gallery_id="film", lossless=lossless)
+            answers = accepted(partial(answered, client, settings, frames))
+            assert [answer.status.code for answer in answers] == [0] * len(answers)
+            assert len(answers) + answers[-1].dropped == len(frames)
+            assert answers[-1].frame_id == len(frames), "the newest frame is answered"
+            assert not (lossless and answers[-1].dropped)
+
+
+def answered(
+    client: Client, settings: pb.StreamSettings, frames: list[pb.StreamFrame]
+) -> list[pb.IdentifyStreamResponse]:
+    return list(client.identify_stream(settings, frames))
 
 
 def test_a_caller_with_too_many_open_calls_is_refused_until_one_ends(limited: Serving) -> None:

@@ -160,6 +160,7 @@ def test_while_the_provider_is_away_known_keys_work_and_only_the_bearer_of_a_new
 def test_a_server_whose_file_of_keys_cannot_be_used_does_not_start(refused: Refused, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_text('{"keys": []}', "utf-8")
+    file.chmod(0o600)
     flags = ("--access.oidc-issuer", ISSUER, "--access.oidc-audience", AUDIENCE, "--access.oidc-keys", str(file))
     ended = refused(*flags, "--server.port", "0")
     assert ended.returncode == 1

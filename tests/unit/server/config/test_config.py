@@ -227,6 +227,7 @@ def test_metrics_beyond_loopback_need_a_token_or_explicit_consent(host: str) -> 
     assert load(flags[2:]).metrics.port is None, "no port, nothing to protect"
     assert load([*flags, "--metrics.token", "a-token-of-the-monitoring"]).metrics.host == host
     assert load([*flags, "--server.allow-unauthenticated"]).metrics.host == host
+    assert load([*flags, "--server.insecure"]).metrics.host == host
     assert load(flags[:2]).metrics.token is None, "loopback needs none"
 
 

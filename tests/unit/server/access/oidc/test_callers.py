@@ -57,6 +57,7 @@ def clock() -> Clock:
 def callers(tmp_path: Path, file: File, clock: Clock) -> TokenCallers:
     path = tmp_path / "keys.json"
     path.write_text(json.dumps({"keys": [jwk("ES256", "k1")]}), "utf-8")
+    path.chmod(0o600)
     provider = Provider(ISSUER, AUDIENCE, str(path), galleries_claim="facet_galleries")
     return TokenCallers(provider, file.entry_of, clock)
 
@@ -78,6 +79,11 @@ def identity(callers: TokenCallers, **changed: Any) -> Identity:
 )
 def test_scopes_come_from_the_claims(callers: TokenCallers, changed: dict[str, Any], scopes: set[str]) -> None:
     assert identity(callers, **changed).scopes == scopes
+
+
+def test_a_token_of_nobody_is_refused(callers: TokenCallers) -> None:
+    with pytest.raises(Unauthenticated):
+        identity(callers, sub="")
 
 
 @pytest.mark.parametrize("scope", [None, "", "openid", "facet", 7, {"facet:admin": True}, "facet:owner"])

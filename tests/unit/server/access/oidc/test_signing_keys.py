@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -113,6 +114,7 @@ async def test_a_provider_that_cannot_be_reached_keeps_nobody_waiting_at_the_sta
 def write(path: Path, *keys: dict[str, object]) -> None:
     new = path.with_suffix(".new")
     new.write_text(json.dumps({"keys": keys}), "utf-8")
+    new.chmod(0o600)
     new.replace(path)
 
 
@@ -138,3 +140,17 @@ def test_a_file_that_cannot_be_used_is_told_before_the_server_starts(tmp_path: P
         file.write_text(content, "utf-8")
     with pytest.raises(KeysUnavailable):
         SigningKeys(str(file))
+
+
+def test_a_file_that_others_can_write_or_that_is_none_is_refused(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "keys.json", tmp_path / "pipe"
+    write(file, jwk("ES256", "k1"))
+    file.chmod(0o664)
+    with pytest.raises(KeysUnavailable, match="chmod go-w"):
+        SigningKeys(str(file))
+    file.chmod(0o644)
+    assert kids(SigningKeys(str(file))) == ["k1"]
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(KeysUnavailable):
+            SigningKeys(str(path))
