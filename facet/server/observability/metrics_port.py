@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter, make_wsgi_app
 from pydantic import SecretStr
 
 from facet.server.observability.http_port import HttpPort
@@ -39,7 +40,8 @@ class MetricsPort(HttpPort):
         self, registry: CollectorRegistry, readiness: Readiness, host: str, port: int, token: SecretStr | None = None
     ) -> None:
         may_read = _Guard(token)
-        metrics = _guarded(_in_known_versions(make_wsgi_app(registry)), may_read)
+        refused = Counter("facet_scrapes_refused", "Requests for metrics without the token.", registry=registry)
+        metrics = _guarded(_in_known_versions(make_wsgi_app(registry)), may_read, refused)
         probes = {
             "/livez": _probe(readiness.why_not_alive, may_read),
             "/readyz": _probe(readiness.why_not_ready, may_read),
@@ -48,20 +50,25 @@ class MetricsPort(HttpPort):
 
 
 class _Guard:
-    """Tells whether a request has the token; compared in constant time."""
+    """Tells whether a request has the token. Digests are compared, so that the time does not tell how long it is."""
 
     def __init__(self, token: SecretStr | None) -> None:
-        self._expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
+        self._expected = None if token is None else _digest(f"Bearer {token.get_secret_value()}")
 
     def __call__(self, environ: WSGIEnvironment) -> bool:
-        given: str = environ.get("HTTP_AUTHORIZATION", "")
-        return self._expected is None or hmac.compare_digest(given.encode("latin-1"), self._expected)
+        given = environ.get("HTTP_AUTHORIZATION", "")
+        return self._expected is None or hmac.compare_digest(_digest(given), self._expected)
 
 
-def _guarded(page: WSGIApplication, may_read: _Guard) -> WSGIApplication:
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _guarded(page: WSGIApplication, may_read: _Guard, refused: Counter) -> WSGIApplication:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if may_read(environ):
             return page(environ, start_response)
+        refused.inc()
         headers = [("Content-Type", _PLAIN), ("WWW-Authenticate", "Bearer")]
         start_response("401 Unauthorized", headers)
         return [b"the request needs the header Authorization: Bearer TOKEN\n"]

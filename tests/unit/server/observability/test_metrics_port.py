@@ -84,7 +84,9 @@ def test_metrics_with_a_token_are_served_to_those_who_send_it(registry: Collecto
         assert status == 401, given
         assert "seen" not in body
         assert TOKEN not in body
-    assert "seen_total 1.0" in asked(port, path, f"Bearer {TOKEN}")[1]
+    body = asked(port, path, f"Bearer {TOKEN}")[1]
+    assert "seen_total 1.0" in body
+    assert "facet_scrapes_refused_total 8.0" in body
     port.close()
 
 
