@@ -2,7 +2,8 @@
 //
 //   node recognize.js PORTRAIT GROUP [HOST:PORT]
 //
-// PORTRAIT shows one person, GROUP several.
+// PORTRAIT shows one person, GROUP several. FACET_TOKEN, FACET_CA, FACET_CERTIFICATE and FACET_KEY are the caller's key
+// and certificates, if the server asks for them.
 //
 // Exit code: 0 done, 1 a picture cannot be read or the server answers with an error, 2 bad usage.
 
@@ -10,16 +11,15 @@ import { readFile } from "node:fs/promises";
 
 import grpc from "@grpc/grpc-js";
 
-import { call, errorDetails, facet } from "./facet.js";
+import { call, credentials, errorDetails, facet, metadata } from "./facet.js";
 
 const [portraitFile, groupFile, address = "127.0.0.1:50051", ...surplus] = process.argv.slice(2);
 if (!groupFile || surplus.length) {
   console.error("usage: node recognize.js PORTRAIT GROUP [HOST:PORT]");
   process.exit(2);
 }
-const credentials = grpc.credentials.createInsecure();
-const galleries = new facet.GalleryService(address, credentials);
-const recognition = new facet.RecognitionService(address, credentials);
+const galleries = new facet.GalleryService(address, credentials());
+const recognition = new facet.RecognitionService(address, credentials());
 const gallery_id = `example-${Date.now()}`;
 
 try {
@@ -76,7 +76,7 @@ async function showError(group) {
 
 // Send frames and print the events. A camera leaves `lossless` out, so that the newest frame wins.
 async function stream(pictures) {
-  const frames = recognition.IdentifyStream();
+  const frames = recognition.IdentifyStream(metadata());
   frames.write({ settings: { gallery_id, camera: "example", lossless: true } });
   pictures.forEach((picture, index) => {
     const capture_time = { seconds: 0, nanos: index * 100_000_000 }; // 10 frames a second; only differences count

@@ -2,7 +2,8 @@
 
 python recognize.py PORTRAIT GROUP [HOST:PORT]
 
-PORTRAIT shows one person, GROUP several.
+PORTRAIT shows one person, GROUP several. FACET_TOKEN, FACET_CA, FACET_CERTIFICATE and FACET_KEY are the caller's key
+and certificates, if the server asks for them.
 
 Exit code: 0 done, 1 a picture cannot be read or the server answers with an error, 2 bad usage.
 """
@@ -20,7 +21,7 @@ from facet.v1.recognition_service_pb2 import DECISION_MATCH, StreamSettings, Tra
 def main(portrait: str, group: str, address: str = "127.0.0.1:50051") -> None:
     """Run all steps in a gallery that is deleted at the end."""
     gallery = f"example-{time.time_ns()}"
-    with Client(address) as client:
+    with Client(address) as client:  # with the key and the certificates that the environment names
         client.create_gallery(gallery)
         try:
             enroll_and_identify(client, gallery, portrait, group)

@@ -210,7 +210,12 @@ class Server:
         self._readiness.phase = Phase.SERVING
         if self._audit is not None:
             note_start(self._audit, self._config)
-        log_access(config.token, is_open=self._access.asks_nobody, is_loopback=config.is_loopback)
+        log_access(
+            config.token,
+            is_open=self._access.asks_nobody,
+            is_loopback=config.is_loopback,
+            has_client_ca=config.tls_client_ca is not None,
+        )
         _log.info("serving", address=address, workers=self._workers.threads)
         return address
 

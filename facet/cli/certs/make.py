@@ -102,7 +102,8 @@ def client(
     ]
     if not (folder / "server.pem").exists():
         commands.insert(0, f"facet certs server --folder {shlex.quote(str(folder))}")
-    _report(made, commands, as_json=as_json)
+    hint = f"If the server has callers, let it in: facet keys create --certificate {shlex.quote(str(names[0].value))}"
+    _report(made, commands, f"{hint} --scope recognize", as_json=as_json)
 
 
 class _Made:
@@ -167,7 +168,7 @@ def _write(file: Path, data: bytes) -> None:
         opened.write(data)
 
 
-def _report(made: _Made, commands: Sequence[str], *, as_json: bool) -> None:
+def _report(made: _Made, commands: Sequence[str], hint: str = "", *, as_json: bool) -> None:
     end = made.pair.certificate.not_valid_after_utc
     if as_json:
         files = [str(file) for file in made.files]
@@ -176,7 +177,10 @@ def _report(made: _Made, commands: Sequence[str], *, as_json: bool) -> None:
     for file in made.files:
         console.out.print(f"made {file}")
     console.out.print(f"valid until {end:%Y-%m-%d}")
-    console.out.print(f"\n{_NOTE.format(key=made.ca_key)}\n\nNext:")
+    console.out.print(f"\n{_NOTE.format(key=made.ca_key)}\n")
+    if hint:
+        console.out.print(f"{spelled(hint)}\n")
+    console.out.print("Next:")
     for command in commands:
         console.out.print(f"  {spelled(command)}")
 

@@ -39,10 +39,12 @@ def weakness_of(token: SecretStr) -> str:
     return ""
 
 
-def log_access(token: SecretStr | None, *, is_open: bool, is_loopback: bool) -> None:
+def log_access(token: SecretStr | None, *, is_open: bool, is_loopback: bool, has_client_ca: bool = False) -> None:
     """Log who may call a server without callers, or that its token is easy to guess."""
     hint = "make a caller with: facet keys create, see docs/security.md"
-    if is_open and is_loopback:
+    if is_open and has_client_ca:
+        _log.info("no callers", may_do_everything="every client with a certificate of server.tls_client_ca", hint=hint)
+    elif is_open and is_loopback:
         _log.info("no callers", may_do_everything="every program on this machine", hint=hint)
     elif is_open:
         _log.warning("no callers", may_do_everything="everybody who reaches this address", hint=hint)

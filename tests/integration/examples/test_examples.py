@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from facet.runtime.models import packaged_path
-from tests.conftest import Serving
+from tests.certificates import CLIENT, SERVER, Authority
+from tests.conftest import Serve, Serving
 
 ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 120
+TOKEN = "a-token-of-this-test"
 EXPECTED = r"""enrolled Yao Ming, template [0-9a-f-]{36}
 identified Yao Ming, similarity 0\.\d\d
 \d\d faces in all
@@ -56,8 +58,16 @@ def node_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*command: str, cwd: Path) -> str:
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
+def run(*command: str, cwd: Path, **variables: str) -> str:
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -70,6 +80,33 @@ def test_the_python_example_enrols_identifies_reads_an_error_and_streams(argumen
 def test_the_node_example_does_the_same(arguments: list[str], node_example: Path) -> None:
     told = run("node", "recognize.js", *arguments, cwd=node_example)
     assert re.fullmatch(EXPECTED, told), told
+
+
+@pytest.fixture
+def guarded(serve: Serve, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """A server that asks for a token and a client certificate: its address, and the variables for a client."""
+    ca = Authority(tmp_path)
+    certificate, key = map(str, ca.sign("server", "DNS:localhost", usage=SERVER))
+    own_certificate, own_key = map(str, ca.sign("client", "DNS:client", usage=CLIENT))
+    flags = ("--server.tls-certificate", certificate, "--server.tls-key", key, "--server.tls-client-ca", str(ca.file))
+    serving = serve(*flags, environment={"FACET_SERVER__TOKEN": TOKEN})
+    variables = {
+        "FACET_TOKEN": TOKEN,
+        "FACET_CA": str(ca.file),
+        "FACET_CERTIFICATE": own_certificate,
+        "FACET_KEY": own_key,
+    }
+    return serving.address.replace("127.0.0.1", "localhost"), variables
+
+
+def test_examples_show_a_key_and_a_certificate(
+    guarded: tuple[str, dict[str, str]], arguments: list[str], node_example: Path
+) -> None:
+    address, variables = guarded
+    python, node = (sys.executable, str(ROOT / "examples" / "python" / "recognize.py")), ("node", "recognize.js")
+    for program in (python, node):
+        told = run(*program, *arguments[:2], address, cwd=node_example, **variables)
+        assert re.fullmatch(EXPECTED, told), told
 
 
 def refused(*command: str, cwd: Path) -> tuple[int, str]:
