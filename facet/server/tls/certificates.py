@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -60,7 +61,8 @@ class Certificates:
             else Reloaded("client CA", (client_ca,), lambda: read_authorities(client_ca, clock()))
         )
         self._given = self._in_use
-        self._tasks: list[asyncio.Task[None]] = []
+        self._reminder: asyncio.Task[None] | None = None
+        self._stopping = threading.Event()
 
     def credentials(self) -> grpc.ServerCredentials:
         """Credentials that take up changed files."""
@@ -71,21 +73,23 @@ class Certificates:
         )
 
     def start(self, changed: Callable[[], None] = lambda: None) -> None:
-        """Log before a certificate expires, and look for a changed client CA, from the running event loop.
+        """Log before a certificate expires, and look for a changed client CA, for the running event loop.
 
         Args:
             changed: called about twice a second if client certificates are required.
         """
-        self._tasks.append(asyncio.create_task(self._remind_in_time()))
+        self._reminder = asyncio.create_task(self._remind_in_time())
         if self._client_ca is not None:
-            self._tasks.append(asyncio.create_task(self._look(changed)))
+            arguments = (asyncio.get_running_loop(), changed)
+            threading.Thread(target=self._look, args=arguments, name="certificates", daemon=True).start()
 
     async def stop(self) -> None:
         """Stop both."""
-        for task in self._tasks:
-            task.cancel()
+        self._stopping.set()
+        if self._reminder is not None:
+            self._reminder.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await self._reminder
 
     @property
     def expires(self) -> float:
@@ -152,11 +156,14 @@ class Certificates:
             ]
             await asyncio.sleep(min([_REMIND_SECONDS, *(moment - now for moment in moments if moment > now)]))
 
-    async def _look(self, changed: Callable[[], None]) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await asyncio.to_thread(self.refresh)
-            changed()
+    def _look(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> None:
+        """A thread of its own: those of calls may all be taken."""
+        while not self._stopping.wait(_LOOK_SECONDS):
+            self.refresh()
+            try:
+                loop.call_soon_threadsafe(changed)
+            except RuntimeError:  # the loop is closed
+                return
 
 
 class Expiry(Collector):
