@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from facet.server.access.callers_file import gallery_pattern
 from facet.server.access.identity import SCOPES, Identity, PermittedGalleries
 from facet.server.access.oidc.tokens import expiry_of
 
@@ -30,7 +31,7 @@ def identity_of(claims: Mapping[str, Any], galleries_claim: str) -> Identity | N
     return Identity(
         id=f"oidc:{_pseudonym(claims['iss'], claims['sub'])}",
         scopes=scopes,
-        galleries=PermittedGalleries.of(_words(claims.get(galleries_claim))),
+        galleries=PermittedGalleries.of(filter(_names_galleries, _words(claims.get(galleries_claim)))),
         expires=expiry_of(claims),
     )
 
@@ -41,6 +42,14 @@ def _words(claim: Any) -> Iterable[str]:
     return [word for word in words[:_MAX_GALLERIES] if isinstance(word, str) and word]
 
 
+def _names_galleries(word: str) -> bool:
+    try:
+        gallery_pattern(word)
+    except ValueError:
+        return False
+    return True
+
+
 def _pseudonym(issuer: str, subject: str) -> str:
     """Stands for a subject in logs, where it must not be read: it may be a name or an address."""
-    return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{issuer}\0{subject}".encode("utf-8", "surrogatepass")).hexdigest()[:16]

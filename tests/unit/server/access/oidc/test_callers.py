@@ -98,6 +98,7 @@ def test_a_token_without_a_scope_of_facet_is_no_caller(callers: TokenCallers, sc
         (["lobby", "site-a-*"], ["lobby", "site-a-door"], ["site-b", "lobby2"]),
         ("lobby site-a-*", ["lobby", "site-a-door"], ["site-b", "lobby2"]),
         (["*"], ["anything"], []),
+        (["lobby", "\ud800", "a\nb", "x" * 999, "lo*y", "**"], ["lobby"], ["\ud800", "a\nb", "loy", "*a"]),
         (None, [], ["lobby", "", "*"]),
         ([""], [], ["lobby", ""]),
         ([7, None, ["*"]], [], ["lobby", "7", ""]),
@@ -119,6 +120,7 @@ def test_the_id_of_a_caller_does_not_show_who_it_is(callers: TokenCallers) -> No
     assert "ann" not in one.id + one.label
     assert one.id != other.id
     assert one.id == identity(callers, sub="ann@example.org").id
+    assert identity(callers, sub="\ud800").id.startswith("oidc:"), "half of a character is a subject like any other"
 
 
 def test_the_callers_file_decides_before_the_claims(callers: TokenCallers, file: File) -> None:

@@ -230,6 +230,7 @@ def test_keys_that_must_not_verify_tokens_are_left_out() -> None:
         jwk("ES256", "n", key_ops=7),
         jwk("ES256", "a", alg="HS256"),
         jwk("ES256", "l", alg=["ES256"]),
+        jwk("ES256", "m", alg="none"),
         jwk("RS256", "x", alg="RSA-OAEP"),
         {**jwk("ES256", ""), "kid": 7},
     )
