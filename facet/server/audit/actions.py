@@ -29,6 +29,8 @@ class Action:
         answered: the same of the last answer. ``gallery`` and ``subject`` stand for ids that the server has chosen.
         counted: the field of :class:`Fact` that calls are counted in, such as ``probes``.
         each: what is counted: ``call``, each ``request`` of a stream, or each ``answer`` of a stream.
+        is_late: whether the change is made long after the call begins, so that its intent is written meanwhile; its
+            service waits with :func:`facet.server.audit.call.before_change`.
         by_item: whether each request of a stream is a change of its own; see :func:`facet.server.audit.call.item`.
     """
 
@@ -40,6 +42,7 @@ class Action:
     answered: Mapping[str, str] = field(default_factory=dict)
     counted: str = "calls"
     each: Literal["call", "request", "answer"] = "call"
+    is_late: bool = False
     by_item: bool = False
 
 
@@ -50,6 +53,7 @@ _ENROLLED = Action(
     subject="subject_id",
     asked={"validate_only": "validate_only"},
     answered={"subject": "subject.subject_id", "already_enrolled": "already_enrolled"},
+    is_late=True,
 )
 
 ACTIONS: Mapping[str, Mapping[str, Action]] = {
@@ -79,6 +83,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
             subject="enrollment.subject_id",
             asked={"validate_only": "enrollment.validate_only"},
             answered=_ENROLLED.answered,
+            is_late=True,
             by_item=True,
         ),
         "GetSubject": _READ,

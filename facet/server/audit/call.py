@@ -13,7 +13,7 @@ from facet.server.audit.actions import Action, action_of, facts_of, text_at
 from facet.server.audit.entry import BEGUN
 from facet.server.audit.protocol import Fact
 from facet.server.audit.tallies import Row
-from facet.server.audit.trail import AuditTrail, Who, enter
+from facet.server.audit.trail import AuditTrail, Begun, Who, enter
 from facet.server.wire.errors import outcome_of
 from gallery import names
 
@@ -39,6 +39,9 @@ class CallAudit:
         Raises:
             AuditUnavailable: it would change something, and its intent cannot be written.
         """
+
+    async def before_change(self) -> None:
+        """The call changes something now; see :func:`before_change`."""
 
     def answered(self, response: Any) -> None:
         """A response is sent."""
@@ -85,8 +88,17 @@ async def item(request: Any, answer: Callable[[], Awaitable[_T]]) -> _T:
     return await _current.get().item(request, answer)
 
 
+async def before_change() -> None:
+    """Wait until the intent of the current call, or of its current item, is as durable as it must be.
+
+    Raises:
+        AuditUnavailable: it cannot be written, so nothing may be changed.
+    """
+    await _current.get().before_change()
+
+
 class _Audited(CallAudit):
-    __slots__ = ("_action", "_asked", "_caller", "_facts", "_gallery", "_intent", "_subject", "_trail", "address")
+    __slots__ = ("_action", "_asked", "_begun", "_caller", "_facts", "_gallery", "_subject", "_trail", "address")
 
     def __init__(self, trail: AuditTrail, action: Action, address: str) -> None:
         self._trail = trail
@@ -95,7 +107,7 @@ class _Audited(CallAudit):
         self._caller = self._gallery = self._subject = ""
         self._asked: dict[str, Fact] = {}
         self._facts: dict[str, Fact] = {}
-        self._intent = 0
+        self._begun: Begun | None = None
 
     def admitted(self) -> None:
         self._caller = identity.current().id
@@ -115,10 +127,14 @@ class _Audited(CallAudit):
             self._asked = facts_of(request, action.asked)
 
     async def begin(self) -> None:
-        action = self._action
-        if action.kind == "change" and not action.by_item:
-            begun = self._trail.draft(action.name, self._gallery, self._subject, outcome=BEGUN, facts=self._asked)
-            self._intent = await self._trail.begin(begun)
+        if self._action.kind == "change" and not self._action.by_item:
+            self._write_intent()
+            if not self._action.is_late:
+                await self.before_change()
+
+    async def before_change(self) -> None:
+        if self._begun is not None:
+            await self._begun.durable()
 
     def answered(self, response: Any) -> None:
         action = self._action
@@ -130,8 +146,8 @@ class _Audited(CallAudit):
 
     def ended(self, code: str, reason: str) -> None:
         action = self._action
-        if self._intent:
-            self._end(code, reason)
+        if self._begun is not None:
+            self._end(self._begun, code, reason)
         elif code in _DENIED:
             who = identity.current().id if code == "PERMISSION_DENIED" else self._caller
             row = Row("refused", who, network_of(self.address), outcome=code, reason=reason)
@@ -150,12 +166,13 @@ class _Audited(CallAudit):
         part = _Audited(self._trail, action, self.address)
         part._gallery = _gallery_id(text_at(request, action.gallery))
         part._subject = _subject_id(text_at(request, action.subject))
-        begun = self._trail.draft(
-            action.name, part._gallery, part._subject, outcome=BEGUN, facts=facts_of(request, action.asked)
-        )
-        part._intent = await self._trail.begin(begun)
+        part._asked = facts_of(request, action.asked)
+        begun = part._write_intent()
         code, reason = "OK", ""
+        before = _current.set(part)
         try:
+            if not action.is_late:
+                await begun.durable()
             response = await answer()
             part._learn(facts_of(response, action.answered))
         except asyncio.CancelledError:
@@ -167,7 +184,13 @@ class _Audited(CallAudit):
         else:
             return response
         finally:
-            part._end(code, reason)
+            _current.reset(before)
+            part._end(begun, code, reason)
+
+    def _write_intent(self) -> Begun:
+        draft = self._trail.draft(self._action.name, self._gallery, self._subject, outcome=BEGUN, facts=self._asked)
+        self._begun = self._trail.begin(draft)
+        return self._begun
 
     def _learn(self, facts: dict[str, Fact]) -> None:
         """Take the facts of an answer. Ids that the server has chosen are kept as those of a request are."""
@@ -176,17 +199,10 @@ class _Audited(CallAudit):
         self._subject = self._subject or str(subject)
         self._facts = facts
 
-    def _end(self, code: str, reason: str) -> None:
-        draft = self._trail.draft(
-            self._action.name,
-            self._gallery,
-            self._subject,
-            outcome=code,
-            reason=reason,
-            intent=self._intent,
-            facts=self._facts,
-        )
-        self._trail.writer.write(draft)
+    def _end(self, begun: Begun, code: str, reason: str) -> None:
+        action = self._action.name
+        draft = self._trail.draft(action, self._gallery, self._subject, outcome=code, reason=reason, facts=self._facts)
+        self._trail.end(begun, draft)
 
     def _count(self, action: Action, number: int) -> None:
         if self._gallery:

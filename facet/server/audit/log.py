@@ -103,7 +103,7 @@ class AuditLog:
         return Head(self._seq, self._prev)
 
     def append(self, drafts: Sequence[Draft]) -> list[int]:
-        """Append entries; returns their numbers. They are handed to the system, and on disk after :meth:`sync`.
+        """Append entries; returns their numbers. They are handed to the system, and on disk after :meth:`sync_entries`.
 
         Raises:
             OSError: they cannot be written. Then none of them is in the log.
@@ -123,16 +123,23 @@ class AuditLog:
         self._seq, self._prev = seq, prev
         return numbers
 
+    def sync_entries(self) -> None:
+        """Bring all entries to disk, unless ``fsync`` is ``never``.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        if self._settings.fsync != "never":
+            os.fdatasync(self._file)
+
     def sync(self) -> None:
         """Bring all entries to disk, unless ``fsync`` is ``never``, and then the head.
 
         Raises:
             OSError: the disk fails.
         """
-        durable = self._settings.fsync != "never"
-        if durable:
-            os.fdatasync(self._file)
-        write_head(self._settings.head, self.head, self.key, durable=self._settings.fsync == "always")
+        self.sync_entries()
+        write_head(self._settings.head, self.head, self.key, durable=self._settings.fsync != "never")
 
     def trim(self) -> None:
         """Remove files that are older than is kept. An entry first says where the log begins afterwards.

@@ -126,7 +126,7 @@ class Tallies:
         return Row(row.action, _MANY, _MANY, outcome=row.outcome, reason=row.reason)
 
 
-def drafts(taken: dict[Row, Tally]) -> Sequence[Draft]:
+def drafts_of(taken: dict[Row, Tally]) -> Sequence[Draft]:
     """The entries of what was counted."""
     now = time_text(times.now())
     return [

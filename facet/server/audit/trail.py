@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from facet.server.audit.entry import Draft
 from facet.server.audit.log import SERVER, AuditLog, LogSettings, time_text
 from facet.server.audit.protocol import Fact
 from facet.server.audit.tallies import Tallies
-from facet.server.audit.writer import Writer
+from facet.server.audit.writer import Ticket, Writer
 from facet.server.errors import AuditUnavailable
 from gallery import times
 
@@ -38,6 +38,28 @@ _who: ContextVar[Who] = ContextVar("audited", default=_SERVER)
 def enter(who: Who) -> None:
     """Make somebody the one who acts in the current asyncio task and its children."""
     _who.set(who)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A change that has begun.
+
+    Attributes:
+        ticket: its intent.
+        written: becomes whether the intent is as durable as ``fsync`` asks.
+    """
+
+    ticket: Ticket
+    written: asyncio.Future[bool]
+
+    async def durable(self) -> None:
+        """Wait until the change may be made.
+
+        Raises:
+            AuditUnavailable: the intent cannot be written, so it may not.
+        """
+        if not await self.written:
+            raise AuditUnavailable
 
 
 class AuditTrail:
@@ -78,7 +100,6 @@ class AuditTrail:
         *,
         outcome: str = "OK",
         reason: str = "",
-        intent: int = 0,
         facts: dict[str, Fact] | None = None,
     ) -> Draft:
         """An entry of now, of whoever acts in the current task."""
@@ -92,37 +113,27 @@ class AuditTrail:
             subject=self._subject(subject_id),
             outcome=outcome,
             reason=reason,
-            intent=intent,
             facts=facts or {},
         )
 
-    async def begin(self, draft: Draft) -> int:
-        """Write the intent of a change; returns its number once it is as durable as ``fsync`` asks.
-
-        Raises:
-            AuditUnavailable: it cannot be written, so the change must not be made.
-        """
+    def begin(self, draft: Draft) -> Begun:
+        """Write the intent of a change, while the current task goes on; the change must wait for it."""
         loop = asyncio.get_running_loop()
-        written: asyncio.Future[int] = loop.create_future()
+        written: asyncio.Future[bool] = loop.create_future()
 
-        def settle(number: int, failure: Exception | None) -> None:
-            if written.cancelled():  # the change is not made
-                if number:
-                    self.writer.write(replace(draft, outcome="CANCELLED", intent=number, facts={}))
-            elif failure is None:
-                written.set_result(number)
-            else:
-                if number:
-                    refused = replace(draft, outcome="UNAVAILABLE", reason=AuditUnavailable.reason, intent=number)
-                    self.writer.write(replace(refused, facts={}))
-                written.set_exception(AuditUnavailable())
+        def settle(is_written: bool) -> None:
+            if not written.done():
+                written.set_result(is_written)
 
-        def done(number: int, failure: Exception | None) -> None:
+        def done(is_written: bool) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, number, failure)
+                loop.call_soon_threadsafe(settle, is_written)
 
-        self.writer.write(draft, done)
-        return await written
+        return Begun(self.writer.write(draft, done), written)
+
+    def end(self, begun: Begun, draft: Draft) -> None:
+        """Write the outcome of a change."""
+        self.writer.write(draft, of=begun.ticket)
 
     def close(self) -> None:
         """Write what waits, and release the log."""

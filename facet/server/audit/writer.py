@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
 from facet.server.audit.entry import Draft
 from facet.server.audit.log import SERVER, AuditLog, Fsync, time_text
-from facet.server.audit.tallies import Tallies, drafts
+from facet.server.audit.tallies import Tallies, drafts_of
 from gallery import times
 
 FLUSH_SECONDS = 60.0
@@ -23,14 +23,25 @@ LOST = "entries_lost"
 
 _log = structlog.get_logger("facet.audit")
 
-Done = Callable[[int, "Exception | None"], None]
-"""Is told the number of an entry (0 if it was not written), and why it is not on disk."""
+Done = Callable[[bool], None]
+"""Is told whether an entry is as durable as it must be."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """An entry that is to be written.
+
+    Attributes:
+        draft: the entry.
+        done: called when it is written, or cannot be; without it, the entry waits until it can be.
+        of: the intent whose outcome it is, and whose number it gets. If that was not written, it is not either.
+        number: its number; 0 while it is not written.
+    """
+
     draft: Draft
-    done: Done | None
+    done: Done | None = None
+    of: Ticket | None = None
+    number: int = 0
 
 
 class Writer:
@@ -52,7 +63,7 @@ class Writer:
         self._tallies = tallies
         self._at_once = fsync == "always"
         self._sync_seconds = fsync_seconds
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._problem = ""
@@ -70,21 +81,24 @@ class Writer:
         """Why the log cannot be written now; empty if it can."""
         return self._problem
 
-    def write(self, draft: Draft, done: Done | None = None) -> None:
-        """Write an entry soon.
+    def write(self, draft: Draft, done: Done | None = None, *, of: Ticket | None = None) -> Ticket:
+        """Write an entry soon, after those that came before.
 
         Args:
             draft: the entry.
             done: called on the writer's thread when the entry is as durable as ``fsync`` asks, or cannot be written.
                 Without it, the entry waits until it can be written.
+            of: the intent whose outcome it is.
         """
+        ticket = Ticket(draft, done, of)
         with self._changed:
             if done is None and len(self._waiting) >= _MAX_WAITING:
                 self.lost += 1
                 self._lost_unnoted += 1
-                return
-            self._waiting.append(_Waiting(draft, done))
-            self._changed.notify()
+            else:
+                self._waiting.append(ticket)
+                self._changed.notify()
+        return ticket
 
     def flush(self) -> None:
         """Note the tallies soon."""
@@ -132,38 +146,54 @@ class Writer:
             until.append(self._sync_at)
         return max(min(until) - time.monotonic(), 0.001)
 
-    def _write_batch(self, batch: list[_Waiting]) -> None:
+    def _write_batch(self, batch: list[Ticket]) -> None:
         if not batch:
             return
-        numbers: Iterable[int] = [0] * len(batch)
         failure: Exception | None = None
         try:
-            numbers = self._append([each.draft for each in batch])
-            # While the disk fails, an entry that has been written is not enough: the head must be, too.
-            if self._at_once or self._problem:
+            self._append(batch)
+            if self._problem:  # that an entry can be written is not enough then: the head must be, too
                 self._sync()
+            elif self._at_once and any(each.done for each in batch):
+                self._log.sync_entries()
         except Exception as error:
             failure = error
             self._failed(error)
-        for each, number in zip(batch, numbers, strict=True):
-            if each.done is not None:
-                each.done(number, failure)
-        if failure is not None:
-            self._keep([each for each, number in zip(batch, numbers, strict=True) if each.done is None and not number])
         else:
             self._succeeded()
+        for each in batch:
+            if each.done is not None:
+                each.done(failure is None)
+        if failure is not None:
+            self._keep([each for each in batch if each.done is None and not each.number])
 
-    def _append(self, wanted: list[Draft]) -> list[int]:
+    def _append(self, wanted: list[Ticket]) -> None:
         lost = self._lost_unnoted
         if lost:
-            wanted = [*wanted, Draft(time_text(times.now()), LOST, caller=SERVER, facts={"entries": lost})]
-        numbers = self._log.append(wanted)
+            wanted = [*wanted, Ticket(Draft(time_text(times.now()), LOST, caller=SERVER, facts={"entries": lost}))]
+        drafts = self._numbered(wanted)
+        try:
+            self._log.append(drafts)
+        except BaseException:
+            for each in wanted:
+                each.number = 0
+            raise
         with self._changed:
             self._lost_unnoted -= lost
         if not self._unsynced:
             self._unsynced, self._sync_at = True, time.monotonic() + self._sync_seconds
-        self.entries.update(each.action for each in wanted)
-        return numbers[: len(numbers) - bool(lost)]
+        self.entries.update(each.action for each in drafts)
+
+    def _numbered(self, wanted: list[Ticket]) -> list[Draft]:
+        """Give each entry the number that it will have; an outcome learns that of its intent."""
+        number, drafts = self._log.head.seq, []
+        for each in wanted:
+            if each.of is not None and not each.of.number:
+                continue  # the change was refused, because its intent could not be written
+            number += 1
+            each.number = number
+            drafts.append(each.draft if each.of is None else replace(each.draft, intent=each.of.number))
+        return drafts
 
     def _sync(self) -> None:
         self._log.sync()
@@ -184,14 +214,14 @@ class Writer:
         taken = self._tallies.take()
         try:
             if taken:
-                self._append(list(drafts(taken)))
+                self._append([Ticket(draft) for draft in drafts_of(taken)])
             taken = {}
             self._log.trim()
         except Exception as error:
             self._tallies.give_back(taken)
             self._failed(error)
 
-    def _keep(self, batch: list[_Waiting]) -> None:
+    def _keep(self, batch: list[Ticket]) -> None:
         """Let entries wait for better times, before those that have come since."""
         with self._changed:
             self._waiting.extendleft(reversed(batch))

@@ -414,8 +414,8 @@ class AuditConfig(_Section):
     """When entries must be on disk. always: before the change that they announce is made. interval: within
     audit.fsync_seconds. never: when the system writes them."""
     fsync_seconds: float = Field(1.0, gt=0, le=3600)
-    """How often entries are brought to disk, and the head is written, seconds. With always, the entries of changes do
-    not wait for it."""
+    """How often entries and the head are brought to disk, seconds. With always, the entry before a change does not wait
+    for it."""
     subject_ids: Literal["hashed", "plain"] = "hashed"
     """How ids of subjects are kept. hashed: as a keyed hash, which facet audit show --subject finds. plain: as they
     are."""

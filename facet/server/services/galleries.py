@@ -355,6 +355,7 @@ class GalleryServicer(GalleryServiceServicer):
             )
 
         enrollment, response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
+        await call_audit.before_change()
         with work.stage("store"):
             enrolled = await asyncio.to_thread(
                 self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only

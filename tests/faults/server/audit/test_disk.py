@@ -18,6 +18,7 @@ from facet.server.audit.verification import Verification, verify
 from tests.faults.injection.faults import Faults
 from tests.faults.promises import Seen, promises
 from tests.faults.server.writers import GALLERY, enroll
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
@@ -93,14 +94,23 @@ def test_head_that_cannot_be_written_refuses_changes(
 ) -> None:
     """Without a head, nobody could tell whether entries were removed at the end."""
     disk, folder = faults("head.json"), tmp_path / "log"
-    serving = serve(*LIGHT, "--audit.folder", str(folder), "--audit.fsync", "always", environment=disk.environment)
+    flags = (*LIGHT, "--audit.folder", str(folder), "--audit.fsync-seconds", "0.01")
+    serving = serve(*flags, environment=disk.environment)
     with Client(serving.address) as client:
         client.create_gallery(GALLERY)
         enroll(client, "a", pictures.yaoming)
+
+        def rename_is_refused() -> bool:
+            try:
+                client.update_subject(GALLERY, "a", display_name="other")
+            except FacetError as error:
+                return error.reason == "AUDIT_UNAVAILABLE"
+            return False
+
         disk.fail_writes(errno.EIO)
-        refused(client, pictures)
+        until(rename_is_refused)
         disk.fail_writes(0)
-        add(client, "b", pictures)
+        client.update_subject(GALLERY, "a", display_name="yet another")
     assert serving.stop() == 0
     assert (verified(folder).problems, verified(folder).open_intents) == ([], [])
 
