@@ -18,21 +18,27 @@ from numpy.typing import NDArray
 from gallery.errors import GalleryExists, GalleryNotFound, SubjectNotFound, TemplateNotFound
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
+from gallery.records.erasures import Erasure, ErasureOutcome
 from gallery.records.galleries import GalleryChange
 from gallery.records.subjects import Subject, renaming
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite.copies import backup, compact, restore
+from gallery.stores.sqlite.erasure_records.byte_search import ByteSearch
 from gallery.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
+from gallery.times import EARLIEST
 from gallery.transfer.parquet.schema import PNG_SIGNATURE
 from tests.faults.gallery.samples import new_gallery
+from tests.waiting import until
 
 DIMENSION = 32
 SMALL, LARGE = 110, 600
 """Subjects of the galleries "small" and "large": enough to calibrate, and enough for several transactions."""
 DATABASE, EXPORTED, COPY = "facet.db", "large.parquet", "copy.db"
-NOW = datetime(2024, 1, 1, tzinfo=UTC)
+NOW, LATER = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
+EXPIRING = range(20, 30)
+"""Subjects of the small gallery that expire later."""
 CROP = PNG_SIGNATURE + bytes(3000)
 
 Step = Callable[[], object]
@@ -60,9 +66,14 @@ class Operation:
     state: Callable[[Path], Any]
 
 
-def opened(path: Path) -> tuple[Galleries, SqliteStore]:
-    store = SqliteStore(path)
-    return Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=5), store
+def opened(path: Path, time: datetime = NOW) -> tuple[Galleries, SqliteStore]:
+    """Open a database as a server does at a time."""
+
+    def clock() -> datetime:
+        return time
+
+    store = SqliteStore(path, clock=clock)
+    return Galleries(store, contract="c", dimension=DIMENSION, max_templates_per_subject=5, clock=clock), store
 
 
 @cache
@@ -76,10 +87,19 @@ def picture(number: int) -> str:
     return f"{number:064}"
 
 
-def faces(count: int) -> list[StoredFace]:
+def faces(gallery_id: str, count: int) -> list[StoredFace]:
     return [
         StoredFace(
-            Subject("", f"subject-{number:04}", f"Name {number:04}", 0, NOW, NOW, "etag"),
+            Subject(
+                "",
+                f"subject-{number:04}",
+                f"Name {number:04}",
+                0,
+                NOW,
+                NOW,
+                f"etag of {gallery_id}",
+                expire_time=LATER if gallery_id == "small" and number in EXPIRING else None,
+            ),
             Template(f"t{number:04}", "", f"subject-{number:04}", picture(number), (0, 0, 9, 9), 1.0, NOW),
             vector(number),
             CROP if number % 50 == 0 else None,
@@ -93,7 +113,7 @@ def prepare(folder: Path) -> None:
     galleries, store = opened(folder / DATABASE)
     for gallery_id, count in (("small", SMALL), ("large", LARGE)):
         importing = store.begin_import(new_gallery(gallery_id))
-        importing.add(faces(count))
+        importing.add(faces(gallery_id, count))
         importing.commit()
     galleries.close()
     backup(folder / DATABASE, folder / COPY)
@@ -132,6 +152,9 @@ def state(folder: Path) -> dict[str, Any]:
     galleries, store = opened(path)
     store.scrub()
     found = {each.gallery_id: gallery_state(galleries, store, each.gallery_id) for each in listed(store)}
+    until(lambda: all(each.gone_time for each in records(galleries)), "a record stays incomplete")
+    recorded = sorted((each.cause.value, each.subjects, each.templates) for each in records(galleries))
+    assert {each.outcome for each in records(galleries)} <= {ErasureOutcome.NOT_FOUND, ErasureOutcome.NOT_SEARCHED}
     galleries.close()
     checked = verify(path)
     assert (checked.problems, checked.unfinished) == ((), 0)
@@ -139,14 +162,27 @@ def state(folder: Path) -> dict[str, Any]:
         for table, of in (("templates", 4), ("subjects", 3)):
             (rows,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
             assert rows == sum(each[of] for each in found.values())
+    files = [file.read_bytes() for file in folder.glob(f"{DATABASE}*")]
     kept = {text for each in found.values() for face in each["faces"] for text in face[:2]}
-    readable = {text.decode() for file in folder.glob(f"{DATABASE}*") for text in PERSON.findall(file.read_bytes())}
+    readable = {text.decode() for data in files for text in PERSON.findall(data)}
     assert readable == kept, "names or ids that were forgotten"
-    return found
+    embeddings = {int(face[2]) for each in found.values() for face in each["faces"] if face[2]}
+    readable_embeddings = {NUMBERS[each] for data in files for each in EMBEDDINGS.in_bytes(data)}
+    assert readable_embeddings == embeddings, "embeddings that were forgotten"
+    return {"galleries": found, "erasures": recorded}
 
 
 PERSON = re.compile(rb"Name \d{4}|subject-\d{4}")
 """Names and ids of people."""
+
+
+NUMBERS = (*range(LARGE), 9000)
+EMBEDDINGS = ByteSearch([vector(number).astype("<f4").tobytes() for number in NUMBERS])
+"""Finds the embeddings of all numbered faces."""
+
+
+def records(galleries: Galleries) -> tuple[Erasure, ...]:
+    return galleries.erasures.list("", "", since=EARLIEST, page_size=1000).items
 
 
 def listed(store: SqliteStore) -> list[Any]:
@@ -248,6 +284,13 @@ def forget(number: int) -> Callable[[Galleries, Path], object]:
     return lambda galleries, _: galleries.delete_subject("small", f"subject-{number:04}")
 
 
+def expire(folder: Path) -> None:
+    """Erase what has expired, as a server does later."""
+    galleries, _ = opened(folder / DATABASE, LATER)
+    galleries.retention.erase()
+    galleries.close()
+
+
 def calibrate(galleries: Galleries, _: Path) -> None:
     gallery = galleries.calibrator.begin("small")
     evidence = galleries.calibrator.search_cross_subject(gallery, "", check=lambda: None)
@@ -278,6 +321,7 @@ ALL = (
     ),
     on_galleries("forget", forget(3)),
     on_galleries("forget many", *(forget(number) for number in range(10, 14))),
+    on_files("expire", expire),
     on_galleries("delete a template", lambda galleries, _: galleries.delete_template("small", "subject-0004", "t0004")),
     on_galleries("create a gallery", lambda galleries, _: galleries.create_gallery("new", display_name="New")),
     on_galleries("delete a gallery", lambda galleries, _: galleries.delete_gallery("large", force=True)),
