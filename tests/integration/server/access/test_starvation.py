@@ -34,7 +34,11 @@ def shared(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     folder: Path = tmp_path_factory.mktemp("starvation")
     with changing(folder / "facet.callers.json") as callers:
         callers += [entry(name, name, scopes=["recognize"], **limits) for name, limits in LIMITS.items()]
-    serving = start(folder, "--models.objects", "none", "--server.max-queue", "8")
+    # More calls than the flood has: a slow machine would keep a call waiting for a place longer than it may wait.
+    places = str(2 * CONNECTIONS * CALLS)
+    serving = start(
+        folder, "--models.objects", "none", "--server.max-queue", "8", "--server.max-concurrent-calls", places
+    )
     yield serving
     serving.stop()
 
@@ -42,7 +46,7 @@ def shared(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.mark.parametrize(
     ("flooding", "refusals"),
     [
-        ("greedy", {"QUEUE_FULL", "TOO_MANY_CALLS", "DEADLINE_TOO_SHORT"}),
+        ("greedy", {"QUEUE_FULL", "DEADLINE_TOO_SHORT"}),
         ("slow", {"CALLER_RATE_EXCEEDED"}),
         ("narrow", {"CALLER_CONCURRENCY_EXCEEDED"}),
     ],
