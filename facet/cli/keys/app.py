@@ -20,7 +20,7 @@ app = typer.Typer(
 
 [b]Examples[/b]
 
-  facet keys create --label "Lobby camera" --scope recognize --gallery lobby --expires 90d
+  facet keys create --label Lobby --scope recognize --gallery lobby
   facet keys list
   facet keys rotate 3f9a1c20b7 --overlap 24h
   facet keys revoke 3f9a1c20b7

@@ -61,9 +61,9 @@ def create(
 
     [b]Examples[/b]
 
-      facet keys create --label "Lobby camera" --scope recognize --gallery lobby --expires 90d
-      facet keys create --label "Back office" --scope admin --scope audit
-      facet keys create --label "Door 7" --scope recognize --certificate door-7.example
+      facet keys create --label Lobby --scope recognize --gallery lobby
+      facet keys create --label Office --scope admin --scope audit --expires 90d
+      facet keys create --scope recognize --certificate door-7.example
     """
     if certificate and (oidc_subject or oidc_issuer):
         raise typer.BadParameter(

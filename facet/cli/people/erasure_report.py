@@ -52,6 +52,8 @@ def erasure_report(
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
     as_json: console.AsJson = False,
 ) -> None:
     """Show what was erased, when its bytes were gone, and what a search of the files for them found.
@@ -70,10 +72,14 @@ def erasure_report(
     if subject and not gallery:
         console.fail("--subject needs --gallery: the same id may be in several galleries", console.USAGE)
     if verify is not None:
-        erasure_file.verify(verify, lambda: console.connect(address, token, root_certificates), as_json=as_json)
+        erasure_file.verify(
+            verify,
+            lambda: console.connect(address, token, root_certificates, client_certificate, client_key),
+            as_json=as_json,
+        )
         return
     moment = None if since is None else since.replace(tzinfo=UTC)
-    with console.connect(address, token, root_certificates) as client:
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
         copies = list(client.list_erasures(gallery, subject, since=moment, page_size=1).copies)
         erasures = list(client.iter_erasures(gallery, subject, since=moment, page_size=1000))
     report = erasure_file.report(erasures, copies)
