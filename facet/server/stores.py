@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from importlib.util import find_spec
 
+import structlog
+
 from facet.runtime.extras import install_command
 from facet.server.config import GalleryConfig
+from gallery.encryption.master_keys import master_key_source
 from gallery.errors import StorageUnavailable
 from gallery.stores.base import Store
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.times import Clock, now
+
+_log = structlog.get_logger("facet.gallery")
 
 
 def open_store(config: GalleryConfig, clock: Clock = now) -> Store:
@@ -26,6 +31,10 @@ def open_store(config: GalleryConfig, clock: Clock = now) -> Store:
             default_threshold=config.default_threshold,
             clock=clock,
             keep_erasures=timedelta(days=config.keep_erasures_days),
+            master_keys=master_key_source(
+                config.encryption_key_file, config.encryption_key_env, config.encryption_key_command
+            ),
+            log=_log,
         )
     if find_spec("pymilvus") is None:
         raise StorageUnavailable(f"galleries in Milvus need pymilvus: {install_command('milvus')}")

@@ -20,7 +20,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORMAT = "facet data keys"
 _VERSION = 1
 _ID = re.compile("[0-9a-f]{32}")
-_MASTER_ID = re.compile("[0-9a-f]{16}")
+_KEY_ID = re.compile("[0-9a-f]{16}")
 _MOST_BYTES = 2**28
 
 
@@ -29,10 +29,12 @@ class WrappedKey:
     """A data key that a master key encrypted.
 
     Attributes:
+        key_id: the id of the data key, 8 bytes.
         master: the id of the master key.
         wrapped: the nonce, and the encrypted data key.
     """
 
+    key_id: bytes
     master: str
     wrapped: bytes
 
@@ -43,12 +45,12 @@ class KeyFileContents:
 
     Attributes:
         database: the id of the database that it belongs to, 32 hexadecimal digits.
-        galleries: the data keys of each gallery by number, by the gallery's id in this file.
+        galleries: the data keys of each gallery, at least one, the newest last; by the gallery's id in this file.
         destroyed: the ids of galleries whose data keys were destroyed, because the galleries were deleted.
     """
 
     database: str
-    galleries: dict[str, dict[int, WrappedKey]] = field(default_factory=dict)
+    galleries: dict[str, tuple[WrappedKey, ...]] = field(default_factory=dict)
     destroyed: frozenset[str] = frozenset()
 
 
@@ -119,10 +121,7 @@ def _contents(plain: Any) -> KeyFileContents:
         raise ValueError
     if plain["version"] != _VERSION:
         raise _TooNewError
-    galleries = {
-        _matching(_ID, uid): {_number(number): _wrapped(key) for number, key in keys.items()}
-        for uid, keys in plain["galleries"].items()
-    }
+    galleries = {_matching(_ID, uid): tuple(_wrapped(key) for key in keys) for uid, keys in plain["galleries"].items()}
     if not all(galleries.values()):
         raise ValueError
     destroyed = frozenset(_matching(_ID, uid) for uid in plain["destroyed"])
@@ -130,7 +129,8 @@ def _contents(plain: Any) -> KeyFileContents:
 
 
 def _wrapped(plain: Any) -> WrappedKey:
-    return WrappedKey(_matching(_MASTER_ID, plain["master"]), base64.b64decode(plain["wrapped"], validate=True))
+    key_id = bytes.fromhex(_matching(_KEY_ID, plain["id"]))
+    return WrappedKey(key_id, _matching(_KEY_ID, plain["master"]), base64.b64decode(plain["wrapped"], validate=True))
 
 
 def _matching(pattern: re.Pattern[str], text: str) -> str:
@@ -139,19 +139,12 @@ def _matching(pattern: re.Pattern[str], text: str) -> str:
     return text
 
 
-def _number(text: str) -> int:
-    number = int(text)
-    if not 1 <= number < 2**31:
-        raise ValueError
-    return number
-
-
 def _plain(contents: KeyFileContents) -> dict[str, Any]:
     galleries = {
-        uid: {
-            str(number): {"master": key.master, "wrapped": base64.b64encode(key.wrapped).decode()}
-            for number, key in keys.items()
-        }
+        uid: [
+            {"id": key.key_id.hex(), "master": key.master, "wrapped": base64.b64encode(key.wrapped).decode()}
+            for key in keys
+        ]
         for uid, keys in contents.galleries.items()
     }
     return {

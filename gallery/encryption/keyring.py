@@ -5,40 +5,23 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from gallery.encryption.key_file import KeyFileContents, WrappedKey, read_key_file, write_key_file
 from gallery.encryption.master_keys import KEY_BYTES, MasterKeys
-from gallery.encryption.values import GalleryCipher
+from gallery.encryption.values import KEY_ID_BYTES, DataKey
 from gallery.errors import KeysUnusable
 
 _ID_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class KeyringStatus:
-    """What a key file holds, without keys.
-
-    Attributes:
-        database: the id of the database.
-        galleries: the number of galleries that have data keys.
-        destroyed: the number of deleted galleries, whose data keys were destroyed.
-        masters: how many data keys each master key wraps, by its id.
-    """
-
-    database: str
-    galleries: int
-    destroyed: int
-    masters: Mapping[str, int]
-
-
 class Keyring:
     """The data keys of the galleries of one database. All methods are thread-safe.
 
-    Every change is in the key file when a method returns. The caller owns the database, so that no other process
-    changes the key file.
+    Every change is in the key file when a method returns. Who changes something owns the database, so that no other
+    process changes the key file.
 
     Args:
         path: the key file.
@@ -46,6 +29,7 @@ class Keyring:
 
     Attributes:
         path: the key file.
+        keys: all data keys by their ids; replaced as a whole.
 
     Raises:
         KeysUnusable: the key file is missing or damaged, or a master key is missing that wraps one of its keys.
@@ -55,10 +39,9 @@ class Keyring:
         self.path = path
         self._lock = threading.Lock()
         self._contents, self._written = read_key_file(path)
-        self._keys = _unwrapped(path, self._contents, masters)
         self._masters = masters
-        self._ciphers: dict[str, GalleryCipher] = {}
-        self.use(masters)
+        self._galleries = _unwrapped(path, self._contents, masters)
+        self.keys = _by_id(self._galleries)
 
     @staticmethod
     def create(path: Path, masters: MasterKeys) -> Keyring:
@@ -75,35 +58,24 @@ class Keyring:
         """The id of the database that the key file belongs to."""
         return self._contents.database
 
-    def status(self) -> KeyringStatus:
-        """Return what the key file holds."""
-        with self._lock:
-            contents = self._contents
-        wrapping = [key.master for keys in contents.galleries.values() for key in keys.values()]
-        counts = {master: wrapping.count(master) for master in sorted(set(wrapping))}
-        return KeyringStatus(contents.database, len(contents.galleries), len(contents.destroyed), counts)
-
     def has(self, uid: str) -> bool:
         """Whether a gallery has a data key here."""
-        return uid in self._keys
+        return uid in self._galleries
 
     def was_destroyed(self, uid: str) -> bool:
         """Whether a gallery was deleted, and its data keys destroyed."""
         return uid in self._contents.destroyed
 
-    def cipher(self, uid: str) -> GalleryCipher:
-        """Return what seals and opens the values of a gallery.
+    def newest(self, uid: str) -> DataKey:
+        """Return the key that seals the values of a gallery from now on.
 
         Raises:
-            KeysUnusable: it has no data key.
+            KeysUnusable: the gallery has none.
         """
-        cipher = self._ciphers.get(uid)
-        if cipher is None:
-            keys = self._keys.get(uid)
-            if keys is None:
-                raise KeysUnusable(f"the key file {self.path} has no data key of a gallery")
-            cipher = self._ciphers[uid] = GalleryCipher(uid, keys)
-        return cipher
+        keys = self._galleries.get(uid)
+        if keys is None:
+            raise KeysUnusable(f"the key file {self.path} has no data key of a gallery")
+        return keys[-1]
 
     def add(self, count: int) -> list[str]:
         """Make data keys for new galleries, and return the ids of these galleries in the key file.
@@ -111,24 +83,21 @@ class Keyring:
         Raises:
             StorageError: the key file cannot be written.
         """
-        new = {secrets.token_hex(_ID_BYTES): {1: os.urandom(KEY_BYTES)} for _ in range(count)}
+        new = {secrets.token_hex(_ID_BYTES): (_new_key(),) for _ in range(count)}
         with self._lock:
-            self._replace(self._keys | new, self._contents.destroyed, self._masters)
+            self._replace({**self._galleries, **new}, self._contents.destroyed, self._masters)
         return list(new)
 
-    def renew(self, uids: Iterable[str]) -> None:
-        """Give galleries a new data key each, which seals from now on; the old ones still open.
+    def renew(self) -> int:
+        """Give every gallery a new data key, which seals from now on; the old ones still open. Return how many.
 
         Raises:
             StorageError: the key file cannot be written.
         """
         with self._lock:
-            renewed = {
-                uid: self._keys[uid] | {max(self._keys[uid]) + 1: os.urandom(KEY_BYTES)}
-                for uid in uids
-                if uid in self._keys
-            }
-            self._replace(self._keys | renewed, self._contents.destroyed, self._masters)
+            renewed = {uid: (*keys, _new_key()) for uid, keys in self._galleries.items()}
+            self._replace(renewed, self._contents.destroyed, self._masters)
+            return len(renewed)
 
     def retire(self, uid: str) -> None:
         """Destroy all data keys of a gallery but the newest.
@@ -137,10 +106,9 @@ class Keyring:
             StorageError: the key file cannot be written.
         """
         with self._lock:
-            keys = self._keys.get(uid, {})
+            keys = self._galleries.get(uid, ())
             if len(keys) > 1:
-                newest = max(keys)
-                self._replace(self._keys | {uid: {newest: keys[newest]}}, self._contents.destroyed, self._masters)
+                self._replace({**self._galleries, uid: keys[-1:]}, self._contents.destroyed, self._masters)
 
     def destroy(self, uid: str) -> None:
         """Destroy the data keys of a gallery: nothing that they sealed can be read again, wherever it is.
@@ -150,7 +118,7 @@ class Keyring:
         """
         with self._lock:
             if uid and uid not in self._contents.destroyed:
-                rest = {each: keys for each, keys in self._keys.items() if each != uid}
+                rest = {each: keys for each, keys in self._galleries.items() if each != uid}
                 self._replace(rest, self._contents.destroyed | {uid}, self._masters)
 
     def use(self, masters: MasterKeys) -> int:
@@ -163,11 +131,9 @@ class Keyring:
         """
         with self._lock:
             _check_complete(self.path, self._contents, masters)
-            others = sum(
-                key.master != masters.current.id for keys in self._contents.galleries.values() for key in keys.values()
-            )
+            others = sum(key.master != masters.current.id for keys in self._contents.galleries.values() for key in keys)
             if others:
-                self._replace(self._keys, self._contents.destroyed, masters)
+                self._replace(self._galleries, self._contents.destroyed, masters)
             self._masters = masters
             return others
 
@@ -183,25 +149,25 @@ class Keyring:
             if not self.path.exists():
                 self._written = write_key_file(self.path, self._contents)
 
-    def _replace(self, keys: dict[str, dict[int, bytes]], destroyed: frozenset[str], masters: MasterKeys) -> None:
+    def _replace(
+        self, galleries: Mapping[str, tuple[DataKey, ...]], destroyed: frozenset[str], masters: MasterKeys
+    ) -> None:
         """Write other keys into the key file, then have them in memory; keys that are wrapped already stay so."""
         self._check_unchanged()
-        database, wrapped = self._contents.database, self._contents.galleries
-        galleries: dict[str, dict[int, WrappedKey]] = {}
-        for uid, numbered in keys.items():
-            galleries[uid] = {}
-            for number, key in numbered.items():
-                found = wrapped.get(uid, {}).get(number)
-                if found is None or found.master != masters.current.id:
-                    context = _context(database, uid, number)
-                    found = WrappedKey(masters.current.id, masters.current.wrap(key, context=context))
-                galleries[uid][number] = found
-        contents = replace(self._contents, galleries=galleries, destroyed=destroyed)
+        master, database = masters.current, self._contents.database
+        before = {key.key_id: key for keys in self._contents.galleries.values() for key in keys}
+
+        def wrapped(uid: str, key: DataKey) -> WrappedKey:
+            found = before.get(key.key_id)
+            if found is not None and found.master == master.id:
+                return found
+            context = _context(database, uid, key.key_id)
+            return WrappedKey(key.key_id, master.id, master.wrap(key.key, context=context))
+
+        all_wrapped = {uid: tuple(wrapped(uid, key) for key in keys) for uid, keys in galleries.items()}
+        contents = replace(self._contents, galleries=all_wrapped, destroyed=destroyed)
         self._written = write_key_file(self.path, contents)
-        self._contents = contents
-        for uid in [uid for uid in self._ciphers if self._keys.get(uid) != keys.get(uid)]:
-            del self._ciphers[uid]
-        self._keys = keys
+        self._contents, self._galleries, self.keys = contents, galleries, _by_id(galleries)
 
     def _check_unchanged(self) -> None:
         try:
@@ -217,22 +183,30 @@ class Keyring:
             )
 
 
-def _unwrapped(path: Path, contents: KeyFileContents, masters: MasterKeys) -> dict[str, dict[int, bytes]]:
+def _unwrapped(path: Path, contents: KeyFileContents, masters: MasterKeys) -> Mapping[str, tuple[DataKey, ...]]:
     _check_complete(path, contents, masters)
-    keys: dict[str, dict[int, bytes]] = {}
-    for uid, wrapped in contents.galleries.items():
-        keys[uid] = {}
-        for number, key in wrapped.items():
-            master = masters.find(key.master) or masters.current
-            try:
-                keys[uid][number] = master.unwrap(key.wrapped, context=_context(contents.database, uid, number))
-            except KeysUnusable as error:
-                raise KeysUnusable(f"{path}: {error}; put your copy of the key file back") from error
-    return keys
+
+    def unwrapped(uid: str, key: WrappedKey) -> DataKey:
+        master = masters.find(key.master) or masters.current
+        context = _context(contents.database, uid, key.key_id)
+        return DataKey(key.key_id, master.unwrap(key.wrapped, context=context))
+
+    try:
+        return {uid: tuple(unwrapped(uid, key) for key in keys) for uid, keys in contents.galleries.items()}
+    except KeysUnusable as error:
+        raise KeysUnusable(f"{path}: {error}; put your copy of the key file back") from error
+
+
+def _by_id(galleries: Mapping[str, tuple[DataKey, ...]]) -> Mapping[bytes, DataKey]:
+    return {key.key_id: key for keys in galleries.values() for key in keys}
+
+
+def _new_key() -> DataKey:
+    return DataKey(os.urandom(KEY_ID_BYTES), os.urandom(KEY_BYTES))
 
 
 def _check_complete(path: Path, contents: KeyFileContents, masters: MasterKeys) -> None:
-    needed = {key.master for keys in contents.galleries.values() for key in keys.values()}
+    needed = {key.master for keys in contents.galleries.values() for key in keys}
     if missing := sorted(master for master in needed if masters.find(master) is None):
         given = ", ".join(key.id for key in masters.keys)
         raise KeysUnusable(
@@ -241,5 +215,5 @@ def _check_complete(path: Path, contents: KeyFileContents, masters: MasterKeys) 
         )
 
 
-def _context(database: str, uid: str, number: int) -> bytes:
-    return f"facet data key\0{database}\0{uid}\0{number}".encode()
+def _context(database: str, uid: str, key_id: bytes) -> bytes:
+    return f"facet data key\0{database}\0{uid}\0{key_id.hex()}".encode()

@@ -194,6 +194,15 @@ class KeyCommand:
         return None
 
 
+def master_key_source(file: Path | None, variable: str, command: str) -> MasterKeySource | None:
+    """Return the source that is given; ``None`` if none is."""
+    if file is not None:
+        return KeyFile(file)
+    if variable:
+        return KeyVariable(variable)
+    return KeyCommand(command) if command else None
+
+
 def new_key() -> str:
     """Return a new random master key in base64, as a :class:`KeyFile` has it."""
     return base64.b64encode(os.urandom(KEY_BYTES)).decode()

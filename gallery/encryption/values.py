@@ -1,82 +1,112 @@
-"""Values of a gallery, sealed by AES-256-GCM under the gallery's data key."""
+"""Values of a gallery, sealed by AES-256-GCM under a data key of the gallery."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import os
+from collections.abc import Callable, Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_VERSION = 1
+KEY_ID_BYTES = 8
+_VERSION = b"\1"
 _NONCE_BYTES = 12
-_HEADER_BYTES = 1 + _NONCE_BYTES
+_NONCE_AT = len(_VERSION) + KEY_ID_BYTES
+_SEALED_AT = _NONCE_AT + _NONCE_BYTES
 _TAG_BYTES = 16
 
-OVERHEAD_BYTES = _HEADER_BYTES + _TAG_BYTES
-"""How much longer a sealed value is."""
+SEALED_TEXT = "\1"
+"""How a sealed text begins, and no other: texts of people have no control characters, see :mod:`gallery.names`."""
 
 
 class CannotOpen(Exception):
-    """A sealed value was changed, moved from another place, or sealed under another key."""
+    """A sealed value was changed, was moved from another place, or was sealed under a key that is not there."""
+
+    def __init__(self) -> None:
+        super().__init__("a value cannot be decrypted: it was changed, or moved from another row")
 
 
-class GalleryCipher:
-    """Seals and opens values of one gallery.
+class DataKey:
+    """A 256-bit key that seals values of one gallery.
 
-    A sealed value is a version byte, a random nonce of 96 bits, the ciphertext, and the tag of 128 bits. The row that
-    it is in says which of the gallery's data keys seals it. The gallery, the column and the row are its associated
-    data, so that a value opens only in its own place. NIST SP 800-38D allows 2^32 random nonces under one key: that is
-    a thousand million enrolments in one gallery.
+    A sealed value is a version byte, the id of the data key, a random nonce of 96 bits, the ciphertext, and the tag of
+    128 bits. Its column and the ids of its row are its associated data, so that it opens only in its own place. NIST
+    SP 800-38D allows 2^32 random nonces under one key: more than a thousand million enrolments in one gallery.
 
     Args:
-        uid: the gallery's id in the key file.
-        keys: its data keys, 256 bits each, by number from 1; the highest number seals.
+        key_id: 8 bytes that are unique in the key file.
+        key: 32 bytes.
     """
 
-    def __init__(self, uid: str, keys: dict[int, bytes]) -> None:
-        self.uid = uid
-        self.number = max(keys)
-        self._aeads = {number: AESGCM(key) for number, key in keys.items()}
-        self._context = uid.encode()
-
-    def place(self, column: str, *ids: str) -> bytes:
-        """Return the associated data of a column and the ids of its row; ids have no control characters."""
-        return b"\0".join((self._context, column.encode(), *(each.encode() for each in ids)))
+    def __init__(self, key_id: bytes, key: bytes) -> None:
+        self.key_id = key_id
+        self.key = key
+        self._header = _VERSION + key_id
+        aead = AESGCM(key)
+        self._encrypt = aead.encrypt
+        self.decrypt: Callable[[bytes, bytes, bytes], bytes] = aead.decrypt
 
     def seal(self, value: bytes, place: bytes) -> bytes:
-        """Encrypt a value under the newest key."""
+        """Encrypt a value for a place; see :func:`place`."""
         nonce = os.urandom(_NONCE_BYTES)
-        return bytes((_VERSION,)) + nonce + self._aeads[self.number].encrypt(nonce, value, place)
-
-    def open(self, sealed: bytes, number: int, place: bytes) -> bytes:
-        """Decrypt a value that was sealed under the key with a number.
-
-        Raises:
-            CannotOpen: it is not as it was sealed, is from another place, or there is no such key.
-        """
-        aead = self._aeads.get(number)
-        if aead is None or not sealed or sealed[0] != _VERSION or len(sealed) < OVERHEAD_BYTES:
-            raise CannotOpen
-        try:
-            return aead.decrypt(sealed[1:_HEADER_BYTES], sealed[_HEADER_BYTES:], place)
-        except InvalidTag as error:
-            raise CannotOpen from error
+        return self._header + nonce + self._encrypt(nonce, value, place)
 
     def seal_text(self, value: str, place: bytes) -> str:
-        """Encrypt a text, as base64; an empty one stays empty."""
-        return base64.b64encode(self.seal(value.encode(), place)).decode() if value else ""
+        """Encrypt a text, as base64 after :data:`SEALED_TEXT`; an empty one stays empty."""
+        return SEALED_TEXT + base64.b64encode(self.seal(value.encode(), place)).decode() if value else ""
 
-    def open_text(self, sealed: str, number: int, place: bytes) -> str:
-        """Decrypt a text.
 
-        Raises:
-            CannotOpen: see :meth:`open`.
-        """
-        if not sealed:
-            return ""
-        try:
-            return self.open(binascii.a2b_base64(sealed), number, place).decode()
-        except ValueError as error:
-            raise CannotOpen from error
+def place(column: str, *ids: str) -> bytes:
+    """Return the associated data of a column and the ids of its row; these have no control characters."""
+    return "\0".join((column, *ids)).encode()
+
+
+def open_value(sealed: bytes, keys: Mapping[bytes, DataKey], place: bytes) -> bytes:
+    """Decrypt a value.
+
+    Args:
+        sealed: the sealed value.
+        keys: data keys by their ids.
+        place: where it is.
+
+    Raises:
+        CannotOpen: it is not as it was sealed, it is from another place, or its key is not there.
+    """
+    key = keys.get(sealed[len(_VERSION) : _NONCE_AT])
+    if key is None or sealed[:1] != _VERSION or len(sealed) < _SEALED_AT + _TAG_BYTES:
+        raise CannotOpen
+    try:
+        return key.decrypt(sealed[_NONCE_AT:_SEALED_AT], sealed[_SEALED_AT:], place)
+    except InvalidTag as error:
+        raise CannotOpen from error
+
+
+def open_text(sealed: str, keys: Mapping[bytes, DataKey], place: bytes) -> str:
+    """Decrypt a text that begins with :data:`SEALED_TEXT`.
+
+    Raises:
+        CannotOpen: see :func:`open_value`.
+    """
+    try:
+        return open_value(binascii.a2b_base64(sealed[len(SEALED_TEXT) :], strict_mode=True), keys, place).decode()
+    except ValueError as error:
+        raise CannotOpen from error
+
+
+def key_id_of(sealed: bytes) -> bytes:
+    """Return the id of the key that a value is sealed under."""
+    return sealed[len(_VERSION) : _NONCE_AT]
+
+
+def key_id_of_text(sealed: str) -> bytes:
+    """Return the id of the key that a text is sealed under; empty if it is no sealed text."""
+    try:
+        return (
+            key_id_of(binascii.a2b_base64(sealed[len(SEALED_TEXT) :], strict_mode=True))
+            if sealed.startswith(SEALED_TEXT)
+            else b""
+        )
+    except ValueError:
+        return b""

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
+from facet.cli.gallery.key_options import KeyCommandOption, KeyEnvOption, KeyFileOption, keyring_of, master_keys
 from facet.terminal import console, tables
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.program import spelled
@@ -30,6 +31,9 @@ def backup(
     target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace TARGET if it exists.")] = False,
     encrypt_to: EncryptTo = None,
+    key_file: KeyFileOption = None,
+    key_env: KeyEnvOption = "",
+    key_command: KeyCommandOption = "",
     as_json: console.AsJson = False,
 ) -> None:
     """Copy a database as it is now. The server may run.
@@ -37,10 +41,17 @@ def backup(
     TARGET appears once the copy is complete and verified. It is one file, readable by its owner only. It holds
     everybody who is enrolled now; if you forget somebody later, delete it as well. With --encrypt-to only the owner of
     that key can read it.
+
+    The copy of an encrypted database is as encrypted as it is, and useless without its key file, DATABASE.keys, which
+    is not in it. With the master key, the encrypted values of the copy are verified as well.
     """
     readers = recipients(encrypt_to)
+    source = master_keys(key_file, key_env, key_command)
     with _failures(database), age_failures(), _copying("backing up") as progress:
-        verification = sqlite_copies.backup(database, target, replace=replace, progress=progress, recipients=readers)
+        keyring = keyring_of(database, source)
+        verification = sqlite_copies.backup(
+            database, target, replace=replace, progress=progress, recipients=readers, keyring=keyring
+        )
     _say_copied(target, verification, as_json=as_json)
 
 
@@ -49,33 +60,54 @@ def restore(
     database: Annotated[Path, typer.Argument(help="The database to replace.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace DATABASE if it exists; it is lost.")] = False,
     identity: Identity = None,
+    key_file: KeyFileOption = None,
+    key_env: KeyEnvOption = "",
+    key_command: KeyCommandOption = "",
     as_json: console.AsJson = False,
 ) -> None:
     """Replace a database with a backup. Stop the server first.
 
     BACKUP is copied and verified first, and is only read. DATABASE is either the old one or the backup, even if the
-    machine fails in between.
+    machine fails in between. The backup of an encrypted database needs its key file at DATABASE.keys. Galleries that
+    were deleted since have no keys there any more: they are removed when the server starts.
     """
+    source = master_keys(key_file, key_env, key_command)
     with _failures(backup), age_failures():
         secrets = identities(backup, identity) if backup.is_file() else []
         with _copying("restoring") as progress:
             verification = sqlite_copies.restore(
-                backup, database, replace=replace, progress=progress, identities=secrets
+                backup,
+                database,
+                replace=replace,
+                progress=progress,
+                identities=secrets,
+                keyring=keyring_of(database, source),
             )
     _say_copied(database, verification, as_json=as_json)
 
 
-def verify(database: Database, as_json: console.AsJson = False) -> None:
+def verify(
+    database: Database,
+    data_keys: Annotated[
+        Path | None, typer.Option("--data-keys", help="The key file. Default: DATABASE.keys.", show_default=False)
+    ] = None,
+    key_file: KeyFileOption = None,
+    key_env: KeyEnvOption = "",
+    key_command: KeyCommandOption = "",
+    as_json: console.AsJson = False,
+) -> None:
     """Read a whole database, and report what is wrong with it. The server may run.
 
     Checks SQLite's structure and references, that embeddings have unit length and one dimension per contract, and that
     counts are right. For a large database on a busy server use backup, which verifies its copy: deletions wait for
-    readers.
+    readers. Of an encrypted database, values are checked only with the master key. A backup has no key file of its own:
+    name that of the database with --data-keys.
 
     Exit code: 0 sound, 1 damaged or not readable, 2 bad usage.
     """
+    source = master_keys(key_file, key_env, key_command)
     with _failures(database):
-        found = sqlite_verify.verify(database)
+        found = sqlite_verify.verify(database, keyring_of(database, source, data_keys))
     if as_json:
         console.print_json({"database": str(database), "sound": not found.problems} | asdict(found))
     else:
@@ -83,14 +115,21 @@ def verify(database: Database, as_json: console.AsJson = False) -> None:
     raise typer.Exit(console.FAILED if found.problems else console.DONE)
 
 
-def compact(database: Database, as_json: console.AsJson = False) -> None:
+def compact(
+    database: Database,
+    key_file: KeyFileOption = None,
+    key_env: KeyEnvOption = "",
+    key_command: KeyCommandOption = "",
+    as_json: console.AsJson = False,
+) -> None:
     """Rewrite a database without the space that deletions left. Stop the server first.
 
     Needs as much free space as the database takes. Also removes unfinished imports, and upgrades the database of an
     older version.
     """
+    source = master_keys(key_file, key_env, key_command)
     with _failures(database):
-        before, after = sqlite_copies.compact(database)
+        before, after = sqlite_copies.compact(database, source)
     if as_json:
         console.print_json({"database": str(database), "bytes_before": before, "bytes_after": after})
     else:
@@ -125,11 +164,20 @@ def _say_copied(path: Path, verification: Verification, *, as_json: bool) -> Non
     templates = sum(gallery.templates for gallery in verification.galleries)
     if as_json:
         said = {"file": str(path), "bytes": verification.size, "galleries": len(verification.galleries)}
-        console.print_json(said | {"templates": templates})
+        console.print_json(said | {"templates": templates, "unchecked": list(verification.unchecked)})
     else:
         console.out.print(
             f"{path}: {in_bytes(verification.size)}, verified: "
             f"{counted(len(verification.galleries), 'gallery')} with {counted(templates, 'template')}"
+        )
+        _say_unchecked(verification)
+
+
+def _say_unchecked(found: Verification) -> None:
+    if found.unchecked:
+        console.out.print(
+            f"encrypted, and checked in their structure only: {', '.join(found.unchecked)}; "
+            "--encryption-key-file checks their values, unless they were deleted since"
         )
 
 
@@ -153,5 +201,6 @@ def _show_galleries(database: Path, found: Verification) -> None:
         counts = (str(gallery.subjects), str(gallery.templates), str(gallery.dimension))
         table.add_row(gallery.gallery_id, *counts, gallery.contract[:16])
     console.out.print(table)
+    _say_unchecked(found)
     if found.unfinished:
         console.out.print(f"unfinished imports and deletions: {found.unfinished}; the server or compact removes them")

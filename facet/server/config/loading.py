@@ -37,6 +37,8 @@ from facet.server.config.sections import (
 )
 
 ENV_PREFIX = "FACET_"
+MASTER_KEY_PREFIX = "FACET_MASTER_KEY"
+"""How a variable begins that gallery.encryption_key_env may name."""
 CALLERS_FILE = "facet.callers.json"
 """The name of the callers file, if no other is set."""
 _CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE)
@@ -121,6 +123,7 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
         raise ConfigError(f"configuration file {file} does not exist")
     variables = {variable_of(name) for name in (*Config.model_fields, *setting_names(Config))}
     ours = [name for name in os.environ if name.startswith(ENV_PREFIX) and name not in _CLIENT_VARIABLES]
+    ours = [name for name in ours if not name.startswith(MASTER_KEY_PREFIX)]
     if unknown := sorted(name for name in ours if name.upper() not in variables):
         raise ConfigError("\n".join(no_such(name, variables) for name in unknown))
 

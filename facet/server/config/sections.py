@@ -351,6 +351,15 @@ class GalleryConfig(_Section):
     used."""
     check_at_start: bool = False
     """Verify the whole database at startup, and do not start if it is damaged."""
+    encryption_key_file: Path | None = None
+    """File with the master key that encrypts the database: 32 random bytes in base64, as openssl rand -base64 32 prints
+    them. More lines are older keys. It is watched: to rotate, put a new key in front. A plain database is encrypted in
+    the background. See docs/security.md."""
+    encryption_key_env: str = Field("", pattern="^(FACET_MASTER_KEY[A-Z0-9_]*)?$")
+    """Name of an environment variable with the master key, instead of a file. It begins with FACET_MASTER_KEY."""
+    encryption_key_command: str = ""
+    """Command that prints the master key, instead of a file, for example that of a key management service. It runs at
+    startup, without a shell, for at most 30 seconds. Settings are printed: put no secret into it."""
     default_threshold: float = Field(DEFAULT_THRESHOLD, ge=-1, le=1)
     """Minimum cosine similarity of a match, in galleries that are created without a threshold. docs/evaluation.md
     explains the default."""
@@ -382,6 +391,21 @@ class GalleryConfig(_Section):
     of a second. strong: all writes of all servers; every search waits for them."""
     milvus_timeout_seconds: float = Field(10.0, gt=0, le=600)
     """Timeout of a call to Milvus, seconds."""
+
+    @model_validator(mode="after")
+    def _has_one_master_key(self) -> GalleryConfig:
+        named = [
+            f"gallery.{name}"
+            for name in ("encryption_key_file", "encryption_key_env", "encryption_key_command")
+            if getattr(self, name)
+        ]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} exclude each other: the master key comes from one place")
+        if named and self.milvus_uri:
+            raise ValueError(
+                f"{named[0]} encrypts the SQLite database only: encrypt the disk of Milvus, and leave it out here"
+            )
+        return self
 
     @field_validator("milvus_token")
     @classmethod

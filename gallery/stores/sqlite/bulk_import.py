@@ -12,6 +12,7 @@ from gallery.records.templates import StoredFace
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery
 from gallery.stores.sqlite.rows import find_gallery
+from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
 
 _FACES_PER_TRANSACTION = 500
 
@@ -26,26 +27,38 @@ class SqliteImport:
         database: the database.
         gallery: the gallery; its counts are ignored.
         discard: called with the key of a hidden gallery that is to be removed.
+        sealer: seals its values.
+        opener: opens them.
 
     Raises:
         GalleryExists: the id is taken.
         StorageError: the database cannot be written.
     """
 
-    def __init__(self, database: SqliteDatabase, gallery: Gallery, discard: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        gallery: Gallery,
+        discard: Callable[[int], None],
+        *,
+        sealer: Sealer,
+        opener: Opener,
+    ) -> None:
         self._database = database
         self._gallery_id = gallery.gallery_id
         self._discard = discard
+        self._sealer = sealer
+        self._opener = opener
         with database.writing() as connection:
             check_id_is_free(connection, gallery.gallery_id)
-            self._key = insert_gallery(connection, gallery, hidden_as=_hidden_id())
+            self._key = insert_gallery(connection, gallery, sealer, hidden_as=_hidden_id())
         self._is_finished = False
 
     def add(self, faces: Sequence[StoredFace]) -> None:
         """See :meth:`gallery.stores.base.GalleryImport.add`. If it raises, only :meth:`abort` may follow."""
         self._check_unfinished()
         for start in range(0, len(faces), _FACES_PER_TRANSACTION):
-            rows = face_rows(self._key, faces[start : start + _FACES_PER_TRANSACTION])
+            rows = face_rows(self._key, faces[start : start + _FACES_PER_TRANSACTION], self._sealer)
             with self._database.writing() as connection:
                 subjects = rows.insert(connection)
                 add_to_counts(connection, self._key, subjects=subjects, templates=len(rows.templates))
@@ -58,7 +71,7 @@ class SqliteImport:
             connection.execute(
                 "UPDATE galleries SET gallery_id = ?, hidden = 0 WHERE key = ?", (self._gallery_id, self._key)
             )
-            gallery = find_gallery(connection, self._gallery_id)
+            gallery = find_gallery(connection, self._gallery_id, self._opener)
         self._is_finished = True
         return gallery
 

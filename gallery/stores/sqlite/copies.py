@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gallery.encryption import age
+from gallery.encryption.keyring import Keyring
+from gallery.encryption.master_keys import MasterKeySource
 from gallery.errors import DatabaseDamaged, StorageBusy, StorageUnavailable
 from gallery.stores.sqlite.erasure.page_gaps import clear_gaps
 from gallery.stores.sqlite.erasure_records.made_copies import note_copy
 from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
 from gallery.stores.sqlite.replacing import check_replaceable, remove_log_files, replacing, scratch
+from gallery.stores.sqlite.sealing.database_keys import check_key_file
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import Verification, verify
 
@@ -31,6 +34,7 @@ def backup(
     replace: bool = False,
     progress: Progress | None = None,
     recipients: Sequence[Any] = (),
+    keyring: Keyring | None = None,
 ) -> Verification:
     """Copy a database as it is at this moment, and verify the copy; a server may have the database open.
 
@@ -46,6 +50,7 @@ def backup(
         replace: replace an existing file.
         progress: called during the copy.
         recipients: see :func:`gallery.encryption.age.recipients_of`.
+        keyring: the data keys of an encrypted database; without them, only the structure of the copy is verified.
 
     Raises:
         FileExistsError: the file exists, and ``replace`` is not set.
@@ -56,9 +61,9 @@ def backup(
     note_copy(resolved(database), "backup")
     if not recipients:
         with replacing(target, replace) as copy:
-            return _copy(database, copy, progress)
+            return _copy(database, copy, progress, keyring)
     with scratch(resolved(database)) as (copy, descriptor):
-        verification = _copy(database, copy, progress)
+        verification = _copy(database, copy, progress, keyring)
         clear_gaps(descriptor)
         copy.unlink()  # so that nothing is left of it if this process is killed from here on
         with replacing(target, replace) as partial, partial.open("wb") as file:
@@ -73,6 +78,7 @@ def restore(
     replace: bool = False,
     progress: Progress | None = None,
     identities: Sequence[Any] = (),
+    keyring: Keyring | None = None,
 ) -> Verification:
     """Replace a database by a verified copy of a backup.
 
@@ -84,9 +90,12 @@ def restore(
         replace: replace an existing database, which is lost.
         progress: called during the copy.
         identities: see :func:`gallery.encryption.age.identities_of`; for a backup that is encrypted by age.
+        keyring: the data keys of an encrypted backup; without them, only its structure is verified. The database must
+            have its key file next to it already.
 
     Raises:
         AgeError: the backup is encrypted by age, and the identities do not fit.
+        KeysUnusable: the backup is encrypted, and the key file of the database is missing or another one's.
         FileExistsError: the database exists, and ``replace`` is not set.
         StorageBusy: a server has the database open.
         StorageError: the backup cannot be read or is damaged, or the disk is full.
@@ -101,20 +110,27 @@ def restore(
         with replacing(database, replace) as partial:
             if is_encrypted:
                 _decrypt(copy, partial, identities)
-                verification = _verified(partial)
+                verification = _verified(partial, keyring)
             else:
-                verification = _copy(copy, partial, progress)
+                verification = _copy(copy, partial, progress, keyring)
+            with connect_to_read(partial) as connection:
+                check_key_file(database, connection)
             _settle(database)
         return verification
 
 
-def compact(database: Path) -> tuple[int, int]:
+def compact(database: Path, master_keys: MasterKeySource | None = None) -> tuple[int, int]:
     """Rewrite a database without the space of deleted rows, and return its size before and after, in bytes.
 
     This also removes what unfinished imports and deletions left, and gives databases of older versions the current
     page size. At any moment the file is either the old one or the compact one.
 
+    Args:
+        database: the database.
+        master_keys: where the master keys of an encrypted database come from.
+
     Raises:
+        KeysUnusable: it is encrypted, and its keys are missing or wrong.
         StorageBusy: a server has the database open.
         StorageError: it cannot be read or is damaged, or the disk has no room for a second copy.
     """
@@ -122,7 +138,7 @@ def compact(database: Path) -> tuple[int, int]:
         raise StorageUnavailable(f"there is no database {database}")
     database = resolved(database)
     before = database.stat().st_size
-    store = SqliteStore(database, patience=0)
+    store = SqliteStore(database, patience=0, master_keys=master_keys)
     try:
         # The copy has no traces, so it need not wait until the old file has none.
         with suppress(StorageBusy):
@@ -135,7 +151,7 @@ def compact(database: Path) -> tuple[int, int]:
                 connection.execute("ROLLBACK")  # VACUUM makes its own transaction
                 connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
                 connection.execute("VACUUM INTO ?", (str(partial),))
-            _verified(partial)
+            _verified(partial, None)
             _settle(database)
         return before, database.stat().st_size
 
@@ -154,7 +170,7 @@ def _decrypt(copy: Path, target: Path, identities: Sequence[Any]) -> None:
             file.write(piece)
 
 
-def _copy(source: Path, copy: Path, progress: Progress | None) -> Verification:
+def _copy(source: Path, copy: Path, progress: Progress | None, keyring: Keyring | None) -> Verification:
     """Copy the pages of a database into an empty file, and verify it."""
     with storage_errors(copy):
         target = sqlite3.connect(copy, isolation_level=None)
@@ -172,11 +188,11 @@ def _copy(source: Path, copy: Path, progress: Progress | None) -> Verification:
             target.execute("PRAGMA journal_mode = DELETE")
         finally:
             target.close()
-    return _verified(copy)
+    return _verified(copy, keyring)
 
 
-def _verified(copy: Path) -> Verification:
-    verification = verify(copy)
+def _verified(copy: Path, keyring: Keyring | None) -> Verification:
+    verification = verify(copy, keyring)
     if verification.problems:
         raise DatabaseDamaged(str(copy), verification.problems[0])
     return verification

@@ -14,6 +14,14 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.stores.base import EnrollmentRequest
+from gallery.stores.sqlite.sealing.sealed_values import (
+    CALIBRATION,
+    CONSENT_REFERENCE,
+    GALLERY_NAME,
+    REQUEST_DIGEST,
+    SUBJECT_NAME,
+    Sealer,
+)
 from gallery.times import microseconds_of, to_microseconds
 
 
@@ -51,7 +59,7 @@ class FaceRows:
         return max(0, new)
 
 
-def face_rows(gallery_key: int, faces: Sequence[StoredFace]) -> FaceRows:
+def face_rows(gallery_key: int, faces: Sequence[StoredFace], sealer: Sealer) -> FaceRows:
     """Make the rows of templates and of their subjects in a gallery."""
     subjects = {face.subject.subject_id: face.subject for face in faces}
     models: set[str] = set()
@@ -61,41 +69,43 @@ def face_rows(gallery_key: int, faces: Sequence[StoredFace]) -> FaceRows:
         template = face.template
         if template is None or face.embedding is None:
             continue
+        ids = face.subject.subject_id, template.template_id
+        embedding, picture = sealer.template(face.embedding.astype("<f4").tobytes(), template.picture_sha256, *ids)
         models |= {template.face_model, template.embedding_model}
         templates.append(
             (
                 gallery_key,
-                face.subject.subject_id,
-                template.template_id,
-                template.picture_sha256,
+                *ids,
+                picture,
                 *template.box,
                 template.quality,
                 to_microseconds(template.create_time),
                 _microseconds(template.expire_time),
                 template.face_model,
                 template.embedding_model,
-                face.embedding.astype("<f4").tobytes(),
+                embedding,
             )
         )
         if face.crop is not None:
-            crops.append((face.crop, gallery_key, template.template_id))
+            crops.append((sealer.crop(face.crop, *ids), gallery_key, template.template_id))
     return FaceRows(
-        [_subject_row(gallery_key, subject) for subject in subjects.values()],
+        [_subject_row(gallery_key, subject, sealer) for subject in subjects.values()],
         [(model,) for model in sorted(models - {""})],
         templates,
         crops,
     )
 
 
-def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_as: str = "") -> int:
+def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, sealer: Sealer, *, hidden_as: str = "") -> int:
     """Insert an empty gallery, and return its key; ``hidden_as`` is the id of a hidden one."""
     inserted = connection.execute(
         """INSERT INTO galleries (gallery_id, display_name, threshold, threshold_source, mean_of_best, contract,
             create_time, update_time, etag, calibration, hidden, require_consent, subject_retention,
-            template_retention) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            template_retention, data_keys, sealed_under)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             hidden_as or gallery.gallery_id,
-            gallery.display_name,
+            sealer.text(gallery.display_name, GALLERY_NAME),
             gallery.threshold,
             gallery.threshold_source.value,
             gallery.mean_of_best,
@@ -103,26 +113,28 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, *, hidden_a
             to_microseconds(gallery.create_time),
             to_microseconds(gallery.update_time),
             gallery.etag,
-            calibration_json.to_text(gallery.calibration),
+            sealer.text(calibration_json.to_text(gallery.calibration), CALIBRATION),
             bool(hidden_as),
             *policy_columns(gallery.policy),
+            sealer.uid,
+            sealer.key_id,
         ),
     )
     return int(inserted.lastrowid or 0)
 
 
-def update_gallery(connection: sqlite3.Connection, gallery: Gallery) -> None:
+def update_gallery(connection: sqlite3.Connection, gallery: Gallery, sealer: Sealer) -> None:
     """Write what can change in a gallery."""
     connection.execute(
         """UPDATE galleries SET display_name = ?, threshold = ?, threshold_source = ?, mean_of_best = ?,
             calibration = ?, require_consent = ?, subject_retention = ?, template_retention = ?, etag = ?,
             update_time = ? WHERE gallery_id = ?""",
         (
-            gallery.display_name,
+            sealer.text(gallery.display_name, GALLERY_NAME),
             gallery.threshold,
             gallery.threshold_source.value,
             gallery.mean_of_best,
-            calibration_json.to_text(gallery.calibration),
+            sealer.text(calibration_json.to_text(gallery.calibration), CALIBRATION),
             *policy_columns(gallery.policy),
             gallery.etag,
             to_microseconds(gallery.update_time),
@@ -131,14 +143,14 @@ def update_gallery(connection: sqlite3.Connection, gallery: Gallery) -> None:
     )
 
 
-def update_subject(connection: sqlite3.Connection, subject_key: int, subject: Subject) -> None:
+def update_subject(connection: sqlite3.Connection, subject_key: int, subject: Subject, sealer: Sealer) -> None:
     """Write what can change in a subject."""
     connection.execute(
         """UPDATE subjects SET display_name = ?, consent_basis = ?, consent_reference = ?, consent_time = ?,
             expire_time = ?, etag = ?, update_time = ? WHERE key = ?""",
         (
-            subject.display_name,
-            *_terms(subject),
+            sealer.text(subject.display_name, SUBJECT_NAME, subject.subject_id),
+            *_terms(subject, sealer),
             subject.etag,
             to_microseconds(subject.update_time),
             subject_key,
@@ -147,12 +159,17 @@ def update_subject(connection: sqlite3.Connection, subject_key: int, subject: Su
 
 
 def insert_request(
-    connection: sqlite3.Connection, gallery_key: int, request: EnrollmentRequest, template_key: int
+    connection: sqlite3.Connection, gallery_key: int, request: EnrollmentRequest, template_key: int, sealer: Sealer
 ) -> None:
     """Insert an enrolment request, or replace one that was answered with a template that has expired."""
     connection.execute(
         "INSERT OR REPLACE INTO requests (gallery_key, request_id, digest, template_key) VALUES (?, ?, ?, ?)",
-        (gallery_key, request.request_id, request.digest, template_key),
+        (
+            gallery_key,
+            request.request_id,
+            sealer.text(request.digest, REQUEST_DIGEST, request.request_id),
+            template_key,
+        ),
     )
 
 
@@ -165,15 +182,15 @@ def add_to_counts(connection: sqlite3.Connection, gallery_key: int, *, subjects:
     )
 
 
-def _subject_row(gallery_key: int, subject: Subject) -> tuple[Any, ...]:
+def _subject_row(gallery_key: int, subject: Subject, sealer: Sealer) -> tuple[Any, ...]:
     return (
         gallery_key,
         subject.subject_id,
-        subject.display_name,
+        sealer.text(subject.display_name, SUBJECT_NAME, subject.subject_id),
         to_microseconds(subject.create_time),
         to_microseconds(subject.update_time),
         subject.etag,
-        *_terms(subject),
+        *_terms(subject, sealer),
     )
 
 
@@ -183,14 +200,14 @@ def policy_columns(policy: GalleryPolicy) -> tuple[Any, ...]:
     return policy.require_consent, *(None if each is None else microseconds_of(each) for each in retentions)
 
 
-def _terms(subject: Subject) -> tuple[Any, ...]:
+def _terms(subject: Subject, sealer: Sealer) -> tuple[Any, ...]:
     """Return the columns of a subject's consent and expiry."""
     consent = subject.consent
     if consent is None:
         return "", "", None, _microseconds(subject.expire_time)
     return (
         consent.basis.value,
-        consent.reference,
+        sealer.text(consent.reference, CONSENT_REFERENCE, subject.subject_id),
         to_microseconds(consent.time),
         _microseconds(subject.expire_time),
     )

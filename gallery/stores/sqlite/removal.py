@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from gallery.errors import StorageError, StorageFull
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
 
 ROWS_PER_TRANSACTION = 500
+_DATA_KEYS = "SELECT data_keys FROM galleries WHERE key = ? AND hidden AND data_keys != ''"
 
 
 class Removal:
@@ -23,11 +25,19 @@ class Removal:
         database: the database.
         left: the keys of hidden galleries that an earlier process left; they count as scheduled by this thread.
         erasures: what is removed of deleted galleries is recorded there.
+        destroy_keys: destroys the data keys of galleries, given their ids in the key file.
     """
 
-    def __init__(self, database: SqliteDatabase, left: Iterable[int], erasures: ErasureLedger) -> None:
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        left: Iterable[int],
+        erasures: ErasureLedger,
+        destroy_keys: Callable[[Sequence[str]], None],
+    ) -> None:
         self._database = database
         self._erasures = erasures
+        self._destroy_keys = destroy_keys
         self._scheduled: set[_HiddenGallery] = set()
         for key in left:
             self.schedule(key)
@@ -64,7 +74,7 @@ class Removal:
     def _remove(self, hidden: _HiddenGallery) -> None:
         # If another thread has removed it, a gallery created since may have its key.
         if hidden in self._scheduled:
-            remove(self._database, hidden.gallery_key, self._erasures)
+            remove(self._database, hidden.gallery_key, self._erasures, self._destroy_keys)
             self._scheduled.discard(hidden)
 
 
@@ -82,12 +92,23 @@ def hidden_galleries(connection: sqlite3.Connection) -> list[int]:
     return [key for (key,) in connection.execute("SELECT key FROM galleries WHERE hidden")]
 
 
-def remove(database: SqliteDatabase, gallery_key: int, erasures: ErasureLedger) -> None:
+def remove(
+    database: SqliteDatabase,
+    gallery_key: int,
+    erasures: ErasureLedger,
+    destroy_keys: Callable[[Sequence[str]], None],
+) -> None:
     """Remove a hidden gallery in several transactions; does nothing if it is not hidden.
+
+    Its data keys are destroyed first, or last if there is no room for the key file yet.
 
     On a full disk the transactions get smaller: rows that are deleted need room in the log only, which is emptied
     after each.
     """
+    with database.reading() as connection:
+        uids = [uid for (uid,) in connection.execute(_DATA_KEYS, (gallery_key,)).fetchall()]
+    with suppress(StorageFull):
+        destroy_keys(uids)
     rows = ROWS_PER_TRANSACTION
     for table in ("templates", "subjects"):
         some = f"""SELECT {table}.key FROM galleries JOIN {table} ON gallery_key = galleries.key
@@ -106,6 +127,9 @@ def remove(database: SqliteDatabase, gallery_key: int, erasures: ErasureLedger) 
                     raise
                 rows = max(1, rows // 8)
                 database.erase_traces(patience=0)
+    destroy_keys(uids)
     with database.writing(erases=True) as connection:
+        if uids:
+            connection.execute("UPDATE erasures SET key_destroyed = 1 WHERE gallery_key = ?", (gallery_key,))
         connection.execute("DELETE FROM galleries WHERE key = ? AND hidden", (gallery_key,))
     erasures.removed(gallery_key)

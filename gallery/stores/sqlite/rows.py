@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.embeddings import has_unit_length
+from gallery.encryption.values import SEALED_TEXT
 from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
 from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
@@ -25,6 +26,13 @@ from gallery.stores.sqlite.expiry import (
     COUNT_EXPIRED_TEMPLATES,
     LIVING_SUBJECT,
     LIVING_TEMPLATE,
+)
+from gallery.stores.sqlite.sealing.sealed_values import (
+    CALIBRATION,
+    CONSENT_REFERENCE,
+    GALLERY_NAME,
+    SUBJECT_NAME,
+    Opener,
 )
 from gallery.times import from_microseconds
 
@@ -47,12 +55,14 @@ _TEMPLATE_COLUMNS = """template_id, gallery_id, subject_id, picture_sha256, x1, 
     COALESCE((SELECT sha256 FROM models WHERE key = face_model), ''),
     COALESCE((SELECT sha256 FROM models WHERE key = embedding_model), ''),
     EXISTS (SELECT 1 FROM crops WHERE template_key = templates.key)"""
+_IS_SEALED = f"picture_sha256 = char({ord(SEALED_TEXT)})"
 SUBJECT = f"""
     SELECT {_SUBJECT_COLUMNS.format(templates=_COUNTED)} FROM subjects JOIN galleries ON galleries.key = gallery_key
     WHERE {LIVING_SUBJECT}
 """  # noqa: S608
 TEMPLATE = f"""
-    SELECT {_TEMPLATE_COLUMNS} FROM templates JOIN subjects ON subjects.key = subject_key
+    SELECT {_TEMPLATE_COLUMNS}, CASE WHEN {_IS_SEALED} THEN embedding END
+    FROM templates JOIN subjects ON subjects.key = subject_key
         JOIN galleries ON galleries.key = templates.gallery_key
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608 - only the constants above are inserted
@@ -65,7 +75,7 @@ FACE = f"""
 """  # noqa: S608
 """A subject, its templates not counted, with one of its templates, or without if it has none."""
 EMBEDDED = f"""
-    SELECT subject_id, subjects.display_name, template_id, embedding
+    SELECT subject_id, subjects.display_name, template_id, embedding, {_IS_SEALED}
     FROM templates JOIN subjects ON subjects.key = subject_key JOIN galleries ON galleries.key = templates.gallery_key
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608
@@ -80,7 +90,7 @@ class BadRow(Exception):
     """A row is not as it was written."""
 
 
-def find_gallery(connection: sqlite3.Connection, gallery_id: str) -> Gallery:
+def find_gallery(connection: sqlite3.Connection, gallery_id: str, opener: Opener) -> Gallery:
     """Return a gallery.
 
     Raises:
@@ -89,17 +99,17 @@ def find_gallery(connection: sqlite3.Connection, gallery_id: str) -> Gallery:
     row = connection.execute(GALLERY + "AND gallery_id = ?", (gallery_id,)).fetchone()
     if row is None:
         raise GalleryNotFound(gallery_id)
-    return gallery_of(row)
+    return gallery_of(row, opener)
 
 
-def find_subject(connection: sqlite3.Connection, gallery_id: str, subject_id: str) -> Subject:
+def find_subject(connection: sqlite3.Connection, gallery_id: str, subject_id: str, opener: Opener) -> Subject:
     """Return a subject.
 
     Raises:
         SubjectNotFound: it does not exist, or has expired.
     """
     key = subject_key_of(connection, gallery_id, subject_id)
-    return subject_of(connection.execute(SUBJECT + "AND subjects.key = ?", (key,)).fetchone())
+    return subject_of(connection.execute(SUBJECT + "AND subjects.key = ?", (key,)).fetchone(), opener)
 
 
 def gallery_key_of(connection: sqlite3.Connection, gallery_id: str) -> int:
@@ -144,14 +154,14 @@ def template_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id:
     return int(row[0])
 
 
-def gallery_of(row: _Row) -> Gallery:
+def gallery_of(row: _Row, opener: Opener) -> Gallery:
     """Convert a row of :data:`GALLERY`."""
     *columns, created, updated, etag, calibration_text, source, require_consent, of_subjects, of_templates = row
     gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count = columns
-    calibration = calibration_of(calibration_text)
+    calibration = calibration_of(opener.text(calibration_text, CALIBRATION))
     return Gallery(
         gallery_id=gallery_id,
-        display_name=display_name,
+        display_name=opener.text(display_name, GALLERY_NAME),
         threshold=threshold,
         mean_of_best=mean_of_best,
         contract=contract,
@@ -166,25 +176,33 @@ def gallery_of(row: _Row) -> Gallery:
     )
 
 
-def subject_of(row: _Row) -> Subject:
+def subject_of(row: _Row, opener: Opener) -> Subject:
     """Convert a row of :data:`SUBJECT`."""
-    gallery_id, subject_id, display_name, templates, created, updated, etag, *consent, expires = row
+    gallery_id, subject_id, display_name, templates, created, updated, etag, basis, reference, given, expires = row
     return Subject(
         gallery_id,
         subject_id,
-        display_name,
+        opener.text(display_name, SUBJECT_NAME, subject_id),
         templates,
         _datetime(created),
         _datetime(updated),
         etag,
-        consent=consent_of(*consent),
+        consent=consent_of(basis, opener.text(reference, CONSENT_REFERENCE, subject_id), given),
         expire_time=None if expires is None else _datetime(expires),
     )
 
 
-def template_of(row: _Row) -> Template:
+def template_of(row: _Row, opener: Opener) -> Template:
     """Convert a row of :data:`TEMPLATE`."""
-    template_id, gallery_id, subject_id, picture, x1, y1, x2, y2, quality, *times, face, embedding, has_crop = row
+    *columns, sealed = row
+    template_id, _, subject_id, picture, *_ = columns
+    if sealed is not None:
+        _, picture = opener.template(sealed, picture, subject_id, template_id)
+    return _template(columns, picture)
+
+
+def _template(row: Sequence[Any], picture: str) -> Template:
+    template_id, gallery_id, subject_id, _, x1, y1, x2, y2, quality, *times, face, embedding, has_crop = row
     created, expires = times
     return Template(
         template_id,
@@ -201,30 +219,44 @@ def template_of(row: _Row) -> Template:
     )
 
 
-def faces_of(rows: Sequence[_Row]) -> list[StoredFace]:
+def faces_of(rows: Sequence[_Row], opener: Opener) -> list[StoredFace]:
     """Convert rows of :data:`FACE`.
 
     Raises:
         BadRow: an embedding is not as it was written.
     """
-    width = _SUBJECT_WIDTH
-    embedded = iter(embeddings_of([row[-2] for row in rows if row[width] is not None]))
+    opened = [_opened_template(row, opener) for row in rows]
+    embedded = iter(embeddings_of([each[1] for each in opened if each is not None]))
     return [
-        StoredFace(subject_of(row[:width]), template_of(row[width:-2]), next(embedded), row[-1])
-        if row[width] is not None
-        else StoredFace(subject_of(row[:width]), None, None, None)
-        for row in rows
+        StoredFace(subject_of(row[:_SUBJECT_WIDTH], opener), None, None, None)
+        if each is None
+        else StoredFace(subject_of(row[:_SUBJECT_WIDTH], opener), each[0], next(embedded), each[2])
+        for row, each in zip(rows, opened, strict=True)
     ]
 
 
-def embedded_of(rows: Sequence[_Row]) -> EmbeddedTemplates:
+def _opened_template(row: _Row, opener: Opener) -> tuple[Template, bytes, bytes | None] | None:
+    """Return the template, the bytes of the embedding, and the crop of a row of :data:`FACE`."""
+    *columns, embedding, png = row[_SUBJECT_WIDTH:]
+    template_id, _, subject_id, stored_picture, *_ = columns
+    if template_id is None:
+        return None
+    opened, picture = opener.template(embedding, stored_picture, subject_id, template_id)
+    return _template(columns, picture), opened, opener.crop(png, stored_picture, subject_id, template_id)
+
+
+def embedded_of(rows: Sequence[_Row], opener: Opener) -> EmbeddedTemplates:
     """Convert rows of :data:`EMBEDDED`.
 
     Raises:
         BadRow: an embedding is not as it was written.
     """
-    subject_ids, display_names, template_ids, blobs = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return EmbeddedTemplates(subject_ids, display_names, template_ids, embeddings_of(blobs))
+    columns: Sequence[Sequence[Any]] = tuple(zip(*rows, strict=True)) if rows else ((),) * 5
+    subject_ids, names, template_ids, stored, are_sealed = columns
+    if any(are_sealed):
+        names = [opener.text(name, SUBJECT_NAME, each) for name, each in zip(names, subject_ids, strict=True)]
+        stored = opener.embeddings(stored, are_sealed, subject_ids, template_ids)
+    return EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(stored))
 
 
 def embeddings_of(blobs: Sequence[Any]) -> NDArray[np.float32]:

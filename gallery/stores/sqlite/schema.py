@@ -132,8 +132,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE erasure_key (key INTEGER PRIMARY KEY, secret BLOB NOT NULL) STRICT",
         "INSERT INTO erasure_key (key, secret) VALUES (1, randomblob(32))",
     ),
+    (
+        # One row if the database is encrypted: the id by which it knows its key file.
+        "CREATE TABLE encryption (key INTEGER PRIMARY KEY, database_id TEXT NOT NULL) STRICT",
+        # The gallery's id in the key file, and the id of the data key that seals all its values; empty if none.
+        "ALTER TABLE galleries ADD COLUMN data_keys TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE galleries ADD COLUMN sealed_under TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
+
+FIRST_ENCRYPTED = 8
+"""The first schema version of databases that may be encrypted."""
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.encryption.master_keys import MasterKeySource
+from gallery.encryption.values import SEALED_TEXT, CannotOpen
 from gallery.errors import (
     DatabaseDamaged,
     GalleryNotEmpty,
@@ -21,6 +23,7 @@ from gallery.errors import (
     TemplateNotFound,
 )
 from gallery.etags import check_etag
+from gallery.log import SILENT, Log
 from gallery.records.erasures import KEEP_ERASURES, ErasureCause
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
@@ -67,6 +70,8 @@ from gallery.stores.sqlite.rows import (
     template_key_of,
     template_of,
 )
+from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
+from gallery.stores.sqlite.sealing.sealed_values import REQUEST_DIGEST
 from gallery.stores.sqlite.threshold_sources import infer_missing_sources
 from gallery.times import Clock, now
 
@@ -86,6 +91,9 @@ class SqliteStore:
             that older versions stored without their source; ``None`` if it is not known.
         clock: tells what has expired.
         keep_erasures: how long the records of erasures are kept.
+        master_keys: where the master keys come from that encrypt the database; ``None`` if it is not encrypted. What is
+            not encrypted yet is encrypted in the background.
+        log: gets the progress of that.
 
     Attributes:
         database: the open database.
@@ -93,6 +101,7 @@ class SqliteStore:
     Raises:
         StorageBusy: another process has the file open.
         SchemaTooNew: a newer version of this program wrote it.
+        KeysUnusable: it is encrypted, and a key is missing or wrong. Nothing was changed.
         StorageFull: the disk is full.
         StorageUnavailable: it cannot be opened or created, is damaged, or is not a database of galleries.
     """
@@ -106,55 +115,65 @@ class SqliteStore:
         default_threshold: float | None = None,
         clock: Clock = now,
         keep_erasures: timedelta = KEEP_ERASURES,
+        master_keys: MasterKeySource | None = None,
+        log: Log = SILENT,
     ) -> None:
         self.database = SqliteDatabase(path, check=check)
         set_clock(self.database.connection, clock)
         self._patience = patience
         try:
+            self._encryption = DatabaseEncryption(self.database, master_keys, log)
+            self._opener = self._encryption.opener
+            self._hide_destroyed()
             with self._reading() as connection:
                 left = hidden_galleries(connection)
             if default_threshold is not None:
                 with self._translating_bad_rows():
-                    infer_missing_sources(self.database, default_threshold)
+                    infer_missing_sources(self.database, default_threshold, self._opener)
             with suppress(StorageBusy):
                 self.database.erase_traces(patience=0)
             self._erasures = ErasureLedger(self.database, left, keep=keep_erasures)
         except StorageError:
             self.database.close()
             raise
-        self._removal = Removal(self.database, left, self._erasures)
+        self._removal = Removal(self.database, left, self._erasures, self._encryption.destroy)
+        self._encryption.start()
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.stores.base.Store.create_gallery`."""
+        with self._reading() as connection:
+            check_id_is_free(connection, gallery.gallery_id)
+        sealer = self._encryption.new_sealer()
         with self._writing() as connection:
             check_id_is_free(connection, gallery.gallery_id)
-            insert_gallery(connection, gallery)
+            insert_gallery(connection, gallery, sealer)
 
     def gallery(self, gallery_id: str) -> Gallery:
         """See :meth:`gallery.stores.base.Store.gallery`."""
         with self._reading() as connection:
-            return find_gallery(connection, gallery_id)
+            return find_gallery(connection, gallery_id, self._opener)
 
     def galleries(self, *, after: str, limit: int) -> list[Gallery]:
         """See :meth:`gallery.stores.base.Store.galleries`."""
         with self._reading() as connection:
             rows = connection.execute(GALLERY + "AND gallery_id > ? ORDER BY gallery_id LIMIT ?", (after, limit))
-            return [gallery_of(row) for row in rows]
+            return [gallery_of(row, self._opener) for row in rows]
 
     def update_gallery(
         self, gallery_id: str, change: GalleryChange, *, etag: str, new_etag: str, time: datetime
     ) -> Gallery:
         """See :meth:`gallery.stores.base.Store.update_gallery`."""
         with self._writing(erases=True) as connection:
-            gallery = find_gallery(connection, gallery_id)
+            gallery = find_gallery(connection, gallery_id, self._opener)
             check_etag(gallery_id, current=gallery.etag, sent=etag)
-            update_gallery(connection, change.apply(gallery, etag=new_etag, time=time))
-            return find_gallery(connection, gallery_id)
+            sealer = self._encryption.sealer_of(connection, gallery_key_of(connection, gallery_id))
+            update_gallery(connection, change.apply(gallery, etag=new_etag, time=time), sealer)
+            return find_gallery(connection, gallery_id, self._opener)
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
         """See :meth:`gallery.stores.base.Store.delete_gallery`. Its contents are removed by :meth:`scrub`."""
         with self._writing(erases=True) as connection:
-            gallery = find_gallery(connection, gallery_id)
+            gallery = find_gallery(connection, gallery_id, self._opener)
             check_etag(gallery_id, current=gallery.etag, sent=etag)
             if gallery.subject_count and not force:
                 raise GalleryNotEmpty(gallery_id, gallery.subject_count)
@@ -166,7 +185,7 @@ class SqliteStore:
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
         """See :meth:`gallery.stores.base.Store.subject`."""
         with self._reading() as connection:
-            return find_subject(connection, gallery_id, subject_id)
+            return find_subject(connection, gallery_id, subject_id, self._opener)
 
     def subjects(self, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
         """See :meth:`gallery.stores.base.Store.subjects`."""
@@ -175,23 +194,24 @@ class SqliteStore:
                 SUBJECT + "AND gallery_key = ? AND subject_id > ? ORDER BY subject_id LIMIT ?",
                 (gallery_key_of(connection, gallery_id), after, limit),
             )
-            return [subject_of(row) for row in rows]
+            return [subject_of(row, self._opener) for row in rows]
 
     def update_subject(
         self, gallery_id: str, subject_id: str, change: SubjectChange, *, etag: str, new_etag: str, time: datetime
     ) -> Subject:
         """See :meth:`gallery.stores.base.Store.update_subject`."""
         with self._writing(erases=True) as connection:
-            subject = find_subject(connection, gallery_id, subject_id)
+            subject = find_subject(connection, gallery_id, subject_id, self._opener)
             check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
             changed = change.apply(subject, etag=new_etag, time=time)
-            update_subject(connection, subject_key_of(connection, gallery_id, subject_id), changed)
+            sealer = self._encryption.sealer_of(connection, gallery_key_of(connection, gallery_id))
+            update_subject(connection, subject_key_of(connection, gallery_id, subject_id), changed, sealer)
             return changed
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
         """See :meth:`gallery.stores.base.Store.delete_subject`."""
         with self._writing(erases=True) as connection:
-            subject = find_subject(connection, gallery_id, subject_id)
+            subject = find_subject(connection, gallery_id, subject_id, self._opener)
             check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
             key = subject_key_of(connection, gallery_id, subject_id)
             self._erasures.note_subject(connection, ErasureCause.SUBJECT_DELETED, gallery_id, subject_id, key)
@@ -208,16 +228,17 @@ class SqliteStore:
                 TEMPLATE + "AND subject_key = ? AND template_id > ? ORDER BY template_id LIMIT ?",
                 (subject_key_of(connection, gallery_id, subject_id), after, limit),
             )
-            return [template_of(row) for row in rows]
+            return [template_of(row, self._opener) for row in rows]
 
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> list[Template]:
         """See :meth:`gallery.stores.base.Store.templates_of_picture`."""
         with self._reading() as connection:
             rows = connection.execute(
-                TEMPLATE + "AND subject_key = ? AND picture_sha256 = ? ORDER BY template_id",
-                (subject_key_of(connection, gallery_id, subject_id), picture_sha256),
+                TEMPLATE + "AND subject_key = ? AND picture_sha256 IN (?, ?) ORDER BY template_id",
+                (subject_key_of(connection, gallery_id, subject_id), picture_sha256, SEALED_TEXT),
             )
-            return [template_of(row) for row in rows]
+            found = [template_of(row, self._opener) for row in rows]
+            return [template for template in found if template.picture_sha256 == picture_sha256]
 
     def enrollment_state(
         self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
@@ -244,7 +265,8 @@ class SqliteStore:
                 return None
             template_key, digest = found
             row = connection.execute(TEMPLATE + "AND templates.key = ?", (template_key,)).fetchone()
-            return None if row is None else (template_of(row), digest)
+            digest = self._opener.text(digest, REQUEST_DIGEST, request_id)
+            return None if row is None else (template_of(row, self._opener), digest)
 
     def add_template(
         self,
@@ -260,17 +282,21 @@ class SqliteStore:
             self._delete_if_expired(template.gallery_id, new_subject.subject_id)
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
-            subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id)
-            subjects = face_rows(gallery_key, [StoredFace(subject, template, embedding, crop)]).insert(connection)
+            sealer = self._encryption.sealer_of(connection, gallery_key)
+            subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id, self._opener)
+            subjects = face_rows(gallery_key, [StoredFace(subject, template, embedding, crop)], sealer).insert(
+                connection
+            )
             add_to_counts(connection, gallery_key, subjects=subjects, templates=1)
             if request is not None:
-                insert_request(connection, gallery_key, request, _template_key(connection, template))
+                insert_request(connection, gallery_key, request, _template_key(connection, template), sealer)
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:
         """See :meth:`gallery.stores.base.Store.add_request`."""
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, template.gallery_id)
-            insert_request(connection, gallery_key, request, _template_key(connection, template))
+            sealer = self._encryption.sealer_of(connection, gallery_key)
+            insert_request(connection, gallery_key, request, _template_key(connection, template), sealer)
 
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
         """See :meth:`gallery.stores.base.Store.delete_template`."""
@@ -293,7 +319,7 @@ class SqliteStore:
                 (gallery_key, after_key, limit),
             ).fetchall()
         with self._translating_bad_rows():
-            return embedded_of(rows)
+            return embedded_of(rows, self._opener)
 
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.Store.faces`."""
@@ -314,7 +340,7 @@ class SqliteStore:
                 (gallery_key, subject_id, limit - len(rows)),
             ).fetchall()
         with self._translating_bad_rows():
-            return faces_of(rows)
+            return faces_of(rows, self._opener)
 
     def requests_of_template(self, gallery_id: str, template_id: str) -> list[str]:
         """See :meth:`gallery.stores.base.Store.requests_of_template`."""
@@ -328,7 +354,12 @@ class SqliteStore:
 
     def begin_import(self, gallery: Gallery) -> SqliteImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
-        return SqliteImport(self.database, gallery, self._removal.schedule)
+        with self._reading() as connection:
+            check_id_is_free(connection, gallery.gallery_id)
+        sealer = self._encryption.new_sealer()
+        return SqliteImport(
+            self.database, gallery, self._removal.schedule, sealer=sealer, opener=self._encryption.opener
+        )
 
     def has_terms(self, gallery_id: str) -> bool:
         """See :meth:`gallery.stores.base.Store.has_terms`."""
@@ -382,9 +413,11 @@ class SqliteStore:
     def check(self) -> None:
         """See :meth:`gallery.stores.base.Store.check`: the files are still those that were opened."""
         self.database.check_files()
+        self._encryption.check()
 
     def close(self) -> None:
         """See :meth:`gallery.stores.base.Store.close`."""
+        self._encryption.close()
         self._erasures.close()
         with suppress(StorageError):
             self.database.erase_traces(patience=0)
@@ -396,6 +429,15 @@ class SqliteStore:
             if not is_expired(connection, gallery_key_of(connection, gallery_id), subject_id):
                 return
         self.delete_expired(gallery_id, Expired((subject_id,), ()))
+
+    def _hide_destroyed(self) -> None:
+        """Hide galleries that nobody can decrypt any more, so that they are removed."""
+        with self._reading() as connection:
+            destroyed = self._encryption.destroyed(connection)
+        if destroyed:
+            with self._writing(erases=True) as connection:
+                for key in destroyed:
+                    hide(connection, key)
 
     def _key_after(self, connection: sqlite3.Connection, gallery_id: str, after: str) -> int:
         if not after:
@@ -419,7 +461,7 @@ class SqliteStore:
     def _translating_bad_rows(self) -> Iterator[None]:
         try:
             yield
-        except BadRow as error:
+        except (BadRow, CannotOpen) as error:
             raise DatabaseDamaged(str(self.database.path), str(error)) from error
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from gallery.records.galleries import infer_threshold_source
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.rows import calibration_of
+from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, Opener
 
 _WITHOUT_SOURCE = "SELECT key, threshold, calibration FROM galleries WHERE threshold_source = '' AND NOT hidden"
 
 
-def infer_missing_sources(database: SqliteDatabase, default_threshold: float) -> None:
+def infer_missing_sources(database: SqliteDatabase, default_threshold: float, opener: Opener) -> None:
     """Infer and store the sources that are missing; see :func:`gallery.records.galleries.infer_threshold_source`.
 
     Raises:
@@ -22,6 +23,8 @@ def infer_missing_sources(database: SqliteDatabase, default_threshold: float) ->
     with database.writing() as connection:
         for key, threshold, calibration_text in connection.execute(_WITHOUT_SOURCE).fetchall():
             source = infer_threshold_source(
-                threshold, calibration_of(calibration_text), default_threshold=default_threshold
+                threshold,
+                calibration_of(opener.text(calibration_text, CALIBRATION)),
+                default_threshold=default_threshold,
             )
             connection.execute("UPDATE galleries SET threshold_source = ? WHERE key = ?", (source.value, key))

@@ -6,11 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from gallery.encryption.keyring import Keyring
+from gallery.encryption.values import SEALED_TEXT, CannotOpen
 from gallery.errors import DatabaseDamaged, SchemaTooNew, StorageError
 from gallery.stores.sqlite.files import connect_to_read, integrity_problems
 from gallery.stores.sqlite.rows import BadRow, calibration_of, embeddings_of, threshold_source_of
-from gallery.stores.sqlite.schema import schema_version
+from gallery.stores.sqlite.schema import FIRST_ENCRYPTED, schema_version
+from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, SUBJECT_NAME, Opener
 from gallery.times import EARLIEST, LATEST, to_microseconds
 
 _ROWS_AT_ONCE = 4096
@@ -18,7 +22,9 @@ _OLDEST, _NEWEST = to_microseconds(EARLIEST), to_microseconds(LATEST)
 
 # Reading these as text shows whether they are valid text.
 _TEXTS_OF_SUBJECTS = "SELECT subject_id, display_name, etag FROM subjects WHERE gallery_key = ?"
-_TEXTS_OF_TEMPLATES = "SELECT template_id, picture_sha256, embedding FROM templates WHERE gallery_key = ?"
+_TEXTS_OF_TEMPLATES = """
+    SELECT subject_id, template_id, picture_sha256, embedding
+    FROM templates LEFT JOIN subjects ON subjects.key = subject_key WHERE templates.gallery_key = ?"""
 _TIMES = """
     WITH times AS (
         SELECT create_time AS one, update_time AS other FROM galleries WHERE key = :key
@@ -58,6 +64,8 @@ class Verification:
         galleries: those that could be read, by id.
         unfinished: the number of galleries that an import has not finished or a deletion has not removed yet.
         problems: one line each; empty if there are none.
+        encrypted: the number of galleries that are encrypted.
+        unchecked: the ids of galleries whose encrypted values were not checked, because there is no key for them.
     """
 
     schema_version: int
@@ -65,14 +73,20 @@ class Verification:
     galleries: tuple[StoredGallery, ...]
     unfinished: int
     problems: tuple[str, ...]
+    encrypted: int = 0
+    unchecked: tuple[str, ...] = ()
 
 
-def verify(path: Path) -> Verification:
+def verify(path: Path, keyring: Keyring | None = None) -> Verification:
     """Read a whole database and report its problems; a server may have it open.
 
     SQLite checks the structure (``PRAGMA integrity_check``) and the references. Embeddings must have unit length, and
     the same dimension in all galleries of a contract. The counts of every gallery must be right, and its calibration
-    and its threshold's source readable.
+    and its threshold's source readable. Of what is encrypted and has no key, only the structure is checked.
+
+    Args:
+        path: the database.
+        keyring: the data keys of an encrypted database.
 
     Raises:
         StorageUnavailable: the file does not exist.
@@ -80,8 +94,9 @@ def verify(path: Path) -> Verification:
         SchemaTooNew: a newer version of this program wrote it, so this one does not know what is right.
     """
     found: list[StoredGallery] = []
+    unchecked: list[str] = []
     problems: list[str] = []
-    version = unfinished = 0
+    version = unfinished = encrypted = 0
     size = path.stat().st_size if path.is_file() else 0
     try:
         with connect_to_read(path) as connection:
@@ -89,7 +104,11 @@ def verify(path: Path) -> Verification:
             problems += integrity_problems(connection)
             unfinished, keys = _gallery_keys(connection, version)
             for key in keys:
-                gallery, gallery_problems = _verify_gallery(connection, key, version)
+                uid = _uid_of(connection, key, version)
+                opener = Opener(keyring) if not uid or (keyring is not None and keyring.has(uid)) else None
+                gallery, gallery_problems = _verify_gallery(connection, key, version, opener)
+                encrypted += bool(uid)
+                unchecked += [gallery.gallery_id] if opener is None else []
                 found.append(gallery)
                 problems += gallery_problems
             problems += _dimension_problems(found)
@@ -101,7 +120,7 @@ def verify(path: Path) -> Verification:
         if not size:
             raise
         problems.append(str(error))
-    return Verification(version, size, tuple(found), unfinished, tuple(problems))
+    return Verification(version, size, tuple(found), unfinished, tuple(problems), encrypted, tuple(unchecked))
 
 
 def _gallery_keys(connection: sqlite3.Connection, version: int) -> tuple[int, list[int]]:
@@ -111,21 +130,39 @@ def _gallery_keys(connection: sqlite3.Connection, version: int) -> tuple[int, li
     return sum(is_hidden for _, is_hidden in rows), [key for key, is_hidden in rows if not is_hidden]
 
 
-def _verify_gallery(connection: sqlite3.Connection, key: int, version: int) -> tuple[StoredGallery, list[str]]:
+def _uid_of(connection: sqlite3.Connection, key: int, version: int) -> str:
+    """Return the id of a gallery in the key file; empty if it is not encrypted."""
+    if version < FIRST_ENCRYPTED:
+        return ""
+    (uid,) = connection.execute("SELECT data_keys FROM galleries WHERE key = ?", (key,)).fetchone()
+    return str(uid)
+
+
+def _verify_gallery(
+    connection: sqlite3.Connection, key: int, version: int, opener: Opener | None
+) -> tuple[StoredGallery, list[str]]:
+    """Verify a gallery; without an opener its encrypted values are not opened."""
     problems: list[str] = []
     gallery_id, contract = connection.execute(
         "SELECT gallery_id, contract FROM galleries WHERE key = ?", (key,)
     ).fetchone()
     problems += _time_problems(connection, key, gallery_id)
     if version > 2:
-        problems += _setting_problems(connection, key, gallery_id, version)
-    subjects = sum(1 for _ in connection.execute(_TEXTS_OF_SUBJECTS, (key,)))
+        problems += _setting_problems(connection, key, gallery_id, version, opener)
+    subjects, name_problems = _verify_names(connection, key, gallery_id, opener)
+    problems += name_problems
     templates, dimensions = 0, set()
-    for blobs in _embeddings(connection, key):
-        templates += len(blobs)
+    for rows in _embeddings(connection, key):
+        templates += len(rows)
         try:
-            dimensions.add(embeddings_of(blobs).shape[1])
-        except BadRow as error:
+            blobs = [
+                blob if opener is None else opener.template(blob, picture, *ids)[0]
+                for *ids, picture, blob in rows
+                if opener is not None or picture != SEALED_TEXT
+            ]
+            if blobs:
+                dimensions.add(embeddings_of(blobs).shape[1])
+        except (BadRow, CannotOpen) as error:
             problems.append(f"gallery {gallery_id!r}: {error}")
             break
     else:
@@ -136,10 +173,26 @@ def _verify_gallery(connection: sqlite3.Connection, key: int, version: int) -> t
     return StoredGallery(gallery_id, contract, max(dimensions, default=0), subjects, templates), problems
 
 
-def _embeddings(connection: sqlite3.Connection, key: int) -> Iterator[list[bytes]]:
+def _verify_names(
+    connection: sqlite3.Connection, key: int, gallery_id: str, opener: Opener | None
+) -> tuple[int, list[str]]:
+    """Read the names of subjects; return how many there are, and the first problem."""
+    subjects = 0
+    problems: list[str] = []
+    for subject_id, name, _ in connection.execute(_TEXTS_OF_SUBJECTS, (key,)):
+        subjects += 1
+        try:
+            if opener is not None and not problems:
+                opener.text(name, SUBJECT_NAME, subject_id)
+        except CannotOpen as error:
+            problems = [f"gallery {gallery_id!r}: {error}"]
+    return subjects, problems
+
+
+def _embeddings(connection: sqlite3.Connection, key: int) -> Iterator[list[tuple[Any, ...]]]:
     rows = connection.execute(_TEXTS_OF_TEMPLATES, (key,))
     while found := rows.fetchmany(_ROWS_AT_ONCE):
-        yield [blob for *_, blob in found]
+        yield found
 
 
 def _time_problems(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
@@ -149,16 +202,19 @@ def _time_problems(connection: sqlite3.Connection, key: int, gallery_id: str) ->
     )
 
 
-def _setting_problems(connection: sqlite3.Connection, key: int, gallery_id: str, version: int) -> list[str]:
+def _setting_problems(
+    connection: sqlite3.Connection, key: int, gallery_id: str, version: int, opener: Opener | None
+) -> list[str]:
     source = "threshold_source" if version > 3 else "''"
     calibration, threshold_source = connection.execute(
         f"SELECT calibration, {source} FROM galleries WHERE key = ?",  # noqa: S608 - one of the two above
         (key,),
     ).fetchone()
     try:
-        calibration_of(calibration)
+        if opener is not None:
+            calibration_of(opener.text(calibration, CALIBRATION))
         threshold_source_of(threshold_source)
-    except BadRow as error:
+    except (BadRow, CannotOpen) as error:
         return [f"gallery {gallery_id!r}: {error}"]
     return []
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gallery.encryption.master_keys import KeyFile, new_key
 from gallery.records.galleries import Gallery
 from gallery.stores.base import Store
 from gallery.stores.milvus.milvus_store import MilvusStore
@@ -13,12 +14,17 @@ from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.integration.gallery.stores.samples import new_gallery
 
 
-@pytest.fixture(scope="module", params=["sqlite", "milvus-lite", "milvus-server"])
+@pytest.fixture(scope="module", params=["sqlite", "encrypted-sqlite", "milvus-lite", "milvus-server"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("stores")
     made: Store
     if request.param == "sqlite":
         made = SqliteStore(folder / "facet.db")
+    elif request.param == "encrypted-sqlite":
+        key = folder / "master.key"
+        key.touch(0o600)
+        key.write_text(new_key())
+        made = SqliteStore(folder / "facet.db", master_keys=KeyFile(key))
     elif request.param == "milvus-lite":
         request.getfixturevalue("milvus_lite")
         made = MilvusStore(str(folder / "facet.db"))

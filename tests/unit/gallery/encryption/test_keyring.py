@@ -10,7 +10,7 @@ import pytest
 
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import KeyFile, MasterKeys, new_key
-from gallery.encryption.values import CannotOpen
+from gallery.encryption.values import CannotOpen, key_id_of, open_text, open_value, place
 from gallery.errors import KeysUnusable
 
 
@@ -23,32 +23,37 @@ def path(tmp_path: Path) -> Path:
 def test_a_keyring_opens_what_it_sealed_before(path: Path, masters: MasterKeys) -> None:
     keyring = Keyring.create(path, masters)
     uid, other = keyring.add(2)
-    cipher = keyring.cipher(uid)
-    place = cipher.place("subjects.display_name", "ada")
-    sealed = cipher.seal(b"Ada", place)
+    where = place("subjects.display_name", "ada")
+    sealed = keyring.newest(uid).seal(b"Ada", where)
     assert b"Ada" not in sealed
-    assert cipher.seal(b"Ada", place) != sealed
+    assert keyring.newest(uid).seal(b"Ada", where) != sealed
+    text = keyring.newest(uid).seal_text("Ada ☕", where)
 
     again = Keyring(path, masters)
     assert again.database == keyring.database
-    assert again.cipher(uid).open(sealed, 1, place) == b"Ada"
+    assert open_value(sealed, again.keys, where) == b"Ada"
+    assert open_text(text, again.keys, where) == "Ada ☕"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    for wrong in (
-        (again.cipher(other), sealed, 1, place),
-        (again.cipher(uid), sealed, 2, place),
-        (again.cipher(uid), sealed, 1, cipher.place("subjects.display_name", "bob")),
-        (again.cipher(uid), sealed[:-1] + bytes((sealed[-1] ^ 1,)), 1, place),
-        (again.cipher(uid), sealed[:20], 1, place),
-        (again.cipher(uid), b"", 1, place),
+    only_other = {key_id: key for key_id, key in again.keys.items() if key is again.newest(other)}
+    for value, keys, there in (
+        (sealed, only_other, where),
+        (sealed, again.keys, place("subjects.display_name", "bob")),
+        (sealed[:-1] + bytes((sealed[-1] ^ 1,)), again.keys, where),
+        (b"\2" + sealed[1:], again.keys, where),
+        (sealed[:20], again.keys, where),
+        (b"", again.keys, where),
     ):
         with pytest.raises(CannotOpen):
-            wrong[0].open(*wrong[1:])
+            open_value(value, keys, there)
+    for wrong in (text[:-4], text[:-1], text + "?", text[:1]):
+        with pytest.raises(CannotOpen):
+            open_text(wrong, again.keys, where)
 
 
 def test_destroyed_keys_are_in_no_byte_of_the_key_file(path: Path, masters: MasterKeys) -> None:
     keyring = Keyring.create(path, masters)
     uid, other = keyring.add(2)
-    wrapped = json.loads(path.read_text())["galleries"][uid]["1"]["wrapped"]
+    wrapped = json.loads(path.read_text())["galleries"][uid][0]["wrapped"]
     with path.open("rb") as before:
         keyring.destroy(uid)
         assert wrapped.encode() not in before.read()
@@ -57,26 +62,26 @@ def test_destroyed_keys_are_in_no_byte_of_the_key_file(path: Path, masters: Mast
     assert (again.has(uid), again.was_destroyed(uid)) == (False, True)
     assert (again.has(other), again.was_destroyed(other)) == (True, False)
     with pytest.raises(KeysUnusable):
-        again.cipher(uid)
+        again.newest(uid)
 
 
 def test_rotation_wraps_all_keys_with_the_new_master_key(path: Path, key_file: KeyFile, masters: MasterKeys) -> None:
     keyring = Keyring.create(path, masters)
     (uid,) = keyring.add(1)
-    place = keyring.cipher(uid).place("templates.embedding", "ada", "1")
-    sealed = keyring.cipher(uid).seal(b"values", place)
+    where = place("templates.embedding", "ada", "1")
+    sealed = keyring.newest(uid).seal(b"values", where)
     old = key_file.path.read_text()
     key_file.path.write_text(new_key() + "\n")
     with pytest.raises(KeysUnusable, match="put the missing key back"):
         keyring.use(key_file.read())
-    assert keyring.status().masters == {masters.current.id: 1}
+    assert masters.current.id in path.read_text()
 
     key_file.path.write_text(key_file.path.read_text() + old)
     rotated = key_file.read()
     assert keyring.use(rotated) == 1
-    assert keyring.status().masters == {rotated.current.id: 1}
+    assert masters.current.id not in path.read_text()
     key_file.path.write_text(key_file.path.read_text().splitlines()[0])
-    assert Keyring(path, key_file.read()).cipher(uid).open(sealed, 1, place) == b"values"
+    assert open_value(sealed, Keyring(path, key_file.read()).keys, where) == b"values"
     with pytest.raises(KeysUnusable, match=rotated.current.id):
         Keyring(path, masters)
 
@@ -84,14 +89,14 @@ def test_rotation_wraps_all_keys_with_the_new_master_key(path: Path, key_file: K
 def test_a_renewed_data_key_seals_and_the_old_one_still_opens(path: Path, masters: MasterKeys) -> None:
     keyring = Keyring.create(path, masters)
     (uid,) = keyring.add(1)
-    place = keyring.cipher(uid).place("templates.embedding", "ada", "1")
-    sealed = keyring.cipher(uid).seal(b"values", place)
-    keyring.renew([uid])
-    assert keyring.cipher(uid).number == 2
-    assert keyring.cipher(uid).open(sealed, 1, place) == b"values"
+    where = place("templates.embedding", "ada", "1")
+    sealed = keyring.newest(uid).seal(b"values", where)
+    assert keyring.renew() == 1
+    assert keyring.newest(uid).key_id != key_id_of(sealed)
+    assert open_value(sealed, keyring.keys, where) == b"values"
     keyring.retire(uid)
     with pytest.raises(CannotOpen):
-        Keyring(path, masters).cipher(uid).open(sealed, 1, place)
+        open_value(sealed, Keyring(path, masters).keys, where)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,7 @@ def test_a_renewed_data_key_seals_and_the_old_one_still_opens(path: Path, master
         lambda _: "[]",
         lambda text: text.replace('"version": 1', '"version": 2'),
         lambda text: text.replace('"format"', '"formats"'),
-        lambda text: text.replace('"1": {', '"0": {'),
+        lambda text: text.replace('"id": "', '"id": "0'),
         lambda text: text.replace('"wrapped": "', '"wrapped": "AA'),
         lambda text: text.replace('"wrapped": "', '"wrapped": "AAAA'),
     ],

@@ -25,6 +25,7 @@ from gallery.stores.sqlite.erasure.page_gaps import gap_of, page_size_of
 from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
 from gallery.stores.sqlite.files import connect
 from gallery.stores.sqlite.inserts import face_rows, insert_gallery
+from gallery.stores.sqlite.sealing.sealed_values import Sealer
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 
 DIMENSION = 4
@@ -90,12 +91,12 @@ def unswept(path: Path, chance: random.Random) -> tuple[set[str], set[str]]:
     """Write a database as versions before the sweeping did."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = connect(path)
-    key = insert_gallery(connection, Gallery("g", "", 0.99, 1, "c", 0, 0, NOW, NOW, "e"))
+    key = insert_gallery(connection, Gallery("g", "", 0.99, 1, "c", 0, 0, NOW, NOW, "e"), Sealer())
     there: list[str] = []
     gone: set[str] = set()
     connection.execute("BEGIN")
     for face in faces(range(1500), chance):
-        face_rows(key, [face]).insert(connection)
+        face_rows(key, [face], Sealer()).insert(connection)
         there.append(face.subject.subject_id)
         if len(there) > 200:
             deleted = there.pop(chance.randrange(len(there)))
@@ -181,7 +182,7 @@ def test_pages_that_a_connection_remembers_do_not_bring_copies_back(tmp_path: Pa
     database.erase_traces(patience=60)
     with database.writing() as connection:
         connection.executemany("UPDATE subjects SET etag = 'f' WHERE subject_id = ?", [(each,) for each in there])
-        face_rows(1, faces(range(2000, 2100), random.Random(1))).insert(connection)
+        face_rows(1, faces(range(2000, 2100), random.Random(1)), Sealer()).insert(connection)
     assert not left_of(gone, tmp_path)
     database.close()
 

@@ -290,7 +290,7 @@ def test_a_visible_gallery_with_a_reused_key_is_not_removed(tmp_path: Path) -> N
     store_gallery(store, "new", 3)
     with store.database.reading() as connection:
         assert gallery_key_of(connection, "new") == key
-    remove(store.database, key, store.erasures)
+    remove(store.database, key, store.erasures, lambda _: None)
     assert store.gallery("new").template_count == len(store.templates("new", "ann", after="", limit=9)) == 3
     store.close()
 
