@@ -147,6 +147,17 @@ def test_an_invalid_setting_is_named(
     assert "Traceback" not in result.stderr
 
 
+def test_a_server_for_other_machines_starts_without_callers_and_tls_only_if_it_is_told_to(refused: Refused) -> None:
+    elsewhere = ("--models.objects", "none", "--server.host", "192.0.2.1")
+    result = refused(*elsewhere)
+    assert result.returncode == USAGE
+    assert "it has no callers" in result.stderr
+    assert "it has no TLS" in result.stderr
+    told = refused(*elsewhere, "--insecure")
+    assert told.returncode == FAILED
+    assert "cannot listen on 192.0.2.1" in told.stderr, "it would start if the address were one of this machine"
+
+
 def test_environment_variables_of_the_client_are_ignored(serve: Serve) -> None:
     serving = serve(
         "--models.objects", "none", environment={"FACET_TOKEN": "a client's", "FACET_ADDRESS": "elsewhere:1"}
