@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from facet.cli.people.access_report import access_report
+from facet.cli.people.consent import consent, expire
 from facet.cli.people.erasure_report import erasure_report
 from facet.cli.people.forget import forget, forget_template
 from facet.cli.people.listing import list_people
@@ -20,6 +21,8 @@ def add_commands(app: typer.Typer) -> None:
     app.command("access-report", cls=Command)(access_report)
     app.command("erasure-report", cls=Command)(erasure_report)
     app.command("rename", cls=Command)(rename)
+    app.command("consent", cls=Command)(consent)
+    app.command("expire", cls=Command)(expire)
     app.command("forget", cls=Command)(forget)
     app.command("forget-template", cls=Command)(forget_template)
 
@@ -30,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="""List, show, rename and forget the people of a gallery.
+    help="""List, show, rename and forget the people of a gallery; record consents and expiries.
 
 [b]Examples[/b]
 
@@ -39,6 +42,8 @@ app = typer.Typer(
   facet people access-report yao --gallery team --output yao.zip
   facet people erasure-report --gallery team --subject yao
   facet people rename yao "Yao Ming" --gallery team
+  facet people consent yao --gallery team --basis consent --reference "form 17"
+  facet people expire yao --gallery team --at 1y
   facet people forget yao --gallery team
   facet people forget-template yao TEMPLATE_ID --gallery team
 

@@ -16,7 +16,7 @@ import typer
 from facet import AlreadyExists, Client, Enrollment, FacetError, NotFound, PermissionDenied
 from facet.cli.people.odd_ones_out import odd_ones_out
 from facet.cli.people.options import Gallery
-from facet.cli.shared import choices, sources
+from facet.cli.shared import choices, sources, terms
 from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import LOW_QUALITY, in_words
 from facet.client.batches import EnrollmentAnswer
@@ -88,6 +88,10 @@ def enroll(
     accept_unlike: Annotated[
         bool, typer.Option("--accept-unlike", help="Accept faces that look unlike all other pictures of the person.")
     ] = False,
+    consent_basis: terms.ConsentBasis = "",
+    consent_reference: terms.ConsentReference = "",
+    consent_time: terms.ConsentTime = "",
+    expires: terms.Expires = "",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -107,7 +111,7 @@ def enroll(
 
     A folder of people holds a sub-folder per person, pictures named after people, or both. [i]Ann.jpg[/i],
     [i]Ann_2.jpg[/i] and [i]ann 03.jpeg[/i] are pictures of the subject [i]Ann[/i]. A manifest is a CSV file with the
-    columns subject, path and, optionally, display_name.
+    columns subject, path and, optionally, display_name, consent_basis, consent_reference, consent_time and expires.
 
     Pictures may be any way up: the server finds out, and the command names those that were turned. With [b]--turn[/b]
     you give the turn of all pictures. A face that is too small, dark, noisy, overexposed, blurred, covered, turned
@@ -125,14 +129,23 @@ def enroll(
       facet enroll people/ --gallery team
       facet enroll people.csv --gallery team
       facet enroll yao1.jpg yao2.jpg --subject yao --name "Yao Ming"
+      facet enroll visitors/ --gallery visitors --consent-basis consent --expires 30d
 
     Exit code: 0 success, 1 something was rejected or failed, 2 bad usage.
     """
+    consent = terms.consent_of(consent_basis, consent_reference, consent_time, "--consent-basis")
+    expire_time = terms.expiry_of(expires, "--expires")
     people = sources.read(pictures, subject, name)
     choice = choices.parse(face)
     enrollments = [
         Enrollment(
-            item.subject_id, item.path, display_name=item.display_name, face=choice, turn=choices.parse_turn(turn)
+            item.subject_id,
+            item.path,
+            display_name=item.display_name,
+            face=choice,
+            turn=choices.parse_turn(turn),
+            consent=item.consent,
+            expire_time=item.expire_time,
         )
         for item in people.pictures
     ]
@@ -152,6 +165,8 @@ def enroll(
             accept_unlike=accept_unlike,
             validate_only=dry_run,
             search=choices.search(thorough=thorough),
+            consent=consent,
+            expire_time=expire_time,
         )
         for number, answer in answers:
             answered[number] = _outcome(people.pictures[number], answer)

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from facet.cli.people.consent import expiry
 from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
+from facet.cli.shared import terms
 from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.pictures.files import NOT_REGULAR, find_pictures, is_special
@@ -89,8 +91,14 @@ def _plain(template: pb.Template, files: dict[str, Path] | None) -> dict[str, ob
 def _print(person: pb.Subject, templates: list[pb.Template], files: dict[str, Path] | None) -> None:
     name = f"{person.subject_id}: {person.display_name or 'no name'}"
     console.out.print(f"{name}, {counted(len(templates), 'template')}, enrolled {utc(person.create_time)} UTC")
+    if person.HasField("consent"):
+        console.out.print(f"consent: {terms.describe(person.consent)}")
+    if person.HasField("effective_expire_time"):
+        console.out.print(expiry(person))
     for each in templates:
-        console.out.print(f"{each.template_id}  quality {each.quality:.2f}  {utc(each.create_time)} UTC")
+        has_expiry = each.HasField("effective_expire_time")
+        until = f", expires {utc(each.effective_expire_time)} UTC" if has_expiry else ""
+        console.out.print(f"{each.template_id}  quality {each.quality:.2f}  {utc(each.create_time)} UTC{until}")
         path = None if files is None else files.get(each.picture_sha256)
         picture = f"picture with SHA-256 {each.picture_sha256[:16]}..." if path is None else str(path)
         missing = ", not in --pictures" if files is not None and path is None else ""

@@ -7,10 +7,12 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from facet.terminal.pictures.files import find_pictures, is_picture
 from facet.terminal.pictures.folders import HIDDEN, LINKED_FOLDER, NOT_A_PICTURE, LeftOut, is_hidden
+from facet.v1.gallery_service_pb2 import Consent
 
 _NUMBER = re.compile(r"(?:[\s_-]+\d+|[\s_-]*\(\d+\))+$")
 """The number of a picture, after a separator: "_1", " 2", "-03", " (4)", "_2024-05-01"."""
@@ -27,11 +29,15 @@ class PersonPicture:
         path: the picture's file.
         subject_id: the subject's id.
         display_name: the subject's name for people.
+        consent: the subject's consent, if the source says.
+        expire_time: when the face is to be erased, if the source says.
     """
 
     path: Path
     subject_id: str
     display_name: str
+    consent: Consent | None = None
+    expire_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from facet.cli.shared import people_folder
+from facet.cli.shared import people_folder, terms
 from facet.cli.shared.people_folder import EmptyPerson, PeopleFolder, PersonPicture, UnclearPicture
 from facet.terminal import console
 from facet.terminal.pictures.files import find_pictures, tell
 from facet.terminal.pictures.folders import LeftOut
 
 COLUMNS = ("subject", "path")
+OPTIONAL_COLUMNS = ("display_name", "consent_basis", "consent_reference", "consent_time", "expires")
 
 
 def read(sources: list[Path], subject_id: str, display_name: str) -> PeopleFolder:
@@ -64,14 +65,14 @@ def _people(folder: Path) -> PeopleFolder:
 
 
 def _manifest(manifest: Path) -> list[PersonPicture]:
-    """Read a CSV file with the columns subject, path (relative to the file's folder) and, optionally, display_name."""
+    """Read a CSV file with the columns subject, path (relative to the file's folder), and the optional ones."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
                 console.fail(
                     f"{manifest} has no column {', '.join(missing)}; its first line must name "
-                    f"{', '.join(COLUMNS)} and may name display_name",
+                    f"{', '.join(COLUMNS)} and may name {', '.join(OPTIONAL_COLUMNS)}",
                     console.USAGE,
                 )
             return [_row(manifest, rows.line_num, row) for row in rows]
@@ -83,4 +84,12 @@ def _row(manifest: Path, line: int, row: dict[str, str | None]) -> PersonPicture
     subject_id, path = (row["subject"] or "").strip(), (row["path"] or "").strip()
     if not subject_id or not path:
         console.fail(f"{manifest}, line {line}: subject and path must not be empty", console.USAGE)
-    return PersonPicture(manifest.parent / path, subject_id, (row.get("display_name") or "").strip())
+    where = f"{manifest}, line {line}"
+    name, basis, reference, time, expires = ((row.get(column) or "").strip() for column in OPTIONAL_COLUMNS)
+    return PersonPicture(
+        manifest.parent / path,
+        subject_id,
+        name,
+        terms.consent_of(basis, reference, time, where),
+        terms.expiry_of(expires, where),
+    )

@@ -60,8 +60,14 @@ _EXPIRED_SUBJECT = f"""
 """  # noqa: S608
 _COUNT_EXPIRED = f"SELECT {COUNT_EXPIRED_SUBJECTS}, {COUNT_EXPIRED_TEMPLATES} FROM "  # noqa: S608
 _WITH_POLICY = """
-    WITH changed AS (SELECT key, ? AS subject_retention, ? AS template_retention FROM galleries WHERE key = ?)
+    WITH changed AS (
+        SELECT key,
+            COALESCE(MIN(subject_retention, ?1), subject_retention, ?1) AS subject_retention,
+            COALESCE(MIN(template_retention, ?2), template_retention, ?2) AS template_retention
+        FROM galleries WHERE key = ?3
+    )
 """
+"""The gallery with the shorter retentions of its policy and another one: what has expired by either has expired."""
 _WITHOUT_CONSENT = f"""
     SELECT COUNT(*) FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
     WHERE galleries.key = ? AND consent_basis = '' AND {LIVING_SUBJECT}

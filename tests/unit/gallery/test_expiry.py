@@ -141,7 +141,9 @@ def test_what_has_expired_does_not_come_back_with_a_longer_retention(galleries: 
     galleries.enroll("g", "ann", face(axis(0)))
     galleries.update_gallery("g", GalleryChange(policy=GalleryPolicy(template_retention=DAY)))
     clock.time = START + DAY
-    galleries.update_gallery("g", GalleryChange(policy=GalleryPolicy(template_retention=9 * DAY)))
+    longer = GalleryChange(policy=GalleryPolicy(template_retention=9 * DAY))
+    assert galleries.preview_gallery("g", longer)[1].templates == 0
+    assert galleries.change_gallery("g", longer)[1].templates == 0
     assert galleries.list_templates("g", "ann", page_size=9).items == ()
     assert not found(galleries, 0)
 

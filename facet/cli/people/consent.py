@@ -1,0 +1,140 @@
+"""``facet people consent`` and ``facet people expire``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from facet import NotFound
+from facet.cli.people.missing import missing
+from facet.cli.people.options import Gallery, utc
+from facet.cli.shared import terms
+from facet.terminal import console
+from facet.terminal.rendering import as_dict
+from facet.terminal.visible import one_line
+from facet.v1 import gallery_service_pb2 as pb
+
+Subjects = Annotated[list[str], typer.Argument(help="The subjects' ids.", show_default=False)]
+_PAGE = 1000
+
+
+def consent(
+    subjects: Annotated[list[str] | None, typer.Argument(help="The subjects' ids.", show_default=False)] = None,
+    gallery: Gallery = "default",
+    basis: terms.ConsentBasis = "",
+    reference: terms.ConsentReference = "",
+    time: terms.ConsentTime = "",
+    missing_ones: Annotated[
+        bool, typer.Option("--missing", help="Everybody in the gallery who has no recorded consent.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the record. The person stays enrolled.")] = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Record why people may be kept: their consent, or another legal basis.
+
+    A record replaces the one before. Whoever withdraws a consent must be forgotten, unless another basis applies: see
+    [b]forget[/b]. A gallery can require a record of everybody: see [b]facet gallery policy[/b].
+
+    [b]Examples[/b]
+
+      facet people consent yao --gallery team --basis consent --reference "form 17"
+      facet people consent --missing --gallery team --basis contract --time 2026-01-01
+    """
+    given = terms.consent_of(basis, reference, time, "--basis")
+    if (given is None) != remove:
+        console.fail("say either --basis, or --remove", console.USAGE)
+    if bool(subjects) == missing_ones:
+        console.fail("name subjects, or say --missing for everybody without a record", console.USAGE)
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        wanted = subjects or [
+            each.subject_id for each in client.iter_subjects(gallery, page_size=_PAGE) if not each.HasField("consent")
+        ]
+
+        def change(subject: str) -> pb.Subject:
+            cleared = ["consent"] if remove else []
+            return client.update_subject(gallery, subject, consent=given, clear=cleared)
+
+        changed = _each(wanted, change, lambda error, subject: missing(error, client, gallery, subject))
+    if as_json:
+        console.print_json({"subjects": [as_dict(each) for each in changed]})
+    else:
+        for each in changed:
+            what = terms.describe(each.consent) if each.HasField("consent") else "no consent"
+            console.out.print(f"{one_line(each.subject_id)}: {what}")
+    raise typer.Exit(console.DONE if len(changed) == len(wanted) else console.FAILED)
+
+
+def expire(
+    subjects: Subjects,
+    gallery: Gallery = "default",
+    at: Annotated[
+        str,
+        typer.Option(
+            help="When: after a time (12h, 30d, 8w, 1y), or at one (2027-05-31, UTC).",
+            show_default=False,
+            metavar="TIME",
+        ),
+    ] = "",
+    never: Annotated[bool, typer.Option("--never", help="Remove the time that was set.")] = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Set when people are erased with all their templates. From then on nobody finds them.
+
+    The policy of the gallery may let them expire before; [b]--never[/b] does not change that. To erase somebody now,
+    use [b]forget[/b].
+
+    [b]Examples[/b]
+
+      facet people expire yao --gallery team --at 2027-05-31
+      facet people expire yao --gallery team --at 30d
+    """
+    time = terms.expiry_of(at, "--at")
+    if (time is None) != never:
+        console.fail("say either --at, or --never", console.USAGE)
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+
+        def change(subject: str) -> pb.Subject:
+            cleared = ["expire_time"] if never else []
+            return client.update_subject(gallery, subject, expire_time=time, clear=cleared)
+
+        changed = _each(subjects, change, lambda error, subject: missing(error, client, gallery, subject))
+    if as_json:
+        console.print_json({"subjects": [as_dict(each) for each in changed]})
+    else:
+        for each in changed:
+            console.out.print(f"{one_line(each.subject_id)}: {expiry(each)}")
+    raise typer.Exit(console.DONE if len(changed) == len(subjects) else console.FAILED)
+
+
+def expiry(subject: pb.Subject) -> str:
+    """Describe when a subject expires."""
+    if not subject.HasField("effective_expire_time"):
+        return "does not expire"
+    is_own = subject.HasField("expire_time") and subject.expire_time == subject.effective_expire_time
+    why = "" if is_own else ", by the policy of the gallery"
+    return f"expires {utc(subject.effective_expire_time)} UTC{why}"
+
+
+def _each(
+    subjects: Sequence[str], change: Callable[[str], pb.Subject], explain: Callable[[NotFound, str], str]
+) -> list[pb.Subject]:
+    """Change subjects one after another; say which do not exist."""
+    changed = []
+    for subject in subjects:
+        try:
+            changed.append(change(subject))
+        except NotFound as error:
+            console.err.print(explain(error, subject))
+    return changed
