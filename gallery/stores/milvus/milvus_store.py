@@ -424,8 +424,10 @@ class MilvusStore:
             return 0
         living = self._expiry.templates(location)
         themselves = f"{living} and ({self._expiry.expired_templates(location, policy)})"
+        gone = self.milvus.query(self.collections.subjects, self._expiry.expired_subjects(location), ("subject",))
+        without = [*subjects, *(row["subject"] for row in gone)]
         with_subjects = self.locator.count_templates_of(location, subjects, living)
-        both = self.locator.count_templates_of(location, subjects, themselves)
+        both = self.locator.count_templates_of(location, without, themselves)
         return self.milvus.count(location.templates, themselves) + with_subjects - both
 
     def _publish(self, gallery: Gallery, key: int) -> Gallery:

@@ -247,10 +247,10 @@ class Collections:
         return int(found[_VERSION_ROW][_VERSION_FIELD]) if found else None
 
     def _write_version(self) -> None:
-        numbers = {"threshold": 0.0, _GALLERY: 0, _VERSION_FIELD: VERSION, "created": 0, "updated": 0}
-        numbers |= {"require_consent": False, "subject_retention": 0, "template_retention": 0}
-        texts = dict.fromkeys(set(self.gallery_fields) - set(numbers), "")
-        self._milvus.upsert(self.galleries, [with_no_vector({"id": _VERSION_ROW} | numbers | texts)])
+        values: dict[str, Any] = {"threshold": 0.0, _GALLERY: 0, _VERSION_FIELD: VERSION, "created": 0, "updated": 0}
+        values |= {"require_consent": False, "subject_retention": 0, "template_retention": 0}
+        row = {field: values.get(field, "") for field in self.gallery_fields}
+        self._milvus.upsert(self.galleries, [with_no_vector({"id": _VERSION_ROW} | row)])
 
 
 def search_parameters(index_type: str, *, limit: int) -> dict[str, int]:

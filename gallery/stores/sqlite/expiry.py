@@ -88,6 +88,13 @@ _NEXT = f"""
 """  # noqa: S608
 
 
+_DELETE_TEMPLATE = "DELETE FROM templates WHERE gallery_key = ? AND template_id = ?"
+_DELETE_TEMPLATES = """
+    DELETE FROM templates WHERE subject_key = (SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?)
+"""
+_DELETE_SUBJECT = "DELETE FROM subjects WHERE gallery_key = ? AND subject_id = ?"
+
+
 def set_clock(connection: sqlite3.Connection, clock: Clock) -> None:
     """Have the queries of a connection compare expiries with this clock."""
     connection.create_function(_NOW_FUNCTION, 0, lambda: to_microseconds(clock()))
@@ -119,20 +126,12 @@ def is_expired(connection: sqlite3.Connection, gallery_key: int, subject_id: str
 
 def delete_expired(connection: sqlite3.Connection, gallery_key: int, expired: Expired) -> None:
     """Delete expired subjects with all their templates, and expired templates; those that are gone are left out."""
-    templates = connection.executemany(
-        "DELETE FROM templates WHERE gallery_key = ? AND template_id = ?",
-        [(gallery_key, template_id) for _, template_id in expired.templates],
-    ).rowcount
-    templates += connection.executemany(
-        """DELETE FROM templates WHERE subject_key =
-            (SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?)""",
-        [(gallery_key, subject_id) for subject_id in expired.subject_ids],
-    ).rowcount
-    subjects = connection.executemany(
-        "DELETE FROM subjects WHERE gallery_key = ? AND subject_id = ?",
-        [(gallery_key, subject_id) for subject_id in expired.subject_ids],
-    ).rowcount
-    add_to_counts(connection, gallery_key, subjects=-subjects, templates=-templates)
+    templates = [(gallery_key, template_id) for _, template_id in expired.templates]
+    subjects = [(gallery_key, subject_id) for subject_id in expired.subject_ids]
+    deletions = ((_DELETE_TEMPLATE, templates), (_DELETE_TEMPLATES, subjects), (_DELETE_SUBJECT, subjects))
+    # No rows at all may count as -1.
+    deleted = [max(0, connection.executemany(deletion, rows).rowcount) for deletion, rows in deletions]
+    add_to_counts(connection, gallery_key, subjects=-deleted[2], templates=-deleted[0] - deleted[1])
 
 
 def effect_of(connection: sqlite3.Connection, gallery_key: int, policy: GalleryPolicy) -> PolicyEffect:
