@@ -89,9 +89,10 @@ def read_authorities(file: Path, now: float) -> Authorities:
         last = date(max(end for _, end in ends))
         raise CertificateError(f"server.tls_client_ca: {file} expired on {last}: no client can connect")
     if not any(start <= now < end for start, end in ends):
-        first = date(min(start for start, end in ends if now < end))
+        first = min(start for start, end in ends if now < end)
         raise CertificateError(
-            f"server.tls_client_ca: {file} is not valid before {first}; this machine's clock says {date(now)}"
+            f"server.tls_client_ca: {file} is not valid before {date(first)}; this machine's clock says {date(now)}",
+            first,
         )
     if not any(map(_is_authority, found)):
         _log.warning("the client CA is no authority: it accepts nothing but itself", file=str(file))

@@ -54,11 +54,11 @@ class Certificates:
             check(found, certificate, clock())
             return found
 
-        self._pair = Reloaded("certificate", (certificate, key), read_pair)
+        self._pair = Reloaded("certificate", (certificate, key), read_pair, clock)
         self._client_ca = (
             None
             if client_ca is None
-            else Reloaded("client CA", (client_ca,), lambda: read_authorities(client_ca, clock()))
+            else Reloaded("client CA", (client_ca,), lambda: read_authorities(client_ca, clock()), clock)
         )
         self._given = self._in_use
         self._reminder: asyncio.Task[None] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +24,15 @@ _log = structlog.get_logger("facet.tls")
 
 
 class CertificateError(BindError):
-    """The certificate or its key cannot be used. The message names the file and what is wrong."""
+    """A certificate or its key cannot be used. The message names the file and what is wrong.
+
+    Attributes:
+        usable_from: when it can be, seconds since 1970; infinite unless it is only not valid yet.
+    """
+
+    def __init__(self, message: str, usable_from: float = math.inf) -> None:
+        super().__init__(message)
+        self.usable_from = usable_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,8 @@ def check(certificate: Certificate, path: Path, now: float) -> None:
     if now < certificate.not_before:
         raise CertificateError(
             f"server.tls_certificate: {path} is not valid before {date(certificate.not_before)}; "
-            f"this machine's clock says {date(now)}"
+            f"this machine's clock says {date(now)}",
+            certificate.not_before,
         )
     if not certificate.names:
         _log.warning("the certificate names no host as subjectAltName: many clients refuse it", file=str(path))

@@ -135,6 +135,19 @@ def test_a_changed_certificate_is_taken_and_an_unusable_one_is_not(pair: tuple[P
     assert not measured(None)
 
 
+def test_a_certificate_that_is_not_valid_yet_is_taken_when_it_is(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    now, hour, files = NOW, timedelta(hours=1), (tmp_path / "server.pem", tmp_path / "server.key")
+    replace(files, pair)
+    certificates = Certificates(*files, clock=lambda: now.timestamp())
+    early = make_certificate(tmp_path, "early", start=NOW + hour, end=NOW + 3 * hour)
+    replace(files, early)
+    for _ in range(2):
+        assert certificates.expires == read(*pair).not_after
+        assert certificates.refused == {"certificate": 1}
+    now = NOW + 2 * hour
+    assert certificates.expires == read(*early).not_after
+
+
 def measured(certificates: Certificates | None) -> dict[str, float]:
     return {sample.name: sample.value for family in Expiry(certificates).collect() for sample in family.samples}
 
