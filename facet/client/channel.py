@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from facet.client.retry import service_config
+
+Token: TypeAlias = str | Callable[[], str]
+"""What a call sends to say who makes it: a key or token, or what answers the one that is valid now."""
 
 ADDRESS_VARIABLE = "FACET_ADDRESS"
 TOKEN_VARIABLE = "FACET_TOKEN"  # noqa: S105 - the name of a variable, not a token
@@ -41,7 +44,7 @@ subject that somebody has enrolled again in between.
 """
 
 
-def token_of(token: str | None) -> str | None:
+def token_of(token: Token | None) -> Token | None:
     """The token: the one given, else the environment's."""
     return token or os.environ.get(TOKEN_VARIABLE) or None
 
@@ -74,6 +77,8 @@ def options() -> Sequence[tuple[str, Any]]:
     )
 
 
-def with_token(metadata: Any, token: str | None) -> Any:
+def with_token(metadata: Any, token: Token | None) -> Any:
     """A call's metadata, with the token added."""
-    return metadata if token is None else (*(metadata or ()), ("authorization", f"Bearer {token}"))
+    if token is None:
+        return metadata
+    return (*(metadata or ()), ("authorization", f"Bearer {token() if callable(token) else token}"))

@@ -47,7 +47,7 @@ def credentials(
     return grpc.ssl_channel_credentials(root_certificates, private_key, certificate_chain)
 
 
-def warn_of_token(address: str, token: str | None) -> None:
+def warn_of_token(address: str, token: object) -> None:
     """Warn if a token is about to be sent to another machine over a connection without TLS.
 
     It is a warning, not an error: the network may be encrypted by other means, such as WireGuard or a service mesh.

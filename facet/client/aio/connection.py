@@ -25,7 +25,7 @@ class Connection:
         self,
         address: str | None = None,
         *,
-        token: str | None = None,
+        token: channels.Token | None = None,
         root_certificates: bytes | None = None,
         certificate_chain: bytes | None = None,
         private_key: bytes | None = None,
@@ -58,7 +58,7 @@ class Connection:
         await self.close()
 
 
-def _open(address: str, token: str | None, *certificates: bytes | None) -> grpc.aio.Channel:
+def _open(address: str, token: channels.Token | None, *certificates: bytes | None) -> grpc.aio.Channel:
     credentials = tls.credentials(*certificates)
     if credentials is not None:
         return grpc.aio.secure_channel(address, credentials, channels.options())
@@ -73,7 +73,7 @@ _WRITE_FAILED = "Internal error from Core"
 class _Calls:
     """The calls of a channel, with the token, a deadline for unary calls, and errors that are FacetErrors."""
 
-    def __init__(self, channel: grpc.aio.Channel, token: str | None, timeout: float) -> None:
+    def __init__(self, channel: grpc.aio.Channel, token: channels.Token | None, timeout: float) -> None:
         self._channel, self._token, self._timeout = channel, token, timeout
 
     def unary_unary(self, *method: Any, **codec: Any) -> Callable[..., _Call]:

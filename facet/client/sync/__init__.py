@@ -17,7 +17,8 @@ class Client(RecognitionMethods, GalleryMethods, SubjectMethods):
 
     Args:
         address: ``host:port``; ``None`` for the environment's FACET_ADDRESS, else 127.0.0.1:50051.
-        token: the bearer token that the server asks for; ``None`` for the environment's FACET_TOKEN.
+        token: the key or bearer token that the server asks for; ``None`` for the environment's FACET_TOKEN. Tokens that
+            expire are given by a function, which is called for each call and should answer at once.
         root_certificates: PEM bytes of the authorities to trust for the server's certificate; ``None`` for those of the
             file that the environment's FACET_CA names. With these, or with a client certificate, the connection is
             encrypted. Empty bytes are for a connection without TLS, whatever the environment says.

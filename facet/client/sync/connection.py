@@ -23,7 +23,7 @@ class Connection:
         self,
         address: str | None = None,
         *,
-        token: str | None = None,
+        token: channels.Token | None = None,
         root_certificates: bytes | None = None,
         certificate_chain: bytes | None = None,
         private_key: bytes | None = None,
@@ -55,7 +55,7 @@ class Connection:
         self.close()
 
 
-def _open(address: str, token: str | None, *certificates: bytes | None) -> grpc.Channel:
+def _open(address: str, token: channels.Token | None, *certificates: bytes | None) -> grpc.Channel:
     credentials = tls.credentials(*certificates)
     if credentials is not None:
         return grpc.secure_channel(address, credentials, channels.options())
@@ -71,7 +71,7 @@ class _Interceptor(
 ):
     """Adds the token to calls and a deadline to unary calls, and turns their errors into FacetErrors."""
 
-    def __init__(self, token: str | None, timeout: float) -> None:
+    def __init__(self, token: channels.Token | None, timeout: float) -> None:
         self._token, self._timeout = token, timeout
 
     def intercept_unary_unary(

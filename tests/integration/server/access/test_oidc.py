@@ -100,6 +100,14 @@ def test_who_has_no_right_token_is_told_the_same_as_everybody_else(
     assert str(refused.value).endswith("the call needs the metadata authorization: Bearer TOKEN")
 
 
+def test_a_program_that_runs_for_longer_than_its_token_gives_a_function(guarded: Serving) -> None:
+    given = [token(claims(exp=time.time() - 3600)), token()]
+    with Client(guarded.address, token=lambda: given[0]) as client:
+        assert refusal(client.get_server_info) == "UNAUTHENTICATED"
+        del given[0]
+        assert client.get_server_info()
+
+
 def test_an_open_call_ends_when_its_token_expires(guarded: Serving) -> None:
     call, seconds = None, 2.0
     with grpc.insecure_channel(guarded.address) as channel:
