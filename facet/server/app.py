@@ -95,7 +95,13 @@ class Server:
 
     def __init__(self, config: Config, pipeline: FacePipeline | None = None, clock: Clock = now) -> None:
         self._config = config
-        self._access = Access(config.server.token, config.callers_file, peer_names, config.access.provider)
+        self._access = Access(
+            config.server.token,
+            config.callers_file,
+            peer_names,
+            config.access.provider,
+            needs_file=config.access.callers is not None,
+        )
         check_exposure(
             config.server.host,
             config.callers_file,

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from facet.server.access import callers_file
-from facet.server.access.callers_file import CallerEntry, CallersFileError
+from facet.server.access.callers_file import CallerEntry, CallersFileError, in_utc
 from facet.server.config import ConfigError, load
 from facet.terminal import console
 
@@ -86,11 +86,11 @@ def moment(text: str, now: datetime, option: str) -> datetime:
         return now + duration(text, option)
     try:
         found = datetime.fromisoformat(text)
+        found = in_utc(found) if found.tzinfo is not None else found.replace(tzinfo=UTC)
     except ValueError:
         raise typer.BadParameter(
             f"{text!r} is neither a time such as 90d or 24h nor a date such as 2027-01-31", param_hint=option
         ) from None
-    found = found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
     if found <= now:
         raise typer.BadParameter(f"{text} is in the past", param_hint=option)
     return found

@@ -39,13 +39,14 @@ class Access(Collector):
 
     Args:
         token: the server's own token; ``None`` if there is none.
-        callers: the callers file, which need not exist; ``None`` for none.
+        callers: the callers file; ``None`` for none.
         peer_names: the names in the verified certificate of a call's client.
         provider: the identity provider whose tokens are accepted; ``None`` for none.
         clock: seconds since 1970.
+        needs_file: whether the callers file must exist. Else there are no callers as long as it does not.
 
     Raises:
-        CallersFileError: the callers file exists, but cannot be used.
+        CallersFileError: the callers file cannot be used, or must exist and does not.
         KeysUnavailable: the file with the provider's keys cannot be used.
     """
 
@@ -56,8 +57,10 @@ class Access(Collector):
         peer_names: PeerNames = lambda _: (),
         provider: Provider | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        needs_file: bool = False,
     ) -> None:
-        self._callers = None if callers is None else WatchedCallers(callers)
+        self._callers = None if callers is None else WatchedCallers(callers, is_required=needs_file)
         self._last_used = None if callers is None else LastUsed(callers)
         self._tokens = None if provider is None else TokenCallers(provider, self._entry_of, clock)
         self._authenticator = Authenticator(token, self._callers, peer_names, self._tokens, clock)

@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -56,6 +57,19 @@ def short_label(text: str) -> str:
     return text
 
 
+def in_utc(moment: datetime) -> datetime:
+    """Check a time, and convert it to UTC.
+
+    Raises:
+        ValueError: it is not in the years 1 to 9999 there.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be in the years 1 to 9999 of UTC") from None
+
+
+_Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 """SHA-256 of a secret, hexadecimal. The secret is 256 random bits, so that no slow hash is needed."""
 
@@ -68,7 +82,7 @@ class PreviousSecret(_Strict):
     """The secret that a key had before it was rotated, and how long it still works."""
 
     sha256: _Hash
-    expires: AwareDatetime
+    expires: _Moment
 
 
 class CallerEntry(_Strict):
@@ -102,11 +116,11 @@ class CallerEntry(_Strict):
     subject: str | None = Field(None, min_length=1, max_length=1024)
     scopes: list[Scope]
     galleries: list[Annotated[str, AfterValidator(gallery_pattern)]]
-    created: AwareDatetime
-    expires: AwareDatetime | None = None
+    created: _Moment
+    expires: _Moment | None = None
     calls_per_second: float | None = Field(None, gt=0, le=1e6)
     concurrent_calls: int | None = Field(None, ge=1, le=1_000_000)
-    revoked: AwareDatetime | None = None
+    revoked: _Moment | None = None
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

@@ -28,19 +28,25 @@ class WatchedCallers(Collector):
 
     Args:
         path: the file.
+        is_required: whether there must be a file at the start.
 
     Attributes:
         current: the callers; ``None`` if there has been no file.
 
     Raises:
-        CallersFileError: there is a file, but it cannot be used.
+        CallersFileError: there is a file, but it cannot be used, or there must be one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_required: bool = False) -> None:
         self._path = path
         self._problem = ""
         self._version = _version_of(path)
         self.current: Callers | None = None
+        if self._version is None and is_required:
+            raise CallersFileError(
+                f"access.callers: there is no file {path}; make the first caller with: "
+                f"facet keys create --callers {path} --label NAME --scope admin"
+            )
         if self._version is not None:
             self.current = Callers(callers_file.read(path).callers)
 

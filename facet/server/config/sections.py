@@ -154,7 +154,8 @@ class AccessConfig(_Section):
 
     callers: Path | None = None
     """File of the callers, which facet keys writes; by default facet.callers.json in the folder of gallery.database. As
-    soon as it exists, only callers in it (and server.token) are let in. A change is in effect within a second."""
+    soon as it exists, only callers in it (and server.token) are let in. A change is in effect within a second. If this
+    is set, the file must exist at start."""
     calls_per_second: float | None = Field(None, gt=0, le=1e6)
     """Calls that a caller may make per second; those of one second, at least two, may come at once. Further calls are
     refused with CALLER_RATE_EXCEEDED. Each picture of a stream after the first counts as a call, and waits. Without it,

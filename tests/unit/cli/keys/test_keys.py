@@ -90,6 +90,7 @@ def test_a_caller_may_be_known_by_a_certificate_or_a_provider_instead(path: Path
         (("--scope", "root"), "not one of recognize, enroll, admin, audit"),
         (("--scope", "admin", "--gallery", "Lobby"), "galleries"),
         (("--scope", "admin", "--expires", "2020-01-01"), "in the past"),
+        (("--scope", "admin", "--expires", "9999-12-31T23:59:59-01:00"), "neither a time"),
         (("--scope", "admin", "--expires", "soon"), "neither a time"),
         (("--scope", "admin", "--calls-per-second", "0"), "calls_per_second"),
         (("--scope", "admin", "--oidc-subject", "ann"), "go together"),

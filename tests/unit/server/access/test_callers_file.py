@@ -89,6 +89,7 @@ def test_nothing_is_written_that_cannot_be_read_nor_after_a_failure(tmp_path: Pa
         ({"label": "two\nlines"}, r"caller 1 \(cam\): label"),
         ({"expires": "tomorrow"}, r"caller 1 \(cam\): expires"),
         ({"expires": "2026-01-01T00:00:00"}, r"caller 1 \(cam\): expires: .*timezone"),
+        ({"expires": "9999-12-31T23:59:59-01:00"}, r"caller 1 \(cam\): expires: must be in the years 1 to 9999"),
         ({"calls_per_second": 0}, r"caller 1 \(cam\): calls_per_second"),
         ({"calls_per_second": float("nan")}, r"caller 1"),
         ({"concurrent_calls": 1.5}, r"caller 1 \(cam\): concurrent_calls"),

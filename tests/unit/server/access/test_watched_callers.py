@@ -87,3 +87,6 @@ def test_a_server_does_not_start_with_a_file_that_cannot_be_used(path: Path) -> 
     path.write_text("{", "utf-8")
     with pytest.raises(CallersFileError, match=str(path)):
         WatchedCallers(path)
+    path.unlink()
+    with pytest.raises(CallersFileError, match=f"facet keys create --callers {path}"):
+        WatchedCallers(path, is_required=True)
