@@ -216,6 +216,8 @@ class Server:
         self._readiness.phase = Phase.SERVING
         if self._audit is not None:
             note_start(self._audit, self._config)
+        elif not config.is_loopback:
+            _log.info("no audit log", hint="set audit.folder, see docs/security.md")
         log_access(
             config.token,
             is_open=self._access.asks_nobody,

@@ -64,6 +64,8 @@ class Writer:
         self._at_once = fsync == "always"
         self._sync_seconds = fsync_seconds
         self._waiting: deque[Ticket] = deque()
+        self._in_hand = 0
+        """Entries that are being written, and wait again if they cannot be."""
         self._changed = threading.Condition()
         self._closing = False
         self._problem = ""
@@ -92,7 +94,7 @@ class Writer:
         """
         ticket = Ticket(draft, done, of)
         with self._changed:
-            if done is None and len(self._waiting) >= _MAX_WAITING:
+            if done is None and len(self._waiting) + self._in_hand >= _MAX_WAITING:
                 self.lost += 1
                 self._lost_unnoted += 1
             else:
@@ -122,9 +124,11 @@ class Writer:
                 closing = self._closing
                 batch = list(self._waiting)
                 self._waiting.clear()
+                self._in_hand = len(batch)
             if closing or time.monotonic() >= self._flush_at:
                 self._note_tallies()
             self._write_batch(batch)
+            self._in_hand = 0
             self._sync_if_due(now=closing)
             if closing:
                 return
@@ -225,6 +229,7 @@ class Writer:
         """Let entries wait for better times, before those that have come since."""
         with self._changed:
             self._waiting.extendleft(reversed(batch))
+            self._in_hand = 0
 
     def _failed(self, error: Exception) -> None:
         self._retry_at = time.monotonic() + _RETRY_SECONDS

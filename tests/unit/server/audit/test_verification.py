@@ -26,7 +26,7 @@ CHANGES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
         "line 4, entry 4: its hash is not that of its content: it was edited",
     ),
     "code replaced": (
-        lambda lines: [*lines[:3], lines[3][:-4] + b'0"}\n', *lines[4:]],
+        lambda lines: [*lines[:3], lines[3][:-67] + b"0" * 64 + b'"}\n', *lines[4:]],
         "line 4, entry 4: it was not written with the audit key: it was edited or inserted, and its hash made to fit",
     ),
     "cut out": (
