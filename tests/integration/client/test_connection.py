@@ -21,6 +21,7 @@ from facet.v1.server_service_pb2 import (
 )
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer, add_ServerServiceServicer_to_server
 from tests.certificates import Authority
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
@@ -72,7 +73,7 @@ async def test_a_server_that_asks_for_a_certificate_gets_the_clients(tmp_path: P
 
 def hint(address: str, ca: bytes | None, chain: bytes | None = None, key: bytes | None = None) -> str:
     """What the client says of a server that it cannot connect to."""
-    with Client(address, root_certificates=ca, certificate_chain=chain, private_key=key, timeout=30) as client:
+    with Client(address, root_certificates=ca, certificate_chain=chain, private_key=key, timeout=PATIENCE) as client:
         with pytest.raises(Unavailable) as caught:
             client.get_server_info()
         assert str(caught.value) == f"UNAVAILABLE: {caught.value.hint}"

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from facet import Client, ServingStatus, Unauthenticated, Unavailable, stream_frame
 from facet.v1 import recognition_service_pb2 as pb
 from tests.certificates import CLIENT, SERVER, Authority
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve, Serving, Start
@@ -42,14 +42,14 @@ class Site:
     def port(self) -> int:
         return int(self.serving.address.rpartition(":")[2])
 
-    def client(self, files: Files | None, **options: Any) -> Client:
-        return connected(self.serving, self.ca, files, **options)
+    def client(self, files: Files | None) -> Client:
+        return connected(self.serving, self.ca, files)
 
 
-def connected(serving: Serving, ca: Authority, files: Files | None, **options: Any) -> Client:
+def connected(serving: Serving, ca: Authority, files: Files | None) -> Client:
     chain, key = (None, None) if files is None else (each.read_bytes() for each in files)
     address = serving.address.replace("127.0.0.1", "localhost")
-    return Client(address, root_certificates=ca.pem, certificate_chain=chain, private_key=key, **options)
+    return Client(address, root_certificates=ca.pem, certificate_chain=chain, private_key=key, timeout=PATIENCE)
 
 
 def flags(certificate: Path, key: Path, client_ca: Path) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def test_a_client_with_a_certificate_of_the_authority_is_served(site: Site) -> N
 def test_other_clients_cannot_connect_not_even_for_a_health_check(
     site: Site, make: Callable[[Site], Files | None]
 ) -> None:
-    with site.client(make(site), timeout=30) as client:
+    with site.client(make(site)) as client:
         for call in (client.get_server_info, client.check_health):
             with pytest.raises(Unavailable):
                 call()
@@ -116,7 +116,7 @@ def test_commands_take_the_certificates_from_options_or_the_environment(site: Si
 
 
 def test_a_client_without_tls_cannot_connect(site: Site) -> None:
-    with Client(site.serving.address, timeout=30) as client, pytest.raises(Unavailable):
+    with Client(site.serving.address, timeout=PATIENCE) as client, pytest.raises(Unavailable):
         client.get_server_info()
 
 
@@ -133,7 +133,7 @@ def shaken(site: Site, version: ssl.TLSVersion, ciphers: str) -> tuple[str, str]
     context.set_alpn_protocols(["h2"])
     context.minimum_version, context.maximum_version = version, version
     with (
-        socket.create_connection(("localhost", site.port), timeout=30) as plain,
+        socket.create_connection(("localhost", site.port)) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as encrypted,
     ):
         cipher = encrypted.cipher()
@@ -206,9 +206,9 @@ def test_certificate_key_and_authority_are_replaced_while_a_stream_is_open(
 
         install(new.sign("second", "DNS:localhost"), old, new)
         for files in (of_old, of_new):
-            with connected(serving, new, files, timeout=60) as client:
+            with connected(serving, new, files) as client:
                 assert client.get_gallery(GALLERY)
-        with connected(serving, old, of_old, timeout=30) as trusts_the_old, pytest.raises(Unavailable):
+        with connected(serving, old, of_old) as trusts_the_old, pytest.raises(Unavailable):
             trusts_the_old.get_gallery(GALLERY)
         assert camera.sees(), "an open stream survives the rotation"
 
@@ -217,9 +217,9 @@ def test_certificate_key_and_authority_are_replaced_while_a_stream_is_open(
             until(lambda: not camera.sees())
         with pytest.raises(Unauthenticated):
             before.get_gallery(GALLERY)
-        with connected(serving, new, of_old, timeout=30) as removed, pytest.raises(Unavailable):
+        with connected(serving, new, of_old) as removed, pytest.raises(Unavailable):
             removed.get_gallery(GALLERY)
-        with connected(serving, new, of_new, timeout=60) as remaining:
+        with connected(serving, new, of_new) as remaining:
             assert remaining.get_gallery(GALLERY)
         camera.close()
     assert serving.stop() == 0

@@ -16,10 +16,10 @@ from facet.server.errors import Unauthenticated
 from facet.server.tls.certificates import Certificates
 from facet.server.tls.clients import Clients, Peer, peer_of
 from tests.certificates import Authority
+from tests.waiting import PATIENCE
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
-PATIENCE = 30
 
 
 class Served:
