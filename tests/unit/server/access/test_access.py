@@ -14,6 +14,7 @@ from facet.server.access.callers_file import changing
 from facet.server.access.key import key_of
 from facet.server.errors import Unauthenticated
 from tests.unit.server.access.entries import CREATED, entry
+from tests.waiting import PATIENCE
 
 IDENTIFY = "/facet.v1.RecognitionService/Identify"
 
@@ -54,13 +55,14 @@ async def test_an_open_call_of_a_revoked_caller_ends_even_if_the_change_cannot_b
 
     access.start(fail)
     grant = await access.admit(IDENTIFY, Call())
-    change(path, label="another")
-    while grant.identity.label != "another":
-        with access.open(grant):
-            await asyncio.sleep(0.01)
-    change(path, revoked=CREATED)
-    with pytest.raises(Unauthenticated), access.open(grant):
-        await asyncio.Event().wait()
+    async with asyncio.timeout(PATIENCE):
+        change(path, label="another")
+        while grant.identity.label != "another":
+            with access.open(grant):
+                await asyncio.sleep(0.01)
+        change(path, revoked=CREATED)
+        with pytest.raises(Unauthenticated), access.open(grant):
+            await asyncio.Event().wait()
 
 
 async def test_a_cancelled_call_stays_cancelled(access: Access) -> None:

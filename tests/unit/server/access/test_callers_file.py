@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def add(path: Path, number: int) -> None:
 def test_writers_at_the_same_time_lose_no_caller(tmp_path: Path) -> None:
     path = tmp_path / "callers.json"
     writers = 8
-    with multiprocessing.get_context("fork").Pool(writers) as pool:
-        pool.starmap(add, [(path, number) for number in range(4 * writers)])
+    with ThreadPoolExecutor(writers) as pool:  # the lock belongs to an open file, so threads exclude each other, too
+        list(pool.map(partial(add, path), range(4 * writers)))
     assert {each.id for each in read(path).callers} == {f"caller-{number}" for number in range(4 * writers)}
     assert callers_file.read(path).version == 1
