@@ -13,6 +13,8 @@ from facet.server.audit.errors import AuditBusy
 
 LOCK = "lock"
 _NAME = re.compile(r"audit-(\d{12,18})\.jsonl")
+MAX_LINE = 2**20
+"""Bytes of a line that is read; no entry is nearly as long."""
 _TAIL_BYTES = 256 * 2**10
 
 
@@ -102,6 +104,19 @@ def read_tail(path: Path) -> Tail:
             if entries or not start:
                 return Tail(entries, start + size if entries else 0, data[size:] if entries else data)
             wanted *= 4
+
+
+def read_first(path: Path) -> Entry | None:
+    """The first entry of a file; ``None`` if it has none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            return parse(file.readline(MAX_LINE).removesuffix(b"\n"))
+        except InvalidLine:
+            return None
 
 
 def sync_folder(folder: Path) -> None:

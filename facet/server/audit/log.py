@@ -20,7 +20,7 @@ import structlog
 from facet.server.audit import files
 from facet.server.audit.entry import FIRST_HASH, Draft, Entry, seal
 from facet.server.audit.errors import AuditError, AuditKeyError
-from facet.server.audit.files import LogFile, Tail, file_name, log_files, read_tail, sync_folder
+from facet.server.audit.files import LogFile, Tail, file_name, log_files, read_first, read_tail, sync_folder
 from facet.server.audit.head import NO_ENTRY, Head, InvalidHead, read_head, write_head
 from facet.server.audit.keys import AuditKey, load_key, make_key
 from facet.server.audit.protocol import Fact
@@ -29,6 +29,7 @@ from gallery import times
 Fsync = Literal["always", "interval", "never"]
 SERVER = "server"
 """The caller of what the server does by itself."""
+_DAY = len("2026-11-26")
 TORN, DAMAGED, REMOVED = "torn_line_kept", "damage_found", "files_removed"
 
 _log = structlog.get_logger("facet.audit")
@@ -45,7 +46,7 @@ class LogSettings:
         fsync: when entries must be on disk.
         max_file_bytes: a file that would become longer is followed by a new one.
         keep_files: how many files to keep, the current one included; 0 for all.
-        keep_days: how long to keep a file after its last entry; 0 for ever.
+        keep_days: how long to keep a file after its last entry, with a new file each day; 0 for ever.
     """
 
     folder: Path
@@ -77,6 +78,8 @@ class AuditLog:
         self._settings = settings
         self._file = -1
         self._seq, self._prev = 0, FIRST_HASH
+        self._day = ""
+        """The day of the file's first entry; empty while it has none."""
         self._stuck: set[Path] = set()
         """Files that are to be removed and cannot be."""
         self._is_dirty = False
@@ -116,9 +119,10 @@ class AuditLog:
             lines.append(line)
         data = b"".join(lines)
         self._check_file()
-        if self._size and self._size + len(data) > self._settings.max_file_bytes:
+        if self._size and (self._size + len(data) > self._settings.max_file_bytes or self._is_of_another_day()):
             self._begin_file()
         self._write(data)
+        self._day = self._day or drafts[0].time[:_DAY]
         numbers = list(range(self._seq + 1, seq + 1))
         self._seq, self._prev = seq, prev
         return numbers
@@ -266,6 +270,8 @@ class AuditLog:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._path, self._size = descriptor, path, os.fstat(descriptor).st_size
+        first = read_first(path)
+        self._day = first.draft.time[:_DAY] if first is not None else ""
 
     def _check_file(self) -> None:
         """Write only to the file that others find, and that nobody else has changed."""
@@ -288,6 +294,10 @@ class AuditLog:
     def _undo(self) -> None:
         os.ftruncate(self._file, self._size)
         self._is_dirty = False
+
+    def _is_of_another_day(self) -> bool:
+        """Whether the file began before today, so that it would keep old entries for longer than is wanted."""
+        return bool(self._settings.keep_days) and self._day != time_text(times.now())[:_DAY]
 
     def _is_superfluous(self, oldest: LogFile, count: int) -> bool:
         settings = self._settings

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from facet.server.audit.entry import Entry, InvalidLine, parse
-from facet.server.audit.files import LogFile, log_files
+from facet.server.audit.files import MAX_LINE, LogFile, log_files, read_first
 from facet.server.audit.log import time_text
 
 _MARGIN = timedelta(hours=1)
@@ -129,7 +130,7 @@ def _all(folder: Path, wanted: Wanted, start: Position) -> Iterator[tuple[Entry 
         with file.path.open("rb") as lines:
             offset = start.offset if _is_at(lines, start) else 0
             lines.seek(offset)
-            for line in lines:
+            for line in iter(partial(lines.readline, MAX_LINE), b""):
                 yield _entry(line), offset, len(line)
                 offset += len(line)
 
@@ -138,7 +139,7 @@ def _is_at(lines: BinaryIO, start: Position) -> bool:
     if not start.offset:
         return False
     lines.seek(start.offset)
-    entry = _entry(lines.readline())
+    entry = _entry(lines.readline(MAX_LINE))
     return entry is not None and entry.seq == start.seq
 
 
@@ -155,8 +156,7 @@ def _relevant(found: Sequence[LogFile], wanted: Wanted, from_seq: int) -> Iterat
 
 
 def _begins_before(file: LogFile, moment: datetime) -> bool:
-    with file.path.open("rb") as lines:
-        entry = _entry(lines.readline())
+    entry = read_first(file.path)
     return entry is None or entry.draft.time < time_text(moment)
 
 

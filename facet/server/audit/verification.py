@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from facet.server.audit.entry import BEGUN, FIRST_HASH, Entry, InvalidLine, parse
-from facet.server.audit.files import LogFile, log_files
+from facet.server.audit.files import MAX_LINE, LogFile, log_files
 from facet.server.audit.head import Head
 from facet.server.audit.keys import AuditKey
 from facet.server.audit.log import DAMAGED, REMOVED, TORN
@@ -117,7 +118,7 @@ class _Verifier:
     def _read(self, file: LogFile, *, is_last: bool) -> None:
         unreported = 0
         with file.path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(partial(lines.readline, MAX_LINE), b""), start=1):
                 if line.endswith(b"\n"):
                     self._take(line[:-1], file.path.name, number)
                 elif is_last:

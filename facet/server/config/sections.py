@@ -449,7 +449,7 @@ class AuditConfig(_Section):
     keep_files: int = Field(0, ge=0, le=1_000_000)
     """Maximum number of files; 0 keeps all. The oldest are removed, and an entry says so."""
     keep_days: int = Field(0, ge=0, le=36_500)
-    """A file is removed this long after its last entry, days; 0 keeps all."""
+    """A file is removed this long after its last entry, days, and a new one begins each day; 0 keeps all."""
 
 
 class LogConfig(_Section):
