@@ -192,7 +192,7 @@ def explained(error: FacetError, address: str, token: str) -> str:
             )
         return (
             f"the server at {address} needs a key: set {TOKEN_VARIABLE} or --token; facet keys create on the server's "
-            "machine makes one"
+            "machine makes one, or lets in the name of your --certificate if that has not expired"
         )
     if error.code is StatusCode.PERMISSION_DENIED:
         return f"{error.reason or error.code.name}: {error.message}; facet status says what you may do"
