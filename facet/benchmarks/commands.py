@@ -24,6 +24,7 @@ COMMANDS = (
     Lazy("wire", "facet.benchmarks.wire:wire", "Measure the time that gRPC adds to a call.", _SERVER),
     Lazy("hostile", "facet.benchmarks.hostile.hostile:hostile", "Attack a server while clients measure it.", _SERVER),
     Lazy("soak", "facet.benchmarks.soak.soak:soak", "Watch a server under a long load of every kind.", _SERVER),
+    Lazy("trust", "facet.benchmarks.trust.trust:trust", "Measure what TLS, keys, encryption and audit cost.", _SERVER),
     Lazy("roof", "facet.benchmarks.roofline.roofline:roof", "Compare models with the hardware's limit.", _MODELS),
     Lazy("drift", "facet.benchmarks.drift:drift", "Compare the serving runtime with float32.", _MODELS),
     Lazy("gallery", "facet.benchmarks.galleries.gallery:gallery", "Compare a large gallery with FAISS.", _GALLERIES),
