@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from gallery.errors import ErasuresNotRecorded
@@ -50,6 +50,11 @@ class ErasureReports:
             ErasuresNotRecorded: the store keeps no records.
         """
         return [each for each in self._log.copies() if gallery_id in ("", each.gallery_id) or not each.gallery_id]
+
+    def watch(self, note: Callable[[Erasure], None]) -> None:
+        """Have a function told about each completed record, on any thread; it must not raise."""
+        if self._store.erasures is not None:
+            self._store.erasures.on_checked = note
 
     @property
     def _log(self) -> ErasureLog:

@@ -25,6 +25,7 @@ from facet.server.calls.interceptor import CallInterceptor
 from facet.server.config import Config
 from facet.server.connections.connections import Connections
 from facet.server.decoders import PictureDecoders
+from facet.server.erasures import ErasureWatch
 from facet.server.expired import ExpiredEraser
 from facet.server.gauges import Gauges
 from facet.server.models import load_pipeline
@@ -125,6 +126,7 @@ class Server:
             default_threshold=config.gallery.default_threshold,
             clock=clock,
         )
+        self._erasures = ErasureWatch(self._galleries.erasures, self._audit or NoAudit())
         self._expired = ExpiredEraser(self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit())
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
@@ -279,6 +281,7 @@ class Server:
         registry.register(self._gauges)
         registry.register(self._readiness)
         registry.register(self._expired)
+        registry.register(self._erasures)
         registry.register(Expiry(self._certificates))
         registry.register(AuditMetrics(self._audit))
         self._readiness.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -70,7 +70,13 @@ class GalleryImport(Protocol):
 
 
 class ErasureLog(Protocol):
-    """The records of erasures. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`."""
+    """The records of erasures. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`.
+
+    Attributes:
+        on_checked: called with each completed record, on any thread; may be replaced. It must not raise.
+    """
+
+    on_checked: Callable[[Erasure], None]
 
     def records(
         self, gallery_id: str, subject_id: str, *, since: datetime, after: str, limit: int

@@ -39,7 +39,9 @@ class ErasureLedger:
         database: the open database.
         removing: the keys of hidden galleries whose rows are still to be removed.
         keep: how long records are kept.
-        on_checked: called with each completed record, on the ledger's thread.
+
+    Attributes:
+        on_checked: called with each completed record, on the ledger's thread; may be replaced.
     """
 
     def __init__(
@@ -48,7 +50,6 @@ class ErasureLedger:
         removing: Iterable[int],
         *,
         keep: timedelta,
-        on_checked: Callable[[Erasure], None] | None = None,
     ) -> None:
         self._database = database
         self._keep = keep
@@ -56,7 +57,8 @@ class ErasureLedger:
         self._held: dict[int, list[_Erasing]] = {}
         self._released: list[_Erasing] = []
         self._galleries: dict[int, _Erasing] = {}
-        self._checker = ErasureChecker(database, on_checked)
+        self.on_checked: Callable[[Erasure], None] = _no_note
+        self._checker = ErasureChecker(database, lambda erasure: self.on_checked(erasure))
         left = set(removing)
         with database.reading() as connection:
             for erasure_id, gallery_key in table.incomplete(connection):
@@ -183,6 +185,10 @@ class ErasureLedger:
         table.delete_before(connection, now() - self._keep)
         with self._lock:
             self._held.setdefault(threading.get_ident(), []).append(erasing)
+
+
+def _no_note(_: Erasure) -> None:
+    """Take no note."""
 
 
 def _keys(connection: sqlite3.Connection, query: str, *parameters: int | str) -> list[int]:
