@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -83,14 +83,43 @@ def open_value(sealed: bytes, keys: Mapping[bytes, DataKey], place: bytes) -> by
         raise CannotOpen from error
 
 
+def open_values(sealed: Sequence[bytes], keys: Mapping[bytes, DataKey], places: Iterable[bytes]) -> list[bytes]:
+    """Decrypt many values; several times as fast as :func:`open_value` for each.
+
+    Raises:
+        CannotOpen: see :func:`open_value`.
+    """
+    header, decrypt, opened = b"", None, []
+    try:
+        for value, where in zip(sealed, places, strict=True):
+            if decrypt is None or value[:_NONCE_AT] != header:
+                header = value[:_NONCE_AT]
+                decrypt = keys[key_id_of(value)].decrypt if header[:1] == _VERSION else None
+            if decrypt is None:
+                raise CannotOpen
+            opened.append(decrypt(value[_NONCE_AT:_SEALED_AT], value[_SEALED_AT:], where))
+    except (InvalidTag, KeyError, ValueError) as error:
+        raise CannotOpen from error
+    return opened
+
+
 def open_text(sealed: str, keys: Mapping[bytes, DataKey], place: bytes) -> str:
     """Decrypt a text that begins with :data:`SEALED_TEXT`.
 
     Raises:
         CannotOpen: see :func:`open_value`.
     """
+    return open_value(bytes_of_text(sealed), keys, place).decode()
+
+
+def bytes_of_text(sealed: str) -> bytes:
+    """Return the sealed value of a text that begins with :data:`SEALED_TEXT`.
+
+    Raises:
+        CannotOpen: it is not base64.
+    """
     try:
-        return open_value(binascii.a2b_base64(sealed[len(SEALED_TEXT) :], strict_mode=True), keys, place).decode()
+        return binascii.a2b_base64(sealed[len(SEALED_TEXT) :], strict_mode=True)
     except ValueError as error:
         raise CannotOpen from error
 
@@ -101,12 +130,9 @@ def key_id_of(sealed: bytes) -> bytes:
 
 
 def key_id_of_text(sealed: str) -> bytes:
-    """Return the id of the key that a text is sealed under; empty if it is no sealed text."""
-    try:
-        return (
-            key_id_of(binascii.a2b_base64(sealed[len(SEALED_TEXT) :], strict_mode=True))
-            if sealed.startswith(SEALED_TEXT)
-            else b""
-        )
-    except ValueError:
-        return b""
+    """Return the id of the key that a text is sealed under; empty if it is no sealed text.
+
+    Raises:
+        CannotOpen: it is not base64.
+    """
+    return key_id_of(bytes_of_text(sealed)) if sealed.startswith(SEALED_TEXT) else b""

@@ -254,7 +254,7 @@ def embedded_of(rows: Sequence[_Row], opener: Opener) -> EmbeddedTemplates:
     columns: Sequence[Sequence[Any]] = tuple(zip(*rows, strict=True)) if rows else ((),) * 5
     subject_ids, names, template_ids, stored, are_sealed = columns
     if any(are_sealed):
-        names = [opener.text(name, SUBJECT_NAME, each) for name, each in zip(names, subject_ids, strict=True)]
+        names = opener.names(names, subject_ids)
         stored = opener.embeddings(stored, are_sealed, subject_ids, template_ids)
     return EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(stored))
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gallery.encryption.keyring import Keyring
-from gallery.encryption.values import SEALED_TEXT, CannotOpen, DataKey, open_text, open_value, place
+from gallery.encryption.values import (
+    SEALED_TEXT,
+    CannotOpen,
+    DataKey,
+    bytes_of_text,
+    open_text,
+    open_value,
+    open_values,
+    place,
+)
 
 _SHA256_BYTES = 32
 _IS_SHA256, _IS_TEXT = b"\1", b"\0"
@@ -67,13 +76,32 @@ class Opener:
         Raises:
             CannotOpen: one cannot be opened.
         """
-        if not any(are_sealed):
-            return blobs
-        keys = self._keys
-        return [
-            _split(open_value(blob, keys, place(_EMBEDDING, subject, template)))[0] if is_sealed else blob
-            for blob, is_sealed, subject, template in zip(blobs, are_sealed, subjects, templates, strict=True)
-        ]
+        if not all(are_sealed):
+            return [
+                self.template(blob, SEALED_TEXT if is_sealed else "", *ids)[0]
+                for blob, is_sealed, *ids in zip(blobs, are_sealed, subjects, templates, strict=True)
+            ]
+        ids = zip(subjects, templates, strict=True)
+        places = [f"{_EMBEDDING}\0{subject}\0{template}".encode() for subject, template in ids]
+        opened = open_values(blobs, self._keys, places)
+        if all(each[-1:] == _IS_SHA256 for each in opened):
+            return [each[: -1 - _SHA256_BYTES] for each in opened]
+        return [_split(each)[0] for each in opened]
+
+    def names(self, names: Sequence[str], subjects: Sequence[str]) -> Sequence[str]:
+        """Open the names of many subjects.
+
+        Raises:
+            CannotOpen: one cannot be opened.
+        """
+        # Templates of one subject often follow each other.
+        of_subjects = {
+            subject: name for subject, name in zip(subjects, names, strict=True) if name.startswith(SEALED_TEXT)
+        }
+        places = [f"{SUBJECT_NAME}\0{subject}".encode() for subject in of_subjects]
+        values = open_values([bytes_of_text(name) for name in of_subjects.values()], self._keys, places)
+        opened = {subject: value.decode() for subject, value in zip(of_subjects, values, strict=True)}
+        return [opened.get(subject, name) for subject, name in zip(subjects, names, strict=True)]
 
     @property
     def _keys(self) -> Mapping[bytes, DataKey]:

@@ -14,7 +14,7 @@ from gallery.log import Log
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.resealing import GalleryGone, Resealing
 
-_WATCH_SECONDS = 0.5
+_WATCH_SECONDS = 0.3
 _RETRY_SECONDS = 10.0
 _REPORT_SECONDS = 10.0
 _PATIENCE = 10.0
@@ -40,7 +40,7 @@ class SealingThread:
         self._database = database
         self._keyring = keyring
         self._source = source
-        self._version = version
+        self._version = self._seen = version
         self._log = log
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sqlite-sealing", daemon=True)
@@ -95,8 +95,10 @@ class SealingThread:
                 self._log.info("encrypting", gallery=gallery_id, done=done, templates=templates)
 
     def _follow_master_keys(self) -> None:
-        version = self._source.version()
-        if version == self._version:
+        version, seen = self._source.version(), self._seen
+        self._seen = version
+        # A file that has just changed may still be written.
+        if version in (self._version, None) or version != seen:
             return
         self._version = version
         try:

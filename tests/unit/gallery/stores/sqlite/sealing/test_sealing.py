@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gallery.encryption.key_file import key_path
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import KeyFile, new_key
 from gallery.errors import DatabaseDamaged
 from gallery.stores.sqlite.copies import backup, compact
+from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.sealing import resealing
+from gallery.stores.sqlite.sealing.progress import encryption_status
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 from tests.unit.gallery.stores.sqlite.sealing.samples import (
@@ -68,6 +72,35 @@ def test_a_plain_database_becomes_encrypted_and_can_be_used_meanwhile(database: 
     assert not verify(database, Keyring(database.with_name("facet.db.keys"), key_file.read())).problems
 
 
+def test_encryption_that_was_cut_off_anywhere_goes_on(
+    database: Path, key_file: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resealing, "ROWS_PER_TRANSACTION", 7)
+    galleries = opened(database)
+    fill(galleries, "g", PEOPLE)
+    galleries.close()
+    keyring = Keyring.create(key_path(database), key_file.read())
+    (uid,) = keyring.add(1)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("INSERT INTO encryption VALUES (1, ?)", (keyring.database,))
+        connection.execute("UPDATE galleries SET data_keys = ?", (uid,))
+        connection.commit()
+    stored = SqliteDatabase(database)
+    for _ in zip(range(15), resealing.Resealing(stored, keyring, 1, uid).run(), strict=False):
+        pass
+    stored.close()
+    found = encryption_status(database)
+    assert not found.is_complete
+    assert 0 < found.galleries[0].pending < len(PEOPLE)
+    assert not verify(database, keyring).problems
+    wait_until_sealed(database, key_file)
+    assert encryption_status(database).is_complete
+    assert not found_in(database.parent, secrets("g", PEOPLE))
+    galleries = opened(database, key_file)
+    assert people_of(galleries, "g") == expected(PEOPLE)
+    galleries.close()
+
+
 def test_copies_of_an_encrypted_database_reveal_nobody(database: Path, key_file: KeyFile, tmp_path: Path) -> None:
     galleries = opened(database, key_file)
     fill(galleries, "g", PEOPLE)
@@ -84,6 +117,9 @@ def test_copies_of_an_encrypted_database_reveal_nobody(database: Path, key_file:
 
 
 def test_the_master_key_is_rotated_while_the_database_is_open(database: Path, key_file: KeyFile) -> None:
+    galleries = opened(database, key_file)
+    fill(galleries, "g", [1])
+    galleries.close()
     log = Recorded()
     store = SqliteStore(database, master_keys=key_file, log=log)
     first = key_file.path.read_text()
@@ -94,6 +130,7 @@ def test_the_master_key_is_rotated_while_the_database_is_open(database: Path, ke
     until(lambda: any(event == "master keys" for event, _ in log.events))
     store.close()
     assert first not in str(log.events)
+    assert ("master keys", {"current": key_file.read().current.id, "data_keys_wrapped": 1}) in log.events
     key_file.path.write_text(second)
     SqliteStore(database, master_keys=key_file).close()
 
