@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import io
 import os
+import resource
 import signal
 import sys
 import threading
@@ -71,6 +72,9 @@ def serve(
     configure_for_models()
     logs.configure(configuration.log)
     faulthandler.enable()
+    if configuration.gallery.is_encrypted:
+        # A core on the disk would hold in the clear what the files do not, and so would one of a decoder.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _end_process(asyncio.run(_serve(configuration, as_json=as_json, until_eof=until_eof)))
 
 

@@ -393,6 +393,11 @@ class GalleryConfig(_Section):
     milvus_timeout_seconds: float = Field(10.0, gt=0, le=600)
     """Timeout of a call to Milvus, seconds."""
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a master key encrypts the database."""
+        return bool(self.encryption_key_file or self.encryption_key_env or self.encryption_key_command)
+
     @model_validator(mode="after")
     def _has_one_master_key(self) -> GalleryConfig:
         named = [

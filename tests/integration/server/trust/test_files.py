@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,10 +53,12 @@ def test_files_of_an_encrypted_server_tell_no_name_face_or_vector(
         needles["master key"] = master.read_bytes().strip()
         copied(folder, serving.address)
         while_running = found(folder.rglob("*"), needles)
+        limits = Path(f"/proc/{serving.process.pid}/limits").read_text("ascii")
     finally:
         serving.stop()
     left = while_running | found(folder.rglob("*"), needles)
     assert {what for _, what in left} <= IN_PLAIN, left
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.M), "its memory could be dumped to the disk"
     others_read = [path.name for path in folder.rglob("*") if path != serving.log and path.stat().st_mode & 0o077]
     assert others_read == []
 
