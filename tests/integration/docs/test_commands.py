@@ -127,7 +127,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, server: Serving, pictures:
         client.create_gallery("team")
         client.enroll("team", "ann", pictures.gdp, face=CENTRAL)
         yield folder_of
-        for gallery in ("team", "team-2", "rockets"):
+        for gallery in ("team", "team-2", "rockets", "visitors"):
             with suppress(NotFound):
                 client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=gallery, force=True))
 
