@@ -91,13 +91,18 @@ class Calibrator:
         """
         if cohort_id:
             self._registry.index(cohort_id)
+
+        def check_and_drop_expired() -> None:
+            check()
+            self._registry.find(gallery.gallery_id)
+
         return nonmated_searches.search_cross_subject(
             self._store,
             self._registry.index(gallery.gallery_id),
             gallery.gallery_id,
             cohort_id,
             mean_of_best=gallery.mean_of_best,
-            check=check,
+            check=check_and_drop_expired,
         )
 
     def calibrate(

@@ -72,27 +72,30 @@ class ErasureLedger:
         self, connection: sqlite3.Connection, cause: ErasureCause, gallery_id: str, subject_id: str, subject_key: int
     ) -> None:
         """Record the erasure of a subject, in the transaction that deletes it, and before that."""
-        keys = _keys(connection, "SELECT key FROM templates WHERE subject_key = ? ORDER BY key", subject_key)
-        evidence = Evidence()
-        evidence.add_subject(connection, subject_key)
-        self._note(connection, evidence, cause, gallery_id, subject_id, keys, subjects=1)
+        self._note_subject(connection, cause, gallery_id, subject_id, subject_key)
+        table.delete_before(connection, now() - self._keep)
 
     def note_template(
         self, connection: sqlite3.Connection, cause: ErasureCause, gallery_id: str, subject_id: str, template_key: int
     ) -> None:
         """Record the erasure of a template, in the transaction that deletes it, and before that."""
         self._note(connection, Evidence(), cause, gallery_id, subject_id, [template_key], subjects=0)
+        table.delete_before(connection, now() - self._keep)
 
     def note_expired(self, connection: sqlite3.Connection, gallery_id: str, gallery_key: int, expired: Expired) -> None:
         """Record the erasure of what has expired, in the transaction that deletes it, and before that."""
         query = "SELECT key FROM templates WHERE gallery_key = ? AND template_id = ?"
         for subject_id, template_id in expired.templates:
             for key in _keys(connection, query, gallery_key, template_id):
-                self.note_template(connection, ErasureCause.TEMPLATE_EXPIRED, gallery_id, subject_id, key)
+                self._note(
+                    connection, Evidence(), ErasureCause.TEMPLATE_EXPIRED, gallery_id, subject_id, [key], subjects=0
+                )
         query = "SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?"
         for subject_id in expired.subject_ids:
             for key in _keys(connection, query, gallery_key, subject_id):
-                self.note_subject(connection, ErasureCause.SUBJECT_EXPIRED, gallery_id, subject_id, key)
+                self._note_subject(connection, ErasureCause.SUBJECT_EXPIRED, gallery_id, subject_id, key)
+        # Once for all of them: it reads all records.
+        table.delete_before(connection, now() - self._keep)
 
     def note_gallery(self, connection: sqlite3.Connection, gallery_id: str, gallery_key: int) -> None:
         """Record the erasure of a gallery, in the transaction that hides it; its rows are removed later."""
@@ -138,8 +141,10 @@ class ErasureLedger:
             return
         gone_time = now()
         with self._lock:
-            gone = [each for each in released if each in self._released]
-            self._released = [each for each in self._released if each not in gone]
+            still_released = {each.erasure_id for each in self._released}
+            gone = [each for each in released if each.erasure_id in still_released]
+            gone_ids = {each.erasure_id for each in gone}
+            self._released = [each for each in self._released if each.erasure_id not in gone_ids]
         self._checker.check([GoneErasure(each.erasure_id, each.evidence, gone_time) for each in gone])
 
     def records(
@@ -164,6 +169,14 @@ class ErasureLedger:
         self.settle()
         self._checker.close()
 
+    def _note_subject(
+        self, connection: sqlite3.Connection, cause: ErasureCause, gallery_id: str, subject_id: str, subject_key: int
+    ) -> None:
+        keys = _keys(connection, "SELECT key FROM templates WHERE subject_key = ? ORDER BY key", subject_key)
+        evidence = Evidence()
+        evidence.add_subject(connection, subject_key)
+        self._note(connection, evidence, cause, gallery_id, subject_id, keys, subjects=1)
+
     def _note(
         self,
         connection: sqlite3.Connection,
@@ -182,7 +195,6 @@ class ErasureLedger:
         templates = len(template_keys)
         record = Erasure(erasing.erasure_id, gallery_id, subject, cause, subjects, templates, crops, requests, now())
         table.insert(connection, record)
-        table.delete_before(connection, now() - self._keep)
         with self._lock:
             self._held.setdefault(threading.get_ident(), []).append(erasing)
 
