@@ -200,9 +200,7 @@ class _Audited(CallAudit):
         self._facts = facts
 
     def _end(self, begun: Begun, code: str, reason: str) -> None:
-        action = self._action.name
-        draft = self._trail.draft(action, self._gallery, self._subject, outcome=code, reason=reason, facts=self._facts)
-        self._trail.end(begun, draft)
+        self._trail.end(begun, code, reason, gallery_id=self._gallery, subject_id=self._subject, facts=self._facts)
 
     def _count(self, action: Action, number: int) -> None:
         if self._gallery:

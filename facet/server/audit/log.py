@@ -310,8 +310,8 @@ class AuditLog:
 
 
 def time_text(moment: datetime) -> str:
-    """A time as entries have it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """A time in UTC as entries have it."""
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _age(entry: Entry) -> timedelta:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from facet.server.audit.entry import Draft
@@ -100,7 +101,7 @@ class AuditTrail:
         *,
         outcome: str = "OK",
         reason: str = "",
-        facts: dict[str, Fact] | None = None,
+        facts: Mapping[str, Fact] | None = None,
     ) -> Draft:
         """An entry of now, of whoever acts in the current task."""
         who = _who.get()
@@ -131,8 +132,36 @@ class AuditTrail:
 
         return Begun(self.writer.write(draft, done), written)
 
-    def end(self, begun: Begun, draft: Draft) -> None:
-        """Write the outcome of a change."""
+    def end(
+        self,
+        begun: Begun,
+        outcome: str = "OK",
+        reason: str = "",
+        *,
+        gallery_id: str = "",
+        subject_id: str = "",
+        facts: Mapping[str, Fact] | None = None,
+    ) -> None:
+        """Write the outcome of a change.
+
+        Args:
+            begun: the change.
+            outcome: the name of the status code.
+            reason: the reason of an error.
+            gallery_id: the gallery, if its intent did not know it.
+            subject_id: the subject, likewise.
+            facts: counts and the like, by name.
+        """
+        intent = begun.ticket.draft
+        draft = replace(
+            intent,
+            time=time_text(times.now()),
+            gallery=intent.gallery or gallery_id,
+            subject=intent.subject or self._subject(subject_id),
+            outcome=outcome,
+            reason=reason,
+            facts=facts or {},
+        )
         self.writer.write(draft, of=begun.ticket)
 
     def close(self) -> None:

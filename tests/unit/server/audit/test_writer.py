@@ -23,12 +23,12 @@ async def test_outcomes_and_notes_wait_for_the_disk_and_intents_do_not(tmp_path:
     begun = trail.begin(trail.draft("forgotten", "team", "ann", outcome=BEGUN))
     await begun.durable()
     folder.rename(elsewhere)
-    trail.end(begun, trail.draft("forgotten", "team", "ann"))
+    trail.end(begun)
     trail.note("erased", "team", "bob", cause="expired")
     refused = trail.begin(trail.draft("exported", "team", outcome=BEGUN))
     with pytest.raises(AuditUnavailable):
         await refused.durable()
-    trail.end(refused, trail.draft("exported", "team", outcome="UNAVAILABLE"))
+    trail.end(refused, "UNAVAILABLE", AuditUnavailable.reason)
     assert trail.writer.problem
     elsewhere.rename(folder)
     await asyncio.to_thread(until, lambda: not trail.writer.problem)
