@@ -11,11 +11,13 @@ from typing import Any
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.values import SEALED_TEXT, CannotOpen
 from gallery.errors import DatabaseDamaged, SchemaTooNew, StorageError
+from gallery.records.consents import ConsentBasis
+from gallery.records.policies import MAX_RETENTION
 from gallery.stores.sqlite.files import connect_to_read, integrity_problems
 from gallery.stores.sqlite.rows import BadRow, calibration_of, embeddings_of, threshold_source_of
 from gallery.stores.sqlite.schema import FIRST_ENCRYPTED, schema_version
 from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, SUBJECT_NAME, Opener
-from gallery.times import EARLIEST, LATEST, to_microseconds
+from gallery.times import EARLIEST, LATEST, microseconds_of, to_microseconds
 
 _ROWS_AT_ONCE = 4096
 _OLDEST, _NEWEST = to_microseconds(EARLIEST), to_microseconds(LATEST)
@@ -32,6 +34,19 @@ _TIMES = """
         UNION ALL SELECT create_time, create_time FROM templates WHERE gallery_key = :key
     )
     SELECT MIN(one), MAX(one), MIN(other), MAX(other) FROM times
+"""
+_BAD_TERMS = """
+    SELECT EXISTS (
+        SELECT 1 FROM subjects WHERE gallery_key = :key AND (
+            expire_time NOT BETWEEN :oldest AND :newest
+            OR consent_basis NOT IN ('', {known})
+            OR (consent_basis != '' AND COALESCE(consent_time NOT BETWEEN :oldest AND :newest, 1)))
+    ) OR EXISTS (
+        SELECT 1 FROM templates WHERE gallery_key = :key AND expire_time NOT BETWEEN :oldest AND :newest
+    ) OR EXISTS (
+        SELECT 1 FROM galleries WHERE key = :key AND (
+            subject_retention NOT BETWEEN 1 AND :longest OR template_retention NOT BETWEEN 1 AND :longest)
+    )
 """
 
 
@@ -149,6 +164,8 @@ def _verify_gallery(
     problems += _time_problems(connection, key, gallery_id)
     if version > 2:
         problems += _setting_problems(connection, key, gallery_id, version, opener)
+    if version > 5:
+        problems += _term_problems(connection, key, gallery_id)
     subjects, name_problems = _verify_names(connection, key, gallery_id, opener)
     problems += name_problems
     templates, dimensions = 0, set()
@@ -200,6 +217,14 @@ def _time_problems(connection: sqlite3.Connection, key: int, gallery_id: str) ->
     return (
         [] if all(_OLDEST <= time <= _NEWEST for time in times) else [f"gallery {gallery_id!r}: a time is out of range"]
     )
+
+
+def _term_problems(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
+    """Check consents, expiries and retentions."""
+    known = ", ".join(f"'{basis.value}'" for basis in ConsentBasis)
+    values = {"key": key, "oldest": _OLDEST, "newest": _NEWEST, "longest": microseconds_of(MAX_RETENTION)}
+    (found,) = connection.execute(_BAD_TERMS.format(known=known), values).fetchone()
+    return [f"gallery {gallery_id!r}: a consent, an expiry or a retention is out of range"] if found else []
 
 
 def _setting_problems(

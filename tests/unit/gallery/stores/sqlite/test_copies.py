@@ -305,6 +305,10 @@ def test_a_sound_database_is_verified(tmp_path: Path) -> None:
         ("UPDATE templates SET embedding = zeroblob(256) WHERE key = 9", "not of unit length"),
         ("UPDATE templates SET embedding = substr(embedding, 1, 128) WHERE key = 9", "differ in length"),
         ("DELETE FROM subjects WHERE key = 5", "refers to a missing row of subjects"),
+        ("UPDATE subjects SET consent_basis = 'because', consent_time = 0 WHERE key = 5", "a consent"),
+        ("UPDATE subjects SET consent_basis = 'consent' WHERE key = 5", "a consent"),
+        ("UPDATE templates SET expire_time = 1 << 62 WHERE key = 5", "an expiry"),
+        ("UPDATE galleries SET template_retention = -1", "a retention"),
     ],
 )
 def test_problems_are_reported(tmp_path: Path, statement: str, named: str) -> None:
