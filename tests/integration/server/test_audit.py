@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
 
 ROOT = Path(__file__).resolve().parents[3]
+COUNTED = frozenset({"searched", "refused", "logged_in", "read_audit_log"})
 NAME = "Yao Ming of Shanghai"
 
 
@@ -67,7 +68,9 @@ def facet(*words: str | Path, token: str = "") -> subprocess.CompletedProcess[st
 
 
 def rows(found: Iterable[Entry]) -> Counter[tuple[str, str, str, str]]:
-    return Counter((each.draft.action, each.draft.caller, each.draft.gallery, each.draft.outcome) for each in found)
+    """How often each was noted. What is counted has an entry a minute: however many there are, it is one row here."""
+    noted = Counter((each.draft.action, each.draft.caller, each.draft.gallery, each.draft.outcome) for each in found)
+    return Counter({row: 1 if row[0] in COUNTED else number for row, number in noted.items()})
 
 
 def test_log_tells_who_did_what_and_holds_no_person(serve: Serve, tmp_path: Path, pictures: Pictures) -> None:
@@ -115,7 +118,8 @@ def test_log_tells_who_did_what_and_holds_no_person(serve: Serve, tmp_path: Path
     assert shown.returncode == 0, shown.stderr
     assert serving.stop() == 0
 
-    found = told(folder)
+    # The server also looks, some time later, whether what was deleted has left its files.
+    found = [each for each in told(folder) if each.draft.action != "erasure_checked"]
     assert rows(found) == Counter(
         {
             ("started", "server", "", "OK"): 1,
@@ -128,7 +132,7 @@ def test_log_tells_who_did_what_and_holds_no_person(serve: Serve, tmp_path: Path
             ("imported", "key:boss", "copy", "OK"): 1,
             ("gallery_forgotten", "key:boss", "copy", "OK"): 1,
             ("searched", "key:door", "team", "OK"): 1,
-            ("refused", "key:door", "", "PERMISSION_DENIED"): 2,
+            ("refused", "key:door", "", "PERMISSION_DENIED"): 1,
             ("refused", "", "", "UNAUTHENTICATED"): 1,
             ("callers_changed", "server", "", "OK"): 1,
             ("logged_in", "key:boss", "", "OK"): 1,
@@ -140,7 +144,8 @@ def test_log_tells_who_did_what_and_holds_no_person(serve: Serve, tmp_path: Path
         }
     )
     facts: dict[str, Any] = {each.draft.action: each.draft.facts for each in found}
-    assert facts["searched"]["probes"] == 3 + 2 + 2
+    probes = [int(str(each.draft.facts["probes"])) for each in found if "probes" in each.draft.facts]
+    assert sum(probes) == 3 + 2 + 2
     assert facts["callers_changed"] == {"added": ["key:new"]}
     assert (facts["exported"], facts["imported"]) == ({"templates": 1}, {"subjects": 1, "templates": 1})
     assert {each.draft.address for each in found if each.draft.caller != "server"} == {"127.0.0.1"}
