@@ -42,7 +42,7 @@ app = typer.Typer(
   facet people access-report yao --gallery team --output yao.zip
   facet people erasure-report --gallery team --subject yao
   facet people rename yao "Yao Ming" --gallery team
-  facet people consent yao --gallery team --basis consent --reference "form 17"
+  facet people consent yao --gallery team --basis consent --reference form-17
   facet people expire yao --gallery team --at 1y
   facet people forget yao --gallery team
   facet people forget-template yao TEMPLATE_ID --gallery team

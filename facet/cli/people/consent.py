@@ -44,8 +44,8 @@ def consent(
 
     [b]Examples[/b]
 
-      facet people consent yao --gallery team --basis consent --reference "form 17"
-      facet people consent --missing --gallery team --basis contract --time 2026-01-01
+      facet people consent yao --gallery team --basis consent --reference form-17
+      facet people consent --missing --gallery team --basis contract
     """
     given = terms.consent_of(basis, reference, time, "--basis")
     if (given is None) != remove:

@@ -129,7 +129,7 @@ def enroll(
       facet enroll people/ --gallery team
       facet enroll people.csv --gallery team
       facet enroll yao1.jpg yao2.jpg --subject yao --name "Yao Ming"
-      facet enroll visitors/ --gallery visitors --consent-basis consent --expires 30d
+      facet enroll guests/ --gallery guests --consent-basis consent --expires 30d
 
     Exit code: 0 success, 1 something was rejected or failed, 2 bad usage.
     """
