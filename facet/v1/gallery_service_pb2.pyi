@@ -410,7 +410,7 @@ class Calibration(_message.Message):
     source: Global___CalibrationSource.ValueType
     """The searches on which the calibration is based."""
     data_set: _builtins.str
-    """The name of the data set as given by the caller, or the id of the cohort gallery."""
+    """The name of the data set as given by the caller, or the id of the cohort gallery, if the caller may use that."""
     data_set_sha256: _builtins.str
     """Hexadecimal SHA-256 of the subjects and pictures of the probes, or of the ids of the searched templates. It does
     not depend on their order.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 CurvePoint = tuple[float, float]
@@ -83,7 +84,7 @@ class Calibration:
         fpir_high: upper end.
         model: how ``fpir`` was estimated: "empirical" (counted) or the name of the fitted distribution.
         source: which searches were counted.
-        data_set: where the probes come from, for people; may be empty.
+        data_set: where the probes come from, for people, or the id of the cohort gallery; may be empty.
         data_set_sha256: hexadecimal digest of the probes.
         searches: the number of searches that were counted.
         identities: the number of people they were for.
@@ -115,6 +116,15 @@ class Calibration:
     mean_of_best: int
     create_time: datetime
     curve: tuple[CurvePoint, ...]
+
+    def told_to(self, permitted: Callable[[str], bool]) -> Calibration:
+        """The calibration for somebody who may not know of all galleries: without the id of such a cohort.
+
+        Args:
+            permitted: whether a gallery may be named, by its id.
+        """
+        names_cohort = self.source is CalibrationSource.ITSELF_AND_COHORT
+        return replace(self, data_set="") if names_cohort and not permitted(self.data_set) else self
 
     def false_positive_rate(self, similarity: float, templates: int) -> float:
         """Estimate the probability that the best similarity of an unknown person is at least this.

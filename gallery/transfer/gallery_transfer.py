@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
@@ -34,8 +35,14 @@ class GalleryTransfer:
         self._registry = registry
         self._default_threshold = default_threshold
 
-    def export_gallery(self, gallery_id: str) -> Iterator[ExportPiece]:
+    def export_gallery(
+        self, gallery_id: str, permitted: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[ExportPiece]:
         """Export a gallery of any contract; see :func:`gallery.transfer.gallery_export.export_pieces`.
+
+        Args:
+            gallery_id: the gallery.
+            permitted: whether the export may name another gallery, by its id.
 
         Raises:
             GalleryNotFound: the gallery does not exist.
@@ -43,6 +50,8 @@ class GalleryTransfer:
         from gallery.transfer.gallery_export import export_pieces
 
         gallery = self._store.gallery(gallery_id)
+        if gallery.calibration is not None:
+            gallery = replace(gallery, calibration=gallery.calibration.told_to(permitted))
         first = self._store.embedded_templates(gallery_id, after="", limit=1)
         dimension = first.embeddings.shape[1] if len(first) else self._registry.dimension
         self._note_copy("export", gallery_id)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -301,7 +302,11 @@ class GalleryServicer(GalleryServiceServicer):
         return await self._calibrations.calibrate(requests, new_work)
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
-        return convert.gallery(gallery, self._galleries.calibrator.status(gallery))
+        status = self._galleries.calibrator.status(gallery)
+        if gallery.calibration is not None:
+            calibration = gallery.calibration.told_to(identity.current().galleries.allows)
+            gallery = replace(gallery, calibration=calibration)
+        return convert.gallery(gallery, status)
 
     async def _policy(self, gallery_id: str) -> GalleryPolicy:
         # On a thread, because the store may be asked.

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facet.server.access import caller
+from facet.server.access import caller, identity
 from facet.server.background import on_a_thread
 from facet.server.calls.messages import current_pace
 from facet.server.errors import InvalidField, TooManyTransfers
@@ -45,7 +45,8 @@ class Transfers:
     async def export_gallery(self, gallery_id: str) -> AsyncGenerator[pb.ExportGalleryResponse, None]:
         """Yield the messages of an export."""
         with self._exports.entered(caller.current(), current_pace()):
-            pieces = await on_a_thread(partial(self._galleries.transfer.export_gallery, gallery_id))
+            permitted = identity.current().galleries.allows
+            pieces = await on_a_thread(partial(self._galleries.transfer.export_gallery, gallery_id, permitted))
             messages = _messages(pieces)
             while (message := await on_a_thread(partial(next, messages, None))) is not None:
                 yield message

@@ -273,3 +273,11 @@ def test_an_invalid_value_is_named(name: str, value: object) -> None:
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(InvalidCalibration):
         calibration_json.from_text(text)
+
+
+def test_a_calibration_names_its_cohort_only_to_those_who_may_use_that_gallery() -> None:
+    by_cohort = replace(CALIBRATION, source=CalibrationSource.ITSELF_AND_COHORT, data_set="vault")
+    assert by_cohort.told_to(lambda gallery_id: gallery_id == "vault") is by_cohort
+    assert by_cohort.told_to(lambda _: False) == replace(by_cohort, data_set="")
+    of_probes = replace(by_cohort, source=CalibrationSource.PROBES)
+    assert of_probes.told_to(lambda _: False) is of_probes, "its data set is no gallery"
