@@ -168,6 +168,8 @@ class GalleryRegistry:
             GalleryNotFound: it was deleted.
             StorageError: the store cannot be read.
         """
+        if not math.isinf(gallery.fresh_until):
+            return  # there is no index, or the store keeps it, which leaves out what has expired
         with gallery.expiry_lock:
             is_due = anew or (gallery.next_expiry is not None and self.clock() >= gallery.next_expiry)
             # Read first: what expires between the two is removed now or the next time.

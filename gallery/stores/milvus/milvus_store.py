@@ -29,17 +29,16 @@ from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.milvus.bulk_import import MilvusImport
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
+from gallery.stores.milvus.expired_rows import ExpiredRows
 from gallery.stores.milvus.faces import FaceReader
 from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.milvus_index import MilvusIndex
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (
-    NEVER,
     crop_row,
     gallery_of,
     gallery_row,
-    id_of,
     new_gallery_key,
     request_row,
     row_id,
@@ -126,6 +125,7 @@ class MilvusStore:
             raise
         self.locator = GalleryLocator(self.milvus, self.collections, clock)
         self._expiry = self.locator.expiry
+        self._expired = ExpiredRows(self.milvus, self.collections, self.locator)
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
         self._strong = strong
         self._default_threshold = default_threshold
@@ -331,43 +331,21 @@ class MilvusStore:
 
     def has_terms(self, gallery_id: str) -> bool:
         """See :meth:`gallery.stores.base.Store.has_terms`."""
-        location = self.locator.find(gallery_id)
-        if not self.collections.has_expiry:
-            return False
-        expires = f"{location.filter} and expires < {NEVER}"
-        with_terms = f"{expires} or ({location.filter} and consent_basis != '')"
-        return bool(
-            self.milvus.count(self.collections.subjects, with_terms)
-            or (location.templates and self.milvus.count(location.templates, expires))
-        )
+        return self._expired.has_terms(self.locator.find(gallery_id))
 
     def next_expiry(self, gallery_id: str) -> None:
         """Return ``None``: every search leaves out what has expired."""
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:
         """See :meth:`gallery.stores.base.Store.expired`."""
-        location = self.locator.find(gallery_id)
-        if not self.collections.has_expiry:
-            return Expired((), ())
-        where = self._expiry.expired_subjects(location)
-        subjects = self.milvus.first_page(self.collections.subjects, where, ("subject",), limit=limit)
-        templates: list[Row] = []
-        if location.templates:
-            where = self._expiry.expired_templates(location)
-            templates = self.milvus.first_page(location.templates, where, ("subject",), limit=limit)
-        subject_ids = tuple(row["subject"] for row in subjects)
-        of_others = ((row["subject"], id_of(row)) for row in templates if row["subject"] not in subject_ids)
-        return Expired(subject_ids, tuple(of_others))
+        return self._expired.find(self.locator.find(gallery_id), limit=limit)
 
     def delete_expired(self, gallery_id: str, expired: Expired) -> None:
         """See :meth:`gallery.stores.base.Store.delete_expired`. A subject that was enrolled again stays."""
         location = self.locator.find(gallery_id, strong=True)
-        keys = [row_id(location.key, subject_id) for subject_id in expired.subject_ids]
-        rows = self.milvus.get(self.collections.subjects, keys, self.collections.fields("subjects"), strong=True)
-        for key, row in rows.items():
-            if not self._expiry.is_living(location, row):
-                self._remove_templates(location, row["subject"])
-                self.milvus.delete(self.collections.subjects, [key])
+        for subject in self._expired.subjects(location, expired):
+            self._remove_templates(location, subject["subject"])
+            self.milvus.delete(self.collections.subjects, [subject["id"]])
         if location.templates:
             ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
             remove_templates(self.milvus, self.collections, location.templates, ids)
@@ -376,21 +354,7 @@ class MilvusStore:
     def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
         """See :meth:`gallery.stores.base.Store.effect_of`."""
         self._check_can_store(policy != NO_POLICY)
-        location = self.locator.find(gallery_id, strong=True)
-        if not self.collections.has_expiry:
-            return PolicyEffect(0, 0, 0)
-        living = self._expiry.subjects(location)
-        where = f"{living} and ({self._expiry.expired_subjects(location, policy)})"
-        subjects = [
-            row["subject"]
-            for page in self.milvus.pages(self.collections.subjects, where, ("subject",), strong=True)
-            for row in page
-        ]
-        return PolicyEffect(
-            len(subjects),
-            self._templates_expiring(location, policy, subjects),
-            self.milvus.count(self.collections.subjects, f"{living} and consent_basis == ''"),
-        )
+        return self._expired.effect_of(self.locator.find(gallery_id, strong=True), policy)
 
     def index(self, gallery: Gallery, *, dimension: int) -> MilvusIndex:
         """See :meth:`gallery.stores.base.Store.index`.
@@ -417,18 +381,6 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.close`."""
         self._threads.shutdown()
         self.milvus.close()
-
-    def _templates_expiring(self, location: GalleryLocation, policy: GalleryPolicy, subjects: Sequence[str]) -> int:
-        """Count the living templates that expire by a policy, or with these subjects."""
-        if location.templates is None:
-            return 0
-        living = self._expiry.templates(location)
-        themselves = f"{living} and ({self._expiry.expired_templates(location, policy)})"
-        gone = self.milvus.query(self.collections.subjects, self._expiry.expired_subjects(location), ("subject",))
-        without = [*subjects, *(row["subject"] for row in gone)]
-        with_subjects = self.locator.count_templates_of(location, subjects, living)
-        both = self.locator.count_templates_of(location, without, themselves)
-        return self.milvus.count(location.templates, themselves) + with_subjects - both
 
     def _publish(self, gallery: Gallery, key: int) -> Gallery:
         """Make a hidden gallery visible; it may already have rows.

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gallery.errors import ExpiryNotStored, SubjectNotFound, TemplateNotFound
+from gallery.errors import ExpiryNotStored, SubjectNotFound, SubjectsWithoutConsent, TemplateNotFound
+from gallery.galleries import Galleries
 from gallery.records.consents import Consent, ConsentBasis
+from gallery.records.enrollments import Enrollment
 from gallery.records.expired import PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
@@ -146,6 +148,26 @@ def test_a_policy_counts_by_age_and_says_before_what_it_does(store: Store, galle
     assert store.gallery(here).template_count == 1
     assert store.effect_of(here, GalleryPolicy(subject_retention=LONG)).subjects == 0
     assert sorted(store.expired(here, limit=5).subject_ids) == ["ann", "cid"]
+
+
+def test_galleries_hide_and_erase_in_any_store(store: Store) -> None:
+    galleries = Galleries(store, contract="contract", dimension=32, max_templates_per_subject=5)
+    here = galleries.create_gallery("", display_name="", threshold=0.5).gallery_id
+    ann, bob = vectors(2)
+    for subject_id, embedding in (("ann", ann), ("bob", bob)):
+        picture = subject_id * 8
+        galleries.enroll(here, subject_id, Enrollment(embedding, "contract", picture, (0, 0, 1, 1), 1.0))
+    given = replace(CONSENT, time=datetime.now(UTC))
+    galleries.update_subject(here, "bob", SubjectChange(frozenset({"consent"}), consent=given))
+    with pytest.raises(SubjectsWithoutConsent):
+        galleries.change_gallery(here, GalleryChange(policy=GalleryPolicy(require_consent=True)))
+    _, effect = galleries.change_gallery(here, GalleryChange(policy=GalleryPolicy(template_retention=SHORT)))
+    assert (effect.subjects, effect.templates) == (0, 2)
+    assert galleries.search(here, ann[None], top_k=1)[0].candidates == ()
+    assert galleries.get_subject(here, "ann").template_count == 0
+    galleries.retention.erase()
+    assert not store.expired(here, limit=5)
+    assert galleries.get_gallery(here).subject_count == 2
 
 
 @pytest.fixture
