@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
-from facet.server.access import caller
+from facet.server.access import share
 from facet.server.access.authentication import Authenticator, PeerNames
 from facet.server.access.changes import NoteChanges, changes
 from facet.server.access.grants import Grant, public
@@ -123,7 +123,7 @@ class Access(Collector):
             raise UnknownMethod
         grant = Grant(rule, claim)
         if not grant.identity.is_shared:
-            caller.enter_as(grant.identity.id)
+            share.enter_as(grant.identity.id)
             self._note_use(grant.identity.id)
         return grant
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from facet.server.access.caller import site_of
 from facet.server.access.grants import Grant
 from facet.server.access.identity import Identity
+from facet.server.access.share import site_of
 from facet.server.errors import CallerConcurrencyExceeded, CallerRateExceeded
 
 _MIN_BURST = 2.0

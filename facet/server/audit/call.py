@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from facet.server.access import identity
-from facet.server.access.caller import address_of, network_of
+from facet.server.access.share import address_of, network_of
 from facet.server.audit.actions import Action, action_of, facts_of, text_at
 from facet.server.audit.entry import BEGUN
 from facet.server.audit.protocol import Fact

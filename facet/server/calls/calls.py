@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import structlog
 from google.rpc.status_pb2 import Status
 
-from facet.server.access import caller, identity
+from facet.server.access import identity, share
 from facet.server.access.access import Access
 from facet.server.access.grants import Grant
 from facet.server.access.limits import CallerLimits
@@ -127,7 +127,7 @@ class Calls:
         Returns:
             the encoded response of a method that has one, or what a call that failed is answered, and when.
         """
-        who, metadata = caller.enter(context.peer()), context.invocation_metadata()
+        who, metadata = share.enter(context.peer()), context.invocation_metadata()
         observed = self._telemetry.observe(method.name, is_stream=method.is_stream, parent=_traceparent(metadata))
         audit = begin_call(self._audit, method.path, context.peer())
         request_id = new_id()
@@ -135,7 +135,7 @@ class Calls:
         seconds = self._stall_seconds if method.is_stream else self._receive_seconds
         try:
             grant = await self._access.admit(method.path, context)
-            who = caller.current()
+            who = share.current()
             log = log if grant.identity.is_shared else log.bind(caller=grant.identity.id)
             messages = self._messages(context, method, self.budget, grant)
             limited = self._limits.entered(grant, context.peer())
@@ -174,7 +174,7 @@ class Calls:
 
     async def refuse_unknown(self, context: Context) -> Refusal:
         """Answer a call of a method that does not exist."""
-        who = caller.enter(context.peer())
+        who = share.enter(context.peer())
         observed = self._telemetry.observe(_UNKNOWN, is_stream=False)
         audit = begin_call(self._audit, _UNKNOWN, context.peer())
         error: ServerError = UnknownMethod()
@@ -192,13 +192,13 @@ class Calls:
 
     async def run_health(self, method: Method, answer: Answer, context: Context) -> bytes | Refusal | None:
         """The same for the health service: apart from other calls, not observed, and also while the server drains."""
-        who = caller.enter(context.peer())
+        who = share.enter(context.peer())
         audit = begin_call(self._audit, method.path, context.peer())
         places = self._watches if method.is_stream else self._checks
         seconds = self._receive_seconds
         try:
             grant = await self._access.admit(method.path, context)
-            who = caller.current()
+            who = share.current()
             messages = self._messages(context, method, self._health_budget, grant)
             with self._access.open(grant), self._clients.admitted(context), closing(messages):
                 async with self._health_arrivals.limit(who, self._receive_seconds, messages):
@@ -221,7 +221,7 @@ class Calls:
             context,
             method,
             budget,
-            caller.current(),
+            share.current(),
             grant,
             max_bytes=self._max_bytes,
             stall_seconds=self._stall_seconds,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from facet.server.access.caller import network_of
+from facet.server.access.share import network_of
 from facet.server.connections.activity import Activity, Calls, Endpoint
 from facet.server.connections.sockets import Connection
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from facet.runtime.pictures import PictureError
-from facet.server.access import caller, limits
+from facet.server.access import limits, share
 from facet.server.background import on_a_thread
 from facet.server.calls.messages import current_pace, hold
 from facet.server.errors import CalibrationUnderWay, InvalidField
@@ -112,7 +112,7 @@ class Calibrations:
         """
         settings = _settings(await anext(requests, pb.CalibrateGalleryRequest()))
         work = begin()
-        with self._places.entered(caller.current(), current_pace(), settings.gallery_id):
+        with self._places.entered(share.current(), current_pace(), settings.gallery_id):
             gallery = await on_a_thread(
                 partial(self._galleries.calibrator.begin, settings.gallery_id, etag=settings.etag)
             )

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import grpc
 import numpy as np
 
-from facet.server.access import caller
+from facet.server.access import share
 from facet.server.errors import InvalidField
 from facet.server.observability import telemetry
 from facet.server.scheduling.work import Priority, Work
@@ -371,7 +371,7 @@ def begin(
         deadline=None if remaining is None else time.monotonic() + remaining,
         kind=kind + " with objects" * objects + " thorough" * thorough,
         priority=priority,
-        caller=caller.current(),
+        caller=share.current(),
         pixels=pixels,
     )
 

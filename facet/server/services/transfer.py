@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facet.server.access import caller, identity
+from facet.server.access import identity, share
 from facet.server.background import on_a_thread
 from facet.server.calls.messages import current_pace
 from facet.server.errors import InvalidField, TooManyTransfers
@@ -44,7 +44,7 @@ class Transfers:
 
     async def export_gallery(self, gallery_id: str) -> AsyncGenerator[pb.ExportGalleryResponse, None]:
         """Yield the messages of an export."""
-        with self._exports.entered(caller.current(), current_pace()):
+        with self._exports.entered(share.current(), current_pace()):
             permitted = identity.current().galleries.allows
             pieces = await on_a_thread(partial(self._galleries.transfer.export_gallery, gallery_id, permitted))
             messages = _messages(pieces)
@@ -53,7 +53,7 @@ class Transfers:
 
     async def export_subject(self, gallery_id: str, subject_id: str) -> AsyncGenerator[pb.ExportSubjectResponse, None]:
         """Yield everything about a person."""
-        with self._exports.entered(caller.current(), current_pace()):
+        with self._exports.entered(share.current(), current_pace()):
             subject, templates = await on_a_thread(
                 partial(self._galleries.transfer.export_subject, gallery_id, subject_id)
             )
@@ -78,7 +78,7 @@ class Transfers:
         gallery_id = (
             validate.gallery_id(first.target.gallery_id, "target.gallery_id") if first.target.gallery_id else ""
         )
-        with self._imports.entered(caller.current(), current_pace()):
+        with self._imports.entered(share.current(), current_pace()):
             if gallery_id:
                 await on_a_thread(partial(self._galleries.transfer.check_id_is_free, gallery_id))
             upload = UploadFile(self._folder, self._max_import_bytes)

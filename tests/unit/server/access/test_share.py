@@ -1,4 +1,4 @@
-"""Who a call comes from."""
+"""Whose share of the workers a call takes, and from which address it comes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from facet.server.access import caller
+from facet.server.access import share
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from facet.server.access import caller
     ],
 )
 def test_connections_from_one_address_or_network_are_one_caller(one: str, other: str) -> None:
-    assert caller.of_peer(one) == caller.of_peer(other)
+    assert share.of_peer(one) == share.of_peer(other)
 
 
 @pytest.mark.parametrize(
@@ -36,25 +36,25 @@ def test_connections_from_one_address_or_network_are_one_caller(one: str, other:
     ],
 )
 def test_other_addresses_and_other_connections_on_loopback_are_other_callers(one: str, other: str) -> None:
-    assert caller.of_peer(one) != caller.of_peer(other)
+    assert share.of_peer(one) != share.of_peer(other)
 
 
 def test_a_site_is_one_address_or_network_and_this_machine_is_one() -> None:
     one = ("ipv4:127.0.0.1:50000", "ipv4:127.0.0.1:50001", "ipv4:127.3.2.1:50000", "ipv6:%5B::1%5D:50000", "unix:/a")
-    assert len({caller.site_of(peer) for peer in one}) == 1
-    assert caller.site_of("ipv4:192.0.2.1:50000") == caller.site_of("ipv4:192.0.2.1:50001") == "192.0.2.1"
-    assert caller.site_of("ipv4:192.0.2.1:50000") != caller.site_of("ipv4:192.0.2.2:50000")
+    assert len({share.site_of(peer) for peer in one}) == 1
+    assert share.site_of("ipv4:192.0.2.1:50000") == share.site_of("ipv4:192.0.2.1:50001") == "192.0.2.1"
+    assert share.site_of("ipv4:192.0.2.1:50000") != share.site_of("ipv4:192.0.2.2:50000")
 
 
 def test_a_task_of_a_call_has_its_caller_and_others_have_none() -> None:
     async def call() -> str:
-        caller.enter("ipv4:192.0.2.1:50000")
+        share.enter("ipv4:192.0.2.1:50000")
         return await asyncio.ensure_future(child())
 
     async def child() -> str:
-        return caller.current()
+        return share.current()
 
     async def both() -> tuple[str, str]:
-        return await asyncio.ensure_future(call()), caller.current()
+        return await asyncio.ensure_future(call()), share.current()
 
     assert asyncio.run(both()) == ("192.0.2.1", "")

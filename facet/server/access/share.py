@@ -1,4 +1,4 @@
-"""Who a call comes from, for fair shares."""
+"""Whose share of the workers a call takes, and from which address it comes."""
 
 from __future__ import annotations
 
