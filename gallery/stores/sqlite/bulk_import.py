@@ -15,6 +15,8 @@ from gallery.stores.sqlite.rows import find_gallery
 from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
 
 _FACES_PER_TRANSACTION = 500
+_ROW_BYTES = 1024
+"""What a template takes in the log beside its embedding and crop, roughly, with its subject and the indexes."""
 
 
 class SqliteImport:
@@ -58,7 +60,9 @@ class SqliteImport:
         """See :meth:`gallery.stores.base.GalleryImport.add`. If it raises, only :meth:`abort` may follow."""
         self._check_unfinished()
         for start in range(0, len(faces), _FACES_PER_TRANSACTION):
-            rows = face_rows(self._key, faces[start : start + _FACES_PER_TRANSACTION], self._sealer)
+            some = faces[start : start + _FACES_PER_TRANSACTION]
+            rows = face_rows(self._key, some, self._sealer)
+            self._database.check_room(sum(map(_bytes_of, some)))
             with self._database.writing() as connection:
                 subjects = rows.insert(connection)
                 add_to_counts(connection, self._key, subjects=subjects, templates=len(rows.templates))
@@ -105,3 +109,8 @@ def hide(connection: sqlite3.Connection, gallery_key: int) -> None:
 
 def _hidden_id() -> str:
     return f"hidden {uuid.uuid4()}"
+
+
+def _bytes_of(face: StoredFace) -> int:
+    embedding = 0 if face.embedding is None else face.embedding.nbytes
+    return embedding + len(face.crop or b"") + _ROW_BYTES

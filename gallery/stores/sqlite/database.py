@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from gallery.errors import StorageBusy, StorageError, StorageUnavailable
+from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
 from gallery.stores.sqlite.erasure.sweeper import Sweeper, forget_pages
 from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
 from gallery.stores.sqlite.file_guard import FileGuard, open_database_file
@@ -66,16 +67,16 @@ class SqliteDatabase:
             opened.callback(self._checkpointer.close)
             with storage_errors(path):
                 (page_size,) = self.connection.execute("PRAGMA page_size").fetchone()
-                log, log_index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+                self._log, log_index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
                 self._log_index = os.open(log_index, os.O_RDONLY | os.O_CLOEXEC)
-                self._sweeper = Sweeper(self._file, log, page_size=page_size, is_swept=is_swept)
+                self._sweeper = Sweeper(self._file, self._log, page_size=page_size, is_swept=is_swept)
                 opened.callback(self._sweeper.close)
                 self._sweeper.note_commit()
                 token = write_token(self.connection, self._file)
                 if token is None:
                     self._sweeper.note_failed_commit()
                 self._sweeper.note_commit()
-                self._guard = FileGuard(path, self._file, (log, log_index, lock_path(path)), token)
+                self._guard = FileGuard(path, self._file, (self._log, log_index, lock_path(path)), token)
             self._opened = opened.pop_all()
         self._thread = threading.Thread(target=self._maintain, name="sqlite-maintenance", daemon=True)
         self._thread.start()
@@ -170,6 +171,23 @@ class SqliteDatabase:
             if not is_free:
                 self._closing.wait(_RETRY_SECONDS)
 
+    def check_room(self, added: int) -> None:
+        """Check that the disk has room for a transaction, and then still for moving the log into the database.
+
+        A log that cannot be moved cannot be emptied, and deleting rows makes it longer: who fills the disk with the log
+        could not even remove what he wrote.
+
+        Args:
+            added: what the transaction adds to the log, bytes.
+
+        Raises:
+            StorageFull: there is no room.
+        """
+        if not self._has_room(added):
+            self._erase_some()
+            if not self._has_room(added):
+                raise StorageFull(f"no room for {self.path} and its log")
+
     def run_in_background(self, work: Callable[[], None]) -> None:
         """Have the background thread run something, again and again until it succeeds."""
         self._background_work.append(work)
@@ -195,6 +213,12 @@ class SqliteDatabase:
                 self.connection.close()
                 if is_clean:
                     write_mark(self._lock_file, self._file)
+
+    def _has_room(self, added: int) -> bool:
+        try:
+            return shutil.disk_usage(self.path.parent).free > self._log.stat().st_size + 2 * added
+        except OSError:
+            return True  # the transaction itself will say what is wrong
 
     def _erase_some(self) -> bool:
         """Empty the log and sweep some pages; return ``False`` if another process keeps that from happening."""

@@ -102,8 +102,8 @@ def remove(
 
     Its data keys are destroyed first, or last if there is no room for the key file yet.
 
-    On a full disk the transactions get smaller: rows that are deleted need room in the log only, which is emptied
-    after each.
+    Rows that are deleted need room in the log only. When it fills the disk, it is emptied; if it was empty before, the
+    transactions get smaller.
     """
     with database.reading() as connection:
         uids = [uid for (uid,) in connection.execute(_DATA_KEYS, (gallery_key,)).fetchall()]
@@ -115,6 +115,7 @@ def remove(
             WHERE galleries.key = ? AND hidden LIMIT ?"""  # noqa: S608 - one of the two above
         deletion = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608
         keys = [(gallery_key,)]
+        log_is_empty = False
         while keys:
             try:
                 with database.writing(erases=True) as connection:
@@ -122,11 +123,13 @@ def remove(
                     if table == "templates":
                         erasures.removing(connection, gallery_key, [key for (key,) in keys])
                     connection.executemany(deletion, keys)
+                log_is_empty = False
             except StorageFull:
-                if rows == 1:
+                if log_is_empty and rows == 1:
                     raise
-                rows = max(1, rows // 8)
+                rows = max(1, rows // 8) if log_is_empty else rows
                 database.erase_traces(patience=0)
+                log_is_empty = True
     destroy_keys(uids)
     with database.writing(erases=True) as connection:
         if uids:
