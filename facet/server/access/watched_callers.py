@@ -51,15 +51,21 @@ class WatchedCallers(Collector):
             self.current = Callers(callers_file.read(path).callers)
 
     def refresh(self) -> bool:
-        """Read the file again if it has changed; returns whether the callers have."""
+        """Read the file again if it has changed, or could not be used before; returns whether the callers have changed.
+
+        A version counts as seen only when it was read: a revocation must not be lost because the process had too many
+        open files, or a network disk was away, at that moment.
+        """
         version = _version_of(self._path)
-        if version == self._version:
+        if version == self._version and not self._problem:
             return False
-        self._version = version
         if version is None:
+            if self.current is None:
+                return False
+            self._version = None
             self._refuse("is gone: only server.token is let in; write it again with: facet keys")
-            self.current = _NOBODY
-            return True
+            was_there, self.current = self.current is not _NOBODY, _NOBODY
+            return was_there
         try:
             found = callers_file.read(self._path)
         except (CallersFileError, OSError) as error:
@@ -67,7 +73,7 @@ class WatchedCallers(Collector):
             is_first = self.current is None
             self.current = self.current or _NOBODY
             return is_first
-        self._problem = ""
+        self._version, self._problem = version, ""
         self.current = Callers(found.callers)
         _log.info("the callers file was read again", file=str(self._path), callers=len(found.callers))
         return True
@@ -81,6 +87,8 @@ class WatchedCallers(Collector):
         )
 
     def _refuse(self, problem: str) -> None:
+        if problem == self._problem:
+            return
         self._problem = problem
         _log.error("the changed callers file is not used", file=str(self._path), error=problem)
 

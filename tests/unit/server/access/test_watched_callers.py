@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,25 @@ def test_a_file_that_cannot_be_used_any_more_changes_nothing_and_is_logged_once(
     write(path, "one", "two")
     assert watched.refresh()
     assert known(watched) == {"key:one", "key:two"}
+    assert not failed(watched)
+
+
+def test_a_change_is_not_lost_if_the_file_cannot_be_read_at_that_moment(path: Path) -> None:
+    write(path, "one", "two")
+    watched = WatchedCallers(path)
+    write(path, "one")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logged:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # from now on, no file can be opened
+        try:
+            assert not watched.refresh()
+            assert not watched.refresh()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [line["log_level"] for line in logged] == ["error"], "the same problem is logged once"
+    assert failed(watched)
+    assert watched.refresh()
+    assert known(watched) == {"key:one"}
     assert not failed(watched)
 
 
