@@ -1,0 +1,96 @@
+"""The settings of galleries, and of where they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from facet.server.config.sections.section import Section
+from gallery.records.erasures import KEEP_ERASURES
+from gallery.records.galleries import DEFAULT_THRESHOLD
+
+
+class GalleryConfig(Section):
+    """Storage and default threshold of galleries."""
+
+    database: Path = Path("facet.sqlite3")
+    """SQLite file, created if missing. Only one server can open it at a time. With milvus_uri only its folder is
+    used."""
+    check_at_start: bool = False
+    """Verify the whole database at startup, and do not start if it is damaged."""
+    encryption_key_file: Path | None = None
+    """File with the master key that encrypts the database: 32 random bytes in base64, as openssl rand -base64 32 prints
+    them. More lines are older keys. It is watched: to rotate, put a new key in front. A plain database is encrypted in
+    the background. See docs/security.md."""
+    encryption_key_env: str = Field("", pattern="^(FACET_MASTER_KEY[A-Z0-9_]*)?$")
+    """Name of an environment variable with the master key, instead of a file. It begins with FACET_MASTER_KEY."""
+    encryption_key_command: str = ""
+    """Command that prints the master key, instead of a file, for example that of a key management service. It runs at
+    startup, without a shell, for at most 30 seconds. Settings are printed: put no secret into it."""
+    default_threshold: float = Field(DEFAULT_THRESHOLD, ge=-1, le=1)
+    """Minimum cosine similarity of a match, in galleries that are created without a threshold. docs/evaluation.md
+    explains the default."""
+    erase_expired_seconds: float = Field(300.0, gt=0, le=3600)
+    """Interval at which expired subjects and templates are erased from the database and its files, seconds. They are in
+    no answer from the moment they expire."""
+    max_import_bytes: int = Field(16 * 2**30, ge=2**20)
+    """Maximum size of a file for ImportGallery, bytes. The upload is stored next to the database, which then grows by
+    about the same size."""
+    max_transfers: int = Field(2, ge=1, le=16)
+    """Maximum number of exports at the same time, and likewise of imports and of calibrations; further ones are
+    refused."""
+    keep_erasures_days: int = Field(KEEP_ERASURES.days, ge=1, le=36500)
+    """How many days the records of erasures are kept, which facet people erasure-report shows; three years by
+    default."""
+    milvus_uri: str = ""
+    """Address of a Milvus that stores the galleries instead of SQLite, for example http://milvus:19530. Several servers
+    can share it. Requires the extra milvus; see docs/scale.md. A path that ends in .db opens Milvus Lite, for trials
+    with a single server."""
+    milvus_token: SecretStr | None = None
+    """Milvus credentials: user:password, or an API key. Set it in FACET_GALLERY__MILVUS_TOKEN rather than in the
+    file."""
+    milvus_prefix: str = Field("facet", pattern="^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    """Prefix of the collection names in Milvus. Servers with the same prefix share galleries."""
+    milvus_index: Literal["FLAT", "HNSW"] = "FLAT"
+    """Index type of new template collections. FLAT is exact, HNSW is approximate. Existing collections keep theirs."""
+    milvus_consistency: Literal["session", "strong"] = "session"
+    """What a search is guaranteed to see. session: all writes of this server; writes of others follow within a fraction
+    of a second. strong: all writes of all servers; every search waits for them."""
+    milvus_timeout_seconds: float = Field(10.0, gt=0, le=600)
+    """Timeout of a call to Milvus, seconds."""
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a master key encrypts the database."""
+        return bool(self.encryption_key_file or self.encryption_key_env or self.encryption_key_command)
+
+    @model_validator(mode="after")
+    def _has_one_master_key(self) -> GalleryConfig:
+        named = [
+            f"gallery.{name}"
+            for name in ("encryption_key_file", "encryption_key_env", "encryption_key_command")
+            if getattr(self, name)
+        ]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} exclude each other: the master key comes from one place")
+        if named and self.milvus_uri:
+            raise ValueError(
+                f"{named[0]} encrypts the SQLite database only: encrypt the disk of Milvus, and leave it out here"
+            )
+        return self
+
+    @field_validator("milvus_token")
+    @classmethod
+    def _empty_is_none(cls, token: SecretStr | None) -> SecretStr | None:
+        return token if token and token.get_secret_value() else None
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _is_address(cls, uri: str) -> str:
+        if "@" in uri:
+            raise ValueError("must not contain a password, because it is printed: set milvus_token")
+        if uri and not uri.startswith(("http://", "https://")) and not uri.endswith(".db"):
+            raise ValueError("must start with http:// or https://, or be a path that ends in .db")
+        return uri
