@@ -20,7 +20,7 @@ def revoke(
       facet keys revoke 3f9a1c20b7
     """
     path, now = path_of(callers, config), datetime.now(UTC).replace(microsecond=0)
-    with usable(path), changing(path) as entries:
+    with usable(path), changing(path, must_exist=True) as entries:
         found = positions(entries, ids, path)
         for index in found:
             if entries[index].revoked is None:

@@ -37,7 +37,7 @@ def rotate(
     path, now, secret = path_of(callers, config), datetime.now(UTC).replace(microsecond=0), new_secret()
     end = now + duration(overlap, "--overlap")
     expiry = moment(expires, now, "--expires") if expires else None
-    with usable(path), changing(path) as entries:
+    with usable(path), changing(path, must_exist=True) as entries:
         (index,) = positions(entries, [caller_id], path)
         entry = entries[index]
         if entry.kind != "key":

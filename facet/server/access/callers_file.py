@@ -191,16 +191,22 @@ def read(path: Path) -> CallersFile:
 
 
 @contextmanager
-def changing(path: Path) -> Iterator[list[CallerEntry]]:
+def changing(path: Path, *, must_exist: bool = False) -> Iterator[list[CallerEntry]]:
     """Yield the callers to a block that changes the list, then write them. Others wait meanwhile.
 
     The file appears whole, with mode 0600, or not at all.
 
+    Args:
+        path: the file.
+        must_exist: whether to refuse to make it.
+
     Raises:
-        CallersFileError: the file cannot be used, or the callers do not go together.
+        CallersFileError: the file or its lock cannot be used, or the callers do not go together.
         OSError: it cannot be written.
     """
     target = path.resolve()
+    if must_exist and not target.exists():
+        raise CallersFileError(f"there is no file {target}")
     with _locked(target):
         try:
             callers = list(read(target).callers)
@@ -229,9 +235,7 @@ def write(path: Path, text: str, *, durably: bool = True) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            if os.geteuid() == 0:
-                owner = (path if path.exists() else path.parent).stat()
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            _give_to_owner(descriptor, path)
             if durably:
                 os.fsync(descriptor)
         Path(name).replace(path)
@@ -249,12 +253,26 @@ def write(path: Path, text: str, *, durably: bool = True) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    name = path.with_name(f".{path.name}.lock")
     try:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
+    except OSError as error:
+        raise CallersFileError(f"cannot open {name}: {error.strerror}") from error
+    try:
+        state = os.fstat(lock)
+        if stat.S_ISREG(state.st_mode) and state.st_nlink == 1:  # never somebody else's file
+            _give_to_owner(lock, path)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
+
+
+def _give_to_owner(descriptor: int, path: Path) -> None:
+    """Give a file that root writes beside another to the owner of that one, or of their folder."""
+    if os.geteuid() == 0:
+        owner = (path if path.exists() else path.parent).stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _parsed(path: Path, data: bytes) -> CallersFile:

@@ -164,8 +164,11 @@ def test_the_list_says_when_a_caller_was_last_used(path: Path) -> None:
 
 def test_a_file_that_is_missing_or_broken_is_said(path: Path) -> None:
     assert "callers are not asked" in keys(path, "list").stdout
-    assert keys(path, "revoke", "x").exit_code == FAILED
-    assert not path.exists()
+    for name in ("revoke", "rotate"):
+        result = keys(path, name, "x")
+        assert result.exit_code == FAILED
+        assert f"there is no file {path}" in result.stderr
+    assert list(path.parent.iterdir()) == [], "not even a lock"
     path.write_text("{", "utf-8")
     for command in (("list",), ("create", "--scope", "admin"), ("revoke", "x")):
         result = keys(path, *command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -137,6 +138,25 @@ def test_a_file_that_others_could_change_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.json")
+
+
+def test_a_lock_that_is_a_link_is_not_followed_and_is_named(tmp_path: Path) -> None:
+    lock, victim = tmp_path / ".callers.json.lock", tmp_path / "victim"
+    lock.symlink_to(victim)
+    with pytest.raises(CallersFileError, match=re.escape(str(lock))), changing(tmp_path / "callers.json"):
+        pass
+    assert not victim.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_makes_in_the_folder_of_another_user_belongs_to_that_user(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 1234)
+    with changing(tmp_path / "callers.json") as callers:
+        callers.append(entry())
+    assert {each.name: each.stat().st_uid for each in tmp_path.iterdir()} == {
+        "callers.json": 1234,
+        ".callers.json.lock": 1234,
+    }
 
 
 def add(path: Path, number: int) -> None:
