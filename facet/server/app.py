@@ -107,7 +107,7 @@ class Server:
             config.server.host,
             config.callers_file,
             is_loopback=config.server.is_loopback,
-            has_callers=config.server.tls_client_ca is not None or not self._access.asks_nobody,
+            has_callers=not self._access.asks_nobody,
             has_tls=config.server.tls_certificate is not None,
             may_lack_callers=config.server.allow_unauthenticated,
             insecure=config.server.insecure,

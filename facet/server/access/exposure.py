@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 
@@ -25,7 +26,8 @@ def check_exposure(
         host: the address that the server listens on.
         callers: the callers file, for the message.
         is_loopback: whether only programs of this machine reach it.
-        has_callers: whether callers must say who they are.
+        has_callers: whether callers must say who they are. A client CA alone does not make them: every certificate
+            that it has signed, also that of another service, could do everything.
         has_tls: whether connections are encrypted.
         may_lack_callers: ``server.allow_unauthenticated``.
         insecure: ``server.insecure``.
@@ -37,14 +39,15 @@ def check_exposure(
         return
     missing = []
     if not (has_callers or may_lack_callers):
-        missing.append(
-            f"it has no callers: make one with: facet keys create --callers {callers} --label NAME --scope admin"
-        )
+        command = f"facet keys create --callers {shlex.quote(str(callers))} --label NAME --scope admin"
+        missing.append(f"No callers: run `{command}`.")
     if not has_tls:
         missing.append(
-            "it has no TLS: set server.tls_certificate and server.tls_key; facet certs makes them for a trial"
+            "No TLS: set server.tls_certificate and server.tls_key; `facet certs` makes certificates for a trial."
         )
     if missing:
+        needed = "TLS" if may_lack_callers else "callers and TLS"
         raise Exposed(
-            f"other machines reach host {host}, and " + "; ".join([*missing, "or say --insecure on a trusted network"])
+            f"{host} can be reached from other machines, so the server needs {needed}. {' '.join(missing)} "
+            "On a trusted network, `facet serve --insecure` starts without them."
         )

@@ -21,7 +21,7 @@ from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
 from gallery.stores.sqlite.files import PAGE_SIZE
 from gallery.stores.sqlite.sqlite_store import SqliteStore
-from tests.certificates import make_certificate
+from tests.certificates import SERVER, Authority, make_certificate
 from tests.faults.promises import Seen, promises
 
 if TYPE_CHECKING:
@@ -147,12 +147,20 @@ def test_an_invalid_setting_is_named(
     assert "Traceback" not in result.stderr
 
 
-def test_a_server_for_other_machines_starts_without_callers_and_tls_only_if_it_is_told_to(refused: Refused) -> None:
+def test_a_server_for_other_machines_starts_without_callers_and_tls_only_if_it_is_told_to(
+    refused: Refused, tmp_path: Path
+) -> None:
     elsewhere = ("--models.objects", "none", "--server.host", "192.0.2.1")
     result = refused(*elsewhere)
     assert result.returncode == USAGE
-    assert "it has no callers" in result.stderr
-    assert "it has no TLS" in result.stderr
+    assert "No callers: run `facet keys create" in result.stderr
+    assert "No TLS: set server.tls_certificate" in result.stderr
+    ca = Authority(tmp_path)
+    certificate, key = ca.sign("server", "DNS:localhost", usage=SERVER)
+    tls = ("--server.tls-certificate", str(certificate), "--server.tls-key", str(key))
+    mutual = refused(*elsewhere, *tls, "--server.tls-client-ca", str(ca.file))
+    assert mutual.returncode == USAGE
+    assert "No callers" in mutual.stderr, "a client CA alone would let every certificate do everything"
     told = refused(*elsewhere, "--insecure")
     assert told.returncode == FAILED
     assert "cannot listen on 192.0.2.1" in told.stderr, "it would start if the address were one of this machine"

@@ -30,8 +30,8 @@ class ServerConfig(Section):
     it in FACET_SERVER__TOKEN rather than in the file. The server does not start with an empty token, and warns of one
     that is easy to guess."""
     allow_unauthenticated: bool = False
-    """Start on a non-loopback host without callers and without a token, because a proxy in front of the server
-    authenticates clients."""
+    """Start on a non-loopback host without callers and without a token: a proxy in front of the server authenticates
+    clients, or every client with a certificate of server.tls_client_ca may do everything."""
     insecure: bool = False
     """Start on a non-loopback host without callers and without TLS. Everybody who reaches it may do everything, and
     reads what others send. facet serve --insecure is the same."""
@@ -43,8 +43,8 @@ class ServerConfig(Section):
     """PEM file with the authorities (CAs) of client certificates. If it is set, only clients with a certificate that
     one of them has signed can connect. Requires tls_certificate."""
     reflection: Literal["auto", "on", "off"] = "auto"
-    """Whether the server describes its services to clients that ask (gRPC reflection). Where callers need credentials,
-    reflection does, too. auto turns it off if anybody on another machine could ask without any."""
+    """Whether the server describes its services to clients that ask (gRPC reflection). If the server has
+    callers, only they may ask. auto turns it off if it has none and other machines can reach host."""
     preset: Preset = "latency"
     """latency runs one inference at a time on all cores: the fastest answer to a single request. throughput runs one
     inference per core at the same time: more requests per second, for batches and many cameras. docs/performance.md

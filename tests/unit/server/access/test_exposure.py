@@ -37,14 +37,15 @@ def test_other_machines_are_served_with_callers_and_tls_or_in_so_many_words_with
 
 def test_a_refusal_says_what_is_missing_and_no_more() -> None:
     with pytest.raises(
-        Exposed, match=r"^other machines reach host 192\.0\.2\.1, .*facet keys create .*; it has no TLS"
+        Exposed,
+        match=r"^192\.0\.2\.1 can be reached .* needs callers and TLS\. No callers: run `facet keys .*`\. No TLS: set ",
     ):
         check()
-    with pytest.raises(Exposed, match="no TLS") as no_tls:
+    with pytest.raises(Exposed, match="No TLS") as no_tls:
         check(has_callers=True)
-    assert "callers" not in str(no_tls.value)
-    with pytest.raises(Exposed, match="no callers") as no_callers:
+    assert "No callers" not in str(no_tls.value)
+    with pytest.raises(Exposed, match="No callers") as no_callers:
         check(has_tls=True)
-    assert "TLS" not in str(no_callers.value)
-    with pytest.raises(Exposed, match="no TLS"):
+    assert "No TLS" not in str(no_callers.value)
+    with pytest.raises(Exposed, match=r"needs TLS\. No TLS"):
         check(may_lack_callers=True)
