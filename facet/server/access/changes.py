@@ -8,7 +8,8 @@ from typing import TypeAlias
 from facet.server.access.callers import Callers
 
 Changes: TypeAlias = Mapping[str, Sequence[str]]
-"""Ids of identities by what has become of them: ``added``, ``removed``, ``revoked`` or ``changed``."""
+"""Ids of identities by what has become of them: ``added``, ``removed``, ``revoked``, ``reinstated`` (no longer revoked)
+or ``changed``."""
 NoteChanges: TypeAlias = Callable[[Changes], None]
 
 _NOBODY = Callers(())
@@ -26,11 +27,13 @@ def changes(before: Callers | None, after: Callers | None) -> Changes:
     old, new = (before or _NOBODY).entries, (after or _NOBODY).entries
     kept = [each for each in new if each in old and new[each] != old[each]]
     revoked = {each for each in kept if new[each].revoked is not None and old[each].revoked is None}
+    reinstated = {each for each in kept if new[each].revoked is None and old[each].revoked is not None}
     found = {
         "added": [each for each in new if each not in old],
         "removed": [each for each in old if each not in new],
         "revoked": [each for each in kept if each in revoked],
-        "changed": [each for each in kept if each not in revoked],
+        "reinstated": [each for each in kept if each in reinstated],
+        "changed": [each for each in kept if each not in revoked | reinstated],
     }
     return {name: _first(ids) for name, ids in found.items() if ids}
 

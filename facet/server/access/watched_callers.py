@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from prometheus_client.registry import Collector
 
 from facet.server.access import callers_file
 from facet.server.access.callers import Callers
-from facet.server.access.callers_file import CallersFileError
+from facet.server.access.callers_file import CallerEntry, CallersFileError
 
 _NOBODY = Callers((), is_lost=True)
+
+_MOST_LOGGED = 100
 
 _log = structlog.get_logger("facet.access")
 
@@ -40,6 +42,7 @@ class WatchedCallers(Collector):
     def __init__(self, path: Path, *, is_required: bool = False) -> None:
         self._path = path
         self._problem = ""
+        self._revoked: frozenset[str] = frozenset()
         self._version = _version_of(path)
         self.current: Callers | None = None
         if self._version is None and is_required:
@@ -48,7 +51,7 @@ class WatchedCallers(Collector):
                 f"facet keys create --callers {path} --label NAME --scope admin"
             )
         if self._version is not None:
-            self.current = Callers(callers_file.read(path).callers)
+            self.current = self._taken(callers_file.read(path).callers)
 
     def refresh(self) -> bool:
         """Read the file again if it has changed, or could not be used before; returns whether the callers have changed.
@@ -74,7 +77,7 @@ class WatchedCallers(Collector):
             self.current = self.current or _NOBODY
             return is_first
         self._version, self._problem = version, ""
-        self.current = Callers(found.callers)
+        self.current = self._taken(found.callers)
         _log.info("the callers file was read again", file=str(self._path), callers=len(found.callers))
         return True
 
@@ -85,6 +88,17 @@ class WatchedCallers(Collector):
             "1 if the callers file was deleted or cannot be used since it changed, else 0.",
             value=float(bool(self._problem)),
         )
+
+    def _taken(self, entries: Sequence[CallerEntry]) -> Callers:
+        revoked = {each.identity_id for each in entries if each.revoked is not None}
+        if again := sorted(each.identity_id for each in entries if each.identity_id in self._revoked - revoked):
+            _log.warning(
+                "the callers file lets in callers again that were revoked: an older one may have been restored",
+                callers=again[:_MOST_LOGGED],
+                count=len(again),
+            )
+        self._revoked = (self._revoked | revoked) - frozenset(again)
+        return Callers(entries)
 
     def _refuse(self, problem: str) -> None:
         if problem == self._problem:

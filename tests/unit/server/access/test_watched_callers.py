@@ -9,8 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from facet.server.access.callers_file import CallersFileError, changing
+from facet.server.access.changes import changes
 from facet.server.access.watched_callers import WatchedCallers
-from tests.unit.server.access.entries import entry
+from tests.unit.server.access.entries import CREATED, entry
 
 
 def write(path: Path, *ids: str) -> None:
@@ -94,6 +95,25 @@ def test_a_file_that_is_deleted_lets_nobody_in_until_it_is_there_again(path: Pat
     write(path, "one")
     assert watched.refresh()
     assert known(watched) == {"key:one"}
+
+
+def test_callers_that_an_older_file_lets_in_again_are_logged_and_noted(path: Path) -> None:
+    write(path, "one", "two")
+    older = path.read_text("utf-8")
+    with changing(path) as callers:
+        callers[0] = callers[0].model_copy(update={"revoked": CREATED})
+    watched = WatchedCallers(path)
+    before = watched.current
+    path.write_text(older, "utf-8")
+    with capture_logs() as logged:
+        assert watched.refresh()
+    assert [line["callers"] for line in logged if line["log_level"] == "warning"] == [["key:one"]]
+    assert changes(before, watched.current) == {"reinstated": ["key:one"]}
+    path.unlink()
+    write(path, "one", "two")
+    with capture_logs() as logged:
+        assert watched.refresh()
+    assert "warning" not in [line["log_level"] for line in logged], "it is said once"
 
 
 def test_a_first_file_that_cannot_be_used_lets_nobody_in(path: Path) -> None:
