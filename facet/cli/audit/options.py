@@ -9,7 +9,7 @@ import typer
 
 from facet.server.audit.errors import AuditKeyError
 from facet.server.audit.files import default_head, default_key
-from facet.server.audit.head import Head, InvalidHead, read_head
+from facet.server.audit.head import InvalidHead, SignedHead, read_head
 from facet.server.audit.keys import AuditKey, load_key
 from facet.terminal import console
 
@@ -28,7 +28,7 @@ def need_folder(folder: Path) -> None:
         console.fail(f"there is no folder {folder}: name the one that the setting audit.folder names", console.USAGE)
 
 
-def head_of(folder: Path, file: Path | None) -> Head | None:
+def head_of(folder: Path, file: Path | None) -> SignedHead | None:
     """Read the head of a log; ``None`` if it is missing. Exits if it cannot be read."""
     path = file or default_head(folder)
     try:

@@ -44,7 +44,7 @@ def verify_log(
     need_folder(folder)
     found_head = head_of(folder, head_file)
     key = key_of(folder, key_file)
-    heads = {} if found_head is None else {"the head": found_head}
+    heads: dict[str, Head] = {} if found_head is None else {"the head": found_head}
     heads |= {f"--head {text.partition(':')[0]}": _parsed(text) for text in known or ()}
     found = _read(folder, heads, key)
     if found_head is None:

@@ -16,6 +16,8 @@ BEGUN: Final = "BEGUN"
 FIRST_HASH: Final = "0" * 64
 """What the first entry of a log names as the hash of the one before."""
 
+MAX_SEQ: Final = 10**18
+"""Numbers of entries are smaller."""
 _OPTIONAL = ("caller", "address", "gallery", "subject", "reason", "intent", "facts")
 _FIELDS = frozenset(("seq", "time", "action", "outcome", "prev", *_OPTIONAL))
 _HASH, _MAC, _END = b',"hash":"', b'","mac":"', b'"}'
@@ -123,7 +125,7 @@ def _entry(found: Any, digest: str, mac: str) -> Entry:
         type(each) is not int for each in numbers
     ):
         raise InvalidLine("it is not an entry")
-    if not isinstance(draft.facts, dict) or seq < 1:
+    if not isinstance(draft.facts, dict) or not 1 <= seq < MAX_SEQ:
         raise InvalidLine("it is not an entry")
     return Entry(seq, draft, prev, digest, mac)
 

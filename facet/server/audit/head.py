@@ -9,10 +9,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.server.audit.entry import FIRST_HASH
+from facet.server.audit.entry import FIRST_HASH, MAX_SEQ
 from facet.server.audit.keys import AuditKey
 
-_TEXT = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
+_TEXT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class InvalidHead(ValueError):
@@ -21,20 +22,29 @@ class InvalidHead(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last entry on disk when it was written.
+    """The last entry of a log at some time, as somebody kept it.
 
     Attributes:
         seq: its number; 0 if there is none.
         hash: its hash.
-        mac: the HMAC of both under the audit key; empty if it is not known.
     """
 
     seq: int
     hash: str
-    mac: str = ""
 
     def __str__(self) -> str:
         return f"{self.seq}:{self.hash}"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHead(Head):
+    """The last entry on disk when its file was written.
+
+    Attributes:
+        mac: the HMAC of both under the audit key.
+    """
+
+    mac: str
 
     def is_of(self, key: AuditKey) -> bool:
         """Whether it was written with a key."""
@@ -55,7 +65,7 @@ def parse_head(text: str) -> Head:
     return Head(int(found[1]), found[2])
 
 
-def read_head(path: Path) -> Head:
+def read_head(path: Path) -> SignedHead:
     """Read a head from its file.
 
     Raises:
@@ -64,9 +74,12 @@ def read_head(path: Path) -> Head:
     """
     try:
         found = json.loads(path.read_bytes())
-        return Head(int(found["seq"]), str(found["hash"]), str(found["mac"]))
-    except (ValueError, KeyError, TypeError):
-        raise InvalidHead(f"{path} holds no head of an audit log") from None
+        seq, digest, mac = found["seq"], found["hash"], found["mac"]
+        if type(seq) is int and 0 <= seq < MAX_SEQ and _DIGEST.fullmatch(digest) and _DIGEST.fullmatch(mac):
+            return SignedHead(seq, digest, mac)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass  # refused below
+    raise InvalidHead(f"{path} holds no head of an audit log")
 
 
 def write_head(path: Path, head: Head, key: AuditKey, *, durable: bool) -> None:

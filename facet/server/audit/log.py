@@ -21,7 +21,7 @@ from facet.server.audit import files
 from facet.server.audit.entry import FIRST_HASH, Draft, Entry, seal
 from facet.server.audit.errors import AuditError, AuditKeyError
 from facet.server.audit.files import LogFile, Tail, file_name, log_files, read_first, read_tail, sync_folder
-from facet.server.audit.head import NO_ENTRY, Head, InvalidHead, read_head, write_head
+from facet.server.audit.head import NO_ENTRY, Head, InvalidHead, SignedHead, read_head, write_head
 from facet.server.audit.keys import AuditKey, load_key, make_key
 from facet.server.audit.protocol import Fact
 from gallery import times
@@ -197,13 +197,13 @@ class AuditLog:
             self.sync()
         self.trim()
 
-    def _read_head(self) -> Head | None:
+    def _read_head(self) -> SignedHead | None:
         try:
             return read_head(self._settings.head)
         except FileNotFoundError:
             return None
         except InvalidHead:
-            return Head(0, "")
+            return SignedHead(0, "", "")
 
     def _load_key(self, *, has_log: bool) -> AuditKey:
         path = self._settings.key_file
@@ -217,7 +217,7 @@ class AuditLog:
                 ) from None
             return make_key(path)
 
-    def _check_key(self, last: Entry | None, head: Head | None) -> None:
+    def _check_key(self, last: Entry | None, head: SignedHead | None) -> None:
         """Refuse a key that neither the last entry nor the head was written with."""
         signed = [last.mac == self.key.mac_of_entry(last.hash)] if last else []
         signed += [head.is_of(self.key)] if head is not None and head.mac else []
@@ -249,7 +249,7 @@ class AuditLog:
         kept = sorted(self._settings.folder.glob(f"torn-after-{self._seq:012d}-*"))
         return [_by_server(TORN, {"file": path.name, "bytes": path.stat().st_size}) for path in kept]
 
-    def _damage_notes(self, last: Entry | None, head: Head | None) -> list[Draft]:
+    def _damage_notes(self, last: Entry | None, head: SignedHead | None) -> list[Draft]:
         if not self.damage:
             return []
         _log.error("the audit log was damaged", problem=self.damage, folder=str(self._settings.folder))
@@ -341,7 +341,7 @@ def _last(found: Sequence[LogFile]) -> tuple[LogFile | None, Tail]:
     return found[-1], tail
 
 
-def _damage(tail: Tail, head: Head | None, key: AuditKey) -> str:
+def _damage(tail: Tail, head: SignedHead | None, key: AuditKey) -> str:
     """What is wrong with the end of a log, compared with its head; empty if nothing is."""
     last = tail.entries[-1] if tail.entries else None
     if head is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facet.server.audit.entry import BEGUN, FIRST_HASH, Entry, InvalidLine, parse
 from facet.server.audit.files import MAX_LINE, LogFile, log_files
-from facet.server.audit.head import Head
+from facet.server.audit.head import Head, SignedHead
 from facet.server.audit.keys import AuditKey
 from facet.server.audit.log import DAMAGED, REMOVED, TORN
 from facet.server.audit.writer import LOST
@@ -72,8 +72,8 @@ def verify(
 
     Args:
         folder: the log.
-        heads: known last entries, read before this is called, by what to call them. Those with a code are checked
-            against the key.
+        heads: known last entries, read before this is called, by what to call them. Those that were read from a file
+            must be written with the key.
         key: the audit key; without it, an entry that was edited and whose hash was made anew is recognised by the next
             entry or by a head only.
         advance: called with numbers of bytes as they are read.
@@ -195,7 +195,8 @@ class _Verifier:
             self._open.pop(draft.intent, None)
         match draft.action:
             case str(action) if action == REMOVED:
-                self._removed[int(str(draft.facts.get("through", 0)))] = str(draft.facts.get("hash", ""))
+                if isinstance(through := draft.facts.get("through"), int):
+                    self._removed[through] = str(draft.facts.get("hash", ""))
             case str(action) if action == DAMAGED:
                 what = f"the server found when it started: {draft.facts.get('problem', '')}"
                 self._wrong(what, file, number, entry.seq)
@@ -216,7 +217,7 @@ class _Verifier:
             self._found.notes.append(f"the log begins with entry {start.seq}: the server removed older files")
 
     def _check_head(self, name: str, head: Head) -> None:
-        if head.mac and self._key is not None and not head.is_of(self._key):
+        if isinstance(head, SignedHead) and self._key is not None and not head.is_of(self._key):
             self._wrong(f"{name} was not written with the audit key")
         if head.seq > self._last:
             first = self._last + 1

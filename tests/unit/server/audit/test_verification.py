@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from facet.cli.app import app
 from facet.server.audit.files import default_key, log_files
-from facet.server.audit.head import parse_head
-from facet.server.audit.keys import load_key
+from facet.server.audit.head import InvalidHead, parse_head, read_head
+from facet.server.audit.keys import AuditKey, load_key
 from facet.server.audit.log import AuditLog
 from facet.server.audit.verification import verify
 from tests.unit.server.audit.logs import change_lines, forged, last_of, settings_of, verified, written
 
 Lines = list[bytes]
+KEY = AuditKey(b"another key of thirty-two bytes!")
+JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=3)
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 CHANGES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     "edited": (
@@ -92,6 +101,51 @@ def test_head_of_another_key_is_no_head(tmp_path: Path) -> None:
     key = load_key(default_key(tmp_path / "audit"))
     found = verify(tmp_path / "audit", {"the head": last_of(tmp_path / "other")}, key)
     assert "the head was not written with the audit key" in [str(problem) for problem in found.problems]
+
+
+def test_head_without_its_code_hides_nothing(tmp_path: Path) -> None:
+    """Whoever cuts off the end and writes a head that fits has no code for it: it is no head."""
+    settings = written(tmp_path / "audit", 10)
+    change_lines(tmp_path / "audit", lambda lines: lines[:4])
+    last = json.loads(log_files(tmp_path / "audit")[0].path.read_bytes().splitlines()[-1])
+    for mac in ("", "0" * 64):
+        settings.head.write_text(json.dumps({"seq": 4, "hash": last["hash"], "mac": mac}))
+        result = CliRunner().invoke(app, ["audit", "verify", str(tmp_path / "audit")])
+        assert (result.exit_code, "sound" in result.output) == (1, False)
+
+
+@hypothesis_settings(max_examples=200)
+@example(b'{"seq":1e999,"hash":"x","mac":"y"}')
+@example(json.dumps({"seq": 1, "hash": "0" * 64, "mac": "\ud800"}).encode())
+@example(b"[" * 100_000)
+@given(
+    st.binary()
+    | st.fixed_dictionaries({name: JSON | DIGESTS | st.integers() for name in ("seq", "hash", "mac")}).map(
+        lambda found: json.dumps(found).encode()
+    )
+)
+def test_head_is_read_in_one_form_only(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    """Whatever the file holds, it is refused as no head, or has a number and two hexadecimal codes."""
+    path = tmp_path_factory.getbasetemp() / "head.json"
+    path.write_bytes(data)
+    try:
+        head = read_head(path)
+    except InvalidHead:
+        return
+    assert head.seq >= 0
+    assert len(bytes.fromhex(head.hash)) == len(bytes.fromhex(head.mac)) == 32
+    assert not head.is_of(KEY)
+
+
+@pytest.mark.parametrize("through", ["x", None, [], {}])
+def test_entry_that_somebody_made_up_does_not_stop_verification(tmp_path: Path, through: object) -> None:
+    """Without the key nobody can tell that the server did not write it."""
+    written(tmp_path / "audit", 3)
+    change_lines(
+        tmp_path / "audit",
+        lambda lines: [*lines[:2], forged(lines[2], action="files_removed", facts={"through": through})],
+    )
+    assert verified(tmp_path / "audit", with_key=False).entries == 3
 
 
 def test_head_that_somebody_kept_shows_a_log_that_was_put_back(tmp_path: Path) -> None:
