@@ -21,8 +21,8 @@ class Action:
 
     Attributes:
         name: the action of its entries.
-        kind: ``change`` has an entry before it is done, and one that tells how it ended; ``search`` is counted; there
-            is no entry of ``nothing``, nor of a search that names no gallery.
+        kind: ``change`` has an entry before it is done, and one that tells how it ended; ``search`` is counted, also
+            if it names no gallery; there is no entry of ``nothing``.
         gallery: the path of the gallery's id in a request; empty if it concerns none.
         subject: the path of the subject's id in a request, or empty.
         asked: names of facts, and the paths of their fields in a request.

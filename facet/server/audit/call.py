@@ -152,7 +152,7 @@ class _Audited(CallAudit):
             who = identity.current().id if code == "PERMISSION_DENIED" else self._caller
             row = Row("refused", who, network_of(self.address), outcome=code, reason=reason)
             self._trail.tallies.count(row, calls=1)
-        elif action.kind == "search" and (self._gallery or not action.gallery):
+        elif action.kind == "search":
             row = Row(action.name, self._caller, self.address, self._gallery, code, reason)
             if action.each == "call" and action.counted != "calls":
                 self._trail.tallies.count(row, calls=1, **{action.counted: 1})
@@ -203,9 +203,8 @@ class _Audited(CallAudit):
         self._trail.end(begun, code, reason, gallery_id=self._gallery, subject_id=self._subject, facts=self._facts)
 
     def _count(self, action: Action, number: int) -> None:
-        if self._gallery:
-            row = Row(action.name, self._caller, self.address, self._gallery)
-            self._trail.tallies.count(row, **{action.counted: number})
+        row = Row(action.name, self._caller, self.address, self._gallery)
+        self._trail.tallies.count(row, **{action.counted: number})
 
 
 def _gallery_id(text: str) -> str:
