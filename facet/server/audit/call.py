@@ -33,6 +33,9 @@ class CallAudit:
     def requested(self, request: Any) -> None:
         """A request of the call has arrived, and its caller may make it."""
 
+    def refused(self, request: Any) -> None:
+        """A request of the call has arrived, and its caller may not make it."""
+
     async def begin(self) -> None:
         """The call begins, after its first request.
 
@@ -98,13 +101,24 @@ async def before_change() -> None:
 
 
 class _Audited(CallAudit):
-    __slots__ = ("_action", "_asked", "_begun", "_caller", "_facts", "_gallery", "_subject", "_trail", "address")
+    __slots__ = (
+        "_action",
+        "_asked",
+        "_begun",
+        "_caller",
+        "_facts",
+        "_gallery",
+        "_subject",
+        "_trail",
+        "_tried",
+        "address",
+    )
 
     def __init__(self, trail: AuditTrail, action: Action, address: str) -> None:
         self._trail = trail
         self._action = action
         self.address = address
-        self._caller = self._gallery = self._subject = ""
+        self._caller = self._gallery = self._subject = self._tried = ""
         self._asked: dict[str, Fact] = {}
         self._facts: dict[str, Fact] = {}
         self._begun: Begun | None = None
@@ -125,6 +139,10 @@ class _Audited(CallAudit):
         elif action.kind == "change" and not self._asked:
             self._subject = self._subject or _subject_id(text_at(request, action.subject))
             self._asked = facts_of(request, action.asked)
+
+    def refused(self, request: Any) -> None:
+        if self._action.kind != "nothing":
+            self._tried = _gallery_id(text_at(request, self._action.gallery))
 
     async def begin(self) -> None:
         if self._action.kind == "change" and not self._action.by_item:
@@ -150,7 +168,7 @@ class _Audited(CallAudit):
             self._end(self._begun, code, reason)
         elif code in _DENIED:
             who = identity.current().id if code == "PERMISSION_DENIED" else self._caller
-            row = Row("refused", who, network_of(self.address), outcome=code, reason=reason)
+            row = Row("refused", who, network_of(self.address), self._tried, code, reason)
             self._trail.tallies.count(row, calls=1)
         elif action.kind == "search":
             row = Row(action.name, self._caller, self.address, self._gallery, code, reason)

@@ -125,7 +125,7 @@ class Messages:
             self._expected = max(len(data), self._expected // 2)
             self._last = await self._roomy(self._budget.take(self._caller, len(data), expected))
             request = self.method.parse(data)
-            self._grant.check(request)
+            self._check(request)
             self._audit.requested(request)
         except ServerError as error:
             # Whoever keeps the error would keep the frames of its traceback, and these the message.
@@ -136,6 +136,13 @@ class Messages:
             del data
             timer.cancel()
             expected.release()
+
+    def _check(self, request: Any) -> None:
+        try:
+            self._grant.check(request)
+        except ServerError:
+            self._audit.refused(request)
+            raise
 
     async def requests(self) -> AsyncIterator[Any]:
         """The requests of a stream, whose first has been read already."""

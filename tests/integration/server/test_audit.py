@@ -132,6 +132,7 @@ def test_log_tells_who_did_what_and_holds_no_person(serve: Serve, tmp_path: Path
             ("imported", "key:boss", "copy", "OK"): 1,
             ("gallery_forgotten", "key:boss", "copy", "OK"): 1,
             ("searched", "key:door", "team", "OK"): 1,
+            ("refused", "key:door", "other", "PERMISSION_DENIED"): 1,
             ("refused", "key:door", "", "PERMISSION_DENIED"): 1,
             ("refused", "", "", "UNAUTHENTICATED"): 1,
             ("callers_changed", "server", "", "OK"): 1,
