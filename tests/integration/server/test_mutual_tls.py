@@ -133,7 +133,7 @@ def shaken(site: Site, version: ssl.TLSVersion, ciphers: str) -> tuple[str, str]
     context.set_alpn_protocols(["h2"])
     context.minimum_version, context.maximum_version = version, version
     with (
-        socket.create_connection(("localhost", site.port)) as plain,
+        socket.create_connection(("localhost", site.port), timeout=PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as encrypted,
     ):
         cipher = encrypted.cipher()
