@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 _DAY = timedelta(days=1)
 _KINDS: dict[str, Callable[[str], x509.GeneralName]] = {
@@ -20,6 +20,8 @@ _KINDS: dict[str, Callable[[str], x509.GeneralName]] = {
     "email": x509.RFC822Name,
 }
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+EDI_PARTY = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3009a507a1050c0378797a"))
+"""A subjectAltName with an ediPartyName, which ``cryptography`` makes with this only, and refuses to read."""
 
 
 class Authority:
@@ -30,6 +32,7 @@ class Authority:
         name: of the authority and its file.
         issuer: the authority above; ``None`` if it signs itself.
         end: when it expires; in a day by default.
+        extra: another extension.
 
     Attributes:
         name: what certificates call it.
@@ -37,13 +40,19 @@ class Authority:
     """
 
     def __init__(
-        self, folder: Path, name: str = "ca", issuer: Authority | None = None, end: datetime | None = None
+        self,
+        folder: Path,
+        name: str = "ca",
+        issuer: Authority | None = None,
+        end: datetime | None = None,
+        extra: x509.ExtensionType | None = None,
     ) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         builder = _builder(name, self._key, now - _DAY, end or now + _DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(extra, critical=False) if extra else builder
         self.name = _name(name)
         builder = builder.issuer_name(issuer.name if issuer else self.name)
         self._certificate = builder.sign(issuer._key if issuer else self._key, hashes.SHA256())
@@ -62,6 +71,7 @@ class Authority:
         usage: x509.ObjectIdentifier | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
+        extra: x509.ExtensionType | None = None,
     ) -> tuple[Path, Path]:
         """Make a certificate and its key; returns their files.
 
@@ -71,11 +81,14 @@ class Authority:
             usage: what the certificate is for; ``None`` does not say.
             start: when it becomes valid; a day ago by default.
             end: when it expires; in a day by default.
+            extra: another extension.
         """
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
         builder = _builder(name, key, start or now - _DAY, end or now + _DAY).issuer_name(self.name)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
+        if extra is not None:
+            builder = builder.add_extension(extra, critical=False)
         if usage is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         return _written(self._folder, name, builder.sign(self._key, hashes.SHA256()), key)

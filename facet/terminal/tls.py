@@ -85,18 +85,19 @@ def _check_roots(file: Path, roots: bytes) -> None:
 
 
 def _check_pair(certificate: Path, key: Path) -> None:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from cryptography.x509 import load_pem_x509_certificates
+    from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
 
     try:
         (first, *_) = load_pem_x509_certificates(certificate.read_bytes())
-    except ValueError:
+    except (ValueError, InvalidVersion):
         raise Unusable(f"{certificate} holds no certificate in PEM") from None
     try:
         private = load_pem_private_key(key.read_bytes(), password=None)
     except TypeError:
         raise Unusable(f"{key} is encrypted: decrypt it") from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise Unusable(f"{key} holds no private key in PEM") from None
     if private.public_key() != first.public_key():
         raise Unusable(f"{key} is the key of another certificate than {certificate}")

@@ -11,11 +11,13 @@ from ipaddress import ip_address
 from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from facet.server.tls.unreadable import UNREADABLE
 
 Purpose = Literal["server", "client"]
 
@@ -74,7 +76,7 @@ def load_authority(certificate: bytes, key: bytes) -> Pair:
     """
     try:
         found, private = x509.load_pem_x509_certificate(certificate), load_pem_private_key(key, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise AuthorityError("is no CA with its key in PEM") from error
     if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != found.public_key():
         raise AuthorityError("has the key of another CA")
@@ -137,7 +139,7 @@ def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
     """Whether a certificate has been signed with the key of another one, or of itself."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from facet.cli.certs.authority import is_signed_by
+from facet.server.tls.unreadable import UNREADABLE, extensions_of
 from facet.terminal import console
 from facet.terminal.tables import listing
 
@@ -76,7 +76,7 @@ def _read(file: Path) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(file.read_bytes())
     except OSError as error:
         console.fail(f"cannot read {file}: {error.strerror}", console.USAGE)
-    except ValueError:
+    except UNREADABLE:
         console.fail(f"{file} holds no certificate in PEM", console.USAGE)
 
 
@@ -86,7 +86,7 @@ def _fit(key: Path, certificate: x509.Certificate) -> str:
         private = load_pem_private_key(key.read_bytes(), password=None)
     except OSError as error:
         console.fail(f"cannot read {key}: {error.strerror}", console.USAGE)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return _UNREADABLE
     return _MATCHES if private.public_key() == certificate.public_key() else _DIFFERS
 
@@ -107,18 +107,15 @@ def _described(certificate: x509.Certificate, now: datetime) -> dict[str, Any]:
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    return [str(each.value) for each in names]
+    extensions = extensions_of(certificate) or ()
+    given = [each.value for each in extensions if isinstance(each.value, x509.SubjectAlternativeName)]
+    return [str(name.value) for names in given for name in names]
 
 
 def _purposes(certificate: x509.Certificate) -> list[str]:
     """What a certificate is for: "CA", "server", "client"; all but a CA if it does not say."""
-    try:
-        extensions = certificate.extensions
-    except ValueError:
+    extensions = extensions_of(certificate)
+    if extensions is None:
         return []
     found = []
     for each in extensions:

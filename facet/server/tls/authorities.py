@@ -8,10 +8,11 @@ from pathlib import Path
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from facet.server.tls.pair import CertificateError, date, warn_from
+from facet.server.tls.unreadable import UNREADABLE, extensions_of
 
 _LONGEST_CHAIN = 16
 
@@ -83,7 +84,7 @@ def read_authorities(file: Path, now: float) -> Authorities:
         found = tuple(dict.fromkeys(x509.load_pem_x509_certificates(file.read_bytes())))
         authorities = Authorities(found)
         ends = [(_start(each), _end(each)) for each in found]
-    except ValueError as error:
+    except UNREADABLE as error:
         raise CertificateError(f"server.tls_client_ca: {file} holds no certificates in PEM") from error
     if all(now >= end for _, end in ends):
         last = date(max(end for _, end in ends))
@@ -100,16 +101,17 @@ def read_authorities(file: Path, now: float) -> Authorities:
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
+    """Whether a certificate says so; one that cannot be read is taken for an authority, as gRPC may do."""
+    extensions = extensions_of(certificate)
+    if extensions is None:
+        return True
+    return any(isinstance(each.value, x509.BasicConstraints) and each.value.ca for each in extensions)
 
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 

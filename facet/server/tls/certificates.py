@@ -144,8 +144,9 @@ class Certificates:
         in_use = self._in_use
         if all(given is now for given, now in zip(self._given, in_use, strict=True)):
             return None
+        configuration = _configuration(*in_use)
         self._given = in_use
-        return _configuration(*in_use)
+        return configuration
 
     async def _remind_in_time(self) -> None:
         while True:
@@ -159,7 +160,10 @@ class Certificates:
     def _look(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> None:
         """A thread of its own: those of calls may all be taken."""
         while not self._stopping.wait(_LOOK_SECONDS):
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:  # whatever it is, open calls must not outlive their certificates because of it
+                _log.exception("looking at the certificates failed")
             try:
                 loop.call_soon_threadsafe(changed)
             except RuntimeError:  # the loop is closed

@@ -16,6 +16,7 @@ from cryptography import x509
 from facet.server.errors import Unauthenticated
 from facet.server.tls.authorities import Authorities
 from facet.server.tls.certificates import Certificates
+from facet.server.tls.unreadable import UNREADABLE, extensions_of
 
 _CERTIFICATE, _CHAIN = "x509_pem_cert", "x509_pem_cert_chain"
 """What gRPC calls them in the context of a call (grpc/grpc_security_constants.h)."""
@@ -29,7 +30,7 @@ class Peer:
 
     Attributes:
         names: the DNS names, in lower case, and the URIs of its subjectAltName (RFC 5280, section 4.2.1.6). No text is
-            both. The subject's common name is no name of a client.
+            both. The subject's common name is no name of a client. One whose extensions cannot be read has no names.
         chain: its certificate, then those that it sent along.
     """
 
@@ -43,7 +44,7 @@ def peer_of(context: grpc.aio.ServicerContext[Any, Any]) -> Peer | None:
     found = tuple(properties.get(_CERTIFICATE, ())[:1])
     try:
         return _parsed(found + tuple(properties.get(_CHAIN, ()))) if found else None
-    except ValueError:  # gRPC accepts forms that this library refuses to read
+    except UNREADABLE:  # gRPC accepts forms that this library refuses to read
         return None
 
 
@@ -56,12 +57,11 @@ def peer_names(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
 @lru_cache(4096)
 def _parsed(pem: tuple[bytes, ...]) -> Peer:
     chain = tuple(dict.fromkeys(each for block in pem for each in x509.load_pem_x509_certificates(block)))
-    try:
-        names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return Peer((), chain)
-    hosts = [each.lower() for each in names.get_values_for_type(x509.DNSName)]
-    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    given = [
+        each.value for each in extensions_of(chain[0]) or () if isinstance(each.value, x509.SubjectAlternativeName)
+    ]
+    hosts = [host.lower() for names in given for host in names.get_values_for_type(x509.DNSName)]
+    uris = [uri for names in given for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
     good = [each for each in hosts if _HOST.fullmatch(each)] + [each for each in uris if _URI.fullmatch(each)]
     return Peer(tuple(dict.fromkeys(good)), chain)
 

@@ -78,6 +78,8 @@ def read(certificate: Path, key: Path) -> Certificate:
         raise CertificateError(
             f"server.tls_certificate and server.tls_key are no certificate with its key: {why}"
         ) from error
+    except ValueError as error:
+        raise CertificateError(f"server.tls_certificate: {certificate} cannot be read: {error}") from error
     if (pem, private) != (certificate.read_bytes(), key.read_bytes()):
         raise CertificateError(f"{certificate} or {key} is being replaced")
     names = tuple(str(name) for _, name in found.get("subjectAltName", ()))

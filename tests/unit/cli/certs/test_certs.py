@@ -14,7 +14,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from typer.testing import CliRunner, Result
 
 from facet.cli.certs.app import app
-from tests.certificates import Authority
+from tests.certificates import EDI_PARTY, Authority
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -121,6 +121,12 @@ def test_an_authority_that_cannot_sign_says_why(tmp_path: Path) -> None:
 def test_names_that_no_certificate_can_have_are_refused(arguments: tuple[str, ...], why: str) -> None:
     assert why in " ".join(run(*arguments, code=USAGE).output.replace("│", " ").split())
     assert not Path("certs").exists()
+
+
+def test_a_certificate_whose_extensions_cannot_be_read_is_shown_without_names(tmp_path: Path) -> None:
+    certificate, _ = Authority(tmp_path).sign("odd", extra=EDI_PARTY)
+    found = shown(certificate)["certificates"][0]
+    assert (found["names"], found["purposes"], found["state"]) == ([], [], "valid")
 
 
 def test_showing_fails_if_a_certificate_cannot_be_used(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from facet.server.tls.authorities import Authorities, read_authorities
 from facet.server.tls.pair import CertificateError
-from tests.certificates import Authority
+from tests.certificates import EDI_PARTY, Authority
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -73,6 +73,14 @@ def test_a_certificate_that_is_no_authority_is_warned_of(tmp_path: Path) -> None
         pinned = read_authorities(certificate, NOW.timestamp())
     assert [line["log_level"] for line in logs] == ["warning"]
     assert pinned.vouch_until(chain(certificate)) is not None
+
+
+def test_an_authority_with_an_extension_that_cannot_be_read_is_used(tmp_path: Path) -> None:
+    ca = Authority(tmp_path, extra=EDI_PARTY)
+    with structlog.testing.capture_logs() as logs:
+        found = read_authorities(ca.file, NOW.timestamp())
+    assert not logs
+    assert found.vouch_until(chain(ca.sign("camera")[0])) is not None
 
 
 def test_an_authority_vouches_for_what_it_signed_until_the_first_of_the_chain_expires(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from facet.server.tls.certificates import Certificates, Expiry
 from facet.server.tls.pair import CertificateError, check, read
-from tests.certificates import make_certificate
+from tests.certificates import EDI_PARTY, Authority, make_certificate
+from tests.waiting import turns, until
 
 NOW = datetime.now(UTC)
 YEAR = timedelta(days=365)
@@ -91,6 +93,15 @@ def test_files_that_cannot_be_read_are_errors_of_the_system(pair: tuple[Path, Pa
         read(tmp_path, pair[1])
 
 
+def test_a_certificate_with_an_extension_that_python_cannot_read_is_used(tmp_path: Path) -> None:
+    ca = Authority(tmp_path)
+    certificates = Certificates(
+        *ca.sign("server", extra=EDI_PARTY), Authority(tmp_path, "clients", extra=EDI_PARTY).file
+    )
+    assert certificates.expires > NOW.timestamp()
+    certificates.credentials()
+
+
 def test_expiry_is_logged_in_time(pair: tuple[Path, Path]) -> None:
     now = NOW.timestamp()
     certificates = Certificates(*pair, clock=lambda: now)
@@ -146,6 +157,29 @@ def test_a_certificate_that_is_not_valid_yet_is_taken_when_it_is(pair: tuple[Pat
         assert certificates.refused == {"certificate": 1}
     now = NOW + 2 * hour
     assert certificates.expires == read(*early).not_after
+
+
+async def test_open_calls_are_reviewed_whatever_goes_wrong_with_the_files(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    broken, reviews = threading.Event(), 0
+
+    def clock() -> float:
+        if broken.is_set():
+            raise RuntimeError("no clock")
+        return NOW.timestamp()
+
+    def review() -> None:
+        nonlocal reviews
+        reviews += 1
+
+    certificates = Certificates(*pair, Authority(tmp_path).file, clock)
+    certificates.start(review)
+    await turns()
+    broken.set()
+    before = reviews
+    await asyncio.to_thread(until, lambda: reviews >= before + 2)  # the second comes after a look that failed
+    await certificates.stop()
 
 
 def measured(certificates: Certificates | None) -> dict[str, float]:

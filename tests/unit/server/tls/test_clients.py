@@ -15,7 +15,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs of gR
 from facet.server.errors import Unauthenticated
 from facet.server.tls.certificates import Certificates
 from facet.server.tls.clients import Clients, Peer, peer_of
-from tests.certificates import Authority
+from tests.certificates import EDI_PARTY, Authority
 from tests.waiting import PATIENCE
 
 NOW = datetime.now(UTC)
@@ -95,6 +95,8 @@ async def test_a_client_is_known_by_the_hosts_and_uris_of_its_certificate_and_no
         async with served.channel(served.ca.sign("camera", *given)) as channel:
             assert await names(channel) == "cam-1.site spiffe://site/cam-1"
         async with served.channel(served.ca.sign("admin")) as channel:
+            assert await names(channel) == ""
+        async with served.channel(served.ca.sign("unreadable", extra=EDI_PARTY)) as channel:
             assert await names(channel) == ""
 
 
