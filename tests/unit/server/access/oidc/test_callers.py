@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import replace
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from facet.server.access.identity import Identity, PermittedGalleries
+from facet.server.access.oidc import signing_keys
 from facet.server.access.oidc.callers import TokenCallers
 from facet.server.access.oidc.key_set import KeySet
 from facet.server.access.oidc.provider import Provider
 from facet.server.errors import Unauthenticated
-from tests.identity_provider import AUDIENCE, ISSUER, claims, jwk, token
+from tests.identity_provider import AUDIENCE, ISSUER, claims, jwk, serving, token
+from tests.waiting import PATIENCE, until
 
 
 class File:
@@ -169,3 +172,28 @@ def test_tokens_of_more_callers_than_are_remembered_are_accepted(callers: TokenC
     for number in range(600):
         assert callers.claim(token(claims(sub=str(number))))()
     assert callers.claim(one)()
+
+
+async def test_while_the_provider_is_away_known_keys_work_and_only_the_bearer_of_a_new_one_waits(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("_TIMEOUT_SECONDS", "_TOTAL_SECONDS"):  # it is away for as long as the test says
+        monkeypatch.setattr(signing_keys, limit, PATIENCE)
+    with serving(jwk("ES256", "k1")) as provider:
+        callers = TokenCallers(Provider(ISSUER, AUDIENCE, provider.url, "facet_galleries"), file.entry_of)
+        callers.keys.start()
+        try:
+            await asyncio.to_thread(until, lambda: callers.keys.current.keys)
+            provider.may_answer.clear()
+            provider.keys = [jwk("ES256", "k1"), jwk("ES256", "k2", 1)]
+            new, known = token(kid="k2", number=1), token()
+            waiting = asyncio.ensure_future(callers.wait_for_key(new))
+            await asyncio.to_thread(until, lambda: provider.asked == 2)
+            await callers.wait_for_key(known)
+            assert callers.claim(known)().scopes == {"recognize"}
+            assert not waiting.done()
+            provider.may_answer.set()
+            await waiting
+            assert callers.claim(new)().scopes == {"recognize"}
+        finally:
+            await callers.keys.stop()
