@@ -33,7 +33,7 @@ from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.readiness import Phase, Readiness
 from facet.server.observability.telemetry import Telemetry
 from facet.server.observability.tracing import Tracing
-from facet.server.port import BindError, connection_options, listen
+from facet.server.port import BindError, call_options, connection_options, listen
 from facet.server.scheduling.workers import Workers
 from facet.server.services.audit import AuditEntries
 from facet.server.services.calibration import Calibrations
@@ -65,12 +65,6 @@ _SERVICES = (
 _FLUSH_SECONDS = 0.5
 _CONTENTION: Mapping[Preset, float] = {"latency": 0.8, "throughput": 0.2}
 """How much requests side by side slow each other down, measured on two cores; the workers learn the machine's own."""
-_WINDOW_BYTES = 256 * 2**10
-_MAX_UNACCEPTED_CALLS = 10_000
-"""Calls whose headers have arrived, but which the event loop has not looked at. Each takes about 10 KB, and a hundred
-times that if its metadata is as large as gRPC permits to clients that do not acknowledge the server's settings."""
-_MAX_STREAMS_PER_CONNECTION = 128
-"""Further calls of a client wait in the client."""
 
 
 class Server:
@@ -179,20 +173,7 @@ class Server:
         )
         self._server = grpc.aio.server(
             interceptors=[self._connections.interceptor, CallInterceptor(self._calls, self._telemetry)],
-            options=[
-                # With its probe, gRPC receives megabytes of a stream that nobody reads from. Most pictures are smaller
-                # than the window that it has instead, so they need not wait for the server to open it.
-                ("grpc.http2.bdp_probe", 0),
-                ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
-                ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
-                # Beyond the first number, gRPC resets calls at random, those of victims of a flood as well.
-                ("grpc.server.max_pending_requests", _MAX_UNACCEPTED_CALLS * 4 // 5),
-                ("grpc.server.max_pending_requests_hard_limit", _MAX_UNACCEPTED_CALLS),
-                ("grpc.max_receive_message_length", config.receivable_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),
-                *connection_options(config, self._connections.room),
-            ],
+            options=[*call_options(config), *connection_options(config, self._connections.room)],
         )
         # Twice the number of workers, so that the next item is ready when a worker becomes free.
         self._batches = Batches(places=2 * self._workers.threads, stall_seconds=config.stall_seconds)

@@ -13,6 +13,12 @@ _HANDSHAKE_SECONDS = 10
 _KEEPALIVE_SECONDS = 60
 """A connection with calls is asked for a sign of life after this time without data."""
 _KEEPALIVE_ANSWER_SECONDS = 20
+_WINDOW_BYTES = 256 * 2**10
+_MAX_UNACCEPTED_CALLS = 10_000
+"""Calls whose headers have arrived, but which the event loop has not looked at. Each takes about 10 KB, and a hundred
+times that if its metadata is as large as gRPC permits to clients that do not acknowledge the server's settings."""
+_MAX_STREAMS_PER_CONNECTION = 128
+"""Further calls of a client wait in the client."""
 
 
 class BindError(Exception):
@@ -34,6 +40,24 @@ def connection_options(config: ServerConfig, max_connections: int) -> list[tuple
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_ANSWER_SECONDS * 1000),
         # Clients send a keepalive ping every 20 seconds, also during calls without messages.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]
+
+
+def call_options(config: ServerConfig) -> list[tuple[str, int]]:
+    """Options of gRPC that bound calls and their messages, and keep the port for this server."""
+    return [
+        # With its probe, gRPC receives megabytes of a stream that nobody reads from. Most pictures are smaller than the
+        # window that it has instead, so they need not wait for the server to open it.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
+        ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
+        # Beyond the first number, gRPC resets calls at random, those of victims of a flood as well.
+        ("grpc.server.max_pending_requests", _MAX_UNACCEPTED_CALLS * 4 // 5),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_UNACCEPTED_CALLS),
+        ("grpc.max_receive_message_length", config.receivable_bytes),
+        ("grpc.max_send_message_length", -1),
+        # A second server on the port is refused, instead of taking every other connection.
+        ("grpc.so_reuseport", 0),
     ]
 
 
