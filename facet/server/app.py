@@ -234,10 +234,10 @@ class Server:
             self._gauges,
             self._expired,
             self._galleries,
+            self._access,
             self._audit,
             self._tracing,
             self._decoders,
-            self._access,
         ):
             if part is not None:
                 await asyncio.to_thread(part.close)

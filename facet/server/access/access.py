@@ -17,10 +17,11 @@ from pydantic import SecretStr
 
 from facet.server.access import share
 from facet.server.access.authentication import Authenticator, PeerNames
-from facet.server.access.changes import NoteChanges, changes
+from facet.server.access.changes import NoteChanges
 from facet.server.access.grants import Grant, public
 from facet.server.access.identity import Identity
 from facet.server.access.last_used import LastUsed
+from facet.server.access.notes import Notes
 from facet.server.access.oidc.callers import TokenCallers
 from facet.server.access.oidc.provider import Provider
 from facet.server.access.open_calls import OpenCalls
@@ -30,6 +31,8 @@ from facet.server.errors import UnknownMethod
 
 _LOOK_SECONDS = 0.4
 """A change of the callers is in effect within a second, also for open calls."""
+_CLOSE_SECONDS = 5.0
+"""A disk that hangs keeps the server from stopping for no longer than this."""
 
 _log = structlog.get_logger("facet.access")
 
@@ -68,6 +71,7 @@ class Access(Collector):
         self._clock = clock
         self._stopping = threading.Event()
         self._watch: threading.Thread | None = None
+        self._notes: Notes | None = None
 
     @property
     def asks_nobody(self) -> bool:
@@ -82,9 +86,11 @@ class Access(Collector):
         """
         if self._tokens is not None:
             self._tokens.keys.start()
-        if self._callers is not None:
+        if self._callers is not None and self._last_used is not None:
             self._callers.refresh()  # loading the models may have taken a while
-            arguments = (asyncio.get_running_loop(), self._callers, note_changes)
+            self._notes = Notes(self._callers, self._last_used, note_changes, _LOOK_SECONDS)
+            self._notes.start()
+            arguments = (asyncio.get_running_loop(), self._callers)
             self._watch = threading.Thread(target=self._keep_watching, args=arguments, name="callers", daemon=True)
             self._watch.start()
 
@@ -97,9 +103,9 @@ class Access(Collector):
         """Stop watching the callers file, and write when callers were last used."""
         self._stopping.set()
         if self._watch is not None:
-            self._watch.join()
-        if self._last_used is not None:
-            self._last_used.write(at_once=True)
+            self._watch.join(_CLOSE_SECONDS)
+        if self._notes is not None:
+            self._notes.close(_CLOSE_SECONDS)
 
     async def admit(self, path: str, context: Any) -> Grant:
         """Admit a call, before any of its requests is read, and make its identity that of the current task.
@@ -152,21 +158,14 @@ class Access(Collector):
         if self._last_used is not None and callers is not None and identity_id in callers.ids:
             self._last_used.note(identity_id, self._clock())
 
-    def _keep_watching(
-        self, loop: asyncio.AbstractEventLoop, callers: WatchedCallers, note_changes: NoteChanges
-    ) -> None:
+    def _keep_watching(self, loop: asyncio.AbstractEventLoop, callers: WatchedCallers) -> None:
         """Look at the file again and again, on a thread: a disk that hangs does not stop calls."""
         while not self._stopping.wait(_LOOK_SECONDS):
             try:
-                before = callers.current
-                has_changed = callers.refresh()
+                callers.refresh()
                 if callers.current is not None or self._tokens is not None:
                     with suppress(RuntimeError):  # the loop has ended meanwhile
                         # Also without a change: credentials expire.
                         loop.call_soon_threadsafe(self._open.review)
-                if has_changed and (found := changes(before, callers.current)):
-                    note_changes(found)
-                if self._last_used is not None:
-                    self._last_used.write()
             except Exception:  # whatever it is, revoked callers must not stay because of it
                 _log.exception("looking at the callers failed")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facet.server.access import access as module
+from facet.server.access import last_used
 from facet.server.access.access import Access
 from facet.server.access.callers_file import changing
 from facet.server.access.key import key_of
 from facet.server.errors import Unauthenticated
 from tests.unit.server.access.entries import CREATED, entry
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 IDENTIFY = "/facet.v1.RecognitionService/Identify"
 
@@ -63,6 +66,54 @@ async def test_an_open_call_of_a_revoked_caller_ends_even_if_the_change_cannot_b
         change(path, revoked=CREATED)
         with pytest.raises(Unauthenticated), access.open(grant):
             await asyncio.Event().wait()
+
+
+async def test_a_caller_is_revoked_while_a_change_is_being_noted(access: Access, path: Path) -> None:
+    hangs, comes_back = threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        hangs.set()
+        comes_back.wait(PATIENCE)
+
+    access.start(hang)
+    try:
+        grant = await access.admit(IDENTIFY, Call())
+        change(path, label="another")
+        await asyncio.to_thread(until, hangs.is_set)
+        change(path, revoked=CREATED)
+        async with asyncio.timeout(PATIENCE / 2):
+            with pytest.raises(Unauthenticated), access.open(grant):
+                await asyncio.Event().wait()
+    finally:
+        comes_back.set()
+
+
+async def test_a_disk_that_hangs_does_not_keep_the_server_from_stopping(
+    access: Access, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.05)
+    hangs, comes_back = threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        hangs.set()
+        comes_back.wait()
+
+    access.start(hang)
+    change(path, label="another")
+    await asyncio.to_thread(until, hangs.is_set)
+    closing = asyncio.ensure_future(asyncio.to_thread(access.close))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.shield(closing)
+    finally:
+        comes_back.set()
+
+
+async def test_the_last_uses_are_noted_when_the_server_stops(access: Access, path: Path) -> None:
+    access.start()
+    await access.admit(IDENTIFY, Call())
+    access.close()
+    assert set(last_used.read(path)) == {"key:cam"}
 
 
 async def test_a_cancelled_call_stays_cancelled(access: Access) -> None:
