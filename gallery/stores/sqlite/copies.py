@@ -95,7 +95,8 @@ def restore(
 
     Raises:
         AgeError: the backup is encrypted by age, and the identities do not fit.
-        KeysUnusable: the backup is encrypted, and the key file of the database is missing or another one's.
+        KeysUnusable: the backup is encrypted, and the key file of the database is missing, another one's, or lacks its
+            data keys.
         FileExistsError: the database exists, and ``replace`` is not set.
         StorageBusy: a server has the database open.
         StorageError: the backup cannot be read or is damaged, or the disk is full.
@@ -114,7 +115,7 @@ def restore(
             else:
                 verification = _copy(copy, partial, progress, keyring)
             with connect_to_read(partial) as connection:
-                check_key_file(database, connection)
+                check_key_file(database, connection, is_backup=True)
             _settle(database)
         return verification
 

@@ -135,7 +135,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # One row if the database is encrypted: the id by which it knows its key file.
         "CREATE TABLE encryption (key INTEGER PRIMARY KEY, database_id TEXT NOT NULL) STRICT",
-        # The gallery's id in the key file, and the id of the data key that seals all its values; empty if none.
+        # The gallery's id in the key file, and the id of the data key that seals all its values; empty if none. While
+        # it is being sealed, the ids of all data keys that its values may be sealed under, with "-" for none.
         "ALTER TABLE galleries ADD COLUMN data_keys TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE galleries ADD COLUMN sealed_under TEXT NOT NULL DEFAULT ''",
     ),

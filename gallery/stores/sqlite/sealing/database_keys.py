@@ -13,6 +13,9 @@ from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.schema import FIRST_ENCRYPTED, schema_version
 
 _WITHOUT_KEY = "SELECT key FROM galleries WHERE data_keys = '' AND NOT hidden"
+_SEALED = "SELECT key, data_keys, sealed_under FROM galleries WHERE data_keys != '' AND NOT hidden"
+_PLAIN = "-"
+"""Stands for no data key in ``galleries.sealed_under``."""
 
 
 def database_id_of(connection: sqlite3.Connection, path: Path) -> str:
@@ -23,18 +26,15 @@ def database_id_of(connection: sqlite3.Connection, path: Path) -> str:
     return str(row[0]) if row else ""
 
 
-def gallery_keys_of(connection: sqlite3.Connection) -> list[str]:
-    """Return the ids, in the key file, of all galleries that are not hidden and have data keys."""
-    rows = connection.execute("SELECT data_keys FROM galleries WHERE data_keys != '' AND NOT hidden")
-    return [uid for (uid,) in rows]
+def check_key_file(path: Path, connection: sqlite3.Connection, *, is_backup: bool = False) -> None:
+    """Check that the key file of a database is its own, and has all data keys that values are sealed under.
 
-
-def check_key_file(path: Path, connection: sqlite3.Connection) -> None:
-    """Check that the key file of a database is its own, and has the data keys of its galleries, without a master key.
+    No master key is needed.
 
     Args:
         path: the database whose key file it is.
         connection: the database, or a copy that is to take its place.
+        is_backup: whether it is a copy; for the message.
 
     Raises:
         KeysUnusable: it is missing, damaged, or that of another database, or data keys are missing.
@@ -45,9 +45,17 @@ def check_key_file(path: Path, connection: sqlite3.Connection) -> None:
     contents, _ = read_key_file(key_path(path))
     if contents.database != database_id:
         raise _foreign(key_path(path))
-    known = contents.galleries.keys() | contents.destroyed
-    if missing := [uid for uid in gallery_keys_of(connection) if uid not in known]:
-        raise _older(key_path(path), len(missing))
+    lacking_all = lacking_some = 0
+    for _, uid, sealed_under in connection.execute(_SEALED).fetchall():
+        if uid in contents.destroyed:
+            continue
+        known = {key.key_id.hex() for key in contents.galleries.get(uid, ())}
+        lacking_all += not known
+        lacking_some += bool(known and not known.issuperset(_key_ids(sealed_under)))
+    if lacking_all:
+        raise _older(key_path(path), lacking_all)
+    if lacking_some:
+        raise (_before_renewal if is_backup else _renewed)(key_path(path), lacking_some)
 
 
 def open_keyring(database: SqliteDatabase, masters: MasterKeys | None) -> Keyring | None:
@@ -79,6 +87,7 @@ def open_keyring(database: SqliteDatabase, masters: MasterKeys | None) -> Keyrin
         with database.writing() as connection:
             connection.execute("INSERT INTO encryption (key, database_id) VALUES (1, ?)", (keyring.database,))
     _give_keys(database, keyring)
+    _note_keys(database, keyring)
     return keyring
 
 
@@ -94,6 +103,26 @@ def _give_keys(database: SqliteDatabase, keyring: Keyring) -> None:
             )
 
 
+def _note_keys(database: SqliteDatabase, keyring: Keyring) -> None:
+    """Note which data key seals the values of each gallery from now on, before it seals the first one.
+
+    So an older key file, which lacks it, is not accepted later.
+    """
+    with database.reading() as connection:
+        rows = connection.execute(_SEALED).fetchall()
+    noted = []
+    for key, uid, sealed_under in rows:
+        if keyring.has(uid) and (newest := keyring.newest(uid).key_id.hex()) not in _key_ids(sealed_under):
+            noted.append((f"{sealed_under or _PLAIN} {newest}", key))
+    if noted:
+        with database.writing() as connection:
+            connection.executemany("UPDATE galleries SET sealed_under = ? WHERE key = ?", noted)
+
+
+def _key_ids(sealed_under: str) -> set[str]:
+    return set(sealed_under.split()) - {_PLAIN}
+
+
 def _foreign(path: Path) -> KeysUnusable:
     return KeysUnusable(f"{path} is the key file of another database: put the right one in its place")
 
@@ -102,4 +131,19 @@ def _older(path: Path, galleries: int) -> KeysUnusable:
     return KeysUnusable(
         f"the key file {path} is older than the database: it lacks the data keys of {galleries} galleries; put the "
         "newest copy of it in its place"
+    )
+
+
+def _renewed(path: Path, galleries: int) -> KeysUnusable:
+    return KeysUnusable(
+        f"the key file {path} is older than the database: it lacks newer data keys of {galleries} galleries; put the "
+        "newest copy of it in its place. If the key file is the newest, the database is a copy from before a renewal "
+        "of the data keys, and cannot be decrypted any more"
+    )
+
+
+def _before_renewal(path: Path, galleries: int) -> KeysUnusable:
+    return KeysUnusable(
+        f"the backup cannot be decrypted with the key file {path}: it lacks the data keys of {galleries} galleries; "
+        "a backup from before a renewal of the data keys cannot be read any more, so restore a later one"
     )

@@ -15,6 +15,9 @@ from gallery.encryption.master_keys import KeyFile, MasterKeySource, new_key
 from gallery.encryption.values import CannotOpen, open_value, place
 from gallery.errors import GalleryNotFound, KeysUnusable
 from gallery.stores.sqlite.copies import backup, restore
+from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.sealing.database_keys import open_keyring
+from gallery.stores.sqlite.sealing.progress import encryption_status, renew_data_keys
 from gallery.stores.sqlite.verify import verify
 from tests.unit.gallery.stores.sqlite.sealing.samples import expected, fill, opened, people_of, wait_until_sealed
 
@@ -60,6 +63,31 @@ def older_key_file(database: Path, key_file: KeyFile) -> MasterKeySource:
     return key_file
 
 
+def key_file_before_renewal(database: Path, key_file: KeyFile) -> MasterKeySource:
+    """Put a copy of the key file there that was made before its data keys were renewed."""
+    older = key_path(database).read_bytes()
+    renew_data_keys(database, key_file)
+    wait_until_sealed(database, key_file)
+    key_path(database).write_bytes(older)
+    return key_file
+
+
+def key_file_before_an_unfinished_renewal(database: Path, key_file: KeyFile) -> MasterKeySource:
+    """Put a copy of the key file there that lacks the key that seals new values, while most have the old one."""
+    older = key_path(database).read_bytes()
+    renew_data_keys(database, key_file)
+    with closing(sqlite3.connect(database)) as connection:
+        (sealed_under,) = connection.execute("SELECT sealed_under FROM galleries").fetchone()
+    store = SqliteDatabase(database)
+    keyring = open_keyring(store, key_file.read())
+    store.close()
+    assert keyring is not None
+    assert encryption_status(database).galleries[0].pending == 3
+    assert sealed_under.encode() in older
+    key_path(database).write_bytes(older)
+    return key_file
+
+
 @pytest.mark.parametrize(
     ("lose", "said"),
     [
@@ -68,6 +96,8 @@ def older_key_file(database: Path, key_file: KeyFile) -> MasterKeySource:
         (no_key_file, "put your copy of it back"),
         (foreign_key_file, "of another database"),
         (older_key_file, "older than the database"),
+        (key_file_before_renewal, "older than the database"),
+        (key_file_before_an_unfinished_renewal, "older than the database"),
     ],
 )
 def test_a_database_without_its_keys_is_refused_and_nothing_is_overwritten(
@@ -81,6 +111,9 @@ def test_a_database_without_its_keys_is_refused_and_nothing_is_overwritten(
         opened(filled, master_keys)
     assert (key_path(filled).read_bytes() if key_path(filled).exists() else None) == there
     assert key_file.path.read_bytes() == master
+    if master_keys is not None and lose is not another_master_key:
+        with pytest.raises(KeysUnusable, match=said):
+            encryption_status(filled)
     if lose is no_key_file:
         key_path(filled).write_bytes(keys)
         galleries = opened(filled, master_keys)
@@ -165,5 +198,19 @@ def test_an_encrypted_backup_is_not_restored_where_its_key_file_is_missing(
     key_path(elsewhere).write_bytes(key_path(filled).read_bytes())
     restore(copy, elsewhere)
     galleries = opened(elsewhere, key_file)
+    assert people_of(galleries, "g") == expected(range(3))
+    galleries.close()
+
+
+def test_a_backup_from_before_a_renewal_does_not_replace_a_database(
+    filled: Path, key_file: KeyFile, tmp_path: Path
+) -> None:
+    copy = tmp_path / "monday.db"
+    backup(filled, copy)
+    renew_data_keys(filled, key_file)
+    wait_until_sealed(filled, key_file)
+    with pytest.raises(KeysUnusable, match="before a renewal"):
+        restore(copy, filled, replace=True)
+    galleries = opened(filled, key_file)
     assert people_of(galleries, "g") == expected(range(3))
     galleries.close()
