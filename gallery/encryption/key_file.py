@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -55,8 +54,11 @@ class KeyFileContents:
 
 
 def key_path(database: Path) -> Path:
-    """Return the key file of a database."""
-    return database.with_name(f"{database.name}.keys")
+    """Return the key file of a database.
+
+    Links are resolved: a file that replaced the link would leave destroyed keys where the link led.
+    """
+    return Path(os.path.realpath(database.with_name(f"{database.name}.keys")))
 
 
 def read_key_file(path: Path) -> tuple[KeyFileContents, bytes]:
@@ -87,33 +89,57 @@ def write_key_file(path: Path, contents: KeyFileContents) -> bytes:
     """Replace a key file, so that it is the old one or the new one at any moment; returns its bytes.
 
     The old one is overwritten with zeros once the new one is on disk, because it may have keys that were destroyed.
+    What an interrupted write left is removed first.
 
     Raises:
         StorageFull: the disk is full.
         StorageUnavailable: it cannot be written.
     """
     data = json.dumps(_plain(contents), indent=1).encode() + b"\n"
-    partial = ""
+    partial = _partial_path(path)
+    remove_left_partial(path)
     try:
-        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        with _then_overwriting(path):
-            Path(partial).replace(path)
-            _sync_folder(path.parent)
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            with _then_overwriting(path):
+                partial.replace(path)
+                _sync_folder(path.parent)
+        except OSError:
+            with suppress(StorageUnavailable):
+                remove_left_partial(path)
+            raise
     except OSError as error:
-        with suppress(OSError):
-            Path(partial).unlink()
         if error.errno in _NO_ROOM:
             raise StorageFull(f"no room for the key file {path}") from error
         raise StorageUnavailable(f"the key file {path} cannot be written: {error.strerror}") from error
     return data
 
 
+def remove_left_partial(path: Path) -> None:
+    """Remove what an interrupted write of a key file left, with the data keys in it. Only the database's owner may.
+
+    Raises:
+        StorageUnavailable: it cannot be removed.
+    """
+    partial = _partial_path(path)
+    try:
+        with suppress(FileNotFoundError), _then_overwriting(partial):
+            partial.unlink()
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise StorageUnavailable(f"{partial} has data keys and cannot be removed: {error.strerror}") from error
+
+
 class _TooNewError(ValueError):
     pass
+
+
+def _partial_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def _contents(plain: Any) -> KeyFileContents:
@@ -158,7 +184,7 @@ def _plain(contents: KeyFileContents) -> dict[str, Any]:
 
 @contextmanager
 def _then_overwriting(path: Path) -> Iterator[None]:
-    """Overwrite a file with zeros at the end, if the block replaced it, and it has no other name."""
+    """Overwrite a file with zeros at the end, if the block replaced or deleted it, and it has no other name."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.faults.gallery.encrypted_operations import ENCRYPTED
 from tests.faults.gallery.operations import OPERATIONS, Operation
 from tests.faults.injection.faults import Faults
 
@@ -115,5 +116,6 @@ def check(operation: Operation, folder: Path, *, most_points: int, seed: int) ->
 
 if __name__ == "__main__":
     name, where, points, seed = sys.argv[1:]
-    result = check(OPERATIONS[name], Path(where), most_points=int(points), seed=int(seed))
+    operation = {**OPERATIONS, ENCRYPTED.name: ENCRYPTED}[name]
+    result = check(operation, Path(where), most_points=int(points), seed=int(seed))
     sys.stdout.write(json.dumps(asdict(result)))

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.gallery.operations import OPERATIONS
+from gallery.encryption.key_file import key_path
+from tests.faults.gallery.encrypted_operations import ENCRYPTED
+from tests.faults.gallery.operations import DATABASE, OPERATIONS
 from tests.faults.injection.faults import Faults
 from tests.faults.promises import Seen, promises
 
@@ -42,13 +44,17 @@ KINDS = {
     "back up": ("a database is backed up", "the old backup or the new one, verified; the database is unchanged"),
     "restore": ("a backup is restored", "the database is completely the old one or completely the backup"),
     "compact": ("a database is compacted", "nothing is lost"),
+    ENCRYPTED.name: (
+        "a gallery of an encrypted database is created or deleted",
+        f"{WHOLE}; a deleted gallery's data key is in no file",
+    ),
     "migrate": ("a database of the first version is migrated", "nothing is lost; the next start goes on"),
 }
 """Of each operation, what the process does when it is killed, and what is promised."""
 
 
 def test_every_operation_is_killed() -> None:
-    assert KINDS.keys() == OPERATIONS.keys()
+    assert KINDS.keys() == {*OPERATIONS, ENCRYPTED.name}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,8 @@ def test_a_killed_change_is_complete_or_absent(
 ) -> None:
     work = tmp_path / "files"
     work.mkdir()
+    # Most writes of this one are not those of the key file, which it is about.
+    files = key_path(work / DATABASE).name if operation == ENCRYPTED.name else f"{work}/"
     result = subprocess.run(
         [
             *(sys.executable, "-m", "tests.faults.gallery.kill_points"),
@@ -68,7 +76,7 @@ def test_a_killed_change_is_complete_or_absent(
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={"PATH": "", "OMP_NUM_THREADS": "1", **faults(f"{work}/").environment},
+        env={"PATH": "", "OMP_NUM_THREADS": "1", **faults(files).environment},
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from gallery.encryption.key_file import key_path, read_key_file
+from gallery.encryption.key_file import key_path, read_key_file, remove_left_partial
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import MasterKeys
 from gallery.errors import KeysUnusable
@@ -81,6 +81,7 @@ def open_keyring(database: SqliteDatabase, masters: MasterKeys | None) -> Keyrin
         return None
     with database.reading() as connection:
         check_key_file(database.path, connection)
+    remove_left_partial(path)
     keyring = Keyring(path, masters) if database_id or path.exists() else Keyring.create(path, masters)
     keyring.use(masters)
     if not database_id:

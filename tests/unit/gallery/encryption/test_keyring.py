@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gallery.encryption.key_file import key_path
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import KeyFile, MasterKeys, new_key
 from gallery.encryption.values import CannotOpen, key_id_of, open_text, open_value, place
@@ -137,3 +138,25 @@ def test_a_deleted_key_file_is_written_again_and_a_replaced_one_is_not(path: Pat
     path.unlink()
     keyring.check()
     assert path.read_bytes() == contents
+
+
+def test_a_key_file_behind_a_link_is_replaced_where_it_is(tmp_path: Path, masters: MasterKeys) -> None:
+    database, elsewhere = tmp_path / "facet.sqlite3", tmp_path / "keys"
+    key_path(database).symlink_to(elsewhere)
+    keyring = Keyring.create(key_path(database), masters)
+    (uid,) = keyring.add(1)
+    wrapped = json.loads(elsewhere.read_text())["galleries"][uid][0]["wrapped"]
+    keyring.destroy(uid)
+    assert wrapped not in elsewhere.read_text()
+    assert (tmp_path / "facet.sqlite3.keys").is_symlink()
+
+
+def test_what_an_interrupted_write_left_is_gone_after_the_next_one(path: Path, masters: MasterKeys) -> None:
+    keyring = Keyring.create(path, masters)
+    (uid,) = keyring.add(1)
+    left = path.with_name(f".{path.name}.part")
+    left.write_bytes(path.read_bytes())
+    with left.open("rb") as opened:
+        keyring.destroy(uid)
+        assert not opened.read().strip(b"\0")
+    assert [each.name for each in path.parent.iterdir() if "keys" in each.name] == [path.name]
