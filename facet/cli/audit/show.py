@@ -149,14 +149,14 @@ def _print(found: Iterable[Entry], limit: int | None, *, as_json: bool) -> None:
 
 
 def _show(found: list[Entry], left_out: int) -> None:
-    rows = table(number("entry"), whole("time"), whole("action"), "caller, from", "gallery, subject", "outcome")
+    rows = table(number("entry"), whole("time"), whole("action"), whole("caller, from"), "gallery, subject", "outcome")
     for entry in found:
         draft = entry.draft
-        facts = [f"{name}={_short(value)}" for name, value in draft.facts.items() if name not in _HIDDEN]
+        facts = [f"{name} {_short(value)}" for name, value in draft.facts.items() if name not in _HIDDEN]
         outcome = "open" if draft.outcome == BEGUN else draft.reason or draft.outcome
         rows.add_row(
             str(entry.seq),
-            draft.time[:19].replace("T", " "),
+            draft.time[:19].replace("T", "\n"),
             draft.action,
             _lines(draft.caller, draft.address),
             _lines(draft.gallery, draft.subject[:_SUBJECT_DIGITS]),
