@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from facet.tracking.decision import Decision, Identity
 from facet.tracking.records import EventKind, TrackEvent
@@ -22,6 +23,19 @@ class EventRecorder:
         self._last_id += 1
         track.track_id = self._last_id
 
+    @property
+    def subjects(self) -> set[str]:
+        """The subjects that the events to come may name."""
+        waiting = {each for event in self._events for each in (event.subject_id, event.previous_subject_id)}
+        return (waiting | {identity.subject_id for identity in self._reported.values()}) - {""}
+
+    def forget(self, subjects: Collection[str]) -> None:
+        """Name these subjects in no event any more: they are no longer enrolled."""
+        for track_id, identity in self._reported.items():
+            if identity.subject_id in subjects:
+                self._reported[track_id] = replace(identity, subject_id="", display_name="")
+        self._events = [_without(event, subjects) for event in self._events]
+
     def record(self, tracks: Iterable[TrackState], time: float) -> None:
         """Record what has changed since the last call.
 
@@ -38,8 +52,11 @@ class EventRecorder:
             if before is None:
                 self._add(EventKind.APPEARED, track_id, time, Identity())
             previous_id = before.subject_id if before else ""
-            if identity.subject_id != previous_id:
-                kind = EventKind.CHANGED if previous_id else EventKind.IDENTIFIED
+            # It may have lost a subject that is forgotten.
+            was_identified = before is not None and before.decision is Decision.IDENTIFIED
+            has_lost = was_identified and identity.decision is not Decision.IDENTIFIED
+            if identity.subject_id != previous_id or has_lost:
+                kind = EventKind.CHANGED if was_identified else EventKind.IDENTIFIED
                 self._add(kind, track_id, time, identity, previous_id)
             was_unknown = before is not None and before.decision is Decision.UNKNOWN
             if identity.decision is Decision.UNKNOWN and not was_unknown:
@@ -56,3 +73,9 @@ class EventRecorder:
         self._events.append(
             TrackEvent(kind, track_id, time, identity.subject_id, identity.display_name, previous_id, similarity)
         )
+
+
+def _without(event: TrackEvent, subjects: Collection[str]) -> TrackEvent:
+    if event.subject_id in subjects:
+        event = replace(event, subject_id="", display_name="", similarity=-1.0)
+    return replace(event, previous_subject_id="") if event.previous_subject_id in subjects else event

@@ -170,7 +170,7 @@ class TrackEvent:
         time: capture time of the frame that showed it, seconds.
         subject_id: who it is from now on (with LEFT: who it was); empty if unknown.
         display_name: that subject's name for people.
-        previous_subject_id: who it was until now, with CHANGED.
+        previous_subject_id: who it was until now, with CHANGED; empty if that subject is no longer enrolled.
         similarity: to the subject; -1 without one.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -99,12 +99,17 @@ class StreamTracker:
         self._events.record(self._tracks, time)
         return StepResult(self._visible_tracks(), self._events.take(), detections, embedded, gallery_error)
 
-    def finish(self) -> tuple[TrackEvent, ...]:
+    def finish(self, enrolled: Callable[[Collection[str]], Collection[str]]) -> tuple[TrackEvent, ...]:
         """End all tracks, for instance because the camera is gone; no step follows.
+
+        Args:
+            enrolled: see :meth:`facet.tracking.records.Perception.enrolled`.
 
         Returns:
             The events that no step has returned yet, then LEFT for each track, at the capture time of the last frame.
+            None names a subject that is no longer enrolled.
         """
+        self._events.forget(self._removed_subjects(enrolled))
         self._associator.tracks = []
         self._events.record([], self._captured or 0.0)
         return self._events.take()
@@ -160,7 +165,8 @@ class StreamTracker:
             revision, gallery_error = None, error.error
         if revision == self._revision:
             return gallery_error
-        removed = self._removed_subjects(perception)
+        removed = self._removed_subjects(perception.enrolled)
+        self._events.forget(removed)
         for track in self._tracks:
             if track.identity.subject_id in removed:
                 track.identity, track.embedding_interval = Identity(), self._settings.embedding_interval
@@ -169,13 +175,14 @@ class StreamTracker:
         self._events.record(self._tracks, time)
         return gallery_error
 
-    def _removed_subjects(self, perception: Perception) -> set[str]:
-        """The subjects of tracks that are no longer enrolled."""
+    def _removed_subjects(self, enrolled: Callable[[Collection[str]], Collection[str]]) -> set[str]:
+        """The subjects of tracks and of events that are no longer enrolled."""
         subjects = {each.identity.subject_id for each in self._tracks if each.identity.subject_id}
+        subjects |= self._events.subjects
         if not subjects:
             return set()
         try:
-            return subjects.difference(perception.enrolled(subjects))
+            return subjects.difference(enrolled(subjects))
         except GalleryUnavailable:
             return subjects
 

@@ -1137,7 +1137,7 @@ class TrackEvent(_message.Message):
     display_name: _builtins.str
     """The display name of that subject. May be empty."""
     previous_subject_id: _builtins.str
-    """With CHANGED: the id of the subject before the event."""
+    """With CHANGED: the id of the subject before the event. Empty if that subject was deleted or has expired."""
     similarity: _builtins.float
     """Cosine to the subject, in [-1, 1]. Unset without a subject."""
     @_builtins.property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from facet.server.scheduling.work import Work
@@ -14,6 +15,7 @@ from facet.server.wire.errors import field_at_fault
 from facet.tracking.records import Track, TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from facet.v1 import recognition_service_pb2 as pb
+from gallery.errors import StorageError
 from recognizer.orientation import boxes_turned_back, points_turned_back, turned
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
@@ -100,7 +102,14 @@ class FrameProcessor:
 
     def end_tracks(self) -> list[pb.TrackEvent]:
         """End all tracks: the events that were not answered yet, then LEFT for each track. No frame follows."""
-        return [answers.event(each) for each in self._tracker.finish()]
+        return [answers.event(each) for each in self._tracker.finish(self._still_enrolled)]
+
+    def _still_enrolled(self, subject_ids: Collection[str]) -> Collection[str]:
+        """The given subjects that are enrolled; none if the store does not answer, for they may be erased."""
+        try:
+            return self._gallery.enrolled(subject_ids)
+        except StorageError:
+            return ()
 
 
 def _turned_back(track: Track, turn: int, shape: tuple[int, ...]) -> Track:

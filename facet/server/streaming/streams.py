@@ -105,8 +105,9 @@ class Streams:
             except (InvalidField, ShuttingDown, TransferStalled) as error:  # the client can still be answered
                 ended_by = error
             if settings.end_tracks:
+                events = await asyncio.to_thread(processor.end_tracks)
                 yield pb.IdentifyStreamResponse(
-                    frame_id=frame_id, dropped=latest.dropped, events=processor.end_tracks(), end_of_stream=True
+                    frame_id=frame_id, dropped=latest.dropped, events=events, end_of_stream=True
                 )
             if ended_by is not None:
                 raise ended_by

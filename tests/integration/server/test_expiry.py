@@ -106,6 +106,7 @@ def test_an_expired_person_is_in_no_answer(client: Client, gallery: str, clock: 
     assert matches(client, gallery, pictures) == ["left"]
     settings = recognition_pb.StreamSettings(gallery_id=gallery, lossless=True)
     seen: list[set[str]] = []
+    events: list[str] = []
 
     def frames() -> Iterator[recognition_pb.StreamFrame]:
         for number in range(40):
@@ -119,7 +120,10 @@ def test_an_expired_person_is_in_no_answer(client: Client, gallery: str, clock: 
     for answer in client.identify_stream(settings, frames()):
         assert not answer.status.code
         seen.append({track.subject_id for track in answer.tracks})
+        events = [str(event) for event in answer.events]
     assert "left" in seen[-2]
+    assert events, "the track changes"
+    assert "left" not in "".join(events)
     assert "left" not in seen[-1], "the track keeps the name of somebody who has expired"
     assert matches(client, gallery, pictures) == []
     asked: list[Callable[[], object]] = [

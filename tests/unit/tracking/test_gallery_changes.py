@@ -28,6 +28,33 @@ def test_a_subject_deleted_while_out_of_sight_leaves_without_a_name() -> None:
     assert clip.log[-2:] == [(CHANGED, 1, ""), (LEFT, 1, "")]
 
 
+def test_no_event_names_a_subject_who_was_deleted_meanwhile() -> None:
+    """Neither that of a track that ends in the same step, nor one that a failed step left."""
+    clip = Clip("anne", "ben", settings=TrackerSettings(confirmation_score=0.5))
+    clip.keep(Person("anne", 100), Person("ben", 400), seconds=1)
+    for method, deleted in (("", "anne"), ("detect", "ben")):
+        before = len(clip.events)
+        clip.perception.subjects.remove(deleted)
+        clip.perception.broken = method
+        clip.time += 2
+        if method:
+            with pytest.raises(OSError, match=method):
+                clip.show()
+            clip.perception.broken = ""
+        clip.show()
+        assert LEFT in {each.kind for each in clip.events[before:]}
+        assert not [each for each in clip.events[before:] if deleted in (each.subject_id, each.previous_subject_id)]
+        clip.keep(Person("anne", 100), Person("ben", 400), seconds=1)
+
+
+def test_the_events_of_the_end_name_nobody_who_was_deleted() -> None:
+    clip = Clip("anne")
+    assert only(clip.keep(Person("anne", 100), seconds=1)).identity.subject_id == "anne"
+    clip.perception.subjects.remove("anne")
+    left = clip.tracker.finish(clip.perception.enrolled)
+    assert {(each.kind, each.subject_id, each.display_name, each.similarity) for each in left} == {(LEFT, "", "", -1.0)}
+
+
 def test_a_deleted_subject_loses_its_name_in_the_next_frame() -> None:
     clip = Clip("anne", "ben", settings=TrackerSettings(detection_interval=100))
     clip.keep(Person("anne", 100), seconds=0.5)
@@ -35,7 +62,7 @@ def test_a_deleted_subject_loses_its_name_in_the_next_frame() -> None:
     step = clip.show(Person("anne", 100))
     assert step.detections is None
     assert only(step).identity.subject_id == ""
-    assert [(event.kind, event.previous_subject_id) for event in step.events] == [(CHANGED, "anne")]
+    assert [(event.kind, event.previous_subject_id) for event in step.events] == [(CHANGED, "")]
 
 
 def test_a_deleted_subject_loses_its_name_even_if_the_search_fails() -> None:
@@ -88,7 +115,7 @@ def test_tracks_go_on_without_names_while_the_gallery_is_unavailable() -> None:
     clip.perception.unavailable = GalleryUnavailable(LookupError("gone"))
     step = clip.show(Person("anne", 100))
     assert (only(step).track_id, only(step).identity.subject_id) == (1, "")
-    assert [(event.kind, event.previous_subject_id) for event in step.events] == [(CHANGED, "anne")]
+    assert [(event.kind, event.previous_subject_id) for event in step.events] == [(CHANGED, "")]
     assert isinstance(step.gallery_error, LookupError)
     assert isinstance(clip.show(Person("anne", 100)).gallery_error, LookupError)
     clip.perception.unavailable = None

@@ -194,11 +194,12 @@ def test_a_low_score_without_a_second_detection_is_no_track() -> None:
 def test_all_tracks_leave_at_the_end_at_the_time_of_the_last_frame() -> None:
     clip = Clip("anne")
     clip.keep(Person("anne", 100), Person("ben", 400), seconds=1)
-    left = clip.tracker.finish()
+    left = clip.tracker.finish(clip.perception.enrolled)
     assert [(event.kind, event.track_id, event.subject_id) for event in left] == [(LEFT, 1, "anne"), (LEFT, 2, "")]
     assert {event.time for event in left} == {clip.time - 1 / RATE}
-    assert clip.tracker.finish() == ()
+    assert clip.tracker.finish(clip.perception.enrolled) == ()
 
 
 def test_the_end_without_frames_has_no_events() -> None:
-    assert Clip().tracker.finish() == ()
+    clip = Clip()
+    assert clip.tracker.finish(clip.perception.enrolled) == ()
