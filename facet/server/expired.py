@@ -77,17 +77,23 @@ class ExpiredEraser(Collector):
                     _log.info("erased what has expired", count=erased)
             except _Stopping:
                 return
-            except StorageError as error:
+            except Exception as error:
                 pause = min(pause, _RETRY_SECONDS)
                 self._failures += 1
                 self._count_waiting()
-                _log.error("cannot erase what has expired", error=str(error), again_in_seconds=pause)
+                # What nobody expects has a traceback: it is a bug, and must not end the erasures.
+                _log.error(
+                    "cannot erase what has expired",
+                    error=str(error),
+                    again_in_seconds=pause,
+                    exc_info=not isinstance(error, StorageError),
+                )
 
     def _count_waiting(self) -> None:
         try:
             # At least the traces of one are left.
             self._waiting = max(1, self._galleries.retention.waiting())
-        except StorageError:
+        except Exception:  # logged by the caller, as it failed for the same reason
             self._waiting = max(1, self._waiting)
 
     def _check(self) -> None:

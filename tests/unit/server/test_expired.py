@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
+import structlog
 
 from facet.server.expired import ExpiredEraser
 from gallery.galleries import Galleries
@@ -58,4 +62,31 @@ def test_a_run_that_another_process_holds_up_is_counted_and_repeated(tmp_path: P
     assert values(eraser)["facet_expired_erased_totalsubjects"] == 1
     assert notes.taken == [("erased", "g", "ann")]
     assert not galleries.get_gallery("g").subject_count
+    galleries.close()
+
+
+def test_an_error_that_nobody_expects_does_not_end_the_erasures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries = Galleries(
+        SqliteStore(tmp_path / "facet.db"), contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=5
+    )
+    errors, erase = [RuntimeError("unexpected")], galleries.retention.erase
+    erased: list[int] = []
+
+    def failing(check: Callable[[], None]) -> int:
+        if errors:
+            raise errors.pop()
+        erased.append(erase(check))
+        return erased[-1]
+
+    monkeypatch.setattr(galleries.retention, "erase", failing)
+    eraser = ExpiredEraser(galleries, 0.01, Notes())
+    with structlog.testing.capture_logs() as logged:
+        eraser.start()
+        until(lambda: bool(erased))
+        eraser.close()
+    assert values(eraser)["facet_expired_failures_total"] == 1
+    (line,) = [line for line in logged if line["log_level"] == "error"]
+    assert line["exc_info"], "a bug has a traceback"
     galleries.close()

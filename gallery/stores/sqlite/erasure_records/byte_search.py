@@ -37,23 +37,27 @@ class ByteSearch:
         self._filter = np.zeros(1 << _FILTER_BITS, np.bool_)
         self._filter[_slots(np.array(list(self._anchors), np.uint64))] = True
 
-    def in_file(self, descriptor: int, *, most_bytes: int) -> tuple[set[int], int]:
+    def in_file(self, descriptor: int, *, most_bytes: int) -> tuple[set[int], int, int]:
         """Search an open file; of a larger one than ``most_bytes``, evenly spaced parts.
 
         Returns:
-            The numbers of the values that are there, and the number of bytes that were searched.
+            The numbers of the values that are there, the number of bytes that were searched, and of those in the file.
+            The two are the same if all of it was searched, also if it grew or shrank meanwhile.
 
         Raises:
             OSError: the file cannot be read.
         """
         found: set[int] = set()
         searched = 0
-        for start in _starts(os.fstat(descriptor).st_size, most_bytes):
+        size = os.fstat(descriptor).st_size
+        starts = list(_starts(size, most_bytes))
+        for start in starts:
             # The parts overlap, so that no value is missed between two of them.
             part = os.pread(descriptor, _CHUNK_BYTES + self._longest, start)
             searched += min(len(part), _CHUNK_BYTES)
             found |= self.in_bytes(part)
-        return found, searched
+        is_whole = len(starts) * _CHUNK_BYTES >= size
+        return found, searched, searched if is_whole else size
 
     def in_bytes(self, data: bytes) -> set[int]:
         """Return the numbers of the values that are in these bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -18,7 +19,7 @@ from gallery.stores.sqlite.erasure_records import table
 from gallery.stores.sqlite.erasure_records.byte_search import ByteSearch
 from gallery.stores.sqlite.erasure_records.evidence import Evidence, kept_values
 from gallery.stores.sqlite.erasure_records.table import Check
-from gallery.stores.sqlite.files import connect_checkpointer
+from gallery.stores.sqlite.files import connect_checkpointer, storage_errors
 
 MOST_BYTES = 1 << 32
 """Of the database that one pass searches: two seconds, from memory. Of a larger one it searches evenly spaced parts."""
@@ -27,6 +28,9 @@ _MOST_OTHER_BYTES = 1 << 30
 _SHARE_OF_TIME = 0.1
 """The most of a core's time that goes into searching, while erasures follow each other."""
 _RETRY_SECONDS = 1.0
+_RETRY_UNEXPECTED_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +97,31 @@ class ErasureChecker:
                     return
             began = time.monotonic()
             try:
-                self._complete(batch)
-                pause = (time.monotonic() - began) / _SHARE_OF_TIME
-            except (OSError, StorageError):
+                completed = self._complete(batch)
+            except Exception as error:
                 with self._lock:
                     self._waiting = batch + self._waiting
-                pause = _RETRY_SECONDS
                 if self._closing.is_set():
                     return  # the next process completes the records
+                pause = _RETRY_SECONDS
+                if not isinstance(error, (OSError, StorageError)):
+                    # A bug. The thread goes on: else no erasure would be proven until the next start.
+                    _log.exception("cannot check erasures")
+                    pause = _RETRY_UNEXPECTED_SECONDS
+            else:
+                self._tell(completed)
+                pause = (time.monotonic() - began) / _SHARE_OF_TIME
             self._closing.wait(pause)
 
-    def _complete(self, batch: Sequence[GoneErasure]) -> None:
+    def _tell(self, completed: Sequence[Erasure]) -> None:
+        for erasure in completed:
+            try:
+                if self._on_checked is not None:
+                    self._on_checked(erasure)
+            except Exception:  # the record is complete all the same
+                _log.exception("cannot tell of a checked erasure")
+
+    def _complete(self, batch: Sequence[GoneErasure]) -> list[Erasure]:
         checks = self._searched(batch)
         completed = []
         # The old record is no personal data, but with its traces gone the file is clean when it is closed.
@@ -113,9 +131,7 @@ class ErasureChecker:
         for gone in batch:
             if gone.evidence is not None:
                 gone.evidence.forget()
-        for erasure in completed:
-            if erasure is not None and self._on_checked is not None:
-                self._on_checked(erasure)
+        return [erasure for erasure in completed if erasure is not None]
 
     def _searched(self, batch: Sequence[GoneErasure]) -> list[Check]:
         known = [gone.evidence.values if gone.evidence is not None else [] for gone in batch]
@@ -124,9 +140,8 @@ class ErasureChecker:
         in_own: set[int] = set()
         searched = present = 0
         for descriptor in self._own_files():
-            present += os.fstat(descriptor).st_size
-            found, read = search.in_file(descriptor, most_bytes=self._most_bytes)
-            in_own, searched = in_own | found, searched + read
+            found, read, size = search.in_file(descriptor, most_bytes=self._most_bytes)
+            in_own, searched, present = in_own | found, searched + read, present + size
         in_others = self._in_other_files(search) if values else []
         kept = self._kept(values, in_own)
         checks, first = [], 0
@@ -146,7 +161,8 @@ class ErasureChecker:
         if not found:
             return set()
         numbers = sorted(found)
-        with closing(connect_checkpointer(self._database.path)) as connection:
+        path = self._database.path
+        with storage_errors(path), closing(connect_checkpointer(path)) as connection:
             kept = kept_values(connection, [values[number] for number in numbers])
         return {numbers[each] for each in kept}
 
@@ -169,7 +185,7 @@ class ErasureChecker:
                 if budget <= 0 or _identity(entry.stat()) in own:
                     continue
                 with suppress(OSError), _opened(Path(entry.path)) as descriptor:
-                    values, read = search.in_file(descriptor, most_bytes=budget)
+                    values, read, _ = search.in_file(descriptor, most_bytes=budget)
                     budget -= read
                     found.append(values)
         return [each for each in found if each]

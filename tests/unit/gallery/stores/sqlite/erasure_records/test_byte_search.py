@@ -38,7 +38,7 @@ def test_a_value_across_two_parts_of_a_file_is_found(tmp_path: Path) -> None:
         data[start : start + len(value)] = value
         path.write_bytes(data)
         descriptor = os.open(path, os.O_RDONLY)
-        assert ByteSearch([value]).in_file(descriptor, most_bytes=1 << 40) == ({0}, len(data))
+        assert ByteSearch([value]).in_file(descriptor, most_bytes=1 << 40) == ({0}, len(data), len(data))
         os.close(descriptor)
 
 
@@ -51,7 +51,26 @@ def test_of_a_large_file_evenly_spaced_parts_are_searched_and_counted(tmp_path: 
     data[part + 100 : part + 164] = skipped
     path.write_bytes(data)
     descriptor = os.open(path, os.O_RDONLY)
-    assert ByteSearch([first, skipped]).in_file(descriptor, most_bytes=2 * part) == ({0}, 2 * part)
+    assert ByteSearch([first, skipped]).in_file(descriptor, most_bytes=2 * part) == ({0}, 2 * part, len(data))
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("size", [0, 5, 1_000_000])
+def test_a_file_that_grows_or_shrinks_meanwhile_was_searched_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Else the record of the erasure would say that only a part was searched."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1000))
+    read = os.pread
+
+    def read_late(descriptor: int, count: int, start: int) -> bytes:
+        os.truncate(path, size)
+        return read(descriptor, count, start)
+
+    monkeypatch.setattr(os, "pread", read_late)
+    descriptor = os.open(path, os.O_RDONLY)
+    assert ByteSearch([noise(64, 1)]).in_file(descriptor, most_bytes=1 << 40) == (set(), size, size)
     os.close(descriptor)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +20,14 @@ from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.erasures import Erasure, ErasureCause, ErasureOutcome
 from gallery.stores.sqlite import copies
+from gallery.stores.sqlite.erasure_records import checker
 from gallery.stores.sqlite.erasure_records.byte_search import ByteSearch
-from gallery.stores.sqlite.erasure_records.evidence import Evidence
+from gallery.stores.sqlite.erasure_records.evidence import Evidence, kept_values
 from gallery.stores.sqlite.files import connect
 from gallery.stores.sqlite.rows import subject_key_of
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.times import EARLIEST
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 DIMENSION = 64
 
@@ -213,21 +217,64 @@ def test_records_come_by_the_page(galleries: Galleries) -> None:
     assert records(galleries, "g") == tuple(each for each in records(galleries) if each.gallery_id == "g")
 
 
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database is locked"), RuntimeError("unexpected")])
+def test_erasures_are_checked_after_a_search_that_fails(
+    galleries: Galleries, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Also if nobody expects the error: then the thread that checks goes on, too."""
+    failures = [error]
+
+    def failing(*args: Any) -> set[int]:
+        if failures:
+            raise failures.pop()
+        return kept_values(*args)
+
+    monkeypatch.setattr(checker, "kept_values", failing)
+    monkeypatch.setattr(checker, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(checker, "_RETRY_UNEXPECTED_SECONDS", 0.01)
+    galleries.create_gallery("h", display_name="", threshold=1.0)
+    for gallery_id in ("g", "h"):
+        enroll(galleries, "ada", 1, gallery_id)
+    galleries.delete_subject("g", "ada")
+    (record,) = complete(galleries, 1)
+    assert (record.outcome, failures) == (ErasureOutcome.NOT_FOUND, [])
+    enroll(galleries, "bob", 2)
+    galleries.delete_subject("g", "bob")
+    complete(galleries, 2)
+
+
+def test_a_caller_who_cannot_be_told_keeps_no_erasure_from_being_checked(path: Path) -> None:
+    galleries, store = opened(path)
+    told: list[str] = []
+
+    def tell(erasure: Erasure) -> None:
+        told.append(erasure.erasure_id)
+        raise RuntimeError
+
+    store.erasures.on_checked = tell
+    galleries.create_gallery("g", display_name="", threshold=1.0)
+    for number, subject_id in enumerate(("ada", "bob")):
+        enroll(galleries, subject_id, number)
+        galleries.delete_subject("g", subject_id)
+        assert complete(galleries, number + 1)[-1].values_searched, "it was checked once"
+    galleries.close()
+    assert len(told) == 2
+
+
+_WRITE_ALONE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)
+connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+print(connection.execute("PRAGMA journal_mode = DELETE").fetchone())
+"""
+
+
 def test_files_stay_open_that_sqlite_has_locked(galleries: Galleries, path: Path) -> None:
-    """Another process must not be able to write: its lock would have been lost if a file had been closed."""
+    """Another process cannot have the file alone: it could if a file with SQLite's locks had been closed."""
     enroll(galleries, "ada", 1)
     galleries.delete_subject("g", "ada")
     complete(galleries, 1)
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            connection = connect(path)
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-            status = 0 if mode == "wal" else 2
-        except Exception:
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+    other = subprocess.run(
+        [sys.executable, "-c", _WRITE_ALONE, str(path)], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert "database is locked" in other.stderr, other
