@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,26 @@ _LAST_NANOSECOND = (1 << 63) - 1
 
 Clock = Callable[[], datetime]
 """Tells the time in UTC, as :func:`now` does."""
+
+
+class RisingClock:
+    """A clock that never goes back: what has expired by it stays expired when the machine's clock is set back.
+
+    Args:
+        clock: the clock that it follows, and waits for after that went back.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._latest = EARLIEST
+        self._lock = threading.Lock()
+
+    def __call__(self) -> datetime:
+        """Return the latest time that the clock has told."""
+        moment = self._clock()
+        with self._lock:
+            self._latest = max(self._latest, moment)
+            return self._latest
 
 
 def now() -> datetime:

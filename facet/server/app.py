@@ -51,7 +51,7 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
-from gallery.times import Clock, now
+from gallery.times import Clock, RisingClock, now
 from recognizer.pipeline import FacePipeline
 
 _log = structlog.get_logger("facet.server")
@@ -110,6 +110,7 @@ class Server:
         self._decoders = PictureDecoders(config.server) if pipeline is None else None
         self.pipeline = pipeline or self._load_pipeline()
         self._audit = open_trail(config)
+        clock = RisingClock(clock)
         self._galleries = Galleries(
             open_store(config.gallery, clock),
             contract=self.pipeline.contract,

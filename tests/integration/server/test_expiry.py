@@ -149,6 +149,27 @@ def test_an_expired_person_is_in_no_answer(client: Client, gallery: str, clock: 
     assert matches(client, gallery, pictures) == ["left"]
 
 
+def test_nobody_comes_back_when_the_clock_is_set_back(
+    client: Client, gallery: str, clock: SetClock, pictures: Pictures
+) -> None:
+    expires = clock.time + DAY
+    first = client.enroll(gallery, "left", pictures.players, face=PLAYER, expire_time=expires, display_name="First")
+    clock.time = expires
+    assert matches(client, gallery, pictures) == []
+    clock.time = expires - DAY / 2
+    try:
+        assert not client.list_subjects(gallery).subjects
+        assert matches(client, gallery, pictures) == []
+        again = client.enroll(gallery, "left", pictures.players, face=PLAYER)
+        assert not again.already_enrolled
+        assert again.subject.display_name == ""
+        (template,) = client.list_templates(gallery, "left").templates
+        assert template.template_id not in ("", first.template.template_id)
+        assert matches(client, gallery, pictures) == ["left"]
+    finally:
+        clock.time = expires  # for the other tests
+
+
 def test_times_that_cannot_be_are_refused_by_the_name_of_their_field(
     client: Client, gallery: str, clock: SetClock, pictures: Pictures
 ) -> None:

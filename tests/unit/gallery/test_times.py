@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -59,3 +59,10 @@ def test_ids_of_a_clock_that_is_right_sort_by_time() -> None:
 def test_times_survive_their_stored_form() -> None:
     for moment in (times.EARLIEST, times.LATEST, datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)):
         assert times.from_microseconds(times.to_microseconds(moment)) == moment
+
+
+def test_a_rising_clock_waits_for_one_that_went_back() -> None:
+    start, second = datetime(2026, 11, 1, tzinfo=UTC), timedelta(seconds=1)
+    told = [start, start + second, start - second, start, start + 2 * second]
+    rising = times.RisingClock(iter(told).__next__)
+    assert [rising() for _ in told] == [start, *[start + second] * 3, start + 2 * second]
