@@ -30,7 +30,7 @@ Fsync = Literal["always", "interval", "never"]
 SERVER = "server"
 """The caller of what the server does by itself."""
 _DAY = len("2026-11-26")
-TORN, DAMAGED, REMOVED = "torn_line_kept", "damage_found", "files_removed"
+TORN, DAMAGED, REMOVED, KEY_FOUND = "torn_line_kept", "damage_found", "files_removed", "key_found"
 
 _log = structlog.get_logger("facet.audit")
 
@@ -106,12 +106,16 @@ class AuditLog:
         return Head(self._seq, self._prev)
 
     def append(self, drafts: Sequence[Draft]) -> list[int]:
-        """Append entries; returns their numbers. They are handed to the system, and on disk after :meth:`sync_entries`.
+        """Append entries, if any; returns their numbers.
+
+        They are handed to the system, and on disk after :meth:`sync_entries`.
 
         Raises:
             OSError: they cannot be written. Then none of them is in the log.
             AuditError: the same, because another program has changed the file.
         """
+        if not drafts:
+            return []
         seq, prev, lines = self._seq, self._prev, []
         for draft in drafts:
             seq += 1
@@ -178,7 +182,7 @@ class AuditLog:
         found = log_files(self._settings.folder)
         last_file, tail = _last(found)
         head = self._read_head()
-        self.key = self._load_key(has_log=bool(found) or head is not None)
+        self.key, is_new = self._load_key(has_log=bool(found) or head is not None)
         last = tail.entries[-1] if tail.entries else None
         self._check_key(last, head)
         self.damage = "" if not found and head is None else _damage(tail, head, self.key)
@@ -192,7 +196,7 @@ class AuditLog:
             self._begin_file()
         else:
             self._take_file(last_file.path, os.O_RDWR)
-        if notes := [*self._torn_notes(), *self._damage_notes(last, head)]:
+        if notes := [*self._torn_notes(), *self._damage_notes(last, head), *self._key_notes(is_new=is_new)]:
             self.append(notes)
             self.sync()
         self.trim()
@@ -205,17 +209,18 @@ class AuditLog:
         except InvalidHead:
             return SignedHead(0, "", "")
 
-    def _load_key(self, *, has_log: bool) -> AuditKey:
+    def _load_key(self, *, has_log: bool) -> tuple[AuditKey, bool]:
+        """The key, and whether it was made now."""
         path = self._settings.key_file
         try:
-            return load_key(path)
+            return load_key(path), False
         except FileNotFoundError:
             if has_log:
                 raise AuditKeyError(
                     f"the audit key {path} is missing, and the log in {self._settings.folder} was written with it: "
                     "restore the key, or move the log and its head away to begin a new log"
                 ) from None
-            return make_key(path)
+            return make_key(path), True
 
     def _check_key(self, last: Entry | None, head: SignedHead | None) -> None:
         """Refuse a key that neither the last entry nor the head was written with."""
@@ -257,6 +262,10 @@ class AuditLog:
         if head is not None:
             facts |= {"head": str(head)}
         return [_by_server(DAMAGED, facts)]
+
+    def _key_notes(self, *, is_new: bool) -> list[Draft]:
+        """Tell of a key that is older than the log: who removes log and head cannot make their beginning look new."""
+        return [_by_server(KEY_FOUND, {})] if self._seq == 0 and not is_new else []
 
     def _begin_file(self) -> None:
         if self._file >= 0:

@@ -11,7 +11,7 @@ from facet.server.audit.entry import BEGUN, FIRST_HASH, Entry, InvalidLine, pars
 from facet.server.audit.files import MAX_LINE, LogFile, log_files
 from facet.server.audit.head import Head, SignedHead
 from facet.server.audit.keys import AuditKey
-from facet.server.audit.log import DAMAGED, REMOVED, TORN
+from facet.server.audit.log import DAMAGED, KEY_FOUND, REMOVED, TORN
 from facet.server.audit.writer import LOST
 
 _REPORT_BYTES = 2**20
@@ -203,6 +203,11 @@ class _Verifier:
             case str(action) if action == TORN:
                 kept = draft.facts.get("file", "")
                 self._found.notes.append(f"entry {entry.seq}: a line that a crash had cut off is kept in {kept}")
+            case str(action) if action == KEY_FOUND:
+                self._found.notes.append(
+                    f"entry {entry.seq}: the log began with a key that was there: an earlier log was removed or moved "
+                    "away, or somebody made the key"
+                )
             case str(action) if action == LOST:
                 lost = draft.facts.get("entries", 0)
                 self._found.notes.append(f"entry {entry.seq}: {lost} entries were lost while the disk was full")

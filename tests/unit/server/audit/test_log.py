@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +122,25 @@ def test_log_that_is_gone_is_recorded(tmp_path: Path) -> None:
     AuditLog(settings).close()
     assert [entry.seq for entry in entries(tmp_path / "audit", ANY)] == [4]
     assert len(verified(tmp_path / "audit").problems) == 2
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_log_that_begins_again_says_that_there_was_a_key(tmp_path: Path, put_back: bool) -> None:
+    """Whoever removes log and head leaves the key. The head of an empty log, kept from the beginning, does not help."""
+    folder = tmp_path / "audit"
+    settings = settings_of(folder)
+    AuditLog(settings).close()
+    empty = settings.head.read_bytes()
+    written(folder, 3)
+    shutil.rmtree(folder)
+    if put_back:
+        folder.mkdir()
+        settings.head.write_bytes(empty)
+    AuditLog(settings).close()
+    assert [entry.draft.action for entry in entries(folder, ANY)] == ["key_found"]
+    (note,) = verified(folder).notes
+    assert "the log began with a key that was there" in note
+    assert verified(folder).problems == []
 
 
 def test_files_are_removed_by_age(tmp_path: Path) -> None:

@@ -38,6 +38,24 @@ async def test_outcomes_and_notes_wait_for_the_disk_and_intents_do_not(tmp_path:
     assert (verified(folder).problems, verified(folder).open_intents) == ([], [])
 
 
+async def test_log_is_written_again_although_nothing_is_left_to_write(tmp_path: Path) -> None:
+    """The outcome of a change that was refused is no entry. The log notices all the same that it can be written."""
+    folder, elsewhere = tmp_path / "log", tmp_path / "moved"
+    trail = AuditTrail(settings_of(folder))
+    trail.note("started")
+    await asyncio.to_thread(until, lambda: trail.writer.entries["started"])
+    folder.rename(elsewhere)
+    refused = trail.begin(trail.draft("forgotten", "team", "ann", outcome=BEGUN))
+    with pytest.raises(AuditUnavailable):
+        await refused.durable()
+    assert trail.writer.problem
+    elsewhere.rename(folder)
+    trail.end(refused, "UNAVAILABLE", AuditUnavailable.reason)
+    await asyncio.to_thread(until, lambda: not trail.writer.problem)
+    trail.close()
+    assert [each.draft.action for each in entries(folder, Wanted())] == ["started"]
+
+
 async def test_entries_that_are_too_many_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "_MAX_WAITING", 10)
     folder, elsewhere = tmp_path / "log", tmp_path / "moved"
