@@ -16,6 +16,7 @@ from tests.certificates import make_certificate
 from tests.faults.injection.faults import Faults
 from tests.faults.promises import Seen, promises
 from tests.faults.server.writers import GALLERY, enroll
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
@@ -76,13 +77,13 @@ def test_a_certificate_that_expires_is_replaced_without_a_restart(
     flags = ("--server.tls-certificate", str(used[0]), "--server.tls-key", str(used[1]))
     serving = serve("--models.objects", "none", *flags, environment=clock.environment)
     address = serving.address.replace("127.0.0.1", "localhost")
-    with Client(address, root_certificates=old[0].read_bytes()) as open_one:
+    with Client(address, root_certificates=old[0].read_bytes(), timeout=PATIENCE) as open_one:
         open_one.create_gallery(GALLERY)
         clock.move_clock(2 * YEAR)
         open_one.create_gallery("still-open")
         for source, file in zip(new, used, strict=True):
             shutil.copy(source, file)
-        with Client(address, root_certificates=new[0].read_bytes(), timeout=60) as new_one:
+        with Client(address, root_certificates=new[0].read_bytes(), timeout=PATIENCE) as new_one:
             assert {each.gallery_id for each in new_one.iter_galleries()} == {GALLERY, "still-open"}
         assert open_one.get_gallery(GALLERY)
     assert any("the certificate" in str(line["event"]) for line in serving.log_lines())

@@ -60,14 +60,13 @@ async def test_a_server_that_asks_for_a_certificate_gets_the_clients(tmp_path: P
     certificate, key = (file.read_bytes() for file in ca.sign("client", "DNS:client"))
     wanted = grpc.ssl_server_credentials([(server_key, server_certificate)], ca.pem, require_client_auth=True)
     with serving(wanted) as address:
-        with Client(address, root_certificates=ca.pem, certificate_chain=certificate, private_key=key) as client:
+        given: dict[str, Any] = {"root_certificates": ca.pem, "certificate_chain": certificate, "private_key": key}
+        with Client(address, timeout=PATIENCE, **given) as client:
             assert client.get_server_info().version == "of this test"
-        async with AsyncClient(
-            address, root_certificates=ca.pem, certificate_chain=certificate, private_key=key
-        ) as connected:
+        async with AsyncClient(address, timeout=PATIENCE, **given) as connected:
             assert (await connected.get_server_info()).version == "of this test"
-        stranger = Client(address, root_certificates=ca.pem, timeout=5)
-        with stranger, pytest.raises((Unavailable, DeadlineExceeded)):
+        stranger = Client(address, root_certificates=ca.pem, timeout=PATIENCE)
+        with stranger, pytest.raises(Unavailable):
             stranger.get_server_info()
 
 

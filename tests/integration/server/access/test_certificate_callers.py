@@ -13,7 +13,7 @@ from facet.server.access.callers_file import changing
 from facet.server.access.key import key_of
 from tests.certificates import CLIENT, SERVER, Authority
 from tests.unit.server.access.entries import CREATED, entry
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.conftest import Serving, Start
@@ -31,7 +31,8 @@ class Site:
         """A client with a certificate that has these names."""
         certificate, key = (each.read_bytes() for each in self.ca.sign(name, *names, usage=CLIENT))
         address = self.serving.address.replace("127.0.0.1", "localhost")
-        return Client(address, root_certificates=self.ca.pem, certificate_chain=certificate, private_key=key, **options)
+        tls: dict[str, Any] = {"root_certificates": self.ca.pem, "certificate_chain": certificate, "private_key": key}
+        return Client(address, timeout=PATIENCE, **tls, **options)
 
 
 @pytest.fixture(scope="module")

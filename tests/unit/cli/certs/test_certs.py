@@ -90,6 +90,19 @@ def test_files_that_exist_are_not_overwritten() -> None:
     assert not Path("certs/left.pem").exists()
 
 
+def test_the_first_certificate_of_a_bundle_is_the_authority_that_signs(tmp_path: Path) -> None:
+    made("server")
+    ca, other = Path("certs/ca.pem"), Authority(tmp_path, "other")
+    alone = ca.read_bytes()
+    ca.write_bytes(alone + other.pem)
+    made("client", "camera-1")
+    assert shown("certs/camera-1.pem", "--ca", ca)["signed_by_ca"] is True
+    assert shown("certs/camera-1.pem", "--ca", other.file, code=FAILED)["signed_by_ca"] is False
+    assert len(shown(ca)["certificates"]) == 2
+    ca.write_bytes(other.pem + alone)
+    assert "certs/ca.pem has the key of another CA" in run("client", "camera-2", code=FAILED).output
+
+
 def test_an_authority_that_cannot_sign_says_why(tmp_path: Path) -> None:
     made("server")
     key, ca = Path("certs/ca.key"), Path("certs/ca.pem")

@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from facet.server.tls.certificates import Certificates, Expiry
 from facet.server.tls.pair import CertificateError, check, read
 from tests.certificates import EDI_PARTY, Authority, make_certificate
-from tests.waiting import turns, until
+from tests.waiting import PATIENCE, turns, until
 
 NOW = datetime.now(UTC)
 YEAR = timedelta(days=365)
@@ -119,7 +120,7 @@ def test_a_short_lived_certificate_is_warned_of_in_its_last_quarter(tmp_path: Pa
     assert certificate.warn_from == pytest.approx((NOW + timedelta(days=3)).timestamp(), abs=2)
 
 
-def replace(files: tuple[Path, Path], by: tuple[Path, Path]) -> None:
+def replace(files: Sequence[Path], by: Sequence[Path]) -> None:
     for old, new in zip(files, by, strict=True):
         shutil.copy(new, old.with_suffix(".new"))
         os.replace(old.with_suffix(".new"), old)  # noqa: PTH105 - as a program that renews certificates
@@ -132,7 +133,7 @@ def test_a_changed_certificate_is_taken_and_an_unusable_one_is_not(pair: tuple[P
     end = NOW + 2 * YEAR
     renewed = make_certificate(tmp_path, "renewed", start=NOW - YEAR, end=end)
     with structlog.testing.capture_logs() as logs:
-        shutil.copy(renewed[0], files[0])  # and not yet its key
+        replace(files[:1], renewed[:1])  # and not yet its key
         assert certificates.expires == read(*pair).not_after
         assert certificates.expires == read(*pair).not_after
     assert [line["event"] for line in logs] == ["the changed certificate is not used"]
@@ -197,7 +198,7 @@ async def test_clients_see_the_new_certificate_without_a_restart(pair: tuple[Pat
     async def answers(root: bytes) -> None:
         credentials = grpc.ssl_channel_credentials(root)
         async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
-            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
 
     old = pair[0].read_bytes()
     await answers(old)

@@ -128,6 +128,27 @@ async def test_a_session_is_not_resumed_with_a_certificate_that_has_expired_mean
             assert await names(channel) == "UNAUTHENTICATED"
 
 
+async def test_a_client_sends_the_intermediate_certificates_or_the_server_has_them(tmp_path: Path) -> None:
+    async with Served(tmp_path) as served:
+        middle = Authority(tmp_path, "middle", served.ca)
+        lone, key = middle.sign("below", "DNS:below")
+        direct = served.ca.sign("direct", "DNS:direct")
+        full = tmp_path / "full.pem"
+        full.write_bytes(lone.read_bytes() + middle.pem)
+        for authorities, sent, answer in (
+            (served.ca.pem, full, "below"),
+            (served.ca.pem, lone, "UNAVAILABLE"),
+            (served.ca.pem + middle.pem, lone, "below"),
+            (middle.pem, lone, "below"),
+            (middle.pem, full, "below"),
+        ):
+            await asyncio.to_thread(served.client_ca.write_bytes, authorities)
+            async with served.channel((sent, key)) as channel:
+                assert await names(channel) == answer
+        async with served.channel(direct) as channel:
+            assert await names(channel) == "UNAVAILABLE"
+
+
 async def test_the_calls_of_an_authority_end_when_it_is_removed_and_those_of_others_stay(tmp_path: Path) -> None:
     other = Authority(tmp_path, "other")
     async with Served(tmp_path) as served:
