@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from facet.cli.keys.names import certificate_name
 from facet.cli.keys.options import CallersPath, ConfigPath, described, moment, path_of, print_key, usable
 from facet.server.access.callers_file import CallerEntry, changing, explained
 from facet.server.access.identity import SCOPES
@@ -73,6 +74,8 @@ def create(
         raise typer.BadParameter("--oidc-issuer and --oidc-subject go together", param_hint="--oidc-subject")
     if unknown := [each for each in scope if each not in SCOPES]:
         raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(SCOPES)}", param_hint="--scope")
+    if certificate:
+        certificate_name(certificate)
     path, now, secret = path_of(callers, config), datetime.now(UTC).replace(microsecond=0), new_secret()
     kind = "certificate" if certificate else "oidc" if oidc_subject else "key"
     try:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.table import Column
+
 from facet.cli.keys.options import CallersPath, ConfigPath, described, entries_of, path_of
 from facet.server.access import last_used
 from facet.server.access.callers_file import CallerEntry
+from facet.server.access.identity import SCOPES
 from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.tables import table, whole
 
+_DAY = len("2026-01-01")
+_SCOPE = max(map(len, SCOPES))
 _MINUTES = len("2026-01-01T00:00")
 
 
@@ -27,29 +32,23 @@ def list_callers(callers: CallersPath = None, config: ConfigPath = None, as_json
         console.print_json({"callers": rows})
         return
     if not entries:
-        console.out.print(
-            f"{path} has no callers: nobody is let in"
-            if path.exists()
-            else f"no callers file {path}: callers are not asked"
-        )
+        console.out.print(f"{path} has no callers: nobody is let in")
         return
     title = f"{path}: {counted(len(rows), 'caller')}"
     shown = table(
         whole("id"),
-        "label",
-        "known by",
-        "scopes",
-        "galleries",
+        "known as",
+        Column("scopes", min_width=_SCOPE),
+        Column("galleries", min_width=len("galleries"), overflow="fold"),
         whole("expires"),
-        "last used",
+        Column("last used", min_width=_DAY),
         whole("state"),
         title=title,
     )
     for entry, row in zip(entries, rows, strict=True):
         shown.add_row(
             entry.id,
-            entry.label,
-            entry.certificate or entry.subject or "a key",
+            "\n".join(filter(None, (entry.label, entry.certificate or entry.subject))),
             " ".join(entry.scopes),
             " ".join(entry.galleries),
             "never" if entry.expires is None else f"{entry.expires.astimezone(UTC):%Y-%m-%d}",

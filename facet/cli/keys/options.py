@@ -56,12 +56,15 @@ def usable(path: Path) -> Iterator[None]:
 
 
 def entries_of(path: Path) -> list[CallerEntry]:
-    """The callers of a file; none if it does not exist."""
+    """The callers of a file; exits with one line if it does not exist or cannot be used."""
     with usable(path):
         try:
             return list(callers_file.read(path).callers)
         except FileNotFoundError:
-            return []
+            console.fail(
+                f"there is no callers file {path.resolve()}: make the first caller with facet keys create, or name "
+                "another file with --callers"
+            )
 
 
 def positions(entries: list[CallerEntry], ids: list[str], path: Path) -> list[int]:
@@ -83,7 +86,9 @@ def duration(text: str, option: str) -> timedelta:
 def moment(text: str, now: datetime, option: str) -> datetime:
     """Parse an end: a time from now, or a date or time (ISO 8601) after now. Without a zone it is UTC."""
     if _DURATION.fullmatch(text):
-        return now + duration(text, option)
+        if (left := duration(text, option)) <= timedelta():
+            raise typer.BadParameter(f"{text} is over at once: the caller could never get in", param_hint=option)
+        return now + left
     try:
         found = datetime.fromisoformat(text)
         found = in_utc(found) if found.tzinfo is not None else found.replace(tzinfo=UTC)

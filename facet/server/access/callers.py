@@ -11,7 +11,6 @@ from facet.server.access.callers_file import CallerEntry
 from facet.server.access.identity import Identity, PermittedGalleries
 from facet.server.errors import Unauthenticated
 
-KEY_PREFIX = "facet"
 _NO_DIGEST = secrets.token_bytes(32)
 """Stands for the secret of a caller that has none, so that it takes the same work to compare."""
 

@@ -92,6 +92,10 @@ def test_a_caller_may_be_known_by_a_certificate_or_a_provider_instead(path: Path
         (("--scope", "admin", "--expires", "2020-01-01"), "in the past"),
         (("--scope", "admin", "--expires", "9999-12-31T23:59:59-01:00"), "neither a time"),
         (("--scope", "admin", "--expires", "soon"), "neither a time"),
+        (("--scope", "admin", "--expires", "0s"), "over at once"),
+        (("--scope", "admin", "--certificate", "10.0.0.7"), "10.0.0.7 is an IP address"),
+        (("--scope", "admin", "--certificate", "CN=door 7"), "neither a DNS name nor a URI"),
+        (("--scope", "admin", "--certificate", "DNS:door-7.example"), "leave out DNS:"),
         (("--scope", "admin", "--calls-per-second", "0"), "calls_per_second"),
         (("--scope", "admin", "--oidc-subject", "ann"), "go together"),
         (("--scope", "admin", "--certificate", "a", "--oidc-subject", "b"), "not both"),
@@ -162,8 +166,21 @@ def test_the_list_says_when_a_caller_was_last_used(path: Path) -> None:
     assert listed(path)[0]["last_used"] == "2026-11-26T19:40:05+00:00"
 
 
+def test_the_list_cuts_no_word_at_80_columns(path: Path) -> None:
+    scopes = ("--scope", "recognize", "--scope", "enroll", "--scope", "audit")
+    entry, _ = created(path, *scopes, "--label", "Enrolment desk", "--gallery", "site-a-*", "--expires", "2999-01-31")
+    path_of(path).write_text(json.dumps({f"key:{entry.id}": "2026-11-26T19:40:05+00:00"}), "utf-8")
+    keys(path, "create", "--scope", "admin", "--label", "Door", "--certificate", "door-7.example", "--expires", "1d")
+    words = keys(path, "list").stdout.split()
+    shown = {entry.id, "Enrolment", "recognize", "enroll", "audit", "galleries", "site-a-*", "2999-01-31", "2026-11-26"}
+    assert shown <= set(words)
+
+
 def test_a_file_that_is_missing_or_broken_is_said(path: Path) -> None:
-    assert "callers are not asked" in keys(path, "list").stdout
+    for arguments in (("list",), ("list", "--json")):
+        missing = keys(path, *arguments)
+        assert missing.exit_code == FAILED
+        assert f"there is no callers file {path}: make the first caller with facet keys create" in missing.stderr
     for name in ("revoke", "rotate"):
         result = keys(path, name, "x")
         assert result.exit_code == FAILED
