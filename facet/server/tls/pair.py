@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from cryptography import x509
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from facet.server.port import BindError
+from facet.server.tls.unreadable import UNREADABLE
 
 _WARN_BEFORE = timedelta(days=14)
 _WARN_SHARE = 0.25
 """Certificates that are valid for a short time only are warned of in the last quarter of it."""
 _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which the module ssl does not name."""
+
+_KINDS_OF_KEYS = (
+    PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5,
+    PublicKeyAlgorithmOID.EC_PUBLIC_KEY,
+    PublicKeyAlgorithmOID.ED25519,
+)
 
 _log = structlog.get_logger("facet.tls")
 
@@ -83,6 +92,7 @@ def read(certificate: Path, key: Path) -> Certificate:
     if (pem, private) != (certificate.read_bytes(), key.read_bytes()):
         raise CertificateError(f"{certificate} or {key} is being replaced")
     names = tuple(str(name) for _, name in found.get("subjectAltName", ()))
+    _refuse_keys_without_grpc(pem, certificate)
     not_before, not_after = (ssl.cert_time_to_seconds(str(found[name])) for name in ("notBefore", "notAfter"))
     return Certificate(pem, private, not_before, not_after, names)
 
@@ -137,6 +147,18 @@ def _described(certificate: Path, key: Path) -> dict[str, Any]:
             return caller.getpeercert() or {}
         with suppress(ssl.SSLWantReadError):
             called.do_handshake()
+
+
+def _refuse_keys_without_grpc(pem: bytes, file: Path) -> None:
+    """Refuse keys that OpenSSL knows and gRPC does not: it would silently go on with the certificate before.
+
+    Raises:
+        CertificateError: the key is of such a kind.
+    """
+    with suppress(*UNREADABLE):
+        kind = x509.load_pem_x509_certificate(pem).public_key_algorithm_oid
+        if kind not in _KINDS_OF_KEYS:
+            raise CertificateError(f"server.tls_certificate: {file} has a key of a kind that gRPC lacks: use RSA or EC")
 
 
 def _why_unusable(certificate: Path, key: Path) -> str:

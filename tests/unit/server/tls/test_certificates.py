@@ -87,6 +87,15 @@ def test_files_that_are_no_pair_are_refused_with_the_reason(
         read(tmp_path / certificate, tmp_path / key)
 
 
+@pytest.mark.parametrize("kind", ["rsa-pss", "ed448"])
+def test_a_key_that_openssl_knows_and_grpc_does_not_is_refused(tmp_path: Path, kind: str) -> None:
+    files = tmp_path / "odd.pem", tmp_path / "odd.key"
+    make = ["openssl", "req", "-x509", "-newkey", kind, "-nodes", "-subj", "/CN=odd", "-out", *files[:1], "-keyout"]
+    subprocess.run([*map(str, make), str(files[1])], check=True, capture_output=True)
+    with pytest.raises(CertificateError, match=r"odd\.pem has a key of a kind that gRPC lacks: use RSA or EC"):
+        read(*files)
+
+
 def test_files_that_cannot_be_read_are_errors_of_the_system(pair: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read(pair[0], tmp_path / "none")
