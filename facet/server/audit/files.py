@@ -87,15 +87,19 @@ def lock(folder: Path) -> int:
     return descriptor
 
 
-def read_tail(path: Path) -> Tail:
+def read_tail(path: Path, at_least: int = _TAIL_BYTES) -> Tail:
     """Find the last whole entry of a file.
+
+    Args:
+        path: the file.
+        at_least: how many bytes to read at its end, if it has them.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
-        wanted = _TAIL_BYTES
+        wanted = at_least
         while True:
             start = max(0, end - wanted)
             file.seek(start)

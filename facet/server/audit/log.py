@@ -29,7 +29,10 @@ from gallery import times
 Fsync = Literal["always", "interval", "never"]
 SERVER = "server"
 """The caller of what the server does by itself."""
+CLOCK_STEP = timedelta(minutes=1)
+"""A clock that goes back by more was set back: entries that wait for each other differ by less."""
 _DAY = len("2026-11-26")
+_TIMES_BYTES = 8 * 2**10
 TORN, DAMAGED, REMOVED, KEY_FOUND = "torn_line_kept", "damage_found", "files_removed", "key_found"
 
 _log = structlog.get_logger("facet.audit")
@@ -80,6 +83,8 @@ class AuditLog:
         self._seq, self._prev = 0, FIRST_HASH
         self._day = ""
         """The day of the file's first entry; empty while it has none."""
+        self._latest = ""
+        """The latest time in the file; empty while it has none."""
         self._stuck: set[Path] = set()
         """Files that are to be removed and cannot be."""
         self._is_dirty = False
@@ -123,10 +128,13 @@ class AuditLog:
             lines.append(line)
         data = b"".join(lines)
         self._check_file()
-        if self._size and (self._size + len(data) > self._settings.max_file_bytes or self._is_of_another_day()):
+        times_of = [draft.time for draft in drafts]
+        is_full = self._size + len(data) > self._settings.max_file_bytes
+        if self._size and (is_full or self._is_of_another_day() or is_before(min(times_of), self._latest)):
             self._begin_file()
         self._write(data)
-        self._day = self._day or drafts[0].time[:_DAY]
+        self._day = self._day or times_of[0][:_DAY]
+        self._latest = max(self._latest, *times_of)
         numbers = list(range(self._seq + 1, seq + 1))
         self._seq, self._prev = seq, prev
         return numbers
@@ -281,6 +289,7 @@ class AuditLog:
         self._file, self._path, self._size = descriptor, path, os.fstat(descriptor).st_size
         first = read_first(path)
         self._day = first.draft.time[:_DAY] if first is not None else ""
+        self._latest = latest_time(path) if first is not None else ""
 
     def _check_file(self) -> None:
         """Write only to the file that others find, and that nobody else has changed."""
@@ -321,6 +330,25 @@ class AuditLog:
 def time_text(moment: datetime) -> str:
     """A time in UTC as entries have it."""
     return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def is_before(time: str, other: str) -> bool:
+    """Whether a time of an entry is before another one by so much that the clock was set back."""
+    if time >= other:
+        return False
+    try:
+        return datetime.fromisoformat(other) - datetime.fromisoformat(time) > CLOCK_STEP
+    except (ValueError, TypeError):  # no server has written it
+        return False
+
+
+def latest_time(path: Path) -> str:
+    """The latest time in a file, whose entries follow each other in time: a clock that is set back begins a new file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return max((entry.draft.time for entry in read_tail(path, at_least=_TIMES_BYTES).entries), default="")
 
 
 def _age(entry: Entry) -> timedelta:

@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 from facet.server.audit.entry import Entry, InvalidLine, parse
 from facet.server.audit.files import MAX_LINE, LogFile, log_files, read_first
-from facet.server.audit.log import time_text
+from facet.server.audit.log import latest_time, time_text
 
 _MARGIN = timedelta(hours=1)
-"""Times of entries are those of a clock that may be set; files that begin this much outside are not read."""
+"""Times of entries are those of a clock that may be set; files that begin or end this much outside are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +148,21 @@ def _relevant(found: Sequence[LogFile], wanted: Wanted, from_seq: int) -> Iterat
         following = found[number + 1] if number + 1 < len(found) else None
         if following is not None and following.first <= from_seq:
             continue
-        if wanted.since is not None and following is not None and _begins_before(following, wanted.since - _MARGIN):
+        # Times of other files say nothing about this one: the clock may have been set.
+        if following is not None and _ends_before(file, wanted.since):  # the last file still grows
             continue
-        if wanted.until is not None and not _begins_before(file, wanted.until + _MARGIN):
-            return
+        if _begins_after(file, wanted.until):
+            continue
         yield file
 
 
-def _begins_before(file: LogFile, moment: datetime) -> bool:
-    entry = read_first(file.path)
-    return entry is None or entry.draft.time < time_text(moment)
+def _ends_before(file: LogFile, moment: datetime | None) -> bool:
+    return moment is not None and "" < latest_time(file.path) < time_text(moment - _MARGIN)
+
+
+def _begins_after(file: LogFile, moment: datetime | None) -> bool:
+    first = read_first(file.path) if moment is not None else None
+    return first is not None and moment is not None and first.draft.time >= time_text(moment + _MARGIN)
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -11,7 +11,7 @@ from facet.server.audit.entry import BEGUN, FIRST_HASH, Entry, InvalidLine, pars
 from facet.server.audit.files import MAX_LINE, LogFile, log_files
 from facet.server.audit.head import Head, SignedHead
 from facet.server.audit.keys import AuditKey
-from facet.server.audit.log import DAMAGED, KEY_FOUND, REMOVED, TORN
+from facet.server.audit.log import DAMAGED, KEY_FOUND, REMOVED, TORN, is_before
 from facet.server.audit.writer import LOST
 
 _REPORT_BYTES = 2**20
@@ -100,6 +100,10 @@ class _Verifier:
         self._removed: dict[int, str] = {}
         self._start: Entry | None = None
         self._open: dict[int, Entry] = {}
+        self._time = ""
+        """The time of the last entry."""
+        self._set_back: list[int] = []
+        """Entries that are earlier than the one before."""
 
     def verify(self, files: Sequence[LogFile]) -> Verification:
         for file in files:
@@ -110,6 +114,7 @@ class _Verifier:
         self._report_missing()
         for name, head in self._heads.items():
             self._check_head(name, head)
+        self._note_clock()
         found.open_intents = list(self._open.values())
         if self._last_hash is not None:
             found.head = Head(self._last, self._last_hash)
@@ -189,6 +194,9 @@ class _Verifier:
 
     def _learn(self, entry: Entry, file: str, number: int) -> None:
         draft = entry.draft
+        if is_before(draft.time, self._time):
+            self._set_back.append(entry.seq)
+        self._time = draft.time
         if draft.outcome == BEGUN:
             self._open[entry.seq] = entry
         elif draft.intent:
@@ -211,6 +219,12 @@ class _Verifier:
             case str(action) if action == LOST:
                 lost = draft.facts.get("entries", 0)
                 self._found.notes.append(f"entry {entry.seq}: {lost} entries were lost while the disk was full")
+
+    def _note_clock(self) -> None:
+        if self._set_back:
+            first, more = self._set_back[0], len(self._set_back) - 1
+            also = f", and {more} times later" if more else ""
+            self._found.notes.append(f"entry {first}: it is earlier than the one before{also}: the clock was set back")
 
     def _check_start(self) -> None:
         start = self._start

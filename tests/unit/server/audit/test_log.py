@@ -124,6 +124,30 @@ def test_log_that_is_gone_is_recorded(tmp_path: Path) -> None:
     assert len(verified(tmp_path / "audit").problems) == 2
 
 
+def test_entries_of_a_clock_that_was_wrong_are_found(tmp_path: Path) -> None:
+    """The clock was a year ahead for a while, and a year behind: what is looked for by time is found all the same."""
+    folder, now = tmp_path / "audit", times.now()
+    days = [0, 0, 400, 400, 0, 0, -400, 0, 400, 0, 0]
+    log = AuditLog(settings_of(folder, max_file_bytes=1500))
+    for number, ahead in enumerate(days):
+        moment = now + timedelta(days=ahead, seconds=number)
+        log.append([Draft(time_text(moment), "enrolled", subject=f"s{number}")])
+    log.sync()
+    log.close()
+
+    def found(wanted: Wanted) -> list[int]:
+        return [days[int(entry.draft.subject[1:])] for entry in entries(folder, wanted)]
+
+    day = timedelta(days=1)
+    assert found(Wanted(until=now + day)) == [each for each in days if each <= 0]
+    assert found(Wanted(since=now - day)) == [each for each in days if each >= 0]
+    assert found(Wanted(since=now + 300 * day)) == [400] * 3
+    assert found(Wanted(until=now - 300 * day)) == [-400]
+    (note,) = verified(folder).notes
+    assert note == "entry 5: it is earlier than the one before, and 2 times later: the clock was set back"
+    assert verified(folder).problems == []
+
+
 @pytest.mark.parametrize("put_back", [False, True])
 def test_log_that_begins_again_says_that_there_was_a_key(tmp_path: Path, put_back: bool) -> None:
     """Whoever removes log and head leaves the key. The head of an empty log, kept from the beginning, does not help."""
