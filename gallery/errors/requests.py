@@ -1,0 +1,94 @@
+"""Errors about what a caller sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gallery.errors.base import GalleryError
+
+
+class InvalidEmbedding(GalleryError):
+    """An embedding has the wrong dimension, a value that is not finite, or length zero."""
+
+    kind, reason = "invalid", "INVALID_FIELD"
+    request_field = ""
+
+
+class RequestIdReused(GalleryError):
+    """The request id already belongs to a different request on this gallery."""
+
+    kind, reason = "exists", "REQUEST_ID_REUSED"
+    request_field = "request_id"
+
+    def __init__(self, gallery_id: str, request_id: str) -> None:
+        super().__init__(f"request id {request_id!r} was used for a different request on gallery {gallery_id!r}")
+        self.gallery_id = gallery_id
+        self.request_id = request_id
+
+
+class EtagMismatch(GalleryError):
+    """The etag is out of date: the gallery or subject was changed in the meantime.
+
+    Attributes:
+        gallery_id: the gallery.
+        subject_id: the subject; empty if the gallery itself has changed.
+        expected: the current etag.
+        found: the etag that was sent.
+    """
+
+    kind, reason = "conflict", "ETAG_MISMATCH"
+
+    def __init__(self, gallery_id: str, subject_id: str, *, expected: str, found: str) -> None:
+        what = f"subject {subject_id!r} of gallery {gallery_id!r}" if subject_id else f"gallery {gallery_id!r}"
+        super().__init__(f"{what} now has the etag {expected!r}, not {found!r}")
+        self.gallery_id = gallery_id
+        self.subject_id = subject_id
+        self.expected = expected
+        self.found = found
+
+
+class InvalidPageToken(GalleryError):
+    """The page token is malformed or belongs to another list."""
+
+    kind, reason = "invalid", "INVALID_PAGE_TOKEN"
+    request_field = "page_token"
+
+    def __init__(self) -> None:
+        super().__init__("the page token is not one of this list")
+
+
+class InvalidImport(GalleryError):
+    """A file is not an exported gallery, is damaged, or has an invalid line.
+
+    Attributes:
+        line: the line at fault, from 1; 0 for the file as a whole.
+        field: the column of that line, or the field of the manifest; empty for neither.
+        problem: what is wrong.
+    """
+
+    kind, reason = "invalid", "INVALID_IMPORT"
+    request_field = "chunk"
+
+    def __init__(self, problem: str, *, line: int = 0, field: str = "") -> None:
+        where = [f"line {line}"] if line else []
+        where += [field] if field else []
+        super().__init__(f"{', '.join(where)}: {problem}" if where else problem)
+        self.line = line
+        self.field = field
+        self.problem = problem
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The line and the field, if known."""
+        where = {"line": str(self.line)} if self.line else {}
+        return where | ({"field": self.field} if self.field else {})
+
+
+class ExportOutdated(GalleryError):
+    """A gallery got its first consent or expiry while it was exported to a file without columns for them."""
+
+    kind, reason = "conflict", "EXPORT_OUTDATED"
+
+    def __init__(self, gallery_id: str) -> None:
+        super().__init__(f"gallery {gallery_id!r} got its first consent or expiry during the export: repeat it")
+        self.gallery_id = gallery_id
