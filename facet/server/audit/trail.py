@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from facet.server.audit.entry import Draft
 from facet.server.audit.log import SERVER, AuditLog, LogSettings, time_text
 from facet.server.audit.protocol import Fact
 from facet.server.audit.tallies import Tallies
-from facet.server.audit.writer import Ticket, Writer
+from facet.server.audit.writer import MakeDraft, Ticket, Writer
 from facet.server.errors import AuditUnavailable
 from gallery import times
 
@@ -102,22 +104,13 @@ class AuditTrail:
         outcome: str = "OK",
         reason: str = "",
         facts: Mapping[str, Fact] | None = None,
-    ) -> Draft:
-        """An entry of now, of whoever acts in the current task."""
-        who = _who.get()
-        return Draft(
-            time=time_text(times.now()),
-            action=action,
-            caller=who.caller,
-            address=who.address,
-            gallery=gallery_id,
-            subject=self._subject(subject_id),
-            outcome=outcome,
-            reason=reason,
-            facts=facts or {},
+    ) -> MakeDraft:
+        """What makes an entry of now, of whoever acts in the current task."""
+        return partial(
+            self._draft, times.now(), _who.get(), action, gallery_id, subject_id, outcome, reason, facts or {}
         )
 
-    def begin(self, draft: Draft) -> Begun:
+    def begin(self, draft: MakeDraft) -> Begun:
         """Write the intent of a change, while the current task goes on; the change must wait for it."""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[bool] = loop.create_future()
@@ -152,17 +145,10 @@ class AuditTrail:
             subject_id: the subject, likewise.
             facts: counts and the like, by name.
         """
-        intent = begun.ticket.draft
-        draft = replace(
-            intent,
-            time=time_text(times.now()),
-            gallery=intent.gallery or gallery_id,
-            subject=intent.subject or self._subject(subject_id),
-            outcome=outcome,
-            reason=reason,
-            facts=facts or {},
+        make = partial(
+            self._ended, begun.ticket.make, times.now(), gallery_id, subject_id, outcome, reason, facts or {}
         )
-        self.writer.write(draft, of=begun.ticket)
+        self.writer.write(make, of=begun.ticket)
 
     def close(self) -> None:
         """Write what waits, and release the log."""
@@ -171,6 +157,50 @@ class AuditTrail:
     def hash_of_subject(self, subject_id: str) -> str:
         """What stands for a subject if ids are hashed."""
         return self._key.hash_of_subject(subject_id)
+
+    def _draft(
+        self,
+        moment: datetime,
+        who: Who,
+        action: str,
+        gallery_id: str,
+        subject_id: str,
+        outcome: str,
+        reason: str,
+        facts: Mapping[str, Fact],
+    ) -> Draft:
+        return Draft(
+            time=time_text(moment),
+            action=action,
+            caller=who.caller,
+            address=who.address,
+            gallery=gallery_id,
+            subject=self._subject(subject_id),
+            outcome=outcome,
+            reason=reason,
+            facts=facts,
+        )
+
+    def _ended(
+        self,
+        make: MakeDraft,
+        moment: datetime,
+        gallery_id: str,
+        subject_id: str,
+        outcome: str,
+        reason: str,
+        facts: Mapping[str, Fact],
+    ) -> Draft:
+        intent = make()
+        return replace(
+            intent,
+            time=time_text(moment),
+            gallery=intent.gallery or gallery_id,
+            subject=intent.subject or self._subject(subject_id),
+            outcome=outcome,
+            reason=reason,
+            facts=facts,
+        )
 
     def _subject(self, subject_id: str) -> str:
         return subject_id if self._plain or not subject_id else self.hash_of_subject(subject_id)

@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,8 @@ LOST = "entries_lost"
 
 _log = structlog.get_logger("facet.audit")
 
+MakeDraft = Callable[[], Draft]
+"""Makes an entry, on the writer's thread: calls wait for no hash, and no text of a time. It may be called again."""
 Done = Callable[[bool], None]
 """Is told whether an entry is as durable as it must be."""
 
@@ -32,13 +35,13 @@ class Ticket:
     """An entry that is to be written.
 
     Attributes:
-        draft: the entry.
+        make: makes the entry.
         done: called when it is written, or cannot be; without it, the entry waits until it can be.
         of: the intent whose outcome it is, and whose number it gets. If that was not written, it is not either.
         number: its number; 0 while it is not written.
     """
 
-    draft: Draft
+    make: MakeDraft
     done: Done | None = None
     of: Ticket | None = None
     number: int = 0
@@ -83,16 +86,16 @@ class Writer:
         """Why the log cannot be written now; empty if it can."""
         return self._problem
 
-    def write(self, draft: Draft, done: Done | None = None, *, of: Ticket | None = None) -> Ticket:
+    def write(self, make: MakeDraft, done: Done | None = None, *, of: Ticket | None = None) -> Ticket:
         """Write an entry soon, after those that came before.
 
         Args:
-            draft: the entry.
+            make: makes the entry; must not fail.
             done: called on the writer's thread when the entry is as durable as ``fsync`` asks, or cannot be written.
                 Without it, the entry waits until it can be written.
             of: the intent whose outcome it is.
         """
-        ticket = Ticket(draft, done, of)
+        ticket = Ticket(make, done, of)
         with self._changed:
             if done is None and len(self._waiting) + self._in_hand >= _MAX_WAITING:
                 self.lost += 1
@@ -174,7 +177,8 @@ class Writer:
     def _append(self, wanted: list[Ticket]) -> None:
         lost = self._lost_unnoted
         if lost:
-            wanted = [*wanted, Ticket(Draft(time_text(times.now()), LOST, caller=SERVER, facts={"entries": lost}))]
+            note = Draft(time_text(times.now()), LOST, caller=SERVER, facts={"entries": lost})
+            wanted = [*wanted, Ticket(partial(_made, note))]
         drafts = self._numbered(wanted)
         try:
             self._log.append(drafts)
@@ -196,7 +200,8 @@ class Writer:
                 continue  # the change was refused, because its intent could not be written
             number += 1
             each.number = number
-            drafts.append(each.draft if each.of is None else replace(each.draft, intent=each.of.number))
+            draft = each.make()
+            drafts.append(draft if each.of is None else replace(draft, intent=each.of.number))
         return drafts
 
     def _sync(self) -> None:
@@ -218,7 +223,7 @@ class Writer:
         taken = self._tallies.take()
         try:
             if taken:
-                self._append([Ticket(draft) for draft in drafts_of(taken)])
+                self._append([Ticket(partial(_made, draft)) for draft in drafts_of(taken)])
             taken = {}
             self._log.trim()
         except Exception as error:
@@ -241,3 +246,7 @@ class Writer:
         if self._problem:
             _log.info("the audit log can be written again")
         self._problem = ""
+
+
+def _made(draft: Draft) -> Draft:
+    return draft
