@@ -242,17 +242,23 @@ class SqliteDatabase:
             # If this fails, the data is still safe in the log, and the next round tries again.
             with suppress(sqlite3.Error), self._checkpointing:
                 self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            is_done = self._do_background_work()
             try:
-                while self._background_work:
-                    self._background_work[0]()
-                    del self._background_work[0]
-                is_done = self._tidy()
+                is_done &= self._tidy()
             except StorageError:
                 is_done = False
             for work in tuple(self._rounds):
                 work()
             if not is_done:
                 self._written.set()
+
+    def _do_background_work(self) -> bool:
+        """Run each work that waits; return whether all succeeded."""
+        for work in tuple(self._background_work):
+            with suppress(StorageError):
+                work()
+                self._background_work.remove(work)
+        return not self._background_work
 
     def _close_log_index(self) -> None:
         if self._log_index is not None:

@@ -48,10 +48,10 @@ class Removal:
         self._database.run_in_background(self._remove_idle)
 
     def run(self) -> None:
-        """Remove what this thread has scheduled.
+        """Remove what this thread has scheduled. What fails once is left to the database's own thread.
 
         Raises:
-            StorageError: it cannot be removed now; the database's own thread tries again.
+            StorageError: it cannot be removed now.
         """
         for hidden in tuple(self._scheduled):
             if hidden.scheduled_by == threading.get_ident():
@@ -59,17 +59,24 @@ class Removal:
                     with hidden.removing:
                         self._remove(hidden)
                 except StorageError:
+                    # Later calls of this thread are not about it.
+                    hidden.scheduled_by = None
                     self._database.run_in_background(self._remove_idle)
                     raise
 
     def _remove_idle(self) -> None:
         """Remove what no other thread is removing: waiting for one would keep this thread from the log."""
+        failure = None
         for hidden in tuple(self._scheduled):
             if hidden.removing.acquire(blocking=False):
                 try:
                     self._remove(hidden)
+                except StorageError as error:
+                    failure = error
                 finally:
                     hidden.removing.release()
+        if failure is not None:
+            raise failure
 
     def _remove(self, hidden: _HiddenGallery) -> None:
         # If another thread has removed it, a gallery created since may have its key.
@@ -83,7 +90,7 @@ class _HiddenGallery:
 
     def __init__(self, gallery_key: int) -> None:
         self.gallery_key = gallery_key
-        self.scheduled_by = threading.get_ident()
+        self.scheduled_by: int | None = threading.get_ident()
         self.removing = threading.Lock()
 
 
@@ -100,14 +107,14 @@ def remove(
 ) -> None:
     """Remove a hidden gallery in several transactions; does nothing if it is not hidden.
 
-    Its data keys are destroyed first, or last if there is no room for the key file yet.
+    Its data keys are destroyed first, or last if the key file cannot be written yet; its rows are deleted anyway.
 
     Rows that are deleted need room in the log only. When it fills the disk, it is emptied; if it was empty before, the
     transactions get smaller.
     """
     with database.reading() as connection:
         uids = [uid for (uid,) in connection.execute(_DATA_KEYS, (gallery_key,)).fetchall()]
-    with suppress(StorageFull):
+    with suppress(StorageError):
         destroy_keys(uids)
     rows = ROWS_PER_TRANSACTION
     for table in ("templates", "subjects"):

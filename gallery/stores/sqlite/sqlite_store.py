@@ -400,10 +400,12 @@ class SqliteStore:
         Raises:
             StorageBusy: another process, such as a backup, read the file for longer than the store's patience.
         """
-        self._removal.run()
-        self._erasures.release()
-        self.database.erase_traces(patience=self._patience)
-        self._erasures.settle()
+        try:
+            self._removal.run()
+        finally:
+            self._erasures.release()
+            self.database.erase_traces(patience=self._patience)
+            self._erasures.settle()
 
     @property
     def erasures(self) -> ErasureLedger:
