@@ -40,7 +40,8 @@ class SealingThread:
         self._database = database
         self._keyring = keyring
         self._source = source
-        self._version = self._seen = version
+        self._version = self._seen = self._failed = version
+        self._retry_at = 0.0
         self._log = log
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sqlite-sealing", daemon=True)
@@ -52,6 +53,15 @@ class SealingThread:
         self._thread.join()
 
     def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._seal_and_follow()
+            except Exception as error:
+                # The message may quote anything. Master keys must be followed all the same.
+                self._log.error("encryption goes on after an unexpected error", problem=type(error).__name__)
+                self._closing.wait(_RETRY_SECONDS)
+
+    def _seal_and_follow(self) -> None:
         is_done, retry_at = False, 0.0
         while not self._closing.is_set():
             if not is_done and time.monotonic() >= retry_at:
@@ -100,11 +110,17 @@ class SealingThread:
         # A file that has just changed may still be written.
         if version in (self._version, None) or version != seen:
             return
-        self._version = version
+        is_repeated = version == self._failed
+        if is_repeated and time.monotonic() < self._retry_at:
+            return
         try:
             masters = self._source.read()
             wrapped = self._keyring.use(masters)
         except StorageError as error:
-            self._log.error("the master keys that were read last stay in use", problem=str(error))
+            # The disk may be full for a while, so the same file is tried again.
+            self._failed, self._retry_at = version, time.monotonic() + _RETRY_SECONDS
+            if not is_repeated:
+                self._log.error("the master keys that were read last stay in use", problem=str(error))
         else:
+            self._version = version
             self._log.info("master keys", current=masters.current.id, data_keys_wrapped=wrapped)
