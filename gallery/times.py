@@ -13,6 +13,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
 """The first and the last time that can be stored and sent, of the years 1 and 9999."""
 _LAST_NANOSECOND = (1 << 63) - 1
+_ADJUSTED = timedelta(seconds=1)
+"""A clock that goes back no more is being adjusted, as NTP does all the time."""
 
 Clock = Callable[[], datetime]
 """Tells the time in UTC, as :func:`now` does."""
@@ -36,6 +38,12 @@ class RisingClock:
         with self._lock:
             self._latest = max(self._latest, moment)
             return self._latest
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the clock that it follows has gone back by more than a second, and is not there again."""
+        with self._lock:
+            return self._latest - self._clock() > _ADJUSTED
 
 
 def now() -> datetime:

@@ -110,19 +110,21 @@ class Server:
         self._decoders = PictureDecoders(config.server) if pipeline is None else None
         self.pipeline = pipeline or self._load_pipeline()
         self._audit = open_trail(config)
-        clock = RisingClock(clock)
+        rising = RisingClock(clock)
         self._galleries = Galleries(
-            open_store(config.gallery, clock),
+            open_store(config.gallery, rising),
             contract=self.pipeline.contract,
             dimension=self.pipeline.dimension,
             max_templates_per_subject=config.enrollment.max_templates_per_subject,
             min_subject_similarity=config.enrollment.min_subject_similarity,
             search_threads=usable_cores(),
             default_threshold=config.gallery.default_threshold,
-            clock=clock,
+            clock=rising,
         )
         self._erasures = ErasureWatch(self._galleries.erasures, self._audit or NoAudit())
-        self._expired = ExpiredEraser(self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit())
+        self._expired = ExpiredEraser(
+            self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit(), rising
+        )
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)

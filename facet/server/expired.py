@@ -13,6 +13,7 @@ from facet.server.audit.protocol import Audit
 from gallery.errors import StorageError
 from gallery.galleries import Galleries
 from gallery.records.expired import Expired
+from gallery.times import RisingClock
 
 _RETRY_SECONDS = 30.0
 """When to try again after a failure, if the interval is longer."""
@@ -30,10 +31,13 @@ class ExpiredEraser(Collector):
         galleries: the galleries.
         interval: seconds between two runs.
         audit: is told what was erased.
+        clock: the clock of the galleries. While the machine's clock is behind it, nothing is erased: if the machine's
+            clock was wrong for a moment, what has expired by it only is hidden, and a restart shows it again.
     """
 
-    def __init__(self, galleries: Galleries, interval: float, audit: Audit) -> None:
+    def __init__(self, galleries: Galleries, interval: float, audit: Audit, clock: RisingClock) -> None:
         self._galleries = galleries
+        self._clock = clock
         self._interval = interval
         self._audit = audit
         self._erased = {"subjects": 0, "templates": 0}
@@ -70,6 +74,10 @@ class ExpiredEraser(Collector):
         pause = 0.0
         while not self._stopping.wait(pause):
             pause = self._interval
+            if self._clock.is_waiting:
+                _log.warning("the clock went back: nothing is erased until it has caught up, or after a restart")
+                self._count_waiting()
+                continue
             try:
                 erased = self._galleries.retention.erase(self._check)
                 self._waiting = 0
@@ -80,7 +88,7 @@ class ExpiredEraser(Collector):
             except Exception as error:
                 pause = min(pause, _RETRY_SECONDS)
                 self._failures += 1
-                self._count_waiting()
+                self._count_waiting(at_least=1)  # the traces of one
                 # What nobody expects has a traceback: it is a bug, and must not end the erasures.
                 _log.error(
                     "cannot erase what has expired",
@@ -89,12 +97,11 @@ class ExpiredEraser(Collector):
                     exc_info=not isinstance(error, StorageError),
                 )
 
-    def _count_waiting(self) -> None:
+    def _count_waiting(self, at_least: int = 0) -> None:
         try:
-            # At least the traces of one are left.
-            self._waiting = max(1, self._galleries.retention.waiting())
+            self._waiting = max(at_least, self._galleries.retention.waiting())
         except Exception:  # logged by the caller, as it failed for the same reason
-            self._waiting = max(1, self._waiting)
+            self._waiting = max(at_least, self._waiting)
 
     def _check(self) -> None:
         if self._stopping.is_set():
