@@ -75,12 +75,12 @@ def test_nothing_is_erased_while_the_clock_is_behind_one_that_was_wrong_for_a_mo
     later = SubjectChange(frozenset({"expire_time"}), expire_time=start + timedelta(days=300))
     galleries.update_subject("g", "ann", later)
     clock = start + timedelta(days=365)
-    assert galleries.list_subjects("g", page_size=10, page_token="").items == []
+    assert galleries.list_subjects("g", page_size=10, page_token="").items == ()
     clock = start
     eraser = ExpiredEraser(galleries, 0.01, Notes(), rising)
     eraser.start()
     until(lambda: values(eraser)["facet_expired_waiting"] == 1)
-    assert galleries.list_subjects("g", page_size=10, page_token="").items == []
+    assert galleries.list_subjects("g", page_size=10, page_token="").items == ()
     eraser.close()
     galleries.close()
     assert values(eraser)["facet_expired_erased_totalsubjects"] == 0
