@@ -58,16 +58,17 @@ def backup(
     """
     target = resolved(target)
     check_replaceable(target, replace)
-    note_copy(resolved(database), "backup")
     if not recipients:
         with replacing(target, replace) as copy:
-            return _copy(database, copy, progress, keyring)
-    with scratch(resolved(database)) as (copy, descriptor):
-        verification = _copy(database, copy, progress, keyring)
-        clear_gaps(descriptor)
-        copy.unlink()  # so that nothing is left of it if this process is killed from here on
-        with replacing(target, replace) as partial, partial.open("wb") as file:
-            age.encrypt(_pieces(descriptor), file, recipients)
+            verification = _copy(database, copy, progress, keyring)
+    else:
+        with scratch(resolved(database)) as (copy, descriptor):
+            verification = _copy(database, copy, progress, keyring)
+            clear_gaps(descriptor)
+            copy.unlink()  # so that nothing is left of it if this process is killed from here on
+            with replacing(target, replace) as partial, partial.open("wb") as file:
+                age.encrypt(_pieces(descriptor), file, recipients)
+    note_copy(resolved(database), "backup")
     return verification
 
 

@@ -76,7 +76,8 @@ def open_keyring(database: SqliteDatabase, masters: MasterKeys | None) -> Keyrin
         if database_id:
             raise KeysUnusable(
                 f"{database.path} is encrypted: set gallery.encryption_key_file, or gallery.encryption_key_env or "
-                "gallery.encryption_key_command, to the master key that it was encrypted with"
+                "gallery.encryption_key_command, to the master key that it was encrypted with; to turn encryption off, "
+                "export the galleries with that key, and import them into a new database"
             )
         return None
     with database.reading() as connection:

@@ -20,6 +20,7 @@ from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
 from gallery.stores.sqlite.copies import backup, compact, restore
+from gallery.stores.sqlite.erasure_records.made_copies import read_copies
 from gallery.stores.sqlite.files import PAGE_SIZE
 from gallery.stores.sqlite.schema import MIGRATIONS
 from gallery.stores.sqlite.sqlite_store import SqliteStore
@@ -134,6 +135,7 @@ def test_a_damaged_database_does_not_replace_a_good_backup(tmp_path: Path) -> No
         backup(path, copy, replace=True)
     assert verify(copy).problems == ()
     assert [each.name for each in tmp_path.glob("copy.db*")] == ["copy.db"]
+    assert len(read_copies(path)) == 1
 
 
 def test_a_backup_of_no_database_or_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
