@@ -88,6 +88,20 @@ class Keyring:
             self._replace({**self._galleries, **new}, self._contents.destroyed, self._masters)
         return list(new)
 
+    @staticmethod
+    def make() -> tuple[str, DataKey]:
+        """Make the id in the key file and the data key of a new gallery; :meth:`keep` puts them there."""
+        return secrets.token_hex(_ID_BYTES), _new_key()
+
+    def keep(self, uid: str, key: DataKey) -> None:
+        """Put what :meth:`make` made into the key file.
+
+        Raises:
+            StorageError: the key file cannot be written.
+        """
+        with self._lock:
+            self._replace({**self._galleries, uid: (key,)}, self._contents.destroyed, self._masters)
+
     def renew(self) -> int:
         """Give every gallery a new data key, which seals from now on; the old ones still open. Return how many.
 
@@ -117,7 +131,7 @@ class Keyring:
             StorageError: the key file cannot be written.
         """
         with self._lock:
-            if uid and uid not in self._contents.destroyed:
+            if uid in self._galleries:
                 rest = {each: keys for each, keys in self._galleries.items() if each != uid}
                 self._replace(rest, self._contents.destroyed | {uid}, self._masters)
 

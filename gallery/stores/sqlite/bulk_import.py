@@ -6,7 +6,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
 
-from gallery.errors import GalleryExists
+from gallery.errors import GalleryExists, StorageError
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
 from gallery.stores.sqlite.database import SqliteDatabase
@@ -31,6 +31,7 @@ class SqliteImport:
         discard: called with the key of a hidden gallery that is to be removed.
         sealer: seals its values.
         opener: opens them.
+        keep_key: puts the data key of the sealer into the key file.
 
     Raises:
         GalleryExists: the id is taken.
@@ -45,6 +46,7 @@ class SqliteImport:
         *,
         sealer: Sealer,
         opener: Opener,
+        keep_key: Callable[[Sealer], None],
     ) -> None:
         self._database = database
         self._gallery_id = gallery.gallery_id
@@ -55,6 +57,11 @@ class SqliteImport:
             check_id_is_free(connection, gallery.gallery_id)
             self._key = insert_gallery(connection, gallery, sealer, hidden_as=_hidden_id())
         self._is_finished = False
+        try:
+            keep_key(sealer)
+        except StorageError:
+            self.abort()
+            raise
 
     def add(self, faces: Sequence[StoredFace]) -> None:
         """See :meth:`gallery.stores.base.GalleryImport.add`. If it raises, only :meth:`abort` may follow."""

@@ -71,7 +71,7 @@ from gallery.stores.sqlite.rows import (
     template_of,
 )
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
-from gallery.stores.sqlite.sealing.sealed_values import REQUEST_DIGEST
+from gallery.stores.sqlite.sealing.sealed_values import REQUEST_DIGEST, Sealer
 from gallery.stores.sqlite.threshold_sources import infer_missing_sources
 from gallery.times import Clock, now
 
@@ -141,12 +141,17 @@ class SqliteStore:
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.stores.base.Store.create_gallery`."""
-        with self._reading() as connection:
-            check_id_is_free(connection, gallery.gallery_id)
-        sealer = self._encryption.new_sealer()
+        if self._encryption.is_on:
+            importing = self.begin_import(gallery)
+            try:
+                importing.commit()
+            except BaseException:
+                importing.abort()
+                raise
+            return
         with self._writing() as connection:
             check_id_is_free(connection, gallery.gallery_id)
-            insert_gallery(connection, gallery, sealer)
+            insert_gallery(connection, gallery, Sealer())
 
     def gallery(self, gallery_id: str) -> Gallery:
         """See :meth:`gallery.stores.base.Store.gallery`."""
@@ -358,7 +363,12 @@ class SqliteStore:
             check_id_is_free(connection, gallery.gallery_id)
         sealer = self._encryption.new_sealer()
         return SqliteImport(
-            self.database, gallery, self._removal.schedule, sealer=sealer, opener=self._encryption.opener
+            self.database,
+            gallery,
+            self._removal.schedule,
+            sealer=sealer,
+            opener=self._encryption.opener,
+            keep_key=self._encryption.keep,
         )
 
     def has_terms(self, gallery_id: str) -> bool:

@@ -70,7 +70,7 @@ def state(folder: Path) -> Any:
         uids = {uid for (uid,) in connection.execute("SELECT data_keys FROM galleries")}
     path = key_path(folder / DATABASE)
     contents, _ = read_key_file(path)
-    assert uids <= contents.galleries.keys(), "other data keys than those of the galleries"
+    assert uids == contents.galleries.keys(), "other data keys than those of the galleries"
     with_keys = {file for file in folder.iterdir() if b'"wrapped"' in file.read_bytes()}
     assert with_keys == {path}, "data keys in another file"
     return found

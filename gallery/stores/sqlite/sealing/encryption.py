@@ -38,6 +38,11 @@ class DatabaseEncryption:
         self.opener = Opener(self._keyring)
         self._thread: SealingThread | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the database is encrypted."""
+        return self._keyring is not None
+
     def destroyed(self, connection: sqlite3.Connection) -> list[int]:
         """Return the keys of galleries whose data keys were destroyed: a restored backup still has their rows."""
         if self._keyring is None:
@@ -61,15 +66,19 @@ class DatabaseEncryption:
         return Sealer(uid, self._keyring.newest(uid))
 
     def new_sealer(self) -> Sealer:
-        """Make a data key for a new gallery, and return what seals its values.
+        """Make a data key for a new gallery, and return what seals its values; :meth:`keep` puts it in the key file."""
+        return Sealer() if self._keyring is None else Sealer(*self._keyring.make())
+
+    def keep(self, sealer: Sealer) -> None:
+        """Put the data key of a new gallery, whose hidden row names it, into the key file.
+
+        A crash before the row is there would leave the key for ever, because backups of the database may need it.
 
         Raises:
             StorageError: the key file cannot be written.
         """
-        if self._keyring is None:
-            return Sealer()
-        (uid,) = self._keyring.add(1)
-        return Sealer(uid, self._keyring.newest(uid))
+        if self._keyring is not None and sealer.key is not None:
+            self._keyring.keep(sealer.uid, sealer.key)
 
     def destroy(self, uids: Sequence[str]) -> None:
         """Destroy the data keys of deleted galleries; empty ids are ignored.

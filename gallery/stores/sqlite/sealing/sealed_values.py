@@ -117,27 +117,28 @@ class Sealer:
 
     Attributes:
         uid: see above.
+        key: see above.
         key_id: the id of the data key, in hexadecimal digits; empty if there is none.
     """
 
     def __init__(self, uid: str = "", key: DataKey | None = None) -> None:
         self.uid = uid
         self.key_id = "" if key is None else key.key_id.hex()
-        self._key = key
+        self.key = key
 
     def text(self, value: str, column: str, *ids: str) -> str:
         """Seal a text of a column, in the row with these ids; an empty one stays empty."""
-        return value if self._key is None else self._key.seal_text(value, place(column, *ids))
+        return value if self.key is None else self.key.seal_text(value, place(column, *ids))
 
     def template(self, embedding: bytes, picture: str, *ids: str) -> tuple[bytes, str]:
         """Seal the embedding and the picture's digest of a template; ``ids`` are its subject's and its own."""
-        if self._key is None:
+        if self.key is None:
             return embedding, picture
-        return self._key.seal(_joined(embedding, picture), place(_EMBEDDING, *ids)), SEALED_TEXT
+        return self.key.seal(_joined(embedding, picture), place(_EMBEDDING, *ids)), SEALED_TEXT
 
     def crop(self, png: bytes, *ids: str) -> bytes:
         """Seal a crop; ``ids`` are those of its subject and its template."""
-        return png if self._key is None else self._key.seal(png, place(_CROP, *ids))
+        return png if self.key is None else self.key.seal(png, place(_CROP, *ids))
 
 
 def _joined(embedding: bytes, picture: str) -> bytes:
