@@ -24,7 +24,7 @@ from facet.cli.settings import CommandWithSettings, unknown_flag
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
-from facet.server.access.callers_file import CallersFileError
+from facet.server.access.callers.callers_file import CallersFileError
 from facet.server.access.exposure import Exposed
 from facet.server.access.oidc.signing_keys import KeysUnavailable
 from facet.server.app import Server

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facet.server.access import callers_file, key
 from facet.server.access.authentication import Authenticator
-from facet.server.access.callers_file import CallerEntry
-from facet.server.access.watched_callers import WatchedCallers
+from facet.server.access.callers import callers_file, key
+from facet.server.access.callers.callers_file import CallerEntry
+from facet.server.access.callers.watched_callers import WatchedCallers
 from facet.server.errors import Unauthenticated
 
 _CALLERS = 50

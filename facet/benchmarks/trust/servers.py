@@ -10,8 +10,8 @@ from pathlib import Path
 
 from facet import Client
 from facet.cli.certs.authority import host_name, new_authority, sign
-from facet.server.access import callers_file, key
-from facet.server.access.callers_file import CallerEntry
+from facet.server.access.callers import callers_file, key
+from facet.server.access.callers.callers_file import CallerEntry
 from facet.server.access.identity import SCOPES
 from facet.terminal import private_files
 from facet.terminal.local_server import local_process

@@ -24,7 +24,7 @@ from facet.evaluation.report.provenance import processor
 from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
 from facet.server import logging as logs
-from facet.server.access import key
+from facet.server.access.callers import key
 from facet.server.config import LogConfig
 from facet.terminal import console, private_files
 from facet.terminal.console import AsJson

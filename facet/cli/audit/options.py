@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from facet.server.audit.chain.files import default_head, default_key
+from facet.server.audit.chain.head import InvalidHead, SignedHead, read_head
+from facet.server.audit.chain.keys import AuditKey, load_key
 from facet.server.audit.errors import AuditKeyError
-from facet.server.audit.files import default_head, default_key
-from facet.server.audit.head import InvalidHead, SignedHead, read_head
-from facet.server.audit.keys import AuditKey, load_key
 from facet.terminal import console
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the log: the setting audit.folder.", show_default=False)]

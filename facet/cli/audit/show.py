@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from facet.cli.audit.options import KeyFile, key_of, need_folder
-from facet.server.audit.entry import BEGUN, Draft, Entry
-from facet.server.audit.files import log_files
+from facet.server.audit.chain.entry import BEGUN, Draft, Entry
+from facet.server.audit.chain.files import log_files
 from facet.server.audit.reading import Wanted, entries
 from facet.terminal import console
 from facet.terminal.counts import counted

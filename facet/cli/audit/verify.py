@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from facet.cli.audit.options import Folder, HeadFile, KeyFile, head_of, key_of, need_folder
-from facet.server.audit.files import log_files
-from facet.server.audit.head import Head, InvalidHead, parse_head
-from facet.server.audit.keys import AuditKey
+from facet.server.audit.chain.files import log_files
+from facet.server.audit.chain.head import Head, InvalidHead, parse_head
+from facet.server.audit.chain.keys import AuditKey
 from facet.server.audit.verification import Problem, Verification, verify
 from facet.terminal import console, tables
 from facet.terminal.counts import counted

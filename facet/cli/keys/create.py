@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from facet.cli.keys.names import certificate_name
 from facet.cli.keys.options import CallersPath, ConfigPath, described, moment, path_of, print_key, usable
-from facet.server.access.callers_file import CallerEntry, changing, explained
+from facet.server.access.callers.callers_file import CallerEntry, changing, explained
+from facet.server.access.callers.key import key_of, new_id, new_secret, sha256
 from facet.server.access.identity import SCOPES
-from facet.server.access.key import key_of, new_id, new_secret, sha256
 from facet.terminal import console
 
 

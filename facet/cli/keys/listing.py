@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Column
 
 from facet.cli.keys.options import CallersPath, ConfigPath, described, entries_of, path_of
-from facet.server.access import last_used
-from facet.server.access.callers_file import CallerEntry
+from facet.server.access.callers import last_used
+from facet.server.access.callers.callers_file import CallerEntry
 from facet.server.access.identity import SCOPES
 from facet.terminal import console
 from facet.terminal.counts import counted

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from facet.server.access import callers_file
-from facet.server.access.callers_file import CallerEntry, CallersFileError, in_utc
+from facet.server.access.callers import callers_file
+from facet.server.access.callers.callers_file import CallerEntry, CallersFileError, in_utc
 from facet.server.config import ConfigError, load
 from facet.terminal import console
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from facet.cli.keys.options import CallerIds, CallersPath, ConfigPath, path_of, positions, usable
-from facet.server.access.callers_file import changing
+from facet.server.access.callers.callers_file import changing
 from facet.terminal import console
 from facet.terminal.counts import agreeing
 

@@ -9,8 +9,8 @@ import typer
 
 from facet.cli.keys.listing import state_of
 from facet.cli.keys.options import CallersPath, ConfigPath, duration, moment, path_of, positions, print_key, usable
-from facet.server.access.callers_file import PreviousSecret, changing
-from facet.server.access.key import key_of, new_secret, sha256
+from facet.server.access.callers.callers_file import PreviousSecret, changing
+from facet.server.access.callers.key import key_of, new_secret, sha256
 from facet.terminal import console
 
 

@@ -17,16 +17,16 @@ from pydantic import SecretStr
 
 from facet.server.access import share
 from facet.server.access.authentication import Authenticator, PeerNames
-from facet.server.access.changes import NoteChanges
+from facet.server.access.callers.changes import NoteChanges
+from facet.server.access.callers.last_used import LastUsed
+from facet.server.access.callers.watched_callers import WatchedCallers
 from facet.server.access.grants import Grant, public
 from facet.server.access.identity import Identity
-from facet.server.access.last_used import LastUsed
 from facet.server.access.notes import Notes
 from facet.server.access.oidc.callers import TokenCallers
 from facet.server.access.oidc.provider import Provider
 from facet.server.access.open_calls import OpenCalls
 from facet.server.access.rules import rule_of
-from facet.server.access.watched_callers import WatchedCallers
 from facet.server.errors import UnknownMethod
 
 _LOOK_SECONDS = 0.4

@@ -11,12 +11,12 @@ from typing import Any, NoReturn, TypeAlias
 
 from pydantic import SecretStr
 
+from facet.server.access.callers.key import parts_of
+from facet.server.access.callers.watched_callers import WatchedCallers
 from facet.server.access.grants import Claim
 from facet.server.access.identity import ANONYMOUS, TOKEN, Identity
-from facet.server.access.key import parts_of
 from facet.server.access.oidc.callers import TokenCallers
 from facet.server.access.oidc.tokens import looks_like_token
-from facet.server.access.watched_callers import WatchedCallers
 from facet.server.errors import Unauthenticated
 
 PeerNames: TypeAlias = Callable[[Any], Iterable[str]]

@@ -7,9 +7,9 @@ from functools import partial
 
 import structlog
 
-from facet.server.access.changes import NoteChanges, changes
-from facet.server.access.last_used import LastUsed
-from facet.server.access.watched_callers import WatchedCallers
+from facet.server.access.callers.changes import NoteChanges, changes
+from facet.server.access.callers.last_used import LastUsed
+from facet.server.access.callers.watched_callers import WatchedCallers
 
 _log = structlog.get_logger("facet.access")
 

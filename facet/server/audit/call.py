@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from facet.server.access import identity
 from facet.server.access.share import address_of, network_of
 from facet.server.audit.actions import Action, action_of, facts_of, text_at
-from facet.server.audit.entry import BEGUN
+from facet.server.audit.chain.entry import BEGUN
 from facet.server.audit.protocol import Fact
 from facet.server.audit.tallies import Row
 from facet.server.audit.trail import AuditTrail, Begun, Who, enter

@@ -6,8 +6,8 @@ import hashlib
 import json
 
 from facet import __version__
-from facet.server.audit.files import default_head, default_key
-from facet.server.audit.log import LogSettings
+from facet.server.audit.chain.files import default_head, default_key
+from facet.server.audit.chain.log import LogSettings
 from facet.server.audit.trail import AuditTrail
 from facet.server.config import Config, dump
 

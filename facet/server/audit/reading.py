@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from facet.server.audit.entry import Entry, InvalidLine, parse
-from facet.server.audit.files import MAX_LINE, LogFile, log_files, read_first
-from facet.server.audit.log import latest_time, time_text
+from facet.server.audit.chain.entry import Entry, InvalidLine, parse
+from facet.server.audit.chain.files import MAX_LINE, LogFile, log_files, read_first
+from facet.server.audit.chain.log import latest_time, time_text
 
 _MARGIN = timedelta(hours=1)
 """Times of entries are those of a clock that may be set; files that begin or end this much outside are not read."""

@@ -8,8 +8,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from facet.server.audit.entry import Draft
-from facet.server.audit.log import time_text
+from facet.server.audit.chain.entry import Draft
+from facet.server.audit.chain.log import time_text
 from gallery import times
 
 _MAX_ROWS = {"logged_in": 256, "refused": 128}

@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import Literal
 
-from facet.server.audit.entry import Draft
-from facet.server.audit.log import SERVER, AuditLog, LogSettings, time_text
+from facet.server.audit.chain.entry import Draft
+from facet.server.audit.chain.log import SERVER, AuditLog, LogSettings, time_text
 from facet.server.audit.protocol import Fact
 from facet.server.audit.tallies import Tallies
 from facet.server.audit.writer import MakeDraft, Ticket, Writer
@@ -78,7 +78,7 @@ class AuditTrail:
         settings: see above.
 
     Raises:
-        AuditError: see :class:`facet.server.audit.log.AuditLog`.
+        AuditError: see :class:`facet.server.audit.chain.log.AuditLog`.
     """
 
     def __init__(

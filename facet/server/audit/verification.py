@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from facet.server.audit.entry import BEGUN, FIRST_HASH, Entry, InvalidLine, parse
-from facet.server.audit.files import MAX_LINE, LogFile, log_files
-from facet.server.audit.head import Head, SignedHead
-from facet.server.audit.keys import AuditKey
-from facet.server.audit.log import DAMAGED, KEY_FOUND, REMOVED, TORN, is_before
+from facet.server.audit.chain.entry import BEGUN, FIRST_HASH, Entry, InvalidLine, parse
+from facet.server.audit.chain.files import MAX_LINE, LogFile, log_files
+from facet.server.audit.chain.head import Head, SignedHead
+from facet.server.audit.chain.keys import AuditKey
+from facet.server.audit.chain.log import DAMAGED, KEY_FOUND, REMOVED, TORN, is_before
 from facet.server.audit.writer import LOST
 
 _REPORT_BYTES = 2**20

@@ -11,8 +11,8 @@ from functools import partial
 
 import structlog
 
-from facet.server.audit.entry import Draft
-from facet.server.audit.log import SERVER, AuditLog, Fsync, time_text
+from facet.server.audit.chain.entry import Draft
+from facet.server.audit.chain.log import SERVER, AuditLog, Fsync, time_text
 from facet.server.audit.tallies import Tallies, drafts_of
 from gallery import times
 

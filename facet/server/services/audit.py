@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from facet.server.audit.entry import Entry
+    from facet.server.audit.chain.entry import Entry
     from facet.server.audit.trail import AuditTrail
 
 _PAGE_BYTES = 4 * 2**20

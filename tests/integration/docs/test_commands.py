@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 
 from facet import CENTRAL, Client, NotFound
 from facet.cli.app import app
-from facet.server.audit.entry import Draft
-from facet.server.audit.files import default_head, default_key
-from facet.server.audit.log import AuditLog, LogSettings, time_text
+from facet.server.audit.chain.entry import Draft
+from facet.server.audit.chain.files import default_head, default_key
+from facet.server.audit.chain.log import AuditLog, LogSettings, time_text
 from facet.server.config import load
 from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
 from gallery.times import now

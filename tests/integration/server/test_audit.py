@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from facet import Client, Enrollment, FacetError, stream_frame
-from facet.server.access import callers_file, key
-from facet.server.access.callers_file import CallerEntry
+from facet.server.access.callers import callers_file, key
+from facet.server.access.callers.callers_file import CallerEntry
 from facet.server.access.identity import Scope
-from facet.server.audit.entry import BEGUN, Entry
-from facet.server.audit.files import default_head, default_key, log_files
-from facet.server.audit.head import read_head
-from facet.server.audit.keys import load_key
+from facet.server.audit.chain.entry import BEGUN, Entry
+from facet.server.audit.chain.files import default_head, default_key, log_files
+from facet.server.audit.chain.head import read_head
+from facet.server.audit.chain.keys import load_key
 from facet.server.audit.reading import Wanted, entries
 from facet.server.audit.verification import verify
 from facet.v1.recognition_service_pb2 import StreamSettings

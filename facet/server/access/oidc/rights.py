@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from facet.server.access.callers_file import gallery_pattern
+from facet.server.access.callers.callers_file import gallery_pattern
 from facet.server.access.identity import SCOPES, Identity, PermittedGalleries
 from facet.server.access.oidc.tokens import expiry_of
 

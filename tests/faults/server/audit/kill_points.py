@@ -14,11 +14,11 @@ import signal
 import sys
 from pathlib import Path
 
-from facet.server.audit.entry import Draft
-from facet.server.audit.files import default_head, default_key
-from facet.server.audit.head import read_head
-from facet.server.audit.keys import load_key
-from facet.server.audit.log import AuditLog, LogSettings
+from facet.server.audit.chain.entry import Draft
+from facet.server.audit.chain.files import default_head, default_key
+from facet.server.audit.chain.head import read_head
+from facet.server.audit.chain.keys import load_key
+from facet.server.audit.chain.log import AuditLog, LogSettings
 from facet.server.audit.verification import verify
 from tests.faults.injection.faults import Faults
 

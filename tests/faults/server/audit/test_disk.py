@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from facet import CENTRAL, Client, FacetError
 from facet.client.errors import StatusCode
-from facet.server.audit.files import default_head, default_key, log_files
-from facet.server.audit.head import read_head
-from facet.server.audit.keys import load_key
+from facet.server.audit.chain.files import default_head, default_key, log_files
+from facet.server.audit.chain.head import read_head
+from facet.server.audit.chain.keys import load_key
 from facet.server.audit.reading import Wanted, entries
 from facet.server.audit.verification import Verification, verify
 from tests.faults.injection.faults import Faults

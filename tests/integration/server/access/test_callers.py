@@ -14,9 +14,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from facet import Client, FacetError, picture, stream_frame
-from facet.server.access.callers_file import CallerEntry, changing
-from facet.server.access.key import key_of
-from facet.server.access.last_used import read as last_used
+from facet.server.access.callers.callers_file import CallerEntry, changing
+from facet.server.access.callers.key import key_of
+from facet.server.access.callers.last_used import read as last_used
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb

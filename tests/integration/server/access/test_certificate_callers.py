@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from facet import Client, Unauthenticated
-from facet.server.access.callers_file import changing
-from facet.server.access.key import key_of
+from facet.server.access.callers.callers_file import changing
+from facet.server.access.callers.key import key_of
 from tests.certificates import CLIENT, SERVER, Authority
 from tests.unit.server.access.entries import CREATED, entry
 from tests.waiting import PATIENCE, until

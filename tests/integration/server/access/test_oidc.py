@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from facet import Client, FacetError
-from facet.server.access.callers_file import changing
+from facet.server.access.callers.callers_file import changing
 from facet.server.access.oidc.tokens import LEEWAY_SECONDS
 from tests.identity_provider import AUDIENCE, ISSUER, Provider, claims, jwk, serving, token
 from tests.unit.server.access.entries import entry

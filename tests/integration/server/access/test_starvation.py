@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from facet import AsyncClient, ResourceExhausted, picture
-from facet.server.access.callers_file import changing
-from facet.server.access.key import key_of
+from facet.server.access.callers.callers_file import changing
+from facet.server.access.callers.key import key_of
 from facet.v1 import recognition_service_pb2 as pb
 from tests.unit.server.access.entries import entry
 from tests.waiting import PATIENCE

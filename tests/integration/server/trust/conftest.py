@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from facet import Client
-from facet.server.access import callers_file, key
-from facet.server.access.callers_file import CallerEntry
+from facet.server.access.callers import callers_file, key
+from facet.server.access.callers.callers_file import CallerEntry
 from facet.server.access.identity import SCOPES as ALL_SCOPES
 from facet.server.access.identity import Scope
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from facet import Client
-from facet.server.access import callers_file
+from facet.server.access.callers import callers_file
 from facet.server.access.identity import SCOPES as ALL_SCOPES
 from tests.faults.server.calls.raw_calls import Ended, RawConnection, framed
 from tests.integration.server.trust.beginnings import beginnings

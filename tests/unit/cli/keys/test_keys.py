@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from facet.cli.app import app
-from facet.server.access.callers import Callers
-from facet.server.access.callers_file import CallerEntry, read
-from facet.server.access.key import parts_of, sha256
-from facet.server.access.last_used import path_of
+from facet.server.access.callers.callers import Callers
+from facet.server.access.callers.callers_file import CallerEntry, read
+from facet.server.access.callers.key import parts_of, sha256
+from facet.server.access.callers.last_used import path_of
 
 DONE, FAILED, USAGE = 0, 1, 2
 

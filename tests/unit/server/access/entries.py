@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from facet.server.access.callers_file import CallerEntry
-from facet.server.access.key import sha256
+from facet.server.access.callers.callers_file import CallerEntry
+from facet.server.access.callers.key import sha256
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2027, 1, 1, tzinfo=UTC)

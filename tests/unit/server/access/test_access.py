@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from facet.server.access import access as module
-from facet.server.access import last_used
 from facet.server.access.access import Access
-from facet.server.access.callers_file import changing
-from facet.server.access.key import key_of
+from facet.server.access.callers import last_used
+from facet.server.access.callers.callers_file import changing
+from facet.server.access.callers.key import key_of
 from facet.server.errors import Unauthenticated
 from tests.unit.server.access.entries import CREATED, entry
 from tests.waiting import PATIENCE, until

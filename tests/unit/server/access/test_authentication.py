@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from facet.server.access.authentication import Authenticator
-from facet.server.access.callers_file import CallerEntry, changing
+from facet.server.access.callers.callers_file import CallerEntry, changing
+from facet.server.access.callers.key import key_of, new_secret, parts_of
+from facet.server.access.callers.watched_callers import WatchedCallers
 from facet.server.access.identity import ANONYMOUS, TOKEN
-from facet.server.access.key import key_of, new_secret, parts_of
-from facet.server.access.watched_callers import WatchedCallers
 from facet.server.errors import Unauthenticated
 from tests.unit.server.access.entries import CREATED, entry
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facet.server.audit.entry import Draft, seal
-from facet.server.audit.files import default_head, default_key, log_files
-from facet.server.audit.head import Head, read_head
-from facet.server.audit.keys import AuditKey, load_key
-from facet.server.audit.log import AuditLog, LogSettings
+from facet.server.audit.chain.entry import Draft, seal
+from facet.server.audit.chain.files import default_head, default_key, log_files
+from facet.server.audit.chain.head import Head, read_head
+from facet.server.audit.chain.keys import AuditKey, load_key
+from facet.server.audit.chain.log import AuditLog, LogSettings
 from facet.server.audit.verification import Verification, verify
 
 TIME = "2026-11-26T19:15:40.123456Z"

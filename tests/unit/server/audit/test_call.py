@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from facet.server.audit import call
 from facet.server.audit.actions import ACTIONS, Action
-from facet.server.audit.entry import BEGUN
+from facet.server.audit.chain.entry import BEGUN
 from facet.server.audit.reading import Wanted, entries
 from facet.server.audit.trail import AuditTrail
 from tests.unit.server.audit.logs import settings_of

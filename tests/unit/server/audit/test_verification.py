@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from facet.cli.app import app
-from facet.server.audit.files import default_key, log_files
-from facet.server.audit.head import InvalidHead, parse_head, read_head
-from facet.server.audit.keys import AuditKey, load_key
-from facet.server.audit.log import AuditLog
+from facet.server.audit.chain.files import default_key, log_files
+from facet.server.audit.chain.head import InvalidHead, parse_head, read_head
+from facet.server.audit.chain.keys import AuditKey, load_key
+from facet.server.audit.chain.log import AuditLog
 from facet.server.audit.verification import verify
 from tests.unit.server.audit.logs import change_lines, forged, last_of, settings_of, verified, written
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facet.server.audit import writer
-from facet.server.audit.entry import BEGUN
+from facet.server.audit.chain.entry import BEGUN
 from facet.server.audit.reading import Wanted, entries
 from facet.server.audit.trail import AuditTrail
 from facet.server.errors import AuditUnavailable

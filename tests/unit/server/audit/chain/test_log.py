@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from facet.server.audit.entry import BEGUN, Draft
+from facet.server.audit.chain.entry import BEGUN, Draft
+from facet.server.audit.chain.files import default_key, log_files
+from facet.server.audit.chain.log import AuditLog, time_text
 from facet.server.audit.errors import AuditBusy, AuditKeyError
-from facet.server.audit.files import default_key, log_files
-from facet.server.audit.log import AuditLog, time_text
 from facet.server.audit.reading import Position, Wanted, entries, page
 from gallery import times
 from tests.unit.server.audit.logs import TIME, settings_of, verified, written

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.server.audit.entry import Entry, InvalidLine, parse
+from facet.server.audit.chain.entry import Entry, InvalidLine, parse
 from facet.server.audit.errors import AuditBusy
 
 LOCK = "lock"

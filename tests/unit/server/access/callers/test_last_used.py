@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facet.server.access.last_used import LastUsed, path_of, read
+from facet.server.access.callers.last_used import LastUsed, path_of, read
 
 NOON, MINUTE = 1_800_000_000.0, 60.0
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from facet.server.access.callers_file import CallerEntry
+from facet.server.access.callers.callers_file import CallerEntry
 from facet.server.access.identity import Identity, PermittedGalleries
 from facet.server.errors import Unauthenticated
 

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from facet.server.access.callers import Callers
-from facet.server.access.callers_file import PreviousSecret
-from facet.server.access.key import sha256
+from facet.server.access.callers.callers import Callers
+from facet.server.access.callers.callers_file import PreviousSecret
+from facet.server.access.callers.key import sha256
 from facet.server.errors import Unauthenticated
 from tests.unit.server.access.entries import CREATED, LATER, entry
 

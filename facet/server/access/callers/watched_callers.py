@@ -10,9 +10,9 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from facet.server.access import callers_file
-from facet.server.access.callers import Callers
-from facet.server.access.callers_file import CallerEntry, CallersFileError
+from facet.server.access.callers import callers_file
+from facet.server.access.callers.callers import Callers
+from facet.server.access.callers.callers_file import CallerEntry, CallersFileError
 
 _NOBODY = Callers((), is_lost=True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from facet.server.access import callers_file
+from facet.server.access.callers import callers_file
 
 _SECONDS = 60.0
 """The file is written at most this often."""

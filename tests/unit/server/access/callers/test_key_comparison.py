@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from facet.server.access import callers_file, key
 from facet.server.access.authentication import Authenticator
-from facet.server.access.watched_callers import WatchedCallers
+from facet.server.access.callers import callers_file, key
+from facet.server.access.callers.watched_callers import WatchedCallers
 from facet.server.errors import Unauthenticated
 from tests.unit.server.access.entries import entry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from facet.server.access.callers import Callers
+from facet.server.access.callers.callers import Callers
 
 Changes: TypeAlias = Mapping[str, Sequence[str]]
 """Ids of identities by what has become of them: ``added``, ``removed``, ``revoked``, ``reinstated`` (no longer revoked)

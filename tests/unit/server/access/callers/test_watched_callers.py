@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from facet.server.access.callers_file import CallersFileError, changing
-from facet.server.access.changes import changes
-from facet.server.access.watched_callers import WatchedCallers
+from facet.server.access.callers.callers_file import CallersFileError, changing
+from facet.server.access.callers.changes import changes
+from facet.server.access.callers.watched_callers import WatchedCallers
 from tests.unit.server.access.entries import CREATED, entry
 
 

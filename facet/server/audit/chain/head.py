@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from facet.server.audit.entry import FIRST_HASH, MAX_SEQ
-from facet.server.audit.keys import AuditKey
+from facet.server.audit.chain.entry import FIRST_HASH, MAX_SEQ
+from facet.server.audit.chain.keys import AuditKey
 
 _TEXT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

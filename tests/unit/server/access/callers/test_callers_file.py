@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from facet.server.access import callers_file
-from facet.server.access.callers_file import CallersFileError, changing, read
+from facet.server.access.callers import callers_file
+from facet.server.access.callers.callers_file import CallersFileError, changing, read
 from tests.unit.server.access.entries import LATER, entry
 
 SECRET_HASH = "5ec12e7" + "0" * 57

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from facet.server.audit.keys import AuditKey
+from facet.server.audit.chain.keys import AuditKey
 from facet.server.audit.protocol import Fact
 
 BEGUN: Final = "BEGUN"
