@@ -253,8 +253,10 @@ def embedded_of(rows: Sequence[_Row], opener: Opener) -> EmbeddedTemplates:
     """
     columns: Sequence[Sequence[Any]] = tuple(zip(*rows, strict=True)) if rows else ((),) * 5
     subject_ids, names, template_ids, stored, are_sealed = columns
-    if any(are_sealed):
+    # While a gallery is being encrypted, names are sealed before templates.
+    if any(name.startswith(SEALED_TEXT) for name in names):
         names = opener.names(names, subject_ids)
+    if any(are_sealed):
         stored = opener.embeddings(stored, are_sealed, subject_ids, template_ids)
     return EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(stored))
 

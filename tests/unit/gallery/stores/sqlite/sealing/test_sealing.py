@@ -72,6 +72,19 @@ def test_a_plain_database_becomes_encrypted_and_can_be_used_meanwhile(database: 
     assert not verify(database, Keyring(database.with_name("facet.db.keys"), key_file.read())).problems
 
 
+def test_searches_know_names_that_are_sealed_before_their_templates(
+    database: Path, key_file: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries = opened(database)
+    fill(galleries, "g", PEOPLE)
+    galleries.close()
+    monkeypatch.setattr(resealing, "_TEMPLATES", resealing._TEMPLATES.replace("WHERE", "WHERE FALSE AND"))
+    wait_until_sealed(database, key_file)
+    galleries = opened(database, key_file)
+    assert people_of(galleries, "g") == expected(PEOPLE)
+    galleries.close()
+
+
 def test_encryption_that_was_cut_off_anywhere_goes_on(
     database: Path, key_file: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
