@@ -48,13 +48,16 @@ class Removal:
         self._database.run_in_background(self._remove_idle)
 
     def run(self) -> None:
-        """Remove what this thread has scheduled. What fails once is left to the database's own thread.
+        """Remove what this thread has scheduled, and try once more what has failed before, also in other threads.
 
         Raises:
-            StorageError: it cannot be removed now.
+            StorageError: what this thread has scheduled cannot be removed now. It is left to the database's own thread.
         """
         for hidden in tuple(self._scheduled):
-            if hidden.scheduled_by == threading.get_ident():
+            if hidden.scheduled_by is None:
+                with suppress(StorageError), hidden.removing:
+                    self._remove(hidden)
+            elif hidden.scheduled_by == threading.get_ident():
                 try:
                     with hidden.removing:
                         self._remove(hidden)

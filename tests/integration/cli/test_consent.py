@@ -6,6 +6,9 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from tests.waiting import until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -64,8 +67,13 @@ def test_a_policy_is_previewed_confirmed_and_shown(run: Run, people: Path, new_g
     policy = ("gallery.py", "policy", new_gallery)
     kept = run(*policy, "--subject-retention", "52w", "--template-retention", "1y")
     assert kept.stdout == f"{new_gallery}: requires no consent; keeps people for 364d; keeps templates for 1y\n"
-    preview = run(*policy, "--template-retention", "1s", "--dry-run", "--json")
-    said = json.loads(preview.stdout)
+    said: dict[str, Any] = {}
+
+    def template_is_a_second_old() -> bool:
+        said.update(json.loads(run(*policy, "--template-retention", "1s", "--dry-run", "--json").stdout))
+        return bool(said["templates_expiring"])
+
+    until(template_is_a_second_old)
     assert (said["subjects_expiring"], said["templates_expiring"]) == (0, 1)
     assert said["policy"]["subject_retention"] == "31449600s"
     assert run(*policy, "--template-retention", "1s").returncode == 2, "nobody confirmed it"
