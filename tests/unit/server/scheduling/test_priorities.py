@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from facet import picture
@@ -17,6 +18,7 @@ from facet.server.services.recognition import RecognitionServicer
 from facet.server.streaming.batches import Batches
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
+from gallery.times import now
 from recognizer.quality import NO_LIMITS
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
     batches = Batches(places=2, stall_seconds=60)
     limits = NO_LIMITS
     recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, limits, 0.3)
-    galleries = GalleryServicer(NONE, workers, NONE, NONE, NONE, batches, EnrollmentConfig())
+    only_clock = cast("Any", SimpleNamespace(clock=now))
+    galleries = GalleryServicer(NONE, workers, only_clock, NONE, NONE, batches, EnrollmentConfig())
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
     identification = pb.IdentifyRequest(gallery_id="g", picture=IMAGE)
