@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gallery.errors import KeysUnusable, StorageFull, StorageUnavailable
+from gallery.folders import sync_folder
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORMAT = "facet data keys"
@@ -107,7 +108,7 @@ def write_key_file(path: Path, contents: KeyFileContents) -> bytes:
                 os.fsync(file.fileno())
             with _then_overwriting(path):
                 partial.replace(path)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         except OSError:
             with suppress(StorageUnavailable):
                 remove_left_partial(path)
@@ -129,7 +130,7 @@ def remove_left_partial(path: Path) -> None:
     try:
         with suppress(FileNotFoundError), _then_overwriting(partial):
             partial.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise StorageUnavailable(f"{partial} has data keys and cannot be removed: {error.strerror}") from error
 
@@ -197,13 +198,5 @@ def _then_overwriting(path: Path) -> Iterator[None]:
             if not found.st_nlink:
                 os.pwrite(descriptor, bytes(found.st_size), 0)
                 os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 
 import typer
 
-_HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.IGNORECASE)
-_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.IGNORECASE)
+from facet.server.tls.names import HOST, URI
+
 _KIND = re.compile(r"(?:DNS|URI|IP|email|dirName|RID):", re.IGNORECASE)
 """How OpenSSL writes a name of the subjectAltName."""
 
@@ -25,7 +25,7 @@ def certificate_name(text: str) -> str:
         problem = f"{ip_address(text)} is an IP address"
     if match := _KIND.match(text):
         problem = f"leave out {match[0]}"
-    elif not (_HOST.fullmatch(text) or _URI.fullmatch(text)):
+    elif not (HOST.fullmatch(text.lower()) or URI.fullmatch(text)):
         problem = f"{text!r} is neither a DNS name nor a URI"
     if problem:
         raise typer.BadParameter(

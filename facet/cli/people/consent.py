@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -62,13 +62,7 @@ def consent(
             return client.update_subject(gallery, subject, consent=given, clear=cleared)
 
         changed = _each(wanted, change, lambda error, subject: missing(error, client, gallery, subject))
-    if as_json:
-        console.print_json({"subjects": [as_dict(each) for each in changed]})
-    else:
-        for each in changed:
-            what = terms.describe(each.consent) if each.HasField("consent") else "no consent"
-            console.out.print(f"{one_line(each.subject_id)}: {what}")
-    raise typer.Exit(console.DONE if len(changed) == len(wanted) else console.FAILED)
+    _finish(changed, len(wanted), _consent, as_json=as_json)
 
 
 def expire(
@@ -110,12 +104,7 @@ def expire(
             return client.update_subject(gallery, subject, expire_time=time, clear=cleared)
 
         changed = _each(subjects, change, lambda error, subject: missing(error, client, gallery, subject))
-    if as_json:
-        console.print_json({"subjects": [as_dict(each) for each in changed]})
-    else:
-        for each in changed:
-            console.out.print(f"{one_line(each.subject_id)}: {expiry(each)}")
-    raise typer.Exit(console.DONE if len(changed) == len(subjects) else console.FAILED)
+    _finish(changed, len(subjects), expiry, as_json=as_json)
 
 
 def expiry(subject: pb.Subject) -> str:
@@ -138,3 +127,19 @@ def _each(
         except NotFound as error:
             console.err.print(explain(error, subject))
     return changed
+
+
+def _consent(subject: pb.Subject) -> str:
+    return terms.describe(subject.consent) if subject.HasField("consent") else "no consent"
+
+
+def _finish(
+    changed: Sequence[pb.Subject], wanted: int, describe: Callable[[pb.Subject], str], *, as_json: bool
+) -> NoReturn:
+    """Print the changed subjects, and end the command: as failed if some of those wanted are not among them."""
+    if as_json:
+        console.print_json({"subjects": [as_dict(each) for each in changed]})
+    else:
+        for each in changed:
+            console.out.print(f"{one_line(each.subject_id)}: {describe(each)}")
+    raise typer.Exit(console.DONE if len(changed) == wanted else console.FAILED)

@@ -25,9 +25,9 @@ from facet.server.access.identity import Identity
 from facet.server.access.notes import Notes
 from facet.server.access.oidc.callers import TokenCallers
 from facet.server.access.oidc.provider import Provider
-from facet.server.access.open_calls import OpenCalls
 from facet.server.access.rules import rule_of
 from facet.server.errors import UnknownMethod
+from facet.server.open_calls import OpenCalls
 
 _LOOK_SECONDS = 0.4
 """A change of the callers is in effect within a second, also for open calls."""
@@ -135,7 +135,7 @@ class Access(Collector):
 
     def open(self, grant: Grant) -> AbstractContextManager[None]:
         """Run the body, a call of the current task, as long as its caller may make it; see :class:`OpenCalls`."""
-        return self._open.entered(grant)
+        return self._open.entered(grant.renew)
 
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics of the callers file and of the provider's keys."""

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import grpc
 from cryptography import x509
 
 from facet.server.errors import Unauthenticated
+from facet.server.open_calls import OpenCalls
 from facet.server.tls.authorities import Authorities
 from facet.server.tls.certificates import Certificates
+from facet.server.tls.names import HOST, URI
 from facet.server.tls.unreadable import UNREADABLE, extensions_of
 
 _CERTIFICATE, _CHAIN = "x509_pem_cert", "x509_pem_cert_chain"
 """What gRPC calls them in the context of a call (grpc/grpc_security_constants.h)."""
-_HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +60,13 @@ def _parsed(pem: tuple[bytes, ...]) -> Peer:
     ]
     hosts = [host.lower() for names in given for host in names.get_values_for_type(x509.DNSName)]
     uris = [uri for names in given for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
-    good = [each for each in hosts if _HOST.fullmatch(each)] + [each for each in uris if _URI.fullmatch(each)]
+    good = [each for each in hosts if HOST.fullmatch(each)] + [each for each in uris if URI.fullmatch(each)]
     return Peer(tuple(dict.fromkeys(good)), chain)
 
 
 @lru_cache(4096)
 def _good_until(peer: Peer, authorities: Authorities) -> float | None:
     return authorities.vouch_until(peer.chain)
-
-
-@dataclass(slots=True, eq=False)
-class _OpenCall:
-    peer: Peer
-    task: asyncio.Task[Any]
-    ended: bool = False
 
 
 class Clients:
@@ -90,7 +81,7 @@ class Clients:
 
     def __init__(self, certificates: Certificates | None) -> None:
         self._certificates = certificates
-        self._open: set[_OpenCall] = set()
+        self._open = OpenCalls()
 
     @contextmanager
     def admitted(self, context: grpc.aio.ServicerContext[Any, Any]) -> Iterator[None]:
@@ -102,27 +93,20 @@ class Clients:
         if self._certificates is None or self._certificates.client_authorities is None:
             yield
             return
-        peer, task = peer_of(context), asyncio.current_task()
-        if peer is None or task is None or not self._is_good(peer):
+        peer = peer_of(context)
+        if peer is None:
             raise Unauthenticated
-        call = _OpenCall(peer, task)
-        self._open.add(call)
-        try:
+        self._check(peer)
+        with self._open.entered(partial(self._check, peer)):
             yield
-        except asyncio.CancelledError:
-            if not call.ended:
-                raise
-            task.uncancel()
-            raise Unauthenticated from None
-        finally:
-            self._open.discard(call)
 
     def review(self) -> None:
         """End the calls whose certificate is no longer good."""
-        for call in list(self._open):
-            if not call.ended and not self._is_good(call.peer):
-                call.ended = True
-                call.task.cancel()
+        self._open.review()
+
+    def _check(self, peer: Peer) -> None:
+        if not self._is_good(peer):
+            raise Unauthenticated
 
     def _is_good(self, peer: Peer) -> bool:
         if self._certificates is None or (authorities := self._certificates.client_authorities) is None:

@@ -18,7 +18,6 @@ from gallery.errors import (
     GalleryNotEmpty,
     StorageBusy,
     SubjectNotFound,
-    TemplateNotFound,
 )
 from gallery.etags import check_etag
 from gallery.records.expired import Expired, PolicyEffect
@@ -27,6 +26,7 @@ from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
+from gallery.stores.milvus.answered_requests import AnsweredRequests
 from gallery.stores.milvus.bulk_import import MilvusImport
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.expired_rows import ExpiredRows
@@ -48,11 +48,8 @@ from gallery.stores.milvus.rows import (
     template_row,
 )
 from gallery.stores.milvus.schema import Collections, IndexType
-from gallery.times import Clock, microseconds_ago, now
-
-ORPHAN_AGE = timedelta(minutes=1)
-"""A template without a subject that is older than this is left from an enrolment that died or met a deletion; a younger
-one may be half of an enrolment at another replica."""
+from gallery.stores.milvus.subject_templates import SubjectTemplates, of_subject
+from gallery.times import Clock, now
 
 _CLAIM = timedelta(minutes=1)
 """How long an id stays reserved for a process that claimed it and may have died."""
@@ -69,8 +66,8 @@ class MilvusStore:
     - When a method returns, its writes are in Milvus's log: they survive this process and Milvus's own.
     - A template becomes visible with its subject's row, which is written last. If the process dies before, a template
       is left that no search and no list shows. It is removed when the subject is enrolled again or with its gallery;
-      within :data:`ORPHAN_AGE` it is taken for part of a concurrent enrolment and stays. A gallery appears and
-      disappears with one row.
+      within :data:`.subject_templates.ORPHAN_AGE` it is taken for part of a concurrent enrolment and stays. A gallery
+      appears and disappears with one row.
     - Every call sees what this process wrote before. It sees other processes' writes a fraction of a second later
       (docs/scale.md has figures). Before a change, and in :meth:`enrollment_state`, it waits for everything that was
       written before the call.
@@ -127,6 +124,8 @@ class MilvusStore:
         self._expiry = self.locator.expiry
         self._expired = ExpiredRows(self.milvus, self.collections, self.locator)
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
+        self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry)
+        self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
         self._strong = strong
         self._default_threshold = default_threshold
         self._threads = ThreadPoolExecutor(_THREADS, "milvus")
@@ -184,7 +183,7 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.subject`."""
         location = self.locator.find(gallery_id)
         row = self._subject(location, gallery_id, subject_id)
-        return subject_of(row, gallery_id, templates=self._count_of(location, subject_id))
+        return subject_of(row, gallery_id, templates=self._templates.count(location, subject_id))
 
     def subjects(self, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
         """See :meth:`gallery.stores.base.Store.subjects`."""
@@ -200,18 +199,18 @@ class MilvusStore:
         check_etag(gallery_id, subject_id, current=before.etag, sent=etag)
         after = change.apply(before, etag=new_etag, time=time)
         self._write_subject(location, after)
-        return replace(after, template_count=self._count_of(location, subject_id))
+        return replace(after, template_count=self._templates.count(location, subject_id))
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
         """See :meth:`gallery.stores.base.Store.delete_subject`."""
         location = self.locator.find(gallery_id, strong=True)
         subject = self._subject(location, gallery_id, subject_id, strong=True)
         check_etag(gallery_id, subject_id, current=subject["etag"], sent=etag)
-        deleted = self._count_of(location, subject_id, strong=True)
-        self._remove_templates(location, subject_id)
+        deleted = self._templates.count(location, subject_id, strong=True)
+        self._templates.remove(location, subject_id)
         self.milvus.delete(self.collections.subjects, [row_id(location.key, subject_id)])
         # Again, for templates that another replica enrolled in the meantime.
-        self._remove_templates(location, subject_id)
+        self._templates.remove(location, subject_id)
         self.locator.invalidate(gallery_id)
         return deleted
 
@@ -248,10 +247,10 @@ class MilvusStore:
         finding = self._threads.submit(self.locator.find, gallery_id, strong=True)
         fields = self.collections.fields("subjects")
         naming = self._threads.submit(self.milvus.get, self.collections.subjects, [key], fields, strong=True)
-        answering = self._threads.submit(self._further_request, location, request_id)
+        answering = self._threads.submit(self._requests.further, location, request_id)
         asked = f" or request == {quoted(request_id)}" if request_id else ""
-        rows = self._templates(
-            location, f"{_is_of(subject_id)}{asked}", self.collections.fields("templates"), strong=True
+        rows = self._templates.find(
+            location, f"{of_subject(subject_id)}{asked}", self.collections.fields("templates"), strong=True
         )
         subject, further, found = naming.result().get(key), answering.result(), finding.result()
         if subject and not self._expiry.is_living(found, subject):
@@ -264,7 +263,7 @@ class MilvusStore:
             templates_of_picture=tuple(
                 template_of(row, gallery_id) for row in own if subject and row["picture"] == picture_sha256
             ),
-            answered=self._answered(location, rows, request_id, further),
+            answered=self._requests.answer(location, rows, request_id, further),
         )
 
     def add_template(
@@ -286,8 +285,8 @@ class MilvusStore:
             if new_subject is None:
                 raise SubjectNotFound(template.gallery_id, template.subject_id)
             if rows:
-                self._remove_templates(location, template.subject_id)
-            self._remove_orphans(location, template.subject_id)
+                self._templates.remove(location, template.subject_id)
+            self._templates.remove_orphans(location, template.subject_id)
         collection = self.collections.ensure_templates(location.row["contract"], embedding.size)
         if crop is not None:
             self.milvus.insert(self.collections.ensure("crops"), [crop_row(template, location.key, crop)])
@@ -300,14 +299,14 @@ class MilvusStore:
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:
         """See :meth:`gallery.stores.base.Store.add_request`."""
         location = self.locator.find(template.gallery_id)
-        self._template(location, template.gallery_id, template.subject_id, template.template_id)
+        self._templates.one(location, template.gallery_id, template.subject_id, template.template_id)
         self.milvus.upsert(self.collections.ensure("requests"), [request_row(template, location.key, request)])
 
     def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
         """See :meth:`gallery.stores.base.Store.delete_template`."""
         location = self.locator.find(gallery_id, strong=True)
         self._subject(location, gallery_id, subject_id, strong=True)
-        collection, row = self._template(location, gallery_id, subject_id, template_id)
+        collection, row = self._templates.one(location, gallery_id, subject_id, template_id)
         remove_templates(self.milvus, self.collections, collection, [row["id"]])
         self.locator.invalidate(gallery_id)
 
@@ -344,7 +343,7 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.delete_expired`. A subject that was enrolled again stays."""
         location = self.locator.find(gallery_id, strong=True)
         for subject in self._expired.subjects(location, expired):
-            self._remove_templates(location, subject["subject"])
+            self._templates.remove(location, subject["subject"])
             self.milvus.delete(self.collections.subjects, [subject["id"]])
         if location.templates:
             ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
@@ -428,33 +427,6 @@ class MilvusStore:
             raise SubjectNotFound(gallery_id, subject_id)
         return rows[key]
 
-    def _template(
-        self, location: GalleryLocation, gallery_id: str, subject_id: str, template_id: str
-    ) -> tuple[str, Row]:
-        key = row_id(location.key, template_id)
-        rows = self._templates(location, f"id == {quoted(key)}", ("subject",), strong=True)
-        if not rows or rows[0]["subject"] != subject_id:
-            raise TemplateNotFound(gallery_id, subject_id, template_id)
-        return str(location.templates), rows[0]
-
-    def _templates(
-        self,
-        location: GalleryLocation,
-        where: str,
-        fields: Sequence[str],
-        *,
-        strong: bool = False,
-        also_expired: bool = False,
-    ) -> list[Row]:
-        if location.templates is None:
-            return []
-        among = location.filter if also_expired else self._expiry.templates(location)
-        pages = self.milvus.pages(location.templates, f"{among} and ({where})", fields, strong=strong)
-        return [row for page in pages for row in page]
-
-    def _count_of(self, location: GalleryLocation, subject_id: str, *, strong: bool = False) -> int:
-        return len(self._templates(location, _is_of(subject_id), (), strong=strong))
-
     def _write_subject(self, location: GalleryLocation, subject: Subject) -> None:
         row = subject_row(subject, location.key, self.collections.fields("subjects"))
         self.milvus.upsert(self.collections.subjects, [row])
@@ -464,47 +436,6 @@ class MilvusStore:
         if is_needed and not self.collections.has_expiry:
             raise ExpiryNotStored
 
-    def _further_request(self, location: GalleryLocation, request_id: str) -> Row | None:
-        requests = self.collections.find("requests") if request_id else None
-        if requests is None:
-            return None
-        key = row_id(location.key, request_id)
-        return self.milvus.get(requests, [key], ("template", "digest"), strong=True).get(key)
-
-    def _answered(
-        self, location: GalleryLocation, rows: Sequence[Row], request_id: str, further: Row | None
-    ) -> tuple[Template, str] | None:
-        gallery_id = location.row["id"]
-        for row in rows:
-            if request_id and row["request"] == request_id:
-                key = row_id(location.key, row["subject"])
-                fields = self._expiry.checked_fields()
-                subject = self.milvus.get(self.collections.subjects, [key], fields, strong=True).get(key)
-                is_known = subject is not None and self._expiry.is_living(location, subject)
-                return (template_of(row, gallery_id), row["digest"]) if is_known else None
-        if further is None or location.templates is None:
-            return None
-        where = f"id == {quoted(further['template'])}"
-        for row in self._templates(location, where, self.collections.fields("templates")):
-            if row["subject"] in self._faces.names(location, {row["subject"]}):
-                return template_of(row, gallery_id), further["digest"]
-        return None
-
-    def _remove_templates(self, location: GalleryLocation, subject_id: str) -> None:
-        rows = self._templates(location, _is_of(subject_id), (), strong=True, also_expired=True)
-        if location.templates:
-            remove_templates(self.milvus, self.collections, location.templates, [row["id"] for row in rows])
-
-    def _remove_orphans(self, location: GalleryLocation, subject_id: str) -> None:
-        before = microseconds_ago(ORPHAN_AGE)
-        rows = self._templates(location, f"{_is_of(subject_id)} and created < {before}", (), also_expired=True)
-        if location.templates:
-            remove_templates(self.milvus, self.collections, location.templates, [row["id"] for row in rows])
-
 
 def _has_terms(subject: Subject | None) -> bool:
     return subject is not None and not (subject.consent is None and subject.expire_time is None)
-
-
-def _is_of(subject_id: str) -> str:
-    return f"subject == {quoted(subject_id)}"

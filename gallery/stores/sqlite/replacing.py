@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gallery.errors import StorageBusy, StorageFull, StorageUnavailable
+from gallery.folders import sync_folder
 from gallery.stores.sqlite.erasure.page_gaps import clear_gaps
 from gallery.stores.sqlite.files import NO_ROOM
 
@@ -39,7 +40,7 @@ def replacing(target: Path, replace: bool) -> Iterator[Path]:
         os.fsync(descriptor)
         check_replaceable(target, replace)
         partial.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 @contextmanager
@@ -111,11 +112,3 @@ def _claim(descriptor: int, path: Path) -> None:
         if _has_name(descriptor, path):
             return
     raise StorageBusy(f"another process writes {path}")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The gallery "g" of guests."""
+"""The gallery "g" of guests, and a master key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gallery.encryption.master_keys import KeyFile, new_key
 from gallery.galleries import Galleries
 from tests.unit.gallery.samples import opened
 
@@ -17,3 +18,12 @@ def galleries(tmp_path: Path) -> Iterator[Galleries]:
     galleries.create_gallery("g", display_name="Guests", threshold=0.5)
     yield galleries
     galleries.close()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> KeyFile:
+    """A file with one new master key."""
+    path = tmp_path / "master.key"
+    path.touch(0o600)
+    path.write_text(new_key())
+    return KeyFile(path)

@@ -123,19 +123,6 @@ def read_first(path: Path) -> Entry | None:
             return None
 
 
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable.
-
-    Raises:
-        OSError: the disk fails.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _whole(data: bytes, *, is_start: bool) -> tuple[tuple[Entry, ...], int]:
     """The last entries in a row at the end of some bytes, and where the last one ends.
 

@@ -19,12 +19,13 @@ import structlog
 
 from facet.server.audit.chain import files
 from facet.server.audit.chain.entry import FIRST_HASH, Draft, Entry, seal
-from facet.server.audit.chain.files import LogFile, Tail, file_name, log_files, read_first, read_tail, sync_folder
+from facet.server.audit.chain.files import LogFile, Tail, file_name, log_files, read_first, read_tail
 from facet.server.audit.chain.head import NO_ENTRY, Head, InvalidHead, SignedHead, read_head, write_head
 from facet.server.audit.chain.keys import AuditKey, load_key, make_key
 from facet.server.audit.errors import AuditError, AuditKeyError
 from facet.server.audit.protocol import Fact
 from gallery import times
+from gallery.folders import sync_folder
 
 Fsync = Literal["always", "interval", "never"]
 SERVER = "server"

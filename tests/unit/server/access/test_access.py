@@ -17,7 +17,7 @@ from facet.server.access.callers.callers_file import changing
 from facet.server.access.callers.key import key_of
 from facet.server.errors import Unauthenticated
 from tests.unit.server.access.entries import CREATED, entry
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, turns, until
 
 IDENTIFY = "/facet.v1.RecognitionService/Identify"
 
@@ -60,9 +60,8 @@ async def test_an_open_call_of_a_revoked_caller_ends_even_if_the_change_cannot_b
     grant = await access.admit(IDENTIFY, Call())
     async with asyncio.timeout(PATIENCE):
         change(path, label="another")
-        while grant.identity.label != "another":
-            with access.open(grant):
-                await asyncio.sleep(0.01)
+        with access.open(grant):
+            await asyncio.to_thread(until, lambda: grant.identity.label == "another")
         change(path, revoked=CREATED)
         with pytest.raises(Unauthenticated), access.open(grant):
             await asyncio.Event().wait()
@@ -124,7 +123,7 @@ async def test_a_cancelled_call_stays_cancelled(access: Access) -> None:
             await asyncio.Event().wait()
 
     task = asyncio.ensure_future(call())
-    await asyncio.sleep(0)
+    await turns()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -46,7 +46,7 @@ class Served:
                 peer = peer_of(context)
                 assert isinstance(peer, Peer)
                 yield " ".join(peer.names).encode()
-                await asyncio.sleep(PATIENCE)
+                await asyncio.Event().wait()
         except Unauthenticated:
             self.ended += 1
             await context.abort(grpc.StatusCode.UNAUTHENTICATED)

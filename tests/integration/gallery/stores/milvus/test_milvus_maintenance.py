@@ -18,9 +18,10 @@ from gallery.records.galleries import GalleryChange, ThresholdSource
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.milvus import removal as milvus_removal
-from gallery.stores.milvus.milvus_store import ORPHAN_AGE, MilvusStore
+from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.stores.milvus.rows import row_id, subject_row, template_row
 from gallery.stores.milvus.schema import VERSION, with_no_vector
+from gallery.stores.milvus.subject_templates import ORPHAN_AGE
 from tests.integration.gallery.stores.milvus.samples import (
     CONTRACT,
     DIMENSION,

@@ -1,41 +1,43 @@
-"""The open calls, which end when their callers lose the right to them."""
+"""The open calls, which end when they lose the right to go on."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from facet.server.access.grants import Grant
 from facet.server.errors import PermissionDenied, Unauthenticated
 
 
 @dataclass(slots=True, eq=False)
 class _OpenCall:
-    grant: Grant
+    check: Callable[[], None]
     task: asyncio.Task[Any]
     refusal: Unauthenticated | PermissionDenied | None = None
 
 
 class OpenCalls:
-    """The calls in progress, with what they were granted. Use it from one event loop."""
+    """The calls in progress, each with what checks its right. Use it from one event loop."""
 
     def __init__(self) -> None:
         self._calls: set[_OpenCall] = set()
 
     @contextmanager
-    def entered(self, grant: Grant) -> Iterator[None]:
-        """Run the body, a call of the current task, as long as the caller may make it.
+    def entered(self, check: Callable[[], None]) -> Iterator[None]:
+        """Run the body, a call of the current task, as long as it has the right.
+
+        Args:
+            check: called by :meth:`review`; raises one of the errors below when the right is gone.
 
         Raises:
-            Unauthenticated: the credentials expired, or were revoked or replaced.
-            PermissionDenied: the caller has lost the method's scope, or a gallery that the call uses.
+            Unauthenticated: the credentials are not good any more.
+            PermissionDenied: the caller may not make the call any more.
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - every call has one
-        call = _OpenCall(grant, task)
+        call = _OpenCall(check, task)
         self._calls.add(call)
         try:
             yield
@@ -48,12 +50,12 @@ class OpenCalls:
             self._calls.discard(call)
 
     def review(self) -> None:
-        """End the calls whose callers may not make them any more."""
+        """End the calls that have lost their right."""
         for call in list(self._calls):
             if call.refusal is not None:
                 continue
             try:
-                call.grant.renew()
+                call.check()
             except (Unauthenticated, PermissionDenied) as error:
                 call.refusal = error.with_traceback(None)
                 call.task.cancel()
