@@ -43,14 +43,21 @@ __attribute__((constructor)) static void start(void) {
 
 static int concerns_path(const char *path) { return shared && files && path && strstr(path, files) != NULL; }
 
-static int concerns(int descriptor) {
+/* Not inlined: its buffer must not be on the stack of a call that writes to a socket. Python's signal handlers write to
+   one, and run on an alternate stack of a few kilobytes. */
+__attribute__((noinline)) static int concerns_file(int descriptor) {
     char link[64], path[4096];
-    if (!shared || !files) return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return 0;
     path[length] = 0;
     return concerns_path(path);
+}
+
+static int concerns(int descriptor) {
+    struct stat64 found;
+    if (!shared || !files || fstat64(descriptor, &found)) return 0;
+    return (S_ISREG(found.st_mode) || S_ISDIR(found.st_mode)) && concerns_file(descriptor);
 }
 
 /* Count an operation that changes a file, kill the process if its turn has come, and return the error to report. */
