@@ -32,7 +32,9 @@ def test_a_variable_and_a_command_give_the_same_keys_as_a_file(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# no key\n", "not base64!", "c2hvcnQ=", new_key()[:-8], new_key() + new_key(), "\xff\xfe"]
+    "text",
+    ["", "# no key\n", "not base64!", "c2hvcnQ=", new_key()[:-8], new_key() + new_key(), "\xff\xfe"],
+    ids=["empty", "comment", "no-base64", "short", "cut", "two-in-a-line", "no-text"],
 )
 def test_what_is_no_key_is_refused_and_not_quoted(key_file: KeyFile, text: str) -> None:
     key_file.path.write_text(text)
