@@ -20,6 +20,7 @@ from gallery.errors import (
     SubjectWithoutTemplates,
 )
 from gallery.etags import check_etag, new_etag
+from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide, is_contested, taken_subjects
 from gallery.records.enrollments import Enrolled, Enrollment
@@ -72,6 +73,7 @@ class Galleries:
         retention: erases what has expired.
         calibrator: calibrates thresholds.
         erasures: what was erased.
+        outcomes: what clients said about answers.
         transfer: exports and imports galleries.
 
     Raises:
@@ -102,6 +104,7 @@ class Galleries:
         )
         self.calibrator = Calibrator(store, self._registry)
         self.erasures = ErasureReports(store)
+        self.outcomes = OutcomeReports(store, self._registry)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
 
     def create_gallery(

@@ -78,6 +78,7 @@ class OpenGallery:
             the index.
         expiries: how often something has left the index because it had expired.
         changes: the number of changes made by this process.
+        answer_key: seals the ids of its answers; ``None`` before it is needed.
         change_lock: held by a thread that changes the gallery.
         refresh_lock: held by a thread that asks the store again.
         expiry_lock: held by a thread that removes from the index what has expired.
@@ -93,6 +94,7 @@ class OpenGallery:
     next_expiry: datetime | None
     expiries: int = 0
     changes: int = 0
+    answer_key: bytes | None = None
     change_lock: threading.Lock = field(default_factory=threading.Lock)
     refresh_lock: threading.Lock = field(default_factory=threading.Lock)
     expiry_lock: threading.Lock = field(default_factory=threading.Lock)

@@ -22,6 +22,7 @@ GalleryError
     InvalidImport
     TooFewSearches
     ErasuresNotRecorded
+    OutcomesNotStored
     StorageError
         StorageFull
         StorageUnavailable
@@ -44,6 +45,7 @@ from gallery.errors.galleries import (
     GalleryNotFound,
     TooFewSearches,
 )
+from gallery.errors.outcomes import OutcomesNotStored
 from gallery.errors.requests import (
     EtagMismatch,
     ExportOutdated,
@@ -93,6 +95,7 @@ __all__ = [
     "Kind",
     "LooksLikeAnotherSubject",
     "LooksUnlikeSubject",
+    "OutcomesNotStored",
     "RequestIdReused",
     "SchemaTooNew",
     "StorageBusy",

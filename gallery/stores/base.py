@@ -14,6 +14,7 @@ from gallery.index.protocol import Index
 from gallery.records.erasures import Erasure, MadeCopy
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
+from gallery.records.outcomes import Outcome
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
@@ -96,6 +97,31 @@ class ErasureLog(Protocol):
 
     def note_copy(self, kind: str, gallery_id: str) -> None:
         """Record that a copy was made."""
+
+
+class OutcomeLog(Protocol):
+    """What clients said about answers. All methods are thread-safe.
+
+    Every method may raise :class:`gallery.errors.StorageError`, and :class:`gallery.errors.GalleryNotFound`. What is
+    stored goes with its gallery. An outcome that names a subject who is deleted or expires stays as a count: it names
+    nobody any more, see :class:`gallery.records.outcomes.Outcome`. A subject that was created after the answer is
+    another one, although it has the id.
+    """
+
+    def answer_key(self, gallery_id: str) -> bytes:
+        """Return the key that seals the ids of a gallery's answers, 32 bytes; it is made when it is first needed."""
+
+    def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
+        """Store an outcome, and return it as it is stored; it replaces the one of the same answer.
+
+        If the gallery then has more than ``most``, those reported first are deleted.
+
+        Raises:
+            SubjectNotFound: the subject that it truly was does not exist.
+        """
+
+    def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
+        """List the outcomes of a gallery after an ``outcome_id``, the one reported first at the beginning."""
 
 
 class Store(Protocol):
@@ -248,6 +274,10 @@ class Store(Protocol):
     @property
     def erasures(self) -> ErasureLog | None:
         """The records of erasures; ``None`` if the store keeps none."""
+
+    @property
+    def outcomes(self) -> OutcomeLog | None:
+        """What clients said about answers; ``None`` if the store does not keep it."""
 
     def scrub(self) -> None:
         """Erase every trace of deleted and renamed data from the files; fast if there is nothing to erase."""

@@ -369,6 +369,10 @@ class MilvusStore:
     def erasures(self) -> None:
         """``None``: there are no records of erasures."""
 
+    @property
+    def outcomes(self) -> None:
+        """``None``: outcomes of answers are not kept."""
+
     def scrub(self) -> None:
         """See :meth:`gallery.stores.base.Store.scrub`; docs/scale.md says when Milvus erases."""
         self._removal.run()

@@ -140,6 +140,41 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE galleries ADD COLUMN data_keys TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE galleries ADD COLUMN sealed_under TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        # 32 bytes in hexadecimal digits, which seal the ids of answers; empty until they are first needed.
+        "ALTER TABLE galleries ADD COLUMN answer_key TEXT NOT NULL DEFAULT ''",
+        # What clients said about answers. They name subjects by keys only, so that nobody stays named who is deleted.
+        """CREATE TABLE outcomes (
+            key INTEGER PRIMARY KEY,
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            nonce BLOB NOT NULL,
+            answer_time INTEGER NOT NULL,
+            decision TEXT NOT NULL,
+            subject_key INTEGER REFERENCES subjects ON DELETE SET NULL,
+            similarity REAL,
+            margin REAL,
+            threshold REAL NOT NULL,
+            source TEXT NOT NULL,
+            review_share REAL,
+            is_right INTEGER NOT NULL,
+            truth TEXT NOT NULL,
+            truth_key INTEGER REFERENCES subjects ON DELETE SET NULL,
+            report_time INTEGER NOT NULL,
+            is_forgotten INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (gallery_key, nonce)
+        ) STRICT""",
+        "CREATE INDEX outcomes_of_gallery ON outcomes (gallery_key, key)",
+        "CREATE INDEX outcomes_of_subject ON outcomes (subject_key) WHERE subject_key IS NOT NULL",
+        "CREATE INDEX outcomes_of_truth ON outcomes (truth_key) WHERE truth_key IS NOT NULL",
+        # Runs when a subject is deleted: what stays is a count.
+        """CREATE TRIGGER outcomes_forgotten AFTER UPDATE OF subject_key, truth_key ON outcomes BEGIN
+            UPDATE outcomes SET
+                subject_key = NULL, truth_key = NULL, similarity = NULL, margin = NULL, is_forgotten = 1,
+                answer_time = strftime('%s', answer_time / 1000000, 'unixepoch', 'start of month') * 1000000,
+                report_time = strftime('%s', report_time / 1000000, 'unixepoch', 'start of month') * 1000000
+            WHERE key = NEW.key AND NOT is_forgotten;
+        END""",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

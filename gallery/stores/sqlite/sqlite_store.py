@@ -51,6 +51,7 @@ from gallery.stores.sqlite.inserts import (
     update_gallery,
     update_subject,
 )
+from gallery.stores.sqlite.outcome_table import OutcomeTable
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
 from gallery.stores.sqlite.rows import (
     EMBEDDED,
@@ -136,6 +137,7 @@ class SqliteStore:
         except StorageError:
             self.database.close()
             raise
+        self._outcomes = OutcomeTable(self._reading, self._writing, self._encryption)
         self._removal = Removal(self.database, left, self._erasures, self._encryption.destroy)
         self._encryption.start()
 
@@ -421,6 +423,11 @@ class SqliteStore:
     def erasures(self) -> ErasureLedger:
         """See :meth:`gallery.stores.base.Store.erasures`."""
         return self._erasures
+
+    @property
+    def outcomes(self) -> OutcomeTable:
+        """See :meth:`gallery.stores.base.Store.outcomes`."""
+        return self._outcomes
 
     def check(self) -> None:
         """See :meth:`gallery.stores.base.Store.check`: the files are still those that were opened."""

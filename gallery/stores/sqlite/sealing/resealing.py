@@ -11,9 +11,11 @@ from gallery.encryption.keyring import Keyring
 from gallery.encryption.values import SEALED_TEXT, DataKey, key_id_of, key_id_of_text
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.sealed_values import (
+    ANSWER_KEY,
     CALIBRATION,
     CONSENT_REFERENCE,
     GALLERY_NAME,
+    OUTCOME_SOURCE,
     REQUEST_DIGEST,
     SUBJECT_NAME,
     Opener,
@@ -32,6 +34,7 @@ _TEMPLATES = """
     WHERE templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?"""
 _REQUESTS = """
     SELECT request_id, digest FROM requests WHERE gallery_key = ? AND request_id > ? ORDER BY request_id LIMIT ?"""
+_OUTCOMES = "SELECT key, nonce, source FROM outcomes WHERE gallery_key = ? AND key > ? ORDER BY key LIMIT ?"
 _Rows = list[tuple[Any, ...]]
 
 
@@ -67,6 +70,8 @@ class Resealing:
         for _ in self._in_batches(_REQUESTS, "", self._seal_requests):
             yield 0
         for _ in self._in_batches(_SUBJECTS, "", self._seal_subjects):
+            yield 0
+        for _ in self._in_batches(_OUTCOMES, 0, self._seal_outcomes):
             yield 0
         yield from self._in_batches(_TEMPLATES, 0, self._seal_templates)
         with self._changing() as connection:
@@ -108,6 +113,16 @@ class Resealing:
             ],
         )
 
+    def _seal_outcomes(self, connection: sqlite3.Connection, rows: _Rows) -> None:
+        connection.executemany(
+            "UPDATE outcomes SET source = ? WHERE key = ?",
+            [
+                (self._resealed(source, OUTCOME_SOURCE, nonce.hex()), key)
+                for key, nonce, source in rows
+                if not self._is_sealed(source)
+            ],
+        )
+
     def _seal_templates(self, connection: sqlite3.Connection, rows: _Rows) -> None:
         for key, *ids, picture, stored, png in rows:
             if picture == SEALED_TEXT and key_id_of(stored) == self._key.key_id:
@@ -124,14 +139,15 @@ class Resealing:
 
     def _seal_gallery(self, connection: sqlite3.Connection) -> None:
         """Seal the gallery's own values, and note that everything is sealed."""
-        name, calibration = connection.execute(
-            "SELECT display_name, calibration FROM galleries WHERE key = ?", (self._gallery_key,)
+        name, calibration, answer_key = connection.execute(
+            "SELECT display_name, calibration, answer_key FROM galleries WHERE key = ?", (self._gallery_key,)
         ).fetchone()
         connection.execute(
-            "UPDATE galleries SET display_name = ?, calibration = ?, sealed_under = ? WHERE key = ?",
+            "UPDATE galleries SET display_name = ?, calibration = ?, answer_key = ?, sealed_under = ? WHERE key = ?",
             (
                 self._resealed(name, GALLERY_NAME),
                 self._resealed(calibration, CALIBRATION),
+                self._resealed(answer_key, ANSWER_KEY),
                 self._key.key_id.hex(),
                 self._gallery_key,
             ),

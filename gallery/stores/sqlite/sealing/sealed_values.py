@@ -25,6 +25,7 @@ _IS_SHA256, _IS_TEXT = b"\1", b"\0"
 """The last byte of a sealed template: what is between the embedding and this byte."""
 
 GALLERY_NAME, CALIBRATION = "galleries.display_name", "galleries.calibration"
+ANSWER_KEY, OUTCOME_SOURCE = "galleries.answer_key", "outcomes.source"
 SUBJECT_NAME, CONSENT_REFERENCE = "subjects.display_name", "subjects.consent_reference"
 REQUEST_DIGEST = "requests.digest"
 _EMBEDDING, _CROP = "templates.embedding", "crops.png"

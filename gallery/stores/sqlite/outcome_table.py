@@ -1,0 +1,171 @@
+"""What clients said about answers, in the SQLite store."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+from gallery.errors import SubjectNotFound
+from gallery.records.identifications import Decision
+from gallery.records.outcomes import GivenAnswer, Outcome, Truth
+from gallery.stores.sqlite.expiry import LIVING_SUBJECT
+from gallery.stores.sqlite.rows import BadRow, find_subject, gallery_key_of, subject_key_of
+from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
+from gallery.stores.sqlite.sealing.sealed_values import ANSWER_KEY, OUTCOME_SOURCE, Opener
+from gallery.times import from_microseconds, to_microseconds
+
+_KEY_BYTES = 32
+
+_INSERT = """
+    INSERT OR REPLACE INTO outcomes (gallery_key, nonce, answer_time, decision, subject_key, similarity, margin,
+        threshold, source, review_share, is_right, truth, truth_key, report_time, is_forgotten)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_DELETE_OLDEST = """
+    DELETE FROM outcomes WHERE gallery_key = ?1 AND key <= (
+        SELECT key FROM outcomes WHERE gallery_key = ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2
+    )
+"""
+_OUTCOME = f"""
+    SELECT outcomes.key, nonce, answer_time, decision, similarity, margin, outcomes.threshold, source, review_share,
+        is_right, truth, report_time, is_forgotten,
+        subject_key, CASE WHEN {LIVING_SUBJECT} THEN subjects.subject_id END,
+        truth_key, CASE WHEN {LIVING_SUBJECT.replace("subjects.", "truths.")} THEN truths.subject_id END
+    FROM outcomes JOIN galleries ON galleries.key = outcomes.gallery_key
+        LEFT JOIN subjects ON subjects.key = subject_key LEFT JOIN subjects AS truths ON truths.key = truth_key
+    WHERE outcomes.gallery_key = ?
+"""  # noqa: S608 - only the constant above is inserted
+
+
+class OutcomeTable:
+    """What clients said about answers; see :class:`gallery.stores.base.OutcomeLog`.
+
+    A row has the keys of subjects, not their ids. The database itself empties them when a subject is deleted, in
+    whichever way, and what else is known of that answer with it; see the trigger in the schema.
+
+    Args:
+        reading: begins to read.
+        writing: begins a transaction.
+        encryption: seals the keys of galleries, and the names of sources.
+    """
+
+    def __init__(
+        self,
+        reading: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        writing: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        encryption: DatabaseEncryption,
+    ) -> None:
+        self._reading = reading
+        self._writing = writing
+        self._encryption = encryption
+
+    def answer_key(self, gallery_id: str) -> bytes:
+        """See :meth:`gallery.stores.base.OutcomeLog.answer_key`."""
+        query = "SELECT answer_key FROM galleries WHERE key = ?"
+        with self._reading() as connection:
+            (stored,) = connection.execute(query, (gallery_key_of(connection, gallery_id),)).fetchone()
+        if not stored:
+            with self._writing() as connection:
+                key = gallery_key_of(connection, gallery_id)
+                made = self._encryption.sealer_of(connection, key).text(os.urandom(_KEY_BYTES).hex(), ANSWER_KEY)
+                connection.execute("UPDATE galleries SET answer_key = ? WHERE key = ? AND answer_key = ''", (made, key))
+                (stored,) = connection.execute(query, (key,)).fetchone()
+        try:
+            return bytes.fromhex(self._encryption.opener.text(stored, ANSWER_KEY))
+        except ValueError as error:
+            raise BadRow("the key of a gallery's answers is not as it was written") from error
+
+    def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
+        """See :meth:`gallery.stores.base.OutcomeLog.report`."""
+        answer = outcome.answer
+        with self._writing() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            subject_key = self._subject_of_answer(connection, gallery_id, answer)
+            truth_key = None
+            if outcome.truth is Truth.SUBJECT:
+                truth_key = subject_key_of(connection, gallery_id, outcome.truth_subject_id)
+            is_forgotten = bool(answer.subject_id) and subject_key is None
+            if is_forgotten:
+                truth_key = None
+            source = self._encryption.sealer_of(connection, gallery_key).text(
+                answer.source, OUTCOME_SOURCE, answer.nonce.hex()
+            )
+            inserted = connection.execute(
+                _INSERT,
+                (
+                    *(gallery_key, answer.nonce, _microseconds(answer.time, is_forgotten), answer.decision.value),
+                    *(subject_key, None if is_forgotten else answer.similarity),
+                    *(None if is_forgotten else answer.margin, answer.threshold, source, answer.review_share),
+                    *(outcome.is_right, outcome.truth.value, truth_key),
+                    *(_microseconds(outcome.report_time, is_forgotten), is_forgotten),
+                ),
+            )
+            connection.execute(_DELETE_OLDEST, (gallery_key, most))
+            row = connection.execute(_OUTCOME + "AND outcomes.key = ?", (gallery_key, inserted.lastrowid)).fetchone()
+            return _outcome_of(row, self._encryption.opener)
+
+    def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
+        """See :meth:`gallery.stores.base.OutcomeLog.outcomes`."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                _OUTCOME + "AND outcomes.key > ? ORDER BY outcomes.key LIMIT ?",
+                (gallery_key_of(connection, gallery_id), int(after or 0), limit),
+            )
+            return [_outcome_of(row, self._encryption.opener) for row in rows]
+
+    def _subject_of_answer(self, connection: sqlite3.Connection, gallery_id: str, answer: GivenAnswer) -> int | None:
+        """Return the key of the best candidate; ``None`` if there is none, or it is not enrolled any more."""
+        if not answer.subject_id:
+            return None
+        try:
+            subject = find_subject(connection, gallery_id, answer.subject_id, self._encryption.opener)
+        except SubjectNotFound:
+            return None
+        if subject.create_time > answer.time:
+            return None
+        return subject_key_of(connection, gallery_id, answer.subject_id)
+
+
+def _outcome_of(row: tuple[Any, ...], opener: Opener) -> Outcome:
+    """Convert a row.
+
+    Raises:
+        BadRow: it is not as it was written.
+    """
+    key, nonce, answer_time, decision, similarity, margin, threshold, source, share, *rest = row
+    is_right, truth, report_time, is_forgotten, subject_key, subject_id, truth_key, truth_id = rest
+    # Somebody has expired and is not erased yet.
+    names_expired = (subject_key and subject_id is None) or (truth_key and truth_id is None)
+    is_forgotten = bool(is_forgotten or names_expired)
+    if is_forgotten:
+        similarity = margin = subject_id = truth_id = None
+    try:
+        answer = GivenAnswer(
+            nonce,
+            from_microseconds(_month(answer_time) if is_forgotten else answer_time),
+            Decision(decision),
+            subject_id or "",
+            similarity,
+            margin,
+            threshold,
+            opener.text(source, OUTCOME_SOURCE, nonce.hex()),
+            share,
+        )
+        said = from_microseconds(_month(report_time) if is_forgotten else report_time)
+        return Outcome(f"{key:020}", answer, bool(is_right), Truth(truth), truth_id or "", said, is_forgotten)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise BadRow(f"an outcome is not as it was written: {error}") from error
+
+
+def _microseconds(moment: datetime, is_forgotten: bool) -> int:
+    return _month(to_microseconds(moment)) if is_forgotten else to_microseconds(moment)
+
+
+def _month(microseconds: int) -> int:
+    """Return the beginning of a time's month."""
+    start = from_microseconds(microseconds).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return to_microseconds(start)
