@@ -41,8 +41,11 @@ class Quantity(enum.Enum):
     """Score of the face detector, [0, 1]."""
     FACES_PER_PICTURE = "faces_per_picture"
     """Faces in the picture, counted once for each picture."""
-    BEST_AND_RUNNER_UP = "best_and_runner_up"
-    """Both similarities together, of each search of a gallery with two subjects; see :data:`JOINT`."""
+    BEST_AND_MARGIN = "best_and_margin"
+    """Best similarity and margin together, of each search of a gallery with two subjects; see :data:`JOINT`.
+
+    They tell strangers, whose best two subjects are alike, from mates: see :mod:`gallery.estimation.mixture`.
+    """
     BEST_AND_QUALITY = "best_and_quality"
     """Best similarity and quality together, of each search of a gallery that is not empty; see :data:`JOINT`."""
 
@@ -90,7 +93,8 @@ BINS: Mapping[Quantity, Bins] = {
 """The bins of each quantity that is counted by itself."""
 
 JOINT: Mapping[Quantity, tuple[Bins, Bins]] = {
-    Quantity.BEST_AND_RUNNER_UP: (_even(-1, 1, 40), _even(-1, 1, 40)),
+    # Margins of strangers are a few hundredths, those of mates a few tenths.
+    Quantity.BEST_AND_MARGIN: (_even(-1, 1, 100), Bins((0.0, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.2, 0.3, 2.0))),
     Quantity.BEST_AND_QUALITY: (_even(-1, 1, 100), _even(0, 1, 4)),
 }
 """The coarser bins of quantities that are counted together: of the best similarity, and of the other."""

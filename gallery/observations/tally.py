@@ -64,7 +64,7 @@ class Tally:
         if runner_up is not None:
             self._count(Quantity.RUNNER_UP, runner_up)
             self._count(Quantity.MARGIN, best - runner_up)
-            self._count_both(Quantity.BEST_AND_RUNNER_UP, best, runner_up)
+            self._count_both(Quantity.BEST_AND_MARGIN, best, best - runner_up)
 
     def add_identification(self, measures: FaceMeasures, identification: Identification) -> None:
         """Count a face with the gallery's answer."""
