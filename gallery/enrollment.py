@@ -187,7 +187,7 @@ class Enroller:
         is_new = not subject.etag
         if is_new:
             # A subject of this id may have expired a moment ago.
-            index.remove_subject(subject.subject_id)
+            gallery.forget_subject(subject.subject_id)
             subject_id = subject.subject_id or new_id()
             subject = replace(subject, subject_id=subject_id, etag=new_etag())
         template = replace(checked.template, template_id=new_id(), subject_id=subject.subject_id)

@@ -291,8 +291,7 @@ class Galleries:
         """
         with self._erasing(gallery_id) as opened:
             deleted = self._store.delete_subject(gallery_id, subject_id, etag=etag)
-            if opened.index is not None:
-                opened.index.remove_subject(subject_id)
+            opened.forget_subject(subject_id)
             return deleted
 
     def list_templates(

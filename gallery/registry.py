@@ -15,6 +15,8 @@ from gallery.errors import ContractMismatch, GalleryNotFound, StorageUnavailable
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import Index
 from gallery.records.calibrations import Calibration, calibration_status
+from gallery.records.distinct_pairs import NO_PAIRS, DistinctPairs
+from gallery.records.expired import Expired
 from gallery.records.galleries import Gallery
 from gallery.records.identifications import Identification
 from gallery.records.policies import GalleryPolicy
@@ -76,6 +78,7 @@ class OpenGallery:
         fresh_until: when to ask the store again, on the monotonic clock; infinity if only this process writes to it.
         next_expiry: when something expires next, and has to leave the index; ``None`` for never, or if the store keeps
             the index.
+        distinct: the subjects that were told apart; replaced as a whole, like the settings.
         expiries: how often something has left the index because it had expired.
         changes: the number of changes made by this process.
         answer_key: seals the ids of its answers; ``None`` before it is needed.
@@ -92,6 +95,7 @@ class OpenGallery:
     index: Index | None
     fresh_until: float
     next_expiry: datetime | None
+    distinct: DistinctPairs = NO_PAIRS
     expiries: int = 0
     changes: int = 0
     answer_key: bytes | None = None
@@ -103,6 +107,18 @@ class OpenGallery:
     def revision(self) -> Hashable:
         """Changes whenever a search may find something else; with other writers, whenever the store was asked."""
         return self.create_time, self.changes, self.expiries, self.fresh_until
+
+    def forget(self, gone: Expired) -> None:
+        """Remove subjects and templates that were deleted or have expired; the index may lack them already."""
+        if self.index is not None:
+            self.index.remove(gone)
+        self.distinct = self.distinct.without(gone.subject_ids)
+
+    def forget_subject(self, subject_id: str) -> None:
+        """Remove a subject that was deleted or has expired; the index may lack it already."""
+        if self.index is not None:
+            self.index.remove_subject(subject_id)
+        self.distinct = self.distinct.without((subject_id,))
 
     def index_for(self, contract: str) -> Index:
         """Return the index, for embeddings of a contract.
@@ -177,7 +193,7 @@ class GalleryRegistry:
             # Read first: what expires between the two is removed now or the next time.
             next_expiry = self._store.next_expiry(gallery.gallery_id)
             if is_due and gallery.index is not None:
-                gallery.index.remove(self._store.expired(gallery.gallery_id, limit=_ALL))
+                gallery.forget(self._store.expired(gallery.gallery_id, limit=_ALL))
                 gallery.expiries += 1
             gallery.next_expiry = next_expiry
 
@@ -250,6 +266,7 @@ class GalleryRegistry:
             index,
             fresh_until,
             next_expiry,
+            NO_PAIRS if filled is not None else DistinctPairs(self._store.distinct_pairs(gallery.gallery_id)),
         )
         self._galleries[gallery.gallery_id] = opened
         return opened
@@ -259,9 +276,10 @@ class GalleryRegistry:
         self._galleries.pop(gallery_id, None)
 
     def _refreshed(self, found: OpenGallery) -> OpenGallery:
-        settings = found.settings
+        settings, distinct = found.settings, found.distinct
         try:
             gallery = self._store.gallery(found.gallery_id)
+            pairs = self._store.distinct_pairs(found.gallery_id)
         except GalleryNotFound:
             with self.create_lock:
                 if self.is_open(found):
@@ -272,6 +290,8 @@ class GalleryRegistry:
                 return self.add(gallery)
         if found.settings is settings:  # otherwise this process changed them after the store was read
             found.settings = SearchSettings.of(gallery)
+        if found.distinct is distinct:
+            found.distinct = DistinctPairs(pairs)
         found.fresh_until = time.monotonic() + REFRESH_SECONDS
         return found
 

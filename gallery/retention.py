@@ -98,8 +98,7 @@ class Retention:
     def _delete_some(self, gallery: OpenGallery, at_once: int) -> int:
         expired = self._store.expired(gallery.gallery_id, limit=at_once)
         if expired:
-            if gallery.index is not None:
-                gallery.index.remove(expired)
+            gallery.forget(expired)
             self._store.delete_expired(gallery.gallery_id, expired)
             self.note(gallery.gallery_id, expired)
         return _size(expired)

@@ -12,6 +12,8 @@ GalleryError
     LooksUnlikeSubject
     ConsentRequired
     SubjectsWithoutConsent
+    SameSubject
+    TooManyDistinctPairs
     ExpiryNotStored
     ExportOutdated
     ContractMismatch
@@ -36,6 +38,7 @@ GalleryError
 from __future__ import annotations
 
 from gallery.errors.base import GalleryError, Kind
+from gallery.errors.corrections import SameSubject, TooManyDistinctPairs
 from gallery.errors.galleries import (
     ContractMismatch,
     ErasuresNotRecorded,
@@ -97,6 +100,7 @@ __all__ = [
     "LooksUnlikeSubject",
     "OutcomesNotStored",
     "RequestIdReused",
+    "SameSubject",
     "SchemaTooNew",
     "StorageBusy",
     "StorageError",
@@ -107,5 +111,6 @@ __all__ = [
     "SubjectsWithoutConsent",
     "TemplateNotFound",
     "TooFewSearches",
+    "TooManyDistinctPairs",
     "TooManyTemplates",
 ]

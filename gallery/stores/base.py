@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
+from gallery.records.distinct_pairs import Pair
 from gallery.records.erasures import Erasure, MadeCopy
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
@@ -186,6 +187,25 @@ class Store(Protocol):
 
         Raises:
             EtagMismatch: ``etag`` is not the current one.
+        """
+
+    def distinct_pairs(self, gallery_id: str) -> frozenset[Pair]:
+        """Return the pairs of subjects that were told apart."""
+
+    def set_distinct(self, gallery_id: str, one: str, other: str, *, is_distinct: bool, limit: int) -> None:
+        """Tell two subjects apart, or take that back; does nothing if it is so already.
+
+        A pair goes with either of its subjects.
+
+        Args:
+            gallery_id: the gallery.
+            one: a subject.
+            other: another one.
+            is_distinct: whether they are two people.
+            limit: the most pairs of a gallery.
+
+        Raises:
+            TooManyDistinctPairs: the gallery has ``limit`` pairs.
         """
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> Sequence[Template]:

@@ -20,6 +20,7 @@ from gallery.errors import (
     SubjectNotFound,
 )
 from gallery.etags import check_etag
+from gallery.records.distinct_pairs import Pair, ordered
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import NO_POLICY, GalleryPolicy
@@ -29,6 +30,7 @@ from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.milvus.answered_requests import AnsweredRequests
 from gallery.stores.milvus.bulk_import import MilvusImport
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
+from gallery.stores.milvus.distinct_pairs import DistinctRows
 from gallery.stores.milvus.expired_rows import ExpiredRows
 from gallery.stores.milvus.faces import FaceReader
 from gallery.stores.milvus.gallery_location import GalleryLocation
@@ -125,6 +127,7 @@ class MilvusStore:
         self._expired = ExpiredRows(self.milvus, self.collections, self.locator)
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
         self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry)
+        self._distinct = DistinctRows(self.milvus, self.collections, self._faces)
         self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
         self._strong = strong
         self._default_threshold = default_threshold
@@ -208,11 +211,26 @@ class MilvusStore:
         check_etag(gallery_id, subject_id, current=subject["etag"], sent=etag)
         deleted = self._templates.count(location, subject_id, strong=True)
         self._templates.remove(location, subject_id)
+        self._distinct.remove_subject(location, subject_id)
         self.milvus.delete(self.collections.subjects, [row_id(location.key, subject_id)])
         # Again, for templates that another replica enrolled in the meantime.
         self._templates.remove(location, subject_id)
         self.locator.invalidate(gallery_id)
         return deleted
+
+    def distinct_pairs(self, gallery_id: str) -> frozenset[Pair]:
+        """See :meth:`gallery.stores.base.Store.distinct_pairs`."""
+        return self._distinct.pairs(self.locator.find(gallery_id))
+
+    def set_distinct(self, gallery_id: str, one: str, other: str, *, is_distinct: bool, limit: int) -> None:
+        """See :meth:`gallery.stores.base.Store.set_distinct`. Replicas may exceed the limit by a few pairs."""
+        location = self.locator.find(gallery_id, strong=True)
+        for subject_id in (one, other):
+            self._subject(location, gallery_id, subject_id, strong=True)
+        if is_distinct:
+            self._distinct.add(location, ordered(one, other), limit=limit)
+        else:
+            self._distinct.remove(location, ordered(one, other))
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
         """See :meth:`gallery.stores.base.Store.templates`."""
@@ -344,6 +362,7 @@ class MilvusStore:
         location = self.locator.find(gallery_id, strong=True)
         for subject in self._expired.subjects(location, expired):
             self._templates.remove(location, subject["subject"])
+            self._distinct.remove_subject(location, subject["subject"])
             self.milvus.delete(self.collections.subjects, [subject["id"]])
         if location.templates:
             ids = [row_id(location.key, template_id) for _, template_id in expired.templates]

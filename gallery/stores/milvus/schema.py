@@ -76,6 +76,7 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         ("expires", "INT64"),
     ),
     "requests": ((_GALLERY, "INT64"), _Text("template", _KEY), _Text("digest", _ID)),
+    "distinct_pairs": ((_GALLERY, "INT64"), _Text("one", _ID), _Text("other", _ID)),
     "crops": ((_GALLERY, "INT64"), _Text("png", _CROP)),
     "unfinished": ((_GALLERY, "INT64"), _Text("contract", _ID), _Text("wanted", _ID), ("alive", "INT64")),
     "templates": (
@@ -117,7 +118,8 @@ def fields_of(kind: str) -> tuple[str, ...]:
 class Collections:
     """The collections, created when they are needed.
 
-    There is one for galleries, subjects, crops, further requests of templates, and unfinished galleries. Templates have
+    There is one for galleries, subjects, crops, further requests of templates, pairs of subjects that were told apart,
+    and unfinished galleries. Templates have
     one for every embedding contract, partitioned by gallery. The id of a row begins with the key of its gallery; every
     gallery has a new key, even if it reuses the id of a deleted gallery.
 

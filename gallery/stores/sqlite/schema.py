@@ -175,6 +175,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHERE key = NEW.key AND NOT is_forgotten;
         END""",
     ),
+    (
+        # Subjects that were told apart; the lower key comes first.
+        """CREATE TABLE distinct_pairs (
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            one_key INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
+            other_key INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
+            PRIMARY KEY (gallery_key, one_key, other_key)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX distinct_pairs_of_one ON distinct_pairs (one_key)",
+        "CREATE INDEX distinct_pairs_of_other ON distinct_pairs (other_key)",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

@@ -24,6 +24,7 @@ from gallery.errors import (
 )
 from gallery.etags import check_etag
 from gallery.log import SILENT, Log
+from gallery.records.distinct_pairs import Pair
 from gallery.records.erasures import KEEP_ERASURES, ErasureCause
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
@@ -32,6 +33,7 @@ from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
+from gallery.stores.sqlite.corrections.distinct_pairs import delete_pair, read_pairs, write_pair
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
 from gallery.stores.sqlite.expiry import (
@@ -227,6 +229,21 @@ class SqliteStore:
             connection.execute("DELETE FROM subjects WHERE key = ?", (key,))
             add_to_counts(connection, gallery_key_of(connection, gallery_id), subjects=-1, templates=-templates)
             return subject.template_count
+
+    def distinct_pairs(self, gallery_id: str) -> frozenset[Pair]:
+        """See :meth:`gallery.stores.base.Store.distinct_pairs`."""
+        with self._reading() as connection:
+            return read_pairs(connection, gallery_key_of(connection, gallery_id))
+
+    def set_distinct(self, gallery_id: str, one: str, other: str, *, is_distinct: bool, limit: int) -> None:
+        """See :meth:`gallery.stores.base.Store.set_distinct`."""
+        with self._writing(erases=not is_distinct) as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            keys = (subject_key_of(connection, gallery_id, one), subject_key_of(connection, gallery_id, other))
+            if is_distinct:
+                write_pair(connection, gallery_id, gallery_key, keys, limit=limit)
+            else:
+                delete_pair(connection, gallery_key, keys)
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
         """See :meth:`gallery.stores.base.Store.templates`."""

@@ -155,6 +155,8 @@ def test_every_method_reports_a_missing_gallery(store: Store) -> None:
         lambda: store.subjects(gone, after="", limit=1),
         lambda: store.update_subject(gone, "ann", renaming(""), etag="", new_etag="x", time=NOW),
         lambda: store.delete_subject(gone, "ann", etag=""),
+        lambda: store.distinct_pairs(gone),
+        lambda: store.set_distinct(gone, "ann", "bob", is_distinct=True, limit=1),
         lambda: store.templates(gone, "ann", after="", limit=1),
         lambda: store.templates_of_picture(gone, "ann", "p"),
         lambda: store.enrollment_state(gone, "ann", picture_sha256="p", request_id="r"),

@@ -1,0 +1,54 @@
+"""Pairs of subjects that were told apart, in the SQLite store. A pair has no ids of its own: it goes with a subject."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gallery.errors import TooManyDistinctPairs
+from gallery.records.distinct_pairs import Pair, ordered
+from gallery.stores.sqlite.expiry import LIVING_SUBJECT
+
+_LIVING = f"""EXISTS (SELECT 1 FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
+    WHERE subjects.key = {{key}} AND {LIVING_SUBJECT})"""  # noqa: S608 - only a constant is inserted, as below
+_PAIRS = f"""
+    SELECT one.subject_id, other.subject_id FROM distinct_pairs
+        JOIN subjects AS one ON one.key = one_key JOIN subjects AS other ON other.key = other_key
+    WHERE distinct_pairs.gallery_key = ? AND {_LIVING.format(key="one_key")} AND {_LIVING.format(key="other_key")}
+"""  # noqa: S608
+
+
+def read_pairs(connection: sqlite3.Connection, gallery_key: int) -> frozenset[Pair]:
+    """Return the pairs of a gallery whose subjects have not expired."""
+    return frozenset(ordered(*pair) for pair in connection.execute(_PAIRS, (gallery_key,)))
+
+
+def write_pair(
+    connection: sqlite3.Connection, gallery_id: str, gallery_key: int, subject_keys: tuple[int, int], *, limit: int
+) -> None:
+    """Store a pair; does nothing if it is stored.
+
+    Raises:
+        TooManyDistinctPairs: the gallery has ``limit`` pairs.
+    """
+    pair = (gallery_key, *sorted(subject_keys))
+    if has_pair(connection, *pair):
+        return
+    count = "SELECT COUNT(*) FROM distinct_pairs WHERE gallery_key = ?"
+    if connection.execute(count, (gallery_key,)).fetchone()[0] >= limit:
+        raise TooManyDistinctPairs(gallery_id, limit)
+    connection.execute("INSERT INTO distinct_pairs (gallery_key, one_key, other_key) VALUES (?, ?, ?)", pair)
+
+
+def has_pair(connection: sqlite3.Connection, gallery_key: int, one_key: int, other_key: int) -> bool:
+    """Tell whether two subjects were told apart."""
+    pair = (gallery_key, *sorted((one_key, other_key)))
+    where = "gallery_key = ? AND one_key = ? AND other_key = ?"
+    return connection.execute(f"SELECT 1 FROM distinct_pairs WHERE {where}", pair).fetchone() is not None  # noqa: S608
+
+
+def delete_pair(connection: sqlite3.Connection, gallery_key: int, subject_keys: tuple[int, int]) -> None:
+    """Delete a pair; does nothing if there is none."""
+    connection.execute(
+        "DELETE FROM distinct_pairs WHERE gallery_key = ? AND one_key = ? AND other_key = ?",
+        (gallery_key, *sorted(subject_keys)),
+    )
