@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.calibration.calibrator import Calibrator
+from gallery.duplicates.duplicate_finder import DuplicateFinder
 from gallery.embeddings import normalized
 from gallery.enrollment import Enroller
 from gallery.erasure_reports import ErasureReports
@@ -32,7 +33,7 @@ from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.registry import GalleryRegistry, OpenGallery, SearchSettings
 from gallery.retention import Retention
-from gallery.search_pool import SearchPool
+from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store
 from gallery.times import Clock, new_id, now
 from gallery.transfer.gallery_transfer import GalleryTransfer
@@ -72,6 +73,7 @@ class Galleries:
         clock: tells what has expired.
         retention: erases what has expired.
         calibrator: calibrates thresholds.
+        duplicates: finds subjects that are one person, and templates of somebody else.
         erasures: what was erased.
         outcomes: what clients said about answers.
         transfer: exports and imports galleries.
@@ -103,6 +105,7 @@ class Galleries:
             store, self._registry, max_templates=max_templates_per_subject, min_similarity=min_subject_similarity
         )
         self.calibrator = Calibrator(store, self._registry)
+        self.duplicates = DuplicateFinder(store, self._registry, SearchPool(search_threads, niceness=BACKGROUND))
         self.erasures = ErasureReports(store)
         self.outcomes = OutcomeReports(store, self._registry)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)

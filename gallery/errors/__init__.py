@@ -23,7 +23,6 @@ GalleryError
     InvalidPageToken
     InvalidImport
     TooFewSearches
-    CalibrationUnreliable
     ErasuresNotRecorded
     OutcomesNotStored
     StorageError
@@ -41,7 +40,6 @@ from __future__ import annotations
 from gallery.errors.base import GalleryError, Kind
 from gallery.errors.corrections import SameSubject, TooManyDistinctPairs
 from gallery.errors.galleries import (
-    CalibrationUnreliable,
     ContractMismatch,
     ErasuresNotRecorded,
     ExpiryNotStored,
@@ -57,6 +55,7 @@ from gallery.errors.requests import (
     InvalidEmbedding,
     InvalidImport,
     InvalidPageToken,
+    InvalidResumeToken,
     RequestIdReused,
 )
 from gallery.errors.storage import (
@@ -81,7 +80,6 @@ from gallery.errors.subjects import (
 )
 
 __all__ = [
-    "CalibrationUnreliable",
     "ConsentRequired",
     "ContractMismatch",
     "DatabaseDamaged",
@@ -97,6 +95,7 @@ __all__ = [
     "InvalidEmbedding",
     "InvalidImport",
     "InvalidPageToken",
+    "InvalidResumeToken",
     "KeysUnusable",
     "Kind",
     "LooksLikeAnotherSubject",

@@ -57,6 +57,16 @@ class InvalidPageToken(GalleryError):
         super().__init__("the page token is not one of this list")
 
 
+class InvalidResumeToken(GalleryError):
+    """The resume token is malformed, or belongs to the search of another gallery."""
+
+    kind, reason = "invalid", "INVALID_RESUME_TOKEN"
+    request_field = "resume_token"
+
+    def __init__(self) -> None:
+        super().__init__("the resume token is not one of a search for duplicates in this gallery")
+
+
 class InvalidImport(GalleryError):
     """A file is not an exported gallery, is damaged, or has an invalid line.
 

@@ -70,9 +70,11 @@ class MemoryIndex:
         mean_of_best: int,
         at_least: float = -1.0,
         thorough: bool = False,
+        pool: SearchPool | None = None,
     ) -> tuple[SearchResult, ...]:
         """See :meth:`gallery.index.protocol.Index.search`."""
-        return self._snapshot.search(
+        snapshot = self._snapshot if pool is None else replace(self._snapshot, pool=pool)
+        return snapshot.search(
             probes, subjects=subjects, mean_of_best=mean_of_best, at_least=at_least, thorough=thorough
         )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gallery.records.expired import Expired
 from gallery.records.identifications import Candidate
 from gallery.records.templates import EmbeddedTemplates
+from gallery.search_pool import SearchPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Index(Protocol):
         mean_of_best: int,
         at_least: float = -1.0,
         thorough: bool = False,
+        pool: SearchPool | None = None,
     ) -> tuple[SearchResult, ...]:
         """Rank the best subjects for every probe.
 
@@ -54,6 +56,7 @@ class Index(Protocol):
             mean_of_best: see :class:`gallery.records.galleries.Gallery`.
             at_least: subjects with a lower similarity may be left out, [-1, 1].
             thorough: find the runners-up as reliably as the best subject.
+            pool: the threads of the search, if it is made in this process; ``None`` for those that all searches share.
         """
 
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from gallery.stores.milvus.schema import VECTOR, Collections
 
 _SUBJECTS_AT_ONCE = 200
 _CROPS_AT_ONCE = 200
+_NO_TEMPLATES = EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
 
 
 class FaceReader:
@@ -46,16 +48,27 @@ class FaceReader:
         self, location: GalleryLocation, gallery_id: str, *, after: tuple[str, str], limit: int
     ) -> list[StoredFace]:
         """List the subjects of a gallery with their templates, by subject id, then template id."""
-        found: list[tuple[Row, str]] = []
-        for subjects in self._subjects_from(location, after[0], at_once=min(limit, _SUBJECTS_AT_ONCE)):
-            templates: dict[str, list[str]] = {row["subject"]: [] for row in subjects}
-            for row in self._template_ids(location, list(templates)):
-                templates[row["subject"]].append(id_of(row))
-            lines = ((row, each) for row in subjects for each in sorted(templates[row["subject"]]) or [""])
-            found += [(row, each) for row, each in lines if (row["subject"], each) > after]
-            if len(found) >= limit:
-                break
-        return self._stored_faces(location, gallery_id, found[:limit])
+        return self._stored_faces(location, gallery_id, list(islice(self._lines(location, after, limit), limit)))
+
+    def embedded_by_subject(
+        self, location: GalleryLocation, *, after: tuple[str, str], limit: int
+    ) -> EmbeddedTemplates:
+        """List the templates of a gallery by subject id, then template id."""
+        if location.templates is None:
+            return _NO_TEMPLATES
+        lines = (line for line in self._lines(location, after, limit) if line[1])
+        # A template may be gone by the time its embedding is read.
+        while some := list(islice(lines, limit)):
+            ids = [row_id(location.key, template_id) for _, template_id in some]
+            rows = self._milvus.get(location.templates, ids, (VECTOR,))
+            if found := [(*line, rows[key]) for key, line in zip(ids, some, strict=True) if key in rows]:
+                return EmbeddedTemplates(
+                    [subject["subject"] for subject, _, _ in found],
+                    [subject["display_name"] for subject, _, _ in found],
+                    [template_id for _, template_id, _ in found],
+                    np.array([row[VECTOR] for _, _, row in found], np.float32),
+                )
+        return _NO_TEMPLATES
 
     def embedded_templates(self, location: GalleryLocation, *, after: str, limit: int) -> EmbeddedTemplates:
         """List the templates of a gallery after a template id."""
@@ -74,7 +87,7 @@ class FaceReader:
                     [id_of(row) for row in rows],
                     np.array([row[VECTOR] for row in rows], np.float32),
                 )
-        return EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
+        return _NO_TEMPLATES
 
     def requests_of_template(self, location: GalleryLocation, template_id: str) -> list[str]:
         """List the ids of the requests that a template answered."""
@@ -95,6 +108,15 @@ class FaceReader:
         rows = self._milvus.get(self._collections.subjects, keys, fields, strong=strong)
         living = (row for row in rows.values() if self._expiry.is_living(location, row))
         return {row["subject"]: row["display_name"] for row in living}
+
+    def _lines(self, location: GalleryLocation, after: tuple[str, str], limit: int) -> Iterator[tuple[Row, str]]:
+        """Yield the rows of subjects with the ids of their templates after one; an empty id without templates."""
+        for subjects in self._subjects_from(location, after[0], at_once=min(limit, _SUBJECTS_AT_ONCE)):
+            templates: dict[str, list[str]] = {row["subject"]: [] for row in subjects}
+            for row in self._template_ids(location, list(templates)):
+                templates[row["subject"]].append(id_of(row))
+            lines = ((row, each) for row in subjects for each in sorted(templates[row["subject"]]) or [""])
+            yield from ((row, each) for row, each in lines if (row["subject"], each) > after)
 
     def _subjects_from(self, location: GalleryLocation, first: str, *, at_once: int) -> Iterator[list[Row]]:
         beyond = f"id >= {quoted(row_id(location.key, first))}"

@@ -12,6 +12,7 @@ from gallery.ranking import rank
 from gallery.records.expired import Expired
 from gallery.records.identifications import Candidate
 from gallery.records.templates import EmbeddedTemplates
+from gallery.search_pool import SearchPool
 from gallery.stores.milvus.connection import MAX_ROWS, MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.faces import FaceReader
 from gallery.stores.milvus.gallery_location import GalleryLocation
@@ -76,6 +77,7 @@ class MilvusIndex:
         mean_of_best: int,
         at_least: float = -1.0,  # noqa: ARG002 - nothing is left out
         thorough: bool = False,  # noqa: ARG002 - always
+        pool: SearchPool | None = None,  # noqa: ARG002 - Milvus has its own threads
     ) -> tuple[SearchResult, ...]:
         """See :meth:`gallery.index.protocol.Index.search`; ``at_least`` and ``thorough`` make no difference."""
         location, templates = self._locator.cached(self._gallery_id)

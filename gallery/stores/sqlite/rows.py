@@ -74,11 +74,19 @@ FACE = f"""
     WHERE {LIVING_SUBJECT}
 """  # noqa: S608
 """A subject, its templates not counted, with one of its templates, or without if it has none."""
+_EMBEDDED_COLUMNS = f"subject_id, subjects.display_name, template_id, embedding, {_IS_SEALED}"
 EMBEDDED = f"""
-    SELECT subject_id, subjects.display_name, template_id, embedding, {_IS_SEALED}
+    SELECT {_EMBEDDED_COLUMNS}
     FROM templates JOIN subjects ON subjects.key = subject_key JOIN galleries ON galleries.key = templates.gallery_key
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608
+EMBEDDED_BY_SUBJECT = f"""
+    SELECT {_EMBEDDED_COLUMNS}
+    FROM galleries CROSS JOIN subjects ON subjects.gallery_key = galleries.key
+        CROSS JOIN templates ON templates.subject_key = subjects.key
+    WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
+"""  # noqa: S608
+"""The same, read in the order of subjects: a cross join keeps the order of its tables."""
 
 
 _SUBJECT_KEY = f"""

@@ -53,11 +53,11 @@ from gallery.stores.sqlite.inserts import (
     update_gallery,
     update_subject,
 )
-from gallery.stores.sqlite.observations import SqliteObservations
 from gallery.stores.sqlite.outcome_table import OutcomeTable
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
 from gallery.stores.sqlite.rows import (
     EMBEDDED,
+    EMBEDDED_BY_SUBJECT,
     FACE,
     GALLERY,
     SUBJECT,
@@ -142,7 +142,6 @@ class SqliteStore:
             raise
         self._outcomes = OutcomeTable(self._reading, self._writing, self._encryption)
         self._removal = Removal(self.database, left, self._erasures, self._encryption.destroy)
-        self._observations = SqliteObservations(self.database)
         self._encryption.start()
 
     def create_gallery(self, gallery: Gallery) -> None:
@@ -347,6 +346,19 @@ class SqliteStore:
         with self._translating_bad_rows():
             return embedded_of(rows, self._opener)
 
+    def embedded_by_subject(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> EmbeddedTemplates:
+        """See :meth:`gallery.stores.base.Store.embedded_by_subject`."""
+        with self._reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            rows = connection.execute(
+                EMBEDDED_BY_SUBJECT
+                + """AND subjects.gallery_key = ? AND subject_id >= ? AND (subject_id, template_id) > (?, ?)
+                ORDER BY subject_id, template_id LIMIT ?""",
+                (gallery_key, after[0], *after, limit),
+            ).fetchall()
+        with self._translating_bad_rows():
+            return embedded_of(rows, self._opener)
+
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.Store.faces`."""
         subject_id, template_id = after
@@ -447,11 +459,6 @@ class SqliteStore:
     def outcomes(self) -> OutcomeTable:
         """See :meth:`gallery.stores.base.Store.outcomes`."""
         return self._outcomes
-
-    @property
-    def observations(self) -> SqliteObservations:
-        """See :meth:`gallery.stores.base.Store.observations`."""
-        return self._observations
 
     def check(self) -> None:
         """See :meth:`gallery.stores.base.Store.check`: the files are still those that were opened."""

@@ -222,6 +222,26 @@ def test_faces_are_listed_by_subject_then_template(store: Store, gallery: Galler
         assert found == wanted
 
 
+def test_embeddings_are_listed_by_subject_from_any_place(store: Store, gallery: Gallery) -> None:
+    here = gallery.gallery_id
+    subjects = ("zoe", "😀", "ann", "zoe", "ann", "\uff41")
+    made = [enroll(store, gallery, subject_id, seed=seed) for seed, subject_id in enumerate(subjects)]
+    embeddings = {each.template_id: vectors(1, seed)[0] for seed, each in enumerate(made)}
+    gone = enroll(store, gallery, "without")
+    store.delete_template(here, "without", gone.template_id)
+    for limit in (1, 4, 100):
+        listed: list[tuple[str, str]] = []
+        while len(page := store.embedded_by_subject(here, after=listed[-1] if listed else ("", ""), limit=limit)):
+            listed += zip(page.subject_ids, page.template_ids, strict=True)
+            assert all(
+                np.allclose(embedding, embeddings[template_id], atol=1e-6)
+                for template_id, embedding in zip(page.template_ids, page.embeddings, strict=True)
+            )
+        assert listed == sorted((each.subject_id, each.template_id) for each in made)
+    after_one_that_is_gone = store.embedded_by_subject(here, after=("without", gone.template_id), limit=1)
+    assert list(after_one_that_is_gone.subject_ids) == ["zoe"]
+
+
 def test_threads_may_enrol_concurrently(store: Store, gallery: Gallery) -> None:
     def enrol(number: int) -> str:
         return enroll(store, gallery, f"s{number}", picture=f"p{number}", seed=number).template_id
