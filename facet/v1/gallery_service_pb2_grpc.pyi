@@ -296,7 +296,9 @@ class GalleryServiceStub:
       NOT_FOUND           The gallery or the cohort does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION There were too few searches, or searches for too few people, for the target FPIR
                           (TOO_FEW_SEARCHES); ErrorInfo.metadata has found, needed, people and people_needed. The
-                          gallery or the cohort has another embedding contract (CONTRACT_MISMATCH).
+                          gallery or the cohort has another embedding contract (CONTRACT_MISMATCH). The threshold
+                          would do harm, or its evidence cannot be trusted (CALIBRATION_UNRELIABLE);
+                          ErrorInfo.metadata has the threshold, the reasons, and the figures of the forecast.
       ABORTED             The etag is not the current one at the start or at the end, or mean_of_best was changed in
                           between (ETAG_MISMATCH).
       RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
@@ -572,7 +574,9 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       NOT_FOUND           The gallery or the cohort does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION There were too few searches, or searches for too few people, for the target FPIR
                           (TOO_FEW_SEARCHES); ErrorInfo.metadata has found, needed, people and people_needed. The
-                          gallery or the cohort has another embedding contract (CONTRACT_MISMATCH).
+                          gallery or the cohort has another embedding contract (CONTRACT_MISMATCH). The threshold
+                          would do harm, or its evidence cannot be trusted (CALIBRATION_UNRELIABLE);
+                          ErrorInfo.metadata has the threshold, the reasons, and the figures of the forecast.
       ABORTED             The etag is not the current one at the start or at the end, or mean_of_best was changed in
                           between (ETAG_MISMATCH).
       RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
@@ -959,7 +963,9 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND           The gallery or the cohort does not exist (GALLERY_NOT_FOUND).
           FAILED_PRECONDITION There were too few searches, or searches for too few people, for the target FPIR
                               (TOO_FEW_SEARCHES); ErrorInfo.metadata has found, needed, people and people_needed. The
-                              gallery or the cohort has another embedding contract (CONTRACT_MISMATCH).
+                              gallery or the cohort has another embedding contract (CONTRACT_MISMATCH). The threshold
+                              would do harm, or its evidence cannot be trusted (CALIBRATION_UNRELIABLE);
+                              ErrorInfo.metadata has the threshold, the reasons, and the figures of the forecast.
           ABORTED             The etag is not the current one at the start or at the end, or mean_of_best was changed in
                               between (ETAG_MISMATCH).
           RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gallery.calibration import nonmated_searches
 from gallery.calibration.nonmated_searches import Evidence, NonmatedSearch
+from gallery.calibration.own_pictures import NO_OWN_PICTURES, OwnPictures
 from gallery.calibration.thresholds import (
     MAX_TARGET_FPIR,
     MIN_PEOPLE,
@@ -20,13 +21,22 @@ from gallery.calibration.thresholds import (
     searches_needed,
 )
 from gallery.embeddings import normalized
-from gallery.errors import EtagMismatch, GalleryNotFound, TooFewSearches
+from gallery.errors import CalibrationUnreliable, EtagMismatch, GalleryNotFound, TooFewSearches
 from gallery.etags import check_etag, new_etag
-from gallery.records.calibrations import Calibration, CalibrationStatus, calibration_status, fpir_at_size
+from gallery.records.calibrations import (
+    Calibration,
+    CalibrationSource,
+    CalibrationStatus,
+    calibration_status,
+    fpir_at_size,
+)
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.registry import GalleryRegistry, SearchSettings
 from gallery.stores.base import Store
 from gallery.times import now
+
+MAX_OWN_PROBES = 2000
+"""The most templates that are compared within their subjects for a calibration from labelled probes."""
 
 
 class Calibrator:
@@ -115,6 +125,7 @@ class Calibrator:
         without_suspects: bool = False,
         etag: str = "",
         validate_only: bool = False,
+        insist: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> tuple[Gallery, ThresholdChoice]:
         """Set a gallery's threshold from evidence, and store the calibration with it.
@@ -126,22 +137,28 @@ class Calibrator:
             for_templates: see :func:`calibrate_threshold`.
             without_suspects: see :func:`calibrate_threshold`.
             etag: the current etag; empty to not compare it.
-            validate_only: check everything and return the same answer, but store nothing.
-            check: called before anything is stored; an exception from it ends the calibration.
+            validate_only: check everything and return the same answer, but store nothing. An unreliable threshold is
+                returned with its reasons in the forecast, and not refused.
+            insist: store an unreliable threshold, too.
+            check: called now and then, and before anything is stored; an exception from it ends the calibration.
 
         Raises:
             GalleryNotFound: the gallery was deleted in the meantime.
             EtagMismatch: ``etag`` is not the current one, or ``mean_of_best`` changed in the meantime, so that the
                 searches are about other similarities.
             TooFewSearches: see :func:`calibrate_threshold`.
+            CalibrationUnreliable: the threshold should not be set; see
+                :class:`gallery.calibration.forecast.UnreliableReason`.
         """
         moment = now()
+        own = self._own_pictures(gallery, evidence, check)
         calibration, choice = calibrate_threshold(
             gallery,
             evidence,
             target_fpir=target_fpir,
             for_templates=for_templates,
             without_suspects=without_suspects,
+            own=own,
             time=moment,
         )
         change = GalleryChange(threshold=choice.threshold, calibration=calibration)
@@ -150,6 +167,13 @@ class Calibrator:
             self._check_unchanged(gallery, etag)
             if validate_only:
                 return change.apply(gallery, etag=gallery.etag, time=gallery.update_time), choice
+            if choice.forecast.unreliable and not insist:
+                raise CalibrationUnreliable(
+                    gallery.gallery_id,
+                    choice.threshold,
+                    [each.value for each in choice.forecast.unreliable],
+                    choice.forecast.figures(),
+                )
             stored = self._store.update_gallery(gallery.gallery_id, change, etag=etag, new_etag=new_etag(), time=moment)
             opened.settings = SearchSettings.of(stored)
             return stored, choice
@@ -163,6 +187,20 @@ class Calibrator:
             mean_of_best=gallery.mean_of_best,
             templates=gallery.template_count,
         )
+
+    def _own_pictures(self, gallery: Gallery, evidence: Evidence, check: Callable[[], None]) -> OwnPictures:
+        """Compare the gallery's templates within subjects, if the evidence is not about the gallery itself."""
+        if evidence.source is CalibrationSource.PROBES and gallery.template_count:
+            evidence = nonmated_searches.search_cross_subject(
+                self._store,
+                self._registry.index(gallery.gallery_id),
+                gallery.gallery_id,
+                "",
+                mean_of_best=gallery.mean_of_best,
+                check=check,
+                max_probes=MAX_OWN_PROBES,
+            )
+        return evidence.own_pictures()
 
     def _check_unchanged(self, gallery: Gallery, etag: str) -> None:
         current = self._store.gallery(gallery.gallery_id)
@@ -181,6 +219,7 @@ def calibrate_threshold(
     for_templates: int,
     without_suspects: bool,
     time: datetime,
+    own: OwnPictures = NO_OWN_PICTURES,
 ) -> tuple[Calibration, ThresholdChoice]:
     """Choose a gallery's threshold; see :func:`gallery.calibration.thresholds.choose_threshold`.
 
@@ -191,6 +230,7 @@ def calibrate_threshold(
         for_templates: the gallery size that the threshold is for; the gallery's own if that is larger.
         without_suspects: do not count suspects.
         time: when the calibration is made.
+        own: the gallery's own pictures, for the forecast.
 
     Raises:
         TooFewSearches: fewer searches compared something than the target needs, or they are for too few people. If
@@ -211,6 +251,7 @@ def calibrate_threshold(
         target_fpir=target_fpir,
         for_templates=size,
         without_suspects=without_suspects or scores.is_cross_subject,
+        own=own,
     )
     calibration = Calibration(
         target_fpir=target_fpir,

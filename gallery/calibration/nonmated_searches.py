@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration.own_pictures import OwnPictures
 from gallery.calibration.thresholds import NO_SIMILARITY, NonmatedScores
 from gallery.errors import StorageUnavailable
 from gallery.index.protocol import Index
@@ -43,6 +46,22 @@ class NonmatedSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSearch:
+    """A template compared with the other templates of its own subject.
+
+    Attributes:
+        subject_id: the subject.
+        similarity: to the others, float32 in [-1, 1], computed as for a search.
+        other_similarity: to the best other subject; :data:`gallery.calibration.thresholds.NO_SIMILARITY` if there is
+            none.
+    """
+
+    subject_id: str
+    similarity: float
+    other_similarity: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The searches that a threshold is chosen from.
 
@@ -53,6 +72,8 @@ class Evidence:
             read, which are not in ``searches``.
         data_set: where the probes come from, for people.
         data_set_sha256: hexadecimal digest of the probes.
+        own: the gallery's templates that were compared with the others of their subject; empty if no subject has
+            several, or if the probes are labelled.
     """
 
     source: CalibrationSource
@@ -60,6 +81,7 @@ class Evidence:
     failures: int
     data_set: str
     data_set_sha256: str
+    own: Sequence[OwnSearch] = ()
 
     def scores(self) -> NonmatedScores:
         """Return the searches as columns."""
@@ -69,6 +91,14 @@ class Evidence:
             other_ids=[each.other_id for each in self.searches],
             templates=max((each.templates for each in self.searches), default=0),
             is_cross_subject=self.source is not CalibrationSource.PROBES,
+        )
+
+    def own_pictures(self) -> OwnPictures:
+        """Return the comparisons within subjects as columns."""
+        return OwnPictures(
+            similarity=np.array([each.similarity for each in self.own], np.float32),
+            other=np.array([each.other_similarity for each in self.own], np.float32),
+            subject_ids=[each.subject_id for each in self.own],
         )
 
 
@@ -128,7 +158,7 @@ def search_cross_subject(
         templates_per_page: how many templates are read from the store at once.
     """
 
-    def probes_of(probe_gallery_id: str, without: frozenset[str]) -> tuple[EmbeddedTemplates, frozenset[str]]:
+    def probes_of(probe_gallery_id: str, without: frozenset[str]) -> _Probes:
         for _ in range(_ATTEMPTS - 1):
             try:
                 return _select_probes(store, probe_gallery_id, without, check, max_probes, templates_per_page)
@@ -136,20 +166,64 @@ def search_cross_subject(
                 check()
         return _select_probes(store, probe_gallery_id, without, check, max_probes, templates_per_page)
 
-    own, own_subjects = probes_of(gallery_id, frozenset())
-    probe_sets = [own]
+    own_probes = probes_of(gallery_id, frozenset())
+    probe_sets = [own_probes.templates]
     if cohort_id:
-        probe_sets.append(probes_of(cohort_id, own_subjects)[0])
+        probe_sets.append(probes_of(cohort_id, own_probes.subjects).templates)
     searches: list[NonmatedSearch] = []
+    own: list[OwnSearch] = []
     digest = hashlib.sha256()
     for templates in probe_sets:
         for start in range(0, len(templates), _PROBES_AT_ONCE):
             check()
             some = templates[start : start + _PROBES_AT_ONCE]
-            searches += search_nonmated(index, some.embeddings, some.subject_ids, mean_of_best=mean_of_best)
+            found = search_nonmated(index, some.embeddings, some.subject_ids, mean_of_best=mean_of_best)
+            searches += found
+            if templates is own_probes.templates:
+                own += _search_own(index, some, found, own_probes.with_several, mean_of_best)
         digest.update("\n".join([*sorted(templates.template_ids), ""]).encode())
-    source = CalibrationSource.ITSELF_AND_COHORT if cohort_id else CalibrationSource.ITSELF
-    return Evidence(source, searches, failures=0, data_set=cohort_id, data_set_sha256=digest.hexdigest())
+    return Evidence(
+        source=CalibrationSource.ITSELF_AND_COHORT if cohort_id else CalibrationSource.ITSELF,
+        searches=searches,
+        failures=0,
+        data_set=cohort_id,
+        data_set_sha256=digest.hexdigest(),
+        own=own,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Probes:
+    """Templates that are searched for.
+
+    Attributes:
+        templates: the probes.
+        subjects: all subjects of their gallery that have templates, but those that are left out.
+        with_several: those of ``subjects`` that have more than one template.
+    """
+
+    templates: EmbeddedTemplates
+    subjects: frozenset[str]
+    with_several: frozenset[str]
+
+
+def _search_own(
+    index: Index,
+    templates: EmbeddedTemplates,
+    found: Sequence[NonmatedSearch],
+    with_several: frozenset[str],
+    mean_of_best: int,
+) -> list[OwnSearch]:
+    """Compare templates with the others of their subjects, as a search would if they were new pictures."""
+    searches = []
+    for row, (subject_id, template_id) in enumerate(zip(templates.subject_ids, templates.template_ids, strict=True)):
+        if subject_id in with_several:
+            similarities = index.template_similarities(subject_id, templates.embeddings[row])
+            similarities.pop(template_id, None)
+            best = heapq.nlargest(mean_of_best, similarities.values())
+            if best:
+                searches.append(OwnSearch(subject_id, math.fsum(best) / len(best), found[row].similarity))
+    return searches
 
 
 def _select_probes(
@@ -159,9 +233,10 @@ def _select_probes(
     check: Callable[[], None],
     max_probes: int,
     templates_per_page: int,
-) -> tuple[EmbeddedTemplates, frozenset[str]]:
-    """Return the probes, without those of some subjects; and all other subjects that have templates."""
+) -> _Probes:
+    """Select the probes of a gallery, without those of some subjects."""
     seen: set[str] = set()
+    with_several: set[str] = set()
     kept: list[tuple[bool, bytes, str, str, NDArray[np.float32]]] = []
     after = ""
     while page := store.embedded_templates(gallery_id, after=after, limit=templates_per_page):
@@ -172,6 +247,8 @@ def _select_probes(
             if subject_id not in without:
                 order = hashlib.blake2b(template_id.encode(), digest_size=8).digest()
                 kept.append((subject_id in seen, order, subject_id, template_id, embedding.copy()))
+                if subject_id in seen:
+                    with_several.add(subject_id)
                 seen.add(subject_id)
         if len(kept) > 2 * max_probes:
             kept = sorted(kept, key=lambda each: each[:2])[:max_probes]
@@ -179,4 +256,4 @@ def _select_probes(
     kept = sorted(kept, key=lambda each: each[:2])[:max_probes]
     embeddings = np.stack([each[4] for each in kept]) if kept else np.empty((0, 0), np.float32)
     probes = EmbeddedTemplates([each[2] for each in kept], [""] * len(kept), [each[3] for each in kept], embeddings)
-    return probes, frozenset(seen)
+    return _Probes(probes, frozenset(seen), frozenset(with_several))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration.forecast import Forecast, make_forecast
 from gallery.calibration.impostor_tail import (
     EMPIRICAL,
     ImpostorTail,
@@ -17,6 +18,7 @@ from gallery.calibration.impostor_tail import (
     pareto_survival,
     suspect_similarity,
 )
+from gallery.calibration.own_pictures import NO_OWN_PICTURES, OwnPictures
 from gallery.records.calibrations import MAX_CURVE_POINTS, CurvePoint, fpir_at_size
 
 MIN_SEARCHES = 100
@@ -79,6 +81,7 @@ class ThresholdChoice:
         searches: the number of searches that were counted.
         identities: the number of people they were for.
         suspects: by falling similarity, one for each pair of subjects.
+        forecast: what the threshold will do.
     """
 
     threshold: float
@@ -90,6 +93,7 @@ class ThresholdChoice:
     searches: int
     identities: int
     suspects: tuple[Suspect, ...]
+    forecast: Forecast
 
 
 def searches_needed(target_fpir: float, templates: int, for_templates: int) -> int:
@@ -99,7 +103,12 @@ def searches_needed(target_fpir: float, templates: int, for_templates: int) -> i
 
 
 def choose_threshold(
-    scores: NonmatedScores, *, target_fpir: float, for_templates: int, without_suspects: bool
+    scores: NonmatedScores,
+    *,
+    target_fpir: float,
+    for_templates: int,
+    without_suspects: bool,
+    own: OwnPictures = NO_OWN_PICTURES,
 ) -> ThresholdChoice:
     """Choose the threshold with a target FPIR.
 
@@ -114,6 +123,7 @@ def choose_threshold(
         target_fpir: the FPIR at ``for_templates`` templates, (0, 1).
         for_templates: the gallery size that the threshold is for, at least 1.
         without_suspects: do not count suspects.
+        own: the gallery's own pictures, to forecast how many the threshold misses.
     """
     best, groups = scores.best.astype(np.float64), _bootstrap_groups(scores)
     is_suspect = best > suspect_similarity(best, group_size=2 if scores.is_cross_subject else 1)
@@ -124,16 +134,24 @@ def choose_threshold(
     threshold = tail.threshold(fpir_at_size(target_fpir, for_templates, scores.templates))
     fpir = tail.fpir(threshold)
     low, high = _bootstrap_interval(tail, best, groups, is_suspect, threshold)
+    low, high = min(low, fpir), max(high, fpir)
     return ThresholdChoice(
         threshold=threshold,
         fpir=fpir,
-        fpir_low=min(low, fpir),
-        fpir_high=max(high, fpir),
+        fpir_low=low,
+        fpir_high=high,
         model=tail.model(threshold),
         curve=_curve(tail),
         searches=len(best),
         identities=len({scores.subject_ids[row] for row in counted.tolist()}),
         suspects=suspects,
+        forecast=make_forecast(
+            threshold,
+            (fpir, low, high),
+            own,
+            contaminated=len({name for each in suspects for name in (each.subject_id, each.other_id)}),
+            people=len(set(scores.subject_ids)),
+        ),
     )
 
 

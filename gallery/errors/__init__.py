@@ -23,6 +23,7 @@ GalleryError
     InvalidPageToken
     InvalidImport
     TooFewSearches
+    CalibrationUnreliable
     ErasuresNotRecorded
     OutcomesNotStored
     StorageError
@@ -40,6 +41,7 @@ from __future__ import annotations
 from gallery.errors.base import GalleryError, Kind
 from gallery.errors.corrections import SameSubject, TooManyDistinctPairs
 from gallery.errors.galleries import (
+    CalibrationUnreliable,
     ContractMismatch,
     ErasuresNotRecorded,
     ExpiryNotStored,
@@ -80,6 +82,7 @@ from gallery.errors.subjects import (
 )
 
 __all__ = [
+    "CalibrationUnreliable",
     "ConsentRequired",
     "ContractMismatch",
     "DatabaseDamaged",

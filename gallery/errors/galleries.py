@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gallery.errors.base import GalleryError
 
@@ -89,6 +89,36 @@ class TooFewSearches(GalleryError):
             "people_needed": self.people_needed,
         }
         return {name: str(count) for name, count in counts.items()}
+
+
+class CalibrationUnreliable(GalleryError):
+    """The chosen threshold should not be set: it would do harm, or its evidence cannot be trusted.
+
+    Attributes:
+        gallery_id: the gallery.
+        threshold: the threshold that was chosen, and not set.
+        reasons: values of :class:`gallery.calibration.forecast.UnreliableReason`.
+        figures: what the threshold would do, by name; see :meth:`gallery.calibration.forecast.Forecast.figures`.
+    """
+
+    kind, reason = "precondition", "CALIBRATION_UNRELIABLE"
+
+    def __init__(self, gallery_id: str, threshold: float, reasons: Sequence[str], figures: Mapping[str, str]) -> None:
+        super().__init__(
+            f"the threshold {threshold:.4f} of gallery {gallery_id!r} is unreliable ({', '.join(reasons)}) and was not "
+            "set: look at the suspects with a calibration that only validates, correct the gallery or the probes, or "
+            "insist"
+        )
+        self.gallery_id = gallery_id
+        self.threshold = threshold
+        self.reasons = tuple(reasons)
+        self.figures = dict(figures)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The threshold, the reasons, and what the threshold would do."""
+        reasons = " ".join(each.replace(" ", "_").upper() for each in self.reasons)
+        return {"threshold": f"{self.threshold:.4f}", "reasons": reasons} | self.figures
 
 
 class ExpiryNotStored(GalleryError):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
+from gallery.observations.records import Observation
 from gallery.records.distinct_pairs import Pair
 from gallery.records.erasures import Erasure, MadeCopy
 from gallery.records.expired import Expired, PolicyEffect
@@ -123,6 +124,35 @@ class OutcomeLog(Protocol):
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
         """List the outcomes of a gallery after an ``outcome_id``, the one reported first at the beginning."""
+
+
+class ObservationLog(Protocol):
+    """Observations of galleries. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`."""
+
+    def add(self, observations: Sequence[Observation]) -> None:
+        """Add observations to those of the same gallery, source and hour; galleries that do not exist are left out."""
+
+    def find(
+        self, gallery_id: str, *, since: datetime, until: datetime, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[Observation]:
+        """Return the observations of a gallery by their start, then by source.
+
+        Args:
+            gallery_id: the gallery.
+            since: only those that start at this time or later,
+            until: and before this time.
+            after: start and source after which they begin; ``None`` for the first.
+            limit: the most observations.
+
+        Raises:
+            GalleryNotFound: the gallery does not exist.
+        """
+
+    def tidy(self, *, days_before: datetime, keep_since: datetime) -> None:
+        """Delete the observations that end at ``keep_since`` or before.
+
+        A store may also replace the hours of a day before that of ``days_before`` by the whole day.
+        """
 
 
 class Store(Protocol):
@@ -304,6 +334,10 @@ class Store(Protocol):
     @property
     def outcomes(self) -> OutcomeLog | None:
         """What clients said about answers; ``None`` if the store does not keep it."""
+
+    @property
+    def observations(self) -> ObservationLog:
+        """The observations of its galleries. A gallery's are deleted with it."""
 
     def scrub(self) -> None:
         """Erase every trace of deleted and renamed data from the files; fast if there is nothing to erase."""

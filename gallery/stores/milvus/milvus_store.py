@@ -36,6 +36,7 @@ from gallery.stores.milvus.faces import FaceReader
 from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.milvus_index import MilvusIndex
+from gallery.stores.milvus.observations import MilvusObservations
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (
     crop_row,
@@ -129,6 +130,7 @@ class MilvusStore:
         self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry)
         self._distinct = DistinctRows(self.milvus, self.collections, self._faces)
         self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
+        self._observations = MilvusObservations(self.milvus, self.collections, self.locator)
         self._strong = strong
         self._default_threshold = default_threshold
         self._threads = ThreadPoolExecutor(_THREADS, "milvus")
@@ -395,6 +397,11 @@ class MilvusStore:
     @property
     def outcomes(self) -> None:
         """``None``: outcomes of answers are not kept."""
+
+    @property
+    def observations(self) -> MilvusObservations:
+        """See :meth:`gallery.stores.base.Store.observations`."""
+        return self._observations
 
     def scrub(self) -> None:
         """See :meth:`gallery.stores.base.Store.scrub`; docs/scale.md says when Milvus erases."""

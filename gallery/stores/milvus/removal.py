@@ -100,7 +100,9 @@ class Removal:
         self._milvus.upsert(self._collections.ensure("unfinished"), [with_no_vector(row)])
 
     def _remove(self, key: int, contract: str) -> None:
-        kinds = [self._collections.find(kind) for kind in ("crops", "requests", "distinct_pairs", "subjects")]
+        kinds = [
+            self._collections.find(kind) for kind in ("crops", "requests", "distinct_pairs", "subjects", "observations")
+        ]
         for collection in (self._collections.find_templates(contract), *kinds):
             if collection is not None:
                 # One strong read sees what is being written at this moment; the pages need not wait again.

@@ -28,6 +28,7 @@ _ID = 4 * MAX_ID
 """Milvus counts the bytes of a text."""
 _KEY = _ID + 64
 _CROP = 65_535
+_COUNTS = 65_535
 _VERSION_ROW = ""
 """The id of the row that stores the schema version; no gallery has it. A description of the collection would be better,
 but Milvus Lite does not keep it."""
@@ -78,6 +79,13 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
     "requests": ((_GALLERY, "INT64"), _Text("template", _KEY), _Text("digest", _ID)),
     "distinct_pairs": ((_GALLERY, "INT64"), _Text("one", _ID), _Text("other", _ID)),
     "crops": ((_GALLERY, "INT64"), _Text("png", _CROP)),
+    "observations": (
+        (_GALLERY, "INT64"),
+        _Text("source", _ID),
+        ("start", "INT64"),
+        ("span", "INT64"),
+        _Text("counts", _COUNTS),
+    ),
     "unfinished": ((_GALLERY, "INT64"), _Text("contract", _ID), _Text("wanted", _ID), ("alive", "INT64")),
     "templates": (
         (_GALLERY, "INT64"),
@@ -119,9 +127,9 @@ class Collections:
     """The collections, created when they are needed.
 
     There is one for galleries, subjects, crops, further requests of templates, pairs of subjects that were told apart,
-    and unfinished galleries. Templates have
-    one for every embedding contract, partitioned by gallery. The id of a row begins with the key of its gallery; every
-    gallery has a new key, even if it reuses the id of a deleted gallery.
+    observations, and unfinished galleries. Templates have one for every embedding contract, partitioned by gallery. The
+    id of a row begins with the key of its gallery; every gallery has a new key, even if it reuses the id of a deleted
+    gallery.
 
     Args:
         milvus: the connection.

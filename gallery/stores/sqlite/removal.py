@@ -120,9 +120,9 @@ def remove(
     with suppress(StorageError):
         destroy_keys(uids)
     rows = ROWS_PER_TRANSACTION
-    for table in ("outcomes", "templates", "subjects"):
+    for table in ("outcomes", "templates", "subjects", "observations"):
         some = f"""SELECT {table}.key FROM galleries JOIN {table} ON gallery_key = galleries.key
-            WHERE galleries.key = ? AND hidden LIMIT ?"""  # noqa: S608 - one of the three above
+            WHERE galleries.key = ? AND hidden LIMIT ?"""  # noqa: S608 - one of the tables above
         deletion = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608
         keys = [(gallery_key,)]
         log_is_empty = False

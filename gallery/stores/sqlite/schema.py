@@ -186,6 +186,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX distinct_pairs_of_one ON distinct_pairs (one_key)",
         "CREATE INDEX distinct_pairs_of_other ON distinct_pairs (other_key)",
     ),
+    (
+        # Counts of searches by hour or day, in microseconds; see gallery.observations.counts_json.
+        """CREATE TABLE observations (
+            key INTEGER PRIMARY KEY,
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            source TEXT NOT NULL,
+            start INTEGER NOT NULL,
+            span INTEGER NOT NULL,
+            counts BLOB NOT NULL,
+            UNIQUE (gallery_key, start, source, span)
+        ) STRICT""",
+        "CREATE INDEX observations_by_start ON observations (span, start)",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

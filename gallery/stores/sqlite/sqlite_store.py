@@ -53,6 +53,7 @@ from gallery.stores.sqlite.inserts import (
     update_gallery,
     update_subject,
 )
+from gallery.stores.sqlite.observations import SqliteObservations
 from gallery.stores.sqlite.outcome_table import OutcomeTable
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
 from gallery.stores.sqlite.rows import (
@@ -142,6 +143,7 @@ class SqliteStore:
             raise
         self._outcomes = OutcomeTable(self._reading, self._writing, self._encryption)
         self._removal = Removal(self.database, left, self._erasures, self._encryption.destroy)
+        self._observations = SqliteObservations(self.database)
         self._encryption.start()
 
     def create_gallery(self, gallery: Gallery) -> None:
@@ -459,6 +461,11 @@ class SqliteStore:
     def outcomes(self) -> OutcomeTable:
         """See :meth:`gallery.stores.base.Store.outcomes`."""
         return self._outcomes
+
+    @property
+    def observations(self) -> SqliteObservations:
+        """See :meth:`gallery.stores.base.Store.observations`."""
+        return self._observations
 
     def check(self) -> None:
         """See :meth:`gallery.stores.base.Store.check`: the files are still those that were opened."""

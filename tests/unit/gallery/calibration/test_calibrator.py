@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from gallery.calibration.forecast import UnreliableReason
 from gallery.calibration.nonmated_searches import Evidence, empty_search
-from gallery.errors import EtagMismatch, GalleryNotFound, StorageUnavailable, TooFewSearches
+from gallery.errors import CalibrationUnreliable, EtagMismatch, GalleryNotFound, StorageUnavailable, TooFewSearches
 from gallery.records.calibrations import CalibrationSource, CalibrationState, StaleReason
 from gallery.records.galleries import GalleryChange, ThresholdSource
 from gallery.stores.sqlite.verify import verify
@@ -240,3 +241,35 @@ def test_an_imported_gallery_keeps_its_calibration(team: Team) -> None:
     imported = transfer.import_gallery(io.BytesIO(data), "copy", check=lambda: None)
     assert (imported.calibration, imported.threshold_source) == (calibrated.calibration, ThresholdSource.CALIBRATION)
     assert team.galleries.calibrator.status(imported).state is CalibrationState.CURRENT
+
+
+def test_own_pictures_are_forecast_by_comparing_each_with_the_others_of_its_subject(team: Team) -> None:
+    for number in range(100):
+        team.enroll(f"s{number:03}", team.near(team.vectors(PEOPLE, 0)[number], number), "another")
+    evidence = team.search_cross_subject()
+    assert [each.subject_id for each in evidence.own].count("s007") == 2
+    assert {each.subject_id for each in evidence.own} == {f"s{number:03}" for number in range(100)}
+    _, choice = team.galleries.calibrator.calibrate(team.gallery, evidence, target_fpir=0.05, validate_only=True)
+    forecast = choice.forecast
+    assert (forecast.own_searches, forecast.own_missed, forecast.fnir, forecast.unreliable) == (200, 0, 0, ())
+    assert forecast.fnir_high == pytest.approx(0.03)
+    assert (forecast.fpir_low, forecast.fpir, forecast.fpir_high) == (choice.fpir_low, choice.fpir, choice.fpir_high)
+
+
+def test_a_threshold_that_misses_the_enrolled_people_is_refused_unless_insisted_upon(team: Team) -> None:
+    for number in range(100):
+        team.enroll(f"s{number:03}", team.near(team.vectors(PEOPLE, 0)[number], number, noise=1.3), "another")
+    before, evidence = team.gallery, team.search_cross_subject()
+    calibrate = team.galleries.calibrator.calibrate
+    with pytest.raises(CalibrationUnreliable) as refused:
+        calibrate(before, evidence, target_fpir=0.01)
+    assert "own pictures missed" in refused.value.reasons
+    assert float(refused.value.metadata["fnir"]) > 0.2
+    assert team.gallery == before
+    _, choice = calibrate(before, evidence, target_fpir=0.01, validate_only=True)
+    assert choice.threshold == pytest.approx(refused.value.threshold)
+    assert UnreliableReason.OWN_PICTURES_MISSED in choice.forecast.unreliable
+    assert team.gallery == before
+    calibrated, _ = calibrate(before, evidence, target_fpir=0.01, insist=True)
+    assert team.gallery == calibrated
+    assert calibrated.threshold == choice.threshold

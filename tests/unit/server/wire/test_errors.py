@@ -61,6 +61,11 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.InvalidPageToken(), "INVALID_ARGUMENT", "INVALID_PAGE_TOKEN"),
     (gallery.InvalidImport("wrong", line=7, field="quality"), "INVALID_ARGUMENT", "INVALID_IMPORT"),
     (gallery.TooFewSearches("g", 1, 2, people=3, people_needed=4), "FAILED_PRECONDITION", "TOO_FEW_SEARCHES"),
+    (
+        gallery.CalibrationUnreliable("g", 0.8, ["contaminated"], {}),
+        "FAILED_PRECONDITION",
+        "CALIBRATION_UNRELIABLE",
+    ),
     (gallery.ErasuresNotRecorded(), "FAILED_PRECONDITION", "ERASURES_NOT_RECORDED"),
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
@@ -252,6 +257,10 @@ def test_a_refusal_that_passes_says_when_to_retry(error: Exception, milliseconds
         (
             gallery.TooFewSearches("g", 1, 2, people=3, people_needed=4),
             {"found": "1", "needed": "2", "people": "3", "people_needed": "4"},
+        ),
+        (
+            gallery.CalibrationUnreliable("g", 0.8, ["own pictures missed", "contaminated"], {"fnir": "0.9"}),
+            {"threshold": "0.8000", "reasons": "OWN_PICTURES_MISSED CONTAMINATED", "fnir": "0.9"},
         ),
     ],
 )

@@ -1,0 +1,120 @@
+"""Observations in the SQLite store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from gallery.errors import DatabaseDamaged, GalleryNotFound
+from gallery.observations import counts_json
+from gallery.observations.counts_json import InvalidCounts
+from gallery.observations.records import DAY, HOUR, Counts, Observation, start_of, total
+from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.rows import gallery_key_of
+from gallery.times import from_microseconds, microseconds_of, to_microseconds
+
+_ROWS_PER_TRANSACTION = 16
+"""Other threads wait while they are added up: some milliseconds."""
+
+
+class SqliteObservations:
+    """See :class:`gallery.stores.base.ObservationLog`. Nothing in the rows is personal, so they are not encrypted.
+
+    Args:
+        database: the open database.
+    """
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    def add(self, observations: Sequence[Observation]) -> None:
+        """See :meth:`gallery.stores.base.ObservationLog.add`; the first of them are stored even if later ones fail."""
+        for first in range(0, len(observations), _ROWS_PER_TRANSACTION):
+            with self._database.writing() as connection:
+                for each in observations[first : first + _ROWS_PER_TRANSACTION]:
+                    with suppress(GalleryNotFound):
+                        _add(connection, gallery_key_of(connection, each.gallery_id), each)
+
+    def find(
+        self, gallery_id: str, *, since: datetime, until: datetime, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[Observation]:
+        """See :meth:`gallery.stores.base.ObservationLog.find`."""
+        start, source = (to_microseconds(since), "") if after is None else (to_microseconds(after[0]), after[1])
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                """SELECT source, start, span, counts FROM observations
+                WHERE gallery_key = ? AND start >= ? AND start < ? AND (start, source) > (?, ?)
+                ORDER BY start, source LIMIT ?""",
+                (
+                    gallery_key_of(connection, gallery_id),
+                    to_microseconds(since),
+                    to_microseconds(until),
+                    start,
+                    source,
+                    limit,
+                ),
+            ).fetchall()
+        return [self._observation(gallery_id, *row) for row in rows]
+
+    def tidy(self, *, days_before: datetime, keep_since: datetime) -> None:
+        """See :meth:`gallery.stores.base.ObservationLog.tidy`."""
+        hour, day = microseconds_of(HOUR), microseconds_of(DAY)
+        with self._database.writing() as connection:
+            connection.executemany(
+                "DELETE FROM observations WHERE span = ? AND start <= ?",
+                [(span, to_microseconds(keep_since) - span) for span in (hour, day)],
+            )
+        before = to_microseconds(start_of(days_before, DAY))
+        while True:
+            with self._database.writing() as connection:
+                some = connection.execute(
+                    "SELECT gallery_key, source, start / ? * ? FROM observations WHERE span = ? AND start < ? LIMIT 1",
+                    (day, day, hour, before),
+                ).fetchone()
+                if some is None:
+                    return
+                _join_hours(connection, *some)
+
+    def _observation(self, gallery_id: str, source: str, start: int, span: int, data: bytes) -> Observation:
+        try:
+            counts = counts_json.from_bytes(data)
+        except InvalidCounts as error:
+            raise DatabaseDamaged(str(self._database.path), f"observations of {gallery_id!r}: {error}") from error
+        return Observation(gallery_id, source, from_microseconds(start), timedelta(microseconds=span), counts)
+
+
+def _add(connection: sqlite3.Connection, gallery_key: int, observation: Observation) -> None:
+    place = gallery_key, observation.source, to_microseconds(observation.start), microseconds_of(observation.span)
+    row = connection.execute(
+        "SELECT counts FROM observations WHERE (gallery_key, source, start, span) = (?, ?, ?, ?)", place
+    ).fetchone()
+    _write(connection, place, _total([observation.counts], [] if row is None else [row[0]]))
+
+
+def _join_hours(connection: sqlite3.Connection, gallery_key: int, source: str, day: int) -> None:
+    """Replace the hours of a day, and what is there of the day, by one row."""
+    of_day = (gallery_key, source, day, day + microseconds_of(DAY))
+    where = "WHERE gallery_key = ? AND source = ? AND start >= ? AND start < ?"
+    rows = connection.execute(f"SELECT counts FROM observations {where}", of_day).fetchall()  # noqa: S608 - see above
+    connection.execute(f"DELETE FROM observations {where}", of_day)  # noqa: S608 - see above
+    place = gallery_key, source, day, microseconds_of(DAY)
+    _write(connection, place, _total([], [data for (data,) in rows]))
+
+
+def _total(counts: Iterable[Counts], stored: Iterable[bytes]) -> Counts:
+    """Add up counts; those that are stored but damaged are lost: they must not keep others from being counted."""
+    summed = list(counts)
+    for data in stored:
+        with suppress(InvalidCounts):
+            summed.append(counts_json.from_bytes(data))
+    return total(summed)
+
+
+def _write(connection: sqlite3.Connection, place: tuple[int, str, int, int], counts: Counts) -> None:
+    connection.execute(
+        """INSERT INTO observations (gallery_key, source, start, span, counts) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (gallery_key, start, source, span) DO UPDATE SET counts = excluded.counts""",
+        (*place, counts_json.to_bytes(counts)),
+    )
