@@ -9,13 +9,24 @@ from typing import Annotated
 import typer
 
 from facet import AsyncClient
+from facet.cli.evaluate import by_group
 from facet.cli.evaluate import output as results
 from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Mistakes, ReportFolder, Require, Rotate, Seed, ServerAddress
+from facet.cli.evaluate.options import (
+    AllowUnknownSubjects,
+    Groups,
+    Mistakes,
+    ReportFolder,
+    Require,
+    Rotate,
+    Seed,
+    ServerAddress,
+)
 from facet.cli.evaluate.output import Row, shown, stacked
 from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.protocol import Protocol, read_protocol
 from facet.evaluation.datasets.protocol_folders import read_folders
+from facet.evaluation.groups.report import figure_names
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification
 from facet.evaluation.identification.subgalleries import TARGET_FPIR
@@ -55,6 +66,8 @@ def identification(
     max_templates: Annotated[
         int | None, typer.Option(min=1, help="Enrol at most this many pictures of a subject.", show_default=False)
     ] = None,
+    groups: Groups = None,
+    allow_unknown_subjects: AllowUnknownSubjects = False,
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
@@ -90,11 +103,17 @@ def identification(
 
       facet evaluate identification --protocol lfw.csv --images lfw/ --report out/
       facet evaluate identification --gallery people/ --probes photos/
+      facet evaluate identification --gallery people/ --probes photos/ --groups ages.csv
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
-    out = results.output("identification", as_json, report, require)
     labelled = running.labels(lambda: _labelled(protocol, images, gallery, probes))
+    attributes = by_group.read(
+        groups, {entry.subject for entry in (*labelled.gallery, *labelled.probes)}, allow_unknown_subjects
+    )
+    out = results.output(
+        "identification", as_json, report, require, by_group=figure_names("identification", attributes)
+    )
     pictures = {entry.image: entry.path for entry in (*labelled.gallery, *labelled.probes)}
     data = running.labels(lambda: data_set(protocol, pictures))
     labelled = labelled.at_most(max_templates)
@@ -120,18 +139,21 @@ def identification(
         "accept_lookalike": accept_lookalike,
         "max_templates": max_templates,
         "rotate": int(rotate),
+        **by_group.provenance_of(groups),
     }
     built = IdentificationReport(labelled, done.run, seed=seed)
+    grouped = built.groups(attributes)
     results.finish(
         document(
             "identification",
-            built.figures(),
+            built.figures() | grouped.figures,
             stopped=done.run.stopped,
             curves=built.curves(),
             tables=built.tables(),
             mistakes=built.mistakes(mistakes),
             refused=built.refused(),
             items=built.items(),
+            groups=grouped.sections,
             provenance=provenance(done.info, data=data, configuration=flags, seed=seed),
             times=done.times,
         ),
@@ -157,6 +179,7 @@ def _show(report: Report) -> None:
         console.out.print(f"not enrolled: {each['image']}: {each['reason']}")
     _print_sizes(report)
     _print_templates(report)
+    by_group.show(report)
     if any(report["mistakes"].values()):
         _print_mistakes(report)
 

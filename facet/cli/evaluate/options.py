@@ -28,6 +28,19 @@ ReportFolder = Annotated[
     Path | None,
     typer.Option("--report", help="Folder to write report.json and a self-contained report.html to."),
 ]
+Groups = Annotated[
+    Path | None,
+    typer.Option(
+        "--groups",
+        metavar="CSV",
+        help="Error rates by group: CSV with the column subject, and one for each attribute, such as age.",
+        show_default=False,
+    ),
+]
+AllowUnknownSubjects = Annotated[
+    bool,
+    typer.Option("--allow-unknown-subjects", help="Skip lines of --groups whose subject is not in the set."),
+]
 Require = Annotated[
     list[str] | None,
     typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +42,14 @@ class Output:
     requirements: tuple[Requirement, ...]
 
 
-def output(kind: Kind, as_json: bool, report: Path | None, require: Iterable[str] | None) -> Output:
+def output(
+    kind: Kind,
+    as_json: bool,
+    report: Path | None,
+    require: Iterable[str] | None,
+    *,
+    by_group: Sequence[str] = (),
+) -> Output:
     """Check the flags before anything is measured.
 
     Exits with a usage error if a requirement is malformed or names no figure of this kind of report, or if the folder
@@ -51,7 +58,7 @@ def output(kind: Kind, as_json: bool, report: Path | None, require: Iterable[str
     try:
         requirements = tuple(parse_requirement(text) for text in require or ())
         for each in requirements:
-            if problem := no_such(each.name, kind):
+            if problem := no_such(each.name, kind, by_group):
                 console.fail(f"--require {each}: {problem}", console.USAGE)
         if report:
             _need_plotting()

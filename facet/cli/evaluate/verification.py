@@ -10,12 +10,24 @@ import numpy as np
 import typer
 
 from facet import AsyncClient
+from facet.cli.evaluate import by_group
 from facet.cli.evaluate import output as results
 from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Rotate, Seed, ServerAddress
+from facet.cli.evaluate.options import (
+    AllowUnknownSubjects,
+    Groups,
+    Images,
+    Mistakes,
+    ReportFolder,
+    Require,
+    Rotate,
+    Seed,
+    ServerAddress,
+)
 from facet.cli.evaluate.output import Row, shown
 from facet.cli.evaluate.run import Advance
 from facet.evaluation.datasets.pairs import read_pairs
+from facet.evaluation.groups.report import figure_names
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.evaluation.verification.figures import FARS, far_name
@@ -36,6 +48,8 @@ def verification(
     ],
     images: Images,
     rotate: Rotate = "0",
+    groups: Groups = None,
+    allow_unknown_subjects: AllowUnknownSubjects = False,
     address: ServerAddress = None,
     token: Token = "",
     root_certificates: RootCertificates = None,
@@ -51,14 +65,16 @@ def verification(
 
     The face of a picture is its central one. A pair counts as rejected if one of its pictures shows no face.
 
-    [b]Example[/b]
+    [b]Examples[/b]
 
       facet evaluate verification --pairs pairs.txt --images lfw/ --report out/
+      facet evaluate verification --pairs pairs.txt --images lfw/ --groups ages.csv
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
-    out = results.output("verification", as_json, report, require)
     labelled = running.labels(lambda: read_pairs(pairs, images))
+    attributes = by_group.read(groups, labelled.subjects, allow_unknown_subjects)
+    out = results.output("verification", as_json, report, require, by_group=figure_names("verification", attributes))
     pictures = {name: images / name for name in labelled.images}
     data = running.labels(lambda: data_set(pairs, pictures))
 
@@ -70,18 +86,19 @@ def verification(
     run = done.run
     threshold = np.float32(done.info.verification_threshold)
     parts = VerificationReport(labelled, run, threshold=threshold, seed=seed)
+    grouped = parts.groups(attributes)
+    flags = {"face": "central", "rotate": int(rotate), **by_group.provenance_of(groups)}
     built = document(
         "verification",
-        parts.figures(),
+        parts.figures() | grouped.figures,
         stopped=run.stopped,
         curves=parts.curves(),
         tables=parts.tables(),
         mistakes=parts.mistakes(mistakes),
         refused=parts.refused(),
         items=parts.items(),
-        provenance=provenance(
-            done.info, data=data, configuration={"face": "central", "rotate": int(rotate)}, seed=seed
-        ),
+        groups=grouped.sections,
+        provenance=provenance(done.info, data=data, configuration=flags, seed=seed),
         times=done.times,
     )
     results.finish(built, out, pictures, _show, problems=_differing(run))
@@ -97,6 +114,7 @@ def _differing(run: VerificationRun) -> Iterator[str]:
 
 def _show(report: Report) -> None:
     results.print_figures("Verification", _rows(report))
+    by_group.show(report)
     if not any(report["mistakes"].values()):
         return
     table = tables.table("mistake", "picture", "other picture", "similarity", title="The worst mistakes")

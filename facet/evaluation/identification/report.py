@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from facet.evaluation.datasets.protocol import Protocol
+from facet.evaluation.groups.attributes import Attribute
+from facet.evaluation.groups.report import GroupReport, group_report
+from facet.evaluation.groups.trials import of_searches
 from facet.evaluation.identification.figures import Outcomes, det_curve, f1_statistic
 from facet.evaluation.identification.run import NO_FACE, TOO_POOR, IdentificationRun
 from facet.evaluation.identification.searches import (
@@ -110,6 +114,10 @@ class IdentificationReport:
                 self._outcomes, templates, self._threshold_at(TARGET_FPIR).value, identities=self._identities
             ),
         }
+
+    def groups(self, attributes: Sequence[Attribute]) -> GroupReport:
+        """FNIR and FPIR of the server's decisions by group of the probe's subject."""
+        return group_report(attributes, of_searches(self._outcomes), self._identities, seed=self._seed)
 
     def mistakes(self, count: int) -> dict[str, list[Report]]:
         """The worst mistakes, at most ``count`` of each kind, with pictures of probe, best candidate and mate."""

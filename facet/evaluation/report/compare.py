@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from facet.evaluation.intervals import Figure, bootstrapped_together
-from facet.evaluation.report.document import Report, value_of
+from facet.evaluation.report.document import Report, is_by_group, value_of
 from facet.evaluation.report.items import report_items
 
 Verdict = Literal["better", "worse", "lost", "within chance", "same", "not told"]
 
 _LOWER_IS_BETTER = re.compile(
-    r"eer|far|frr|fpir|fnir|fnir@.*|false_positives_per_image|failure_to_.*|.*_ms|.*seconds_to_identify"
+    r"eer|far|frr|fpir|fnir|fnir@.*|(fnir|fpir|fnmr|fmr)(_ratio|_to_mean)?\[.*|false_positives_per_image|failure_to_.*|.*_ms|.*seconds_to_identify"
     r"|false_name.*|strangers_named|id_switches"
 )
 _COMPARED = re.compile(
-    r"accuracy|auc|eer|tar@.*|far|frr|deployed_accuracy|precision|recall.*|f1|rank_\d+|fnir.*|fpir|ap50|ap50_95"
+    r"accuracy|auc|eer|tar@.*|far|frr|deployed_accuracy|precision|recall.*|f1|rank_\d+|fnir(@.*)?|fpir|ap50|ap50_95"
     r"|false_positives_per_image|p\d+_ms|mean_ms|calls_per_second"
+    r"|(fnir|fpir|fnmr|fmr)(_ratio|_to_mean)?\[.*"
     r"|identified.*|.*seconds_to_identify|named_share|false_names_per_minute|strangers_named|id_switches"
 )
 
@@ -52,7 +53,8 @@ def compare(a: Report, b: Report, *, different_sets: bool = False) -> Report:
     """Compare two reports of one kind.
 
     Each bootstrap round draws the same people (in detection: pictures) for both reports, so that what is hard for both
-    cancels out. A difference is beyond chance if its interval excludes 0.
+    cancels out. A difference is beyond chance if its interval excludes 0. Figures by group are compared if both reports
+    have the same groups.
 
     Args:
         a: the report before, see :func:`facet.evaluation.report.document.document`.
@@ -70,6 +72,11 @@ def compare(a: Report, b: Report, *, different_sets: bool = False) -> Report:
     for name, report in (("first", a), ("second", b)):
         if report["partial"]:
             raise Incomparable(f"the {name} is partial: its figures do not cover the whole set")
+    if _groups(a) != _groups(b):
+        a, b = (
+            {name: value for name, value in report.items() if name != "groups" and not is_by_group(name)}
+            for report in (a, b)
+        )
     same_set = a["provenance"]["data_set"]["sha256"] == b["provenance"]["data_set"]["sha256"]
     if not (same_set or different_sets):
         raise Incomparable("their labels or pictures differ; --different-sets compares them anyway, without intervals")
@@ -105,6 +112,10 @@ def _verdict(name: str, difference: Figure) -> Verdict:
 
 def _classes(report: Report) -> Any:
     return report["provenance"].get("configuration", {}).get("classes")
+
+
+def _groups(report: Report) -> Any:
+    return {name: section["of"] for name, section in report.get("groups", {}).items()}
 
 
 def _listed(value: Any) -> str:

@@ -29,6 +29,7 @@ def document(
     mistakes: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     refused: Iterable[Mapping[str, str]] = (),
     items: Iterable[Mapping[str, Any]] | Mapping[str, Any] = (),
+    groups: Mapping[str, Any] | None = None,
 ) -> Report:
     """Build a document. Two runs on the same input give the same document except for ``times``.
 
@@ -45,6 +46,7 @@ def document(
         refused: ``{"image", "reason"}`` of each picture that could not be judged.
         items: the outcome of each probe, pair or picture, from which ``compare`` recomputes the main figures; a
             mapping if they are in columns.
+        groups: error rates by group, see :class:`facet.evaluation.groups.report.GroupReport`.
     """
     progress = {}
     if stopped is not None:
@@ -57,6 +59,7 @@ def document(
             **figures,
             "curves": curves or {},
             "tables": tables or {},
+            **({"groups": groups} if groups else {}),
             "mistakes": mistakes or {},
             "refused": list(refused),
             "items": items if isinstance(items, Mapping) else list(items),
@@ -94,6 +97,11 @@ def describe_refused(report: Mapping[str, Any]) -> str:
         if report["kind"] in ("enrollment", "latency")
         else "the figures count them as missed"
     )
+
+
+def is_by_group(name: str) -> bool:
+    """Whether a figure is one by group, such as ``fnir[sex=female]``."""
+    return name.endswith("]")
 
 
 def value_of(report: Mapping[str, Any], name: str) -> float | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from facet.evaluation.enrollment.trials import TEMPLATES
+from facet.evaluation.groups.report import RATES
 from facet.evaluation.report.document import Kind
 
 _FARS = ("1e-2", "1e-3", "1e-4", "1e-5", "1e-6")
@@ -55,10 +56,19 @@ FIGURES: Mapping[Kind, tuple[str, ...]] = {
 """Detection has both the figures of faces and those of objects: a report has the ones of its task."""
 
 
-def no_such(name: str, kind: Kind) -> str:
-    """Say that a report has no figure of a name, and which one is nearest; empty if it has it."""
-    if name in FIGURES[kind]:
+def no_such(name: str, kind: Kind, by_group: Sequence[str] = ()) -> str:
+    """Say that a report has no figure of a name, and which one is nearest; empty if it has it.
+
+    Args:
+        name: the name.
+        kind: the kind of report.
+        by_group: further names, see :func:`facet.evaluation.groups.report.figure_names`.
+    """
+    names = (*FIGURES[kind], *by_group)
+    if name in names:
         return ""
-    (nearest, *_) = [*get_close_matches(name, FIGURES[kind], n=1), ""]
-    hint = f"did you mean {nearest}?" if nearest else f"it has {', '.join(FIGURES[kind])}"
+    if name.endswith("]") and not by_group and kind in RATES:
+        return f"{name} is a figure by group: name the groups with --groups"
+    (nearest, *_) = [*get_close_matches(name, names, n=1), ""]
+    hint = f"did you mean {nearest}?" if nearest else f"it has {', '.join(names)}"
     return f"{kind} has no figure {name}; {hint}"

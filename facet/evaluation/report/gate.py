@@ -11,7 +11,7 @@ from typing import Any
 from facet.evaluation.report.document import value_of
 
 _OPERATORS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
-_FORM = re.compile(r"\s*(?P<name>[^<>\s]+)\s*(?P<operator><=|>=|<|>)\s*(?P<bound>[^<>\s]+)\s*")
+_FORM = re.compile(r"\s*(?P<name>[^<>\s\[]+(?:\[.*\])?)\s*(?P<operator><=|>=|<|>)\s*(?P<bound>[^<>\s]+)\s*")
 
 
 @dataclass(frozen=True, slots=True)

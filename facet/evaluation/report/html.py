@@ -8,8 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from facet.evaluation.report.document import Report, describe_refused, describe_stop
+from facet.evaluation.groups.rates import MIN_PEOPLE
+from facet.evaluation.report.document import Report, describe_refused, describe_stop, is_by_group
 from facet.evaluation.report.glossary import meaning
+from facet.evaluation.report.group_section import group_sections
 from facet.evaluation.report.plots import plots
 from facet.evaluation.report.thumbnails import thumbnail
 
@@ -24,7 +26,7 @@ _TITLES = {
 }
 _NOT_FIGURES = {
     *("kind", "partial", "done", "of", "stopped_at", "reason", "curves", "tables", "mistakes", "refused", "items"),
-    *("provenance", "times"),
+    *("provenance", "times", "groups"),
 }
 _NO_VALUE = "-"
 _PICTURES = ("image", "image_a", "image_b", "candidate_image", "mate_image")
@@ -80,6 +82,9 @@ def render(report: Report, pictures: Mapping[str, Path]) -> str:
         headline=[line for line in lines if line.interval],
         counts=[line for line in lines if not line.interval],
         plots=list(plots(report)),
+        groups=group_sections(report),
+        formatted=formatted,
+        min_people=MIN_PEOPLE,
         tables={_words(name): _table(rows) for name, rows in report["tables"].items() if rows},
         mistakes={
             _words(kind): [_mistake(kind, each, pictures) for each in found]
@@ -95,7 +100,7 @@ def render(report: Report, pictures: Mapping[str, Path]) -> str:
 
 def _lines(report: Report) -> Iterator[Line]:
     for name, found in report.items():
-        if name in _NOT_FIGURES or isinstance(found, (list, bool)):
+        if name in _NOT_FIGURES or is_by_group(name) or isinstance(found, (list, bool)):
             continue
         if not isinstance(found, Mapping):
             yield Line(name, formatted(found), "", meaning(name))

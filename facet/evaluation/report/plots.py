@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,13 @@ _STYLE: Any = {
     "lines.solid_capstyle": "round",
     "legend.frameon": False,
 }
-_COLOURS = ("#1f5fa8", "#c2521d", "#2e7d4f", "#7a4fa3", "#8a6d1a", "#4a4a4a")
-_DEPLOYED = "#b00020"
+COLOURS = ("#1f5fa8", "#c2521d", "#2e7d4f", "#7a4fa3", "#8a6d1a", "#4a4a4a")
+DEPLOYED = "#b00020"
 _BANDS = {
     "visible": (0.02, 0.3, "#6b6b6b", 1.0),
     "hidden": (0.02, 0.3, "#6b6b6b", 0.3),
     "named": (-0.32, 0.3, "#2e7d4f", 1.0),
-    "false": (-0.32, 0.3, _DEPLOYED, 1.0),
+    "false": (-0.32, 0.3, DEPLOYED, 1.0),
 }
 """The bands of a timeline: offset in the row, height, colour and opacity."""
 _SIZE = (5.2, 3.6)
@@ -106,14 +106,14 @@ def _timeline(curve: Mapping[str, Any]) -> Plot:
         " had that name, green if it was right, red if it was false. There should be green below all of the dark "
         "grey."
     )
-    return Plot("Who was there, and who was named", reading, _svg(draw))
+    return Plot("Who was there, and who was named", reading, svg(draw))
 
 
 def _roc(report: Report, curve: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
         x, y = _points(curve)
         start = _axis_start(report, "impostors", x)
-        axes.plot(np.maximum(x, start), y, color=_COLOURS[0], drawstyle="steps-post")
+        axes.plot(np.maximum(x, start), y, color=COLOURS[0], drawstyle="steps-post")
         axes.set_xscale("log")
         axes.set_xlim(start, 1)
         far, recall = value_of(report, "far"), value_of(report, "recall")
@@ -129,7 +129,7 @@ def _roc(report: Report, curve: Mapping[str, Any]) -> Plot:
         "well. Choose the false accept rate that you can bear and read how many mated pairs are accepted. Higher "
         "is better."
     )
-    return Plot("ROC", reading, _svg(draw))
+    return Plot("ROC", reading, svg(draw))
 
 
 def _det(report: Report, curve: Mapping[str, Any]) -> Plot:
@@ -145,7 +145,7 @@ def _det(report: Report, curve: Mapping[str, Any]) -> Plot:
         x, y = _points(curve)
         min_x = _axis_start(report, "nonmated" if is_identification else "impostors", x)
         min_y = _axis_start(report, "mated" if is_identification else "genuine", y)
-        axes.plot(np.maximum(x, min_x), np.maximum(y, min_y), color=_COLOURS[0], drawstyle="steps-post")
+        axes.plot(np.maximum(x, min_x), np.maximum(y, min_y), color=COLOURS[0], drawstyle="steps-post")
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(min_x, 1)
@@ -159,14 +159,14 @@ def _det(report: Report, curve: Mapping[str, Any]) -> Plot:
         "bear and read the rate of the other. Closer to the lower left corner is better. Where the curve runs "
         "along an edge, the set is too small."
     )
-    return Plot("DET", reading, _svg(draw))
+    return Plot("DET", reading, svg(draw))
 
 
 def _similarities(report: Report, histograms: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
         ends: list[float] = []
         floor = 1.0
-        for colour, (name, histogram) in zip(_COLOURS, histograms.items(), strict=False):
+        for colour, (name, histogram) in zip(COLOURS, histograms.items(), strict=False):
             counts, edges = np.array(histogram["counts"], np.float64), np.array(histogram["edges"], np.float64)
             shares, floor = counts / counts.sum(), min(floor, 0.7 / float(counts.sum()))
             label = f"{name.removeprefix('scores_')} ({int(counts.sum())})"
@@ -175,7 +175,7 @@ def _similarities(report: Report, histograms: Mapping[str, Any]) -> Plot:
             ends += [float(edges[np.flatnonzero(counts)[0]]), float(edges[np.flatnonzero(counts)[-1] + 1])]
         threshold = value_of(report, "deployed_threshold")
         if threshold is not None:
-            axes.axvline(threshold, color=_DEPLOYED, lw=1.2, ls="--", label=f"threshold {threshold:.3g}")
+            axes.axvline(threshold, color=DEPLOYED, lw=1.2, ls="--", label=f"threshold {threshold:.3g}")
             ends.append(threshold)
         axes.set_xlim(min(ends) - 0.02, max(ends) + 0.02)
         axes.set_yscale("log")
@@ -188,7 +188,7 @@ def _similarities(report: Report, histograms: Mapping[str, Any]) -> Plot:
         "Histograms of mated and nonmated similarities, on a logarithmic axis that shows the few that overlap. "
         "Everything to the right of the dashed line is accepted. The less the two overlap, the fewer mistakes."
     )
-    return Plot("Similarities", reading, _svg(draw))
+    return Plot("Similarities", reading, svg(draw))
 
 
 def _precision_recall(report: Report, curves: Mapping[str, Any]) -> Plot:
@@ -196,7 +196,7 @@ def _precision_recall(report: Report, curves: Mapping[str, Any]) -> Plot:
         for index, (name, curve) in enumerate(curves.items()):
             x, y = _points(curve)
             label = curve.get("label") or name.removeprefix("precision_recall").strip("_")
-            axes.plot(x, y, color=_COLOURS[index % len(_COLOURS)], label=label or None)
+            axes.plot(x, y, color=COLOURS[index % len(COLOURS)], label=label or None)
         _mark_deployed(axes, value_of(report, "recall"), value_of(report, "precision"))
         axes.set_xlim(0, 1.005)
         axes.set_ylim(0, 1.01)
@@ -209,7 +209,7 @@ def _precision_recall(report: Report, curves: Mapping[str, Any]) -> Plot:
         "Each point is a minimum score, lower to the right: more is found, and more of it is wrong. Closer to the "
         "upper right corner is better. AP is the area under the curve."
     )
-    return Plot("Precision and recall", reading, _svg(draw))
+    return Plot("Precision and recall", reading, svg(draw))
 
 
 def _error_by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
@@ -222,7 +222,7 @@ def _error_by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
             value, low, high = (
                 np.array([row[name][end] for row in known], np.float64) for end in ("value", "low", "high")
             )
-            colour = _COLOURS[index % len(_COLOURS)]
+            colour = COLOURS[index % len(COLOURS)]
             axes.plot(x, value, "o-", ms=4, color=colour, label=name)
             axes.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
         if all(row.get(_IF_INDEPENDENT) is not None for row in rows):
@@ -244,7 +244,7 @@ def _error_by_size(rows: Sequence[Mapping[str, Any]]) -> Plot:
         " bands are 95 % intervals. The dashed line is the FPIR predicted if every subject is an independent "
         "chance of a mistake."
     )
-    return Plot("Error against the size of the gallery", reading, _svg(draw))
+    return Plot("Error against the size of the gallery", reading, svg(draw))
 
 
 def _call_times(curves: Mapping[str, Any]) -> Plot:
@@ -252,7 +252,7 @@ def _call_times(curves: Mapping[str, Any]) -> Plot:
         for index, (name, curve) in enumerate(curves.items()):
             x, y = _points(curve)
             label = curve.get("label") or name.removeprefix("waiting").strip("_") or None
-            axes.plot(x, y, color=_COLOURS[index % len(_COLOURS)], drawstyle="steps-post", label=label)
+            axes.plot(x, y, color=COLOURS[index % len(COLOURS)], drawstyle="steps-post", label=label)
         axes.set_xscale("log")
         axes.set_ylim(0, 1.01)
         axes.set_xlabel("milliseconds")
@@ -260,21 +260,21 @@ def _call_times(curves: Mapping[str, Any]) -> Plot:
         axes.legend(loc="lower right")
 
     reading = "The share of calls that finished within a given number of milliseconds. Further left is faster."
-    return Plot("How long calls take", reading, _svg(draw))
+    return Plot("How long calls take", reading, svg(draw))
 
 
 def _sweep(name: str, curve: Mapping[str, Any]) -> Plot:
     def draw(axes: Axes) -> None:
-        for colour, (label, values) in zip(_COLOURS, curve["series"].items(), strict=False):
+        for colour, (label, values) in zip(COLOURS, curve["series"].items(), strict=False):
             axes.plot(curve["x"], values, color=colour, label=label)
         if curve.get("mark") is not None:
-            axes.axvline(curve["mark"], color=_DEPLOYED, lw=1.2, ls="--", label="as deployed")
+            axes.axvline(curve["mark"], color=DEPLOYED, lw=1.2, ls="--", label="as deployed")
         axes.set_ylim(0, 1.01)
         axes.set_xlabel(curve.get("label", ""))
         axes.legend(loc="best")
 
     reading = "Each figure at other settings of the server. The dashed line is the deployed setting."
-    return Plot(name.replace("_", " ").capitalize(), reading, _svg(draw))
+    return Plot(name.replace("_", " ").capitalize(), reading, svg(draw))
 
 
 def _points(curve: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -295,17 +295,17 @@ def _mark_deployed(axes: Axes, x: float | None, y: float | None, min_x: float = 
     if x is None or y is None:
         return
     x, y = max(x, min_x), max(y, min_y)
-    axes.plot([x], [y], "o", ms=6, color=_DEPLOYED, clip_on=False, zorder=5, label="as deployed")
+    axes.plot([x], [y], "o", ms=6, color=DEPLOYED, clip_on=False, zorder=5, label="as deployed")
     axes.legend(loc="best")
 
 
-def _svg(draw: Any) -> str:
+def svg(draw: Callable[[Axes], None], size: tuple[float, float] = _SIZE) -> str:
     """Draw a plot as an SVG element, without metadata that differs between runs and ids that clash on the page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(_SIZE, layout="constrained")
+        figure = Figure(size, layout="constrained")
         draw(figure.add_subplot())
         written = io.StringIO()
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

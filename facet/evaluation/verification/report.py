@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from facet.evaluation import intervals
 from facet.evaluation.datasets.pairs import Pairs
+from facet.evaluation.groups.attributes import Attribute
+from facet.evaluation.groups.report import GroupReport, group_report
+from facet.evaluation.groups.trials import of_pairs
 from facet.evaluation.intervals import Figure, Identities, Weights
 from facet.evaluation.report.document import Report
 from facet.evaluation.verification.figures import (
@@ -163,6 +166,13 @@ class VerificationReport:
             for number, (accuracy, threshold) in enumerate(zip(accuracies, thresholds, strict=True), 1)
         ]
         return {"folds": folds}
+
+    def groups(self, attributes: Sequence[Attribute]) -> GroupReport:
+        """FNMR by group, and FMR within and across groups, at the deployed threshold."""
+        people = Identities(self._pairs.subjects, seed=self._seed, rounds=bootstrap_rounds(len(self._same)))
+        accepted = self._similarity >= self._threshold
+        trials = of_pairs(self._pairs.subjects, self._a, self._b, self._same, accepted)
+        return group_report(attributes, trials, people, seed=self._seed)
 
     def mistakes(self, count: int) -> dict[str, list[Report]]:
         """The worst wrong decisions at the deployed threshold, at most ``count`` of each kind.

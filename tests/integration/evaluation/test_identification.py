@@ -150,6 +150,32 @@ def test_an_unmet_requirement_fails_the_run(run: Run, server: Serving, images: P
     assert "fnir@fpir=0.01" in done.stderr
 
 
+def test_errors_are_told_by_group_and_can_be_required(
+    run: Run, server: Serving, images: Path, tmp_path: Path, unknown_figures: UnknownFigures
+) -> None:
+    path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png", "nonmated,X,gdp.jpg")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("subject,height\nYao Ming,> 2 m\n", "utf-8")
+    arguments = ("--protocol", path, "--images", images, "--groups", groups)
+    done = run(*arguments, "--address", server.address, "--json", "--require", "fnir[height=> 2 m]<=0.1")
+    assert done.returncode == 1
+    assert "fnir[height=> 2 m] has no value (too few people: 1, at least 10 needed)" in done.stderr
+    report = json.loads(done.stdout)
+    assert [name for name in unknown_figures(report) if not name.endswith("]")] == []
+    assert report["groups"]["height"]["not_stated"] == ["X"]
+    assert [row["fpir_trials"] for row in report["groups"]["height"]["rows"]] == [0, 1]
+    assert report["provenance"]["configuration"]["groups"]["file"] == "groups.csv"
+
+
+def test_a_groups_file_with_an_unknown_subject_fails_with_its_line(run: Run, images: Path, tmp_path: Path) -> None:
+    path = protocol(tmp_path, "gallery,Yao Ming,yaoming.jpg", "mated,Yao Ming,mirrored.png")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("subject,height\nYao,tall\n", "utf-8")
+    done = run("--protocol", path, "--images", images, "--groups", groups)
+    assert done.returncode == 1
+    assert f"{groups}, line 2: 'Yao' is no subject of this set such as 'Yao Ming'" in done.stderr
+
+
 def test_a_refused_picture_counts_as_missed_and_fails_the_run(
     run: Run, server: Serving, images: Path, tmp_path: Path
 ) -> None:

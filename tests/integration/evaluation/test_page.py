@@ -71,6 +71,37 @@ PARTS: dict[str, dict[str, Any]] = {
             "misses": [{"image": "a.png", "candidate_image": "c.png", "mate_image": "b.png", "similarity": 0.1}],
             "false_positives": [{"image": HOSTILE, "subject": HOSTILE, "candidate": HOSTILE, "candidate_image": None}],
         },
+        "groups": {
+            HOSTILE: {
+                "rows": [
+                    {
+                        "group": group,
+                        "subjects": 40,
+                        "fnir": figure,
+                        "fnir_errors": 4,
+                        "fnir_trials": 80,
+                        "fnir_verdict": verdict,
+                    }
+                    for group, figure, verdict in (
+                        (HOSTILE, Figure(0.05, 0.01, 0.09), "higher"),
+                        ("$a$ b$", Figure(0.01, 0.0, 0.02), "within chance"),
+                        ("few", none("too few people: 4, at least 10 needed"), None),
+                    )
+                ],
+                "rates": {
+                    "fnir": {
+                        "ratio": Figure(4.25, 1.5, 9.0),
+                        "to_mean": Figure(2.0, 1.1, 3.0),
+                        "highest": HOSTILE,
+                        "lowest": "$a$ b$",
+                        "p": 0.0123,
+                        "beyond_chance": True,
+                    }
+                },
+                "not_stated": [HOSTILE],
+                "of": {HOSTILE: "not stated"},
+            }
+        },
     },
     "detection": {
         "figures": {"ap50": Figure(0.888, 0.865, 0.912), "task": "faces"},
@@ -102,12 +133,15 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 SHOWN = {
     "verification": ("0.9983", "0.9961 to 0.9993", "too few impostors: 3000", "Partial:", "&lt;script&gt;.png"),
-    "identification": ("0.9900", "0.0050 to 0.0200", "Error against the size of the gallery"),
+    "identification": (
+        *("0.9900", "0.0050 to 0.0200", "Error against the size of the gallery", "max/min 4.25 (1.50 to 9.00)"),
+        *("beyond chance (p = 0.0123)", "too few people: 4<", "not stated: 1 of 1 subjects"),
+    ),
     "detection": ("0.8880", "Precision and recall", "Score sweep"),
     "latency": ("12.5", "How long calls take", "decode"),
     "tracks": ("0.9375", "one person alone", "Who was there, and who was named", "$a$ b$", "strangers"),
 }
-PLOTS = {"verification": 3, "identification": 3, "detection": 2, "latency": 1, "tracks": 1}
+PLOTS = {"verification": 3, "identification": 4, "detection": 2, "latency": 1, "tracks": 1}
 
 
 class Silent(SimpleHTTPRequestHandler):
@@ -220,5 +254,7 @@ def test_a_missed_probe_is_followed_by_its_mate(images: Path) -> None:
 def test_hostile_names_stay_text(images: Path) -> None:
     page = render(report_of("identification"), {HOSTILE: images / "a.png"})
     assert "<img src=x" not in page
-    assert page.count("&lt;img src=x onerror=&#34;alert(&#39;1&#39;)&#34;&gt;&lt;/span&gt;.png") == 4
+    assert (
+        page.count("&lt;img src=x onerror=&#34;alert(&#39;1&#39;)&#34;&gt;&lt;/span&gt;.png") == 9
+    )  # four of mistakes, five of groups
     assert all(each.startswith("data:") for each in re.findall(r'<img src="([^"]*)"', page))
