@@ -36,6 +36,13 @@ PATIENCE = 60.0
 """Seconds after which a program that should have ended has hung."""
 
 
+@pytest.hookimpl(optionalhook=True)  # an environment without pytest-xdist has no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    from tests.scheduling import FileScheduling
+
+    return FileScheduling(config, log)
+
+
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """Encoded pictures as they come with the packages of the models."""
