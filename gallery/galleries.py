@@ -75,6 +75,7 @@ class Galleries:
         calibrator: calibrates thresholds.
         duplicates: finds subjects that are one person, and templates of somebody else.
         erasures: what was erased.
+        observations: what searches looked like.
         outcomes: what clients said about answers.
         transfer: exports and imports galleries.
 
@@ -107,6 +108,7 @@ class Galleries:
         self.calibrator = Calibrator(store, self._registry)
         self.duplicates = DuplicateFinder(store, self._registry, SearchPool(search_threads, niceness=BACKGROUND))
         self.erasures = ErasureReports(store)
+        self.observations = store.observations
         self.outcomes = OutcomeReports(store, self._registry)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
 

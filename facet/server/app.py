@@ -29,6 +29,8 @@ from facet.server.erasures import ErasureWatch
 from facet.server.expired import ExpiredEraser
 from facet.server.gauges import Gauges
 from facet.server.models import load_pipeline
+from facet.server.monitoring.recorder import Recorder
+from facet.server.monitoring.writer import ObservationWriter
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.readiness import Phase, Readiness
 from facet.server.observability.telemetry import Telemetry
@@ -125,6 +127,8 @@ class Server:
         self._expired = ExpiredEraser(
             self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit(), rising
         )
+        self._recorder = Recorder(is_on=config.monitoring.record, clock=rising)
+        self._observations = ObservationWriter(self._recorder, self._galleries.observations, config.monitoring, rising)
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
@@ -184,6 +188,7 @@ class Server:
             self.pipeline,
             self._workers,
             self._galleries,
+            self._recorder,
             stall_seconds=config.stall_seconds,
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
@@ -191,6 +196,7 @@ class Server:
         audit: Audit = self._audit or NoAudit()
         self._access.start(lambda changes: audit.note("callers_changed", "", "", **changes))
         self._expired.start()
+        self._observations.start()
         credentials = self._certificates.credentials() if self._certificates is not None else None
         address = listen(self._server, config, credentials)
         self._connections.watch(address)
@@ -236,6 +242,7 @@ class Server:
             self._metrics,
             self._gauges,
             self._expired,
+            self._observations,
             self._galleries,
             self._access,
             self._audit,
@@ -266,6 +273,7 @@ class Server:
         registry.register(self._readiness)
         registry.register(self._expired)
         registry.register(self._erasures)
+        registry.register(self._observations)
         registry.register(Expiry(self._certificates))
         registry.register(AuditMetrics(self._audit))
         self._readiness.start()
@@ -279,7 +287,7 @@ class Server:
         config, pipeline, galleries = self._config, self.pipeline, self._galleries
         limits, max_transfers = config.identification.limits(), config.gallery.max_transfers
         recognition = RecognitionServicer(
-            pipeline, workers, galleries, batches, streams, limits, config.verification.threshold
+            pipeline, workers, galleries, batches, streams, self._recorder, limits, config.verification.threshold
         )
         add_RecognitionServiceServicer_to_server(recognition, server)
         transfers = Transfers(

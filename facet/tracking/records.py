@@ -14,7 +14,9 @@ from detector.yolo import Detections
 from facet.tracking.decision import DecisionSettings, Identity, Match
 from facet.tracking.embedding_aggregate import AggregateSettings
 from facet.tracking.reidentification import ReidentificationSettings
+from gallery.records.identifications import Decision as SearchDecision
 from recognizer.faces import Faces
+from recognizer.quality import Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,25 @@ class TrackEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledTrack:
+    """What is counted of a person when the track is first decided, or leaves undecided.
+
+    Attributes:
+        decision: a match or unknown; refused if the track left undecided: too little was seen of the face.
+        quality: of the face when it was last measured.
+        score: of the face when it was last detected, [0, 1].
+        similarity: of the track's embedding to the best subject; ``None`` if refused, or if the gallery is empty.
+        runner_up_similarity: to the second-best subject; ``None`` if there is none.
+    """
+
+    decision: SearchDecision
+    quality: Quality
+    score: float
+    similarity: float | None = None
+    runner_up_similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """What a frame showed.
 
@@ -193,6 +214,7 @@ class StepResult:
         detections: what was detected; ``None`` if boxes were only predicted.
         embedded: how many faces were embedded.
         gallery_error: why the gallery cannot name anybody; ``None`` if it can.
+        settled: the people whose tracks were first decided, or left undecided.
     """
 
     tracks: tuple[Track, ...]
@@ -200,3 +222,4 @@ class StepResult:
     detections: FrameDetections | None
     embedded: int
     gallery_error: Exception | None = None
+    settled: tuple[SettledTrack, ...] = ()

@@ -76,7 +76,8 @@ class TrackAssociator:
             self._detach_if_implausible(face_id, box)
             track = self._track_of_face(face_id, body_id, visible, time)
             track.update_face(face_id, box, faces.landmarks[index], time, previous_time)
-            track.best_score = max(track.best_score, float(faces.scores[index]))
+            track.face_score = float(faces.scores[index])
+            track.best_score = max(track.best_score, track.face_score)
         for index in np.flatnonzero(detections.body_ids != NO_ID):
             track = self._track_of_body(int(detections.body_ids[index]), time)
             track.body_box, track.body_last_seen = detections.bodies[index], time
@@ -96,6 +97,7 @@ class TrackAssociator:
         if other.face_box is not None and other.landmarks is not None:
             kept.update_face(other.face_id, other.face_box, other.landmarks, other.face_last_seen)
             kept.quality, kept.appearance = other.quality, other.appearance
+            kept.measured, kept.face_score = other.measured or kept.measured, other.face_score
         kept.needs_verification = not is_verified
         if is_verified:
             kept.verify()
@@ -111,6 +113,7 @@ class TrackAssociator:
         kept.last_embedded = max(kept.last_embedded, other.last_embedded)
         kept.best_score, kept.hits = max(kept.best_score, other.best_score), max(kept.hits, other.hits)
         kept.track_id = min(filter(None, (kept.track_id, other.track_id)), default=0)
+        kept.is_settled, other.is_settled = kept.is_settled or other.is_settled, True
         self.tracks.remove(other)
 
     def split(self, track: TrackState, time: float) -> TrackState:
@@ -123,6 +126,7 @@ class TrackAssociator:
         if track.face_box is not None and track.landmarks is not None:
             other.update_face(track.face_id, track.face_box, track.landmarks, time)
             other.quality, other.appearance = track.quality, track.appearance
+            other.measured, other.face_score = track.measured, track.face_score
         other.body_id, other.body_box, other.body_last_seen = track.body_id, track.body_box, track.body_last_seen
         other.best_score, other.hits = track.best_score, track.hits
         track.detach()

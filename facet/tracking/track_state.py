@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from facet.tracking.appearance import Appearance, BodyLook, body_resemblance, resemblance
 from facet.tracking.decision import Identity, Match
 from facet.tracking.embedding_aggregate import EmbeddingAggregate
+from recognizer.quality import Quality
 
 NO_ID = -1
 """The id of a face or body that a track does not have."""
@@ -62,6 +63,9 @@ class TrackState:
         needs_search: the aggregate has changed since the last search.
         match: the gallery's answer to the last search; ``None`` before, or if the gallery is empty.
         identity: who it is.
+        measured: quality of the face when it was last measured; ``None`` before.
+        face_score: of the face when it was last detected, [0, 1].
+        is_settled: whether a :class:`facet.tracking.records.SettledTrack` was made of it.
     """
 
     aggregate: EmbeddingAggregate
@@ -90,6 +94,9 @@ class TrackState:
     needs_search: bool = False
     match: Match | None = None
     identity: Identity = field(default_factory=Identity)
+    measured: Quality | None = None
+    face_score: float = 0.0
+    is_settled: bool = False
 
     @property
     def last_seen(self) -> float:

@@ -24,6 +24,7 @@ from facet.tracking.records import (
     TrackEvent,
 )
 from facet.tracking.reidentification import reidentify
+from facet.tracking.settled import SettledTracks
 from facet.tracking.shot_detection import ShotDetector
 from facet.tracking.track_associator import TrackAssociator, TrackedDetections
 from facet.tracking.track_state import NO_ID, TrackState
@@ -57,6 +58,7 @@ class StreamTracker:
             same_person_similarity=self._settings.reidentification.same_person_similarity,
         )
         self._events = EventRecorder()
+        self._settled = SettledTracks()
         self._shots = ShotDetector()
         self._face_tracker, self._body_tracker = self._new_box_trackers()
         self._clock = 0.0
@@ -97,7 +99,8 @@ class StreamTracker:
             self._drop_lost()
         self._frames_until_detection -= 1
         self._events.record(self._tracks, time)
-        return StepResult(self._visible_tracks(), self._events.take(), detections, embedded, gallery_error)
+        settled = self._settled.settle(self._tracks)
+        return StepResult(self._visible_tracks(), self._events.take(), detections, embedded, gallery_error, settled)
 
     def finish(self, enrolled: Callable[[Collection[str]], Collection[str]]) -> tuple[TrackEvent, ...]:
         """End all tracks, for instance because the camera is gone; no step follows.
@@ -244,7 +247,7 @@ class StreamTracker:
                 crop = align(picture, track.landmarks)
                 track.update_appearance(appearance(crop))
                 quality = measure(track.face_box, track.landmarks, crop)
-                track.quality = quality.value
+                track.measured, track.quality = quality, quality.value
                 if meets(quality, EVIDENCE_LIMITS) and self._is_worth_embedding(track, track.quality):
                     crops.append((track, crop))
         crops.sort(key=lambda each: (not each[0].withholds_name, each[0].last_embedded))

@@ -130,7 +130,10 @@ class ObservationLog(Protocol):
     """Observations of galleries. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`."""
 
     def add(self, observations: Sequence[Observation]) -> None:
-        """Add observations to those of the same gallery, source and hour; galleries that do not exist are left out."""
+        """Add observations to those of the same gallery, source and hour; galleries that do not exist are left out.
+
+        Other writers wait in the meantime, so it should be some at a time.
+        """
 
     def find(
         self, gallery_id: str, *, since: datetime, until: datetime, after: tuple[datetime, str] | None, limit: int

@@ -11,6 +11,7 @@ from facet.server.config.sections import (
     GalleryConfig,
     LogConfig,
     ModelsConfig,
+    MonitoringConfig,
     ServerConfig,
     TracingConfig,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "GalleryConfig",
     "LogConfig",
     "ModelsConfig",
+    "MonitoringConfig",
     "ServerConfig",
     "TracingConfig",
     "dump",

@@ -30,6 +30,7 @@ from facet.server.config.sections import (
     LogConfig,
     MetricsConfig,
     ModelsConfig,
+    MonitoringConfig,
     PicturesConfig,
     ServerConfig,
     TracingConfig,
@@ -72,6 +73,7 @@ class Config(BaseSettings):
     audit: AuditConfig = AuditConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
     tracing: TracingConfig = TracingConfig()
 
     @model_validator(mode="after")

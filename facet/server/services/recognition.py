@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import grpc
 import numpy as np
 
-from facet.server.access import share
+from facet.server.access import identity, share
 from facet.server.errors import InvalidField
+from facet.server.monitoring.recorder import Recorder
 from facet.server.observability import telemetry
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
@@ -25,6 +26,7 @@ from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
 from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.ranking import refuse
+from gallery.records.identifications import Identification
 from recognizer import choice
 from recognizer.analysis import AlignedFace, Analysis
 from recognizer.faces import Faces
@@ -36,6 +38,7 @@ from recognizer.sources import Source
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Choice = Callable[[Faces, tuple[int, ...]], int]
+Record = Callable[[Sequence[AlignedFace], Sequence[Identification], int], None]
 
 
 class RecognitionServicer(RecognitionServiceServicer):
@@ -47,6 +50,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         galleries: the enrolled people.
         batches: answers IdentifyBatch.
         streams: answers IdentifyStream.
+        recorder: counts the answers of Identify and IdentifyBatch.
         limits: minimum quality of a face to identify.
         threshold: minimum similarity of Verify, for requests without a threshold.
     """
@@ -58,6 +62,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         galleries: Galleries,
         batches: Batches,
         streams: Streams,
+        recorder: Recorder,
         limits: QualityLimits,
         threshold: float,
     ) -> None:
@@ -66,6 +71,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         self._galleries = galleries
         self._batches = batches
         self._streams = streams
+        self._recorder = recorder
         self._limits = limits
         self._threshold = threshold
 
@@ -189,6 +195,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         thorough = convert.is_thorough(request.search)
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
+        record = partial(self._recorder.picture, gallery_id, identity.current().id)
 
         def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.check_searchable(gallery_id)
@@ -206,6 +213,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                     include_objects=request.include_objects,
                     distinct_subjects=request.distinct_subjects,
                     thorough=thorough,
+                    record=record,
                 )
             )
 
@@ -289,6 +297,7 @@ def identify(
     include_objects: bool = False,
     thorough: bool = False,
     distinct_subjects: bool = False,
+    record: Record | None = None,
 ) -> Turns[pb.IdentifyResponse]:
     """Identify the people in a picture, on a worker's thread.
 
@@ -307,6 +316,7 @@ def identify(
         include_objects: whether to return objects.
         thorough: whether to find faces that are small in a large picture.
         distinct_subjects: whether a subject is given to one face at most, the most similar one.
+        record: told the faces, the answers to them, and the number of faces in the picture.
 
     Returns:
         the response without timings.
@@ -339,6 +349,8 @@ def identify(
                 )
             )
         answers = [next(found) if is_fit else refused for is_fit in fit]
+    if record is not None:
+        record(faces, answers, len(analysis.faces))
     response.faces.extend(
         pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer, compared))
         for face, answer in zip(faces, answers, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from facet.server.scheduling.work import Work
@@ -12,7 +12,7 @@ from facet.server.streaming.latest_frame import Frame
 from facet.server.streaming.perception import FramePerception, StreamGallery
 from facet.server.wire import convert
 from facet.server.wire.errors import field_at_fault
-from facet.tracking.records import Track, TrackerSettings
+from facet.tracking.records import SettledTrack, Track, TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.errors import StorageError
@@ -34,6 +34,10 @@ class ProcessedFrame:
     error: Exception | None = None
 
 
+Record = Callable[[Sequence[SettledTrack], int, int], None]
+"""Counts people; told the number of faces in the frame, and of templates that were compared."""
+
+
 class FrameProcessor:
     """Tracks the people in front of a stream's camera.
 
@@ -41,6 +45,7 @@ class FrameProcessor:
         pipeline: the models.
         gallery: the gallery to search.
         settings: how people are tracked.
+        record: counts the people whose tracks are decided.
         include_objects: whether to answer the detected objects.
         turn: the camera's turn, see :mod:`recognizer.orientation`; ``None`` finds it out.
 
@@ -53,6 +58,7 @@ class FrameProcessor:
         pipeline: FacePipeline,
         gallery: StreamGallery,
         settings: TrackerSettings,
+        record: Record,
         *,
         include_objects: bool,
         turn: int | None = None,
@@ -60,6 +66,7 @@ class FrameProcessor:
         self._pipeline = pipeline
         self._gallery = gallery
         self._tracker = StreamTracker(settings)
+        self._record = record
         self._include_objects = include_objects
         self._camera_turn = CameraTurn(pipeline, turn)
         self._turn = turn or 0
@@ -86,6 +93,9 @@ class FrameProcessor:
             self._turn = turn
             self._tracker.turned()
         step = self._tracker.step(turned(picture.pixels, turn), frame.time, perception)
+        if step.settled:
+            seen = sum(track.face_box is not None for track in step.tracks)
+            self._record(step.settled, seen, self._gallery.templates_compared)
         objects = step.detections.objects if self._include_objects and step.detections is not None else None
         if objects is not None:
             objects = replace(objects, boxes=boxes_turned_back(objects.boxes, turn, picture.shape))

@@ -33,6 +33,9 @@ class StreamGallery:
         gallery_id: the gallery to search.
         threshold: minimum similarity of a match; ``None`` for
             :func:`facet.server.streaming.threshold.stream_threshold`.
+
+    Attributes:
+        templates_compared: the number of templates that the last search compared; 0 before.
     """
 
     def __init__(self, galleries: Galleries, gallery_id: str, *, threshold: float | None) -> None:
@@ -40,6 +43,7 @@ class StreamGallery:
         self._gallery_id = gallery_id
         self._threshold = threshold
         self._cached_threshold: tuple[Hashable, float] | None = None
+        self.templates_compared = 0
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         """Search the best subject for each embedding ``(n, d)``; ``None`` if the gallery is empty."""
@@ -47,6 +51,7 @@ class StreamGallery:
             found = self._galleries.search(
                 self._gallery_id, embeddings, top_k=_CANDIDATES, threshold=self._current_threshold()
             )
+        self.templates_compared = found[0].templates_compared if found else 0
         return [_match(each) for each in found]
 
     def revision(self) -> Hashable:

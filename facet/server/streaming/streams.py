@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import structlog
 from facet.server.access import limits
 from facet.server.calls.messages import hold
 from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
+from facet.server.monitoring.recorder import Recorder
 from facet.server.observability import telemetry
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
@@ -23,7 +24,7 @@ from facet.server.streaming.intake import Intake
 from facet.server.streaming.latest_frame import Frame, LatestFrame
 from facet.server.streaming.perception import StreamGallery
 from facet.server.wire import convert, validate
-from facet.tracking.records import TrackerSettings
+from facet.tracking.records import SettledTrack, TrackerSettings
 from facet.v1 import recognition_service_pb2 as pb
 from gallery import times
 from gallery.galleries import Galleries
@@ -46,6 +47,7 @@ class Streams:
         pipeline: the models.
         workers: run them.
         galleries: all galleries.
+        recorder: counts the people whose tracks are decided.
         stall_seconds: how long an idle stream waits for its client's next frame.
     """
 
@@ -54,12 +56,14 @@ class Streams:
         pipeline: FacePipeline,
         workers: Workers,
         galleries: Galleries,
+        recorder: Recorder,
         *,
         stall_seconds: float,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
         self._galleries = galleries
+        self._recorder = recorder
         self._stall_seconds = stall_seconds
         self._intake = Intake()
 
@@ -141,10 +145,17 @@ class Streams:
             threshold=settings.threshold if settings.HasField("threshold") else None,
         )
         tracker_settings = TrackerSettings(detection_interval=settings.detection_interval)
+
+        def record(tracks: Sequence[SettledTrack], seen: int, templates_compared: int) -> None:
+            self._recorder.tracks(
+                settings.gallery_id, settings.camera, tracks, seen=seen, templates_compared=templates_compared
+            )
+
         return FrameProcessor(
             self._pipeline,
             gallery,
             tracker_settings,
+            record,
             include_objects=settings.include_objects,
             turn=convert.turn(settings.turn, "settings.turn"),
         )

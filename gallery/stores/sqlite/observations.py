@@ -15,9 +15,6 @@ from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.rows import gallery_key_of
 from gallery.times import from_microseconds, microseconds_of, to_microseconds
 
-_ROWS_PER_TRANSACTION = 16
-"""Other threads wait while they are added up: some milliseconds."""
-
 
 class SqliteObservations:
     """See :class:`gallery.stores.base.ObservationLog`. Nothing in the rows is personal, so they are not encrypted.
@@ -30,12 +27,11 @@ class SqliteObservations:
         self._database = database
 
     def add(self, observations: Sequence[Observation]) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.add`; the first of them are stored even if later ones fail."""
-        for first in range(0, len(observations), _ROWS_PER_TRANSACTION):
-            with self._database.writing() as connection:
-                for each in observations[first : first + _ROWS_PER_TRANSACTION]:
-                    with suppress(GalleryNotFound):
-                        _add(connection, gallery_key_of(connection, each.gallery_id), each)
+        """See :meth:`gallery.stores.base.ObservationLog.add`."""
+        with self._database.writing() as connection:
+            for each in observations:
+                with suppress(GalleryNotFound):
+                    _add(connection, gallery_key_of(connection, each.gallery_id), each)
 
     def find(
         self, gallery_id: str, *, since: datetime, until: datetime, after: tuple[datetime, str] | None, limit: int

@@ -12,6 +12,7 @@ from facet.server.config.sections.observability import (
     AuditConfig,
     LogConfig,
     MetricsConfig,
+    MonitoringConfig,
     TracingConfig,
 )
 from facet.server.config.sections.recognition import (
@@ -39,6 +40,7 @@ __all__ = [
     "LogConfig",
     "MetricsConfig",
     "ModelsConfig",
+    "MonitoringConfig",
     "PicturesConfig",
     "ServerConfig",
     "TracingConfig",

@@ -77,6 +77,21 @@ class MetricsConfig(Section):
         return token
 
 
+class MonitoringConfig(Section):
+    """Counts of searches by hour, from which errors and drift are estimated; see docs/operations.md."""
+
+    record: bool = True
+    """Count similarities, decisions and qualities of identified faces, by gallery, by camera or caller, and by hour.
+    No vectors and no ids of people are kept."""
+    flush_seconds: float = Field(60.0, ge=0.1, le=3600)
+    """How often counts are stored in the database, seconds. If the server is killed, those of the last interval are
+    lost."""
+    keep_hours_days: int = Field(14, ge=1, le=3650)
+    """How many days counts are kept by hour. Older ones are kept by day. In Milvus they stay by hour."""
+    keep_days: int = Field(400, ge=1, le=3650)
+    """How many days counts are kept at all."""
+
+
 class TracingConfig(Section):
     """OpenTelemetry traces of requests. Requires the extra tracing; see docs/operations.md."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from facet import picture
 from facet.client.requests import enroll_request
 from facet.server.config import EnrollmentConfig
+from facet.server.monitoring.recorder import Recorder
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.galleries import GalleryServicer
@@ -80,7 +81,7 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
     workers, gate = Workers(threads=1, max_queue=8), threading.Event()
     batches = Batches(places=2, stall_seconds=60)
     limits = NO_LIMITS
-    recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, limits, 0.3)
+    recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, Recorder(is_on=False), limits, 0.3)
     only_clock = cast("Any", SimpleNamespace(clock=now))
     galleries = GalleryServicer(NONE, workers, only_clock, NONE, NONE, batches, EnrollmentConfig())
     call = cast("Any", Call())

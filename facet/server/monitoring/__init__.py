@@ -1,0 +1,1 @@
+"""What searches look like over time: counted, stored by hour, and compared with a reference period."""

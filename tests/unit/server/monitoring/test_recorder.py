@@ -1,0 +1,89 @@
+"""Answers are counted by gallery, by camera or caller, and by hour, in bounded memory."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from facet.server.monitoring import recorder
+from facet.server.monitoring.recorder import Recorder
+from facet.tracking.records import SettledTrack
+from gallery.observations.quantities import Quantity
+from gallery.observations.records import OTHER, Observation
+from gallery.records.identifications import Decision
+from tests.unit.server.monitoring.samples import MATCH, NOON, QUALITY, SetClock, aligned_face
+
+
+def count(record: Recorder, caller: str = "key:kiosk", gallery: str = "g", faces: int = 1) -> None:
+    record.picture(gallery, caller, [aligned_face()] * faces, [MATCH] * faces, faces)
+
+
+def by_source(observations: list[Observation]) -> dict[str, int]:
+    return {each.source: each.counts.faces for each in observations}
+
+
+def test_pictures_are_counted_by_caller_and_what_was_taken_is_gone() -> None:
+    record = Recorder(clock=SetClock())
+    count(record, faces=2)
+    count(record, "key:gate")
+    taken = record.take()
+    assert by_source(taken) == {"caller:key:kiosk": 2, "caller:key:gate": 1}
+    assert {each.start for each in taken} == {NOON}
+    assert taken[0].counts.mean_templates == 100
+    assert record.take() == []
+
+
+def test_a_stream_counts_each_person_once_with_the_similarity_of_the_track() -> None:
+    record = Recorder(clock=SetClock())
+    tracks = [SettledTrack(Decision.MATCH, QUALITY, 0.9, 0.6, 0.2), SettledTrack(Decision.REFUSED, QUALITY, 0.5)]
+    record.tracks("g", "door", tracks, seen=3, templates_compared=50)
+    (seen,) = record.take()
+    assert seen.source == "camera:door"
+    assert (seen.counts.faces, seen.counts.searches, seen.counts.templates_compared) == (2, 1, 50)
+    assert int(seen.counts.histograms[Quantity.FACES_PER_PICTURE][3]) == 1
+
+
+def test_each_hour_is_counted_by_itself() -> None:
+    clock = SetClock()
+    record = Recorder(clock=clock)
+    clock.advance(minutes=59)
+    count(record)
+    clock.advance(minutes=1)
+    count(record, faces=3)
+    assert {each.start: each.counts.faces for each in record.take()} == {NOON: 1, NOON + timedelta(hours=1): 3}
+
+
+def test_more_sources_than_are_kept_apart_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MAX_SOURCES", 2)
+    record = Recorder(clock=SetClock())
+    for number in range(3):
+        count(record, f"key:{number}")
+    record.take()
+    for number in range(6):
+        count(record, f"key:{number}")
+    assert by_source(record.take()) == {"caller:key:0": 1, "caller:key:1": 1, OTHER: 4}
+
+
+def test_nothing_is_counted_if_it_is_off() -> None:
+    record = Recorder(is_on=False, clock=SetClock())
+    count(record)
+    assert record.take() == []
+
+
+def test_no_face_is_lost_between_threads() -> None:
+    record = Recorder(clock=SetClock())
+
+    def count_many() -> None:
+        for _ in range(200):
+            count(record)
+
+    threads = [threading.Thread(target=count_many) for _ in range(4)]
+    taken: list[Observation] = []
+    for each in threads:
+        each.start()
+    while any(each.is_alive() for each in threads):
+        taken += record.take()
+    taken += record.take()
+    assert sum(each.counts.faces for each in taken) == 800
