@@ -45,6 +45,7 @@ _REFUSALS = frozenset(
         "OUT_OF_RESOURCES",
         "TOO_MANY_TRANSFERS",
         "CALIBRATION_UNDER_WAY",
+        "DUPLICATE_SEARCH_UNDER_WAY",
         "AUDIT_UNAVAILABLE",
         "SHUTTING_DOWN",
         StatusCode.RESOURCE_EXHAUSTED.name,

@@ -5,6 +5,7 @@ Import from :mod:`facet`, which offers all of this.
 
 from facet.client.aio import AsyncClient
 from facet.client.batches import Enrollment
+from facet.client.duplicates import DuplicateSearch
 from facet.client.errors import (
     Aborted,
     AlreadyExists,
@@ -42,6 +43,7 @@ __all__ = [
     "Client",
     "DataLoss",
     "DeadlineExceeded",
+    "DuplicateSearch",
     "Enrollment",
     "FacetError",
     "FailedPrecondition",

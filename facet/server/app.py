@@ -39,6 +39,7 @@ from facet.server.port import BindError, call_options, connection_options, liste
 from facet.server.scheduling.workers import Workers
 from facet.server.services.audit import AuditEntries
 from facet.server.services.calibration import Calibrations
+from facet.server.services.duplicates import DuplicateSearches
 from facet.server.services.galleries import GalleryServicer
 from facet.server.services.recognition import RecognitionServicer
 from facet.server.services.server_info import ServerServicer
@@ -297,7 +298,10 @@ class Server:
             max_concurrent=max_transfers,
         )
         calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
-        gallery = GalleryServicer(pipeline, workers, galleries, transfers, calibrations, batches, config.enrollment)
+        duplicates = DuplicateSearches(galleries, max_concurrent=max_transfers)
+        gallery = GalleryServicer(
+            pipeline, workers, galleries, transfers, calibrations, duplicates, batches, config.enrollment
+        )
         add_GalleryServiceServicer_to_server(gallery, server)
         about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit))
         add_ServerServiceServicer_to_server(about, server)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,7 +13,15 @@ T = TypeVar("T")
 
 async def on_a_thread(task: Callable[[], T], abandon: Callable[[], None] = lambda: None) -> T:
     """Run a task on a thread. If cancelled, call ``abandon``, then wait for the task to end before raising."""
-    running = asyncio.ensure_future(asyncio.to_thread(task))
+    return await _finished(asyncio.ensure_future(asyncio.to_thread(task)), abandon)
+
+
+async def on_executor(executor: Executor, task: Callable[[], T], abandon: Callable[[], None] = lambda: None) -> T:
+    """Run a task on a thread of an executor, like :func:`on_a_thread`."""
+    return await _finished(asyncio.get_running_loop().run_in_executor(executor, task), abandon)
+
+
+async def _finished(running: asyncio.Future[T], abandon: Callable[[], None]) -> T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

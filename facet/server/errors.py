@@ -243,6 +243,17 @@ class CalibrationUnderWay(ServerError):
     retry_seconds = _RETRY_SECONDS
 
 
+class DuplicateSearchUnderWay(ServerError):
+    """The gallery, or the maximum number of them, is searched for duplicates, or another search has taken the place."""
+
+    kind, reason = "exhausted", "DUPLICATE_SEARCH_UNDER_WAY"
+    message = (
+        "this gallery, or the maximum number of galleries, is already being searched for duplicates, or another search "
+        "has taken the place of this one; try again later, with the resume token if there is one"
+    )
+    retry_seconds = _RETRY_SECONDS
+
+
 class OutOfResources(ServerError):
     """The machine, or a limit of the process, has no memory, descriptors or threads for the request."""
 

@@ -1916,7 +1916,7 @@ class MadeCopy(_message.Message):
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """"backup", "export" or "access_report"."""
+    """"backup", "export", "access_report" or "duplicates"."""
     gallery_id: _builtins.str
     """The id of the gallery. Empty: all galleries."""
     @_builtins.property
@@ -2266,3 +2266,200 @@ class CalibrationSuspect(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CalibrationSuspect: _TypeAlias = CalibrationSuspect  # noqa: Y015
+
+@_typing.final
+class FindDuplicatesRequest(_message.Message):
+    """Request of FindDuplicates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    LEAST_CHANCE_FIELD_NUMBER: _builtins.int
+    MAX_FINDINGS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_CROPS_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The gallery."""
+    least_chance: _builtins.float
+    """Leave out what is less probable, in [0.05, 1]. Unset: 0.5."""
+    max_findings: _builtins.int
+    """The maximum number of findings, 1 to 10000. 0 means 1000."""
+    resume_token: _builtins.str
+    """resume_token of the last response of a search that broke off. Empty: begin."""
+    include_crops: _builtins.bool
+    """Return the aligned faces of findings, if the server keeps them."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        least_chance: _builtins.float | None = ...,
+        max_findings: _builtins.int = ...,
+        resume_token: _builtins.str = ...,
+        include_crops: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_least_chance", b"_least_chance", "least_chance", b"least_chance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_least_chance", b"_least_chance", "gallery_id", b"gallery_id", "include_crops", b"include_crops", "least_chance", b"least_chance", "max_findings", b"max_findings", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__least_chance: _TypeAlias = _typing.Literal["least_chance"]  # noqa: Y015
+    _WhichOneofArgType__least_chance: _TypeAlias = _typing.Literal["_least_chance", b"_least_chance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_chance) -> _WhichOneofReturnType__least_chance | None: ...
+
+Global___FindDuplicatesRequest: _TypeAlias = FindDuplicatesRequest  # noqa: Y015
+
+@_typing.final
+class FindDuplicatesResponse(_message.Message):
+    """Output of FindDuplicates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    TEMPLATES_DONE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_COUNT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    templates_done: _builtins.int
+    """How many templates have been searched for, those before a resumption included."""
+    template_count: _builtins.int
+    """The number of templates in the gallery when the call began. It may be more or fewer in the end."""
+    resume_token: _builtins.str
+    """Goes on after this response. Empty at first, while a sample of the gallery is searched for to estimate how similar
+    its people are.
+    """
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___DuplicateFinding]:
+        """What was found."""
+
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[Global___DuplicateFinding] | None = ...,
+        templates_done: _builtins.int = ...,
+        template_count: _builtins.int = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "resume_token", b"resume_token", "template_count", b"template_count", "templates_done", b"templates_done"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindDuplicatesResponse: _TypeAlias = FindDuplicatesResponse  # noqa: Y015
+
+@_typing.final
+class DuplicateFinding(_message.Message):
+    """Something that is probably wrong in a gallery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[DuplicateFinding._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: DuplicateFinding._Kind.ValueType  # 0
+        """Not used."""
+        KIND_SAME_PERSON: DuplicateFinding._Kind.ValueType  # 1
+        """Two subjects are one person: merge them, or tell them apart."""
+        KIND_OTHER_SUBJECT: DuplicateFinding._Kind.ValueType  # 2
+        """Templates of a subject show another subject: move them, or tell the two apart."""
+        KIND_UNLIKE_SUBJECT: DuplicateFinding._Kind.ValueType  # 3
+        """Templates of a subject show somebody else than most of its templates do: move or delete them."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What is wrong."""
+
+    KIND_UNSPECIFIED: DuplicateFinding.Kind.ValueType  # 0
+    """Not used."""
+    KIND_SAME_PERSON: DuplicateFinding.Kind.ValueType  # 1
+    """Two subjects are one person: merge them, or tell them apart."""
+    KIND_OTHER_SUBJECT: DuplicateFinding.Kind.ValueType  # 2
+    """Templates of a subject show another subject: move them, or tell the two apart."""
+    KIND_UNLIKE_SUBJECT: DuplicateFinding.Kind.ValueType  # 3
+    """Templates of a subject show somebody else than most of its templates do: move or delete them."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    CHANCE_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    OTHER_TEMPLATE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_IDS_FIELD_NUMBER: _builtins.int
+    OWN_SIMILARITY_FIELD_NUMBER: _builtins.int
+    kind: Global___DuplicateFinding.Kind.ValueType
+    """What is wrong."""
+    chance: _builtins.float
+    """The probability that it is so, in [0, 1]. It is a posterior probability, estimated from the similarities in the
+    gallery: of the findings with a chance of 0.9, about nine in ten are right.
+    """
+    similarity: _builtins.float
+    """The similarity of template and other_template, in [-1, 1]."""
+    own_similarity: _builtins.float
+    """For OTHER_SUBJECT: the highest similarity of these templates to the other templates of their own subject, in [-1, 1]."""
+    @_builtins.property
+    def template(self) -> Global___FoundTemplate:
+        """The template of the one subject: the most similar one, or, except for SAME_PERSON, one that is probably wrong."""
+
+    @_builtins.property
+    def other_template(self) -> Global___FoundTemplate:
+        """The template of the other subject. For UNLIKE_SUBJECT: the most similar one of the same subject that is probably
+        right.
+        """
+
+    @_builtins.property
+    def template_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For SAME_PERSON the templates of template's subject that resemble the other subject, otherwise those that are probably
+        wrong. At most 100.
+        """
+
+    def __init__(
+        self,
+        *,
+        kind: Global___DuplicateFinding.Kind.ValueType = ...,
+        chance: _builtins.float = ...,
+        similarity: _builtins.float = ...,
+        template: Global___FoundTemplate | None = ...,
+        other_template: Global___FoundTemplate | None = ...,
+        template_ids: _abc.Iterable[_builtins.str] | None = ...,
+        own_similarity: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_own_similarity", b"_own_similarity", "other_template", b"other_template", "own_similarity", b"own_similarity", "template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_own_similarity", b"_own_similarity", "chance", b"chance", "kind", b"kind", "other_template", b"other_template", "own_similarity", b"own_similarity", "similarity", b"similarity", "template", b"template", "template_ids", b"template_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__own_similarity: _TypeAlias = _typing.Literal["own_similarity"]  # noqa: Y015
+    _WhichOneofArgType__own_similarity: _TypeAlias = _typing.Literal["_own_similarity", b"_own_similarity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_similarity) -> _WhichOneofReturnType__own_similarity | None: ...
+
+Global___DuplicateFinding: _TypeAlias = DuplicateFinding  # noqa: Y015
+
+@_typing.final
+class FoundTemplate(_message.Message):
+    """A template of a finding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    CROP_FIELD_NUMBER: _builtins.int
+    display_name: _builtins.str
+    """The display name of its subject."""
+    crop: _builtins.bytes
+    """The aligned face as PNG. Empty if it is not stored, or was not asked for."""
+    @_builtins.property
+    def template(self) -> Global___Template:
+        """The template."""
+
+    def __init__(
+        self,
+        *,
+        template: Global___Template | None = ...,
+        display_name: _builtins.str = ...,
+        crop: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crop", b"crop", "display_name", b"display_name", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundTemplate: _TypeAlias = FoundTemplate  # noqa: Y015

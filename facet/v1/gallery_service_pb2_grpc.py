@@ -170,6 +170,11 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.FromString,
                 _registered_method=True)
+        self.FindDuplicates = channel.unary_stream(
+                '/facet.v1.GalleryService/FindDuplicates',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesResponse.FromString,
+                _registered_method=True)
 
 
 class GalleryServiceServicer:
@@ -523,6 +528,34 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindDuplicates(self, request, context):
+        """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
+        searched for among the other subjects, in the order of subjects. Nothing is changed. Pairs of subjects that were told
+        apart are left out.
+
+        Each response says how far the search is, and has what was found since the one before. A finding comes when it is
+        among the max_findings most probable ones so far, so a client keeps the most probable of all. Two calls of one search
+        may both have a finding: it is the same if kind, subjects and, except for SAME_PERSON, the template are the same.
+
+        A call that broke off goes on with the last resume_token, also after a restart or at another server. Other calls
+        continue meanwhile, and come first: what is enrolled, moved or deleted during the search may be found as it was or as
+        it is.
+
+        Limits: one search per gallery, and gallery.max_transfers searches run at a time. A client that reads less than
+        server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    resume_token is not one of this gallery (INVALID_RESUME_TOKEN).
+        NOT_FOUND           The gallery does not exist, or was deleted during the search (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
+        RESOURCE_EXHAUSTED  The gallery is being searched already, the maximum number of searches is running, or another
+        one has taken the place of this one (DUPLICATE_SEARCH_UNDER_WAY, with RetryInfo).
+        DEADLINE_EXCEEDED   The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GalleryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -620,6 +653,11 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.CalibrateGallery,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.SerializeToString,
+            ),
+            'FindDuplicates': grpc.unary_stream_rpc_method_handler(
+                    servicer.FindDuplicates,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1176,6 +1214,33 @@ class GalleryService:
             '/facet.v1.GalleryService/CalibrateGallery',
             facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindDuplicates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/facet.v1.GalleryService/FindDuplicates',
+            facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -305,6 +305,30 @@ class GalleryServiceStub:
                           another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
       DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
     """
+    FindDuplicates: _grpc.UnaryStreamMultiCallable[_gallery_service_pb2.FindDuplicatesRequest, _gallery_service_pb2.FindDuplicatesResponse]
+    """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
+    searched for among the other subjects, in the order of subjects. Nothing is changed. Pairs of subjects that were told
+    apart are left out.
+
+    Each response says how far the search is, and has what was found since the one before. A finding comes when it is
+    among the max_findings most probable ones so far, so a client keeps the most probable of all. Two calls of one search
+    may both have a finding: it is the same if kind, subjects and, except for SAME_PERSON, the template are the same.
+
+    A call that broke off goes on with the last resume_token, also after a restart or at another server. Other calls
+    continue meanwhile, and come first: what is enrolled, moved or deleted during the search may be found as it was or as
+    it is.
+
+    Limits: one search per gallery, and gallery.max_transfers searches run at a time. A client that reads less than
+    server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    resume_token is not one of this gallery (INVALID_RESUME_TOKEN).
+      NOT_FOUND           The gallery does not exist, or was deleted during the search (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
+      RESOURCE_EXHAUSTED  The gallery is being searched already, the maximum number of searches is running, or another
+                          one has taken the place of this one (DUPLICATE_SEARCH_UNDER_WAY, with RetryInfo).
+      DEADLINE_EXCEEDED   The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+    """
 
 @_typing.type_check_only
 class GalleryServiceAsyncStub(GalleryServiceStub):
@@ -582,6 +606,30 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
                           another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
       DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
+    """
+    FindDuplicates: _aio.UnaryStreamMultiCallable[_gallery_service_pb2.FindDuplicatesRequest, _gallery_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
+    """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
+    searched for among the other subjects, in the order of subjects. Nothing is changed. Pairs of subjects that were told
+    apart are left out.
+
+    Each response says how far the search is, and has what was found since the one before. A finding comes when it is
+    among the max_findings most probable ones so far, so a client keeps the most probable of all. Two calls of one search
+    may both have a finding: it is the same if kind, subjects and, except for SAME_PERSON, the template are the same.
+
+    A call that broke off goes on with the last resume_token, also after a restart or at another server. Other calls
+    continue meanwhile, and come first: what is enrolled, moved or deleted during the search may be found as it was or as
+    it is.
+
+    Limits: one search per gallery, and gallery.max_transfers searches run at a time. A client that reads less than
+    server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    resume_token is not one of this gallery (INVALID_RESUME_TOKEN).
+      NOT_FOUND           The gallery does not exist, or was deleted during the search (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
+      RESOURCE_EXHAUSTED  The gallery is being searched already, the maximum number of searches is running, or another
+                          one has taken the place of this one (DUPLICATE_SEARCH_UNDER_WAY, with RetryInfo).
+      DEADLINE_EXCEEDED   The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
     """
 
 class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -971,6 +1019,36 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
                               another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
           DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def FindDuplicates(
+        self,
+        request: _gallery_service_pb2.FindDuplicatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_gallery_service_pb2.FindDuplicatesResponse], _abc.AsyncIterator[_gallery_service_pb2.FindDuplicatesResponse]]:
+        """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
+        searched for among the other subjects, in the order of subjects. Nothing is changed. Pairs of subjects that were told
+        apart are left out.
+
+        Each response says how far the search is, and has what was found since the one before. A finding comes when it is
+        among the max_findings most probable ones so far, so a client keeps the most probable of all. Two calls of one search
+        may both have a finding: it is the same if kind, subjects and, except for SAME_PERSON, the template are the same.
+
+        A call that broke off goes on with the last resume_token, also after a restart or at another server. Other calls
+        continue meanwhile, and come first: what is enrolled, moved or deleted during the search may be found as it was or as
+        it is.
+
+        Limits: one search per gallery, and gallery.max_transfers searches run at a time. A client that reads less than
+        server.min_transfer_bytes_per_second, averaged over server.stall_seconds, is cut off.
+
+        Errors: those of the service, and
+          INVALID_ARGUMENT    resume_token is not one of this gallery (INVALID_RESUME_TOKEN).
+          NOT_FOUND           The gallery does not exist, or was deleted during the search (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
+          RESOURCE_EXHAUSTED  The gallery is being searched already, the maximum number of searches is running, or another
+                              one has taken the place of this one (DUPLICATE_SEARCH_UNDER_WAY, with RetryInfo).
+          DEADLINE_EXCEEDED   The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
         """
 
 def add_GalleryServiceServicer_to_server(servicer: GalleryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

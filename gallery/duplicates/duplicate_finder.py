@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from gallery.duplicates import resume_token
 from gallery.duplicates.evidence import Evidence, pages_of, subjects_of
 from gallery.duplicates.findings import Finding, FindingKind
+from gallery.duplicates.found_faces import stored_face
 from gallery.duplicates.resume_token import ResumeToken
 from gallery.duplicates.similarity_model import SimilarityModel, fit
 from gallery.duplicates.subject_comparison import SubjectTemplates, compared_subjects, unlike_templates
 from gallery.errors import GalleryNotFound
 from gallery.index.protocol import Index
-from gallery.records.templates import EmbeddedTemplates
+from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.registry import GalleryRegistry, OpenGallery
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
@@ -131,6 +132,15 @@ class DuplicateFinder:
             findings = search.findings(subjects, state.model, least_chance=least_chance)
             state = replace(state, after=after, done=state.done + sum(map(len, subjects)))
             yield SearchProgress(state.done, templates, best.added(findings), state.encoded())
+
+    def face(self, gallery_id: str, subject_id: str, template_id: str) -> StoredFace | None:
+        """Return a face of a finding; see :func:`gallery.duplicates.found_faces.stored_face`."""
+        return stored_face(self._store, gallery_id, subject_id, template_id)
+
+    def note_copy(self, gallery_id: str) -> None:
+        """Record that faces of findings leave the server: erasures do not reach them."""
+        if self._store.erasures is not None:
+            self._store.erasures.note_copy("duplicates", gallery_id)
 
 
 class _Search:

@@ -83,7 +83,7 @@ class MadeCopy:
     """A copy of people's data that the server knows of, and that an erasure does not reach.
 
     Attributes:
-        kind: ``backup``, ``export`` or ``access_report``.
+        kind: ``backup``, ``export``, ``access_report`` or ``duplicates``.
         gallery_id: the gallery; empty for all.
         time: when it was made, UTC.
     """

@@ -57,6 +57,11 @@ async def stream_requests(
         yield pb.IdentifyStreamRequest(frame=frame)
 
 
+async def pause(seconds: float) -> None:
+    """Wait before a call is made again."""
+    await asyncio.sleep(seconds)
+
+
 async def download(
     start: Callable[..., AsyncIterable[R]], request: object, timeout: float | None
 ) -> AsyncGenerator[R, None]:

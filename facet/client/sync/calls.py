@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -50,6 +51,11 @@ def stream_requests(settings: pb.StreamSettings, frames: Items[pb.StreamFrame]) 
     yield pb.IdentifyStreamRequest(settings=settings)
     for frame in frames:
         yield pb.IdentifyStreamRequest(frame=frame)
+
+
+def pause(seconds: float) -> None:
+    """Wait before a call is made again."""
+    time.sleep(seconds)
 
 
 def download(start: Callable[..., Iterable[R]], request: object, timeout: float | None) -> Generator[R, None, None]:

@@ -8,7 +8,9 @@ from contextlib import closing
 from datetime import datetime
 
 from facet.client.calibrations import Probe, calibration_requests
-from facet.client.sync.calls import download, pages, upload
+from facet.client.duplicates import DuplicateSearch, Resumption
+from facet.client.errors import FacetError
+from facet.client.sync.calls import download, pages, pause, upload
 from facet.client.sync.connection import Connection
 from facet.client.transfers import FileSource, ImportRequests, Received
 from facet.v1 import gallery_service_pb2 as pb
@@ -335,3 +337,56 @@ class GalleryMethods(Connection):
         )
         sent = calibration_requests(settings, probes, progress)
         return upload(self.galleries.CalibrateGallery, sent, timeout)
+
+    def find_duplicates(
+        self,
+        gallery_id: str,
+        *,
+        least_chance: float | None = None,
+        max_findings: int = 1000,
+        include_crops: bool = False,
+        search: DuplicateSearch | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        timeout: float | None = None,
+    ) -> list[pb.DuplicateFinding]:
+        """Find subjects who are one person, and templates of somebody else; the most probable first.
+
+        A large gallery takes a while: a million templates about half an hour. While no server answers, for at most a
+        minute, the call is made again and goes on.
+
+        Args:
+            gallery_id: the gallery.
+            least_chance: leave out what is less probable, [0.05, 1]; ``None`` for 0.5.
+            max_findings: how many are returned, 1 to 10,000.
+            include_crops: return the faces as well, if the server keeps them.
+            search: collects what is found, instead of ``max_findings``. If the call breaks off, the same one goes on.
+            progress: called with the templates that were searched for, and all there are.
+            timeout: seconds that each call may take; ``None`` for no limit.
+
+        Raises:
+            InvalidArgument: the resume token of the search is not one of this gallery.
+            NotFound: there is no gallery of this id.
+            ResourceExhausted: the gallery is being searched already.
+        """
+        search = search or DuplicateSearch(max_findings)
+        resumption = Resumption()
+        while True:
+            request = pb.FindDuplicatesRequest(
+                gallery_id=gallery_id,
+                least_chance=least_chance,
+                max_findings=search.max_findings,
+                resume_token=search.resume_token,
+                include_crops=include_crops,
+            )
+            try:
+                with closing(download(self.galleries.FindDuplicates, request, timeout)) as responses:
+                    for response in responses:
+                        search.take(response)
+                        resumption.succeeded()
+                        if progress is not None:
+                            progress(search.templates_done, search.template_count)
+            except FacetError as error:
+                seconds = resumption.pause(error)
+            else:
+                return search.findings
+            pause(seconds)

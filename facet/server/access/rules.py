@@ -72,6 +72,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "ListErasures": Rule("audit", _GALLERY_ID),
         "ImportGallery": Rule("admin", ("target.gallery_id",)),
         "CalibrateGallery": Rule("admin", ("settings.gallery_id",), ("settings.cohort_gallery_id",)),
+        "FindDuplicates": Rule("admin", _GALLERY_ID),
     },
     "facet.v1.ServerService": {
         "GetServerInfo": _ANY_CALLER,

@@ -114,6 +114,9 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "CalibrateGallery": Action(
             "calibrated", gallery="settings.gallery_id", asked={"validate_only": "settings.validate_only"}
         ),
+        "FindDuplicates": Action(
+            "duplicates_searched", asked={"include_crops": "include_crops"}, answered={"templates": "templates_done"}
+        ),
     },
     "facet.v1.ServerService": {
         "GetServerInfo": NOTHING,

@@ -20,6 +20,7 @@ from facet.server.errors import InvalidField
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
+from facet.server.services.duplicates import DuplicateSearches
 from facet.server.services.recognition import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
@@ -53,6 +54,7 @@ class GalleryServicer(GalleryServiceServicer):
         galleries: the galleries.
         transfers: exports and imports.
         calibrations: choose thresholds.
+        duplicates: searches for duplicates.
         batches: the streams of EnrollBatch.
         config: quality limits of enrolment, and whether face crops are stored.
     """
@@ -64,6 +66,7 @@ class GalleryServicer(GalleryServiceServicer):
         galleries: Galleries,
         transfers: Transfers,
         calibrations: Calibrations,
+        duplicates: DuplicateSearches,
         batches: Batches,
         config: EnrollmentConfig,
     ) -> None:
@@ -72,6 +75,7 @@ class GalleryServicer(GalleryServiceServicer):
         self._galleries = galleries
         self._transfers = transfers
         self._calibrations = calibrations
+        self._duplicates = duplicates
         self._batches = batches
         self._config = config
 
@@ -300,6 +304,15 @@ class GalleryServicer(GalleryServiceServicer):
         """See the proto."""
         new_work = partial(begin, context, "CalibrateGallery", Priority.BATCH)
         return await self._calibrations.calibrate(requests, new_work)
+
+    async def FindDuplicates(
+        self, request: pb.FindDuplicatesRequest, context: Context
+    ) -> AsyncIterator[pb.FindDuplicatesResponse]:
+        """See the proto."""
+        work = begin(context, "FindDuplicates", Priority.BATCH)
+        async with aclosing(self._duplicates.find(request, work)) as responses:
+            async for response in responses:
+                yield response
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
         status = self._galleries.calibrator.status(gallery)

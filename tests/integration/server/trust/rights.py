@@ -45,6 +45,7 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "ListErasures": "audit",
     _GALLERY + "ImportGallery": "admin",
     _GALLERY + "CalibrateGallery": "admin",
+    _GALLERY + "FindDuplicates": "admin",
 }
 """The scope that a method needs, by its full name."""
 

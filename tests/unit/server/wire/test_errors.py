@@ -59,6 +59,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.RequestIdReused("g", "r"), "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
     (gallery.EtagMismatch("g", "s", expected="a", found="b"), "ABORTED", "ETAG_MISMATCH"),
     (gallery.InvalidPageToken(), "INVALID_ARGUMENT", "INVALID_PAGE_TOKEN"),
+    (gallery.InvalidResumeToken(), "INVALID_ARGUMENT", "INVALID_RESUME_TOKEN"),
     (gallery.InvalidImport("wrong", line=7, field="quality"), "INVALID_ARGUMENT", "INVALID_IMPORT"),
     (gallery.TooFewSearches("g", 1, 2, people=3, people_needed=4), "FAILED_PRECONDITION", "TOO_FEW_SEARCHES"),
     (
@@ -92,6 +93,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (server.CallerConcurrencyExceeded(), "RESOURCE_EXHAUSTED", "CALLER_CONCURRENCY_EXCEEDED"),
     (server.TooManyTransfers(), "RESOURCE_EXHAUSTED", "TOO_MANY_TRANSFERS"),
     (server.CalibrationUnderWay(), "RESOURCE_EXHAUSTED", "CALIBRATION_UNDER_WAY"),
+    (server.DuplicateSearchUnderWay(), "RESOURCE_EXHAUSTED", "DUPLICATE_SEARCH_UNDER_WAY"),
     (server.OutOfResources(), "RESOURCE_EXHAUSTED", "OUT_OF_RESOURCES"),
     (server.RequestExpired(), "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
     (server.TransferStalled(), "DEADLINE_EXCEEDED", "TRANSFER_STALLED"),
