@@ -53,6 +53,7 @@ MADE_BY_THE_CLIENT = {
     "UpdateSubjectRequest.update_mask": "names the arguments that are not None",
     "ImportGalleryRequest.digest": "is of the file that was sent",
     "CalibrationSettings.probe_count": "is counted where that can be done beforehand",
+    "FindDuplicatesRequest.resume_token": "is in the search",
 }
 HELD_BY = {
     "IdentifyBatchRequest.identification": recognition_service_pb2.IdentifyRequest.DESCRIPTOR,
