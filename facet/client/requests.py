@@ -11,7 +11,14 @@ from facet.client.pictures import PictureSource, picture
 from facet.client.terms import timestamp
 from facet.v1 import types_pb2 as pb
 from facet.v1.gallery_service_pb2 import Consent, EnrollFaceRequest
-from facet.v1.recognition_service_pb2 import IdentifyRequest, SubjectReference, VerifyRequest
+from facet.v1.recognition_service_pb2 import (
+    VERDICT_RIGHT,
+    VERDICT_WRONG,
+    IdentifyRequest,
+    ReportOutcomeRequest,
+    SubjectReference,
+    VerifyRequest,
+)
 
 CENTRAL = pb.FaceChoice(rule=pb.FACE_RULE_CENTRAL)
 """The face that is large and near the middle."""
@@ -114,3 +121,23 @@ def timestamp_of(moment: datetime) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromDatetime(moment)
     return timestamp
+
+
+def outcome_request(
+    gallery_id: str, answer_id: str, is_right: bool, true_subject_id: str, *, true_nobody: bool
+) -> ReportOutcomeRequest:
+    """Make a ReportOutcomeRequest.
+
+    Raises:
+        ValueError: the person is both a subject and nobody.
+    """
+    if true_subject_id and true_nobody:
+        raise ValueError("true_subject_id and true_nobody exclude each other")
+    request = ReportOutcomeRequest(
+        gallery_id=gallery_id, answer_id=answer_id, verdict=VERDICT_RIGHT if is_right else VERDICT_WRONG
+    )
+    if true_subject_id:
+        request.true_subject_id = true_subject_id
+    elif true_nobody:
+        request.true_nobody = True
+    return request

@@ -35,6 +35,8 @@ from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.readiness import Phase, Readiness
 from facet.server.observability.telemetry import Telemetry
 from facet.server.observability.tracing import Tracing
+from facet.server.outcomes.answer_ids import AnswerIds
+from facet.server.outcomes.reporting import Outcomes
 from facet.server.port import BindError, call_options, connection_options, listen
 from facet.server.scheduling.workers import Workers
 from facet.server.services.audit import AuditEntries
@@ -130,6 +132,8 @@ class Server:
         )
         self._recorder = Recorder(is_on=config.monitoring.record, clock=rising)
         self._observations = ObservationWriter(self._recorder, self._galleries.observations, config.monitoring, rising)
+        days, share = config.outcomes.days, config.outcomes.review_share
+        self._answer_ids = AnswerIds(self._galleries, days=days, review_share=share)
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
@@ -190,6 +194,7 @@ class Server:
             self._workers,
             self._galleries,
             self._recorder,
+            self._answer_ids,
             stall_seconds=config.stall_seconds,
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
@@ -287,8 +292,19 @@ class Server:
     def _add_services(self, server: grpc.aio.Server, workers: Workers, batches: Batches, streams: Streams) -> None:
         config, pipeline, galleries = self._config, self.pipeline, self._galleries
         limits, max_transfers = config.identification.limits(), config.gallery.max_transfers
+        answer_ids = self._answer_ids
+        outcomes = Outcomes(galleries, answer_ids, most=config.outcomes.max_per_gallery)
         recognition = RecognitionServicer(
-            pipeline, workers, galleries, batches, streams, self._recorder, limits, config.verification.threshold
+            pipeline,
+            workers,
+            galleries,
+            batches,
+            streams,
+            self._recorder,
+            limits,
+            config.verification.threshold,
+            answer_ids,
+            outcomes,
         )
         add_RecognitionServiceServicer_to_server(recognition, server)
         transfers = Transfers(
@@ -300,7 +316,16 @@ class Server:
         calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
         duplicates = DuplicateSearches(galleries, max_concurrent=max_transfers)
         gallery = GalleryServicer(
-            pipeline, workers, galleries, transfers, calibrations, duplicates, batches, config.enrollment
+            pipeline,
+            workers,
+            galleries,
+            transfers,
+            calibrations,
+            duplicates,
+            batches,
+            config.enrollment,
+            answer_ids,
+            outcomes,
         )
         add_GalleryServiceServicer_to_server(gallery, server)
         about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit))

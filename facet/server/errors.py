@@ -26,6 +26,8 @@ ServerError
     TransferStalled
     AuditUnavailable
     NoAuditLog
+    AnswerUnknown
+    AnswerExpired
     ShuttingDown
 """
 
@@ -35,7 +37,15 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 Kind = Literal[
-    "unauthenticated", "denied", "unimplemented", "invalid", "exhausted", "precondition", "expired", "unavailable"
+    "unauthenticated",
+    "denied",
+    "unimplemented",
+    "invalid",
+    "not_found",
+    "exhausted",
+    "precondition",
+    "expired",
+    "unavailable",
 ]
 
 _RETRY_SECONDS = 1.0
@@ -289,6 +299,22 @@ class NoAuditLog(ServerError):
 
     kind, reason = "precondition", "NO_AUDIT_LOG"
     message = "the server keeps no audit log: its operator sets audit.folder"
+
+
+class AnswerUnknown(ServerError):
+    """A text is not the id of an answer of this gallery. The message does not say why."""
+
+    kind, reason = "not_found", "ANSWER_UNKNOWN"
+    message = "no answer of this gallery has this id"
+    request_field = "answer_id"
+
+
+class AnswerExpired(ServerError):
+    """The answer is older than ``outcomes.days``."""
+
+    kind, reason = "precondition", "ANSWER_EXPIRED"
+    message = "the answer is too old to be reported: the server's setting outcomes.days says how long it can be"
+    request_field = "answer_id"
 
 
 class ShuttingDown(ServerError):

@@ -207,6 +207,30 @@ ERASURE_OUTCOME_NOT_SEARCHED: ErasureOutcome.ValueType  # 4
 """The server ended before it could search. After its start it has overwritten every unused byte of the database."""
 Global___ErasureOutcome: _TypeAlias = ErasureOutcome  # noqa: Y015
 
+class _Truth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TruthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Truth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRUTH_UNSPECIFIED: _Truth.ValueType  # 0
+    """Nothing was said."""
+    TRUTH_SUBJECT: _Truth.ValueType  # 1
+    """The person is a subject of the gallery."""
+    TRUTH_NOBODY: _Truth.ValueType  # 2
+    """The person is nobody who is enrolled."""
+
+class Truth(_Truth, metaclass=_TruthEnumTypeWrapper):
+    """What was said about the person of an answer."""
+
+TRUTH_UNSPECIFIED: Truth.ValueType  # 0
+"""Nothing was said."""
+TRUTH_SUBJECT: Truth.ValueType  # 1
+"""The person is a subject of the gallery."""
+TRUTH_NOBODY: Truth.ValueType  # 2
+"""The person is nobody who is enrolled."""
+Global___Truth: _TypeAlias = Truth  # noqa: Y015
+
 @_typing.final
 class Gallery(_message.Message):
     """A set of subjects that are searched together."""
@@ -2463,3 +2487,150 @@ class FoundTemplate(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FoundTemplate: _TypeAlias = FoundTemplate  # noqa: Y015
+
+@_typing.final
+class ListOutcomesRequest(_message.Message):
+    """Request of ListOutcomes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    page_size: _builtins.int
+    """The maximum number of outcomes to return, 1 to 1000. 0 for 100."""
+    page_token: _builtins.str
+    """next_page_token of the previous page. Empty for the first page."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOutcomesRequest: _TypeAlias = ListOutcomesRequest  # noqa: Y015
+
+@_typing.final
+class ListOutcomesResponse(_message.Message):
+    """Response of ListOutcomes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page. Empty on the last page."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Outcome]:
+        """The outcomes."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___Outcome] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOutcomesResponse: _TypeAlias = ListOutcomesResponse  # noqa: Y015
+
+@_typing.final
+class Outcome(_message.Message):
+    """What a client said about an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ANSWER_TIME_FIELD_NUMBER: _builtins.int
+    REVIEW_SHARE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    TRUTH_FIELD_NUMBER: _builtins.int
+    TRUE_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    REPORT_TIME_FIELD_NUMBER: _builtins.int
+    NAMES_NOBODY_FIELD_NUMBER: _builtins.int
+    decision: _recognition_service_pb2.Decision.ValueType
+    """The decision of the answer: DECISION_MATCH or DECISION_UNKNOWN."""
+    subject_id: _builtins.str
+    """The id of its best candidate. Empty if it had none, if it was the decision of a stream that a person is unknown, or
+    with names_nobody.
+    """
+    similarity: _builtins.float
+    """The similarity of that candidate, in [-1, 1]. Unset if there is none."""
+    margin: _builtins.float
+    """The difference in similarity to the second candidate. Unset if it is not known."""
+    threshold: _builtins.float
+    """The threshold of the decision, in [-1, 1]."""
+    source: _builtins.str
+    """Where the answer was asked for: the name of the camera of a stream, else the id of the caller."""
+    review_share: _builtins.float
+    """The share of answers that were marked for review when this one was, in (0, 1]. Unset if this one was not marked."""
+    verdict: _recognition_service_pb2.Verdict.ValueType
+    """Whether the answer was right."""
+    truth: Global___Truth.ValueType
+    """What was said about the person."""
+    true_subject_id: _builtins.str
+    """Who it truly was, if truth is TRUTH_SUBJECT. Empty with names_nobody."""
+    names_nobody: _builtins.bool
+    """Somebody it named was deleted or has expired. It names nobody any more and has no similarities, and its times are
+    the beginnings of their months.
+    """
+    @_builtins.property
+    def answer_time(self) -> _timestamp_pb2.Timestamp:
+        """When the answer was given."""
+
+    @_builtins.property
+    def report_time(self) -> _timestamp_pb2.Timestamp:
+        """When this was said."""
+
+    def __init__(
+        self,
+        *,
+        decision: _recognition_service_pb2.Decision.ValueType = ...,
+        subject_id: _builtins.str = ...,
+        similarity: _builtins.float | None = ...,
+        margin: _builtins.float | None = ...,
+        threshold: _builtins.float = ...,
+        source: _builtins.str = ...,
+        answer_time: _timestamp_pb2.Timestamp | None = ...,
+        review_share: _builtins.float | None = ...,
+        verdict: _recognition_service_pb2.Verdict.ValueType = ...,
+        truth: Global___Truth.ValueType = ...,
+        true_subject_id: _builtins.str = ...,
+        report_time: _timestamp_pb2.Timestamp | None = ...,
+        names_nobody: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_review_share", b"_review_share", "_similarity", b"_similarity", "answer_time", b"answer_time", "margin", b"margin", "report_time", b"report_time", "review_share", b"review_share", "similarity", b"similarity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_review_share", b"_review_share", "_similarity", b"_similarity", "answer_time", b"answer_time", "decision", b"decision", "margin", b"margin", "names_nobody", b"names_nobody", "report_time", b"report_time", "review_share", b"review_share", "similarity", b"similarity", "source", b"source", "subject_id", b"subject_id", "threshold", b"threshold", "true_subject_id", b"true_subject_id", "truth", b"truth", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
+    _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
+    _WhichOneofReturnType__review_share: _TypeAlias = _typing.Literal["review_share"]  # noqa: Y015
+    _WhichOneofArgType__review_share: _TypeAlias = _typing.Literal["_review_share", b"_review_share"]  # noqa: Y015
+    _WhichOneofReturnType__similarity: _TypeAlias = _typing.Literal["similarity"]  # noqa: Y015
+    _WhichOneofArgType__similarity: _TypeAlias = _typing.Literal["_similarity", b"_similarity"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__review_share) -> _WhichOneofReturnType__review_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__similarity) -> _WhichOneofReturnType__similarity | None: ...
+
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015

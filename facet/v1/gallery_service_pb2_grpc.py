@@ -170,6 +170,11 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.FromString,
                 _registered_method=True)
+        self.ListOutcomes = channel.unary_unary(
+                '/facet.v1.GalleryService/ListOutcomes',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.ListOutcomesRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListOutcomesResponse.FromString,
+                _registered_method=True)
         self.FindDuplicates = channel.unary_stream(
                 '/facet.v1.GalleryService/FindDuplicates',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesRequest.SerializeToString,
@@ -528,6 +533,22 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOutcomes(self, request, context):
+        """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
+        An answer that is reported again moves to the end.
+
+        Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
+        outcomes.max_per_gallery says.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FindDuplicates(self, request, context):
         """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
         searched for among the other subjects, in the order of subjects. Nothing is changed. Pairs of subjects that were told
@@ -653,6 +674,11 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.CalibrateGallery,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.SerializeToString,
+            ),
+            'ListOutcomes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOutcomes,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListOutcomesRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.ListOutcomesResponse.SerializeToString,
             ),
             'FindDuplicates': grpc.unary_stream_rpc_method_handler(
                     servicer.FindDuplicates,
@@ -1214,6 +1240,33 @@ class GalleryService:
             '/facet.v1.GalleryService/CalibrateGallery',
             facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.CalibrateGalleryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/ListOutcomes',
+            facet_dot_v1_dot_gallery__service__pb2.ListOutcomesRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.ListOutcomesResponse.FromString,
             options,
             channel_credentials,
             insecure,

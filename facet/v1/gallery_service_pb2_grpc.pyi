@@ -305,6 +305,18 @@ class GalleryServiceStub:
                           another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
       DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
     """
+    ListOutcomes: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListOutcomesRequest, _gallery_service_pb2.ListOutcomesResponse]
+    """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
+    An answer that is reported again moves to the end.
+
+    Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
+    outcomes.max_per_gallery says.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+    """
     FindDuplicates: _grpc.UnaryStreamMultiCallable[_gallery_service_pb2.FindDuplicatesRequest, _gallery_service_pb2.FindDuplicatesResponse]
     """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
     searched for among the other subjects, in the order of subjects. Nothing is changed. Pairs of subjects that were told
@@ -606,6 +618,18 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
                           another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
       DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
+    """
+    ListOutcomes: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListOutcomesRequest, _gallery_service_pb2.ListOutcomesResponse]  # type: ignore[assignment]
+    """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
+    An answer that is reported again moves to the end.
+
+    Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
+    outcomes.max_per_gallery says.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
     """
     FindDuplicates: _aio.UnaryStreamMultiCallable[_gallery_service_pb2.FindDuplicatesRequest, _gallery_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
     """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
@@ -1019,6 +1043,24 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
                               another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
           DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListOutcomes(
+        self,
+        request: _gallery_service_pb2.ListOutcomesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.ListOutcomesResponse, _abc.Awaitable[_gallery_service_pb2.ListOutcomesResponse]]:
+        """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
+        An answer that is reported again moves to the end.
+
+        Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
+        outcomes.max_per_gallery says.
+
+        Errors: those of the service, and
+          INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
         """
 
     @_abc_1.abstractmethod

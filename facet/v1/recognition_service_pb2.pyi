@@ -114,6 +114,30 @@ TRACK_EVENT_KIND_UNKNOWN: TrackEventKind.ValueType  # 5
 """The track was decided to be nobody in the gallery: a stranger. After CHANGED if it lost a name by that."""
 Global___TrackEventKind: _TypeAlias = TrackEventKind  # noqa: Y015
 
+class _Verdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
+    """Must not be sent."""
+    VERDICT_RIGHT: _Verdict.ValueType  # 1
+    """The match is the person, or the unknown person is not enrolled."""
+    VERDICT_WRONG: _Verdict.ValueType  # 2
+    """The match is somebody else, or the unknown person is enrolled."""
+
+class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+    """Whether an answer was right."""
+
+VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
+"""Must not be sent."""
+VERDICT_RIGHT: Verdict.ValueType  # 1
+"""The match is the person, or the unknown person is not enrolled."""
+VERDICT_WRONG: Verdict.ValueType  # 2
+"""The match is somebody else, or the unknown person is enrolled."""
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
 @_typing.final
 class DetectRequest(_message.Message):
     """Request of Detect."""
@@ -689,6 +713,8 @@ class Identification(_message.Message):
     CALIBRATION_FIELD_NUMBER: _builtins.int
     FALSE_POSITIVE_RATE_FIELD_NUMBER: _builtins.int
     TAKEN_FIELD_NUMBER: _builtins.int
+    ANSWER_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_REQUESTED_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     threshold: _builtins.float
@@ -708,6 +734,16 @@ class Identification(_message.Message):
     It is not the probability that this match is wrong, which also depends on how many of the people seen are not
     enrolled. Unset without a candidate, without a calibration, or if the calibration is for another embedding contract
     or another mean_of_best.
+    """
+    answer_id: _builtins.str
+    """The id of this answer, for ReportOutcome: an opaque text of about 110 characters, which is valid for the server's
+    setting outcomes.days. It contains the answer, sealed; only servers of the same store can read it. Empty if the face
+    was refused, if outcomes.days is 0, if the galleries are in Milvus, or if the store could not be written when the
+    gallery's first id was needed.
+    """
+    review_requested: _builtins.bool
+    """Whether this answer belongs to the random sample that the server asks to be checked, see its setting
+    outcomes.review_share.
     """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
@@ -733,10 +769,12 @@ class Identification(_message.Message):
         calibration: _types_pb2.CalibrationState.ValueType = ...,
         false_positive_rate: _builtins.float | None = ...,
         taken: _abc.Iterable[Global___TakenSubject] | None = ...,
+        answer_id: _builtins.str = ...,
+        review_requested: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "false_positive_rate", b"false_positive_rate", "margin", b"margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "calibration", b"calibration", "candidates", b"candidates", "decision", b"decision", "false_positive_rate", b"false_positive_rate", "margin", b"margin", "taken", b"taken", "templates_compared", b"templates_compared", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "answer_id", b"answer_id", "calibration", b"calibration", "candidates", b"candidates", "decision", b"decision", "false_positive_rate", b"false_positive_rate", "margin", b"margin", "review_requested", b"review_requested", "taken", b"taken", "templates_compared", b"templates_compared", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__false_positive_rate: _TypeAlias = _typing.Literal["false_positive_rate"]  # noqa: Y015
     _WhichOneofArgType__false_positive_rate: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate"]  # noqa: Y015
@@ -1128,6 +1166,8 @@ class TrackEvent(_message.Message):
     PREVIOUS_SUBJECT_ID_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    ANSWER_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_REQUESTED_FIELD_NUMBER: _builtins.int
     kind: Global___TrackEventKind.ValueType
     """The kind of event."""
     track_id: _builtins.int
@@ -1140,6 +1180,14 @@ class TrackEvent(_message.Message):
     """With CHANGED: the id of the subject before the event. Empty if that subject was deleted or has expired."""
     similarity: _builtins.float
     """Cosine to the subject, in [-1, 1]. Unset without a subject."""
+    answer_id: _builtins.str
+    """The id of this decision, for ReportOutcome, see Identification.answer_id. Set with IDENTIFIED, UNKNOWN, and CHANGED
+    to another subject.
+    """
+    review_requested: _builtins.bool
+    """Whether this decision belongs to the random sample that the server asks to be checked, see
+    Identification.review_requested.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """The capture time of the frame that showed the event."""
@@ -1154,13 +1202,72 @@ class TrackEvent(_message.Message):
         previous_subject_id: _builtins.str = ...,
         similarity: _builtins.float | None = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        answer_id: _builtins.str = ...,
+        review_requested: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_similarity", b"_similarity", "similarity", b"similarity", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity", b"_similarity", "display_name", b"display_name", "kind", b"kind", "previous_subject_id", b"previous_subject_id", "similarity", b"similarity", "subject_id", b"subject_id", "time", b"time", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity", b"_similarity", "answer_id", b"answer_id", "display_name", b"display_name", "kind", b"kind", "previous_subject_id", b"previous_subject_id", "review_requested", b"review_requested", "similarity", b"similarity", "subject_id", b"subject_id", "time", b"time", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__similarity: _TypeAlias = _typing.Literal["similarity"]  # noqa: Y015
     _WhichOneofArgType__similarity: _TypeAlias = _typing.Literal["_similarity", b"_similarity"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__similarity) -> _WhichOneofReturnType__similarity | None: ...
 
 Global___TrackEvent: _TypeAlias = TrackEvent  # noqa: Y015
+
+@_typing.final
+class ReportOutcomeRequest(_message.Message):
+    """Request of ReportOutcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    ANSWER_ID_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    TRUE_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    TRUE_NOBODY_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the gallery that was searched."""
+    answer_id: _builtins.str
+    """The answer_id of the identification or the event."""
+    verdict: Global___Verdict.ValueType
+    """Whether the answer was right."""
+    true_subject_id: _builtins.str
+    """The id of a subject of the gallery."""
+    true_nobody: _builtins.bool
+    """Nobody who is enrolled. Must be true."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        answer_id: _builtins.str = ...,
+        verdict: Global___Verdict.ValueType = ...,
+        true_subject_id: _builtins.str = ...,
+        true_nobody: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["true_nobody", b"true_nobody", "true_subject_id", b"true_subject_id", "truth", b"truth"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_id", b"answer_id", "gallery_id", b"gallery_id", "true_nobody", b"true_nobody", "true_subject_id", b"true_subject_id", "truth", b"truth", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_truth: _TypeAlias = _typing.Literal["true_subject_id", "true_nobody"]  # noqa: Y015
+    _WhichOneofArgType_truth: _TypeAlias = _typing.Literal["truth", b"truth"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_truth) -> _WhichOneofReturnType_truth | None: ...
+
+Global___ReportOutcomeRequest: _TypeAlias = ReportOutcomeRequest  # noqa: Y015
+
+@_typing.final
+class ReportOutcomeResponse(_message.Message):
+    """Response of ReportOutcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportOutcomeResponse: _TypeAlias = ReportOutcomeResponse  # noqa: Y015

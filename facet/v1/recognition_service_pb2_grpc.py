@@ -91,6 +91,11 @@ class RecognitionServiceStub:
                 request_serializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyStreamRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyStreamResponse.FromString,
                 _registered_method=True)
+        self.ReportOutcome = channel.unary_unary(
+                '/facet.v1.RecognitionService/ReportOutcome',
+                request_serializer=facet_dot_v1_dot_recognition__service__pb2.ReportOutcomeRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_recognition__service__pb2.ReportOutcomeResponse.FromString,
+                _registered_method=True)
 
 
 class RecognitionServiceServicer:
@@ -238,6 +243,27 @@ class RecognitionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportOutcome(self, request, context):
+        """Says afterwards whether an answer was right, and who the person truly was. facet evaluate outcomes computes the
+        precision and recall of production from it. An answer counts once: what is said last replaces what was said before, so
+        a mistake can be corrected. Nothing is stored about answers that nobody reports.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    What is said contradicts the answer, for example a match that is wrong although the person is
+        its subject (INVALID_FIELD).
+        NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
+        (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
+        SUBJECT_NOT_FOUND).
+        FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
+        are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+        RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
+        UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
+        (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecognitionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -270,6 +296,11 @@ def add_RecognitionServiceServicer_to_server(servicer, server):
                     servicer.IdentifyStream,
                     request_deserializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyStreamRequest.FromString,
                     response_serializer=facet_dot_v1_dot_recognition__service__pb2.IdentifyStreamResponse.SerializeToString,
+            ),
+            'ReportOutcome': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportOutcome,
+                    request_deserializer=facet_dot_v1_dot_recognition__service__pb2.ReportOutcomeRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_recognition__service__pb2.ReportOutcomeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -461,6 +492,33 @@ class RecognitionService:
             '/facet.v1.RecognitionService/IdentifyStream',
             facet_dot_v1_dot_recognition__service__pb2.IdentifyStreamRequest.SerializeToString,
             facet_dot_v1_dot_recognition__service__pb2.IdentifyStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportOutcome(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.RecognitionService/ReportOutcome',
+            facet_dot_v1_dot_recognition__service__pb2.ReportOutcomeRequest.SerializeToString,
+            facet_dot_v1_dot_recognition__service__pb2.ReportOutcomeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -151,6 +151,23 @@ class RecognitionServiceStub:
       FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
       DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
     """
+    ReportOutcome: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.ReportOutcomeRequest, _recognition_service_pb2.ReportOutcomeResponse]
+    """Says afterwards whether an answer was right, and who the person truly was. facet evaluate outcomes computes the
+    precision and recall of production from it. An answer counts once: what is said last replaces what was said before, so
+    a mistake can be corrected. Nothing is stored about answers that nobody reports.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    What is said contradicts the answer, for example a match that is wrong although the person is
+                          its subject (INVALID_FIELD).
+      NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
+                          (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
+                          SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
+                          are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+      RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
+      UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
+                          (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.
+    """
 
 @_typing.type_check_only
 class RecognitionServiceAsyncStub(RecognitionServiceStub):
@@ -274,6 +291,23 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
       NOT_FOUND           The gallery does not exist when the stream starts (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
       DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
+    """
+    ReportOutcome: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.ReportOutcomeRequest, _recognition_service_pb2.ReportOutcomeResponse]  # type: ignore[assignment]
+    """Says afterwards whether an answer was right, and who the person truly was. facet evaluate outcomes computes the
+    precision and recall of production from it. An answer counts once: what is said last replaces what was said before, so
+    a mistake can be corrected. Nothing is stored about answers that nobody reports.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    What is said contradicts the answer, for example a match that is wrong although the person is
+                          its subject (INVALID_FIELD).
+      NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
+                          (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
+                          SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
+                          are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+      RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
+      UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
+                          (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.
     """
 
 class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -431,6 +465,29 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND           The gallery does not exist when the stream starts (GALLERY_NOT_FOUND).
           FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH).
           DEADLINE_EXCEEDED   The client stalled (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def ReportOutcome(
+        self,
+        request: _recognition_service_pb2.ReportOutcomeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recognition_service_pb2.ReportOutcomeResponse, _abc.Awaitable[_recognition_service_pb2.ReportOutcomeResponse]]:
+        """Says afterwards whether an answer was right, and who the person truly was. facet evaluate outcomes computes the
+        precision and recall of production from it. An answer counts once: what is said last replaces what was said before, so
+        a mistake can be corrected. Nothing is stored about answers that nobody reports.
+
+        Errors: those of the service, and
+          INVALID_ARGUMENT    What is said contradicts the answer, for example a match that is wrong although the person is
+                              its subject (INVALID_FIELD).
+          NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
+                              (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
+                              SUBJECT_NOT_FOUND).
+          FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
+                              are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+          RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
+          UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
+                              (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.
         """
 
 def add_RecognitionServiceServicer_to_server(servicer: RecognitionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

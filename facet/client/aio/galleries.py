@@ -268,6 +268,40 @@ class GalleryMethods(Connection):
             for erasure in page.erasures:
                 yield erasure
 
+    async def list_outcomes(
+        self, gallery_id: str, *, page_size: int = 0, page_token: str = "", timeout: float | None = None
+    ) -> pb.ListOutcomesResponse:
+        """Return a page of what clients said about the answers of a gallery, the one said first at the beginning.
+
+        Args:
+            gallery_id: the gallery.
+            page_size: the most outcomes to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            FailedPrecondition: the galleries are in Milvus, and keep no outcomes.
+            NotFound: there is no gallery of this id.
+        """
+        request = pb.ListOutcomesRequest(gallery_id=gallery_id, page_size=page_size, page_token=page_token)
+        return await self.galleries.ListOutcomes(request, timeout=timeout)
+
+    async def iter_outcomes(
+        self, gallery_id: str, *, page_size: int = 0, timeout: float | None = None
+    ) -> AsyncIterator[pb.Outcome]:
+        """Iterate over what clients said about the answers of a gallery. Pages are asked for as they are needed.
+
+        Args:
+            gallery_id: the gallery.
+            page_size: outcomes a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        async for page in pages(
+            lambda token: self.list_outcomes(gallery_id, page_size=page_size, page_token=token, timeout=timeout)
+        ):
+            for outcome in page.outcomes:
+                yield outcome
+
     async def import_gallery(
         self, source: FileSource, gallery_id: str = "", *, validate_only: bool = False, timeout: float | None = None
     ) -> pb.Gallery:

@@ -10,7 +10,7 @@ from facet.client.aio.calls import Items, exchange, read, stream_requests
 from facet.client.aio.server import ServerMethods
 from facet.client.batches import Answer, K
 from facet.client.pictures import PictureSource
-from facet.client.requests import identify_request, verify_request
+from facet.client.requests import identify_request, outcome_request, verify_request
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.types_pb2 import SEARCH_UNSPECIFIED, FaceChoice, Search
 
@@ -213,3 +213,32 @@ class RecognitionMethods(ServerMethods):
         async with aclosing(exchange(self.recognition.IdentifyStream, requests, timeout)) as responses:
             async for response in responses:
                 yield response
+
+    async def report_outcome(
+        self,
+        gallery_id: str,
+        answer_id: str,
+        is_right: bool,
+        *,
+        true_subject_id: str = "",
+        true_nobody: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Say afterwards whether an answer was right. What is said last replaces what was said before.
+
+        Args:
+            gallery_id: the gallery that was searched.
+            answer_id: ``answer_id`` of the identification, or of the event of a stream.
+            is_right: whether the match was the person, or the unknown person is not enrolled.
+            true_subject_id: who it truly was, if that is a subject of the gallery.
+            true_nobody: it was nobody who is enrolled.
+            timeout: seconds the call may take; ``None`` for the client's.
+
+        Raises:
+            FailedPrecondition: the answer is too old, or the galleries are in Milvus.
+            InvalidArgument: it contradicts the answer.
+            NotFound: it is no id of an answer of this gallery, or there is no such gallery or subject.
+            ValueError: both ``true_subject_id`` and ``true_nobody`` are given.
+        """
+        request = outcome_request(gallery_id, answer_id, is_right, true_subject_id, true_nobody=true_nobody)
+        await self.recognition.ReportOutcome(request, timeout=timeout)

@@ -51,6 +51,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "Identify": Rule("recognize", _GALLERY_ID),
         "IdentifyBatch": Rule("recognize", ("identification.gallery_id",)),
         "IdentifyStream": Rule("recognize", ("settings.gallery_id",)),
+        "ReportOutcome": Rule("recognize", _GALLERY_ID),
     },
     "facet.v1.GalleryService": {
         "CreateGallery": Rule("admin", _GALLERY_ID),
@@ -71,6 +72,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "ExportSubject": Rule("admin", _GALLERY_ID),
         "ListErasures": Rule("audit", _GALLERY_ID),
         "ImportGallery": Rule("admin", ("target.gallery_id",)),
+        "ListOutcomes": Rule("admin", _GALLERY_ID),
         "CalibrateGallery": Rule("admin", ("settings.gallery_id",), ("settings.cohort_gallery_id",)),
         "FindDuplicates": Rule("admin", _GALLERY_ID),
     },

@@ -64,6 +64,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "Identify": Action("searched", "search", counted="probes"),
         "IdentifyBatch": Action("searched", "search", "identification.gallery_id", counted="probes", each="request"),
         "IdentifyStream": Action("searched", "search", "settings.gallery_id", counted="probes", each="answer"),
+        "ReportOutcome": Action("outcome_reported"),
     },
     "facet.v1.GalleryService": {
         "CreateGallery": Action("gallery_created", answered={"gallery": "gallery.gallery_id"}),
@@ -111,6 +112,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
                 "templates": "gallery.template_count",
             },
         ),
+        "ListOutcomes": Action("read_outcomes", "search"),
         "CalibrateGallery": Action(
             "calibrated", gallery="settings.gallery_id", asked={"validate_only": "settings.validate_only"}
         ),

@@ -12,6 +12,7 @@ from facet.server.config.sections import (
     LogConfig,
     ModelsConfig,
     MonitoringConfig,
+    OutcomesConfig,
     ServerConfig,
     TracingConfig,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "LogConfig",
     "ModelsConfig",
     "MonitoringConfig",
+    "OutcomesConfig",
     "ServerConfig",
     "TracingConfig",
     "dump",

@@ -31,6 +31,7 @@ from facet.server.config.sections import (
     MetricsConfig,
     ModelsConfig,
     MonitoringConfig,
+    OutcomesConfig,
     PicturesConfig,
     ServerConfig,
     TracingConfig,
@@ -70,6 +71,7 @@ class Config(BaseSettings):
     identification: IdentificationConfig = IdentificationConfig()
     verification: VerificationConfig = VerificationConfig()
     gallery: GalleryConfig = GalleryConfig()
+    outcomes: OutcomesConfig = OutcomesConfig()
     audit: AuditConfig = AuditConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -17,6 +17,8 @@ from facet.server.access import identity
 from facet.server.audit import call as call_audit
 from facet.server.config import EnrollmentConfig
 from facet.server.errors import InvalidField
+from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
+from facet.server.outcomes.reporting import Outcomes
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
@@ -57,6 +59,8 @@ class GalleryServicer(GalleryServiceServicer):
         duplicates: searches for duplicates.
         batches: the streams of EnrollBatch.
         config: quality limits of enrolment, and whether face crops are stored.
+        answer_ids: gives answers their ids.
+        outcomes: what clients said about answers.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class GalleryServicer(GalleryServiceServicer):
         duplicates: DuplicateSearches,
         batches: Batches,
         config: EnrollmentConfig,
+        answer_ids: AnswerIds,
+        outcomes: Outcomes,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
@@ -78,6 +84,8 @@ class GalleryServicer(GalleryServiceServicer):
         self._duplicates = duplicates
         self._batches = batches
         self._config = config
+        self._answer_ids = answer_ids
+        self._outcomes = outcomes
 
     async def CreateGallery(self, request: pb.CreateGalleryRequest, context: Context) -> pb.CreateGalleryResponse:
         """See the proto."""
@@ -239,13 +247,16 @@ class GalleryServicer(GalleryServiceServicer):
         validate.at_most(request.embedding.values, MAX_VALUES, "embedding.values")
         probe = np.array(request.embedding.values, np.float32)
         work = begin(context, "SearchEmbedding")
+        caller = source_of_call()
 
         def task() -> pb.SearchEmbeddingResponse:
             with work.stage("search"), field_at_fault("embedding.values"):
                 found = self._galleries.search(
                     gallery_id, probe[None], top_k=top_k, threshold=threshold, contract=contract
                 )
-            return pb.SearchEmbeddingResponse(identification=convert.identification(found[0]))
+            response = pb.SearchEmbeddingResponse(identification=convert.identification(found[0]))
+            self._answer_ids.mark(gallery_id, (response.identification,), caller)
+            return response
 
         response = await self._workers.run(work, task)
         response.timings.CopyFrom(work.stopwatch.timings())
@@ -313,6 +324,10 @@ class GalleryServicer(GalleryServiceServicer):
         async with aclosing(self._duplicates.find(request, work)) as responses:
             async for response in responses:
                 yield response
+
+    async def ListOutcomes(self, request: pb.ListOutcomesRequest, context: Context) -> pb.ListOutcomesResponse:
+        """See the proto."""
+        return await self._outcomes.list(request)
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
         status = self._galleries.calibrator.status(gallery)

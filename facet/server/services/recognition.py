@@ -15,6 +15,8 @@ from facet.server.access import identity, share
 from facet.server.errors import InvalidField
 from facet.server.monitoring.recorder import Recorder
 from facet.server.observability import telemetry
+from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
+from facet.server.outcomes.reporting import Outcomes
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.streaming.batches import Batches, outcome
@@ -53,6 +55,8 @@ class RecognitionServicer(RecognitionServiceServicer):
         recorder: counts the answers of Identify and IdentifyBatch.
         limits: minimum quality of a face to identify.
         threshold: minimum similarity of Verify, for requests without a threshold.
+        answer_ids: gives answers their ids.
+        outcomes: what clients say about answers.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class RecognitionServicer(RecognitionServiceServicer):
         recorder: Recorder,
         limits: QualityLimits,
         threshold: float,
+        answer_ids: AnswerIds,
+        outcomes: Outcomes,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
@@ -74,6 +80,8 @@ class RecognitionServicer(RecognitionServiceServicer):
         self._recorder = recorder
         self._limits = limits
         self._threshold = threshold
+        self._answer_ids = answer_ids
+        self._outcomes = outcomes
 
     async def Detect(self, request: pb.DetectRequest, context: Context) -> pb.DetectResponse:
         """See the proto."""
@@ -185,6 +193,10 @@ class RecognitionServicer(RecognitionServiceServicer):
         """See the proto."""
         return self._streams.answers(requests, partial(begin, context, "IdentifyStream"))
 
+    async def ReportOutcome(self, request: pb.ReportOutcomeRequest, context: Context) -> pb.ReportOutcomeResponse:
+        """See the proto."""
+        return await self._outcomes.report(request)
+
     async def _identify(
         self, request: pb.IdentifyRequest, work: Work, *, never_refuse: bool = False
     ) -> pb.IdentifyResponse:
@@ -197,25 +209,27 @@ class RecognitionServicer(RecognitionServiceServicer):
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
         record = partial(self._recorder.picture, gallery_id, identity.current().id)
 
+        caller = source_of_call()
+
         def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.check_searchable(gallery_id)
-            return (
-                yield from identify(
-                    self._pipeline,
-                    self._galleries,
-                    source,
-                    work,
-                    gallery_id=gallery_id,
-                    choose=choose,
-                    top_k=top_k,
-                    threshold=threshold,
-                    limits=self._limits,
-                    include_objects=request.include_objects,
-                    distinct_subjects=request.distinct_subjects,
-                    thorough=thorough,
-                    record=record,
-                )
+            response = yield from identify(
+                self._pipeline,
+                self._galleries,
+                source,
+                work,
+                gallery_id=gallery_id,
+                choose=choose,
+                top_k=top_k,
+                threshold=threshold,
+                limits=self._limits,
+                include_objects=request.include_objects,
+                distinct_subjects=request.distinct_subjects,
+                thorough=thorough,
+                record=record,
             )
+            self._answer_ids.mark(gallery_id, (face.identification for face in response.faces), caller)
+            return response
 
         response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
         response.timings.CopyFrom(work.stopwatch.timings())

@@ -21,6 +21,10 @@ from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
 
 
+def _no_marks(_: Sequence[pb.TrackEvent]) -> None:
+    """Give no ids."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessedFrame:
     """The answer about a frame.
@@ -47,6 +51,7 @@ class FrameProcessor:
         settings: how people are tracked.
         record: counts the people whose tracks are decided.
         include_objects: whether to answer the detected objects.
+        mark: gives the decisions among the events their ids.
         turn: the camera's turn, see :mod:`recognizer.orientation`; ``None`` finds it out.
 
     Attributes:
@@ -61,6 +66,7 @@ class FrameProcessor:
         record: Record,
         *,
         include_objects: bool,
+        mark: Callable[[Sequence[pb.TrackEvent]], None] = _no_marks,
         turn: int | None = None,
     ) -> None:
         self._pipeline = pipeline
@@ -68,6 +74,7 @@ class FrameProcessor:
         self._tracker = StreamTracker(settings)
         self._record = record
         self._include_objects = include_objects
+        self._mark = mark
         self._camera_turn = CameraTurn(pipeline, turn)
         self._turn = turn or 0
         self.pixels = 0
@@ -108,11 +115,14 @@ class FrameProcessor:
             embedded=step.embedded,
             turn=turn,
         )
+        self._mark(response.events)
         return ProcessedFrame(response, step.gallery_error)
 
     def end_tracks(self) -> list[pb.TrackEvent]:
         """End all tracks: the events that were not answered yet, then LEFT for each track. No frame follows."""
-        return [answers.event(each) for each in self._tracker.finish(self._still_enrolled)]
+        events = [answers.event(each) for each in self._tracker.finish(self._still_enrolled)]
+        self._mark(events)
+        return events
 
     def _still_enrolled(self, subject_ids: Collection[str]) -> Collection[str]:
         """The given subjects that are enrolled; none if the store does not answer, for they may be erased."""

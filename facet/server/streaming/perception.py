@@ -64,6 +64,11 @@ class StreamGallery:
         with _available():
             return [subject_id for subject_id in subject_ids if self._is_enrolled(subject_id)]
 
+    def threshold(self) -> float:
+        """The threshold of the next search, [-1, 1]."""
+        with _available():
+            return self._current_threshold()
+
     def _is_enrolled(self, subject_id: str) -> bool:
         try:
             self._galleries.get_subject(self._gallery_id, subject_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from facet.server.calls.messages import hold
 from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
 from facet.server.monitoring.recorder import Recorder
 from facet.server.observability import telemetry
+from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.streaming.batches import in_band
@@ -24,9 +26,10 @@ from facet.server.streaming.intake import Intake
 from facet.server.streaming.latest_frame import Frame, LatestFrame
 from facet.server.streaming.perception import StreamGallery
 from facet.server.wire import convert, validate
-from facet.tracking.records import SettledTrack, TrackerSettings
+from facet.tracking.records import GalleryUnavailable, SettledTrack, TrackerSettings
 from facet.v1 import recognition_service_pb2 as pb
 from gallery import times
+from gallery.errors import StorageError
 from gallery.galleries import Galleries
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
@@ -48,6 +51,7 @@ class Streams:
         workers: run them.
         galleries: all galleries.
         recorder: counts the people whose tracks are decided.
+        answer_ids: gives decisions their ids.
         stall_seconds: how long an idle stream waits for its client's next frame.
     """
 
@@ -57,6 +61,7 @@ class Streams:
         workers: Workers,
         galleries: Galleries,
         recorder: Recorder,
+        answer_ids: AnswerIds,
         *,
         stall_seconds: float,
     ) -> None:
@@ -64,6 +69,7 @@ class Streams:
         self._workers = workers
         self._galleries = galleries
         self._recorder = recorder
+        self._answer_ids = answer_ids
         self._stall_seconds = stall_seconds
         self._intake = Intake()
 
@@ -157,8 +163,14 @@ class Streams:
             tracker_settings,
             record,
             include_objects=settings.include_objects,
+            mark=partial(self._mark, gallery, settings.gallery_id, settings.camera or source_of_call()),
             turn=convert.turn(settings.turn, "settings.turn"),
         )
+
+    def _mark(self, gallery: StreamGallery, gallery_id: str, source: str, events: Sequence[pb.TrackEvent]) -> None:
+        """Give the decisions among these events their ids; none get one while the gallery is not there."""
+        with suppress(GalleryUnavailable, StorageError):
+            self._answer_ids.mark_events(gallery_id, events, gallery.threshold(), source)
 
     async def _read(self, requests: _Requests, latest: LatestFrame) -> None:
         """Read frames; raises what the client's side of the stream ends with."""

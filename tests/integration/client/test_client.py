@@ -29,6 +29,7 @@ from facet.client.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
+from tests.answers import faces_of
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
@@ -42,9 +43,8 @@ async def test_the_client_for_asyncio_does_what_the_blocking_one_does(
     async with AsyncClient(server.address) as connected:
         enrolled = await connected.enroll(gallery, "yao", pictures.yaoming, display_name="Yao Ming")
         assert enrolled.subject.display_name == "Yao Ming"
-        assert (await connected.identify(gallery, pictures.yaoming)).faces == client.identify(
-            gallery, pictures.yaoming
-        ).faces
+        answer = await connected.identify(gallery, pictures.yaoming)
+        assert faces_of(answer) == faces_of(client.identify(gallery, pictures.yaoming))
         assert (await connected.verify((gallery, "yao"), pictures.yaoming)).same
         assert [subject.subject_id async for subject in connected.subjects(gallery)] == ["yao"]
         items = [
@@ -98,7 +98,7 @@ def test_pictures_are_paths_bytes_or_arrays(client: Client, gallery: str, pictur
     path = tmp_path / "yao.jpg"
     path.write_bytes(pictures.yaoming)
     array = np.asarray(cv2.imread(str(path)), np.uint8)
-    faces = [client.identify(gallery, source).faces for source in (path, str(path), pictures.yaoming, array)]
+    faces = [faces_of(client.identify(gallery, source)) for source in (path, str(path), pictures.yaoming, array)]
     assert all(each == faces[0] for each in faces)
     assert len(faces[0]) == 1
     with pytest.raises(ValueError, match="uint8"):

@@ -27,6 +27,7 @@ from facet import (
 )
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2 import StreamSettings
+from tests.answers import faces_of
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -119,7 +120,7 @@ async def test_every_kind_of_picture_gets_the_same_answer(
     image = Image.fromarray(array[:, :, ::-1])
     sources: list[Any] = [path, str(path), pictures.yaoming, bytearray(pictures.yaoming), memoryview(pictures.yaoming)]
     sources += [io.BytesIO(pictures.yaoming), array, image]
-    faces = [(await call("identify", team, source)).faces for source in sources]
+    faces = [faces_of(await call("identify", team, source)) for source in sources]
     assert len(faces[0]) == 1
     assert all(each == faces[0] for each in faces)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facet import LARGEST, Client
 from facet.v1 import recognition_service_pb2 as pb
+from tests.answers import faces_of
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
@@ -43,10 +44,10 @@ def twice(portrait: NDArray[np.uint8]) -> bytes:
 
 
 def test_a_subject_goes_to_the_most_similar_face_and_the_other_is_told(client: Client, team: str, twice: bytes) -> None:
-    usual = client.identify(team, twice).faces
+    usual = faces_of(client.identify(team, twice))
     assert [each.identification.decision for each in usual] == [pb.DECISION_MATCH] * 2
     assert not any(each.identification.taken for each in usual)
-    faces = client.identify(team, twice, distinct_subjects=True).faces
+    faces = faces_of(client.identify(team, twice, distinct_subjects=True))
     similarities = [each.identification.candidates[0].similarity for each in usual]
     winner = int(np.argmax(similarities))
     assert faces[winner] == usual[winner]
@@ -90,4 +91,4 @@ def test_a_batch_names_nobody_twice(client: Client, team: str, twice: bytes) -> 
     alone = client.identify(team, twice, distinct_subjects=True)
     ((_, answer),) = client.identify_batch(team, [("a", twice)], distinct_subjects=True)
     assert isinstance(answer, pb.IdentifyResponse)
-    assert list(answer.faces) == list(alone.faces)
+    assert faces_of(answer) == faces_of(alone)

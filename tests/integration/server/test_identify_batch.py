@@ -17,6 +17,7 @@ from facet.client.batches import Answer
 from facet.client.pictures import PictureSource
 from facet.client.requests import identify_request
 from facet.v1 import recognition_service_pb2 as pb
+from tests.answers import faces_of
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
@@ -39,8 +40,10 @@ def test_answers_equal_those_of_identify(client: Client, team: str, pictures: Pi
         one = client.recognition.Identify(request)
         answer = answers[key].identification
         assert (answers[key].status.code, answer.timings.total_ms > 0) == (0, True)
-        one.ClearField("timings")
-        answer.ClearField("timings")
+        assert faces_of(answer) == faces_of(one)
+        for each in (one, answer):
+            each.ClearField("timings")
+            each.ClearField("faces")
         assert answer == one
 
 

@@ -29,6 +29,7 @@ from facet import (
 )
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
+from tests.answers import faces_of
 from tests.integration.crowds import lines
 from tests.waiting import until
 
@@ -78,13 +79,13 @@ def contents(client: Client, gallery: str) -> list[Any]:
 
 def test_an_exported_gallery_is_imported_unchanged(client: Client, team: str, pictures: Pictures) -> None:
     data = b"".join(client.export_gallery(team))
-    before, searched = contents(client, team), client.identify(team, pictures.players).faces
+    before, searched = contents(client, team), faces_of(client.identify(team, pictures.players))
     client.galleries.DeleteGallery(pb.DeleteGalleryRequest(gallery_id=team, force=True))
     imported = client.import_gallery(io.BytesIO(data))
     assert imported == client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=team)).gallery
     assert (imported.display_name, imported.threshold, imported.mean_of_best) == ("The team", float(np.float32(0.4)), 2)
     assert contents(client, team) == before
-    assert list(client.identify(team, pictures.players).faces) == list(searched)
+    assert faces_of(client.identify(team, pictures.players)) == searched
     assert client.enroll(team, "yao", pictures.yaoming).already_enrolled
 
 

@@ -46,6 +46,7 @@ ARGUMENT_OF_FIELD = {
     "ImportGalleryRequest.chunk": "source",
     "CalibrationSettings.against_itself": "probes",
     "CalibrateGalleryRequest.probe": "probes",
+    "ReportOutcomeRequest.verdict": "is_right",
 }
 """Fields that an argument of another name sets."""
 MADE_BY_THE_CLIENT = {

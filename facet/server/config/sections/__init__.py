@@ -15,6 +15,9 @@ from facet.server.config.sections.observability import (
     MonitoringConfig,
     TracingConfig,
 )
+from facet.server.config.sections.outcomes import (
+    OutcomesConfig,
+)
 from facet.server.config.sections.recognition import (
     NONE,
     DetectionConfig,
@@ -41,6 +44,7 @@ __all__ = [
     "MetricsConfig",
     "ModelsConfig",
     "MonitoringConfig",
+    "OutcomesConfig",
     "PicturesConfig",
     "ServerConfig",
     "TracingConfig",

@@ -26,6 +26,7 @@ SCOPES: Mapping[str, str] = {
     _RECOGNITION + "Identify": "recognize",
     _RECOGNITION + "IdentifyBatch": "recognize",
     _RECOGNITION + "IdentifyStream": "recognize",
+    _RECOGNITION + "ReportOutcome": "recognize",
     _GALLERY + "GetGallery": "recognize",
     _GALLERY + "ListGalleries": "recognize",
     _GALLERY + "SearchEmbedding": "recognize",
@@ -44,6 +45,7 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "ExportSubject": "admin",
     _GALLERY + "ListErasures": "audit",
     _GALLERY + "ImportGallery": "admin",
+    _GALLERY + "ListOutcomes": "admin",
     _GALLERY + "CalibrateGallery": "admin",
     _GALLERY + "FindDuplicates": "admin",
 }

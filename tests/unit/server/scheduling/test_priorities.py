@@ -81,9 +81,11 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
     workers, gate = Workers(threads=1, max_queue=8), threading.Event()
     batches = Batches(places=2, stall_seconds=60)
     limits = NO_LIMITS
-    recognition = RecognitionServicer(NONE, workers, NONE, batches, NONE, Recorder(is_on=False), limits, 0.3)
+    recognition = RecognitionServicer(
+        NONE, workers, NONE, batches, NONE, Recorder(is_on=False), limits, 0.3, NONE, NONE
+    )
     only_clock = cast("Any", SimpleNamespace(clock=now))
-    galleries = GalleryServicer(NONE, workers, only_clock, NONE, NONE, NONE, batches, EnrollmentConfig())
+    galleries = GalleryServicer(NONE, workers, only_clock, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE)
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
     identification = pb.IdentifyRequest(gallery_id="g", picture=IMAGE)

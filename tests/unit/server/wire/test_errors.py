@@ -68,6 +68,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
         "CALIBRATION_UNRELIABLE",
     ),
     (gallery.ErasuresNotRecorded(), "FAILED_PRECONDITION", "ERASURES_NOT_RECORDED"),
+    (gallery.OutcomesNotStored(), "FAILED_PRECONDITION", "OUTCOMES_NOT_STORED"),
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseReplaced("/srv/facet.sqlite3", "it is gone"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
@@ -99,6 +100,8 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (server.TransferStalled(), "DEADLINE_EXCEEDED", "TRANSFER_STALLED"),
     (server.AuditUnavailable(), "UNAVAILABLE", "AUDIT_UNAVAILABLE"),
     (server.NoAuditLog(), "FAILED_PRECONDITION", "NO_AUDIT_LOG"),
+    (server.AnswerUnknown(), "NOT_FOUND", "ANSWER_UNKNOWN"),
+    (server.AnswerExpired(), "FAILED_PRECONDITION", "ANSWER_EXPIRED"),
     (server.ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
 )
 ABSTRACT = {*ROOTS, recognizer.Unfit, gallery.StorageError, server.AdmissionRefused, server.PermissionDenied}

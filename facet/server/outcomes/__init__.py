@@ -1,0 +1,1 @@
+"""The ids of answers, and what clients say about these answers afterwards."""
