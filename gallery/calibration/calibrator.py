@@ -84,6 +84,7 @@ class Calibrator:
             normalized(probes, dimension=self._registry.dimension),
             subject_ids,
             mean_of_best=gallery.mean_of_best,
+            distinct=self._registry.find(gallery.gallery_id).distinct,
         )
 
     def search_cross_subject(self, gallery: Gallery, cohort_id: str, *, check: Callable[[], None]) -> Evidence:
@@ -113,6 +114,7 @@ class Calibrator:
             cohort_id,
             mean_of_best=gallery.mean_of_best,
             check=check_and_drop_expired,
+            distinct=self._registry.find(gallery.gallery_id).distinct,
         )
 
     def calibrate(

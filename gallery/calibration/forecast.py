@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.calibration.contamination import Separation
 from gallery.calibration.own_pictures import OwnPictures
 
-MAX_OWN_MISSED = 0.2
+MAX_OWN_MISSED = 0.1
 """The largest share of enrolled people's own pictures that a threshold may be expected to miss."""
 MAX_CONTAMINATION = 0.4
-"""The largest share of subjects that may seem to be enrolled under two ids or with wrong pictures."""
+"""The largest share of subjects that may seem to be enrolled under two ids or with wrong pictures. If a fifth of the
+people is enrolled twice, it is a third of the ids."""
+MAX_DISAGREEMENT = 20.0
+"""How many times the FPIR of labelled strangers may exceed that of the law that most of their searches follow."""
+MAX_UNCERTAINTY = 2.5
+"""How many times the expected FPIR the upper end of its interval may be, in a gallery calibrated against itself."""
 
 _Z = 1.96
 
@@ -85,40 +95,64 @@ class Forecast:
         return {name: f"{value:.4g}" for name, value in values.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """The searches of a calibration.
+
+    Attributes:
+        subject_ids: the subject of each.
+        groups: numbers of groups of searches that depend on each other, shape ``(n,)``.
+        separation: which of them found the person under another id; ``None`` if that cannot be told.
+    """
+
+    subject_ids: Sequence[str]
+    groups: NDArray[np.intp]
+    separation: Separation | None
+
+
 def make_forecast(
-    threshold: float,
-    fpir: tuple[float, float, float],
-    own: OwnPictures,
-    *,
-    contaminated: int,
-    people: int,
+    threshold: float, fpir: tuple[float, float, float], own: OwnPictures, searched: Searched, *, is_cross_subject: bool
 ) -> Forecast:
     """Say what a threshold will do.
+
+    Own pictures that are less similar to their subject than strangers are to somebody, or that a search finds under
+    another id, seem to show another person. They are left out of the FNIR; the upper end of its interval counts those
+    that no search finds elsewhere, because a poor picture of the right person is as dissimilar.
 
     Args:
         threshold: [-1, 1].
         fpir: the FPIR at it, and both ends of its interval.
         own: the gallery's own pictures.
-        contaminated: how many people seem to be enrolled under two ids.
-        people: of how many.
+        searched: the searches.
+        is_cross_subject: whether the gallery's own templates were searched for.
     """
-    missed = own.missed(threshold)
-    fnir = own.fnir(threshold, own.similarity >= own.other)
-    contamination, low, high = wilson(contaminated, people)
+    missed, separation = own.missed(threshold), searched.separation
+    unlike = own.similarity < (separation.law.location if separation else -1.0)
+    elsewhere = (own.similarity < own.other) & (own.other >= threshold) & missed
+    fnir = own.fnir(threshold, ~(unlike | elsewhere))
+    fnir_high = own.fnir(threshold, ~elsewhere)
+    contaminated = _contaminated(searched, own, unlike | elsewhere, is_cross_subject=is_cross_subject)
+    groups = len(np.unique(searched.groups))
+    contamination, low, high = wilson(float(np.mean(list(contaminated.values()))) * groups, groups)
     unreliable = []
-    if fnir is not None and fnir[0] > MAX_OWN_MISSED:
+    if fnir and fnir[0] > MAX_OWN_MISSED and fnir[1] > MAX_OWN_MISSED / 2:
         unreliable.append(UnreliableReason.OWN_PICTURES_MISSED)
+    out_of_range = separation is not None and separation.law.fpir(threshold) * MAX_DISAGREEMENT < fpir[0]
+    if out_of_range or threshold > own.highest_threshold:
+        unreliable.append(UnreliableReason.THRESHOLD_OUT_OF_RANGE)
     if contamination > MAX_CONTAMINATION:
         unreliable.append(UnreliableReason.CONTAMINATED)
+    if is_cross_subject and fpir[2] > MAX_UNCERTAINTY * fpir[0]:
+        unreliable.append(UnreliableReason.UNCERTAIN)
     expected, fpir_low, fpir_high = fpir
-    missed_share, fnir_low, fnir_high = fnir or (None, None, None)
+    missed_share, fnir_low, _ = fnir or (None, None, None)
     return Forecast(
         fpir=expected,
         fpir_low=fpir_low,
         fpir_high=fpir_high,
         fnir=missed_share,
         fnir_low=fnir_low,
-        fnir_high=fnir_high,
+        fnir_high=max(fnir[2], fnir_high[2]) if fnir and fnir_high else None,
         own_searches=len(own),
         own_missed=int(missed.sum()),
         own_missed_subjects=len({own.subject_ids[row] for row in missed.nonzero()[0].tolist()}),
@@ -129,7 +163,28 @@ def make_forecast(
     )
 
 
-def wilson(count: int, total: int) -> tuple[float, float, float]:
+def _contaminated(
+    searched: Searched, own: OwnPictures, strange: NDArray[np.bool_], *, is_cross_subject: bool
+) -> dict[str, float]:
+    """Return how likely each person is enrolled under a further id, or the share of its pictures that seem strange."""
+    mated = searched.separation.mated if searched.separation else np.zeros(len(searched.subject_ids))
+    shares = _means(searched.subject_ids, mated)
+    if is_cross_subject:
+        for subject_id, share in _means(own.subject_ids, strange).items():
+            shares[subject_id] = max(shares.get(subject_id, 0.0), share)
+    return shares
+
+
+def _means(names: Sequence[str], values: NDArray[Any]) -> dict[str, float]:
+    """Return the mean of the values of each name."""
+    if not len(names):
+        return {}
+    distinct, rows, counts = np.unique(np.asarray(names), return_inverse=True, return_counts=True)
+    means = np.bincount(rows, weights=values.astype(np.float64)) / counts
+    return dict(zip(distinct.tolist(), means.tolist(), strict=True))
+
+
+def wilson(count: float, total: int) -> tuple[float, float, float]:
     """Return a share and its 95 % interval (Wilson 1927)."""
     share = count / total
     middle = share + _Z**2 / (2 * total)

@@ -21,10 +21,6 @@ _RELATIVE_TOLERANCE = 1e-6
 _EXPONENTIAL_SHAPE = 1e-6
 """A shape nearer to 0 than this is taken to be 0."""
 
-_UPPER_SHARE = 0.2
-_CENSORED_SHARE = 0.5
-_EXPECTED_SUSPECTS = 0.25
-
 
 @dataclass(frozen=True, slots=True)
 class ImpostorTail:
@@ -126,27 +122,3 @@ def pareto_survival(excess: float, shape: float, scale: float) -> float:
         return math.exp(-excess / scale)
     base = 1 + shape * excess / scale
     return base ** (-1 / shape) if base > 0 else 0.0
-
-
-def suspect_similarity(similarities: NDArray[np.float64], *, group_size: int = 1) -> float:
-    """Return the similarity above which a search is hardly nonmated: the two may be one person.
-
-    The highest fifth of the searches is assumed to fall off exponentially, which is slower than the maximum of many
-    normally distributed similarities does. The rate is estimated from the lower half of that fifth; the upper half is
-    censored, so that people who are in the gallery after all do not distort it. If all searches were nonmated, a
-    quarter of a search would be expected above the result.
-
-    Args:
-        similarities: the best similarity of every search, shape ``(m,)``.
-        group_size: how many searches share one similarity: 2 if two subjects are each other's best.
-    """
-    falling = np.sort(similarities)[::-1]
-    size = round(_UPPER_SHARE * len(falling))
-    kept = round((1 - _CENSORED_SHARE) * size)
-    if kept < 2 or falling[size] <= -1:
-        return math.inf
-    start = float(falling[size])
-    excesses = falling[:size] - start
-    below, limit = excesses[size - kept :], float(excesses[size - kept])
-    scale = float(below.sum() + (size - kept) * limit) / kept
-    return start + scale * math.log(size / group_size / _EXPECTED_SUSPECTS)

@@ -11,17 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration.own_pictures import OwnPictures
+from gallery.calibration.own_pictures import OwnPictures, highest_threshold
 from gallery.calibration.thresholds import NO_SIMILARITY, NonmatedScores
 from gallery.errors import StorageUnavailable
 from gallery.index.protocol import Index
 from gallery.records.calibrations import CalibrationSource
+from gallery.records.distinct_pairs import NO_PAIRS, DistinctPairs
 from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.base import Store
 
 MAX_PROBES = 20_000
 """The most templates of a gallery that are used as probes: enough for an FPIR of one in ten thousand."""
 
+RUNNERS_UP = 2
+"""How many subjects after the best one a search keeps: they are other people even if the best one is the person."""
+
+_MOST_LEFT_OUT = 50
+"""The most subjects for which room is made among the best because they do not count."""
+_MOST_TYPICAL = 500
+"""The most templates that tell how similar two people are."""
 _TEMPLATES_PER_PAGE = 4096
 _PROBES_AT_ONCE = 256
 _ATTEMPTS = 3
@@ -37,12 +45,14 @@ class NonmatedSearch:
         similarity: of the two, float32 in [-1, 1]; :data:`gallery.calibration.thresholds.NO_SIMILARITY` if there is
             none.
         templates: the number of templates that were compared.
+        runners_up: similarities of the next best other subjects, falling; at most :data:`RUNNERS_UP`.
     """
 
     subject_id: str
     other_id: str
     similarity: float
     templates: int
+    runners_up: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,7 @@ class Evidence:
         data_set_sha256: hexadecimal digest of the probes.
         own: the gallery's templates that were compared with the others of their subject; empty if no subject has
             several, or if the probes are labelled.
+        highest_threshold: see :class:`gallery.calibration.own_pictures.OwnPictures`.
     """
 
     source: CalibrationSource
@@ -82,6 +93,7 @@ class Evidence:
     data_set: str
     data_set_sha256: str
     own: Sequence[OwnSearch] = ()
+    highest_threshold: float = math.inf
 
     def scores(self) -> NonmatedScores:
         """Return the searches as columns."""
@@ -91,6 +103,9 @@ class Evidence:
             other_ids=[each.other_id for each in self.searches],
             templates=max((each.templates for each in self.searches), default=0),
             is_cross_subject=self.source is not CalibrationSource.PROBES,
+            runners_up=np.array(
+                [(*each.runners_up, *[NO_SIMILARITY] * RUNNERS_UP)[:RUNNERS_UP] for each in self.searches], np.float32
+            ).reshape(-1, RUNNERS_UP),
         )
 
     def own_pictures(self) -> OwnPictures:
@@ -99,6 +114,7 @@ class Evidence:
             similarity=np.array([each.similarity for each in self.own], np.float32),
             other=np.array([each.other_similarity for each in self.own], np.float32),
             subject_ids=[each.subject_id for each in self.own],
+            highest_threshold=self.highest_threshold,
         )
 
 
@@ -108,23 +124,34 @@ def empty_search(subject_id: str) -> NonmatedSearch:
 
 
 def search_nonmated(
-    index: Index, probes: NDArray[np.float32], subject_ids: Sequence[str], *, mean_of_best: int
+    index: Index,
+    probes: NDArray[np.float32],
+    subject_ids: Sequence[str],
+    *,
+    mean_of_best: int,
+    distinct: DistinctPairs = NO_PAIRS,
 ) -> list[NonmatedSearch]:
-    """Search for people among the other subjects.
+    """Search for people among the other subjects, without those that they were told apart from.
 
     Args:
         index: the gallery's index.
         probes: shape ``(n, dimension)``, unit length.
         subject_ids: the subject of each probe, which need not be in the gallery.
         mean_of_best: the gallery's.
+        distinct: the subjects that were told apart.
     """
     searches = []
-    found = index.search(probes, subjects=2, mean_of_best=mean_of_best, thorough=True)
-    for subject_id, each in zip(subject_ids, found, strict=True):
-        others = [candidate for candidate in each.candidates if candidate.subject_id != subject_id]
+    left_out = [{subject_id, *distinct.others(subject_id)} for subject_id in subject_ids]
+    wanted = 1 + RUNNERS_UP + min(max(map(len, left_out), default=0), _MOST_LEFT_OUT)
+    found = index.search(probes, subjects=wanted, mean_of_best=mean_of_best, thorough=True)
+    for subject_id, without, each in zip(subject_ids, left_out, found, strict=True):
+        others = [candidate for candidate in each.candidates if candidate.subject_id not in without]
         if others:
-            best = others[0]
-            searches.append(NonmatedSearch(subject_id, best.subject_id, best.similarity, each.templates_compared))
+            best, *next_best = others[: 1 + RUNNERS_UP]
+            runners_up = tuple(candidate.similarity for candidate in next_best)
+            searches.append(
+                NonmatedSearch(subject_id, best.subject_id, best.similarity, each.templates_compared, runners_up)
+            )
         else:
             searches.append(empty_search(subject_id))
     return searches
@@ -138,6 +165,7 @@ def search_cross_subject(
     *,
     mean_of_best: int,
     check: Callable[[], None],
+    distinct: DistinctPairs = NO_PAIRS,
     max_probes: int = MAX_PROBES,
     templates_per_page: int = _TEMPLATES_PER_PAGE,
 ) -> Evidence:
@@ -154,6 +182,7 @@ def search_cross_subject(
         cohort_id: a gallery of other people with the same contract; empty for none.
         mean_of_best: the gallery's.
         check: called now and then; an exception from it ends the search.
+        distinct: the gallery's subjects that were told apart; they are not each other's best.
         max_probes: the most templates of each gallery that are used as probes.
         templates_per_page: how many templates are read from the store at once.
     """
@@ -177,9 +206,16 @@ def search_cross_subject(
         for start in range(0, len(templates), _PROBES_AT_ONCE):
             check()
             some = templates[start : start + _PROBES_AT_ONCE]
-            found = search_nonmated(index, some.embeddings, some.subject_ids, mean_of_best=mean_of_best)
+            is_own = templates is own_probes.templates
+            found = search_nonmated(
+                index,
+                some.embeddings,
+                some.subject_ids,
+                mean_of_best=mean_of_best,
+                distinct=distinct if is_own else NO_PAIRS,
+            )
             searches += found
-            if templates is own_probes.templates:
+            if is_own:
                 own += _search_own(index, some, found, own_probes.with_several, mean_of_best)
         digest.update("\n".join([*sorted(templates.template_ids), ""]).encode())
     return Evidence(
@@ -189,6 +225,7 @@ def search_cross_subject(
         data_set=cohort_id,
         data_set_sha256=digest.hexdigest(),
         own=own,
+        highest_threshold=_highest_threshold(own_probes.templates),
     )
 
 
@@ -205,6 +242,13 @@ class _Probes:
     templates: EmbeddedTemplates
     subjects: frozenset[str]
     with_several: frozenset[str]
+
+
+def _highest_threshold(templates: EmbeddedTemplates) -> float:
+    """Compare different people; the first templates are of different subjects."""
+    first = list(dict(zip(reversed(templates.subject_ids), reversed(range(len(templates))), strict=True)).values())
+    rows = sorted(first)[:_MOST_TYPICAL]
+    return highest_threshold(templates.embeddings[rows]) if len(rows) > 1 else math.inf
 
 
 def _search_own(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+_MAX_DEVIATIONS = 8.0
+_MAD_OF_NORMAL = 0.6745
 _ROUNDS = 1000
 _SEED = 0
 
@@ -20,11 +23,14 @@ class OwnPictures:
         similarity: of each to the others of its subject, shape ``(k,)``, float32, [-1, 1].
         other: of each to the best other subject, shape ``(k,)``, float32, [-1, 1].
         subject_ids: the subject of each.
+        highest_threshold: the highest similarity that different people of this gallery plausibly have, [-1, inf]; see
+            :func:`highest_threshold`.
     """
 
     similarity: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     other: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     subject_ids: Sequence[str] = ()
+    highest_threshold: float = math.inf
 
     def __len__(self) -> int:
         return len(self.subject_ids)
@@ -59,3 +65,20 @@ class OwnPictures:
 
 
 NO_OWN_PICTURES = OwnPictures()
+
+
+def highest_threshold(embeddings: NDArray[np.float32]) -> float:
+    """Return a similarity that two different people of a gallery hardly ever have.
+
+    It lies eight standard deviations above the median similarity of two people, where one in 10^15 normal values would
+    be; the deviation is that of the median absolute deviation (Hampel 1974). People who are enrolled several times
+    hardly move either, because most pairs are still of different people.
+
+    Args:
+        embeddings: one template of each of at least two subjects, shape ``(n, dimension)``, unit length.
+    """
+    rows, columns = np.triu_indices(len(embeddings), k=1)
+    similarities = (embeddings @ embeddings.T)[rows, columns]
+    middle = float(np.median(similarities))
+    deviation = float(np.median(np.abs(similarities - middle))) / _MAD_OF_NORMAL
+    return middle + _MAX_DEVIATIONS * deviation

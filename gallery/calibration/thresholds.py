@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.calibration.forecast import Forecast, make_forecast
-from gallery.calibration.impostor_tail import (
-    EMPIRICAL,
-    ImpostorTail,
-    fit,
-    pareto_moments,
-    pareto_survival,
-    suspect_similarity,
-)
+from gallery.calibration.contamination import Separation, separate
+from gallery.calibration.extreme_values import ExtremeValueLaw
+from gallery.calibration.forecast import Forecast, Searched, make_forecast
+from gallery.calibration.impostor_tail import EMPIRICAL, ImpostorTail, fit, pareto_moments, pareto_survival
 from gallery.calibration.own_pictures import NO_OWN_PICTURES, OwnPictures
 from gallery.records.calibrations import MAX_CURVE_POINTS, CurvePoint, fpir_at_size
 
@@ -31,6 +26,7 @@ MIN_EXPECTED_ABOVE = 0.5
 NO_SIMILARITY = -1.0
 """The best similarity of a search that compared nothing."""
 
+_MORE_LIKELY = 0.5
 _ROUNDS = 1000
 _SEED = 0
 _DIGITS = 6
@@ -49,6 +45,8 @@ class NonmatedScores:
         templates: the number of templates a search compared.
         is_cross_subject: whether the probes were the gallery's own templates, so that two subjects may be each other's
             best.
+        runners_up: similarities of the next best other subjects of each, falling, shape ``(m, k)``;
+            :data:`NO_SIMILARITY` if there is none.
     """
 
     best: NDArray[np.float32]
@@ -56,11 +54,12 @@ class NonmatedScores:
     other_ids: Sequence[str]
     templates: int
     is_cross_subject: bool
+    runners_up: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A search with a higher similarity than nonmated ones are likely to have: the two may be one person.
+    """A search whose best other subject is more likely the same person than another one.
 
     Attributes:
         subject_id: the subject of the search.
@@ -115,8 +114,10 @@ def choose_threshold(
     The interval is a bootstrap over people (Efron 1979): all searches for a person are drawn together, and so are two
     people who are each other's best, because their searches are the same pair.
 
-    The tail is not fitted to suspects. They are counted as false positives if the probes are labelled, because the
-    labels say that the two are different people; with ``without_suspects`` they are not counted.
+    If the probes are the gallery's own templates, the FPIR is that of the law of nonmated searches, which people who
+    are enrolled twice do not distort; see :func:`gallery.calibration.contamination.separate`. Every person counts once.
+    Otherwise the labels say who is nonmated: searches are counted, and the tail is fitted to those that are not
+    suspects. Suspects count as false positives, unless ``without_suspects`` is set.
 
     Args:
         scores: at least :func:`searches_needed` searches that compared something.
@@ -126,33 +127,59 @@ def choose_threshold(
         own: the gallery's own pictures, to forecast how many the threshold misses.
     """
     best, groups = scores.best.astype(np.float64), _bootstrap_groups(scores)
-    is_suspect = best > suspect_similarity(best, group_size=2 if scores.is_cross_subject else 1)
-    suspects = _suspects(scores, is_suspect)
+    separation = _separate(scores, groups)
+    searched = Searched(scores.subject_ids, groups, separation)
+    is_suspect = separation.mated > _MORE_LIKELY if separation else np.zeros(len(best), np.bool_)
     counted = np.flatnonzero(~is_suspect) if without_suspects else np.arange(len(best))
-    best, groups, is_suspect = best[counted], groups[counted], is_suspect[counted]
-    tail = fit(best[~is_suspect], best[is_suspect])
-    threshold = tail.threshold(fpir_at_size(target_fpir, for_templates, scores.templates))
-    fpir = tail.fpir(threshold)
-    low, high = _bootstrap_interval(tail, best, groups, is_suspect, threshold)
+    here = fpir_at_size(target_fpir, for_templates, scores.templates)
+    estimate: ExtremeValueLaw | ImpostorTail
+    if separation and scores.is_cross_subject:
+        estimate = separation.law
+        threshold = estimate.threshold(here)
+        low, high = separation.interval(threshold)
+    else:
+        best, groups, is_suspect = best[counted], groups[counted], is_suspect[counted]
+        estimate = fit(best[~is_suspect], best[is_suspect])
+        threshold = estimate.threshold(here)
+        low, high = _bootstrap_interval(estimate, best, groups, is_suspect, threshold)
+    fpir = estimate.fpir(threshold)
     low, high = min(low, fpir), max(high, fpir)
     return ThresholdChoice(
         threshold=threshold,
         fpir=fpir,
         fpir_low=low,
         fpir_high=high,
-        model=tail.model(threshold),
-        curve=_curve(tail),
-        searches=len(best),
+        model=estimate.model(threshold),
+        curve=_curve(estimate, len(counted)),
+        searches=len(counted),
         identities=len({scores.subject_ids[row] for row in counted.tolist()}),
-        suspects=suspects,
-        forecast=make_forecast(
-            threshold,
-            (fpir, low, high),
-            own,
-            contaminated=len({name for each in suspects for name in (each.subject_id, each.other_id)}),
-            people=len(set(scores.subject_ids)),
-        ),
+        suspects=_suspects(scores, separation.mated > _MORE_LIKELY) if separation else (),
+        forecast=make_forecast(threshold, (fpir, low, high), own, searched, is_cross_subject=scores.is_cross_subject),
     )
+
+
+def _separate(scores: NonmatedScores, groups: NDArray[np.intp]) -> Separation | None:
+    """Tell which searches found the person under another id; every person counts once.
+
+    Returns:
+        As :func:`gallery.calibration.contamination.separate`, with a row for each search.
+    """
+    rows = np.flatnonzero([bool(other_id) for other_id in scores.other_ids])
+    if not len(rows):
+        return None
+    similarities = [scores.best, *scores.runners_up.T]
+    best = np.stack([column[rows] for column in similarities], axis=1).astype(np.float64)
+    columns = int(np.cumprod((best > NO_SIMILARITY).all(axis=0)).sum())
+    best = best[:, :columns]
+    if not columns:
+        return None
+    people, counts = np.unique(np.asarray(scores.subject_ids)[rows], return_inverse=True, return_counts=True)[1:]
+    found = separate(best, 1 / counts[people], groups[rows])
+    if found is None:
+        return None
+    mated = np.zeros(len(scores.best))
+    mated[rows] = found.mated
+    return replace(found, mated=mated)
 
 
 def _bootstrap_groups(scores: NonmatedScores) -> NDArray[np.intp]:
@@ -207,13 +234,13 @@ def _bootstrap_interval(
     return float(low), float(high)
 
 
-def _curve(tail: ImpostorTail) -> tuple[CurvePoint, ...]:
-    total = len(tail.similarities) + len(tail.suspects)
-    low_shares = np.geomspace(0.5, min(0.5, MIN_EXPECTED_ABOVE / total), MAX_CURVE_POINTS - len(_HIGH_SHARES))
+def _curve(estimate: ExtremeValueLaw | ImpostorTail, searches: int) -> tuple[CurvePoint, ...]:
+    lowest = MIN_EXPECTED_ABOVE / searches
+    low_shares = np.geomspace(0.5, min(0.5, lowest), MAX_CURVE_POINTS - len(_HIGH_SHARES))
     points: list[CurvePoint] = []
     for wanted in (*_HIGH_SHARES, *low_shares.tolist()):
-        similarity = tail.threshold(wanted)
-        point = _stored(similarity), _stored(max(tail.fpir(similarity), MIN_EXPECTED_ABOVE / total))
+        similarity = estimate.threshold(wanted)
+        point = _stored(similarity), _stored(max(estimate.fpir(similarity), lowest))
         if not points or (point[0] > points[-1][0] and point[1] < points[-1][1]):
             points.append(point)
     return tuple(points)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import genpareto, norm
 
-from gallery.calibration.impostor_tail import fit, pareto_moments, pareto_survival, suspect_similarity
+from gallery.calibration.impostor_tail import fit, pareto_moments, pareto_survival
 
 COMPARED = 1871
 SPREAD = 0.07
@@ -94,22 +94,3 @@ def test_equal_similarities_are_counted(value: float) -> None:
     assert fitted.fpir(value) == 1
     assert fitted.fpir(value + 0.01) == 0
     assert fitted.threshold(0.01) == pytest.approx(value, abs=1e-6)
-
-
-def test_people_enrolled_twice_are_suspects() -> None:
-    rng = np.random.default_rng(6)
-    for _ in range(20):
-        same = rng.uniform(0.5, 1.0, 40)
-        limit = suspect_similarity(np.concatenate([nonmated(rng, 960), same]))
-        assert 0.3 < limit < 0.5
-
-
-def test_nonmated_searches_are_seldom_suspects() -> None:
-    rng = np.random.default_rng(7)
-    best = [nonmated(rng, 1000) for _ in range(100)]
-    assert sum((each > suspect_similarity(each)).any() for each in best) <= 12
-
-
-def test_too_few_searches_have_no_suspects() -> None:
-    assert suspect_similarity(np.array([0.1, 0.9])) == math.inf
-    assert suspect_similarity(np.full(100, -1.0)) == math.inf

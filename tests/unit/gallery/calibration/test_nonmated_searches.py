@@ -149,8 +149,24 @@ def test_a_subject_is_left_out_of_its_own_search(team: Team) -> None:
     known, unknown = team.galleries.calibrator.search_nonmated(team.gallery, probes, ["s000", "unknown"])
     assert (known.subject_id, known.templates) == ("s000", PEOPLE)
     assert known.other_id != "s000"
-    assert unknown == NonmatedSearch("unknown", "s001", unknown.similarity, PEOPLE)
+    assert unknown == NonmatedSearch("unknown", "s001", unknown.similarity, PEOPLE, unknown.runners_up)
     assert unknown.similarity == pytest.approx(1)
+    assert list(unknown.runners_up) == pytest.approx(sorted(team.vectors(PEOPLE, 0) @ probes[1])[-3:-1][::-1], abs=1e-6)
+
+
+def test_subjects_that_were_told_apart_are_not_each_others_best(team: Team) -> None:
+    vectors = team.vectors(PEOPLE, 0)
+    team.enroll("twin", team.near(vectors[0], 1))
+    before = {each.subject_id: each for each in team.search_cross_subject().searches}
+    assert (before["twin"].other_id, before["s000"].other_id) == ("s000", "twin")
+    team.store.set_distinct("team", "s000", "twin", is_distinct=True, limit=10)
+    team.galleries.close()
+    again = team.open(team.path)
+    evidence = again.galleries.calibrator.search_cross_subject(again.gallery, "", check=lambda: None)
+    after = {each.subject_id: each for each in evidence.searches}
+    assert after["s000"].similarity == pytest.approx(before["s000"].runners_up[0])
+    assert after["twin"].similarity == pytest.approx(before["twin"].runners_up[0])
+    again.galleries.close()
 
 
 def test_a_search_of_an_empty_gallery_compares_nothing(team: Team) -> None:

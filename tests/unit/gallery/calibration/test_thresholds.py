@@ -105,7 +105,7 @@ def test_two_subjects_who_are_each_others_best_count_as_one_pair() -> None:
     names = [f"s{i}" for i in range(len(best))]
     others = [f"s{i ^ 1}" for i in range(len(best))]
     paired = searches(best, subject_ids=names, other_ids=others, is_cross_subject=True)
-    apart = searches(best, subject_ids=names, other_ids=others)
+    apart = searches(best, subject_ids=names, is_cross_subject=True)
     one, other = (
         choose_threshold(each, target_fpir=0.05, for_templates=COMPARED, without_suspects=True)
         for each in (paired, apart)
