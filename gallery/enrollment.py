@@ -58,7 +58,8 @@ class Enroller:
         request id returns the same template again, as long as that template exists.
 
         A face looks like another subject if the gallery would identify it as that subject: the other subject's
-        similarity reaches the threshold and is higher than that of its own subject.
+        similarity reaches the threshold and is higher than that of its own subject. A subject that was told apart from
+        its own does not count.
 
         A face looks unlike its own subject if its similarity to each of at least :data:`_TEMPLATES_TO_REFUSE` templates
         is below the minimum. Templates that it looks unlike never refuse it alone, or if others resemble it: people
@@ -225,12 +226,15 @@ class Enroller:
 
 def _refuse_lookalike(gallery: OpenGallery, index: Index, subject_id: str, embedding: NDArray[np.float32]) -> None:
     settings = gallery.settings
+    others = gallery.distinct.others(subject_id)
     (found,) = index.search(
-        embedding[None], subjects=1, mean_of_best=settings.mean_of_best, at_least=settings.threshold
+        embedding[None], subjects=1 + len(others), mean_of_best=settings.mean_of_best, at_least=settings.threshold
     )
     for nearest in found.candidates:
         if nearest.subject_id == subject_id or nearest.similarity < settings.threshold:
             return
+        if nearest.subject_id in others:
+            continue
         own = index.similarity(subject_id, embedding, mean_of_best=settings.mean_of_best)
         if own is None or nearest.similarity > own:
             raise LooksLikeAnotherSubject(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Sequence
+from datetime import timedelta
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gallery.calibration.calibrator import Calibrator
+from gallery.corrections.corrections import UNDO_FOR, Corrections
+from gallery.corrections.told_apart import withheld
 from gallery.duplicates.duplicate_finder import DuplicateFinder
 from gallery.embeddings import normalized
 from gallery.enrollment import Enroller
+from gallery.erasing import erasing
 from gallery.erasure_reports import ErasureReports
 from gallery.errors import (
     ConsentRequired,
     GalleryNotFound,
-    StorageError,
     SubjectsWithoutConsent,
     SubjectWithoutTemplates,
 )
@@ -24,6 +27,7 @@ from gallery.etags import check_etag, new_etag
 from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide, is_contested, taken_subjects
+from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.expired import NO_EFFECT, PolicyEffect
 from gallery.records.galleries import DEFAULT_THRESHOLD, Gallery, GalleryChange, ThresholdSource, rounded_threshold
@@ -31,7 +35,7 @@ from gallery.records.identifications import Identification, TakenSubject
 from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
-from gallery.registry import GalleryRegistry, OpenGallery, SearchSettings
+from gallery.registry import GalleryRegistry, SearchSettings
 from gallery.retention import Retention
 from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store
@@ -66,6 +70,7 @@ class Galleries:
         max_templates_per_subject: at least 1.
         min_subject_similarity: see :class:`gallery.enrollment.Enroller`; by default no face looks unlike its subject.
         default_threshold: of galleries that are created without one.
+        undo_for: how long a merge or a move can be undone.
         search_threads: the most threads of one search, at least 1; best one for each core of the process.
         clock: tells what has expired; the store must have the same.
 
@@ -74,6 +79,7 @@ class Galleries:
         retention: erases what has expired.
         calibrator: calibrates thresholds.
         duplicates: finds subjects that are one person, and templates of somebody else.
+        corrections: merges subjects, moves templates, and undoes that.
         erasures: what was erased.
         observations: what searches looked like.
         outcomes: what clients said about answers.
@@ -92,6 +98,7 @@ class Galleries:
         max_templates_per_subject: int,
         min_subject_similarity: float = -1.0,
         default_threshold: float = DEFAULT_THRESHOLD,
+        undo_for: timedelta = UNDO_FOR,
         search_threads: int = 1,
         clock: Clock = now,
     ) -> None:
@@ -104,6 +111,9 @@ class Galleries:
         self.retention = Retention(store, self._registry)
         self._enroller = Enroller(
             store, self._registry, max_templates=max_templates_per_subject, min_similarity=min_subject_similarity
+        )
+        self.corrections = Corrections(
+            store, self._registry, self.retention, max_templates=max_templates_per_subject, undo_for=undo_for
         )
         self.calibrator = Calibrator(store, self._registry)
         self.duplicates = DuplicateFinder(store, self._registry, SearchPool(search_threads, niceness=BACKGROUND))
@@ -197,7 +207,7 @@ class Galleries:
             SubjectsWithoutConsent: the policy requires consents, and subjects have none.
             ExpiryNotStored: the store cannot store policies.
         """
-        with self._erasing(gallery_id) as opened:
+        with erasing(self._store, self._registry, gallery_id) as opened:
             effect = NO_EFFECT
             if change.policy is not None:
                 effect = self._effect_of(gallery_id, change.policy)
@@ -234,7 +244,7 @@ class Galleries:
             EtagMismatch: ``etag`` is not the current one.
             GalleryNotEmpty: it has subjects, and ``force`` is not set.
         """
-        with self._erasing(gallery_id) as opened:
+        with erasing(self._store, self._registry, gallery_id) as opened:
             with self._registry.create_lock:
                 self._store.delete_gallery(gallery_id, force=force, etag=etag)
                 self._registry.remove(gallery_id)
@@ -275,7 +285,7 @@ class Galleries:
             ConsentRequired: the gallery requires the consent that would be removed.
             ExpiryNotStored: the store cannot store consents and expiries.
         """
-        with self._erasing(gallery_id) as opened:
+        with erasing(self._store, self._registry, gallery_id) as opened:
             if opened.settings.policy.require_consent and "consent" in change.fields and change.consent is None:
                 raise ConsentRequired(gallery_id, subject_id)
             subject = self._store.update_subject(
@@ -294,7 +304,7 @@ class Galleries:
             SubjectNotFound: it does not exist.
             EtagMismatch: ``etag`` is not the current one.
         """
-        with self._erasing(gallery_id) as opened:
+        with erasing(self._store, self._registry, gallery_id) as opened:
             deleted = self._store.delete_subject(gallery_id, subject_id, etag=etag)
             opened.forget_subject(subject_id)
             return deleted
@@ -320,7 +330,7 @@ class Galleries:
             SubjectNotFound: the subject does not exist.
             TemplateNotFound: the subject has no such template.
         """
-        with self._erasing(gallery_id) as opened:
+        with erasing(self._store, self._registry, gallery_id) as opened:
             self._store.delete_template(gallery_id, subject_id, template_id)
             if opened.index is not None:
                 opened.index.remove_template(subject_id, template_id)
@@ -363,7 +373,7 @@ class Galleries:
             taken = taken_subjects([each.candidates for each in found], threshold=applied)
         if not self._registry.is_open(opened):
             raise GalleryNotFound(gallery_id)  # deleted during the search, so the result may be incomplete
-        return tuple(
+        answers = tuple(
             settings.rated(
                 decide(
                     each.candidates,
@@ -375,6 +385,17 @@ class Galleries:
                 self._registry.contract,
             )
             for each, lost in zip(found, taken, strict=True)
+        )
+        if not opened.distinct:
+            return answers
+        return tuple(
+            withheld(
+                answer,
+                each.candidates,
+                opened.distinct,
+                partial(index.similarity, probe=probe, mean_of_best=settings.mean_of_best),
+            )
+            for answer, each, probe in zip(answers, found, unit, strict=True)
         )
 
     def check_searchable(self, gallery_id: str) -> None:
@@ -398,6 +419,10 @@ class Galleries:
     def threshold(self, gallery_id: str) -> float:
         """Return the threshold that the next search of a gallery applies, [-1, 1]."""
         return self._registry.find(gallery_id).settings.threshold
+
+    def distinct_pairs(self, gallery_id: str) -> DistinctPairs:
+        """Return the subjects of a gallery that were told apart; asks the store no more often than a search."""
+        return self._registry.find(gallery_id).distinct
 
     def similarity_to_subject(self, gallery_id: str, subject_id: str, probe: NDArray[np.float32]) -> float:
         """Compare a probe, shape ``(dimension,)``, with a subject; a cosine in [-1, 1].
@@ -430,20 +455,3 @@ class Galleries:
     def close(self) -> None:
         """Close the store."""
         self._store.close()
-
-    @contextmanager
-    def _erasing(self, gallery_id: str) -> Iterator[OpenGallery]:
-        try:
-            with self._registry.changing(gallery_id) as opened:
-                yield opened
-        except BaseException:
-            # Erase what an earlier call could not, but tell the caller about this one.
-            with suppress(StorageError):
-                self._store.scrub()
-            raise
-        # Other changes of the gallery do not wait for this: a backup can delay it.
-        try:
-            self._store.scrub()
-        except StorageError as error:
-            error.change_was_made = True
-            raise

@@ -19,7 +19,9 @@ NoteErased = Callable[[str, Expired], None]
 
 
 class Retention:
-    """Erases what has expired. No answer depends on when that happens: it is in none from the moment it expires.
+    """Erases what has expired, and what undoes old corrections.
+
+    No answer depends on when that happens: what has expired is in none from that moment.
 
     If the process dies, what was not deleted is still expired, and the next run deletes it. What was deleted but not
     yet erased from the files is erased when the store is opened again.
@@ -52,6 +54,7 @@ class Retention:
         for gallery_id in self._gallery_ids():
             try:
                 erased += self._erase(gallery_id, check)
+                self._store.changes.erase_old(gallery_id, until=self._registry.clock())
             except GalleryNotFound:
                 continue
             except StorageError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 
 import grpc
 import structlog
@@ -124,6 +125,7 @@ class Server:
             min_subject_similarity=config.enrollment.min_subject_similarity,
             search_threads=usable_cores(),
             default_threshold=config.gallery.default_threshold,
+            undo_for=timedelta(days=config.gallery.undo_days),
             clock=rising,
         )
         self._erasures = ErasureWatch(self._galleries.erasures, self._audit or NoAudit())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from facet.tracking.embedding_aggregate import EmbeddingAggregate
+from gallery.corrections.told_apart import MIN_MARGIN
 
 
 class Decision(Enum):
@@ -30,6 +32,8 @@ class Match:
         threshold: minimum similarity of a match.
         runner_up_similarity: to the second-best subject; -1 if there is none.
         next: the match with the second-best subject, if that is known.
+        told_apart_from: the nearest of the subjects that were told apart from this one; empty if none is near.
+        told_apart_margin: the similarity minus that of this subject; negative if it is the nearer one.
     """
 
     subject_id: str
@@ -38,6 +42,8 @@ class Match:
     threshold: float
     runner_up_similarity: float = -1.0
     next: Match | None = None
+    told_apart_from: str = ""
+    told_apart_margin: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Identity:
         subject_id: empty unless identified.
         display_name: empty unless identified.
         similarity: to the subject if identified, otherwise to the best subject of the last search; -1 before any.
+        too_close_to: a subject that was told apart from the best one of the last search and is nearly as similar, so
+            that the track is not identified; empty if there is none.
         decided_at: when it was decided, seconds of the tracker's own clock; meaningless while undecided.
     """
 
@@ -57,6 +65,7 @@ class Identity:
     display_name: str = ""
     similarity: float = -1.0
     decided_at: float = 0.0
+    too_close_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,8 @@ class DecisionSettings:
         single_sample_lead: and the runner-up's by this much.
         keep_margin: an identified track keeps its subject while the similarity is at most this far below the threshold.
         switch_lead: minimum lead over the runner-up for another subject to replace the present one.
+        told_apart_margin: minimum lead over a subject that was told apart from the best one, to identify a track.
+        keep_told_apart_margin: the same, for an identified track to keep its subject.
         unknown_min_samples: minimum samples before a track may be declared unknown.
         unknown_min_quality: minimum sum of their qualities.
     """
@@ -78,6 +89,8 @@ class DecisionSettings:
     single_sample_lead: float = 0.1
     keep_margin: float = 0.06
     switch_lead: float = 0.05
+    told_apart_margin: float = MIN_MARGIN
+    keep_told_apart_margin: float = MIN_MARGIN / 2
     unknown_min_samples: int = 5
     unknown_min_quality: float = 1.5
 
@@ -95,7 +108,8 @@ def decide(
         settings: when a decision is made and changed.
     """
     if match is not None and match.subject_id == identity.subject_id:
-        if match.similarity >= match.threshold - settings.keep_margin:
+        is_near = match.similarity >= match.threshold - settings.keep_margin
+        if is_near and match.told_apart_margin >= settings.keep_told_apart_margin:
             return replace(identity, similarity=match.similarity, display_name=match.display_name)
     elif match is not None and _is_certain(match, aggregate, settings):
         lead = match.similarity - match.runner_up_similarity
@@ -104,13 +118,19 @@ def decide(
         return identity
     if identity.decision is Decision.IDENTIFIED and not _is_refuted(match, aggregate, settings):
         return identity
-    similarity = match.similarity if match is not None else -1.0
+    similarity, too_close_to = -1.0, ""
+    if match is not None:
+        similarity = match.similarity
+        if similarity >= match.threshold and match.told_apart_margin < settings.told_apart_margin:
+            too_close_to = match.told_apart_from
     if identity.decision is Decision.UNKNOWN or not _has_seen_enough(aggregate, settings):
-        return replace(identity, similarity=similarity)
-    return Identity(Decision.UNKNOWN, similarity=similarity, decided_at=time)
+        return replace(identity, similarity=similarity, too_close_to=too_close_to)
+    return Identity(Decision.UNKNOWN, similarity=similarity, decided_at=time, too_close_to=too_close_to)
 
 
 def _is_certain(match: Match, aggregate: EmbeddingAggregate, settings: DecisionSettings) -> bool:
+    if match.told_apart_margin < settings.told_apart_margin:
+        return False
     if aggregate.sample_count >= settings.min_samples:
         return match.similarity >= match.threshold
     lead = match.similarity - match.runner_up_similarity
@@ -125,6 +145,12 @@ def _has_seen_enough(aggregate: EmbeddingAggregate, settings: DecisionSettings) 
 
 
 def _is_refuted(match: Match | None, aggregate: EmbeddingAggregate, settings: DecisionSettings) -> bool:
-    """Whether an identified track must lose its subject: enough was seen, and even the best subject is too far away."""
-    is_far = match is None or match.similarity < match.threshold - settings.keep_margin
-    return is_far and _has_seen_enough(aggregate, settings)
+    """Whether an identified track must lose its subject: enough was seen, and even the best subject is too far away.
+
+    Or another one is too close that was told apart from the best.
+    """
+    if match is not None and match.similarity >= match.threshold - settings.keep_margin:
+        is_refuted = match.told_apart_margin < settings.keep_told_apart_margin
+    else:
+        is_refuted = True
+    return is_refuted and _has_seen_enough(aggregate, settings)

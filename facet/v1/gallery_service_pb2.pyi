@@ -139,6 +139,30 @@ CALIBRATION_SOURCE_ITSELF_AND_COHORT: CalibrationSource.ValueType  # 3
 """The gallery's own templates and those of another gallery."""
 Global___CalibrationSource: _TypeAlias = CalibrationSource  # noqa: Y015
 
+class _ChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_KIND_UNSPECIFIED: _ChangeKind.ValueType  # 0
+    """Never returned."""
+    CHANGE_KIND_MERGE: _ChangeKind.ValueType  # 1
+    """A subject was merged into another one."""
+    CHANGE_KIND_MOVE: _ChangeKind.ValueType  # 2
+    """A template was moved to another subject."""
+
+class ChangeKind(_ChangeKind, metaclass=_ChangeKindEnumTypeWrapper):
+    """What was corrected."""
+
+CHANGE_KIND_UNSPECIFIED: ChangeKind.ValueType  # 0
+"""Never returned."""
+CHANGE_KIND_MERGE: ChangeKind.ValueType  # 1
+"""A subject was merged into another one."""
+CHANGE_KIND_MOVE: ChangeKind.ValueType  # 2
+"""A template was moved to another subject."""
+Global___ChangeKind: _TypeAlias = ChangeKind  # noqa: Y015
+
 class _ErasureCause:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1508,6 +1532,397 @@ class DeleteTemplateResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteTemplateResponse: _TypeAlias = DeleteTemplateResponse  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """A correction that can be undone for a while."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FROM_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    INTO_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    TEMPLATE_IDS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UNDO_UNTIL_FIELD_NUMBER: _builtins.int
+    UNDONE_FIELD_NUMBER: _builtins.int
+    change_id: _builtins.str
+    """The id of the change, for UndoChange."""
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    kind: Global___ChangeKind.ValueType
+    """What was corrected."""
+    from_subject_id: _builtins.str
+    """The id of the subject that the templates came from."""
+    into_subject_id: _builtins.str
+    """The id of the subject that got them."""
+    undone: _builtins.bool
+    """Whether it was undone."""
+    @_builtins.property
+    def template_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The templates, by their ids after the change."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def undo_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it can be undone: for gallery.undo_days."""
+
+    def __init__(
+        self,
+        *,
+        change_id: _builtins.str = ...,
+        gallery_id: _builtins.str = ...,
+        kind: Global___ChangeKind.ValueType = ...,
+        from_subject_id: _builtins.str = ...,
+        into_subject_id: _builtins.str = ...,
+        template_ids: _abc.Iterable[_builtins.str] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        undo_until: _timestamp_pb2.Timestamp | None = ...,
+        undone: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "undo_until", b"undo_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "create_time", b"create_time", "from_subject_id", b"from_subject_id", "gallery_id", b"gallery_id", "into_subject_id", b"into_subject_id", "kind", b"kind", "template_ids", b"template_ids", "undo_until", b"undo_until", "undone", b"undone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class MergeSubjectsRequest(_message.Message):
+    """Request of MergeSubjects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    FROM_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    INTO_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    FROM_ETAG_FIELD_NUMBER: _builtins.int
+    INTO_ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    from_subject_id: _builtins.str
+    """The id of the subject that disappears."""
+    into_subject_id: _builtins.str
+    """The id of the subject that gets its templates."""
+    from_etag: _builtins.str
+    """If set, it must be the current etag of the subject that disappears."""
+    into_etag: _builtins.str
+    """If set, it must be the current etag of the other subject."""
+    request_id: _builtins.str
+    """An id of the caller's, at most 128 characters. As long as the change can be undone, a repeated request with the same
+    id gets the same change again.
+    """
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        from_subject_id: _builtins.str = ...,
+        into_subject_id: _builtins.str = ...,
+        from_etag: _builtins.str = ...,
+        into_etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_etag", b"from_etag", "from_subject_id", b"from_subject_id", "gallery_id", b"gallery_id", "into_etag", b"into_etag", "into_subject_id", b"into_subject_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeSubjectsRequest: _TypeAlias = MergeSubjectsRequest  # noqa: Y015
+
+@_typing.final
+class MergeSubjectsResponse(_message.Message):
+    """Response of MergeSubjects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """The change."""
+
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The subject that has the templates."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___Change | None = ...,
+        subject: Global___Subject | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeSubjectsResponse: _TypeAlias = MergeSubjectsResponse  # noqa: Y015
+
+@_typing.final
+class MoveTemplateRequest(_message.Message):
+    """Request of MoveTemplate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    FROM_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    INTO_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    template_id: _builtins.str
+    """The id of the template."""
+    from_subject_id: _builtins.str
+    """The id of the subject that it belongs to."""
+    into_subject_id: _builtins.str
+    """The id of the subject that gets it."""
+    request_id: _builtins.str
+    """An id of the caller's; see MergeSubjectsRequest."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        template_id: _builtins.str = ...,
+        from_subject_id: _builtins.str = ...,
+        into_subject_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_subject_id", b"from_subject_id", "gallery_id", b"gallery_id", "into_subject_id", b"into_subject_id", "request_id", b"request_id", "template_id", b"template_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveTemplateRequest: _TypeAlias = MoveTemplateRequest  # noqa: Y015
+
+@_typing.final
+class MoveTemplateResponse(_message.Message):
+    """Response of MoveTemplate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """The change."""
+
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The subject that has the template."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___Change | None = ...,
+        subject: Global___Subject | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveTemplateResponse: _TypeAlias = MoveTemplateResponse  # noqa: Y015
+
+@_typing.final
+class UndoChangeRequest(_message.Message):
+    """Request of UndoChange."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    change_id: _builtins.str
+    """The id of the change."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        change_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "gallery_id", b"gallery_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoChangeRequest: _TypeAlias = UndoChangeRequest  # noqa: Y015
+
+@_typing.final
+class UndoChangeResponse(_message.Message):
+    """Response of UndoChange."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """The change."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___Change | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoChangeResponse: _TypeAlias = UndoChangeResponse  # noqa: Y015
+
+@_typing.final
+class SetDistinctRequest(_message.Message):
+    """Request of SetDistinct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    OTHER_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    subject_id: _builtins.str
+    """The id of a subject."""
+    other_subject_id: _builtins.str
+    """The id of another one."""
+    remove: _builtins.bool
+    """Take it back: they may be one person."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        other_subject_id: _builtins.str = ...,
+        remove: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "other_subject_id", b"other_subject_id", "remove", b"remove", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDistinctRequest: _TypeAlias = SetDistinctRequest  # noqa: Y015
+
+@_typing.final
+class SetDistinctResponse(_message.Message):
+    """Response of SetDistinct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDistinctResponse: _TypeAlias = SetDistinctResponse  # noqa: Y015
+
+@_typing.final
+class ListDistinctRequest(_message.Message):
+    """Request of ListDistinct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The id of the gallery."""
+    subject_id: _builtins.str
+    """List only the pairs of this subject. Empty: all."""
+    page_size: _builtins.int
+    """The maximum number of pairs, 1 to 1000. 0: 100."""
+    page_token: _builtins.str
+    """next_page_token of the previous page. Empty: the first page."""
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "page_size", b"page_size", "page_token", b"page_token", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDistinctRequest: _TypeAlias = ListDistinctRequest  # noqa: Y015
+
+@_typing.final
+class ListDistinctResponse(_message.Message):
+    """Response of ListDistinct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIRS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Set if there are more pairs."""
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___DistinctPair]:
+        """The pairs."""
+
+    def __init__(
+        self,
+        *,
+        pairs: _abc.Iterable[Global___DistinctPair] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "pairs", b"pairs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDistinctResponse: _TypeAlias = ListDistinctResponse  # noqa: Y015
+
+@_typing.final
+class DistinctPair(_message.Message):
+    """Two subjects that were told apart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    OTHER_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """The id of the one that is first in code point order."""
+    other_subject_id: _builtins.str
+    """The id of the other one."""
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        other_subject_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_subject_id", b"other_subject_id", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DistinctPair: _TypeAlias = DistinctPair  # noqa: Y015
 
 @_typing.final
 class SearchEmbeddingRequest(_message.Message):

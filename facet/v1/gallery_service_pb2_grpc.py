@@ -140,6 +140,31 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.DeleteTemplateRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.DeleteTemplateResponse.FromString,
                 _registered_method=True)
+        self.MergeSubjects = channel.unary_unary(
+                '/facet.v1.GalleryService/MergeSubjects',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.MergeSubjectsRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.MergeSubjectsResponse.FromString,
+                _registered_method=True)
+        self.MoveTemplate = channel.unary_unary(
+                '/facet.v1.GalleryService/MoveTemplate',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.MoveTemplateRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.MoveTemplateResponse.FromString,
+                _registered_method=True)
+        self.UndoChange = channel.unary_unary(
+                '/facet.v1.GalleryService/UndoChange',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeResponse.FromString,
+                _registered_method=True)
+        self.SetDistinct = channel.unary_unary(
+                '/facet.v1.GalleryService/SetDistinct',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.SetDistinctRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.SetDistinctResponse.FromString,
+                _registered_method=True)
+        self.ListDistinct = channel.unary_unary(
+                '/facet.v1.GalleryService/ListDistinct',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.ListDistinctRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListDistinctResponse.FromString,
+                _registered_method=True)
         self.SearchEmbedding = channel.unary_unary(
                 '/facet.v1.GalleryService/SearchEmbedding',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.SearchEmbeddingRequest.SerializeToString,
@@ -407,6 +432,94 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MergeSubjects(self, request, context):
+        """Merges a subject into another one, because they are one person: all its templates become the other one's, and its id
+        disappears. The other subject keeps its id and name. Of the rest the stricter applies: it was created when the older
+        of the two was, has the consent that was given first, and expires when the first of the two would have. Pairs of
+        SetDistinct follow. UndoChange undoes it until change.undo_until.
+
+        Limits: both subjects together have at most limits.max_templates_per_subject templates.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+        NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+        FAILED_PRECONDITION The subjects were told apart (DISTINCT_SUBJECTS). Together they have too many templates
+        (TOO_MANY_TEMPLATES).
+        ABORTED             An etag is not the current one (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveTemplate(self, request, context):
+        """Moves a template to another subject of the gallery, because it shows that person. The first subject remains, even
+        without templates. The template expires no later than it would have. In galleries in Milvus it gets a new id.
+        UndoChange undoes it until change.undo_until.
+
+        Limits: the other subject has at most limits.max_templates_per_subject templates afterwards.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+        NOT_FOUND           The gallery, a subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
+        TEMPLATE_NOT_FOUND).
+        ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+        FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoChange(self, request, context):
+        """Undoes MergeSubjects or MoveTemplate: the subjects have the templates, names, consents and times that they had. What
+        was enrolled since stays where it is. What was deleted or has expired since stays away. If the subject that others
+        were merged into was updated since, it keeps that. A change that was undone before is returned as it is.
+
+        What it takes to undo a change is erased when its time is up, when a subject that it is about is deleted or expires,
+        and with the gallery.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery or the change does not exist, or a subject that the change is about was deleted
+        (GALLERY_NOT_FOUND, CHANGE_NOT_FOUND).
+        FAILED_PRECONDITION The time is up (UNDO_EXPIRED); ErrorInfo.metadata has undo_until. What was changed since makes
+        it impossible: a later change has to be undone first, the id is taken, or the subject lacks a
+        consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
+        (TOO_MANY_TEMPLATES).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetDistinct(self, request, context):
+        """Tells two subjects apart, because they are two people who look alike, or takes that back. May be repeated.
+
+        Enrolling one of them is not refused because of the other, calibration and the search for duplicates do not suspect
+        them, and they are not merged. A probe that is nearly as similar to the one as to the other is neither: its decision
+        is DECISION_UNKNOWN, and Identification.too_close_to names the other. The pair is deleted with either of the two.
+
+        Limits: a gallery has at most 10,000 pairs.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+        NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+        FAILED_PRECONDITION The gallery has the maximum number of pairs (TOO_MANY_DISTINCT_PAIRS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDistinct(self, request, context):
+        """Lists the pairs of subjects that were told apart, by their ids.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SearchEmbedding(self, request, context):
         """Identifies an embedding that the caller already has.
 
@@ -644,6 +757,31 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.DeleteTemplate,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.DeleteTemplateRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.DeleteTemplateResponse.SerializeToString,
+            ),
+            'MergeSubjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeSubjects,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.MergeSubjectsRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.MergeSubjectsResponse.SerializeToString,
+            ),
+            'MoveTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveTemplate,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.MoveTemplateRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.MoveTemplateResponse.SerializeToString,
+            ),
+            'UndoChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoChange,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeResponse.SerializeToString,
+            ),
+            'SetDistinct': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDistinct,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.SetDistinctRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.SetDistinctResponse.SerializeToString,
+            ),
+            'ListDistinct': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDistinct,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListDistinctRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.ListDistinctResponse.SerializeToString,
             ),
             'SearchEmbedding': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchEmbedding,
@@ -1078,6 +1216,141 @@ class GalleryService:
             '/facet.v1.GalleryService/DeleteTemplate',
             facet_dot_v1_dot_gallery__service__pb2.DeleteTemplateRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.DeleteTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeSubjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/MergeSubjects',
+            facet_dot_v1_dot_gallery__service__pb2.MergeSubjectsRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.MergeSubjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/MoveTemplate',
+            facet_dot_v1_dot_gallery__service__pb2.MoveTemplateRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.MoveTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/UndoChange',
+            facet_dot_v1_dot_gallery__service__pb2.UndoChangeRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.UndoChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDistinct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/SetDistinct',
+            facet_dot_v1_dot_gallery__service__pb2.SetDistinctRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.SetDistinctResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDistinct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/ListDistinct',
+            facet_dot_v1_dot_gallery__service__pb2.ListDistinctRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.ListDistinctResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -203,6 +203,74 @@ class GalleryServiceStub:
       NOT_FOUND The gallery, the subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
                 TEMPLATE_NOT_FOUND).
     """
+    MergeSubjects: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.MergeSubjectsRequest, _gallery_service_pb2.MergeSubjectsResponse]
+    """Merges a subject into another one, because they are one person: all its templates become the other one's, and its id
+    disappears. The other subject keeps its id and name. Of the rest the stricter applies: it was created when the older
+    of the two was, has the consent that was given first, and expires when the first of the two would have. Pairs of
+    SetDistinct follow. UndoChange undoes it until change.undo_until.
+
+    Limits: both subjects together have at most limits.max_templates_per_subject templates.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+      NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+      FAILED_PRECONDITION The subjects were told apart (DISTINCT_SUBJECTS). Together they have too many templates
+                          (TOO_MANY_TEMPLATES).
+      ABORTED             An etag is not the current one (ETAG_MISMATCH).
+    """
+    MoveTemplate: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.MoveTemplateRequest, _gallery_service_pb2.MoveTemplateResponse]
+    """Moves a template to another subject of the gallery, because it shows that person. The first subject remains, even
+    without templates. The template expires no later than it would have. In galleries in Milvus it gets a new id.
+    UndoChange undoes it until change.undo_until.
+
+    Limits: the other subject has at most limits.max_templates_per_subject templates afterwards.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+      NOT_FOUND           The gallery, a subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
+                          TEMPLATE_NOT_FOUND).
+      ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+      FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES).
+    """
+    UndoChange: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.UndoChangeRequest, _gallery_service_pb2.UndoChangeResponse]
+    """Undoes MergeSubjects or MoveTemplate: the subjects have the templates, names, consents and times that they had. What
+    was enrolled since stays where it is. What was deleted or has expired since stays away. If the subject that others
+    were merged into was updated since, it keeps that. A change that was undone before is returned as it is.
+
+    What it takes to undo a change is erased when its time is up, when a subject that it is about is deleted or expires,
+    and with the gallery.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery or the change does not exist, or a subject that the change is about was deleted
+                          (GALLERY_NOT_FOUND, CHANGE_NOT_FOUND).
+      FAILED_PRECONDITION The time is up (UNDO_EXPIRED); ErrorInfo.metadata has undo_until. What was changed since makes
+                          it impossible: a later change has to be undone first, the id is taken, or the subject lacks a
+                          consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
+                          (TOO_MANY_TEMPLATES).
+    """
+    SetDistinct: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.SetDistinctRequest, _gallery_service_pb2.SetDistinctResponse]
+    """Tells two subjects apart, because they are two people who look alike, or takes that back. May be repeated.
+
+    Enrolling one of them is not refused because of the other, calibration and the search for duplicates do not suspect
+    them, and they are not merged. A probe that is nearly as similar to the one as to the other is neither: its decision
+    is DECISION_UNKNOWN, and Identification.too_close_to names the other. The pair is deleted with either of the two.
+
+    Limits: a gallery has at most 10,000 pairs.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+      NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has the maximum number of pairs (TOO_MANY_DISTINCT_PAIRS).
+    """
+    ListDistinct: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListDistinctRequest, _gallery_service_pb2.ListDistinctResponse]
+    """Lists the pairs of subjects that were told apart, by their ids.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
+    """
     SearchEmbedding: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.SearchEmbeddingRequest, _gallery_service_pb2.SearchEmbeddingResponse]
     """Identifies an embedding that the caller already has.
 
@@ -516,6 +584,74 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     Errors: those of the service, and
       NOT_FOUND The gallery, the subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
                 TEMPLATE_NOT_FOUND).
+    """
+    MergeSubjects: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.MergeSubjectsRequest, _gallery_service_pb2.MergeSubjectsResponse]  # type: ignore[assignment]
+    """Merges a subject into another one, because they are one person: all its templates become the other one's, and its id
+    disappears. The other subject keeps its id and name. Of the rest the stricter applies: it was created when the older
+    of the two was, has the consent that was given first, and expires when the first of the two would have. Pairs of
+    SetDistinct follow. UndoChange undoes it until change.undo_until.
+
+    Limits: both subjects together have at most limits.max_templates_per_subject templates.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+      NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+      FAILED_PRECONDITION The subjects were told apart (DISTINCT_SUBJECTS). Together they have too many templates
+                          (TOO_MANY_TEMPLATES).
+      ABORTED             An etag is not the current one (ETAG_MISMATCH).
+    """
+    MoveTemplate: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.MoveTemplateRequest, _gallery_service_pb2.MoveTemplateResponse]  # type: ignore[assignment]
+    """Moves a template to another subject of the gallery, because it shows that person. The first subject remains, even
+    without templates. The template expires no later than it would have. In galleries in Milvus it gets a new id.
+    UndoChange undoes it until change.undo_until.
+
+    Limits: the other subject has at most limits.max_templates_per_subject templates afterwards.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+      NOT_FOUND           The gallery, a subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
+                          TEMPLATE_NOT_FOUND).
+      ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+      FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES).
+    """
+    UndoChange: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.UndoChangeRequest, _gallery_service_pb2.UndoChangeResponse]  # type: ignore[assignment]
+    """Undoes MergeSubjects or MoveTemplate: the subjects have the templates, names, consents and times that they had. What
+    was enrolled since stays where it is. What was deleted or has expired since stays away. If the subject that others
+    were merged into was updated since, it keeps that. A change that was undone before is returned as it is.
+
+    What it takes to undo a change is erased when its time is up, when a subject that it is about is deleted or expires,
+    and with the gallery.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery or the change does not exist, or a subject that the change is about was deleted
+                          (GALLERY_NOT_FOUND, CHANGE_NOT_FOUND).
+      FAILED_PRECONDITION The time is up (UNDO_EXPIRED); ErrorInfo.metadata has undo_until. What was changed since makes
+                          it impossible: a later change has to be undone first, the id is taken, or the subject lacks a
+                          consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
+                          (TOO_MANY_TEMPLATES).
+    """
+    SetDistinct: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.SetDistinctRequest, _gallery_service_pb2.SetDistinctResponse]  # type: ignore[assignment]
+    """Tells two subjects apart, because they are two people who look alike, or takes that back. May be repeated.
+
+    Enrolling one of them is not refused because of the other, calibration and the search for duplicates do not suspect
+    them, and they are not merged. A probe that is nearly as similar to the one as to the other is neither: its decision
+    is DECISION_UNKNOWN, and Identification.too_close_to names the other. The pair is deleted with either of the two.
+
+    Limits: a gallery has at most 10,000 pairs.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+      NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      FAILED_PRECONDITION The gallery has the maximum number of pairs (TOO_MANY_DISTINCT_PAIRS).
+    """
+    ListDistinct: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListDistinctRequest, _gallery_service_pb2.ListDistinctResponse]  # type: ignore[assignment]
+    """Lists the pairs of subjects that were told apart, by their ids.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
     """
     SearchEmbedding: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.SearchEmbeddingRequest, _gallery_service_pb2.SearchEmbeddingResponse]  # type: ignore[assignment]
     """Identifies an embedding that the caller already has.
@@ -905,6 +1041,104 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: those of the service, and
           NOT_FOUND The gallery, the subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
                     TEMPLATE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def MergeSubjects(
+        self,
+        request: _gallery_service_pb2.MergeSubjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.MergeSubjectsResponse, _abc.Awaitable[_gallery_service_pb2.MergeSubjectsResponse]]:
+        """Merges a subject into another one, because they are one person: all its templates become the other one's, and its id
+        disappears. The other subject keeps its id and name. Of the rest the stricter applies: it was created when the older
+        of the two was, has the consent that was given first, and expires when the first of the two would have. Pairs of
+        SetDistinct follow. UndoChange undoes it until change.undo_until.
+
+        Limits: both subjects together have at most limits.max_templates_per_subject templates.
+
+        Errors: those of the service, and
+          INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+          NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+          ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+          FAILED_PRECONDITION The subjects were told apart (DISTINCT_SUBJECTS). Together they have too many templates
+                              (TOO_MANY_TEMPLATES).
+          ABORTED             An etag is not the current one (ETAG_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def MoveTemplate(
+        self,
+        request: _gallery_service_pb2.MoveTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.MoveTemplateResponse, _abc.Awaitable[_gallery_service_pb2.MoveTemplateResponse]]:
+        """Moves a template to another subject of the gallery, because it shows that person. The first subject remains, even
+        without templates. The template expires no later than it would have. In galleries in Milvus it gets a new id.
+        UndoChange undoes it until change.undo_until.
+
+        Limits: the other subject has at most limits.max_templates_per_subject templates afterwards.
+
+        Errors: those of the service, and
+          INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+          NOT_FOUND           The gallery, a subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
+                              TEMPLATE_NOT_FOUND).
+          ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
+          FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES).
+        """
+
+    @_abc_1.abstractmethod
+    def UndoChange(
+        self,
+        request: _gallery_service_pb2.UndoChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.UndoChangeResponse, _abc.Awaitable[_gallery_service_pb2.UndoChangeResponse]]:
+        """Undoes MergeSubjects or MoveTemplate: the subjects have the templates, names, consents and times that they had. What
+        was enrolled since stays where it is. What was deleted or has expired since stays away. If the subject that others
+        were merged into was updated since, it keeps that. A change that was undone before is returned as it is.
+
+        What it takes to undo a change is erased when its time is up, when a subject that it is about is deleted or expires,
+        and with the gallery.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery or the change does not exist, or a subject that the change is about was deleted
+                              (GALLERY_NOT_FOUND, CHANGE_NOT_FOUND).
+          FAILED_PRECONDITION The time is up (UNDO_EXPIRED); ErrorInfo.metadata has undo_until. What was changed since makes
+                              it impossible: a later change has to be undone first, the id is taken, or the subject lacks a
+                              consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
+                              (TOO_MANY_TEMPLATES).
+        """
+
+    @_abc_1.abstractmethod
+    def SetDistinct(
+        self,
+        request: _gallery_service_pb2.SetDistinctRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.SetDistinctResponse, _abc.Awaitable[_gallery_service_pb2.SetDistinctResponse]]:
+        """Tells two subjects apart, because they are two people who look alike, or takes that back. May be repeated.
+
+        Enrolling one of them is not refused because of the other, calibration and the search for duplicates do not suspect
+        them, and they are not merged. A probe that is nearly as similar to the one as to the other is neither: its decision
+        is DECISION_UNKNOWN, and Identification.too_close_to names the other. The pair is deleted with either of the two.
+
+        Limits: a gallery has at most 10,000 pairs.
+
+        Errors: those of the service, and
+          INVALID_ARGUMENT    The two subjects are the same (SAME_SUBJECT).
+          NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+          FAILED_PRECONDITION The gallery has the maximum number of pairs (TOO_MANY_DISTINCT_PAIRS).
+        """
+
+    @_abc_1.abstractmethod
+    def ListDistinct(
+        self,
+        request: _gallery_service_pb2.ListDistinctRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.ListDistinctResponse, _abc.Awaitable[_gallery_service_pb2.ListDistinctResponse]]:
+        """Lists the pairs of subjects that were told apart, by their ids.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+          NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

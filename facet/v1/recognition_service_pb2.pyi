@@ -33,7 +33,7 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     DECISION_MATCH: _Decision.ValueType  # 1
     """The probe is the best candidate: its similarity reaches the threshold."""
     DECISION_UNKNOWN: _Decision.ValueType  # 2
-    """No subject of the gallery is similar enough."""
+    """No subject of the gallery is similar enough, or two that were told apart are too close; see too_close_to."""
     DECISION_REFUSED: _Decision.ValueType  # 3
     """The quality of the face is too low, and no search was made. See the server's identification settings."""
 
@@ -45,7 +45,7 @@ DECISION_UNSPECIFIED: Decision.ValueType  # 0
 DECISION_MATCH: Decision.ValueType  # 1
 """The probe is the best candidate: its similarity reaches the threshold."""
 DECISION_UNKNOWN: Decision.ValueType  # 2
-"""No subject of the gallery is similar enough."""
+"""No subject of the gallery is similar enough, or two that were told apart are too close; see too_close_to."""
 DECISION_REFUSED: Decision.ValueType  # 3
 """The quality of the face is too low, and no search was made. See the server's identification settings."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
@@ -715,6 +715,7 @@ class Identification(_message.Message):
     TAKEN_FIELD_NUMBER: _builtins.int
     ANSWER_ID_FIELD_NUMBER: _builtins.int
     REVIEW_REQUESTED_FIELD_NUMBER: _builtins.int
+    TOO_CLOSE_TO_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     threshold: _builtins.float
@@ -745,6 +746,10 @@ class Identification(_message.Message):
     """Whether this answer belongs to the random sample that the server asks to be checked, see its setting
     outcomes.review_share.
     """
+    too_close_to: _builtins.str
+    """The id of a subject that was told apart from the best candidate (SetDistinct) and is nearly as similar to the face,
+    so that the decision is unknown although the best candidate reaches the threshold. Empty otherwise.
+    """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """The most similar subjects, by falling similarity, ties by id. Also set if the decision is unknown. Empty if the
@@ -771,10 +776,11 @@ class Identification(_message.Message):
         taken: _abc.Iterable[Global___TakenSubject] | None = ...,
         answer_id: _builtins.str = ...,
         review_requested: _builtins.bool = ...,
+        too_close_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "false_positive_rate", b"false_positive_rate", "margin", b"margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "answer_id", b"answer_id", "calibration", b"calibration", "candidates", b"candidates", "decision", b"decision", "false_positive_rate", b"false_positive_rate", "margin", b"margin", "review_requested", b"review_requested", "taken", b"taken", "templates_compared", b"templates_compared", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate", "_margin", b"_margin", "answer_id", b"answer_id", "calibration", b"calibration", "candidates", b"candidates", "decision", b"decision", "false_positive_rate", b"false_positive_rate", "margin", b"margin", "review_requested", b"review_requested", "taken", b"taken", "templates_compared", b"templates_compared", "threshold", b"threshold", "too_close_to", b"too_close_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__false_positive_rate: _TypeAlias = _typing.Literal["false_positive_rate"]  # noqa: Y015
     _WhichOneofArgType__false_positive_rate: _TypeAlias = _typing.Literal["_false_positive_rate", b"_false_positive_rate"]  # noqa: Y015
@@ -1093,6 +1099,7 @@ class Track(_message.Message):
     DECIDED_FOR_MS_FIELD_NUMBER: _builtins.int
     TRACKED_FOR_MS_FIELD_NUMBER: _builtins.int
     FACE_QUALITY_FIELD_NUMBER: _builtins.int
+    TOO_CLOSE_TO_FIELD_NUMBER: _builtins.int
     track_id: _builtins.int
     """The id of the track in its stream. Counts from 1 in the order of appearance and is never reused."""
     decision: Global___TrackDecision.ValueType
@@ -1111,6 +1118,10 @@ class Track(_message.Message):
     """Milliseconds of capture time since the track was first seen."""
     face_quality: _builtins.float
     """The quality of the face, in [0, 1]; see Quality.value. Unset without a face, or if it was not measured."""
+    too_close_to: _builtins.str
+    """The id of a subject that was told apart from the most similar one (SetDistinct) and is nearly as similar, so that the
+    track is not identified. Empty otherwise.
+    """
     @_builtins.property
     def face_box(self) -> _types_pb2.Box:
         """The face. Unset if it is not visible."""
@@ -1137,10 +1148,11 @@ class Track(_message.Message):
         decided_for_ms: _builtins.float = ...,
         tracked_for_ms: _builtins.float = ...,
         face_quality: _builtins.float | None = ...,
+        too_close_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_face_quality", b"_face_quality", "_similarity", b"_similarity", "face_box", b"face_box", "face_quality", b"face_quality", "landmarks", b"landmarks", "person_box", b"person_box", "similarity", b"similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_face_quality", b"_face_quality", "_similarity", b"_similarity", "decided_for_ms", b"decided_for_ms", "decision", b"decision", "display_name", b"display_name", "face_box", b"face_box", "face_quality", b"face_quality", "landmarks", b"landmarks", "person_box", b"person_box", "similarity", b"similarity", "subject_id", b"subject_id", "track_id", b"track_id", "tracked_for_ms", b"tracked_for_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_face_quality", b"_face_quality", "_similarity", b"_similarity", "decided_for_ms", b"decided_for_ms", "decision", b"decision", "display_name", b"display_name", "face_box", b"face_box", "face_quality", b"face_quality", "landmarks", b"landmarks", "person_box", b"person_box", "similarity", b"similarity", "subject_id", b"subject_id", "too_close_to", b"too_close_to", "track_id", b"track_id", "tracked_for_ms", b"tracked_for_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__face_quality: _TypeAlias = _typing.Literal["face_quality"]  # noqa: Y015
     _WhichOneofArgType__face_quality: _TypeAlias = _typing.Literal["_face_quality", b"_face_quality"]  # noqa: Y015

@@ -13,7 +13,11 @@ GalleryError
     ConsentRequired
     SubjectsWithoutConsent
     SameSubject
+    DistinctSubjects
     TooManyDistinctPairs
+    ChangeNotFound
+    UndoExpired
+    UndoConflict
     ExpiryNotStored
     ExportOutdated
     ContractMismatch
@@ -39,7 +43,14 @@ GalleryError
 from __future__ import annotations
 
 from gallery.errors.base import GalleryError, Kind
-from gallery.errors.corrections import SameSubject, TooManyDistinctPairs
+from gallery.errors.corrections import (
+    ChangeNotFound,
+    DistinctSubjects,
+    SameSubject,
+    TooManyDistinctPairs,
+    UndoConflict,
+    UndoExpired,
+)
 from gallery.errors.galleries import (
     CalibrationUnreliable,
     ContractMismatch,
@@ -83,10 +94,12 @@ from gallery.errors.subjects import (
 
 __all__ = [
     "CalibrationUnreliable",
+    "ChangeNotFound",
     "ConsentRequired",
     "ContractMismatch",
     "DatabaseDamaged",
     "DatabaseReplaced",
+    "DistinctSubjects",
     "ErasuresNotRecorded",
     "EtagMismatch",
     "ExpiryNotStored",
@@ -118,4 +131,6 @@ __all__ = [
     "TooFewSearches",
     "TooManyDistinctPairs",
     "TooManyTemplates",
+    "UndoConflict",
+    "UndoExpired",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from gallery.errors.base import GalleryError
 
@@ -33,3 +34,62 @@ class TooManyDistinctPairs(GalleryError):
     def metadata(self) -> Mapping[str, str]:
         """The limit."""
         return {"limit": str(self.limit)}
+
+
+class DistinctSubjects(GalleryError):
+    """The subjects were told apart, so they are not merged.
+
+    Attributes:
+        gallery_id: the gallery.
+        subject_id: the subject that was to be merged.
+        other_id: the subject that it was to be merged into.
+    """
+
+    kind, reason = "precondition", "DISTINCT_SUBJECTS"
+
+    def __init__(self, gallery_id: str, subject_id: str, other_id: str) -> None:
+        super().__init__(
+            f"subjects {subject_id!r} and {other_id!r} of gallery {gallery_id!r} were told apart: "
+            "take that back first if they are one person"
+        )
+        self.gallery_id = gallery_id
+        self.subject_id = subject_id
+        self.other_id = other_id
+
+
+class ChangeNotFound(GalleryError):
+    """The gallery has no such change, or a subject that it was about is gone."""
+
+    kind, reason = "not_found", "CHANGE_NOT_FOUND"
+
+    def __init__(self, gallery_id: str, change_id: str) -> None:
+        super().__init__(f"gallery {gallery_id!r} has no change {change_id!r}, or its subject was deleted since")
+        self.gallery_id = gallery_id
+
+
+class UndoExpired(GalleryError):
+    """The change was made too long ago to be undone."""
+
+    kind, reason = "precondition", "UNDO_EXPIRED"
+
+    def __init__(self, gallery_id: str, change_id: str, undo_until: datetime) -> None:
+        super().__init__(
+            f"the change {change_id!r} of gallery {gallery_id!r} could be undone until {undo_until:%Y-%m-%d %H:%M} UTC"
+        )
+        self.gallery_id = gallery_id
+        self.undo_until = undo_until
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Until when it could be undone."""
+        return {"undo_until": self.undo_until.isoformat()}
+
+
+class UndoConflict(GalleryError):
+    """The change cannot be undone, because of what was changed since."""
+
+    kind, reason = "precondition", "UNDO_CONFLICT"
+
+    def __init__(self, gallery_id: str, change_id: str, problem: str) -> None:
+        super().__init__(f"the change {change_id!r} of gallery {gallery_id!r} cannot be undone: {problem}")
+        self.gallery_id = gallery_id

@@ -45,12 +45,21 @@ class TemplateNotFound(GalleryError):
 
 
 class TooManyTemplates(GalleryError):
-    """The subject already has the maximum number of templates."""
+    """The subject already has the maximum number of templates, or would have more.
+
+    Attributes:
+        gallery_id: the gallery.
+        subject_id: the subject.
+        limit: the maximum.
+    """
 
     kind, reason = "precondition", "TOO_MANY_TEMPLATES"
 
-    def __init__(self, gallery_id: str, subject_id: str, limit: int) -> None:
-        super().__init__(f"subject {subject_id!r} of gallery {gallery_id!r} has {limit} templates, the most allowed")
+    def __init__(self, gallery_id: str, subject_id: str, limit: int, *, wanted: int | None = None) -> None:
+        problem = f"has {limit} templates, the most allowed"
+        if wanted is not None:
+            problem = f"would have {wanted} templates, and {limit} are allowed: delete some first"
+        super().__init__(f"subject {subject_id!r} of gallery {gallery_id!r} {problem}")
         self.gallery_id = gallery_id
         self.subject_id = subject_id
         self.limit = limit

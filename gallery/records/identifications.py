@@ -53,7 +53,7 @@ class Identification:
     """The answer to one probe.
 
     Attributes:
-        decision: whether the best candidate reaches the threshold.
+        decision: whether the best candidate reaches the threshold, and no subject is too close to it.
         candidates: the best subjects by falling similarity, ties by id; also present if the decision is unknown.
         threshold: the threshold that was applied.
         margin: similarity of the best subject minus that of the second; ``None`` with fewer than two subjects.
@@ -61,6 +61,8 @@ class Identification:
         calibration: the state of the gallery's calibration.
         false_positive_rate: the probability that the best similarity of an unknown person is at least the best
             candidate's; ``None`` without a candidate or a calibration that applies.
+        too_close_to: the subject that was told apart from the best candidate and is nearly as similar, so that the
+            decision is unknown; empty if there is none.
         taken: subjects that rank before the candidates but went to other probes, by falling similarity.
     """
 
@@ -72,3 +74,4 @@ class Identification:
     calibration: CalibrationState = CalibrationState.NOT_CALIBRATED
     false_positive_rate: float | None = None
     taken: tuple[TakenSubject, ...] = ()
+    too_close_to: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
 from gallery.observations.records import Observation
+from gallery.records.changes import Rearrangement, StoredChange
 from gallery.records.distinct_pairs import Pair
 from gallery.records.erasures import Erasure, MadeCopy
 from gallery.records.expired import Expired, PolicyEffect
@@ -156,6 +157,37 @@ class ObservationLog(Protocol):
 
         A store may also replace the hours of a day before that of ``days_before`` by the whole day.
         """
+
+
+class ChangeLog(Protocol):
+    """The corrections of who is who: how they are made, and what it takes to undo them.
+
+    All methods are thread-safe, and may raise :class:`gallery.errors.StorageError` and
+    :class:`gallery.errors.GalleryNotFound`.
+
+    Attributes:
+        keeps_template_ids: whether a template that goes to another subject keeps its id.
+    """
+
+    keeps_template_ids: bool
+
+    def change(self, gallery_id: str, change_id: str) -> StoredChange | None:
+        """Return a change; ``None`` if there is none of this id, or a subject that it was about is gone."""
+
+    def change_of_request(self, gallery_id: str, request_id: str) -> StoredChange | None:
+        """Return the change that a request made, as long as it can be undone."""
+
+    def holders_of_changes(self, gallery_id: str, subject_id: str) -> Mapping[str, tuple[str, ...]]:
+        """Return the holders of the changes that a subject holds, by change id."""
+
+    def subjects_of_templates(self, gallery_id: str, template_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the subjects of those templates that exist and have not expired."""
+
+    def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
+        """Make a correction, or undo one."""
+
+    def erase_old(self, gallery_id: str, *, until: datetime) -> None:
+        """Erase what it takes to undo the changes that can be undone no later than this; their ids stay known."""
 
 
 class Store(Protocol):
@@ -341,6 +373,10 @@ class Store(Protocol):
     @property
     def observations(self) -> ObservationLog:
         """The observations of its galleries. A gallery's are deleted with it."""
+
+    @property
+    def changes(self) -> ChangeLog:
+        """The corrections of who is who."""
 
     def scrub(self) -> None:
         """Erase every trace of deleted and renamed data from the files; fast if there is nothing to erase."""

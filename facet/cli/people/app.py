@@ -6,6 +6,7 @@ import typer
 
 from facet.cli.people.access_report import access_report
 from facet.cli.people.consent import consent, expire
+from facet.cli.people.corrections import apart, apart_list, merge, move, undo
 from facet.cli.people.erasure_report import erasure_report
 from facet.cli.people.forget import forget, forget_template
 from facet.cli.people.listing import list_people
@@ -23,6 +24,11 @@ def add_commands(app: typer.Typer) -> None:
     app.command("rename", cls=Command)(rename)
     app.command("consent", cls=Command)(consent)
     app.command("expire", cls=Command)(expire)
+    app.command("merge", cls=Command)(merge)
+    app.command("move", cls=Command)(move)
+    app.command("undo", cls=Command)(undo)
+    app.command("apart", cls=Command)(apart)
+    app.command("apart-list", cls=Command)(apart_list)
     app.command("forget", cls=Command)(forget)
     app.command("forget-template", cls=Command)(forget_template)
 
@@ -33,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="""List, show, rename and forget the people of a gallery; record consents and expiries.
+    help="""List, show, rename, correct and forget the people of a gallery; record consents and expiries.
 
 [b]Examples[/b]
 
@@ -44,6 +50,10 @@ app = typer.Typer(
   facet people rename yao "Yao Ming" --gallery team
   facet people consent yao --gallery team --basis consent --reference form-17
   facet people expire yao --gallery team --at 1y
+  facet people merge yao-2 yao --gallery team
+  facet people move TEMPLATE_ID --from yao --to liu --gallery team
+  facet people undo CHANGE_ID --gallery team
+  facet people apart ann beth --gallery team
   facet people forget yao --gallery team
   facet people forget-template yao TEMPLATE_ID --gallery team
 

@@ -1,4 +1,4 @@
-"""Confirmation of commands that cannot be undone."""
+"""Confirmation of commands that change what people may miss."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from facet.terminal import console
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool, warning: str = "This cannot be undone") -> None:
     """Ask on the terminal; exits with a usage error if there is none, and with 1 if the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        console.fail("this cannot be undone: confirm it with --yes", console.USAGE)
-    typer.confirm(f"{question} This cannot be undone", abort=True, err=True)
+        console.fail(f"{warning[0].lower()}{warning[1:]}: confirm it with --yes", console.USAGE)
+    typer.confirm(f"{question} {warning}", abort=True, err=True)

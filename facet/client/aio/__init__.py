@@ -4,10 +4,11 @@ The methods are written here. Those of :mod:`facet.client.sync` are generated fr
 only ``connection`` and ``calls``, which differ in more than ``await``, are written twice.
 """
 
+from facet.client.aio.corrections import CorrectionMethods
 from facet.client.aio.galleries import GalleryMethods
 from facet.client.aio.recognition import RecognitionMethods
 from facet.client.aio.subjects import SubjectMethods
 
 
-class AsyncClient(RecognitionMethods, GalleryMethods, SubjectMethods):
+class AsyncClient(RecognitionMethods, GalleryMethods, SubjectMethods, CorrectionMethods):
     """A connection to a Facet server, for programs on asyncio. See :class:`facet.Client` for the arguments."""

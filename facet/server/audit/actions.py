@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from facet.server.audit.protocol import Fact
+from facet.server.audit.protocol import OTHER_SUBJECT, Fact
 
 Kind = Literal["change", "search", "nothing"]
 
@@ -98,6 +98,34 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "DeleteSubject": Action("forgotten", subject="subject_id", answered={"templates": "templates_deleted"}),
         "ListTemplates": _READ,
         "DeleteTemplate": Action("template_forgotten", subject="subject_id"),
+        "MergeSubjects": Action(
+            "merged",
+            subject="from_subject_id",
+            asked={OTHER_SUBJECT: "into_subject_id"},
+            answered={
+                OTHER_SUBJECT: "change.into_subject_id",
+                "change": "change.change_id",
+                "templates": "subject.template_count",
+            },
+        ),
+        "MoveTemplate": Action(
+            "template_moved",
+            subject="from_subject_id",
+            asked={OTHER_SUBJECT: "into_subject_id"},
+            answered={OTHER_SUBJECT: "change.into_subject_id", "change": "change.change_id"},
+        ),
+        "UndoChange": Action(
+            "undone",
+            answered={
+                "subject": "change.from_subject_id",
+                OTHER_SUBJECT: "change.into_subject_id",
+                "change": "change.change_id",
+            },
+        ),
+        "SetDistinct": Action(
+            "told_apart", subject="subject_id", asked={OTHER_SUBJECT: "other_subject_id", "remove": "remove"}
+        ),
+        "ListDistinct": _READ,
         "SearchEmbedding": Action("searched", "search", counted="probes"),
         "ExportGallery": Action("exported", answered={"templates": "templates"}),
         "ExportSubject": Action("access_report", subject="subject_id"),

@@ -11,7 +11,7 @@ from facet.server.access import identity
 from facet.server.access.share import address_of, network_of
 from facet.server.audit.actions import Action, action_of, facts_of, text_at
 from facet.server.audit.chain.entry import BEGUN
-from facet.server.audit.protocol import Fact
+from facet.server.audit.protocol import OTHER_SUBJECT, Fact
 from facet.server.audit.tallies import Row
 from facet.server.audit.trail import AuditTrail, Begun, Who, enter
 from facet.server.wire.errors import outcome_of
@@ -138,7 +138,7 @@ class _Audited(CallAudit):
             self._count(action, 1)
         elif action.kind == "change" and not self._asked:
             self._subject = self._subject or _subject_id(text_at(request, action.subject))
-            self._asked = facts_of(request, action.asked)
+            self._asked = _asked(request, action)
 
     def refused(self, request: Any) -> None:
         if self._action.kind != "nothing":
@@ -184,7 +184,7 @@ class _Audited(CallAudit):
         part = _Audited(self._trail, action, self.address)
         part._gallery = _gallery_id(text_at(request, action.gallery))
         part._subject = _subject_id(text_at(request, action.subject))
-        part._asked = facts_of(request, action.asked)
+        part._asked = _asked(request, action)
         begun = part._write_intent()
         code, reason = "OK", ""
         before = _current.set(part)
@@ -223,6 +223,13 @@ class _Audited(CallAudit):
     def _count(self, action: Action, number: int) -> None:
         row = Row(action.name, self._caller, self.address, self._gallery)
         self._trail.tallies.count(row, **{action.counted: number})
+
+
+def _asked(request: Any, action: Action) -> dict[str, Fact]:
+    facts = facts_of(request, action.asked)
+    if other := _subject_id(str(facts.pop(OTHER_SUBJECT, ""))):
+        facts[OTHER_SUBJECT] = other
+    return facts
 
 
 def _gallery_id(text: str) -> str:

@@ -8,6 +8,9 @@ from typing import Protocol, TypeAlias
 Fact: TypeAlias = bool | int | float | str | Sequence[str]
 """A fact about an action: a count, a setting, ids of callers. Never a name, a key, a vector or a picture."""
 
+OTHER_SUBJECT = "other_subject"
+"""The name of a fact that is the id of a second subject. It is kept as the first one's is."""
+
 
 class Audit(Protocol):
     """Takes notes of what the server does by itself; calls are noted where they run."""

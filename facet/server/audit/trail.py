@@ -12,7 +12,7 @@ from typing import Literal
 
 from facet.server.audit.chain.entry import Draft
 from facet.server.audit.chain.log import SERVER, AuditLog, LogSettings, time_text
-from facet.server.audit.protocol import Fact
+from facet.server.audit.protocol import OTHER_SUBJECT, Fact
 from facet.server.audit.tallies import Tallies
 from facet.server.audit.writer import MakeDraft, Ticket, Writer
 from facet.server.errors import AuditUnavailable
@@ -178,7 +178,7 @@ class AuditTrail:
             subject=self._subject(subject_id),
             outcome=outcome,
             reason=reason,
-            facts=facts,
+            facts=self._kept(facts),
         )
 
     def _ended(
@@ -199,8 +199,12 @@ class AuditTrail:
             subject=intent.subject or self._subject(subject_id),
             outcome=outcome,
             reason=reason,
-            facts=facts,
+            facts=self._kept(facts),
         )
+
+    def _kept(self, facts: Mapping[str, Fact]) -> Mapping[str, Fact]:
+        other = facts.get(OTHER_SUBJECT)
+        return facts if other is None else {**facts, OTHER_SUBJECT: self._subject(str(other))}
 
     def _subject(self, subject_id: str) -> str:
         return subject_id if self._plain or not subject_id else self.hash_of_subject(subject_id)

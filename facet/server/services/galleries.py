@@ -22,6 +22,7 @@ from facet.server.outcomes.reporting import Outcomes
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
+from facet.server.services.corrections import CorrectionServicer
 from facet.server.services.duplicates import DuplicateSearches
 from facet.server.services.recognition import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
@@ -29,7 +30,6 @@ from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, erasures, terms, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
-from facet.v1.gallery_service_pb2_grpc import GalleryServiceServicer
 from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
@@ -47,7 +47,7 @@ MAX_UNLIKE = 100
 """The most unlike templates in an answer."""
 
 
-class GalleryServicer(GalleryServiceServicer):
+class GalleryServicer(CorrectionServicer):
     """Implements GalleryService.
 
     Args:
@@ -78,7 +78,7 @@ class GalleryServicer(GalleryServiceServicer):
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
-        self._galleries = galleries
+        super().__init__(galleries)
         self._transfers = transfers
         self._calibrations = calibrations
         self._duplicates = duplicates

@@ -39,6 +39,7 @@ def track(found: Track) -> pb.Track:
         decided_for_ms=found.decided_for * 1e3,
         tracked_for_ms=found.tracked_for * 1e3,
         face_quality=found.quality,
+        too_close_to=identity.too_close_to,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from facet.server.scheduling.work import Work
 from facet.server.streaming.threshold import stream_threshold
 from facet.tracking.decision import Match
 from facet.tracking.records import FrameDetections, GalleryUnavailable
+from gallery.corrections.told_apart import nearest_told_apart
 from gallery.errors import ContractMismatch, GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
+from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.identifications import Identification
 from recognizer.pipeline import FacePipeline
 
@@ -51,8 +53,9 @@ class StreamGallery:
             found = self._galleries.search(
                 self._gallery_id, embeddings, top_k=_CANDIDATES, threshold=self._current_threshold()
             )
+            distinct = self._galleries.distinct_pairs(self._gallery_id)
         self.templates_compared = found[0].templates_compared if found else 0
-        return [_match(each) for each in found]
+        return [_match(each, distinct) for each in found]
 
     def revision(self) -> Hashable:
         """A value that differs after every change of the gallery."""
@@ -133,9 +136,20 @@ def _available() -> Iterator[None]:
         raise GalleryUnavailable(error) from error
 
 
-def _match(found: Identification) -> Match | None:
+def _match(found: Identification, distinct: DistinctPairs) -> Match | None:
     match: Match | None = None
     for each in reversed(found.candidates):
-        runner_up = -1.0 if match is None else match.similarity
-        match = Match(each.subject_id, each.display_name, each.similarity, found.threshold, runner_up, match)
+        match = Match(
+            each.subject_id,
+            each.display_name,
+            each.similarity,
+            found.threshold,
+            runner_up_similarity=-1.0 if match is None else match.similarity,
+            next=match,
+        )
+        if near := nearest_told_apart(each, found.candidates, distinct):
+            told_apart_from, similarity = near
+            match = replace(match, told_apart_from=told_apart_from, told_apart_margin=each.similarity - similarity)
+    if match is not None and found.too_close_to and not match.told_apart_from:
+        match = replace(match, told_apart_from=found.too_close_to, told_apart_margin=0.0)
     return match

@@ -231,6 +231,7 @@ def identification(found: Identification, faces: Sequence[int] = ()) -> recognit
             recognition_pb.TakenSubject(candidate=_candidate(each.candidate), face=faces[each.probe])
             for each in found.taken
         ],
+        too_close_to=found.too_close_to,
     )
 
 

@@ -50,6 +50,11 @@ def template_id(value: str) -> str:
     return _named(names.identifier, value, "template_id")
 
 
+def change_id(value: str) -> str:
+    """Check the id of a change."""
+    return _named(names.identifier, value, "change_id")
+
+
 def contract(value: str, field: str) -> str:
     """Check the form of an embedding contract, which may be another server's."""
     return _named(names.identifier, value, field)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from gallery.errors import TooManyDistinctPairs
 from gallery.records.distinct_pairs import Pair
-from gallery.stores.milvus.connection import MilvusConnection, quoted
+from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.faces import FaceReader
 from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import row_id
@@ -54,14 +55,21 @@ class DistinctRows:
             return
         if self._milvus.count(collection, location.filter, strong=True) >= limit:
             raise TooManyDistinctPairs(location.row["id"], limit)
-        one, other = pair
-        row = {"id": key, "gallery": location.key, "one": one, "other": other}
-        self._milvus.upsert(collection, [with_no_vector(row)])
+        self._milvus.upsert(collection, [_row(location, pair)])
 
     def remove(self, location: GalleryLocation, pair: Pair) -> None:
         """Delete a pair; does nothing if there is none."""
         if collection := self._collections.find(_KIND):
             self._milvus.delete(collection, [_row_id(location, pair)])
+
+    def replace(self, location: GalleryLocation, *, added: Sequence[Pair], removed: Sequence[Pair]) -> None:
+        """Store some pairs, those of missing subjects left out, and delete others."""
+        living = self._faces.names(location, {subject_id for pair in added for subject_id in pair}, strong=True)
+        rows = [_row(location, pair) for pair in added if living.keys() >= set(pair)]
+        if rows:
+            self._milvus.upsert(self._collections.ensure(_KIND), rows)
+        if removed and (collection := self._collections.find(_KIND)):
+            self._milvus.delete(collection, [_row_id(location, pair) for pair in removed])
 
     def remove_subject(self, location: GalleryLocation, subject_id: str) -> None:
         """Delete the pairs of a subject."""
@@ -69,6 +77,11 @@ class DistinctRows:
             where = f"{location.filter} and (one == {quoted(subject_id)} or other == {quoted(subject_id)})"
             rows = self._milvus.query(collection, where, ("id",), strong=True)
             self._milvus.delete(collection, [row["id"] for row in rows])
+
+
+def _row(location: GalleryLocation, pair: Pair) -> Row:
+    one, other = pair
+    return with_no_vector({"id": _row_id(location, pair), "gallery": location.key, "one": one, "other": other})
 
 
 def _row_id(location: GalleryLocation, pair: Pair) -> str:

@@ -29,6 +29,7 @@ from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.milvus.answered_requests import AnsweredRequests
 from gallery.stores.milvus.bulk_import import MilvusImport
+from gallery.stores.milvus.change_log import MilvusChangeLog
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.distinct_pairs import DistinctRows
 from gallery.stores.milvus.expired_rows import ExpiredRows
@@ -78,6 +79,8 @@ class MilvusStore:
       thing with the same etag within a time tick of Milvus (200 ms), both succeed, and the later change stands. If two
       enrol the same new subject, both succeed, and the subject has both templates. If two enrol the same face, or
       answer the same request, within a time tick, it has two templates.
+    - A template that goes to another subject gets a new id, and its old one when that is undone; see
+      :class:`gallery.stores.milvus.change_log.MilvusChangeLog`.
     - A call that got no answer may have succeeded.
     - Deleted data is invisible at once. docs/scale.md says what stays in Milvus's files, and for how long.
 
@@ -129,6 +132,7 @@ class MilvusStore:
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
         self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry)
         self._distinct = DistinctRows(self.milvus, self.collections, self._faces)
+        self._changes = MilvusChangeLog(self.milvus, self.collections, self.locator, self._templates, self._distinct)
         self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
         self._observations = MilvusObservations(self.milvus, self.collections, self.locator)
         self._strong = strong
@@ -214,6 +218,7 @@ class MilvusStore:
         deleted = self._templates.count(location, subject_id, strong=True)
         self._templates.remove(location, subject_id)
         self._distinct.remove_subject(location, subject_id)
+        self._changes.remove_subject(location, subject_id)
         self.milvus.delete(self.collections.subjects, [row_id(location.key, subject_id)])
         # Again, for templates that another replica enrolled in the meantime.
         self._templates.remove(location, subject_id)
@@ -369,6 +374,7 @@ class MilvusStore:
         for subject in self._expired.subjects(location, expired):
             self._templates.remove(location, subject["subject"])
             self._distinct.remove_subject(location, subject["subject"])
+            self._changes.remove_subject(location, subject["subject"])
             self.milvus.delete(self.collections.subjects, [subject["id"]])
         if location.templates:
             ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
@@ -402,6 +408,11 @@ class MilvusStore:
     def observations(self) -> MilvusObservations:
         """See :meth:`gallery.stores.base.Store.observations`."""
         return self._observations
+
+    @property
+    def changes(self) -> MilvusChangeLog:
+        """See :meth:`gallery.stores.base.Store.changes`."""
+        return self._changes
 
     def scrub(self) -> None:
         """See :meth:`gallery.stores.base.Store.scrub`; docs/scale.md says when Milvus erases."""

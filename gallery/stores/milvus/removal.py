@@ -16,6 +16,8 @@ ABANDONED_AFTER = timedelta(hours=1)
 
 _FIELDS = fields_of("unfinished")
 _ROWS_AT_ONCE = 5000
+_KINDS = ("crops", "requests", "distinct_pairs", "changes", "subjects", "observations")
+"""The collections, beside that of its templates, with rows of a gallery."""
 
 
 class Removal:
@@ -100,9 +102,7 @@ class Removal:
         self._milvus.upsert(self._collections.ensure("unfinished"), [with_no_vector(row)])
 
     def _remove(self, key: int, contract: str) -> None:
-        kinds = [
-            self._collections.find(kind) for kind in ("crops", "requests", "distinct_pairs", "subjects", "observations")
-        ]
+        kinds = [self._collections.find(kind) for kind in _KINDS]
         for collection in (self._collections.find_templates(contract), *kinds):
             if collection is not None:
                 # One strong read sees what is being written at this moment; the pages need not wait again.

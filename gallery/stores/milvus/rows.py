@@ -121,7 +121,7 @@ def subject_row(subject: Subject, gallery: int, fields: Collection[str]) -> Row:
         "consent_reference": consent.reference if consent else "",
         "consent_time": to_microseconds(consent.time) if consent else 0,
         "since": to_microseconds(since),
-        "expires": _expires(subject.expire_time),
+        "expires": expires(subject.expire_time),
     }
     return with_no_vector({"id": row_id(gallery, subject.subject_id)} | {field: values[field] for field in fields})
 
@@ -165,7 +165,7 @@ def template_row(
         "has_crop": template.has_crop,
         "request": request.request_id if request else "",
         "digest": request.digest if request else "",
-        "expires": _expires(template.expire_time),
+        "expires": expires(template.expire_time),
     }
     return {"id": row_id(gallery, template.template_id), VECTOR: np.asarray(embedding, np.float32)} | {
         field: values[field] for field in fields
@@ -222,7 +222,8 @@ def _consent(row: Row) -> Consent | None:
     return Consent(basis, row["consent_reference"], from_microseconds(row["consent_time"]))
 
 
-def _expires(moment: datetime | None) -> int:
+def expires(moment: datetime | None) -> int:
+    """Convert the time at which something expires."""
     return NEVER if moment is None else to_microseconds(moment)
 
 

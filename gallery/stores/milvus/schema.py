@@ -29,6 +29,8 @@ _ID = 4 * MAX_ID
 _KEY = _ID + 64
 _CROP = 65_535
 _COUNTS = 65_535
+MAX_CHANGE = 65_535
+"""The most bytes of a change."""
 _VERSION_ROW = ""
 """The id of the row that stores the schema version; no gallery has it. A description of the collection would be better,
 but Milvus Lite does not keep it."""
@@ -78,6 +80,14 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
     ),
     "requests": ((_GALLERY, "INT64"), _Text("template", _KEY), _Text("digest", _ID)),
     "distinct_pairs": ((_GALLERY, "INT64"), _Text("one", _ID), _Text("other", _ID)),
+    "changes": (
+        (_GALLERY, "INT64"),
+        _Text("request", _ID),
+        _Text("one", _ID),
+        _Text("other", _ID),
+        ("until", "INT64"),
+        _Text("text", MAX_CHANGE),
+    ),
     "crops": ((_GALLERY, "INT64"), _Text("png", _CROP)),
     "observations": (
         (_GALLERY, "INT64"),
@@ -127,9 +137,9 @@ class Collections:
     """The collections, created when they are needed.
 
     There is one for galleries, subjects, crops, further requests of templates, pairs of subjects that were told apart,
-    observations, and unfinished galleries. Templates have one for every embedding contract, partitioned by gallery. The
-    id of a row begins with the key of its gallery; every gallery has a new key, even if it reuses the id of a deleted
-    gallery.
+    changes that can be undone, observations, and unfinished galleries. Templates have one for every embedding contract,
+    partitioned by gallery. The id of a row begins with the key of its gallery; every gallery has a new key, even if it
+    reuses the id of a deleted gallery.
 
     Args:
         milvus: the connection.

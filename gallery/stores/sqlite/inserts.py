@@ -144,14 +144,15 @@ def update_gallery(connection: sqlite3.Connection, gallery: Gallery, sealer: Sea
 
 
 def update_subject(connection: sqlite3.Connection, subject_key: int, subject: Subject, sealer: Sealer) -> None:
-    """Write what can change in a subject."""
+    """Write what can change in a subject; merging changes when it was created."""
     connection.execute(
         """UPDATE subjects SET display_name = ?, consent_basis = ?, consent_reference = ?, consent_time = ?,
-            expire_time = ?, etag = ?, update_time = ? WHERE key = ?""",
+            expire_time = ?, etag = ?, create_time = ?, update_time = ? WHERE key = ?""",
         (
             sealer.text(subject.display_name, SUBJECT_NAME, subject.subject_id),
             *_terms(subject, sealer),
             subject.etag,
+            to_microseconds(subject.create_time),
             to_microseconds(subject.update_time),
             subject_key,
         ),

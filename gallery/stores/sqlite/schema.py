@@ -199,6 +199,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX observations_by_start ON observations (span, start)",
     ),
+    (
+        # Corrections that can be undone, see gallery.corrections.change_json. They go with the subjects that they are
+        # about. The text and the request id are erased when the time is up.
+        """CREATE TABLE changes (
+            key INTEGER PRIMARY KEY,
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            change_id TEXT NOT NULL,
+            request_id TEXT NOT NULL,
+            one_key INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
+            other_key INTEGER REFERENCES subjects ON DELETE CASCADE,
+            undo_until INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            UNIQUE (gallery_key, change_id)
+        ) STRICT""",
+        "CREATE UNIQUE INDEX changes_by_request ON changes (gallery_key, request_id) WHERE request_id != ''",
+        "CREATE INDEX changes_of_one ON changes (one_key)",
+        "CREATE INDEX changes_of_other ON changes (other_key) WHERE other_key IS NOT NULL",
+        "CREATE INDEX changes_to_erase ON changes (gallery_key, undo_until) WHERE text != ''",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

@@ -33,6 +33,7 @@ from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
+from gallery.stores.sqlite.corrections.change_log import SqliteChangeLog
 from gallery.stores.sqlite.corrections.distinct_pairs import delete_pair, read_pairs, write_pair
 from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
@@ -144,6 +145,7 @@ class SqliteStore:
         self._outcomes = OutcomeTable(self._reading, self._writing, self._encryption)
         self._removal = Removal(self.database, left, self._erasures, self._encryption.destroy)
         self._observations = SqliteObservations(self.database)
+        self._changes = SqliteChangeLog(self._reading, self._writing, self._encryption)
         self._encryption.start()
 
     def create_gallery(self, gallery: Gallery) -> None:
@@ -436,6 +438,11 @@ class SqliteStore:
 
     def index(self, gallery: Gallery, *, dimension: int) -> None:
         """Return ``None``: the process keeps an index in memory."""
+
+    @property
+    def changes(self) -> SqliteChangeLog:
+        """See :meth:`gallery.stores.base.Store.changes`."""
+        return self._changes
 
     def scrub(self) -> None:
         """See :meth:`gallery.stores.base.Store.scrub`; slow if this thread has deleted a large gallery.

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from facet.server.config.sections.section import Section
+from gallery.corrections.corrections import UNDO_FOR
 from gallery.records.erasures import KEEP_ERASURES
 from gallery.records.galleries import DEFAULT_THRESHOLD
 
@@ -44,6 +45,9 @@ class GalleryConfig(Section):
     keep_erasures_days: int = Field(KEEP_ERASURES.days, ge=1, le=36500)
     """How many days the records of erasures are kept, which facet people erasure-report shows; three years by
     default."""
+    undo_days: int = Field(UNDO_FOR.days, ge=0, le=3650)
+    """How many days a merge of subjects or a move of a template can be undone. What that takes, names included, is kept
+    so long; 0 keeps nothing."""
     milvus_uri: str = ""
     """Address of a Milvus that stores the galleries instead of SQLite, for example http://milvus:19530. Several servers
     can share it. Requires the extra milvus; see docs/scale.md. A path that ends in .db opens Milvus Lite, for trials

@@ -31,19 +31,21 @@ def write_pair(
         TooManyDistinctPairs: the gallery has ``limit`` pairs.
     """
     pair = (gallery_key, *sorted(subject_keys))
-    if has_pair(connection, *pair):
+    where = "gallery_key = ? AND one_key = ? AND other_key = ?"
+    if connection.execute(f"SELECT 1 FROM distinct_pairs WHERE {where}", pair).fetchone() is not None:  # noqa: S608
         return
     count = "SELECT COUNT(*) FROM distinct_pairs WHERE gallery_key = ?"
     if connection.execute(count, (gallery_key,)).fetchone()[0] >= limit:
         raise TooManyDistinctPairs(gallery_id, limit)
-    connection.execute("INSERT INTO distinct_pairs (gallery_key, one_key, other_key) VALUES (?, ?, ?)", pair)
+    insert_pair(connection, gallery_key, subject_keys)
 
 
-def has_pair(connection: sqlite3.Connection, gallery_key: int, one_key: int, other_key: int) -> bool:
-    """Tell whether two subjects were told apart."""
-    pair = (gallery_key, *sorted((one_key, other_key)))
-    where = "gallery_key = ? AND one_key = ? AND other_key = ?"
-    return connection.execute(f"SELECT 1 FROM distinct_pairs WHERE {where}", pair).fetchone() is not None  # noqa: S608
+def insert_pair(connection: sqlite3.Connection, gallery_key: int, subject_keys: tuple[int, int]) -> None:
+    """Store a pair; does nothing if it is stored."""
+    connection.execute(
+        "INSERT OR IGNORE INTO distinct_pairs (gallery_key, one_key, other_key) VALUES (?, ?, ?)",
+        (gallery_key, *sorted(subject_keys)),
+    )
 
 
 def delete_pair(connection: sqlite3.Connection, gallery_key: int, subject_keys: tuple[int, int]) -> None:

@@ -10,6 +10,7 @@ from gallery.stores.sqlite.erasure_records.byte_search import is_searchable
 MOST_TEMPLATES = 8
 """Templates of one erasure whose bytes are kept, evenly chosen."""
 _MOST_REQUESTS = 4
+_MOST_CHANGES = 4
 _BYTES = 64
 """Of an embedding or crop; a match of so many is no chance."""
 
@@ -18,6 +19,8 @@ _CROPS = "SELECT substr(png, 1 + (length(png) - ?1) / 2, ?1) FROM crops WHERE te
 # What follows each other in a row follows each other in the file; the etag makes the whole unique.
 _SUBJECT = """SELECT display_name, create_time, update_time, etag, consent_basis, consent_reference FROM subjects
     WHERE key = ?"""
+_CHANGES = """SELECT substr(text, 1 + (length(text) - ?1) / 2, ?1) FROM changes WHERE one_key = ?2 OR other_key = ?2
+    LIMIT ?3"""
 _REQUESTS = "SELECT request_id, digest FROM requests WHERE template_key = ? LIMIT ?"
 
 
@@ -32,10 +35,12 @@ class Evidence:
         self.values: list[bytearray] = []
 
     def add_subject(self, connection: sqlite3.Connection, subject_key: int) -> None:
-        """Keep the name of a subject, and the reference of its consent."""
+        """Keep the name of a subject, the reference of its consent, and what undoes its corrections."""
         for name, created, updated, *texts in connection.execute(_SUBJECT, (subject_key,)):
             times = b"".join(int(each).to_bytes(8, "big", signed=True) for each in (created, updated))
             self._add([_stored(name) + times + b"".join(map(_stored, texts))])
+        changes = connection.execute(_CHANGES, (_BYTES, subject_key, _MOST_CHANGES))
+        self._add(_stored(text) for (text,) in changes)
 
     def add_templates(self, connection: sqlite3.Connection, template_keys: Sequence[int]) -> None:
         """Keep the middles of embeddings and crops, and requests, of some of the templates."""

@@ -13,6 +13,7 @@ from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.sealed_values import (
     ANSWER_KEY,
     CALIBRATION,
+    CHANGE,
     CONSENT_REFERENCE,
     GALLERY_NAME,
     OUTCOME_SOURCE,
@@ -35,6 +36,7 @@ _TEMPLATES = """
 _REQUESTS = """
     SELECT request_id, digest FROM requests WHERE gallery_key = ? AND request_id > ? ORDER BY request_id LIMIT ?"""
 _OUTCOMES = "SELECT key, nonce, source FROM outcomes WHERE gallery_key = ? AND key > ? ORDER BY key LIMIT ?"
+_CHANGES = "SELECT change_id, text FROM changes WHERE gallery_key = ? AND change_id > ? ORDER BY change_id LIMIT ?"
 _Rows = list[tuple[Any, ...]]
 
 
@@ -69,6 +71,8 @@ class Resealing:
         """
         for _ in self._in_batches(_REQUESTS, "", self._seal_requests):
             yield 0
+        for _ in self._in_batches(_CHANGES, "", self._seal_changes):
+            yield 0
         for _ in self._in_batches(_SUBJECTS, "", self._seal_subjects):
             yield 0
         for _ in self._in_batches(_OUTCOMES, 0, self._seal_outcomes):
@@ -96,6 +100,16 @@ class Resealing:
                 (self._resealed(digest, REQUEST_DIGEST, request_id), self._gallery_key, request_id)
                 for request_id, digest in rows
                 if not self._is_sealed(digest)
+            ],
+        )
+
+    def _seal_changes(self, connection: sqlite3.Connection, rows: _Rows) -> None:
+        connection.executemany(
+            "UPDATE changes SET text = ? WHERE gallery_key = ? AND change_id = ?",
+            [
+                (self._resealed(text, CHANGE, change_id), self._gallery_key, change_id)
+                for change_id, text in rows
+                if not self._is_sealed(text)
             ],
         )
 

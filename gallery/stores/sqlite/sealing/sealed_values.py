@@ -28,6 +28,7 @@ GALLERY_NAME, CALIBRATION = "galleries.display_name", "galleries.calibration"
 ANSWER_KEY, OUTCOME_SOURCE = "galleries.answer_key", "outcomes.source"
 SUBJECT_NAME, CONSENT_REFERENCE = "subjects.display_name", "subjects.consent_reference"
 REQUEST_DIGEST = "requests.digest"
+CHANGE = "changes.text"
 _EMBEDDING, _CROP = "templates.embedding", "crops.png"
 
 

@@ -1,0 +1,179 @@
+"""``facet people merge``, ``move``, ``undo`` and ``apart``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from facet import NotFound
+from facet.cli.people.missing import missing, subject_errors
+from facet.cli.people.options import Gallery, SubjectId, utc
+from facet.cli.shared.confirmation import Yes, confirm
+from facet.terminal import console
+from facet.terminal.counts import counted
+from facet.terminal.rendering import as_dict
+from facet.v1 import gallery_service_pb2 as pb
+
+_FOR_A_WHILE = "This can be undone for a while only"
+
+
+def merge(
+    gone: Annotated[str, typer.Argument(metavar="FROM", help="The subject that disappears.", show_default=False)],
+    into: Annotated[
+        str, typer.Argument(metavar="INTO", help="The subject that gets its templates.", show_default=False)
+    ],
+    gallery: Gallery = "default",
+    yes: Yes = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Merge two subjects that are one person: FROM's templates become INTO's, and FROM's id disappears.
+
+    INTO keeps its id and name. Of consents and expiries the stricter apply. [b]facet people undo[/b] undoes it.
+
+    [b]Example[/b]
+
+      facet people merge yao-2 yao --gallery team
+    """
+    confirm(f"Merge {gone} into {into} in {gallery}?", yes=yes, warning=_FOR_A_WHILE)
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        try:
+            made = client.merge_subjects(gallery, gone, into)
+        except NotFound as error:
+            console.fail(missing(error, client, gallery, gone))
+    _print_change(
+        made, as_json, f"merged {gone} into {into}, which has {counted(made.subject.template_count, 'template')}"
+    )
+
+
+def move(
+    template: Annotated[
+        str, typer.Argument(help="The template's id; the command show lists them.", show_default=False)
+    ],
+    source: Annotated[str, typer.Option("--from", help="The subject that has it.", show_default=False)],
+    into: Annotated[str, typer.Option("--to", help="The subject whom it shows.", show_default=False)],
+    gallery: Gallery = "default",
+    yes: Yes = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Move a template to the person whom it shows. [b]facet people undo[/b] undoes it.
+
+    [b]Example[/b]
+
+      facet people move TEMPLATE_ID --from yao --to liu --gallery team
+    """
+    confirm(f"Move template {template} from {source} to {into} in {gallery}?", yes=yes, warning=_FOR_A_WHILE)
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        try:
+            made = client.move_template(gallery, template, source, into)
+        except NotFound as error:
+            console.fail(missing(error, client, gallery, source))
+    _print_change(made, as_json, f"moved template {template} from {source} to {into}")
+
+
+def undo(
+    change: Annotated[
+        str, typer.Argument(help="The change's id, which merge and move have printed.", show_default=False)
+    ],
+    gallery: Gallery = "default",
+    yes: Yes = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Undo a merge or a move. People get back the names, consents, times and templates that they had.
+
+    [b]Example[/b]
+
+      facet people undo CHANGE_ID --gallery team
+    """
+    confirm(f"Undo the change {change} in {gallery}?", yes=yes, warning="This cannot be taken back")
+    with (
+        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        subject_errors(client, gallery, ""),
+    ):
+        undone = client.undo_change(gallery, change)
+    returned = f"{counted(len(undone.template_ids), 'template')} went back to {undone.from_subject_id}"
+    if as_json:
+        console.print_json(as_dict(undone))
+    else:
+        console.out.print(f"undid the change: {returned} from {undone.into_subject_id}")
+
+
+def apart(
+    one: SubjectId,
+    other: Annotated[str, typer.Argument(help="The id of the other one.", show_default=False)],
+    gallery: Gallery = "default",
+    remove: Annotated[bool, typer.Option("--remove", help="Take it back: they may be one person.")] = False,
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Tell two people apart who look alike, such as twins. [b]facet people apart-list[/b] lists them.
+
+    Enrolling one is no longer refused because of the other, and nobody suspects them to be one person. A face that is
+    nearly as similar to the one as to the other is unknown rather than a guess.
+
+    [b]Examples[/b]
+
+      facet people apart ann beth --gallery team
+      facet people apart ann beth --gallery team --remove
+    """
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        try:
+            client.set_distinct(gallery, one, other, remove=remove)
+        except NotFound as error:
+            console.fail(missing(error, client, gallery, one))
+    if as_json:
+        console.print_json({"subject": one, "other": other, "distinct": not remove})
+    else:
+        console.out.print(f"{one} and {other} {'may be one person' if remove else 'are two people'}")
+
+
+def apart_list(
+    gallery: Gallery = "default",
+    subject: Annotated[str, typer.Option(help="Only the pairs of this subject.", show_default=False)] = "",
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """List the pairs of people who were told apart."""
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        pairs = [(each.subject_id, each.other_subject_id) for each in client.iter_distinct(gallery, subject_id=subject)]
+    if as_json:
+        console.print_json({"pairs": [list(pair) for pair in pairs]})
+        return
+    for one, other in pairs:
+        console.out.print(f"{one} and {other}")
+    console.err.print(f"{counted(len(pairs), 'pair')} in {gallery}")
+
+
+def _print_change(made: pb.MergeSubjectsResponse | pb.MoveTemplateResponse, as_json: bool, text: str) -> None:
+    if as_json:
+        console.print_json(as_dict(made))
+        return
+    change = made.change
+    console.out.print(text)
+    console.out.print(
+        f"to undo it until {utc(change.undo_until)} UTC: "
+        f"facet people undo {change.change_id} --gallery {change.gallery_id}"
+    )

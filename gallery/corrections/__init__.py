@@ -1,0 +1,1 @@
+"""Corrections of who is who: merge subjects, move templates, undo that, and tell subjects apart."""
