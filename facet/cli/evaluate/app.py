@@ -13,6 +13,7 @@ COMMANDS = (
     Lazy("enrollment", "facet.cli.evaluate.enrollment:enrollment", "Is a wrong picture under a name noticed?"),
     Lazy("tracks", "facet.cli.evaluate.tracks:tracks", "Who is in front of the camera now?"),
     Lazy("quality", "facet.cli.evaluate.quality:quality", "Does quality predict errors?"),
+    Lazy("outcomes", "facet.cli.evaluate.outcomes:outcomes", "How often is the server right in production?"),
     Lazy("latency", "facet.cli.evaluate.latency:latency", "How long does an answer take?"),
     Lazy("compare", "facet.cli.evaluate.compare:compare", "What changed between two reports?"),
     Lazy("pan", "facet.cli.evaluate.pan:pan", "Make a labelled clip to try tracks with."),

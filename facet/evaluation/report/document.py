@@ -14,7 +14,7 @@ Report: TypeAlias = dict[str, Any]
 """JSON values by name."""
 _SERVER_GONE = "UNAVAILABLE"
 
-Kind: TypeAlias = Literal["detection", "verification", "identification", "enrollment", "latency", "tracks"]
+Kind: TypeAlias = Literal["detection", "verification", "identification", "enrollment", "latency", "outcomes", "tracks"]
 
 
 def document(

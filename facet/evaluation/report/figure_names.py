@@ -45,6 +45,11 @@ FIGURES: Mapping[Kind, tuple[str, ...]] = {
         *(f"trials_{templates}" for templates in TEMPLATES),
         *("min_subject_similarity", "images", "subjects"),
     ),
+    "outcomes": (
+        *(f"{sample}{rate}" for sample in ("", "reviewed_") for rate in ("precision", "recall", "fpir", "fnir")),
+        *("reported", "right_matches", "wrong_matches", "right_unknowns", "wrong_unknowns"),
+        *("wrong_matches_without_truth", "reported_of_review"),
+    ),
     "latency": ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "calls_per_second", "calls", "images"),
     "tracks": (
         *("identified", "identified_within_1s", "median_seconds_to_identify", "worst_seconds_to_identify"),

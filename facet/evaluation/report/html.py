@@ -22,6 +22,7 @@ _TITLES = {
     "identification": "Identification",
     "enrollment": "Enrollment",
     "latency": "Latency",
+    "outcomes": "Outcomes",
     "tracks": "Tracks",
 }
 _NOT_FIGURES = {

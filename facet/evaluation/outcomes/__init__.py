@@ -1,0 +1,1 @@
+"""Precision and recall of production, from what clients said about answers."""

@@ -1,0 +1,159 @@
+"""Precision, recall, FPIR and FNIR of production, from what clients said about answers.
+
+Two samples give them. What people report by themselves is biased: they report mistakes rather than right answers. The
+sample that the server drew at random and marked for review is not, as far as all of it is reported; its shares are
+weighted by the inverse of the share that was drawn (Horvitz & Thompson 1952).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from facet.evaluation.intervals import Figure, Identities, Weights, bootstrapped, none, share, widened
+from facet.v1 import recognition_service_pb2 as pb
+from facet.v1.gallery_service_pb2 import TRUTH_NOBODY, TRUTH_SUBJECT, Outcome
+
+RATES = ("precision", "recall", "fpir", "fnir")
+COUNTS = (
+    *("reported", "right_matches", "wrong_matches", "right_unknowns", "wrong_unknowns"),
+    *("wrong_matches_without_truth", "reported_of_review"),
+)
+_NONE_REVIEWED = "no answer was reported that was marked for review: see the setting outcomes.review_share"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An answer that counts for a rate.
+
+    Attributes:
+        is_hit: whether it counts for the rate's numerator.
+        person: whom it is about, as far as it is known; answers about one person are not independent.
+        weight: the inverse of the share of answers that were drawn; 1 for what was reported anyhow.
+    """
+
+    is_hit: bool
+    person: Hashable
+    weight: float
+
+
+def figures(outcomes: Sequence[Outcome], *, seed: int) -> dict[str, Any]:
+    """The figures of outcomes by name: counts, :data:`RATES` of all, and the same of the review as ``reviewed_...``.
+
+    Args:
+        outcomes: what was said.
+        seed: of the resampling of people.
+    """
+    reviewed = [each for each in outcomes if each.HasField("review_share")]
+    found: dict[str, Any] = {}
+    for name, trials in _trials(outcomes, is_sample=False).items():
+        found[name] = _rate(trials, "no such answers were reported", seed)
+    for name, trials in _trials(reviewed, is_sample=True).items():
+        found[f"reviewed_{name}"] = _rate(trials, _NONE_REVIEWED, seed)
+    return found | counts(outcomes)
+
+
+def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """The numbers of outcomes by name, see :data:`COUNTS`."""
+    kinds = [(_is_match(each), _is_right(each)) for each in outcomes]
+    return {
+        "reported": len(outcomes),
+        "right_matches": kinds.count((True, True)),
+        "wrong_matches": kinds.count((True, False)),
+        "right_unknowns": kinds.count((False, True)),
+        "wrong_unknowns": kinds.count((False, False)),
+        "wrong_matches_without_truth": sum(
+            _is_match(each) and not _is_right(each) and each.truth not in (TRUTH_SUBJECT, TRUTH_NOBODY)
+            for each in outcomes
+        ),
+        "reported_of_review": sum(each.HasField("review_share") for each in outcomes),
+    }
+
+
+def by_source_and_month(outcomes: Iterable[Outcome], *, seed: int) -> list[dict[str, Any]]:
+    """A row for each source and month, by source: counts and rates of what was reported."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for each in outcomes:
+        groups.setdefault((each.source, each.answer_time.ToDatetime().strftime("%Y-%m")), []).append(each)
+    rows = []
+    for (source, month), group in sorted(groups.items()):
+        found = figures(group, seed=seed)
+        shown = ("reported", "precision", "recall", "reviewed_precision", "reviewed_recall")
+        rows.append({"source": source, "month": month} | {name: found[name] for name in shown})
+    return rows
+
+
+def worst(outcomes: Iterable[Outcome], most: int) -> dict[str, list[dict[str, Any]]]:
+    """The worst mistakes: wrong matches by falling similarity, and people who were missed by rising similarity.
+
+    Those that name nobody any more are left out. The pictures are names of subjects, see
+    :func:`facet.evaluation.outcomes.run.fetch`.
+    """
+    wrong = [each for each in outcomes if not _is_right(each) and not each.names_nobody]
+    matches = sorted((each for each in wrong if _is_match(each)), key=lambda each: -each.similarity)
+    misses = sorted((each for each in wrong if not _is_match(each)), key=lambda each: each.similarity)
+    found = {"wrong_matches": matches[:most], "misses": misses[:most]}
+    return {kind: [_mistake(each) for each in some] for kind, some in found.items() if some}
+
+
+def _mistake(outcome: Outcome) -> dict[str, Any]:
+    truth = {TRUTH_SUBJECT: outcome.true_subject_id, TRUTH_NOBODY: "nobody enrolled"}.get(outcome.truth, "not known")
+    return {
+        "candidate_image": outcome.subject_id,
+        "mate_image": outcome.true_subject_id,
+        "candidate": outcome.subject_id,
+        "truth": truth,
+        "similarity": np.float32(outcome.similarity) if outcome.HasField("similarity") else None,
+        "threshold": np.float32(outcome.threshold),
+        "margin": np.float32(outcome.margin) if outcome.HasField("margin") else None,
+        "source": outcome.source,
+        "answered": outcome.answer_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S UTC"),
+    }
+
+
+def _trials(outcomes: Sequence[Outcome], *, is_sample: bool) -> Mapping[str, list[Trial]]:
+    """The trials of each rate; those of a sample are weighted."""
+    found: dict[str, list[Trial]] = {name: [] for name in RATES}
+    for number, each in enumerate(outcomes):
+        is_match, is_right = _is_match(each), _is_right(each)
+        person: Hashable = each.true_subject_id or (each.subject_id if is_match and is_right else "") or number
+        weight = 1 / each.review_share if is_sample else 1.0
+        if is_match:
+            found["precision"].append(Trial(is_right, person, weight))
+        is_mated = is_right if is_match else not is_right
+        if is_mated or (is_match and each.truth == TRUTH_SUBJECT):
+            is_found = is_match and is_right
+            found["recall"].append(Trial(is_found, person, weight))
+            found["fnir"].append(Trial(not is_found, person, weight))
+        elif not is_match or each.truth == TRUTH_NOBODY:
+            found["fpir"].append(Trial(is_match, person, weight))
+    return found
+
+
+def _rate(trials: Sequence[Trial], why_none: str, seed: int) -> Figure:
+    """The weighted share of hits; its interval resamples people."""
+    if not trials:
+        return none(why_none)
+    hits = np.array([each.is_hit for each in trials])
+    weights = np.array([each.weight for each in trials])
+    people = [each.person for each in trials]
+    identities = Identities(people, seed=seed)
+    if (weights == weights[0]).all():
+        return share(hits, people, identities)
+
+    def weighted(drawn: Weights) -> float | None:
+        total = float(weights @ drawn)
+        return float(weights[hits] @ drawn[hits]) / total if total else None
+
+    return widened(bootstrapped(weighted, len(trials), identities.weights(people)), len(identities))
+
+
+def _is_match(outcome: Outcome) -> bool:
+    return outcome.decision == pb.DECISION_MATCH
+
+
+def _is_right(outcome: Outcome) -> bool:
+    return outcome.verdict == pb.VERDICT_RIGHT
