@@ -14,9 +14,14 @@ from facet.evaluation.rotation import rotated
 from facet.v1.gallery_service_pb2 import EnrollFaceResponse, Gallery
 
 
-async def create_gallery(client: AsyncClient, prefix: str = "evaluation") -> Gallery:
-    """Create an empty gallery with an id of its own."""
-    return await client.create_gallery(f"{prefix}-{uuid4()}", display_name="evaluation in progress")
+def gallery_id_of(prefix: str = "evaluation") -> str:
+    """An id that no other gallery has."""
+    return f"{prefix}-{uuid4()}"
+
+
+async def create_gallery(client: AsyncClient, prefix: str = "evaluation", *, gallery_id: str = "") -> Gallery:
+    """Create an empty gallery, with an id of its own unless one is given."""
+    return await client.create_gallery(gallery_id or gallery_id_of(prefix), display_name="evaluation in progress")
 
 
 async def delete_gallery(client: AsyncClient, gallery_id: str) -> bool:

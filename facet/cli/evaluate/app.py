@@ -15,6 +15,7 @@ COMMANDS = (
     Lazy("quality", "facet.cli.evaluate.quality:quality", "Does quality predict errors?"),
     Lazy("outcomes", "facet.cli.evaluate.outcomes:outcomes", "How often is the server right in production?"),
     Lazy("latency", "facet.cli.evaluate.latency:latency", "How long does an answer take?"),
+    Lazy("canary", "facet.cli.evaluate.canary:canary", "Is a running server as good as it was?"),
     Lazy("compare", "facet.cli.evaluate.compare:compare", "What changed between two reports?"),
     Lazy("pan", "facet.cli.evaluate.pan:pan", "Make a labelled clip to try tracks with."),
 )

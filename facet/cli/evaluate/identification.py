@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,8 +23,7 @@ from facet.cli.evaluate.options import (
 )
 from facet.cli.evaluate.output import Row, shown, stacked
 from facet.cli.evaluate.run import Advance
-from facet.evaluation.datasets.protocol import Protocol, read_protocol
-from facet.evaluation.datasets.protocol_folders import read_folders
+from facet.cli.evaluate.search_set import GalleryFolder, ProbesFolder, ProtocolFile, ProtocolImages, read_set
 from facet.evaluation.groups.report import figure_names
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification
@@ -37,32 +35,10 @@ from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCer
 
 
 def identification(
-    protocol: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV with the columns role (gallery, mated, nonmated), subject, image; needs --images.",
-            show_default=False,
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the pictures of --protocol.", show_default=False),
-    ] = None,
-    gallery: Annotated[
-        Path | None,
-        typer.Option(
-            help="Instead of --protocol: a folder with one folder of pictures per subject to enrol.",
-            show_default=False,
-        ),
-    ] = None,
-    probes: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --gallery: a folder with one folder of probes per person. People who are not in --gallery are "
-            "nonmated. A picture outside these folders belongs to the subject that it is named after.",
-            show_default=False,
-        ),
-    ] = None,
+    protocol: ProtocolFile = None,
+    images: ProtocolImages = None,
+    gallery: GalleryFolder = None,
+    probes: ProbesFolder = None,
     max_templates: Annotated[
         int | None, typer.Option(min=1, help="Enrol at most this many pictures of a subject.", show_default=False)
     ] = None,
@@ -107,7 +83,7 @@ def identification(
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
-    labelled = running.labels(lambda: _labelled(protocol, images, gallery, probes))
+    labelled = running.labels(lambda: read_set(protocol, images, gallery, probes))
     attributes = by_group.read(
         groups, {entry.subject for entry in (*labelled.gallery, *labelled.probes)}, allow_unknown_subjects
     )
@@ -162,15 +138,6 @@ def identification(
         _show,
         problems=results.left_behind(done.run.left_behind),
     )
-
-
-def _labelled(protocol: Path | None, images: Path | None, gallery: Path | None, probes: Path | None) -> Protocol:
-    """Read the protocol; exits if the flags name no set, or two."""
-    if protocol and images and not gallery and not probes:
-        return read_protocol(protocol, images)
-    if not (gallery and probes) or protocol or images:
-        console.fail("name the set: --protocol with --images, or --gallery with --probes", console.USAGE)
-    return read_folders(gallery, probes)
 
 
 def _show(report: Report) -> None:

@@ -61,7 +61,7 @@ def output(
             if problem := no_such(each.name, kind, by_group):
                 console.fail(f"--require {each}: {problem}", console.USAGE)
         if report:
-            _need_plotting()
+            need_plotting()
             private_files.make_folder(report)
     except ValueError as error:
         console.fail(str(error), console.USAGE)
@@ -88,7 +88,7 @@ def finish(
         problems: other failures, a line each.
     """
     if out.report:
-        _write(document, out.report, pictures)
+        write(document, out.report, pictures)
     if out.as_json:
         console.print_json(document)
     else:
@@ -132,7 +132,7 @@ def stacked(figure: Any, digits: int = 4) -> str:
     return shown(figure, digits)
 
 
-def _need_plotting() -> None:
+def need_plotting() -> None:
     """Exit if packages for reports are missing, before anything is measured."""
     if missing := [name for name in ("jinja2", "matplotlib") if not find_spec(name)]:
         console.fail(f"--report needs {' and '.join(missing)}: {install_command('evaluation')}", console.USAGE)
@@ -152,7 +152,8 @@ def _problems(document: Report, requirements: Iterable[Requirement]) -> Iterable
             yield f"not met: {failure}"
 
 
-def _write(document: Report, folder: Path, pictures: Mapping[str, Path]) -> None:
+def write(document: Report, folder: Path, pictures: Mapping[str, Path]) -> None:
+    """Write a document and its page to a folder; exits with a message if that fails."""
     lines = (
         f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
         for name, value in document.items()

@@ -72,33 +72,53 @@ def labels(read: Callable[[], R]) -> R:
 def measured(
     target: Target, description: str, total: int, measure: Callable[[AsyncClient, Advance], Awaitable[R]]
 ) -> Measured[R]:
-    """Run a measurement against a server, with a progress bar.
+    """Run a measurement as :func:`attempted` does, if need be against a server that is started for it.
+
+    Exits with a message if the server cannot be reached, or refuses everything.
+    """
+    tls = _certificates(target)
+    with (
+        interrupted_by_sigterm(),
+        nullcontext(target.address) if target.address else local_server() as address,
+    ):
+        try:
+            return attempted(address, target.token, tls, description, total, measure)
+        except FacetError as error:
+            console.fail(console.explained(error, address, target.token))
+
+
+def attempted(
+    address: str,
+    token: str,
+    tls: Tls,
+    description: str,
+    total: int,
+    measure: Callable[[AsyncClient, Advance], Awaitable[R]],
+) -> Measured[R]:
+    """Run a measurement against a running server, with a progress bar.
 
     Args:
-        target: the server.
+        address: host:port of the server.
+        token: the server's token; may be empty.
+        tls: the certificates of the connection.
         description: shown beside the bar.
         total: number of steps.
         measure: the measurement; it calls its second argument once per step.
+
+    Raises:
+        FacetError: the server cannot be reached, or refuses everything.
     """
-    tls = _certificates(target)
     date, start = datetime.now(UTC), time.monotonic()
 
-    async def connected(address: str, advance: Advance) -> tuple[R, GetServerInfoResponse]:
+    async def connected(advance: Advance) -> tuple[R, GetServerInfoResponse]:
         with console.client_warnings():
-            opened = AsyncClient(address, token=target.token or None, **tls)
+            opened = AsyncClient(address, token=token or None, **tls)
         async with opened as client:
             info = await client.get_server_info()
             return await measure(client, advance), info
 
-    with (
-        interrupted_by_sigterm(),
-        nullcontext(target.address) if target.address else local_server() as address,
-        console.progress(description, total) as bar,
-    ):
-        try:
-            run, info = asyncio.run(connected(address, lambda: bar.advance(bar.task_ids[0])))
-        except FacetError as error:
-            console.fail(console.explained(error, address, target.token))
+    with interrupted_by_sigterm(), console.progress(description, total) as bar:
+        run, info = asyncio.run(connected(lambda: bar.advance(bar.task_ids[0])))
     times = {"date": date.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - start, 1)}
     return Measured(run, info, times)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,13 +10,11 @@ from typing import Annotated
 
 import typer
 
+from facet.cli.shared.durations import duration, is_duration
 from facet.server.access.callers import callers_file
 from facet.server.access.callers.callers_file import CallerEntry, CallersFileError, in_utc
 from facet.server.config import ConfigError, load
 from facet.terminal import console
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DURATION = re.compile(r"(\d{1,6})([smhd])")
 
 CallersPath = Annotated[
     Path | None,
@@ -76,16 +73,9 @@ def positions(entries: list[CallerEntry], ids: list[str], path: Path) -> list[in
     return [by_id[each] for each in dict.fromkeys(wanted)]
 
 
-def duration(text: str, option: str) -> timedelta:
-    """Parse a time such as ``90d``, ``24h``, ``30m`` or ``10s``; exits with a usage error if it is none."""
-    if (match := _DURATION.fullmatch(text)) is None:
-        raise typer.BadParameter(f"{text!r} is no time such as 90d, 24h, 30m or 10s", param_hint=option)
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
 def moment(text: str, now: datetime, option: str) -> datetime:
     """Parse an end: a time from now, or a date or time (ISO 8601) after now. Without a zone it is UTC."""
-    if _DURATION.fullmatch(text):
+    if is_duration(text):
         if (left := duration(text, option)) <= timedelta():
             raise typer.BadParameter(f"{text} is over at once: the caller could never get in", param_hint=option)
         return now + left

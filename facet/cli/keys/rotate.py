@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from facet.cli.keys.listing import state_of
-from facet.cli.keys.options import CallersPath, ConfigPath, duration, moment, path_of, positions, print_key, usable
+from facet.cli.keys.options import CallersPath, ConfigPath, moment, path_of, positions, print_key, usable
+from facet.cli.shared.durations import duration
 from facet.server.access.callers.callers_file import PreviousSecret, changing
 from facet.server.access.callers.key import key_of, new_secret, sha256
 from facet.terminal import console

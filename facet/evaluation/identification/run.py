@@ -81,6 +81,7 @@ async def run_identification(
     accept_low_quality: bool,
     accept_lookalike: bool,
     rotate: int = 0,
+    gallery_id: str = "",
     advance: Callable[[], None],
 ) -> IdentificationRun:
     """Enrol the gallery and search with every probe, both with the central face of the picture.
@@ -96,12 +97,13 @@ async def run_identification(
             away, or a negative.
         accept_lookalike: also enrol faces that look like another subject, or unlike their own.
         rotate: turn every picture clockwise by so many degrees before it is sent.
+        gallery_id: id of the gallery to make; empty for any.
         advance: called once per finished picture.
 
     Raises:
         FacetError: the server went away before it answered anything, or refuses everything.
     """
-    gallery = await create_gallery(client)
+    gallery = await create_gallery(client, gallery_id=gallery_id)
     left_behind = gallery.gallery_id
     try:
         enrollment = await _enroll(

@@ -1,0 +1,338 @@
+"""``facet evaluate canary``: whether a running server is as good as it was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from facet import AsyncClient, FacetError
+from facet.cli.evaluate import output as results
+from facet.cli.evaluate import run as running
+from facet.cli.evaluate.options import Mistakes, ReportFolder, Seed
+from facet.cli.evaluate.output import stacked
+from facet.cli.evaluate.run import Advance
+from facet.cli.evaluate.search_set import (
+    GalleryFolder,
+    ProbesFolder,
+    ProtocolFile,
+    ProtocolImages,
+    need_set,
+    read_set,
+)
+from facet.cli.shared.durations import duration
+from facet.evaluation.calls import reason_of
+from facet.evaluation.canary import baseline as baselines
+from facet.evaluation.canary import history
+from facet.evaluation.canary.baseline import Pending, only_run
+from facet.evaluation.canary.metrics import SUFFIX, write_metrics
+from facet.evaluation.canary.result import (
+    ALREADY_RUNNING,
+    FILE_NOT_WRITTEN,
+    NO_BASELINE,
+    SET_UNUSABLE,
+    WATCHED,
+    CanaryFailed,
+    CanaryResult,
+    first,
+    judged,
+    need_complete,
+)
+from facet.evaluation.canary.schedule import seconds_until_next
+from facet.evaluation.datasets.labels import LabelError
+from facet.evaluation.galleries import delete_gallery, gallery_id_of
+from facet.evaluation.identification.report import IdentificationReport
+from facet.evaluation.identification.run import IdentificationRun, run_identification
+from facet.evaluation.report.document import Report, document
+from facet.evaluation.report.figure_names import no_such
+from facet.evaluation.report.provenance import data_set, provenance
+from facet.terminal import console, tables
+from facet.terminal.console import Address, AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.tls import Tls
+
+WORSE = 3
+"""Exit code if a figure is worse than its baseline beyond chance."""
+
+_DIGITS = 5
+_FLAGS = {"accept_low_quality": True, "accept_lookalike": True, "max_templates": None, "rotate": 0}
+"""Those of ``facet evaluate identification`` by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Canary:
+    """What a run needs: the set, the server, the baseline, and where the result goes."""
+
+    protocol: Path | None
+    images: Path | None
+    gallery: Path | None
+    probes: Path | None
+    address: str
+    token: str
+    tls: Tls
+    baseline: Path
+    save_baseline: bool
+    watched: tuple[str, ...]
+    history: Path
+    metrics: Path | None
+    name: str
+    seed: int
+    mistakes: int
+    report: Path | None
+
+
+def canary(
+    baseline: Annotated[
+        Path, typer.Option(help="The report to compare with. Beside it lie its history and a lock.", show_default=False)
+    ],
+    save_baseline: Annotated[
+        bool,
+        typer.Option(
+            "--save-baseline", help="If there is no baseline yet, this run becomes it. One is never replaced."
+        ),
+    ] = False,
+    protocol: ProtocolFile = None,
+    images: ProtocolImages = None,
+    gallery: GalleryFolder = None,
+    probes: ProbesFolder = None,
+    address: Address = console.DEFAULT_ADDRESS,
+    token: Token = "",
+    root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"A figure that decides; can be repeated. Default: {', '.join(WATCHED)}.", show_default=False
+        ),
+    ] = None,
+    every: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Run again after each 30m, 1h, 1d, until Ctrl-C or SIGTERM.", show_default=False
+        ),
+    ] = "",
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.prom",
+            help="File for the textfile collector of Prometheus's node exporter, replaced by every run.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Label of the metrics. Default: the name of --baseline.", show_default=False)
+    ] = "",
+    history_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--history",
+            metavar="FILE",
+            help=f"JSON line for each of the last {history.MOST_RUNS} runs. Default: beside --baseline.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    mistakes: Mistakes = 10,
+    report: ReportFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Is a running server as good as it was? Identifies a labelled set and compares with a baseline.
+
+    The set is enrolled in a gallery of its own, canary-..., which is deleted at the end: other galleries are not
+    touched. The figures are compared as [b]facet evaluate compare[/b] does, with the same people drawn for both.
+
+    [b]Examples[/b]
+
+      facet evaluate canary --gallery people/ --probes photos/ --baseline canary.json --save-baseline
+      facet evaluate canary --gallery people/ --probes photos/ --baseline canary.json --every 1h --metrics canary.prom
+
+    Exit code: 0 as good, 1 the canary could not run, 2 bad usage, 3 a figure is worse beyond chance. With
+    [b]--every[/b], the code of the last run.
+    """
+    need_set(protocol, images, gallery, probes)
+    watched = tuple(dict.fromkeys(figure or WATCHED))
+    for each in watched:
+        if problem := no_such(each, "identification"):
+            console.fail(f"--figure {each}: {problem}", console.USAGE)
+    if metrics and metrics.suffix != SUFFIX:
+        console.fail(
+            f"--metrics {metrics}: the collector reads only files whose name ends with {SUFFIX}", console.USAGE
+        )
+    interval = duration(every, "--every").total_seconds() if every else 0.0
+    if every and not interval:
+        console.fail("--every: 0 is no time between runs", console.USAGE)
+    for path in (baseline, metrics, history_file):
+        if path and not path.absolute().parent.is_dir():
+            console.fail(f"{path}: there is no folder {path.absolute().parent}", console.USAGE)
+    if report:
+        results.output("identification", as_json, report, None)
+    asked = _Canary(
+        *(protocol, images, gallery, probes, address, token),
+        tls=console.certificates(root_certificates, client_certificate, client_key),
+        baseline=baseline,
+        save_baseline=save_baseline,
+        watched=watched,
+        history=history_file or baseline.with_name(f"{baseline.stem}.history.jsonl"),
+        metrics=metrics,
+        name=name or baseline.stem,
+        seed=seed,
+        mistakes=mistakes,
+        report=report,
+    )
+    raise typer.Exit(_repeated(asked, interval, as_json) if every else _once(asked, as_json))
+
+
+def _repeated(asked: _Canary, every: float, as_json: bool) -> int:
+    """Run until Ctrl-C or SIGTERM; the exit code of the last run that ended."""
+    code = console.DONE
+    begun = time.monotonic()
+    with interrupted_by_sigterm():
+        try:
+            while True:
+                code = _once(asked, as_json)
+                time.sleep(seconds_until_next(begun, every, time.monotonic()))
+        except KeyboardInterrupt:
+            return code
+
+
+def _once(asked: _Canary, as_json: bool) -> int:
+    """Run, and tell the result; the exit code."""
+    date, start = datetime.now(UTC), time.monotonic()
+    try:
+        result = _compared(asked)
+    except CanaryFailed as error:
+        seconds = round(time.monotonic() - start, 1)
+        result = CanaryResult("failed", date.isoformat(timespec="seconds"), seconds, error.reason, str(error))
+    told = _recorded(asked, result)
+    if as_json:
+        console.print_json(result.as_json() | {"watched": list(asked.watched)})
+    else:
+        _show(result, asked)
+    if result.outcome == "failed" or not told:
+        return console.FAILED
+    return WORSE if result.worse else console.DONE
+
+
+def _compared(asked: _Canary) -> CanaryResult:
+    """Run the set through the server, and compare it with the baseline.
+
+    Raises:
+        CanaryFailed: it could not run.
+    """
+    try:
+        with only_run(asked.baseline) as pending:
+            baseline = baselines.read_baseline(asked.baseline)
+            if baseline is None and not asked.save_baseline:
+                told = f"there is no baseline {asked.baseline}: --save-baseline makes this run the baseline"
+                raise CanaryFailed(NO_BASELINE, told)
+            report, pictures = _measured(asked, baseline, pending)
+            need_complete(report, as_baseline=baseline is None)
+            if baseline is not None:
+                return judged(baseline, report, asked.watched)
+            result = first(report, asked.watched)
+            baselines.write_baseline(asked.baseline, report, pictures)
+            return result
+    except OSError as error:
+        raise CanaryFailed(FILE_NOT_WRITTEN, f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tuple[Report, dict[str, Path]]:
+    """The report of a run, and the files of its pictures by name."""
+    folders = {"": asked.images} if asked.images else {"gallery/": asked.gallery, "probes/": asked.probes}
+    if baseline is not None:
+        baselines.need_pictures(baseline, {name: folder for name, folder in folders.items() if folder})
+    try:
+        labelled = read_set(asked.protocol, asked.images, asked.gallery, asked.probes)
+        pictures = {entry.image: entry.path for entry in (*labelled.gallery, *labelled.probes)}
+        data = data_set(asked.protocol, pictures)
+    except LabelError as error:
+        raise CanaryFailed(SET_UNUSABLE, str(error)) from error
+    if baseline is not None:
+        baselines.need_same_set(baseline, data, pictures)
+
+    async def measure(client: AsyncClient, advance: Advance) -> IdentificationRun:
+        address, left_behind = pending.read()
+        if left_behind and address == asked.address:
+            await delete_gallery(client, left_behind)
+        gallery_id = gallery_id_of("canary")
+        pending.note(asked.address, gallery_id)
+        run = await run_identification(
+            client, labelled, accept_low_quality=True, accept_lookalike=True, gallery_id=gallery_id, advance=advance
+        )
+        if not run.left_behind:
+            pending.forget()
+        return run
+
+    steps = len(labelled.gallery) + len(labelled.probes)
+    try:
+        done = running.attempted(asked.address, asked.token, asked.tls, "Canary", steps, measure)
+    except FacetError as error:
+        told = console.explained(error, asked.address, asked.token)
+        raise CanaryFailed(reason_of(error), told) from error
+    built = IdentificationReport(labelled, done.run, seed=asked.seed)
+    report = document(
+        "identification",
+        built.figures(),
+        stopped=done.run.stopped,
+        **_for_page(built, asked.mistakes) if asked.report else {},
+        refused=built.refused(),
+        items=built.items(),
+        provenance=provenance(done.info, data=data, configuration=_FLAGS, seed=asked.seed),
+        times=done.times,
+    )
+    if asked.report:
+        try:
+            results.write(report, asked.report, pictures)
+        except typer.Exit as error:
+            raise CanaryFailed(FILE_NOT_WRITTEN, f"cannot write to {asked.report}") from error
+    return report, pictures
+
+
+def _for_page(built: IdentificationReport, mistakes: int) -> dict[str, Any]:
+    return {"curves": built.curves(), "tables": built.tables(), "mistakes": built.mistakes(mistakes)}
+
+
+def _recorded(asked: _Canary, result: CanaryResult) -> bool:
+    """Write the history and the metrics; whether that succeeded. Those of a run that goes on are left to it."""
+    if result.reason == ALREADY_RUNNING:
+        return True
+    try:
+        runs = history.append(asked.history, result, asked.watched)
+        if asked.metrics:
+            done = history.last_done(runs)
+            write_metrics(asked.metrics, result, canary=asked.name, watched=asked.watched, last_done=done)
+    except OSError as error:
+        console.err.print(f"cannot write {error.filename}: {error.strerror}")
+        return False
+    return True
+
+
+def _show(result: CanaryResult, asked: _Canary) -> None:
+    if result.outcome == "failed":
+        console.err.print(Text(f"the canary could not run: {result.reason}: {result.message}", "red"))
+        return
+    if result.outcome == "baseline":
+        figures = ", ".join(f"{each['name']} {each['b']:.4f}" for each in result.figures)
+        console.out.print(f"{asked.baseline} is the baseline now: {figures}")
+        return
+    table = tables.table(
+        "figure", "baseline", "now", "difference", "verdict", title=f"Canary {asked.name}, {result.date}"
+    )
+    for each in result.figures:
+        if each["name"] in asked.watched:
+            colour = "red" if each["name"] in result.worse else ""
+            cells = (stacked(each[key], _DIGITS) for key in ("a", "b", "difference"))
+            table.add_row(each["name"], *cells, Text(each["verdict"], colour))
+    console.out.print(table)
+    for each in result.changed:
+        console.out.print(f"changed: {each['name']}: {each['a']} -> {each['b']}")
+    if result.worse:
+        console.out.print(Text(f"worse than the baseline beyond chance: {', '.join(result.worse)}", "red"))
+    else:
+        console.out.print("as good as the baseline")

@@ -1,0 +1,1 @@
+"""Canaries: a labelled set through a running server on a schedule, compared with its baseline."""

@@ -1,0 +1,14 @@
+"""When a canary runs again."""
+
+from __future__ import annotations
+
+
+def seconds_until_next(first: float, every: float, now: float) -> float:
+    """Seconds until the next run: at whole intervals after the first one. Starts that a long run missed are skipped.
+
+    Args:
+        first: when the first run began, in seconds of a clock that never goes back.
+        every: seconds between runs, above 0.
+        now: the time on the same clock.
+    """
+    return every - (now - first) % every

@@ -1,0 +1,116 @@
+"""Canaries against a running server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from facet import Client
+from facet.cli.evaluate.app import app
+
+if TYPE_CHECKING:
+    from tests.conftest import Serving
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = [f"guest {number}" for number in range(6)]
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, images: Path) -> Path:
+    """A set in which one picture is enrolled under six names, so that most of their probes are missed."""
+    lines = [f"gallery,{name},yaoming.jpg" for name in NAMES] + [f"mated,{name},mirrored.png" for name in NAMES]
+    lines += ["nonmated,stranger,gdp.jpg", "nonmated,other,gdp.jpg"]
+    (tmp_path / "protocol.csv").write_text("\n".join(("role,subject,image", *lines)), "utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def canary(folder: Path, images: Path, server: Serving) -> Run:
+    """Run a canary with a baseline in the folder."""
+
+    def run(*flags: str) -> Result:
+        arguments = ["--protocol", folder / "protocol.csv", "--images", images, "--baseline", folder / "baseline.json"]
+        return CliRunner().invoke(app, ["canary", *map(str, arguments), "--address", server.address, "--json", *flags])
+
+    return run
+
+
+def doctored(path: Path) -> None:
+    """Let a baseline claim that nobody was missed."""
+    report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    for item in report["items"]:
+        item |= {"matched": True, "rank": 1} if item["mated"] else {}
+    report["fnir"]["value"], report["rank_1"]["value"] = 0.0, 1.0
+    path.write_text(json.dumps(report), "utf-8")
+
+
+def canaries(server: Serving) -> list[str]:
+    with Client(server.address) as client:
+        return [each.gallery_id for each in client.iter_galleries() if each.gallery_id.startswith("canary-")]
+
+
+def test_a_first_run_is_the_baseline_of_the_next_and_a_worse_one_has_its_own_exit_code(
+    canary: Run, folder: Path, server: Serving, images: Path
+) -> None:
+    metrics = folder / "canary.prom"
+    made = canary("--save-baseline")
+    assert (made.exit_code, json.loads(made.stdout)["outcome"]) == (0, "baseline"), made.output
+    baseline = (folder / "baseline.json").read_text("utf-8")
+    again = canary("--save-baseline")
+    assert (again.exit_code, json.loads(again.stdout)["outcome"]) == (0, "good"), again.output
+    assert (folder / "baseline.json").read_text("utf-8") == baseline
+    doctored(folder / "baseline.json")
+    worse = canary("--metrics", str(metrics))
+    assert (worse.exit_code, json.loads(worse.stdout)["worse"]) == (3, ["fnir", "rank_1"])
+    assert 'facet_canary_worse{canary="baseline"} 1.0' in metrics.read_text("utf-8")
+    assert canaries(server) == []
+    (images / "gdp.jpg").unlink()
+    gone = canary("--save-baseline", "--metrics", str(metrics))
+    assert (gone.exit_code, json.loads(gone.stdout)["reason"]) == (1, "PICTURES_GONE")
+    assert 'facet_canary_failure{canary="baseline",reason="PICTURES_GONE"} 1.0' in metrics.read_text("utf-8")
+    runs = (folder / "baseline.history.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(run)["outcome"] for run in runs] == ["baseline", "good", "worse", "failed"]
+
+
+def test_the_gallery_of_a_run_that_was_killed_is_deleted_by_the_next(
+    canary: Run, folder: Path, server: Serving, client: Client
+) -> None:
+    client.create_gallery("canary-killed")
+    (folder / "baseline.json.lock").write_text(json.dumps([server.address, "canary-killed"]), "utf-8")
+    assert canary("--save-baseline").exit_code == 0
+    assert canaries(server) == []
+
+
+def test_without_a_baseline_nothing_is_run(canary: Run, folder: Path) -> None:
+    done = canary()
+    assert (done.exit_code, json.loads(done.stdout)["reason"]) == (1, "NO_BASELINE")
+    assert not (folder / "baseline.json").exists()
+
+
+def test_repeated_runs_outlive_failures_and_end_with_sigterm(folder: Path, images: Path) -> None:
+    """No server answers, so every run fails; the exit code is that of the last one."""
+    arguments = ("--protocol", folder / "protocol.csv", "--images", images, "--baseline", folder / "baseline.json")
+    command = [sys.executable, ROOT / "scripts" / "evaluate.py", "canary", *arguments, "--save-baseline", "--json"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    with subprocess.Popen(
+        [*map(str, command), "--every", "1s", "--address", "127.0.0.1:1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        runs = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 1
+    assert [run["reason"] for run in runs] == ["UNAVAILABLE", "UNAVAILABLE"]
+    assert not (folder / "baseline.json").exists()
