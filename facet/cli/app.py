@@ -27,7 +27,7 @@ COMMANDS = (
     Lazy("batch", "facet.cli.batch:app", "Say who is in very many pictures.", _PICTURES),
     Lazy("camera", "facet.cli.camera:app", "Say who is in front of a camera.", _PICTURES),
     Lazy("outcome", "facet.cli.outcome:app", "Say whether an answer was right.", _EVIDENCE),
-    Lazy("calibrate", "facet.cli.calibrate:app", "Set a gallery's threshold from evidence.", _EVIDENCE),
+    Lazy("calibrate", "facet.cli.calibrate.app:app", "Set a gallery's threshold from evidence.", _EVIDENCE),
     Lazy("evaluate", "facet.cli.evaluate.app:app", "Measure how well a server finds and recognises faces.", _EVIDENCE),
     Lazy("bench", "facet.benchmarks.commands:app", "Measure speed, memory and drift on this machine.", _EVIDENCE),
 )

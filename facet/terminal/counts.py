@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-_PLURALS = {"person": "people", "gallery": "galleries", "entry": "entries", "is": "are", "was": "were"}
+_PLURALS = {
+    "person": "people",
+    "gallery": "galleries",
+    "entry": "entries",
+    "search": "searches",
+    "is": "are",
+    "was": "were",
+}
 _UNITS = ("B", "kB", "MB", "GB")
 _STEP = 1000
 _NAMED = 3

@@ -231,6 +231,42 @@ ERASURE_OUTCOME_NOT_SEARCHED: ErasureOutcome.ValueType  # 4
 """The server ended before it could search. After its start it has overwritten every unused byte of the database."""
 Global___ErasureOutcome: _TypeAlias = ErasureOutcome  # noqa: Y015
 
+class _UnreliableReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UnreliableReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UnreliableReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNRELIABLE_REASON_UNSPECIFIED: _UnreliableReason.ValueType  # 0
+    """Not set."""
+    UNRELIABLE_REASON_OWN_PICTURES_MISSED: _UnreliableReason.ValueType  # 1
+    """The threshold would miss too many of the enrolled people's own pictures."""
+    UNRELIABLE_REASON_THRESHOLD_OUT_OF_RANGE: _UnreliableReason.ValueType  # 2
+    """The threshold lies where neither different people nor one person in this gallery have their similarities."""
+    UNRELIABLE_REASON_CONTAMINATED: _UnreliableReason.ValueType  # 3
+    """Too many subjects seem to be enrolled under two ids or with wrong pictures, or too many of the people searched for
+    seem to be enrolled.
+    """
+    UNRELIABLE_REASON_UNCERTAIN: _UnreliableReason.ValueType  # 4
+    """The evidence is too little or too mixed: the FPIR may be far from the target."""
+
+class UnreliableReason(_UnreliableReason, metaclass=_UnreliableReasonEnumTypeWrapper):
+    """Why a calibrated threshold cannot be relied on."""
+
+UNRELIABLE_REASON_UNSPECIFIED: UnreliableReason.ValueType  # 0
+"""Not set."""
+UNRELIABLE_REASON_OWN_PICTURES_MISSED: UnreliableReason.ValueType  # 1
+"""The threshold would miss too many of the enrolled people's own pictures."""
+UNRELIABLE_REASON_THRESHOLD_OUT_OF_RANGE: UnreliableReason.ValueType  # 2
+"""The threshold lies where neither different people nor one person in this gallery have their similarities."""
+UNRELIABLE_REASON_CONTAMINATED: UnreliableReason.ValueType  # 3
+"""Too many subjects seem to be enrolled under two ids or with wrong pictures, or too many of the people searched for
+seem to be enrolled.
+"""
+UNRELIABLE_REASON_UNCERTAIN: UnreliableReason.ValueType  # 4
+"""The evidence is too little or too mixed: the FPIR may be far from the target."""
+Global___UnreliableReason: _TypeAlias = UnreliableReason  # noqa: Y015
+
 class _Truth:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1007,7 +1043,9 @@ class EnrollFaceRequest(_message.Message):
     accept_low_quality: _builtins.bool
     """Enrol the face even if its quality is below the limits of enrollment.*, for example too small or too blurred."""
     accept_lookalike: _builtins.bool
-    """Enrol the face even if it resembles another subject."""
+    """Enrol the face even if it resembles another subject. One person under two ids spoils a calibration of the gallery
+    against itself; see CalibrationForecast.contamination.
+    """
     validate_only: _builtins.bool
     """Check everything and respond as usual, but store nothing. template_id is empty in the response."""
     accept_unlike: _builtins.bool
@@ -2511,6 +2549,7 @@ class CalibrationSettings(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     AGAINST_ITSELF_FIELD_NUMBER: _builtins.int
     PROBE_COUNT_FIELD_NUMBER: _builtins.int
+    INSIST_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     target_fpir: _builtins.float
@@ -2537,6 +2576,8 @@ class CalibrationSettings(_message.Message):
     """Search the gallery's own templates among its other subjects. No probes follow."""
     probe_count: _builtins.int
     """The number of probes that follow, if it is known. If another number arrives, nothing is changed."""
+    insist: _builtins.bool
+    """Set the threshold although the forecast says that it is unreliable."""
     def __init__(
         self,
         *,
@@ -2550,10 +2591,11 @@ class CalibrationSettings(_message.Message):
         etag: _builtins.str = ...,
         against_itself: _builtins.bool = ...,
         probe_count: _builtins.int | None = ...,
+        insist: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "for_template_count", b"for_template_count", "probe_count", b"probe_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "against_itself", b"against_itself", "cohort_gallery_id", b"cohort_gallery_id", "data_set", b"data_set", "etag", b"etag", "for_template_count", b"for_template_count", "gallery_id", b"gallery_id", "probe_count", b"probe_count", "target_fpir", b"target_fpir", "validate_only", b"validate_only", "without_suspects", b"without_suspects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "against_itself", b"against_itself", "cohort_gallery_id", b"cohort_gallery_id", "data_set", b"data_set", "etag", b"etag", "for_template_count", b"for_template_count", "gallery_id", b"gallery_id", "insist", b"insist", "probe_count", b"probe_count", "target_fpir", b"target_fpir", "validate_only", b"validate_only", "without_suspects", b"without_suspects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__for_template_count: _TypeAlias = _typing.Literal["for_template_count"]  # noqa: Y015
     _WhichOneofArgType__for_template_count: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count"]  # noqa: Y015
@@ -2632,6 +2674,7 @@ class CalibrateGalleryResponse(_message.Message):
     SUSPECTS_FIELD_NUMBER: _builtins.int
     SUSPECT_COUNT_FIELD_NUMBER: _builtins.int
     UNREADABLE_PROBES_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
     threshold_before: _builtins.float
     """The previous threshold, in [-1, 1]."""
     suspect_count: _builtins.int
@@ -2658,6 +2701,10 @@ class CalibrateGalleryResponse(_message.Message):
     def unreadable_probes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The probes whose picture could not be read, as indices from 0 in the order of arrival, at most 100."""
 
+    @_builtins.property
+    def forecast(self) -> Global___CalibrationForecast:
+        """What the threshold will do in use. It is not stored."""
+
     def __init__(
         self,
         *,
@@ -2667,14 +2714,103 @@ class CalibrateGalleryResponse(_message.Message):
         suspects: _abc.Iterable[Global___CalibrationSuspect] | None = ...,
         suspect_count: _builtins.int = ...,
         unreadable_probes: _abc.Iterable[_builtins.int] | None = ...,
+        forecast: Global___CalibrationForecast | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast", "gallery", b"gallery"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "gallery", b"gallery", "suspect_count", b"suspect_count", "suspects", b"suspects", "threshold_before", b"threshold_before", "unreadable_probes", b"unreadable_probes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "forecast", b"forecast", "gallery", b"gallery", "suspect_count", b"suspect_count", "suspects", b"suspects", "threshold_before", b"threshold_before", "unreadable_probes", b"unreadable_probes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CalibrateGalleryResponse: _TypeAlias = CalibrateGalleryResponse  # noqa: Y015
+
+@_typing.final
+class CalibrationForecast(_message.Message):
+    """What a threshold will do in use. Intervals are 95 %."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FPIR_FIELD_NUMBER: _builtins.int
+    FPIR_LOW_FIELD_NUMBER: _builtins.int
+    FPIR_HIGH_FIELD_NUMBER: _builtins.int
+    FNIR_FIELD_NUMBER: _builtins.int
+    FNIR_LOW_FIELD_NUMBER: _builtins.int
+    FNIR_HIGH_FIELD_NUMBER: _builtins.int
+    OWN_SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    OWN_MISSED_COUNT_FIELD_NUMBER: _builtins.int
+    OWN_MISSED_SUBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    CONTAMINATION_FIELD_NUMBER: _builtins.int
+    CONTAMINATION_LOW_FIELD_NUMBER: _builtins.int
+    CONTAMINATION_HIGH_FIELD_NUMBER: _builtins.int
+    UNRELIABLE_REASONS_FIELD_NUMBER: _builtins.int
+    fpir: _builtins.float
+    """The expected FPIR at the calibration's template_count, in [0, 1]."""
+    fpir_low: _builtins.float
+    """The lower end of its interval."""
+    fpir_high: _builtins.float
+    """The upper end of its interval."""
+    fnir: _builtins.float
+    """The expected FNIR: the share of pictures of enrolled people that match nobody, in [0, 1]. It is measured with the
+    gallery's own templates, each compared with the others of its subject. Those that seem to show another person are
+    left out. Unset if no subject has several templates.
+    """
+    fnir_low: _builtins.float
+    """The lower end of its interval. Unset if fnir is."""
+    fnir_high: _builtins.float
+    """The upper end of its interval. Unset if fnir is."""
+    own_search_count: _builtins.int
+    """The number of templates that were compared with the others of their subject."""
+    own_missed_count: _builtins.int
+    """How many of these would be missed: the similarity to their subject is below the threshold."""
+    own_missed_subject_count: _builtins.int
+    """The number of subjects with such a template."""
+    contamination: _builtins.float
+    """The estimated share of subjects who are enrolled under two ids or with wrong pictures, in [0, 1]. With probes: the
+    share of people searched for who are enrolled under another id.
+    """
+    contamination_low: _builtins.float
+    """The lower end of its interval."""
+    contamination_high: _builtins.float
+    """The upper end of its interval."""
+    @_builtins.property
+    def unreliable_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___UnreliableReason.ValueType]:
+        """Why the threshold should not be set. Empty if it can be relied on."""
+
+    def __init__(
+        self,
+        *,
+        fpir: _builtins.float = ...,
+        fpir_low: _builtins.float = ...,
+        fpir_high: _builtins.float = ...,
+        fnir: _builtins.float | None = ...,
+        fnir_low: _builtins.float | None = ...,
+        fnir_high: _builtins.float | None = ...,
+        own_search_count: _builtins.int = ...,
+        own_missed_count: _builtins.int = ...,
+        own_missed_subject_count: _builtins.int = ...,
+        contamination: _builtins.float = ...,
+        contamination_low: _builtins.float = ...,
+        contamination_high: _builtins.float = ...,
+        unreliable_reasons: _abc.Iterable[Global___UnreliableReason.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fnir", b"_fnir", "_fnir_high", b"_fnir_high", "_fnir_low", b"_fnir_low", "fnir", b"fnir", "fnir_high", b"fnir_high", "fnir_low", b"fnir_low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fnir", b"_fnir", "_fnir_high", b"_fnir_high", "_fnir_low", b"_fnir_low", "contamination", b"contamination", "contamination_high", b"contamination_high", "contamination_low", b"contamination_low", "fnir", b"fnir", "fnir_high", b"fnir_high", "fnir_low", b"fnir_low", "fpir", b"fpir", "fpir_high", b"fpir_high", "fpir_low", b"fpir_low", "own_missed_count", b"own_missed_count", "own_missed_subject_count", b"own_missed_subject_count", "own_search_count", b"own_search_count", "unreliable_reasons", b"unreliable_reasons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fnir: _TypeAlias = _typing.Literal["fnir"]  # noqa: Y015
+    _WhichOneofArgType__fnir: _TypeAlias = _typing.Literal["_fnir", b"_fnir"]  # noqa: Y015
+    _WhichOneofReturnType__fnir_high: _TypeAlias = _typing.Literal["fnir_high"]  # noqa: Y015
+    _WhichOneofArgType__fnir_high: _TypeAlias = _typing.Literal["_fnir_high", b"_fnir_high"]  # noqa: Y015
+    _WhichOneofReturnType__fnir_low: _TypeAlias = _typing.Literal["fnir_low"]  # noqa: Y015
+    _WhichOneofArgType__fnir_low: _TypeAlias = _typing.Literal["_fnir_low", b"_fnir_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fnir) -> _WhichOneofReturnType__fnir | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fnir_high) -> _WhichOneofReturnType__fnir_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fnir_low) -> _WhichOneofReturnType__fnir_low | None: ...
+
+Global___CalibrationForecast: _TypeAlias = CalibrationForecast  # noqa: Y015
 
 @_typing.final
 class CalibrationSuspect(_message.Message):
@@ -2685,24 +2821,42 @@ class CalibrationSuspect(_message.Message):
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     OTHER_SUBJECT_ID_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    OTHER_TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
+    CHANCE_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
     """The id of the subject that was searched for."""
     other_subject_id: _builtins.str
     """The id of the most similar subject in the gallery."""
     similarity: _builtins.float
     """Their similarity, in [-1, 1]."""
+    template_id: _builtins.str
+    """The template that was searched for. Empty if it was a picture."""
+    other_template_id: _builtins.str
+    """The most similar template of the other subject."""
+    probe: _builtins.int
+    """The probe that was searched for, as an index from 0 in the order of arrival. Unset without probes."""
+    chance: _builtins.float
+    """The probability that the two are one person, in [0, 1], estimated from all similarities of the calibration."""
     def __init__(
         self,
         *,
         subject_id: _builtins.str = ...,
         other_subject_id: _builtins.str = ...,
         similarity: _builtins.float = ...,
+        template_id: _builtins.str = ...,
+        other_template_id: _builtins.str = ...,
+        probe: _builtins.int | None = ...,
+        chance: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probe", b"_probe", "probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_subject_id", b"other_subject_id", "similarity", b"similarity", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probe", b"_probe", "chance", b"chance", "other_subject_id", b"other_subject_id", "other_template_id", b"other_template_id", "probe", b"probe", "similarity", b"similarity", "subject_id", b"subject_id", "template_id", b"template_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__probe: _TypeAlias = _typing.Literal["probe"]  # noqa: Y015
+    _WhichOneofArgType__probe: _TypeAlias = _typing.Literal["_probe", b"_probe"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probe) -> _WhichOneofReturnType__probe | None: ...
 
 Global___CalibrationSuspect: _TypeAlias = CalibrationSuspect  # noqa: Y015
 

@@ -622,6 +622,10 @@ class GalleryServiceServicer:
         counts as a failure. With against_itself no probes follow: the gallery's own templates are searched among its other
         subjects, and with cohort_gallery_id the templates of another gallery as well.
 
+        The response forecasts what the threshold will do. If the forecast says that it is unreliable, for example because
+        people are enrolled under two ids, the threshold is not set, unless insist is set. With validate_only the forecast
+        is returned in any case.
+
         Other calls continue meanwhile. Nothing changes before the last search, or if the call breaks off.
 
         Limits: 1,000,000 probes, each within the limits of Identify. Without probes 20,000 templates are searched. One
@@ -633,9 +637,10 @@ class GalleryServiceServicer:
         NOT_FOUND           The gallery or the cohort does not exist (GALLERY_NOT_FOUND).
         FAILED_PRECONDITION There were too few searches, or searches for too few people, for the target FPIR
         (TOO_FEW_SEARCHES); ErrorInfo.metadata has found, needed, people and people_needed. The
-        gallery or the cohort has another embedding contract (CONTRACT_MISMATCH). The threshold
-        would do harm, or its evidence cannot be trusted (CALIBRATION_UNRELIABLE);
-        ErrorInfo.metadata has the threshold, the reasons, and the figures of the forecast.
+        forecast is unreliable, and neither insist nor validate_only is set (CALIBRATION_UNRELIABLE);
+        ErrorInfo.metadata has threshold, reasons (the names of UnreliableReason without the
+        prefix, with spaces), and the numbers of CalibrationForecast by the names of its fields. The
+        gallery or the cohort has another embedding contract (CONTRACT_MISMATCH).
         ABORTED             The etag is not the current one at the start or at the end, or mean_of_best was changed in
         between (ETAG_MISMATCH).
         RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or

@@ -77,22 +77,25 @@ class Forecast:
     unreliable: tuple[UnreliableReason, ...] = ()
 
     def figures(self) -> Mapping[str, str]:
-        """Return the figures as text, for the metadata of an error."""
-        values = {
+        """Return the figures as text by the names of the wire format, for the metadata of an error."""
+        shares = {
             "fpir": self.fpir,
             "fpir_low": self.fpir_low,
             "fpir_high": self.fpir_high,
             "fnir": self.fnir,
             "fnir_low": self.fnir_low,
             "fnir_high": self.fnir_high,
-            "own_searches": self.own_searches,
-            "own_missed": self.own_missed,
-            "own_missed_subjects": self.own_missed_subjects,
             "contamination": self.contamination,
             "contamination_low": self.contamination_low,
             "contamination_high": self.contamination_high,
         }
-        return {name: f"{value:.4g}" for name, value in values.items() if value is not None}
+        counts = {
+            "own_search_count": self.own_searches,
+            "own_missed_count": self.own_missed,
+            "own_missed_subject_count": self.own_missed_subjects,
+        }
+        known = {name: f"{value:.4g}" for name, value in shares.items() if value is not None}
+        return known | {name: str(value) for name, value in counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

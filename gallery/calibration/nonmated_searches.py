@@ -46,6 +46,8 @@ class NonmatedSearch:
             none.
         templates: the number of templates that were compared.
         runners_up: similarities of the next best other subjects, falling; at most :data:`RUNNERS_UP`.
+        template_id: the template that was searched for; empty if the probe is none.
+        other_template_id: the most similar template of the other subject; empty if there is none.
     """
 
     subject_id: str
@@ -53,6 +55,8 @@ class NonmatedSearch:
     similarity: float
     templates: int
     runners_up: tuple[float, ...] = ()
+    template_id: str = ""
+    other_template_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ def search_nonmated(
     *,
     mean_of_best: int,
     distinct: DistinctPairs = NO_PAIRS,
+    template_ids: Sequence[str] = (),
 ) -> list[NonmatedSearch]:
     """Search for people among the other subjects, without those that they were told apart from.
 
@@ -139,18 +144,28 @@ def search_nonmated(
         subject_ids: the subject of each probe, which need not be in the gallery.
         mean_of_best: the gallery's.
         distinct: the subjects that were told apart.
+        template_ids: the template of each probe; empty if the probes are no templates.
     """
     searches = []
     left_out = [{subject_id, *distinct.others(subject_id)} for subject_id in subject_ids]
     wanted = 1 + RUNNERS_UP + min(max(map(len, left_out), default=0), _MOST_LEFT_OUT)
     found = index.search(probes, subjects=wanted, mean_of_best=mean_of_best, thorough=True)
-    for subject_id, without, each in zip(subject_ids, left_out, found, strict=True):
+    names = template_ids or [""] * len(found)
+    for subject_id, template_id, without, each in zip(subject_ids, names, left_out, found, strict=True):
         others = [candidate for candidate in each.candidates if candidate.subject_id not in without]
         if others:
             best, *next_best = others[: 1 + RUNNERS_UP]
             runners_up = tuple(candidate.similarity for candidate in next_best)
             searches.append(
-                NonmatedSearch(subject_id, best.subject_id, best.similarity, each.templates_compared, runners_up)
+                NonmatedSearch(
+                    subject_id,
+                    best.subject_id,
+                    best.similarity,
+                    each.templates_compared,
+                    runners_up,
+                    template_id,
+                    best.template_id,
+                )
             )
         else:
             searches.append(empty_search(subject_id))
@@ -213,6 +228,7 @@ def search_cross_subject(
                 some.subject_ids,
                 mean_of_best=mean_of_best,
                 distinct=distinct if is_own else NO_PAIRS,
+                template_ids=some.template_ids,
             )
             searches += found
             if is_own:

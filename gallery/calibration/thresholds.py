@@ -65,11 +65,15 @@ class Suspect:
         subject_id: the subject of the search.
         other_id: the best other subject.
         similarity: their similarity.
+        chance: that the two are one person, [0, 1].
+        search: which search it is, counted from 0.
     """
 
     subject_id: str
     other_id: str
     similarity: float
+    chance: float
+    search: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ def choose_threshold(
         curve=_curve(estimate, len(counted)),
         searches=len(counted),
         identities=len({scores.subject_ids[row] for row in counted.tolist()}),
-        suspects=_suspects(scores, separation.mated > _MORE_LIKELY) if separation else (),
+        suspects=_suspects(scores, separation.mated) if separation else (),
         forecast=make_forecast(threshold, (fpir, low, high), own, searched, is_cross_subject=scores.is_cross_subject),
     )
 
@@ -195,12 +199,13 @@ def _bootstrap_groups(scores: NonmatedScores) -> NDArray[np.intp]:
     return np.array([numbers[group_of[subject_id]] for subject_id in scores.subject_ids], np.intp)
 
 
-def _suspects(scores: NonmatedScores, is_suspect: NDArray[np.bool_]) -> tuple[Suspect, ...]:
+def _suspects(scores: NonmatedScores, mated: NDArray[np.float64]) -> tuple[Suspect, ...]:
     found: dict[frozenset[str], Suspect] = {}
-    rows = np.flatnonzero(is_suspect)
+    rows = np.flatnonzero(mated > _MORE_LIKELY)
     for row in rows[np.argsort(-scores.best[rows], kind="stable")].tolist():
         subject_id, other_id = scores.subject_ids[row], scores.other_ids[row]
-        found.setdefault(frozenset((subject_id, other_id)), Suspect(subject_id, other_id, float(scores.best[row])))
+        suspect = Suspect(subject_id, other_id, float(scores.best[row]), float(mated[row]), row)
+        found.setdefault(frozenset((subject_id, other_id)), suspect)
     return tuple(found.values())
 
 

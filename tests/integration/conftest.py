@@ -116,8 +116,9 @@ def crowd(client: Client, exported: Exported) -> Callable[..., bytes]:
     """Make an exported gallery of random people, see :func:`tests.integration.crowds.lines`."""
     contract = client.server.GetServerInfo(GetServerInfoRequest()).contract
 
-    def make(count: int, *, seed: int = 7, name: str = "s", twice: int = 0) -> bytes:
-        return exported(lines(count, seed=seed, name=name, twice=twice), contract=contract)
+    def make(count: int, *, seed: int = 7, name: str = "s", twice: int = 0, pictures: int = 1) -> bytes:
+        people = lines(count, seed=seed, name=name, twice=twice, pictures=pictures)
+        return exported(people, contract=contract)
 
     return make
 

@@ -14,14 +14,25 @@ DIMENSION = 512
 """Of the embedded model's embeddings."""
 
 
-def lines(count: int, *, seed: int = 7, name: str = "s", display_name: str = "", twice: int = 0) -> pa.Table:
-    """Make the lines of ``count`` people with a template each, about 2 KB; the first ``twice`` have a second one."""
-    values = np.random.default_rng(seed).standard_normal((count, DIMENSION)).astype(np.float32)
-    values = np.concatenate([values, values[:twice] + np.float32(0.01)])
+def lines(
+    count: int, *, seed: int = 7, name: str = "s", display_name: str = "", twice: int = 0, pictures: int = 1
+) -> pa.Table:
+    """Make the lines of ``count`` people, about 2 KB for each template; the first ``twice`` have a second id.
+
+    Each person has ``pictures`` templates, whose similarity is about 0.6. The second id has a template that is nearly
+    the person's first.
+    """
+    rng = np.random.default_rng(seed)
+    people = rng.standard_normal((count, DIMENSION)).astype(np.float32)
+    own = np.repeat(people, pictures, axis=0)
+    if pictures > 1:
+        own += np.float32(0.8) * rng.standard_normal(own.shape).astype(np.float32)
+    values = np.concatenate([own, own[: twice * pictures : pictures] + np.float32(0.01)])
     values /= np.linalg.norm(values, axis=1, keepdims=True)
-    count += twice
+    ids = [f"{name}{number // pictures:06}" for number in range(count * pictures)]
+    ids += [f"z{number:0{len(str(twice - 1))}}" for number in range(twice)]  # sorted, as a file must be
+    count = len(ids)
     times = pa.array([1_700_000_000_000_000] * count, pa.timestamp("us", tz="UTC"))
-    ids = [f"{name}{number:06}" for number in range(count - twice)] + [f"z{number}" for number in range(twice)]
     columns: dict[str, Any] = {
         "subject_id": ids,
         "display_name": [display_name] * count,

@@ -83,7 +83,12 @@ def enroll(
         ),
     ] = False,
     accept_lookalike: Annotated[
-        bool, typer.Option("--accept-lookalike", help="Accept faces that look like another person in the gallery.")
+        bool,
+        typer.Option(
+            "--accept-lookalike",
+            help="Accept faces that look like another person in the gallery. One person under two ids spoils its "
+            "calibration.",
+        ),
     ] = False,
     accept_unlike: Annotated[
         bool, typer.Option("--accept-unlike", help="Accept faces that look unlike all other pictures of the person.")
@@ -276,6 +281,12 @@ def _report(
         console.out.print(
             f"To enrol one of several faces, repeat the command with --face central (large and near the middle) or "
             f"--face largest: {command} ... --face central"
+        )
+    if any(outcome.reason == "LOOKS_LIKE_ANOTHER_SUBJECT" for outcome in rejected):
+        console.out.print(
+            "If it is the same person, enrol the picture under the other id. --accept-lookalike is for two people who "
+            "look alike: one person under two ids makes strangers of the gallery look more alike than they are, which "
+            "spoils a calibration of the gallery against itself."
         )
     if any(outcome.reason in LOW_QUALITY for outcome in rejected):
         console.out.print(

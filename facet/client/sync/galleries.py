@@ -329,6 +329,7 @@ class GalleryMethods(Connection):
         cohort_gallery_id: str = "",
         data_set: str = "",
         without_suspects: bool = False,
+        insist: bool = False,
         validate_only: bool = False,
         etag: str = "",
         progress: Callable[[int], None] | None = None,
@@ -346,13 +347,16 @@ class GalleryMethods(Connection):
             cohort_gallery_id: without probes, also search for the people of this gallery.
             data_set: a name of the probes for people.
             without_suspects: leave out pairs of subjects that may be one person.
-            validate_only: check everything, but keep nothing.
+            insist: set the threshold although the forecast says that it is unreliable.
+            validate_only: check everything, but keep nothing. An unreliable threshold is not refused: the forecast of
+                the answer says why it is.
             etag: calibrate only if the gallery's etag is still this one; empty to calibrate anyway.
             progress: called with the number of probes that were sent. The server takes them as it has room.
             timeout: seconds the whole calibration may take; ``None`` for no limit.
 
         Raises:
-            FailedPrecondition: there were too few searches for this target.
+            FailedPrecondition: there were too few searches for this target (TOO_FEW_SEARCHES), or the threshold would
+                be unreliable (CALIBRATION_UNRELIABLE); ``metadata`` has the figures.
             OSError: a picture cannot be read; nothing was changed.
             ValueError: there are no probes.
         """
@@ -363,6 +367,7 @@ class GalleryMethods(Connection):
             cohort_gallery_id=cohort_gallery_id,
             data_set=data_set,
             without_suspects=without_suspects,
+            insist=insist,
             validate_only=validate_only,
             etag=etag,
             against_itself=probes is None,

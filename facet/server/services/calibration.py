@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +23,7 @@ from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.calibration.nonmated_searches import Evidence, NonmatedSearch, empty_search
-from gallery.calibration.thresholds import MAX_TARGET_FPIR
+from gallery.calibration.thresholds import MAX_TARGET_FPIR, Suspect
 from gallery.galleries import Galleries
 from gallery.records.calibrations import CalibrationSource
 from gallery.records.galleries import Gallery
@@ -51,6 +51,7 @@ class _Settings:
     data_set: str
     without_suspects: bool
     validate_only: bool
+    insist: bool
     etag: str
 
 
@@ -212,6 +213,7 @@ class Calibrations:
             without_suspects=settings.without_suspects,
             etag=settings.etag,
             validate_only=settings.validate_only,
+            insist=settings.insist,
             check=work.check,
         )
         kept, chosen = await on_a_thread(calibrate, work.abandon)
@@ -219,14 +221,10 @@ class Calibrations:
             gallery=convert.gallery(kept, self._galleries.calibrator.status(kept)),
             threshold_before=gallery.threshold,
             failures=Counter(each.failure for each in searched if each.failure),
-            suspects=[
-                pb.CalibrationSuspect(
-                    subject_id=each.subject_id, other_subject_id=each.other_id, similarity=each.similarity
-                )
-                for each in chosen.suspects[:MAX_SUSPECTS]
-            ],
+            suspects=_suspects(chosen.suspects[:MAX_SUSPECTS], evidence, searched),
             suspect_count=len(chosen.suspects),
             unreadable_probes=[number for number, each in enumerate(searched) if each.search is None][:MAX_UNREADABLE],
+            forecast=convert.forecast(chosen.forecast),
         )
 
 
@@ -260,8 +258,31 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
         data_set=validate.display_name(wanted.data_set, "settings.data_set"),
         without_suspects=wanted.without_suspects,
         validate_only=wanted.validate_only,
+        insist=wanted.insist,
         etag=wanted.etag,
     )
+
+
+def _suspects(
+    suspects: Sequence[Suspect], evidence: Evidence, searched: list[_Searched]
+) -> list[pb.CalibrationSuspect]:
+    """Describe suspects with the templates or the probes that show them."""
+    probes = [number for number, each in enumerate(searched) if each.search is not None]
+    found = []
+    for suspect in suspects:
+        search = evidence.searches[suspect.search]
+        found.append(
+            pb.CalibrationSuspect(
+                subject_id=suspect.subject_id,
+                other_subject_id=suspect.other_id,
+                similarity=suspect.similarity,
+                chance=suspect.chance,
+                template_id=search.template_id,
+                other_template_id=search.other_template_id,
+                probe=probes[suspect.search] if probes else None,
+            )
+        )
+    return found
 
 
 def _evidence(searched: list[_Searched], data_set: str) -> Evidence:

@@ -18,6 +18,7 @@ from facet.server.wire.terms import consent_message, optional_timestamp, policy_
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2 as pb
+from gallery.calibration.forecast import Forecast, UnreliableReason
 from gallery.records.calibrations import (
     Calibration,
     CalibrationSource,
@@ -66,6 +67,12 @@ _SOURCES = {
     CalibrationSource.PROBES: gallery_pb.CALIBRATION_SOURCE_PROBES,
     CalibrationSource.ITSELF: gallery_pb.CALIBRATION_SOURCE_ITSELF,
     CalibrationSource.ITSELF_AND_COHORT: gallery_pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT,
+}
+_UNRELIABLE_REASONS = {
+    UnreliableReason.OWN_PICTURES_MISSED: gallery_pb.UNRELIABLE_REASON_OWN_PICTURES_MISSED,
+    UnreliableReason.THRESHOLD_OUT_OF_RANGE: gallery_pb.UNRELIABLE_REASON_THRESHOLD_OUT_OF_RANGE,
+    UnreliableReason.CONTAMINATED: gallery_pb.UNRELIABLE_REASON_CONTAMINATED,
+    UnreliableReason.UNCERTAIN: gallery_pb.UNRELIABLE_REASON_UNCERTAIN,
 }
 
 
@@ -284,6 +291,25 @@ def _calibration(record: Calibration) -> gallery_pb.Calibration:
         mean_of_best=record.mean_of_best,
         create_time=timestamp(record.create_time),
         curve=[gallery_pb.CalibrationPoint(similarity=similarity, fpir=fpir) for similarity, fpir in record.curve],
+    )
+
+
+def forecast(record: Forecast) -> gallery_pb.CalibrationForecast:
+    """Convert what a threshold will do."""
+    return gallery_pb.CalibrationForecast(
+        fpir=record.fpir,
+        fpir_low=record.fpir_low,
+        fpir_high=record.fpir_high,
+        fnir=record.fnir,
+        fnir_low=record.fnir_low,
+        fnir_high=record.fnir_high,
+        own_search_count=record.own_searches,
+        own_missed_count=record.own_missed,
+        own_missed_subject_count=record.own_missed_subjects,
+        contamination=record.contamination,
+        contamination_low=record.contamination_low,
+        contamination_high=record.contamination_high,
+        unreliable_reasons=[_UNRELIABLE_REASONS[reason] for reason in record.unreliable],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def test_a_gallery_is_calibrated_against_itself_and_the_effect_is_explained(
     assert f"{now.threshold:.4f} now" in said
     assert "Of 1000 unknown people about 50 (" in said
     assert "Of 1000 unknown people about 100 (" in calibrate(team, "--fpir", "0.1", "--dry-run")
+    assert "How many pictures of enrolled people match nobody is not known" in said
     assert "z0" in said
     assert "z1" in said
     assert "calibrated" in calibrate("list", "--gallery", team, script="enroll.py")
@@ -83,6 +85,29 @@ def test_a_gallery_is_calibrated_against_itself_and_the_effect_is_explained(
     chosen = as_json["gallery"]["calibration"]
     assert (chosen["target_fpir"], chosen["for_template_count"], as_json["suspect_count"]) == (0.05, "1000", "2")
     assert as_json["gallery"]["threshold"] > now.threshold
+
+
+def test_an_unreliable_threshold_is_refused_with_what_helps_unless_insisted_upon(
+    client: Client, team: str, crowd: Callable[..., bytes], calibrate: Callable[..., Any], tmp_path: Path
+) -> None:
+    poisoned = client.import_gallery(iter([crowd(120, pictures=2, twice=110)]), f"{team}-poisoned").gallery_id
+    before = get(client, poisoned)
+    told = calibrate(poisoned, code=1)
+    assert f"CALIBRATION_UNRELIABLE: the threshold of {poisoned} stays {before.threshold:.4f}" in told
+    assert f"calibrate.py {poisoned} --fpir 0.01 --strangers FOLDER" in told
+    assert "--insist sets this threshold anyway" in told
+    assert get(client, poisoned) == before
+    refused = json.loads(calibrate(poisoned, "--json", code=1).partition("\n")[0])["refused"]
+    page = tmp_path / "suspects.html"
+    tried = calibrate(poisoned, "--dry-run", "--json", "--page", page)
+    assert tried["forecast"]["unreliable_reasons"] == refused["forecast"]["unreliable_reasons"] != []
+    assert tried["forecast"]["own_search_count"] == refused["forecast"]["own_search_count"] == "240"
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert "no picture stored" in page.read_text() or tried["suspect_count"] == "0"
+    assert "This threshold is unreliable:" in calibrate(poisoned, "--dry-run")
+    assert get(client, poisoned) == before
+    assert "This threshold is unreliable:" in calibrate(poisoned, "--insist")
+    assert get(client, poisoned).threshold == pytest.approx(refused["threshold"], abs=1e-4)
 
 
 def test_pictures_of_strangers_are_probes_and_failures_are_reported(
@@ -139,15 +164,15 @@ def test_a_picture_that_does_not_say_whom_it_shows_changes_nothing_unless_it_is_
     assert get(client, team).calibration.search_count == 110
 
 
-def test_the_probes_of_a_protocol_are_its_nonmated_lines(
-    team: str, squad: Path, tmp_path: Path, calibrate: Callable[..., Any]
+def test_the_probes_of_a_protocol_are_its_nonmated_lines_and_one_who_is_enrolled_is_shown(
+    client: Client, team: str, squad: Path, pictures: Pictures, tmp_path: Path, calibrate: Callable[..., Any]
 ) -> None:
     protocol = tmp_path / "set.csv"
-    pictures = sorted(path.relative_to(squad) for path in squad.rglob("*.png"))
+    images = sorted(path.relative_to(squad) for path in squad.rglob("*.png"))
     with protocol.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["role", "subject", "image"])
-        for image in pictures:
+        for image in images:
             name = image.parent.name
             rows.writerow(["gallery" if image.name == "0.png" and name == "player-00" else "nonmated", name, image])
     mixed = calibrate(team, "--protocol", protocol, "--images", squad, code=2)
@@ -157,9 +182,22 @@ def test_the_probes_of_a_protocol_are_its_nonmated_lines(
     too_few = calibrate(team, "--fpir", "0.001", *flags, code=1)
     assert "TOO_FEW_SEARCHES" in too_few
     assert "Use --strangers FOLDER with at least 500 pictures of at least 50 people" in too_few
-    said = calibrate(team, "--fpir", "0.1", *flags, "--also-mated", "--dry-run", "--json")
+    client.enroll(team, "yao", pictures.yaoming)
+    stranger, page = squad / "stranger.jpg", tmp_path / "suspects.html"
+    with protocol.open("a") as file:
+        file.write("nonmated,stranger,stranger.jpg\r\n")
+    try:
+        stranger.write_bytes(pictures.yaoming)
+        said = calibrate(team, "--fpir", "0.1", *flags, "--also-mated", "--dry-run", "--json", "--page", page)
+    finally:
+        stranger.unlink()
     chosen = said["gallery"]["calibration"]
-    assert (chosen["search_count"], chosen["identity_count"], chosen["data_set"]) == ("109", "55", "set.csv")
+    assert (chosen["search_count"], chosen["identity_count"], chosen["data_set"]) == ("110", "56", "set.csv")
+    assert said["suspects"][0]["subject_id"] == "stranger"
+    shown = page.read_text()
+    assert shown.count("data:image/jpeg;base64,") == shown.count("no picture stored") == len(said["suspects"])
+    assert "stranger.jpg" in shown
+    assert hashlib.sha256(pictures.yaoming).hexdigest() in shown
 
 
 @pytest.mark.parametrize(

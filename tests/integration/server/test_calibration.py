@@ -121,12 +121,13 @@ def test_an_uncalibrated_gallery_has_no_false_positive_rate(client: Client, gall
 async def test_probes_are_searched_and_those_without_a_face_are_counted(
     server: Serving, client: Client, team: str, faces: list[pb.CalibrationProbe], pictures: Pictures
 ) -> None:
-    client.enroll(team, "yao", pictures.yaoming)
+    enrolled = client.enroll(team, "yao", pictures.yaoming).template
     probes: list[Any] = [
         *repeated(faces, 4),
         *[("yao", pictures.yaoming)] * 2,
         ("broken", b"no picture"),
         ("squad", pictures.players),
+        ("stranger", pictures.yaoming),
     ]
     sent: list[int] = []
     fields: dict[str, Any] = {"data_set": "squads", "for_template_count": 2 * PEOPLE, "validate_only": True}
@@ -134,15 +135,18 @@ async def test_probes_are_searched_and_those_without_a_face_are_counted(
     chosen = response.gallery.calibration
     assert sent[-1] == len(probes)
     assert dict(response.failures) == {"INVALID_PICTURE": 1, "SEVERAL_FACES": 1}
-    assert list(response.unreadable_probes) == [len(probes) - 2]
+    assert list(response.unreadable_probes) == [len(probes) - 3]
     # A picture with several faces is a search without a match; an unreadable picture is not a search.
     assert (chosen.search_count, chosen.failure_count) == (len(probes) - 1, 2)
-    assert chosen.identity_count == 4 * len(faces) + 2
+    assert chosen.identity_count == 4 * len(faces) + 3
     assert (chosen.source, chosen.data_set) == (pb.CALIBRATION_SOURCE_PROBES, "squads")
     assert (chosen.template_count, chosen.for_template_count) == (PEOPLE + 1, 2 * PEOPLE)
     assert chosen.fpir < 0.06
-    # His own template is left out of the search, and nobody else is similar.
+    # His own template is left out of the search, and nobody else is similar. The stranger is the same man.
     assert all(suspect.subject_id != "yao" for suspect in response.suspects)
+    suspect = response.suspects[0]
+    assert (suspect.subject_id, suspect.other_subject_id, suspect.probe) == ("stranger", "yao", len(probes) - 1)
+    assert (suspect.template_id, suspect.other_template_id) == ("", enrolled.template_id)
     assert not get(client, team).HasField("calibration")
     async with AsyncClient(server.address) as others:
         again = await others.calibrate(team, 0.1, probes, **fields)
@@ -182,6 +186,47 @@ def test_people_enrolled_twice_are_reported_as_suspects(client: Client, team: st
     assert response.suspect_count == 3
     assert sorted(each.subject_id[-1] for each in response.suspects) == ["0", "1", "2"]
     assert all(each.similarity > 0.9 for each in response.suspects)
+    for each in response.suspects:
+        assert not each.HasField("probe")
+        for subject, template in (
+            (each.subject_id, each.template_id),
+            (each.other_subject_id, each.other_template_id),
+        ):
+            assert [kept.template_id for kept in client.list_templates(twice, subject).templates] == [template]
+
+
+def test_a_forecast_says_how_many_own_pictures_would_be_missed(client: Client, team: str, crowd: Crowd) -> None:
+    pairs = client.import_gallery(iter([crowd(120, pictures=2)]), f"{team}-pairs").gallery_id
+    forecast = client.calibrate(pairs, 0.05).forecast
+    assert not forecast.unreliable_reasons
+    assert (forecast.own_search_count, forecast.own_missed_count, forecast.own_missed_subject_count) == (240, 0, 0)
+    assert forecast.fnir == forecast.fnir_low == 0 < forecast.fnir_high < 0.1
+    assert forecast.fpir_low < 0.05 < forecast.fpir_high
+    assert forecast.contamination < 0.02
+    alone = client.calibrate(team, 0.05).forecast
+    assert alone.own_search_count == 0
+    assert not alone.HasField("fnir")
+
+
+def test_a_poisoned_gallery_gets_no_threshold_unless_the_caller_insists(
+    client: Client, team: str, crowd: Crowd
+) -> None:
+    poisoned = client.import_gallery(iter([crowd(120, pictures=2, twice=110)]), f"{team}-poisoned").gallery_id
+    before = get(client, poisoned)
+    with pytest.raises(FailedPrecondition) as refused:
+        client.calibrate(poisoned, 0.01)
+    assert refused.value.reason == "CALIBRATION_UNRELIABLE"
+    assert get(client, poisoned) == before
+    tried = client.calibrate(poisoned, 0.01, validate_only=True)
+    assert get(client, poisoned) == before
+    names = [pb.UnreliableReason.Name(each) for each in tried.forecast.unreliable_reasons]
+    told = refused.value.metadata
+    assert [f"UNRELIABLE_REASON_{each}" for each in told["reasons"].split()] == names
+    assert float(told["threshold"]) == pytest.approx(tried.gallery.threshold, abs=1e-4)
+    assert float(told["contamination"]) == pytest.approx(tried.forecast.contamination, rel=1e-3)
+    assert told["own_search_count"] == str(tried.forecast.own_search_count) == "240"
+    assert client.calibrate(poisoned, 0.01, insist=True).gallery.threshold == tried.gallery.threshold
+    assert get(client, poisoned).threshold == tried.gallery.threshold
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from facet.terminal.counts import agreeing, counted, in_bytes
         (2, "template", "2 templates"),
         (1, "person", "1 person"),
         (2, "person", "2 people"),
+        (2, "search", "2 searches"),
         (3, "smaller gallery", "3 smaller galleries"),
     ],
 )

@@ -144,12 +144,26 @@ def test_searches_use_the_mean_of_best_from_the_beginning_of_the_calibration(tea
     assert calibrator.search_cross_subject(before, "", check=lambda: None) == evidence
 
 
+def templates_of(team: Team) -> dict[str, str]:
+    """The id of each subject's only template."""
+    page = team.store.embedded_templates("team", after="", limit=2 * PEOPLE)
+    return dict(zip(page.subject_ids, page.template_ids, strict=True))
+
+
 def test_a_subject_is_left_out_of_its_own_search(team: Team) -> None:
     probes = team.vectors(PEOPLE, 0)[:2]
     known, unknown = team.galleries.calibrator.search_nonmated(team.gallery, probes, ["s000", "unknown"])
     assert (known.subject_id, known.templates) == ("s000", PEOPLE)
     assert known.other_id != "s000"
-    assert unknown == NonmatedSearch("unknown", "s001", unknown.similarity, PEOPLE, unknown.runners_up)
+    expected = NonmatedSearch(
+        "unknown",
+        "s001",
+        unknown.similarity,
+        PEOPLE,
+        unknown.runners_up,
+        other_template_id=templates_of(team)["s001"],
+    )
+    assert unknown == expected
     assert unknown.similarity == pytest.approx(1)
     assert list(unknown.runners_up) == pytest.approx(sorted(team.vectors(PEOPLE, 0) @ probes[1])[-3:-1][::-1], abs=1e-6)
 
@@ -167,6 +181,13 @@ def test_subjects_that_were_told_apart_are_not_each_others_best(team: Team) -> N
     assert after["s000"].similarity == pytest.approx(before["s000"].runners_up[0])
     assert after["twin"].similarity == pytest.approx(before["twin"].runners_up[0])
     again.galleries.close()
+
+
+def test_a_search_among_the_gallerys_own_people_names_both_templates(team: Team) -> None:
+    evidence, templates = team.search_cross_subject(), templates_of(team)
+    assert len(evidence.searches) == PEOPLE
+    for each in evidence.searches:
+        assert (each.template_id, each.other_template_id) == (templates[each.subject_id], templates[each.other_id])
 
 
 def test_a_search_of_an_empty_gallery_compares_nothing(team: Team) -> None:

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from facet import Client, FailedPrecondition
+from facet.cli.calibrate import forecasts
+from facet.cli.calibrate.report import UNREADABLE, Request, print_answer, print_refusal
+from facet.cli.calibrate.suspects import write_page
 from facet.cli.shared import choices, probes
 from facet.terminal import console
-from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.pictures.files import Unsendable, most_bytes
-from facet.terminal.rendering import as_dict, interval, percent
-from facet.terminal.tables import listing, number, table
+from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.calibration.thresholds import MAX_TARGET_FPIR
-from gallery.records.calibrations import MAX_GROWTH, fpir_at_size
-
-SOURCES = {
-    pb.CALIBRATION_SOURCE_PROBES: "pictures",
-    pb.CALIBRATION_SOURCE_ITSELF: "the gallery against itself",
-    pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT: "the gallery against itself and a cohort",
-}
-UNREADABLE = frozenset(
-    {
-        "CANNOT_READ",
-        "FILE_TOO_LARGE",
-        "INVALID_PICTURE",
-        "PICTURE_TOO_LARGE",
-        "PICTURE_TOO_SLOW",
-        "NO_NAME",
-        "AMBIGUOUS_NAME",
-    }
-)
-"""Failures of the files, not of the faces: they do not count as searches."""
-_MOST_SUSPECTS = 20
-"""Suspects shown in the table."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -87,7 +67,16 @@ def main(
         ),
     ] = False,
     face: choices.Face = "central",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure and say what the threshold will do; change nothing.")
+    ] = False,
+    insist: Annotated[
+        bool, typer.Option("--insist", help="Set the threshold although it would be unreliable.")
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write a page (HTML) that shows the faces of the suspects side by side.", show_default=False),
+    ] = None,
     address: console.Address = console.DEFAULT_ADDRESS,
     token: console.Token = "",
     root_certificates: console.RootCertificates = None,
@@ -103,14 +92,19 @@ def main(
     narrower. A target FPIR of 0.01 needs at least 100 searches, of 50 people. A picture without a face counts as a
     search without a match. An unreadable file does not count, and is reported.
 
+    The command says what the threshold will do: how many unknown people match (FPIR), how many pictures of enrolled
+    people match nobody (FNIR, measured with the gallery's own pictures), and how many people seem to be enrolled twice
+    or with wrong pictures. A threshold that is unreliable is not set, unless you [b]--insist[/b].
+
     [b]Examples[/b]
 
       facet calibrate team --fpir 0.01 --strangers strangers/
       facet calibrate team --protocol lfw.csv --images lfw/ --dry-run
       facet calibrate team --fpir 0.003 --for-templates 5000
       facet calibrate team --cohort visitors
+      facet calibrate team --dry-run --page suspects.html
 
-    Exit code: 0 success, 1 failure or unreadable pictures, 2 bad usage.
+    Exit code: 0 success, 1 failure, an unreliable threshold or unreadable pictures, 2 bad usage.
     """
     if not 0 < fpir <= MAX_TARGET_FPIR:
         raise typer.BadParameter(f"{fpir} must be above 0 and at most {MAX_TARGET_FPIR}", param_hint="--fpir")
@@ -118,6 +112,8 @@ def main(
         raise typer.BadParameter("choose one of --protocol, --strangers and --cohort")
     if (protocol is None) != (images is None):
         raise typer.BadParameter("--protocol and --images go together")
+    if page is not None and not page.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {page.parent}", param_hint="--page")
     choice = choices.parse(face)
     found: list[probes.Probe] = []
     failures: Counter[str] = Counter()
@@ -130,7 +126,18 @@ def main(
         data_set=(protocol or people or Path()).name,
         without_suspects=without_suspects,
         validate_only=dry_run,
+        insist=insist,
         for_template_count=for_templates or None,
+    )
+    request = Request(
+        gallery,
+        fpir,
+        against_itself=not (protocol or people),
+        suspects_count=not without_suspects,
+        dry_run=dry_run,
+        insists=insist,
+        address=address,
+        page=page,
     )
     messages: probes.ProbeMessages | None = None
     with (
@@ -145,15 +152,19 @@ def main(
             found, unreadable = probes.readable(found, most, skip_unreadable=skip_unreadable)
             failures += unreadable
             messages = probes.ProbeMessages(found, choice, most)
-        response = _calibrate(client, gallery, fpir, messages, settings)
+        try:
+            response = _calibrate(client, gallery, fpir, messages, settings)
+        except FailedPrecondition as error:
+            _refuse(error, before, request, as_json=as_json)
+        written = page is None or _write_page(page, client, gallery, response, found)
     for position in response.unreadable_probes:
         console.err.print(f"{found[position].path}: not a readable picture, not counted")
     failures.update(response.failures)
     if as_json:
         console.print_json(as_dict(response) | {"failures": failures, "dry_run": dry_run})
     else:
-        _report(response, failures, suspects_count=not without_suspects, dry_run=dry_run)
-    raise typer.Exit(console.FAILED if UNREADABLE & failures.keys() else console.DONE)
+        print_answer(response, failures, request)
+    raise typer.Exit(console.FAILED if UNREADABLE & failures.keys() or not written else console.DONE)
 
 
 def _calibrate(
@@ -173,10 +184,33 @@ def _calibrate(
             return client.calibrate(gallery, fpir, messages, progress=advance, **fields)
         except Unsendable as error:
             console.fail(f"{error.reason}: {error.message}; nothing was changed")
-        except FailedPrecondition as error:
-            if error.reason != "TOO_FEW_SEARCHES":
-                raise
-            console.fail(f"{error.reason}: {error.message}. {_more_searches(error.metadata)}")
+
+
+def _write_page(
+    page: Path, client: Client, gallery: str, response: pb.CalibrateGalleryResponse, found: list[probes.Probe]
+) -> bool:
+    """Write the page of suspects; the threshold is set by now, so a failure is only reported."""
+    try:
+        write_page(page, client, gallery, response, found)
+    except OSError as error:
+        console.err.print(f"cannot write {page}: {error.strerror}")
+        return False
+    return True
+
+
+def _refuse(error: FailedPrecondition, before: pb.Gallery, request: Request, *, as_json: bool) -> NoReturn:
+    """Say why there is no threshold, and what to do."""
+    if error.reason == "TOO_FEW_SEARCHES":
+        console.fail(f"{error.reason}: {error.message}. {_more_searches(error.metadata)}")
+    if error.reason != "CALIBRATION_UNRELIABLE":
+        raise error
+    if as_json:
+        forecast = as_dict(forecasts.from_metadata(error.metadata))
+        refused = {"reason": error.reason, "threshold": float(error.metadata["threshold"]), "forecast": forecast}
+        console.print_json({"refused": refused, "dry_run": False})
+        console.fail(f"{error.reason}: {error.message}")
+    print_refusal(error, before, request)
+    raise typer.Exit(console.FAILED)
 
 
 def _more_searches(counts: Mapping[str, str]) -> str:
@@ -185,74 +219,3 @@ def _more_searches(counts: Mapping[str, str]) -> str:
         f"Use --strangers FOLDER with at least {counts['needed']} pictures of at least {counts['people_needed']} "
         "people who are not enrolled, or search for other people with --cohort GALLERY"
     )
-
-
-def _report(
-    response: pb.CalibrateGalleryResponse, failures: Mapping[str, int], *, suspects_count: bool, dry_run: bool
-) -> None:
-    chosen = response.gallery.calibration
-    rows = listing(f"{response.gallery.gallery_id}: FPIR {percent(chosen.target_fpir)}")
-    when = "would be set" if dry_run else "now"
-    rows.add_row("threshold", f"{response.threshold_before:.4f} before, {chosen.threshold:.4f} {when}")
-    rows.add_row("effect", interval(chosen, chosen.template_count))
-    if chosen.for_template_count != chosen.template_count:
-        rows.add_row("", interval(chosen, chosen.for_template_count))
-    rows.add_row("tail model", chosen.model)
-    searched = f"{chosen.search_count} of {counted(chosen.identity_count, 'person')}: {SOURCES[chosen.source]}"
-    rows.add_row("searches", f"{searched} {chosen.data_set}".rstrip())
-    rows.add_row("no face found", _counts(failures.keys() - UNREADABLE, failures))
-    rows.add_row("not used", _counts(failures.keys() & UNREADABLE, failures))
-    rows.add_row("suspects", str(response.suspect_count))
-    console.out.print(rows)
-    if response.suspects:
-        _print_suspects(response)
-    _explain(response, suspects_count=suspects_count, dry_run=dry_run)
-
-
-def _print_suspects(response: pb.CalibrateGalleryResponse) -> None:
-    rows = table("probe", "closest subject", number("similarity"), title="may be the same person")
-    for suspect in response.suspects[:_MOST_SUSPECTS]:
-        rows.add_row(suspect.subject_id, suspect.other_subject_id, f"{suspect.similarity:.3f}")
-    console.out.print(rows)
-    if response.suspect_count > _MOST_SUSPECTS:
-        console.out.print(f"... and {response.suspect_count - _MOST_SUSPECTS} more")
-
-
-def _explain(response: pb.CalibrateGalleryResponse, *, suspects_count: bool, dry_run: bool) -> None:
-    chosen = response.gallery.calibration
-    size = chosen.for_template_count
-    about, low, high = (
-        _per_thousand(value, chosen, size) for value in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
-    )
-    console.out.print(
-        f"Of 1000 unknown people about {about} ({low} to {high}) match somebody at {counted(size, 'template')}."
-    )
-    against_itself = chosen.source != pb.CALIBRATION_SOURCE_PROBES
-    deciding = sum(suspect.similarity >= chosen.threshold for suspect in response.suspects)
-    if deciding and suspects_count and not against_itself:
-        console.out.print(
-            f"The searches of {counted(deciding, 'suspect')} reach the threshold and count. Look at their pictures: if "
-            "they show somebody in the gallery, correct the labels, or use --without-suspects."
-        )
-    if against_itself and response.suspects:
-        console.out.print("Suspects did not count. If two of them are one person, enrol them under one id.")
-    if against_itself:
-        console.out.print(
-            "Templates resemble each other slightly more than new pictures do, so the threshold is on the safe side."
-        )
-    if dry_run:
-        console.out.print("Nothing was changed: repeat the command without --dry-run.")
-    else:
-        console.out.print(
-            f"Calibrate again above {counted(int(MAX_GROWTH * size), 'template')}, and after a change of the embedding "
-            "model."
-        )
-
-
-def _counts(reasons: Iterable[str], failures: Mapping[str, int]) -> str:
-    return ", ".join(f"{failures[reason]} {reason}" for reason in sorted(reasons)) or "0"
-
-
-def _per_thousand(share: float, chosen: pb.Calibration, templates: int) -> str:
-    people = 1000 * fpir_at_size(share, chosen.template_count, templates)
-    return f"{people:.0f}" if people >= 10 else f"{people:.2g}"

@@ -1,0 +1,1 @@
+"""The command ``facet calibrate``: sets a gallery's threshold from evidence, after it has said what that will do."""

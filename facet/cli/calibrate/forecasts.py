@@ -1,0 +1,91 @@
+"""What a threshold will do, and why it cannot be relied on: a table and sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from google.protobuf.json_format import ParseDict
+from rich.table import Table
+
+from facet.terminal.counts import counted
+from facet.terminal.rendering import percent
+from facet.terminal.tables import number, table, whole
+from facet.v1 import gallery_service_pb2 as pb
+
+_PREFIX = "UNRELIABLE_REASON_"
+
+
+def from_metadata(metadata: Mapping[str, str]) -> pb.CalibrationForecast:
+    """Read the forecast of a refused calibration from the metadata of the error."""
+    names = [_PREFIX + name for name in metadata["reasons"].split()]
+    known = [name for name in names if name in pb.UnreliableReason.keys()]  # noqa: SIM118 - it is no mapping
+    return ParseDict({**metadata, "unreliable_reasons": known}, pb.CalibrationForecast(), ignore_unknown_fields=True)
+
+
+def forecast_table(forecast: pb.CalibrationForecast, *, against_itself: bool) -> Table:
+    """Make a table of the expected shares with their intervals."""
+    rows = table("what the threshold will do", number("expected"), whole("95 % interval"))
+    rows.add_row(
+        "unknown people who match somebody (FPIR)", *_cells(forecast.fpir, forecast.fpir_low, forecast.fpir_high)
+    )
+    missed = "pictures of enrolled people missed (FNIR)"
+    if forecast.HasField("fnir"):
+        rows.add_row(missed, *_cells(forecast.fnir, forecast.fnir_low, forecast.fnir_high))
+    else:
+        rows.add_row(missed, "not known", "")
+    whose = "people enrolled twice or with wrong pictures"
+    if not against_itself:
+        whose = "people searched for who are enrolled"
+    cells = _cells(forecast.contamination, forecast.contamination_low, forecast.contamination_high)
+    rows.add_row(whose, *cells)
+    return rows
+
+
+def sentences(forecast: pb.CalibrationForecast) -> Iterator[str]:
+    """Yield what the forecast means for enrolled people, and what it was measured with."""
+    if not forecast.HasField("fnir"):
+        yield (
+            "How many pictures of enrolled people match nobody is not known: enrol two or more pictures of some people."
+        )
+        return
+    about, low, high = map(per_thousand, (forecast.fnir, forecast.fnir_low, forecast.fnir_high))
+    yield f"Of 1000 pictures of enrolled people about {about} ({low} to {high}) match nobody."
+    yield f"Compared with the others of the same person, {_own_missed(forecast)}."
+
+
+def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itself: bool) -> Iterator[str]:
+    """Yield a sentence for each reason why a threshold cannot be relied on."""
+    for reason in forecast.unreliable_reasons:
+        if reason == pb.UNRELIABLE_REASON_OWN_PICTURES_MISSED:
+            yield f"It misses too many enrolled people: {_own_missed(forecast)}."
+        elif reason == pb.UNRELIABLE_REASON_THRESHOLD_OUT_OF_RANGE:
+            yield (
+                f"Different people hardly ever reach a similarity of {threshold:.4f}, however many there are: the "
+                "searches that decided it are not those of strangers."
+            )
+        elif reason == pb.UNRELIABLE_REASON_CONTAMINATED and against_itself:
+            share = percent(forecast.contamination)
+            yield f"About {share} of the people seem to be enrolled under two ids or with wrong pictures."
+        elif reason == pb.UNRELIABLE_REASON_CONTAMINATED:
+            share = percent(forecast.contamination)
+            yield f"About {share} of the people searched for seem to be enrolled under another id."
+        else:
+            yield "The evidence is too little or too mixed: the FPIR may be far from the target."
+
+
+def per_thousand(share: float) -> str:
+    """How many of a thousand a share is, with two digits below ten."""
+    count = 1000 * share
+    return f"{count:.0f}" if count >= 10 else f"{count:.2g}"
+
+
+def _own_missed(forecast: pb.CalibrationForecast) -> str:
+    compared = counted(forecast.own_search_count, "enrolled picture")
+    said = f"{forecast.own_missed_count} of {compared} would be missed"
+    if not forecast.own_missed_count:
+        return said
+    return f"{said} ({counted(forecast.own_missed_subject_count, 'person')})"
+
+
+def _cells(value: float, low: float, high: float) -> tuple[str, str]:
+    return percent(value), f"{percent(low)} to {percent(high)}"

@@ -1,0 +1,169 @@
+"""What ``facet calibrate`` prints: the threshold and what it will do, or why it was not set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from rich.console import Console
+
+from facet import FailedPrecondition
+from facet.cli.calibrate import forecasts
+from facet.terminal import console
+from facet.terminal.counts import agreeing, counted
+from facet.terminal.program import spelled
+from facet.terminal.rendering import percent
+from facet.terminal.tables import listing, number, table
+from facet.v1 import gallery_service_pb2 as pb
+from gallery.calibration.thresholds import MIN_PEOPLE
+from gallery.records.calibrations import MAX_GROWTH, fpir_at_size
+
+SOURCES = {
+    pb.CALIBRATION_SOURCE_PROBES: "pictures",
+    pb.CALIBRATION_SOURCE_ITSELF: "the gallery against itself",
+    pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT: "the gallery against itself and a cohort",
+}
+UNREADABLE = frozenset(
+    {
+        "CANNOT_READ",
+        "FILE_TOO_LARGE",
+        "INVALID_PICTURE",
+        "PICTURE_TOO_LARGE",
+        "PICTURE_TOO_SLOW",
+        "NO_NAME",
+        "AMBIGUOUS_NAME",
+    }
+)
+"""Failures of the files, not of the faces: they do not count as searches."""
+_MOST_SUSPECTS = 20
+"""Suspects shown in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for, as far as the report depends on it.
+
+    Attributes:
+        gallery: the gallery.
+        fpir: the target.
+        against_itself: whether the gallery was the evidence.
+        suspects_count: whether suspects among pictures count.
+        dry_run: whether nothing should change.
+        insists: whether an unreliable threshold should be set.
+        address: the server.
+        page: the page of suspects, if there is to be one.
+    """
+
+    gallery: str
+    fpir: float
+    against_itself: bool
+    suspects_count: bool
+    dry_run: bool
+    insists: bool
+    address: str
+    page: Path | None
+
+
+def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, int], request: Request) -> None:
+    """Print the threshold with its evidence and its forecast."""
+    chosen = response.gallery.calibration
+    rows = listing(f"{response.gallery.gallery_id}: FPIR {percent(chosen.target_fpir)}")
+    when = "would be set" if request.dry_run else "now"
+    rows.add_row("threshold", f"{response.threshold_before:.4f} before, {chosen.threshold:.4f} {when}")
+    rows.add_row("tail model", chosen.model)
+    searched = f"{chosen.search_count} of {counted(chosen.identity_count, 'person')}: {SOURCES[chosen.source]}"
+    rows.add_row("searches", f"{searched} {chosen.data_set}".rstrip())
+    rows.add_row("no face found", _counts(failures.keys() - UNREADABLE, failures))
+    rows.add_row("not used", _counts(failures.keys() & UNREADABLE, failures))
+    rows.add_row("suspects", str(response.suspect_count))
+    console.out.print(rows)
+    console.out.print(forecasts.forecast_table(response.forecast, against_itself=request.against_itself))
+    if response.suspects:
+        _print_suspects(response, request.page)
+    _explain(response, request)
+
+
+def print_refusal(error: FailedPrecondition, before: pb.Gallery, request: Request) -> None:
+    """Print on standard error what the threshold would do, why it was not set, and what helps."""
+    forecast, threshold = forecasts.from_metadata(error.metadata), float(error.metadata["threshold"])
+    console.err.print(forecasts.forecast_table(forecast, against_itself=request.against_itself))
+    console.err.print(
+        f"{error.reason}: the threshold of {request.gallery} stays {before.threshold:.4f}. From this evidence it would "
+        f"be {threshold:.4f}, which is unreliable:"
+    )
+    _print_unreliable(forecast, threshold, request, console.err)
+
+
+def _print_suspects(response: pb.CalibrateGalleryResponse, page: Path | None) -> None:
+    rows = table("probe", "closest subject", number("similarity"), number("chance"), title="may be the same person")
+    for suspect in response.suspects[:_MOST_SUSPECTS]:
+        cells = f"{suspect.similarity:.3f}", percent(suspect.chance)
+        rows.add_row(suspect.subject_id, suspect.other_subject_id, *cells)
+    console.out.print(rows)
+    if response.suspect_count > _MOST_SUSPECTS:
+        console.out.print(f"... and {response.suspect_count - _MOST_SUSPECTS} more")
+    if page is None:
+        console.out.print("--page suspects.html shows their faces side by side")
+    else:
+        console.out.print(f"their faces side by side: {page}")
+
+
+def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
+    chosen = response.gallery.calibration
+    size = chosen.for_template_count
+    about, low, high = (
+        forecasts.per_thousand(fpir_at_size(value, chosen.template_count, size))
+        for value in (chosen.fpir, chosen.fpir_low, chosen.fpir_high)
+    )
+    console.out.print(
+        f"Of 1000 unknown people about {about} ({low} to {high}) match somebody at {counted(size, 'template')}."
+    )
+    for sentence in forecasts.sentences(response.forecast):
+        console.out.print(sentence)
+    deciding = sum(suspect.similarity >= chosen.threshold for suspect in response.suspects)
+    if deciding and request.suspects_count and not request.against_itself:
+        reach, count = ("reaches", "counts") if deciding == 1 else ("reach", "count")
+        console.out.print(
+            f"The {agreeing(deciding, 'search')} of {counted(deciding, 'suspect')} {reach} the threshold and {count}. "
+            "Look at their pictures: if they show somebody in the gallery, correct the labels, or use "
+            "--without-suspects."
+        )
+    if request.against_itself and response.suspects:
+        console.out.print("Suspects did not count. If two of them are one person, enrol them under one id.")
+    if response.forecast.unreliable_reasons:
+        console.out.print("This threshold is unreliable:")
+        _print_unreliable(response.forecast, chosen.threshold, request, console.out)
+    if request.dry_run:
+        console.out.print("Nothing was changed: repeat the command without --dry-run.")
+    else:
+        console.out.print(
+            f"Calibrate again above {counted(int(MAX_GROWTH * size), 'template')}, and after a change of the embedding "
+            "model."
+        )
+
+
+def _print_unreliable(forecast: pb.CalibrationForecast, threshold: float, request: Request, shown_on: Console) -> None:
+    """Print why a threshold is unreliable, and commands that help; they work as they stand."""
+    for sentence in forecasts.reasons(forecast, threshold, against_itself=request.against_itself):
+        shown_on.print(f"- {sentence}")
+    gallery = quote(request.gallery)
+    where = "" if request.address == console.DEFAULT_ADDRESS else f" --address {quote(request.address)}"
+    shown_on.print("What helps:")
+    steps = [(f"facet gallery duplicates {gallery}{where}", "find people enrolled twice, and wrong pictures")]
+    if request.against_itself:
+        strangers = f"facet calibrate {gallery} --fpir {request.fpir:g} --strangers FOLDER{where}"
+        steps.append((strangers, f"with pictures of at least {MIN_PEOPLE} people who are not enrolled"))
+    for command, what in steps:
+        shown_on.print(f"  {spelled(command)}   # {what}")
+    if not request.against_itself and request.suspects_count:
+        shown_on.print("  --without-suspects leaves out people who seem to be enrolled")
+    if not request.dry_run and not request.insists:
+        shown_on.print("  --dry-run shows who may be enrolled twice, and changes nothing")
+    if not request.insists:
+        shown_on.print("  --insist sets this threshold anyway")
+
+
+def _counts(reasons: Iterable[str], failures: Mapping[str, int]) -> str:
+    return ", ".join(f"{failures[reason]} {reason}" for reason in sorted(reasons)) or "0"
