@@ -15,3 +15,14 @@ def faces_of(answer: pb.IdentifyResponse) -> list[pb.IdentifiedFace]:
         copied.identification.ClearField("answer_id")
         found.append(copied)
     return found
+
+
+def events_of(answer: pb.IdentifyStreamResponse) -> list[pb.TrackEvent]:
+    """The events of an answer without their answer ids."""
+    found = []
+    for event in answer.events:
+        copied = pb.TrackEvent()
+        copied.CopyFrom(event)
+        copied.ClearField("answer_id")
+        found.append(copied)
+    return found
