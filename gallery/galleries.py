@@ -24,6 +24,7 @@ from gallery.errors import (
     SubjectWithoutTemplates,
 )
 from gallery.etags import check_etag, new_etag
+from gallery.observation_history import ObservationHistory
 from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide, is_contested, taken_subjects
@@ -118,7 +119,7 @@ class Galleries:
         self.calibrator = Calibrator(store, self._registry)
         self.duplicates = DuplicateFinder(store, self._registry, SearchPool(search_threads, niceness=BACKGROUND))
         self.erasures = ErasureReports(store)
-        self.observations = store.observations
+        self.observations = ObservationHistory(store)
         self.outcomes = OutcomeReports(store, self._registry)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
 

@@ -30,6 +30,8 @@ from facet.server.erasures import ErasureWatch
 from facet.server.expired import ExpiredEraser
 from facet.server.gauges import Gauges
 from facet.server.models import load_pipeline
+from facet.server.monitoring.assessments import Assessments
+from facet.server.monitoring.drift_watch import DriftWatch
 from facet.server.monitoring.recorder import Recorder
 from facet.server.monitoring.writer import ObservationWriter
 from facet.server.observability.metrics_port import MetricsPort
@@ -136,6 +138,8 @@ class Server:
         self._observations = ObservationWriter(self._recorder, self._galleries.observations, config.monitoring, rising)
         days, share = config.outcomes.days, config.outcomes.review_share
         self._answer_ids = AnswerIds(self._galleries, days=days, review_share=share)
+        self._drift = DriftWatch(self._galleries)
+        self._observations.on_taken = self._drift.see
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
@@ -282,6 +286,7 @@ class Server:
         registry.register(self._expired)
         registry.register(self._erasures)
         registry.register(self._observations)
+        registry.register(self._drift)
         registry.register(Expiry(self._certificates))
         registry.register(AuditMetrics(self._audit))
         self._readiness.start()
@@ -316,6 +321,7 @@ class Server:
             max_concurrent=max_transfers,
         )
         calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
+        assessments = Assessments(galleries, self._observations.write)
         duplicates = DuplicateSearches(galleries, max_concurrent=max_transfers)
         gallery = GalleryServicer(
             pipeline,
@@ -324,13 +330,14 @@ class Server:
             transfers,
             calibrations,
             duplicates,
+            assessments,
             batches,
             config.enrollment,
             answer_ids,
             outcomes,
         )
         add_GalleryServiceServicer_to_server(gallery, server)
-        about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit))
+        about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit), self._drift)
         add_ServerServiceServicer_to_server(about, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.server.reflects(has_callers=not self._access.asks_nobody):

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from facet.v1 import gallery_service_pb2 as facet_dot_v1_dot_gallery__service__pb2
+from facet.v1 import observations_pb2 as facet_dot_v1_dot_observations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -184,6 +185,16 @@ class GalleryServiceStub:
                 '/facet.v1.GalleryService/ListErasures',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresResponse.FromString,
+                _registered_method=True)
+        self.ListObservations = channel.unary_unary(
+                '/facet.v1.GalleryService/ListObservations',
+                request_serializer=facet_dot_v1_dot_observations__pb2.ListObservationsRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_observations__pb2.ListObservationsResponse.FromString,
+                _registered_method=True)
+        self.AssessGallery = channel.unary_unary(
+                '/facet.v1.GalleryService/AssessGallery',
+                request_serializer=facet_dot_v1_dot_observations__pb2.AssessGalleryRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_observations__pb2.AssessGalleryResponse.FromString,
                 _registered_method=True)
         self.ImportGallery = channel.stream_unary(
                 '/facet.v1.GalleryService/ImportGallery',
@@ -588,6 +599,34 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListObservations(self, request, context):
+        """Lists what searches of a gallery looked like, by hour and by camera or caller: counts of decisions, and histograms
+        of similarities and of the quality of faces. They contain no vectors and no persons, and are complete up to the time
+        of the call. Hours become days after monitoring.keep_hours_days, and go after monitoring.keep_days.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssessGallery(self, request, context):
+        """Estimates the errors of a gallery without labels, for each camera and caller, and compares its newest faces with a
+        reference period. The estimate needs a calibration, and takes some tenths of a second for each source. One call runs
+        at a time; others wait.
+
+        Limits: none of its own.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportGallery(self, request_iterator, context):
         """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
         is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
@@ -807,6 +846,16 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.ListErasures,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.ListErasuresResponse.SerializeToString,
+            ),
+            'ListObservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListObservations,
+                    request_deserializer=facet_dot_v1_dot_observations__pb2.ListObservationsRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_observations__pb2.ListObservationsResponse.SerializeToString,
+            ),
+            'AssessGallery': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssessGallery,
+                    request_deserializer=facet_dot_v1_dot_observations__pb2.AssessGalleryRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_observations__pb2.AssessGalleryResponse.SerializeToString,
             ),
             'ImportGallery': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportGallery,
@@ -1464,6 +1513,60 @@ class GalleryService:
             '/facet.v1.GalleryService/ListErasures',
             facet_dot_v1_dot_gallery__service__pb2.ListErasuresRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.ListErasuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListObservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/ListObservations',
+            facet_dot_v1_dot_observations__pb2.ListObservationsRequest.SerializeToString,
+            facet_dot_v1_dot_observations__pb2.ListObservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssessGallery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/AssessGallery',
+            facet_dot_v1_dot_observations__pb2.AssessGalleryRequest.SerializeToString,
+            facet_dot_v1_dot_observations__pb2.AssessGalleryResponse.FromString,
             options,
             channel_credentials,
             insecure,

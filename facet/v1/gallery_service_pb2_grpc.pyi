@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from facet.v1 import gallery_service_pb2 as _gallery_service_pb2
+from facet.v1 import observations_pb2 as _observations_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -322,6 +323,26 @@ class GalleryServiceStub:
 
     Errors: those of the service, and
       FAILED_PRECONDITION The galleries are in Milvus, and have no such records (ERASURES_NOT_RECORDED).
+    """
+    ListObservations: _grpc.UnaryUnaryMultiCallable[_observations_pb2.ListObservationsRequest, _observations_pb2.ListObservationsResponse]
+    """Lists what searches of a gallery looked like, by hour and by camera or caller: counts of decisions, and histograms
+    of similarities and of the quality of faces. They contain no vectors and no persons, and are complete up to the time
+    of the call. Hours become days after monitoring.keep_hours_days, and go after monitoring.keep_days.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+    """
+    AssessGallery: _grpc.UnaryUnaryMultiCallable[_observations_pb2.AssessGalleryRequest, _observations_pb2.AssessGalleryResponse]
+    """Estimates the errors of a gallery without labels, for each camera and caller, and compares its newest faces with a
+    reference period. The estimate needs a calibration, and takes some tenths of a second for each source. One call runs
+    at a time; others wait.
+
+    Limits: none of its own.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
     """
     ImportGallery: _grpc.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]
     """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
@@ -709,6 +730,26 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
 
     Errors: those of the service, and
       FAILED_PRECONDITION The galleries are in Milvus, and have no such records (ERASURES_NOT_RECORDED).
+    """
+    ListObservations: _aio.UnaryUnaryMultiCallable[_observations_pb2.ListObservationsRequest, _observations_pb2.ListObservationsResponse]  # type: ignore[assignment]
+    """Lists what searches of a gallery looked like, by hour and by camera or caller: counts of decisions, and histograms
+    of similarities and of the quality of faces. They contain no vectors and no persons, and are complete up to the time
+    of the call. Hours become days after monitoring.keep_hours_days, and go after monitoring.keep_days.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+    """
+    AssessGallery: _aio.UnaryUnaryMultiCallable[_observations_pb2.AssessGalleryRequest, _observations_pb2.AssessGalleryResponse]  # type: ignore[assignment]
+    """Estimates the errors of a gallery without labels, for each camera and caller, and compares its newest faces with a
+    reference period. The estimate needs a calibration, and takes some tenths of a second for each source. One call runs
+    at a time; others wait.
+
+    Limits: none of its own.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
     """
     ImportGallery: _aio.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]  # type: ignore[assignment]
     """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
@@ -1225,6 +1266,38 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: those of the service, and
           FAILED_PRECONDITION The galleries are in Milvus, and have no such records (ERASURES_NOT_RECORDED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListObservations(
+        self,
+        request: _observations_pb2.ListObservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_observations_pb2.ListObservationsResponse, _abc.Awaitable[_observations_pb2.ListObservationsResponse]]:
+        """Lists what searches of a gallery looked like, by hour and by camera or caller: counts of decisions, and histograms
+        of similarities and of the quality of faces. They contain no vectors and no persons, and are complete up to the time
+        of the call. Hours become days after monitoring.keep_hours_days, and go after monitoring.keep_days.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def AssessGallery(
+        self,
+        request: _observations_pb2.AssessGalleryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_observations_pb2.AssessGalleryResponse, _abc.Awaitable[_observations_pb2.AssessGalleryResponse]]:
+        """Estimates the errors of a gallery without labels, for each camera and caller, and compares its newest faces with a
+        reference period. The estimate needs a calibration, and takes some tenths of a second for each source. One call runs
+        at a time; others wait.
+
+        Limits: none of its own.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

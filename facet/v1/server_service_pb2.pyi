@@ -122,6 +122,7 @@ class GetServerInfoResponse(_message.Message):
     OPEN_STREAMS_FIELD_NUMBER: _builtins.int
     PICTURE_FORMATS_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    GALLERY_HEALTH_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of Facet."""
     contract: _builtins.str
@@ -196,6 +197,12 @@ class GetServerInfoResponse(_message.Message):
     def caller(self) -> Global___CallerInfo:
         """Who the server takes the caller for, and what that caller may do."""
 
+    @_builtins.property
+    def gallery_health(self) -> _containers.RepeatedCompositeFieldContainer[Global___GalleryHealth]:
+        """How the faces of each gallery compare with its reference period, by gallery: of the galleries that the caller may
+        use, at most 100. Empty for callers without the scope "admin". AssessGallery tells more.
+        """
+
     def __init__(
         self,
         *,
@@ -219,14 +226,59 @@ class GetServerInfoResponse(_message.Message):
         open_streams: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         picture_formats: _abc.Iterable[_builtins.str] | None = ...,
         caller: Global___CallerInfo | None = ...,
+        gallery_health: _abc.Iterable[Global___GalleryHealth] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "limits", b"limits", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "picture_formats", b"picture_formats", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "gallery_health", b"gallery_health", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "picture_formats", b"picture_formats", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
+
+@_typing.final
+class GalleryHealth(_message.Message):
+    """How the newest faces of a gallery compare with its reference period."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    CHANGED_SOURCES_FIELD_NUMBER: _builtins.int
+    CHANGED_QUANTITIES_FIELD_NUMBER: _builtins.int
+    CHANGED_SINCE_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The gallery."""
+    sources: _builtins.int
+    """The cameras and callers whose faces this server compared since it started."""
+    @_builtins.property
+    def changed_sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those whose faces have changed, by name."""
+
+    @_builtins.property
+    def changed_quantities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The quantities that moved, by name: "sharpness", "brightness", "face_size", ..."""
+
+    @_builtins.property
+    def changed_since(self) -> _timestamp_pb2.Timestamp:
+        """When the first of the changes was noticed. Not set without a change."""
+
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        sources: _builtins.int = ...,
+        changed_sources: _abc.Iterable[_builtins.str] | None = ...,
+        changed_quantities: _abc.Iterable[_builtins.str] | None = ...,
+        changed_since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_quantities", b"changed_quantities", "changed_since", b"changed_since", "changed_sources", b"changed_sources", "gallery_id", b"gallery_id", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GalleryHealth: _TypeAlias = GalleryHealth  # noqa: Y015
 
 @_typing.final
 class ListAuditEntriesRequest(_message.Message):

@@ -137,7 +137,14 @@ class ObservationLog(Protocol):
         """
 
     def find(
-        self, gallery_id: str, *, since: datetime, until: datetime, after: tuple[datetime, str] | None, limit: int
+        self,
+        gallery_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+        source: str = "",
+        after: tuple[datetime, str] | None = None,
+        limit: int,
     ) -> Sequence[Observation]:
         """Return the observations of a gallery by their start, then by source.
 
@@ -145,6 +152,7 @@ class ObservationLog(Protocol):
             gallery_id: the gallery.
             since: only those that start at this time or later,
             until: and before this time.
+            source: only those of this source; empty for all.
             after: start and source after which they begin; ``None`` for the first.
             limit: the most observations.
 
@@ -152,10 +160,33 @@ class ObservationLog(Protocol):
             GalleryNotFound: the gallery does not exist.
         """
 
-    def tidy(self, *, days_before: datetime, keep_since: datetime) -> None:
-        """Delete the observations that end at ``keep_since`` or before.
+    def sources(self, gallery_id: str, *, since: datetime) -> Sequence[str]:
+        """Return the sources that have observations since a time, in code point order.
 
-        A store may also replace the hours of a day before that of ``days_before`` by the whole day.
+        Raises:
+            GalleryNotFound: the gallery does not exist.
+        """
+
+    def tidy(
+        self,
+        gallery_id: str,
+        *,
+        days_before: datetime,
+        keep_since: datetime,
+        keep_hours: Mapping[str, tuple[datetime, datetime]],
+    ) -> None:
+        """Delete the observations of a gallery that end at ``keep_since`` or before.
+
+        A store may also replace the hours of a day by the whole day.
+
+        Args:
+            gallery_id: the gallery.
+            days_before: only in days before that of this time.
+            keep_since: see above.
+            keep_hours: periods whose hours stay, by source.
+
+        Raises:
+            GalleryNotFound: the gallery does not exist.
         """
 
 

@@ -76,6 +76,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "ExportGallery": Rule("admin", _GALLERY_ID),
         "ExportSubject": Rule("admin", _GALLERY_ID),
         "ListErasures": Rule("audit", _GALLERY_ID),
+        "ListObservations": Rule("admin", _GALLERY_ID),
+        "AssessGallery": Rule("admin", _GALLERY_ID),
         "ImportGallery": Rule("admin", ("target.gallery_id",)),
         "ListOutcomes": Rule("admin", _GALLERY_ID),
         "CalibrateGallery": Rule("admin", ("settings.gallery_id",), ("settings.cohort_gallery_id",)),

@@ -130,6 +130,8 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "ExportGallery": Action("exported", answered={"templates": "templates"}),
         "ExportSubject": Action("access_report", subject="subject_id"),
         "ListErasures": Action("read_erasures", "search"),
+        "ListObservations": NOTHING,
+        "AssessGallery": NOTHING,
         "ImportGallery": Action(
             "imported",
             gallery="target.gallery_id",

@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from facet.server.config import MonitoringConfig
 from facet.server.monitoring.recorder import Recorder, Unstored
 from gallery.errors import StorageError
-from gallery.observations.records import HOUR, Observation
-from gallery.stores.base import ObservationLog
+from gallery.observation_history import ObservationHistory
+from gallery.observations.records import DAY, Observation
 from gallery.times import Clock, now
 
 _AT_ONCE = 16
@@ -31,7 +31,7 @@ class ObservationWriter(Collector):
 
     Args:
         recorder: counts.
-        log: where observations are stored.
+        history: where observations are stored.
         config: how often they are stored, and for how long.
         clock: tells what is old.
 
@@ -39,9 +39,11 @@ class ObservationWriter(Collector):
         on_taken: told what was counted since the last time, after it was stored; may be replaced.
     """
 
-    def __init__(self, recorder: Recorder, log: ObservationLog, config: MonitoringConfig, clock: Clock = now) -> None:
+    def __init__(
+        self, recorder: Recorder, history: ObservationHistory, config: MonitoringConfig, clock: Clock = now
+    ) -> None:
         self._recorder = recorder
-        self._observations = log
+        self._history = history
         self._config = config
         self._clock = clock
         self._unstored = Unstored()
@@ -73,7 +75,7 @@ class ObservationWriter(Collector):
             if self._unstored.lost > lost:
                 _log.error("observations are lost: too many wait to be stored", count=self._unstored.lost - lost)
             try:
-                self._unstored.store(self._observations.add, at_once=_AT_ONCE)
+                self._unstored.store(self._history.log.add, at_once=_AT_ONCE)
             except StorageError as error:
                 self._failures += 1
                 _log.warning("cannot store observations", error=str(error))
@@ -99,14 +101,14 @@ class ObservationWriter(Collector):
                 _log.exception("recording failed")
 
     def _tidy(self) -> None:
-        """Make days of old hours, and drop what is too old, once an hour."""
+        """Make days of old hours, and drop what is too old, once a day."""
         moment = time.monotonic()
-        if self._tidied_at is not None and moment - self._tidied_at < HOUR.total_seconds():
+        if self._tidied_at is not None and moment - self._tidied_at < DAY.total_seconds():
             return
         self._tidied_at = moment
         today = self._clock()
         try:
-            self._observations.tidy(
+            self._history.tidy(
                 days_before=today - timedelta(days=self._config.keep_hours_days),
                 keep_since=today - timedelta(days=self._config.keep_days),
             )

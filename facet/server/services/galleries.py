@@ -17,6 +17,7 @@ from facet.server.access import identity
 from facet.server.audit import call as call_audit
 from facet.server.config import EnrollmentConfig
 from facet.server.errors import InvalidField
+from facet.server.monitoring.assessments import Assessments
 from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
 from facet.server.outcomes.reporting import Outcomes
 from facet.server.scheduling.work import Priority, Work
@@ -30,6 +31,7 @@ from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, erasures, terms, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
+from facet.v1 import observations_pb2 as observations_pb
 from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
@@ -57,6 +59,7 @@ class GalleryServicer(CorrectionServicer):
         transfers: exports and imports.
         calibrations: choose thresholds.
         duplicates: searches for duplicates.
+        assessments: read what searches looked like.
         batches: the streams of EnrollBatch.
         config: quality limits of enrolment, and whether face crops are stored.
         answer_ids: gives answers their ids.
@@ -71,6 +74,7 @@ class GalleryServicer(CorrectionServicer):
         transfers: Transfers,
         calibrations: Calibrations,
         duplicates: DuplicateSearches,
+        assessments: Assessments,
         batches: Batches,
         config: EnrollmentConfig,
         answer_ids: AnswerIds,
@@ -82,6 +86,7 @@ class GalleryServicer(CorrectionServicer):
         self._transfers = transfers
         self._calibrations = calibrations
         self._duplicates = duplicates
+        self._assessments = assessments
         self._batches = batches
         self._config = config
         self._answer_ids = answer_ids
@@ -301,6 +306,18 @@ class GalleryServicer(CorrectionServicer):
             copies=map(erasures.made_copy, copies),
             next_page_token=page.next_page_token,
         )
+
+    async def ListObservations(
+        self, request: observations_pb.ListObservationsRequest, context: Context
+    ) -> observations_pb.ListObservationsResponse:
+        """See the proto."""
+        return await self._assessments.observations(request)
+
+    async def AssessGallery(
+        self, request: observations_pb.AssessGalleryRequest, context: Context
+    ) -> observations_pb.AssessGalleryResponse:
+        """See the proto."""
+        return await self._assessments.assess(request)
 
     async def ImportGallery(
         self, requests: AsyncIterator[pb.ImportGalleryRequest], context: Context

@@ -16,6 +16,7 @@ from facet.runtime.pictures import FORMATS
 from facet.server.access import identity
 from facet.server.access.identity import SCOPES, Identity
 from facet.server.config import Config, dump
+from facet.server.monitoring.drift_watch import DriftWatch
 from facet.server.observability.latencies import Latency, Percentiles
 from facet.server.observability.stopwatch import STAGES
 from facet.server.observability.telemetry import Telemetry
@@ -30,6 +31,7 @@ from recognizer.pipeline import FacePipeline
 
 _SECTIONS = ("detection", "enrollment", "identification", "pictures", "verification")
 """Sections of the configuration that affect answers."""
+_MAX_GALLERIES = 100
 _LIBRARIES = ("grpcio", "numpy", "onnxruntime", "openvino", "protobuf")
 
 
@@ -42,6 +44,7 @@ class ServerServicer(ServerServiceServicer):
         workers: the threads that run them.
         telemetry: latencies and error counts.
         audit_entries: reads the audit log.
+        drift: how the faces of galleries compare with their reference periods.
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class ServerServicer(ServerServiceServicer):
         workers: Workers,
         telemetry: Telemetry,
         audit_entries: AuditEntries,
+        drift: DriftWatch,
     ) -> None:
         self._audit_entries = audit_entries
+        self._drift = drift
         self._workers = workers
         self._telemetry = telemetry
         self._constant = pb.GetServerInfoResponse(
@@ -117,6 +122,7 @@ class ServerServicer(ServerServiceServicer):
         )
         response.open_streams.update(+self._telemetry.open_streams)
         response.caller.CopyFrom(_caller(identity.current()))
+        response.gallery_health.extend(_health(self._drift, identity.current()))
         response.queue.waiting = sum(self._workers.waiting.values())
         response.queue.max_waiting = self._workers.max_queue
         response.queue.busy = self._workers.busy
@@ -128,6 +134,26 @@ class ServerServicer(ServerServiceServicer):
     ) -> pb.ListAuditEntriesResponse:
         """See the proto."""
         return await self._audit_entries.list(request)
+
+
+def _health(drift: DriftWatch, caller: Identity) -> list[pb.GalleryHealth]:
+    if not caller.has("admin"):
+        return []
+    found: list[pb.GalleryHealth] = []
+    for gallery_id, sources in drift.states().items():
+        if not caller.galleries.allows(gallery_id) or len(found) >= _MAX_GALLERIES:
+            continue
+        changed = {source: state for source, state in sources.items() if state.since is not None}
+        health = pb.GalleryHealth(
+            gallery_id=gallery_id,
+            sources=len(sources),
+            changed_sources=sorted(changed),
+            changed_quantities=sorted({shift.name for state in changed.values() for shift in state.drift.moved}),
+        )
+        if since := [state.since for state in changed.values() if state.since is not None]:
+            health.changed_since.CopyFrom(timestamp(min(since)))
+        found.append(health)
+    return found
 
 
 def source_of(file: ModelFile) -> str:

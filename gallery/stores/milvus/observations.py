@@ -6,7 +6,7 @@ import base64
 import hashlib
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -15,7 +15,7 @@ from gallery.errors import GalleryNotFound, StorageUnavailable
 from gallery.observations import counts_json
 from gallery.observations.counts_json import InvalidCounts
 from gallery.observations.records import HOUR, Observation, total
-from gallery.stores.milvus.connection import MilvusConnection, Row
+from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.rows import row_id
 from gallery.stores.milvus.schema import Collections, fields_of, with_no_vector
@@ -52,7 +52,14 @@ class MilvusObservations:
                     self._add(each)
 
     def find(
-        self, gallery_id: str, *, since: datetime, until: datetime, after: tuple[datetime, str] | None, limit: int
+        self,
+        gallery_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+        source: str = "",
+        after: tuple[datetime, str] | None = None,
+        limit: int,
     ) -> Sequence[Observation]:
         """See :meth:`gallery.stores.base.ObservationLog.find`."""
         key = self._locator.find(gallery_id).key
@@ -61,6 +68,8 @@ class MilvusObservations:
             return []
         first = to_microseconds(since if after is None else max(since, after[0]))
         where = f"gallery == {key} and start >= {first} and start < {to_microseconds(until)}"
+        if source:
+            where += f" and source == {quoted(source)}"
         found: list[Observation] = []
         for rows in _by_start(self._milvus, collection, where):
             added_up = _added_up(gallery_id, rows)
@@ -69,10 +78,28 @@ class MilvusObservations:
                 break
         return found[:limit]
 
-    def tidy(self, *, days_before: datetime, keep_since: datetime) -> None:  # noqa: ARG002 - hours stay hours
+    def sources(self, gallery_id: str, *, since: datetime) -> Sequence[str]:
+        """See :meth:`gallery.stores.base.ObservationLog.sources`."""
+        key = self._locator.find(gallery_id).key
+        collection = self._collections.find("observations")
+        if collection is None:
+            return []
+        where = f"gallery == {key} and start >= {to_microseconds(since)}"
+        pages = self._milvus.pages(collection, where, ("source",), at_once=_ROWS_AT_ONCE)
+        return sorted({row["source"] for rows in pages for row in rows})
+
+    def tidy(
+        self,
+        gallery_id: str,
+        *,
+        days_before: datetime,  # noqa: ARG002 - hours stay hours
+        keep_since: datetime,
+        keep_hours: Mapping[str, tuple[datetime, datetime]],  # noqa: ARG002 - as above
+    ) -> None:
         """See :meth:`gallery.stores.base.ObservationLog.tidy`."""
+        key = self._locator.find(gallery_id).key
         if collection := self._collections.find("observations"):
-            old = f"start < {to_microseconds(keep_since) - microseconds_of(HOUR) + 1}"
+            old = f"gallery == {key} and start <= {to_microseconds(keep_since) - microseconds_of(HOUR)}"
             for rows in self._milvus.pages(collection, old, (), at_once=_ROWS_AT_ONCE):
                 self._milvus.delete(collection, [row["id"] for row in rows])
 

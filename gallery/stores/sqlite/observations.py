@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -34,44 +34,70 @@ class SqliteObservations:
                     _add(connection, gallery_key_of(connection, each.gallery_id), each)
 
     def find(
-        self, gallery_id: str, *, since: datetime, until: datetime, after: tuple[datetime, str] | None, limit: int
+        self,
+        gallery_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+        source: str = "",
+        after: tuple[datetime, str] | None = None,
+        limit: int,
     ) -> Sequence[Observation]:
         """See :meth:`gallery.stores.base.ObservationLog.find`."""
-        start, source = (to_microseconds(since), "") if after is None else (to_microseconds(after[0]), after[1])
+        last_start, last_source = (since, "") if after is None else after
         with self._database.reading() as connection:
             rows = connection.execute(
                 """SELECT source, start, span, counts FROM observations
-                WHERE gallery_key = ? AND start >= ? AND start < ? AND (start, source) > (?, ?)
-                ORDER BY start, source LIMIT ?""",
+                WHERE gallery_key = ?1 AND start >= ?2 AND start < ?3 AND (start, source) > (?4, ?5)
+                    AND ?6 IN ('', source)
+                ORDER BY start, source LIMIT ?7""",
                 (
                     gallery_key_of(connection, gallery_id),
                     to_microseconds(since),
                     to_microseconds(until),
-                    start,
+                    to_microseconds(last_start),
+                    last_source,
                     source,
                     limit,
                 ),
             ).fetchall()
         return [self._observation(gallery_id, *row) for row in rows]
 
-    def tidy(self, *, days_before: datetime, keep_since: datetime) -> None:
+    def sources(self, gallery_id: str, *, since: datetime) -> Sequence[str]:
+        """See :meth:`gallery.stores.base.ObservationLog.sources`."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT source FROM observations WHERE gallery_key = ? AND start >= ? ORDER BY source",
+                (gallery_key_of(connection, gallery_id), to_microseconds(since)),
+            )
+            return [source for (source,) in rows]
+
+    def tidy(
+        self,
+        gallery_id: str,
+        *,
+        days_before: datetime,
+        keep_since: datetime,
+        keep_hours: Mapping[str, tuple[datetime, datetime]],
+    ) -> None:
         """See :meth:`gallery.stores.base.ObservationLog.tidy`."""
         hour, day = microseconds_of(HOUR), microseconds_of(DAY)
         with self._database.writing() as connection:
+            key = gallery_key_of(connection, gallery_id)
             connection.executemany(
-                "DELETE FROM observations WHERE span = ? AND start <= ?",
-                [(span, to_microseconds(keep_since) - span) for span in (hour, day)],
+                "DELETE FROM observations WHERE gallery_key = ? AND span = ? AND start <= ?",
+                [(key, span, to_microseconds(keep_since) - span) for span in (hour, day)],
             )
-        before = to_microseconds(start_of(days_before, DAY))
-        while True:
-            with self._database.writing() as connection:
-                some = connection.execute(
-                    "SELECT gallery_key, source, start / ? * ? FROM observations WHERE span = ? AND start < ? LIMIT 1",
-                    (day, day, hour, before),
-                ).fetchone()
-                if some is None:
-                    return
-                _join_hours(connection, *some)
+            found = connection.execute(
+                """SELECT DISTINCT source, start / ?1 * ?1 FROM observations
+                WHERE gallery_key = ?2 AND span = ?3 AND start < ?4""",
+                (day, key, hour, to_microseconds(start_of(days_before, DAY))),
+            ).fetchall()
+        for source, start in found:
+            first, last = keep_hours.get(source, (from_microseconds(start), from_microseconds(start)))
+            if not first < from_microseconds(start) + DAY or not from_microseconds(start) < last:
+                with self._database.writing() as connection:
+                    _join_hours(connection, gallery_key_of(connection, gallery_id), source, start)
 
     def _observation(self, gallery_id: str, source: str, start: int, span: int, data: bytes) -> Observation:
         try:

@@ -197,7 +197,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             counts BLOB NOT NULL,
             UNIQUE (gallery_key, start, source, span)
         ) STRICT""",
-        "CREATE INDEX observations_by_start ON observations (span, start)",
+        "CREATE INDEX observations_by_span ON observations (gallery_key, span, start, source)",
     ),
     (
         # Corrections that can be undone, see gallery.corrections.change_json. They go with the subjects that they are

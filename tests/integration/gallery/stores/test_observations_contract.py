@@ -71,19 +71,42 @@ def test_observations_of_a_deleted_gallery_are_gone(store: Store, gallery: Galle
     assert found(store, gallery) == {}
 
 
+def tidy(store: Store, gallery: Gallery, *, keep_since: datetime = MIDNIGHT, keep_hours: int = 0) -> None:
+    """Tidy what is before the third day; keep the first hours of the camera."""
+    kept = {CAMERA: (MIDNIGHT, MIDNIGHT + keep_hours * HOUR)} if keep_hours else {}
+    store.observations.tidy(gallery.gallery_id, days_before=MIDNIGHT + 2 * DAY, keep_since=keep_since, keep_hours=kept)
+
+
 def test_old_hours_become_days_and_then_go(store: Store, gallery: Gallery) -> None:
+    other = new_gallery()
+    store.create_gallery(other)
     store.observations.add([seen(gallery, hour) for hour in (1, 23, 24, 48)])
-    store.observations.tidy(days_before=MIDNIGHT + 2 * DAY, keep_since=MIDNIGHT)
+    store.observations.add([seen(other, 1)])
+    tidy(store, gallery)
     kept = found(store, gallery)
     assert sum(kept.values()) == 4
     if isinstance(store, SqliteStore):  # Milvus keeps hours
-        assert set(kept) == {
-            (MIDNIGHT, DAY, CAMERA),
-            (MIDNIGHT + DAY, DAY, CAMERA),
-            (MIDNIGHT + 2 * DAY, HOUR, CAMERA),
-        }
+        days = {(MIDNIGHT + day * DAY, DAY, CAMERA) for day in (0, 1)}
+        assert set(kept) == days | {(MIDNIGHT + 2 * DAY, HOUR, CAMERA)}
     store.observations.add([seen(gallery, 2)])
-    store.observations.tidy(days_before=MIDNIGHT + 2 * DAY, keep_since=MIDNIGHT)
+    tidy(store, gallery)
     assert sum(found(store, gallery).values()) == 5
-    store.observations.tidy(days_before=MIDNIGHT + 2 * DAY, keep_since=MIDNIGHT + 2 * DAY)
+    tidy(store, gallery, keep_since=MIDNIGHT + 2 * DAY)
     assert list(found(store, gallery)) == [(MIDNIGHT + 2 * DAY, HOUR, CAMERA)]
+    assert list(found(store, other)) == [(MIDNIGHT + HOUR, HOUR, CAMERA)]
+
+
+def test_hours_of_a_reference_period_stay_hours(store: Store, gallery: Gallery) -> None:
+    store.observations.add([seen(gallery, hour, source) for hour in (1, 2) for source in (CAMERA, CALLER)])
+    tidy(store, gallery, keep_hours=2)
+    kept = {place for place in found(store, gallery) if place[2] == CAMERA}
+    assert kept == {(MIDNIGHT + HOUR, HOUR, CAMERA), (MIDNIGHT + 2 * HOUR, HOUR, CAMERA)}
+
+
+def test_one_source_is_found_alone(store: Store, gallery: Gallery) -> None:
+    store.observations.add([seen(gallery, hour, source) for hour in (1, 2) for source in (CAMERA, CALLER)])
+    here = gallery.gallery_id
+    assert store.observations.sources(here, since=MIDNIGHT) == [CALLER, CAMERA]
+    assert store.observations.sources(here, since=MIDNIGHT + 3 * HOUR) == []
+    only = store.observations.find(here, since=MIDNIGHT, until=NEVER, source=CAMERA, limit=10)
+    assert [(each.start, each.source) for each in only] == [(MIDNIGHT + hour * HOUR, CAMERA) for hour in (1, 2)]

@@ -49,6 +49,8 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "ExportGallery": "admin",
     _GALLERY + "ExportSubject": "admin",
     _GALLERY + "ListErasures": "audit",
+    _GALLERY + "ListObservations": "admin",
+    _GALLERY + "AssessGallery": "admin",
     _GALLERY + "ImportGallery": "admin",
     _GALLERY + "ListOutcomes": "admin",
     _GALLERY + "CalibrateGallery": "admin",

@@ -12,6 +12,7 @@ from facet.server.monitoring import recorder
 from facet.server.monitoring.recorder import Recorder, Unstored
 from facet.server.monitoring.writer import ObservationWriter
 from gallery.errors import StorageFull
+from gallery.observation_history import ObservationHistory
 from gallery.observations.records import Observation
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.integration.gallery.stores.samples import new_gallery
@@ -39,7 +40,7 @@ def count(record: Recorder) -> None:
 def test_counts_are_stored_while_the_server_runs_and_when_it_stops(store: SqliteStore) -> None:
     clock = SetClock()
     record = Recorder(clock=clock)
-    writer = ObservationWriter(record, store.observations, MonitoringConfig(flush_seconds=0.1), clock)
+    writer = ObservationWriter(record, ObservationHistory(store), MonitoringConfig(flush_seconds=0.1), clock)
     writer.start()
     count(record)
     until(lambda: stored(store) == 1)
@@ -55,7 +56,7 @@ class FullDisk:
     def __init__(self, store: SqliteStore) -> None:
         self.real = store.observations
         self.is_full = True
-        self.find, self.tidy = self.real.find, self.real.tidy
+        self.find, self.tidy, self.sources = self.real.find, self.real.tidy, self.real.sources
 
     def add(self, observations: Sequence[Observation]) -> None:
         """See :meth:`gallery.stores.base.ObservationLog.add`."""
@@ -65,8 +66,9 @@ class FullDisk:
 
 
 def test_a_full_disk_loses_nothing_once_it_has_room(store: SqliteStore) -> None:
-    record, disk = Recorder(clock=SetClock()), FullDisk(store)
-    writer = ObservationWriter(record, disk, MonitoringConfig())
+    record, history = Recorder(clock=SetClock()), ObservationHistory(store)
+    disk = history.log = FullDisk(store)
+    writer = ObservationWriter(record, history, MonitoringConfig())
     for _ in range(3):
         count(record)
         writer.write()

@@ -85,7 +85,9 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
         NONE, workers, NONE, batches, NONE, Recorder(is_on=False), limits, 0.3, NONE, NONE
     )
     only_clock = cast("Any", SimpleNamespace(clock=now))
-    galleries = GalleryServicer(NONE, workers, only_clock, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE)
+    galleries = GalleryServicer(
+        NONE, workers, only_clock, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE
+    )
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
     identification = pb.IdentifyRequest(gallery_id="g", picture=IMAGE)

@@ -1,0 +1,111 @@
+# Generated from facet/client/aio/observations.py by scripts/generate_client.py; do not edit.
+"""The methods of GalleryService for what searches looked like, and for what follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from facet.client.requests import timestamp_of
+from facet.client.sync.calls import pages
+from facet.client.sync.connection import Connection
+from facet.v1 import observations_pb2 as pb
+
+
+class ObservationMethods(Connection):
+    """Read counts of searches, and the errors and drift that they show."""
+
+    def list_observations(
+        self,
+        gallery_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        source: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> pb.ListObservationsResponse:
+        """Return a page of a gallery's counts by hour and source; :meth:`iter_observations` returns them all.
+
+        Args:
+            gallery_id: the gallery.
+            since: only hours that begin at this time, which has a time zone, or later; ``None`` for all.
+            until: only hours that begin before this time; ``None`` for all.
+            source: only this camera or caller, such as ``camera:door``; empty for all.
+            page_size: the most observations to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.ListObservationsRequest(
+            gallery_id=gallery_id,
+            since=None if since is None else timestamp_of(since),
+            until=None if until is None else timestamp_of(until),
+            source=source,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        return self.galleries.ListObservations(request, timeout=timeout)
+
+    def iter_observations(
+        self,
+        gallery_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        source: str = "",
+        page_size: int = 0,
+        timeout: float | None = None,
+    ) -> Iterator[pb.Observation]:
+        """Iterate over a gallery's counts by hour and source. Pages are asked for as they are needed.
+
+        Args:
+            gallery_id: the gallery.
+            since: only hours that begin at this time, which has a time zone, or later; ``None`` for all.
+            until: only hours that begin before this time; ``None`` for all.
+            source: only this camera or caller, such as ``camera:door``; empty for all.
+            page_size: observations a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        for page in pages(
+            lambda token: self.list_observations(
+                gallery_id,
+                since=since,
+                until=until,
+                source=source,
+                page_size=page_size,
+                page_token=token,
+                timeout=timeout,
+            )
+        ):
+            yield from page.observations
+
+    def assess_gallery(
+        self,
+        gallery_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        reference_since: datetime | None = None,
+        reference_until: datetime | None = None,
+        timeout: float | None = None,
+    ) -> pb.AssessGalleryResponse:
+        """Estimate a gallery's errors without labels, and compare its newest faces with a reference period.
+
+        Args:
+            gallery_id: the gallery.
+            since: when the period begins whose errors are estimated, with a time zone; ``None`` for the last day, but
+                not before the gallery's calibration.
+            until: when it ends; ``None`` for now.
+            reference_since: when the reference period begins; ``None`` for the first hours after the calibration.
+            reference_until: when it ends; ``None`` for after 72 hours and 2,000 faces.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.AssessGalleryRequest(
+            gallery_id=gallery_id,
+            since=None if since is None else timestamp_of(since),
+            until=None if until is None else timestamp_of(until),
+            reference_since=None if reference_since is None else timestamp_of(reference_since),
+            reference_until=None if reference_until is None else timestamp_of(reference_until),
+        )
+        return self.galleries.AssessGallery(request, timeout=timeout)

@@ -1,0 +1,147 @@
+"""Compares the faces of each camera and caller with its reference period, as they come."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gallery.errors import GalleryError, GalleryNotFound
+from gallery.estimation.drift import WINDOW, Drift, drift
+from gallery.estimation.reference import NAMES, Reference, reference
+from gallery.galleries import Galleries
+from gallery.observation_history import comparable_since
+from gallery.observations.records import Counts, Observation
+from gallery.times import Clock, now
+
+MAX_GALLERIES = 100
+"""Galleries that have metrics of their own."""
+MAX_SOURCES = 1000
+"""Cameras and callers of all galleries that are watched; those that were seen last are kept."""
+_REREAD = timedelta(minutes=10)
+"""How long a reference period is used before it is read again: it grows, or the gallery is calibrated anew."""
+
+_log = structlog.get_logger("facet.monitoring")
+
+
+@dataclass(frozen=True, slots=True)
+class DriftState:
+    """The last comparison of a source.
+
+    Attributes:
+        drift: the comparison.
+        since: when the first of the comparisons was made that found a change without a break; ``None`` without one.
+    """
+
+    drift: Drift
+    since: datetime | None
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A source: its faces since the last comparison, its reference period and when that was read, and the result."""
+
+    window: Counts | None = None
+    usual: Reference | None = None
+    usual_until: datetime | None = None
+    read_time: datetime | None = None
+    state: DriftState | None = None
+
+
+class DriftWatch(Collector):
+    """Compares each :data:`gallery.estimation.drift.WINDOW` faces of a source with its default reference period.
+
+    A face is in one comparison only, so that chance alone seldom gives an alarm.
+
+    Args:
+        galleries: the galleries.
+        clock: tells when a change was noticed.
+    """
+
+    def __init__(self, galleries: Galleries, clock: Clock = now) -> None:
+        self._galleries = galleries
+        self._clock = clock
+        self._watched: OrderedDict[tuple[str, str], _Watched] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def see(self, observations: Sequence[Observation]) -> None:
+        """Add new observations, which are stored already. Calls must not overlap."""
+        for each in observations:
+            place = each.gallery_id, each.source
+            with self._lock:
+                watched = self._watched.setdefault(place, _Watched())
+                self._watched.move_to_end(place)
+                while len(self._watched) > MAX_SOURCES:
+                    self._watched.popitem(last=False)
+            watched.window = each.counts if watched.window is None else watched.window + each.counts
+            if watched.window.faces < WINDOW:
+                continue
+            window, watched.window = watched.window, None
+            try:
+                self._compare(place, watched, window, each.start)
+            except GalleryNotFound:
+                with self._lock:
+                    del self._watched[place]
+            except GalleryError as error:
+                _log.warning("cannot compare faces with the reference period", error=str(error))
+
+    def states(self) -> Mapping[str, Mapping[str, DriftState]]:
+        """The last comparison of each source, by gallery; without sources that have no reference period yet."""
+        with self._lock:
+            watched = [(place, each.state) for place, each in self._watched.items() if each.state is not None]
+        states: dict[str, dict[str, DriftState]] = {}
+        for (gallery_id, source), state in sorted(watched, key=lambda each: each[0]):
+            states.setdefault(gallery_id, {})[source] = state
+        return states
+
+    def collect(self) -> Iterable[Metric]:
+        """Collect the metrics."""
+        compared = GaugeMetricFamily(
+            "facet_drift_sources", "Cameras and callers that are compared with a reference period.", labels=["gallery"]
+        )
+        changed = GaugeMetricFamily(
+            "facet_drift_changed_sources", "Those whose faces have changed.", labels=["gallery"]
+        )
+        quantities = GaugeMetricFamily(
+            "facet_drift_changed", "Sources in which a quantity has moved.", labels=["gallery", "quantity"]
+        )
+        for gallery_id, sources in list(self.states().items())[:MAX_GALLERIES]:
+            compared.add_metric([gallery_id], len(sources))
+            changed.add_metric([gallery_id], sum(state.since is not None for state in sources.values()))
+            moved = [shift.name for state in sources.values() for shift in state.drift.moved]
+            for name in NAMES:
+                quantities.add_metric([gallery_id, name], moved.count(name))
+        yield from (compared, changed, quantities)
+
+    def _compare(self, place: tuple[str, str], watched: _Watched, window: Counts, start: datetime) -> None:
+        moment = self._clock()
+        if watched.read_time is None or moment - watched.read_time >= _REREAD:
+            watched.read_time = moment
+            self._read_reference(place, watched)
+        if watched.usual is None or watched.usual_until is None or start < watched.usual_until:
+            return  # the faces belong to the reference period themselves
+        found = drift(window, watched.usual)
+        if found.reason is not None:
+            return
+        before = watched.state
+        since = None
+        if found.alarm:
+            since = before.since if before is not None and before.since is not None else moment
+            if before is None or before.since is None:
+                # The name of a camera is the operator's, and names nobody.
+                _log.warning("faces have changed", gallery=place[0], quantities=[each.name for each in found.moved])
+        watched.state = DriftState(found, since)
+
+    def _read_reference(self, place: tuple[str, str], watched: _Watched) -> None:
+        gallery = self._galleries.get_gallery(place[0])
+        if watched.usual_until is not None and watched.usual_until < comparable_since(gallery):
+            watched.state = None  # the gallery was calibrated anew
+        period = self._galleries.observations.default_reference(gallery, place[1])
+        watched.usual_until = period.until
+        watched.usual = reference(each.counts for each in period.hours)

@@ -1,0 +1,97 @@
+"""What a real server counts of its searches, and tells about it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from facet import Client, InvalidArgument, NotFound
+from facet.server.app import Server
+from facet.server.config import load
+from facet.v1 import observations_pb2 as pb
+from facet.v1.recognition_service_pb2 import DECISION_MATCH
+from gallery.stores.sqlite.sqlite_store import SqliteStore
+from gallery.times import EARLIEST, LATEST
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures
+
+GALLERY = "entrance"
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Client]:
+    """Serve in this process."""
+    server = Server(load(["--server.port", "0", "--gallery.database", str(folder / "facet.sqlite3")]))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        address = asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+        with Client(address) as client:
+            yield client
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def sums(observation: pb.Observation) -> dict[str, int]:
+    return {each.quantity: sum(each.counts) for each in observation.histograms}
+
+
+def test_what_was_counted_is_read_and_stored_when_the_server_stops(tmp_path: Path, pictures: Pictures) -> None:
+    with serving(tmp_path) as client:
+        client.create_gallery(GALLERY)
+        client.enroll(GALLERY, "yao", pictures.yaoming)
+        players = client.identify(GALLERY, pictures.players).faces
+        client.identify(GALLERY, pictures.yaoming)
+        read = list(client.iter_observations(GALLERY, page_size=1))
+        assessed = client.assess_gallery(GALLERY)
+        client.identify(GALLERY, pictures.yaoming)
+    faces = len(players) + 1
+    matches = sum(each.identification.decision == DECISION_MATCH for each in players) + 1
+    assert {each.source for each in read} == {"caller:anonymous"}
+    assert sum(each.matches + each.unknown for each in read) == faces
+    assert sum(each.matches for each in read) == matches
+    assert sum(each.templates_compared for each in read) == faces
+    assert sum(sums(each)["faces_per_picture"] for each in read) == 2
+    assert sum(sums(each)["best_similarity"] for each in read) == faces
+    (source,) = assessed.sources
+    assert (source.source, source.faces, source.matches) == ("caller:anonymous", faces, matches)
+    assert source.no_estimate == "not calibrated"
+    assert source.drift.not_compared == "too little reference"
+    with closing(SqliteStore(tmp_path / "facet.sqlite3")) as store:
+        stored = store.observations.find(GALLERY, since=EARLIEST, until=LATEST, limit=10)
+        assert sum(each.counts.faces for each in stored) == faces + 1
+
+
+@pytest.mark.parametrize("page_token", ["?", "WyJhIiwiYiJd"], ids=["no token", "another list"])
+def test_a_token_of_another_list_is_refused(client: Client, gallery: str, page_token: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        client.list_observations(gallery, page_token=page_token)
+    assert refused.value.reason == "INVALID_PAGE_TOKEN"
+
+
+def test_a_period_must_begin_before_it_ends(client: Client, gallery: str) -> None:
+    one_sided = pb.AssessGalleryRequest(gallery_id=gallery)
+    one_sided.reference_since.FromSeconds(1)
+    turned = pb.AssessGalleryRequest(gallery_id=gallery)
+    turned.since.FromSeconds(2)
+    turned.until.FromSeconds(1)
+    for request in (one_sided, turned):
+        with pytest.raises(InvalidArgument):
+            client.galleries.AssessGallery(request)
+
+
+def test_observations_of_a_missing_gallery_are_not_found(client: Client) -> None:
+    for call in (client.list_observations, client.assess_gallery):
+        with pytest.raises(NotFound):
+            call("missing")

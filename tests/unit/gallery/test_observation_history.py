@@ -1,0 +1,91 @@
+"""What is recent in a gallery, what its reference period is, and since when its faces have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gallery.observation_history import ObservationHistory, comparable_since
+from gallery.observations.records import DAY, HOUR, Observation, start_of
+from gallery.observations.tally import Tally
+from gallery.records.galleries import Gallery
+from gallery.records.identifications import Decision
+from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.integration.gallery.stores.samples import CALIBRATION, NOW, new_gallery
+from tests.unit.gallery.observations.faces import MEASURES
+
+BEGIN = start_of(NOW, HOUR)
+CAMERA = "camera:door"
+
+
+def an_hour(number: int, faces: int = 40, *, sharpness: float = 0.35) -> Observation:
+    """An hour of faces whose sharpness varies."""
+    rng, tally = np.random.default_rng(number), Tally()
+    for value in rng.normal(sharpness, 0.05, faces).tolist():
+        tally.add_face(MEASURES._replace(sharpness=value), Decision.UNKNOWN, best=0.2, templates_compared=10)
+    return Observation("g", CAMERA, BEGIN + number * HOUR, HOUR, tally.counts())
+
+
+@pytest.fixture
+def gallery() -> Gallery:
+    return new_gallery("g")
+
+
+@pytest.fixture
+def history(tmp_path: Path, gallery: Gallery) -> Iterator[ObservationHistory]:
+    store = SqliteStore(tmp_path / "facet.db")
+    store.create_gallery(gallery)
+    yield ObservationHistory(store)
+    store.close()
+
+
+def at(hours: float) -> datetime:
+    return BEGIN + timedelta(hours=hours)
+
+
+def test_the_reference_period_is_the_first_hours_of_a_source(history: ObservationHistory, gallery: Gallery) -> None:
+    history.log.add([an_hour(number, faces=30) for number in range(100)])
+    period = history.default_reference(gallery, CAMERA)
+    assert (period.since, period.until) == (at(0), at(72))
+    assert history.default_reference(gallery, "camera:other").hours == ()
+
+
+def test_the_reference_period_lasts_until_there_are_enough_faces(history: ObservationHistory, gallery: Gallery) -> None:
+    history.log.add([an_hour(number, faces=20) for number in range(110)])
+    assert history.default_reference(gallery, CAMERA).until == at(100)
+
+
+def test_a_calibration_begins_a_new_reference_period(gallery: Gallery) -> None:
+    calibrated = replace(gallery, calibration=replace(CALIBRATION, create_time=NOW + 2 * DAY))
+    assert comparable_since(gallery) == NOW - HOUR
+    assert comparable_since(calibrated) == NOW + 2 * DAY - HOUR
+
+
+def test_a_change_is_found_with_its_quantity_and_its_first_hour(history: ObservationHistory, gallery: Gallery) -> None:
+    history.log.add([an_hour(number) for number in range(90)])
+    of_reference = history.default_reference(gallery, CAMERA)
+    usual = history.compare("g", CAMERA, of_reference, until=at(90))
+    assert not usual.drift.alarm
+    assert usual.alarm_since is None
+    history.log.add([an_hour(number, faces=300, sharpness=0.2) for number in range(90, 94)])
+    changed = history.compare("g", CAMERA, of_reference, until=at(94))
+    assert [each.name for each in changed.drift.moved] == ["sharpness"]
+    assert changed.drift.moved[0].rise < 0
+    assert changed.alarm_since == at(90)
+
+
+def test_tidying_keeps_the_hours_of_the_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
+    history.log.add([an_hour(number, faces=30) for number in range(24 * 6)])
+    before = history.default_reference(gallery, CAMERA)
+    history.tidy(days_before=at(24 * 30), keep_since=at(-24))
+    after = history.default_reference(gallery, CAMERA)
+    assert [(each.start, each.span) for each in after.hours] == [(each.start, each.span) for each in before.hours]
+    late = history.period("g", CAMERA, since=at(24 * 4), until=at(24 * 7))
+    assert {each.span for each in late.hours} == {DAY}
+    history.tidy(days_before=at(0), keep_since=at(24 * 30))
+    assert history.sources("g", since=at(-24)) == []
