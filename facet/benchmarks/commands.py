@@ -34,6 +34,10 @@ COMMANDS = (
         *("Test whether thresholds keep their target FPIR.", _GALLERIES),
     ),
     Lazy(
+        *("duplicates", "facet.benchmarks.galleries.duplicates:duplicates"),
+        *("Test whether people who are enrolled twice are found.", _GALLERIES),
+    ),
+    Lazy(
         *("ranking", "facet.benchmarks.galleries.ranking:ranking"),
         *("Test whether a learned ranking beats the similarity.", _GALLERIES),
     ),

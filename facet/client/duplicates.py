@@ -58,18 +58,23 @@ class DuplicateSearch:
 
 
 class Resumption:
-    """When a search that broke off is asked for again: while no server answers, or the broken call is still open."""
+    """When a search that broke off is asked for again: while no server answers, or the broken call is still open.
+
+    A search without any response is not: there may be no server at all.
+    """
 
     def __init__(self) -> None:
         self._retry = Retry(_PATIENCE)
+        self._has_begun = False
 
     def succeeded(self) -> None:
         """Note that a response came."""
+        self._has_begun = True
         self._retry.succeeded()
 
     def pause(self, error: FacetError) -> float:
         """Return the seconds to wait; raises the error if the search is not to be asked for again."""
-        is_lost = error.code is StatusCode.UNAVAILABLE
+        is_lost = self._has_begun and error.code is StatusCode.UNAVAILABLE
         is_still_open = self._retry.failing and error.reason == _UNDER_WAY
         seconds = self._retry.failed(error.retry_after) if is_lost or is_still_open else None
         if seconds is None:
