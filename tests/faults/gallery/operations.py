@@ -165,6 +165,9 @@ def state(folder: Path) -> dict[str, Any]:
     files = [file.read_bytes() for file in folder.glob(f"{DATABASE}*")]
     kept = {text for each in found.values() for face in each["faces"] for text in face[:2]}
     readable = {text.decode() for data in files for text in PERSON.findall(data)}
+    with closing(sqlite3.connect(path)) as connection:
+        changes = [text.encode() for (text,) in connection.execute("SELECT text FROM changes")]
+    kept |= {text.decode() for change in changes for text in PERSON.findall(change)}
     assert readable == kept, "names or ids that were forgotten"
     embeddings = {int(face[2]) for each in found.values() for face in each["faces"] if face[2]}
     readable_embeddings = {NUMBERS[each] for data in files for each in EMBEDDINGS.in_bytes(data)}
@@ -280,6 +283,16 @@ def enroll_again(galleries: Galleries, _: Path) -> None:
     assert enroll(galleries, "subject-9000", 9000) == stored.template_id
 
 
+def merge(galleries: Galleries, _: Path) -> str:
+    """Merge two people; the same request id gets the same change."""
+    merged = galleries.corrections.merge("small", "subject-0006", "subject-0007", request_id="merge")
+    return merged.change.change_id
+
+
+def unmerge(galleries: Galleries, folder: Path) -> None:
+    galleries.corrections.undo("small", merge(galleries, folder))
+
+
 def forget(number: int) -> Callable[[Galleries, Path], object]:
     return lambda galleries, _: galleries.delete_subject("small", f"subject-{number:04}")
 
@@ -319,6 +332,7 @@ ALL = (
     on_galleries(
         "rename", lambda galleries, _: galleries.update_subject("small", "subject-0002", renaming("Name 9002"))
     ),
+    on_galleries("merge", merge, unmerge),
     on_galleries("forget", forget(3)),
     on_galleries("forget many", *(forget(number) for number in range(10, 14))),
     on_files("expire", expire),

@@ -29,6 +29,10 @@ KINDS = {
     ),
     "add a template": ("a template is added to a person", WHOLE),
     "rename": ("a person is renamed", f"{WHOLE}; the old name is in no file"),
+    "merge": (
+        "two people are merged, and that is undone",
+        f"{WHOLE}: all templates and both ids; the same request id gets the same change",
+    ),
     "forget": ("a person is forgotten", f"{WHOLE}; name, id and embedding are in no file; a record proves it"),
     "expire": ("people who have expired are erased", f"{WHOLE}; nothing of them is in a file; records prove it"),
     "forget many": ("several people are forgotten", "everybody acknowledged is gone, one more may be, nobody else"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,21 @@ def test_an_unknown_track_can_still_be_identified() -> None:
 def test_a_changed_display_name_is_adopted() -> None:
     renamed = Match("anne", "Anne B.", 0.5, 0.34)
     assert decided(ANNE, renamed, 5) == Identity(Decision.IDENTIFIED, "anne", "Anne B.", 0.5, 1.0)
+
+
+def near_twin(similarity: float, margin: float) -> Match:
+    """A match with Anne, while her twin Beth is this much less similar."""
+    return replace(match(similarity), told_apart_from="beth", told_apart_margin=margin)
+
+
+def test_a_track_near_two_people_who_were_told_apart_is_unknown_and_says_why() -> None:
+    assert decided(Identity(), near_twin(0.8, 0.12), 5).subject_id == "anne"
+    near = decided(Identity(), near_twin(0.8, 0.08), 5)
+    assert (near.decision, near.subject_id, near.too_close_to) == (Decision.UNKNOWN, "", "beth")
+    assert decided(Identity(), near_twin(0.2, 0.08), 5).too_close_to == ""
+
+
+def test_a_track_keeps_its_name_down_to_half_of_the_margin() -> None:
+    assert decided(ANNE, near_twin(0.8, 0.06), 5).subject_id == "anne"
+    lost = decided(ANNE, near_twin(0.8, 0.04), 5)
+    assert (lost.decision, lost.too_close_to) == (Decision.UNKNOWN, "beth")

@@ -1,0 +1,55 @@
+"""scripts/enroll.py merge, move, undo, apart and apart-list."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facet import Client
+
+if TYPE_CHECKING:
+    from tests.conftest import Pictures, Serving
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_a_merge_is_confirmed_printed_with_the_command_that_undoes_it_and_undone(
+    run: Run, server: Serving, pictures: Pictures, new_gallery: str
+) -> None:
+    with Client(server.address) as client:
+        client.create_gallery(new_gallery)
+        for subject_id in ("yao", "yao-2"):
+            client.enroll(new_gallery, subject_id, pictures.yaoming, accept_lookalike=True)
+    here = ("--gallery", new_gallery)
+    assert run("enroll.py", "merge", "yao-2", "yao", *here).returncode == 2, "nobody confirmed it"
+    merged = run("enroll.py", "merge", "yao-2", "yao", *here, "--yes")
+    assert "merged yao-2 into yao, which has 2 templates" in merged.stdout
+    words = " ".join(merged.stdout.split()).partition("facet people ")[2].split()
+    undone = run("enroll.py", *words, "--yes")
+    assert "1 template went back to yao-2" in undone.stdout, undone.stderr
+    again = run("enroll.py", "merge", "yao-2", "nobody", *here, "--yes")
+    assert again.returncode == 1
+    assert again.stderr.startswith("SUBJECT_NOT_FOUND: ")
+
+
+def test_people_are_told_apart_listed_and_a_template_is_moved(
+    run: Run, server: Serving, pictures: Pictures, new_gallery: str, tmp_path: Path
+) -> None:
+    with Client(server.address) as client:
+        client.create_gallery(new_gallery)
+        for subject_id in ("ann", "beth"):
+            enrolled = client.enroll(new_gallery, subject_id, pictures.yaoming, accept_lookalike=True)
+    here = ("--gallery", new_gallery)
+    told = run("enroll.py", "apart", "beth", "ann", *here)
+    assert "beth and ann are two people" in told.stdout
+    assert json.loads(run("enroll.py", "apart-list", *here, "--json").stdout) == {"pairs": [["ann", "beth"]]}
+    refused = run("enroll.py", "merge", "ann", "beth", *here, "--yes")
+    assert refused.returncode == 1
+    assert "DISTINCT_SUBJECTS" in refused.stderr
+    assert run("enroll.py", "apart", "ann", "beth", "--remove", *here).returncode == 0
+    arguments = ("move", enrolled.template.template_id, "--from", "beth", "--to", "ann", *here, "--yes", "--json")
+    moved = json.loads(run("enroll.py", *arguments).stdout)
+    assert (moved["subject"]["subject_id"], moved["subject"]["template_count"]) == ("ann", "2")
