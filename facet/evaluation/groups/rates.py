@@ -36,17 +36,16 @@ class GroupedRate:
         present = {*attribute.of.values()}
         self.groups = (*attribute.groups, *((NOT_STATED,) if NOT_STATED in present else ()))
         place = {group: index for index, group in enumerate(self.groups)}
-        subjects = sorted(attribute.of)
-        of_subject = np.array([place[attribute.of[subject]] for subject in subjects], np.intp)
-        everybody = np.array(subjects, np.str_)
-        self._first = np.searchsorted(everybody, trials.first)
-        self._second = self._first if trials.second is None else np.searchsorted(everybody, trials.second)
-        one, other = of_subject[self._first], of_subject[self._second]
+        of_person = np.array([place[attribute.of[person]] for person in trials.people], np.intp)
+        self._first = trials.first
+        self._second = trials.first if trials.second is None else trials.second
+        one, other = of_person[self._first], of_person[self._second]
         self._ends = one, other
         self._group = np.where(trials.counted & (one == other), one, -1)
         self.people = np.array([self._people(self._group == index) for index in range(len(self.groups))], np.intp)
         stated = np.array([group != NOT_STATED for group in self.groups], np.bool_)
-        self.judged = stated & (self.people >= MIN_PEOPLE)
+        self._known = self.people >= MIN_PEOPLE
+        self.judged = stated & self._known
 
     def figure_name(self, group: str) -> str:
         """The name of a group's rate, such as ``fnir[sex=female]``."""
@@ -76,12 +75,12 @@ class GroupedRate:
         return errors.astype(np.float64), np.bincount(group, weight, minlength=count).astype(np.float64)
 
     def values(self, weights: Weights) -> dict[str, float | None]:
-        """The rates of the judged groups and their ratios by name, from weighted items."""
+        """The rates of groups with enough people, and the ratios of the stated ones, by name, from weighted items."""
         errors, trials = self.counts(weights)
         values: dict[str, float | None] = {
-            self.figure_name(group): errors[index] / trials[index] if trials[index] else None
+            self.figure_name(group): float(errors[index] / trials[index]) if trials[index] else None
             for index, group in enumerate(self.groups)
-            if self.judged[index]
+            if self._known[index]
         }
         ratio, to_mean = self._ratios(errors, trials)
         return values | {self.ratio_name: ratio, self.to_mean_name: to_mean}
@@ -99,9 +98,9 @@ class GroupedRate:
         for index, group in enumerate(self.groups):
             name = self.figure_name(group)
             hits, of, people = int(errors[index]), int(trials[index]), int(self.people[index])
-            found[name] = bootstrapped[name] if self.judged[index] else self._too_few(of, people)
+            found[name] = bootstrapped[name] if self._known[index] else self._too_few(of, people)
             people_in_a_trial = 1 if self.trials.second is None else 2
-            if self.judged[index] and (hits in (0, of) or people == people_in_a_trial * of):
+            if self._known[index] and (hits in (0, of) or people == people_in_a_trial * of):
                 units = min(of, people)
                 found[name] = Figure(hits / of, *wilson(round(hits / of * units), units))
         for name in (self.ratio_name, self.to_mean_name):

@@ -10,7 +10,7 @@ import numpy as np
 
 from facet.evaluation.groups.attributes import NOT_STATED, Attribute
 from facet.evaluation.groups.rates import MIN_PEOPLE, GroupedRate
-from facet.evaluation.groups.trials import Trials
+from facet.evaluation.groups.trials import Bools, Trials
 from facet.evaluation.intervals import Figure, Identities, Weights, bootstrapped_together, none, wilson
 from facet.evaluation.report.document import Report
 
@@ -68,7 +68,7 @@ def group_report(
         def values(weights: Weights, rates: Sequence[GroupedRate] = rates) -> dict[str, float | None]:
             return {name: value for rate in rates for name, value in rate.values(weights).items()}
 
-        bootstrapped = bootstrapped_together(values, len(trials[0].first), _rounds(trials, identities))
+        bootstrapped = bootstrapped_together(values, len(trials[0]), _rounds(trials, identities))
         found = {name: figure for rate in rates for name, figure in rate.figures(bootstrapped).items()}
         chances = {rate.trials.name: rate.chance(seed=seed) for rate in rates}
         summaries = {}
@@ -81,7 +81,7 @@ def group_report(
         for place, group in enumerate(rates[0].groups):
             row: Report = {"group": group, "subjects": list(attribute.of.values()).count(group)}
             for rate in rates:
-                errors, counted = rate.counts(np.ones(len(trials[0].first), np.int64))
+                errors, counted = rate.counts(np.ones(len(trials[0]), np.int64))
                 name = rate.trials.name
                 row[name] = found[rate.figure_name(group)]
                 row |= {f"{name}_errors": int(errors[place]), f"{name}_trials": int(counted[place])}
@@ -102,9 +102,15 @@ def group_report(
 
 
 def _rounds(trials: Sequence[Trials], identities: Identities) -> Iterator[Weights]:
-    first = trials[0].first.tolist()
-    second = next((each.second.tolist() for each in trials if each.second is not None), None)
-    return identities.weights(first, second)
+    pairs = next((each for each in trials if each.second is not None), trials[0])
+    return _weights(pairs, slice(None), identities)
+
+
+def _weights(trials: Trials, chosen: slice | Bools, identities: Identities) -> Iterator[Weights]:
+    first = [trials.people[place] for place in trials.first[chosen].tolist()]
+    if trials.second is None:
+        return identities.weights(first)
+    return identities.weights(first, [trials.people[place] for place in trials.second[chosen].tolist()])
 
 
 def _summary(rate: GroupedRate, found: Mapping[str, Figure], p: float | None, *, beyond: bool) -> dict[str, Any]:
@@ -123,12 +129,12 @@ def _summary(rate: GroupedRate, found: Mapping[str, Figure], p: float | None, *,
 def _across(rate: GroupedRate, group: str, identities: Identities) -> Figure:
     """The rate of pairs with one person in the group, with Wilson's interval if nobody is in two of them."""
     counted = rate.across(group)
-    first, second = rate.trials.first[counted], rate.trials.second
+    second = rate.trials.second
     if second is None or not counted.any():
         return none("no pairs across groups")
-    second = second[counted]
     hits = rate.trials.errors[counted]
-    people, errors, pairs = len(np.union1d(first, second)), int(hits.sum()), len(hits)
+    people = len(np.union1d(rate.trials.first[counted], second[counted]))
+    errors, pairs = int(hits.sum()), len(hits)
     if people < MIN_PEOPLE:
         return none(f"too few people: {people}, at least {MIN_PEOPLE} needed")
     if errors in (0, pairs) or people == 2 * pairs:
@@ -139,4 +145,4 @@ def _across(rate: GroupedRate, group: str, identities: Identities) -> Figure:
         total = int(weights.sum())
         return {ACROSS: int(weights[hits].sum()) / total if total else None}
 
-    return bootstrapped_together(share, pairs, identities.weights(first.tolist(), second.tolist()))[ACROSS]
+    return bootstrapped_together(share, pairs, _weights(rate.trials, counted, identities))[ACROSS]

@@ -23,16 +23,21 @@ class Trials:
         unit: what a trial is, in the plural.
         errors: whether each item is an error, shape ``(n,)``.
         counted: whether the rate counts it.
-        first: its subject.
-        second: the other subject, if the items are pairs; otherwise ``None``.
+        people: all people in the items.
+        first: the person of each item, as a place in ``people``.
+        second: the other person, if the items are pairs; otherwise ``None``.
     """
 
     name: str
     unit: str
     errors: Bools
     counted: Bools
-    first: NDArray[np.str_]
-    second: NDArray[np.str_] | None = None
+    people: tuple[str, ...]
+    first: NDArray[np.intp]
+    second: NDArray[np.intp] | None = None
+
+    def __len__(self) -> int:
+        return len(self.first)
 
 
 def of_searches(outcomes: Outcomes) -> tuple[Trials, ...]:
@@ -40,10 +45,12 @@ def of_searches(outcomes: Outcomes) -> tuple[Trials, ...]:
 
     Both are of the decisions that the server returned.
     """
-    subjects = np.array(outcomes.subjects, np.str_)
+    people = tuple(sorted(set(outcomes.subjects)))
+    places = {person: place for place, person in enumerate(people)}
+    first = np.array([places[subject] for subject in outcomes.subjects], np.intp)
     return (
-        Trials("fnir", "mated probes", ~outcomes.correct, outcomes.mated, subjects),
-        Trials("fpir", "nonmated probes", outcomes.matched, ~outcomes.mated, subjects),
+        Trials("fnir", "mated probes", ~outcomes.correct, outcomes.mated, people, first),
+        Trials("fpir", "nonmated probes", outcomes.matched, ~outcomes.mated, people, first),
     )
 
 
@@ -59,11 +66,13 @@ def of_pairs(
         same: whether the pair is mated.
         accepted: whether the deployed threshold accepts it.
     """
-    people = np.array(subjects, np.str_)
-    first, second = people[a], people[b]
+    people = tuple(sorted(set(subjects)))
+    places = {person: place for place, person in enumerate(people)}
+    of_picture = np.array([places[subject] for subject in subjects], np.intp)
+    first, second = of_picture[a], of_picture[b]
     return (
-        Trials("fnmr", "mated pairs", ~accepted, same, first),
-        Trials("fmr", "nonmated pairs", accepted, ~same, first, second),
+        Trials("fnmr", "mated pairs", ~accepted, same, people, first),
+        Trials("fmr", "nonmated pairs", accepted, ~same, people, first, second),
     )
 
 

@@ -97,6 +97,7 @@ def test_without_errors_the_ratio_is_one_and_says_why() -> None:
 def test_subjects_without_a_group_are_a_row_of_their_own_that_is_not_compared() -> None:
     report = searched({"a": 12}, blank=12)
     assert row(report, NOT_STATED)["fnir_errors"] == 12
+    assert row(report, NOT_STATED)["fnir"]["value"] == 1.0
     assert row(report, NOT_STATED)["fnir_verdict"] is None
     assert report["fnir[kind=a]"]["value"] == 0.0
     assert report["fnir_ratio[kind]"]["value"] == 1.0
@@ -145,9 +146,10 @@ def test_pairs_count_within_a_group_if_both_people_are_in_it_and_across_if_one_i
 def test_the_ratio_of_groups_too_small_for_an_error_tends_to_one() -> None:
     """Ten people without an error beside a thousand at 1 % are no evidence of a large ratio."""
     of = {f"a{number}": "a" for number in range(10)} | {f"b{number:04}": "b" for number in range(1000)}
-    subjects = np.array(sorted(of), np.str_)
+    subjects = tuple(sorted(of))
     errors = np.array([name < "b0010" and name.startswith("b") for name in subjects])
-    rate = GroupedRate(Attribute("kind", of), Trials("fnir", "mated probes", errors, np.ones(1010, np.bool_), subjects))
+    trials = Trials("fnir", "mated probes", errors, np.ones(1010, np.bool_), subjects, np.arange(1010))
+    rate = GroupedRate(Attribute("kind", of), trials)
     ratio = rate.values(np.ones(1010, np.int64))["fnir_ratio[kind]"]
     assert ratio is not None
     assert 1 < ratio < 1.5
