@@ -489,7 +489,8 @@ class Calibration(_message.Message):
     """The upper end of that interval."""
     model: _builtins.str
     """How fpir was obtained. "empirical": by counting. "generalised Pareto": from the distribution that the highest
-    similarities follow, because too few searches reach the threshold to count them.
+    similarities follow, because too few searches reach the threshold to count them. "generalised extreme value": from
+    the distribution that the best similarities follow, without those of people who are enrolled twice.
     """
     source: Global___CalibrationSource.ValueType
     """The searches on which the calibration is based."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,8 @@ def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
             "--without-suspects."
         )
     if request.against_itself and response.suspects:
-        console.out.print("Suspects did not count. If two of them are one person, enrol them under one id.")
+        console.out.print("Suspects did not count. To merge those who are one person, or tell them apart:")
+        console.out.print(f"  {_duplicates_command(request)}")
     if response.forecast.unreliable_reasons:
         console.out.print("This threshold is unreliable:")
         _print_unreliable(response.forecast, chosen.threshold, request, console.out)
@@ -148,21 +150,30 @@ def _print_unreliable(forecast: pb.CalibrationForecast, threshold: float, reques
     """Print why a threshold is unreliable, and commands that help; they work as they stand."""
     for sentence in forecasts.reasons(forecast, threshold, against_itself=request.against_itself):
         shown_on.print(f"- {sentence}")
-    gallery = quote(request.gallery)
-    where = "" if request.address == console.DEFAULT_ADDRESS else f" --address {quote(request.address)}"
     shown_on.print("What helps:")
-    steps = [(f"facet gallery duplicates {gallery}{where}", "find people enrolled twice, and wrong pictures")]
+    steps = [(_duplicates_command(request), "finds people enrolled twice, and wrong pictures")]
     if request.against_itself:
-        strangers = f"facet calibrate {gallery} --fpir {request.fpir:g} --strangers FOLDER{where}"
-        steps.append((strangers, f"with pictures of at least {MIN_PEOPLE} people who are not enrolled"))
+        strangers = f"facet calibrate {quote(request.gallery)} --fpir {request.fpir:g} --strangers FOLDER"
+        strangers += _where(request)
+        steps.append((spelled(strangers), f"with pictures of at least {MIN_PEOPLE} people who are not enrolled"))
     for command, what in steps:
-        shown_on.print(f"  {spelled(command)}   # {what}")
+        shown_on.print(f"  {command}   # {what}")
     if not request.against_itself and request.suspects_count:
         shown_on.print("  --without-suspects leaves out people who seem to be enrolled")
     if not request.dry_run and not request.insists:
         shown_on.print("  --dry-run shows who may be enrolled twice, and changes nothing")
     if not request.insists:
         shown_on.print("  --insist sets this threshold anyway")
+
+
+def _duplicates_command(request: Request) -> str:
+    return spelled(f"facet gallery duplicates {quote(request.gallery)} --page duplicates.html{_where(request)}")
+
+
+def _where(request: Request) -> str:
+    """The option that names the server; empty for the one that commands ask anyway."""
+    usual = os.environ.get(console.ADDRESS_VARIABLE, console.DEFAULT_ADDRESS)
+    return "" if request.address == usual else f" --address {quote(request.address)}"
 
 
 def _counts(reasons: Iterable[str], failures: Mapping[str, int]) -> str:
