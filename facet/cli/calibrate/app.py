@@ -156,7 +156,7 @@ def main(
             response = _calibrate(client, gallery, fpir, messages, settings)
         except FailedPrecondition as error:
             _refuse(error, before, request, as_json=as_json)
-        written = page is None or _write_page(page, client, gallery, response, found)
+        written = page is None or _write_page(page, client, request, response, found)
     for position in response.unreadable_probes:
         console.err.print(f"{found[position].path}: not a readable picture, not counted")
     failures.update(response.failures)
@@ -187,11 +187,11 @@ def _calibrate(
 
 
 def _write_page(
-    page: Path, client: Client, gallery: str, response: pb.CalibrateGalleryResponse, found: list[probes.Probe]
+    page: Path, client: Client, request: Request, response: pb.CalibrateGalleryResponse, found: list[probes.Probe]
 ) -> bool:
     """Write the page of suspects; the threshold is set by now, so a failure is only reported."""
     try:
-        write_page(page, client, gallery, response, found)
+        write_page(page, client, request, response, found)
     except OSError as error:
         console.err.print(f"cannot write {page}: {error.strerror}")
         return False

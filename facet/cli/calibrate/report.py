@@ -100,7 +100,7 @@ def print_refusal(error: FailedPrecondition, before: pb.Gallery, request: Reques
 def _print_suspects(response: pb.CalibrateGalleryResponse, page: Path | None) -> None:
     rows = table("probe", "closest subject", number("similarity"), number("chance"), title="may be the same person")
     for suspect in response.suspects[:_MOST_SUSPECTS]:
-        cells = f"{suspect.similarity:.3f}", percent(suspect.chance)
+        cells = f"{suspect.similarity:.3f}", f"{suspect.chance:.3f}"
         rows.add_row(suspect.subject_id, suspect.other_subject_id, *cells)
     console.out.print(rows)
     if response.suspect_count > _MOST_SUSPECTS:

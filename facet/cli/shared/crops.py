@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from functools import lru_cache
 
 from facet import Client, NotFound
+from facet.terminal.counts import counted
 from facet.terminal.pictures.pairs_page import Side, png
 from facet.v1 import gallery_service_pb2 as pb
 
@@ -24,21 +25,28 @@ class Crops:
         # A person may have many templates with large faces, and often several pairs one after the other.
         self._stored = lru_cache(maxsize=8)(self._read)
 
+    def template(self, subject: str, template: str) -> pb.StoredTemplate | None:
+        """Return a template; ``None`` if it was deleted in the meantime."""
+        return self._stored(subject).get(template)
+
+    def count(self, subject: str) -> int:
+        """Return how many templates a subject has."""
+        return len(self._stored(subject))
+
     def side(self, subject: str, template: str) -> Side:
         """Return a template as one side of a pair.
 
         A server without ``enrollment.keep_crops`` keeps no faces; the digest of the picture tells then which it was.
-
-        Args:
-            subject: the subject's id.
-            template: the template's id; empty for any template of the subject.
         """
-        stored = self._stored(subject)
-        found = stored.get(template) or (next(iter(stored.values()), None) if not template else None)
+        found = self.template(subject, template)
         if found is None:
             return Side(subject, [f"template {template}", "deleted in the meantime"])
         about = found.template
-        lines = [f"template {about.template_id}", f"enrolled {about.create_time.ToDatetime():%Y-%m-%d %H:%M}"]
+        lines = [
+            f"1 of {counted(self.count(subject), 'picture')}",
+            f"template {about.template_id}",
+            f"enrolled {about.create_time.ToDatetime():%Y-%m-%d %H:%M} UTC",
+        ]
         if not found.crop:
             lines.append(f"SHA-256 of the picture: {about.picture_sha256}")
         return Side(subject, lines, png(found.crop))
