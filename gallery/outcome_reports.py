@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from gallery.errors import OutcomesNotStored, StorageError
+from gallery.errors import StorageError
 from gallery.pages import Page, last_id, page_of
 from gallery.records.outcomes import Outcome
 from gallery.registry import GalleryRegistry
-from gallery.stores.base import OutcomeLog, Store
+from gallery.stores.base import Store
 
 _RETRY_SECONDS = 10.0
 """How long no key is asked for after the store could not make one: searches must not wait for a full disk."""
@@ -27,33 +28,31 @@ class OutcomeReports:
         self._registry = registry
         self._retry_at = 0.0
 
-    def answer_key(self, gallery_id: str) -> bytes | None:
+    def sealing_key(self, gallery_id: str) -> bytes | None:
         """Return the key that seals the ids of a gallery's answers, 32 bytes; asks the store once for each gallery.
 
-        ``None`` if the store keeps no outcomes, or cannot make a key now. It does not raise a
-        :class:`gallery.errors.StorageError`: a search needs no id.
+        ``None`` if the store cannot make a key now. It does not raise a :class:`gallery.errors.StorageError`: a search
+        needs no id.
 
         Raises:
             GalleryNotFound: it does not exist.
         """
         opened = self._registry.find(gallery_id)
-        if opened.answer_key is None and self._store.outcomes is not None and time.monotonic() >= self._retry_at:
+        if opened.answer_key is None and time.monotonic() >= self._retry_at:
             try:
-                opened.answer_key = self._store.outcomes.answer_key(gallery_id)
+                opened.answer_key = self._store.outcomes.answer_keys(gallery_id)[0]
             except StorageError:
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
         return opened.answer_key
 
-    def needed_key(self, gallery_id: str) -> bytes:
-        """Return the key of :meth:`answer_key`.
+    def opening_keys(self, gallery_id: str) -> Sequence[bytes]:
+        """Return the keys, one of which opens the ids of a gallery's answers.
 
         Raises:
-            GalleryNotFound: the gallery does not exist.
-            OutcomesNotStored: the store keeps no outcomes.
-            StorageError: the store cannot make the key.
+            GalleryNotFound: it does not exist.
+            StorageError: the store cannot be read.
         """
-        opened = self._registry.find(gallery_id)
-        return opened.answer_key or self._log.answer_key(gallery_id)
+        return self._store.outcomes.answer_keys(gallery_id)
 
     def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
         """Store what was said about an answer, and return it as it is stored; it replaces what was said before.
@@ -66,26 +65,18 @@ class OutcomeReports:
         Raises:
             GalleryNotFound: the gallery does not exist.
             SubjectNotFound: it truly was a subject that does not exist.
-            OutcomesNotStored: the store keeps no outcomes.
             StorageError: the store cannot be written.
         """
-        return self._log.report(gallery_id, outcome, most=most)
+        return self._store.outcomes.report(gallery_id, outcome, most=most)
 
     def list(self, gallery_id: str, *, page_size: int, page_token: str = "") -> Page[Outcome]:
-        """List the outcomes of a gallery, the one reported first at the beginning.
+        """List the outcomes of a gallery, in an order of the store's choice.
 
         Raises:
             GalleryNotFound: the gallery does not exist.
             InvalidPageToken: the token is not one of this list.
-            OutcomesNotStored: the store keeps no outcomes.
             StorageError: the store cannot be read.
         """
         scope = ("outcomes", gallery_id)
-        found = self._log.outcomes(gallery_id, after=last_id(page_token, scope=scope), limit=page_size + 1)
+        found = self._store.outcomes.outcomes(gallery_id, after=last_id(page_token, scope=scope), limit=page_size + 1)
         return page_of(found, [each.outcome_id for each in found], page_size=page_size, scope=scope)
-
-    @property
-    def _log(self) -> OutcomeLog:
-        if self._store.outcomes is None:
-            raise OutcomesNotStored
-        return self._store.outcomes

@@ -692,7 +692,7 @@ class GalleryServiceServicer:
 
     def ListOutcomes(self, request, context):
         """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
-        An answer that is reported again moves to the end.
+        An answer that is reported again moves to the end. If the galleries are in Milvus, they come in any order.
 
         Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
         outcomes.max_per_gallery says.
@@ -700,7 +700,6 @@ class GalleryServiceServicer:
         Errors: those of the service, and
         INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
         NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-        FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -401,7 +401,7 @@ class GalleryServiceStub:
     """
     ListOutcomes: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListOutcomesRequest, _gallery_service_pb2.ListOutcomesResponse]
     """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
-    An answer that is reported again moves to the end.
+    An answer that is reported again moves to the end. If the galleries are in Milvus, they come in any order.
 
     Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
     outcomes.max_per_gallery says.
@@ -409,7 +409,6 @@ class GalleryServiceStub:
     Errors: those of the service, and
       INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
     """
     FindDuplicates: _grpc.UnaryStreamMultiCallable[_gallery_service_pb2.FindDuplicatesRequest, _gallery_service_pb2.FindDuplicatesResponse]
     """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
@@ -808,7 +807,7 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     """
     ListOutcomes: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListOutcomesRequest, _gallery_service_pb2.ListOutcomesResponse]  # type: ignore[assignment]
     """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
-    An answer that is reported again moves to the end.
+    An answer that is reported again moves to the end. If the galleries are in Milvus, they come in any order.
 
     Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
     outcomes.max_per_gallery says.
@@ -816,7 +815,6 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     Errors: those of the service, and
       INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
     """
     FindDuplicates: _aio.UnaryStreamMultiCallable[_gallery_service_pb2.FindDuplicatesRequest, _gallery_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
     """Searches a gallery among itself: finds subjects who are one person, and templates of somebody else. Every template is
@@ -1374,7 +1372,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gallery_service_pb2.ListOutcomesResponse, _abc.Awaitable[_gallery_service_pb2.ListOutcomesResponse]]:
         """Lists what clients said about the answers of a gallery with ReportOutcome, the one reported first at the beginning.
-        An answer that is reported again moves to the end.
+        An answer that is reported again moves to the end. If the galleries are in Milvus, they come in any order.
 
         Limits: page_size is at most 1000. A gallery keeps as many outcomes as the server's setting
         outcomes.max_per_gallery says.
@@ -1382,7 +1380,6 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: those of the service, and
           INVALID_ARGUMENT    The page token is not one of this list (INVALID_PAGE_TOKEN).
           NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-          FAILED_PRECONDITION The galleries are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
         """
 
     @_abc_1.abstractmethod

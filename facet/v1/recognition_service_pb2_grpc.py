@@ -254,8 +254,7 @@ class RecognitionServiceServicer:
         NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
         (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
         SUBJECT_NOT_FOUND).
-        FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
-        are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+        FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED).
         RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
         UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
         (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.

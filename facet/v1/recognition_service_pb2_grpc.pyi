@@ -162,8 +162,7 @@ class RecognitionServiceStub:
       NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
                           (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
                           SUBJECT_NOT_FOUND).
-      FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
-                          are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+      FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED).
       RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
       UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
                           (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.
@@ -303,8 +302,7 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
       NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
                           (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
                           SUBJECT_NOT_FOUND).
-      FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
-                          are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+      FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED).
       RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
       UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
                           (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.
@@ -483,8 +481,7 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
                               (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
                               SUBJECT_NOT_FOUND).
-          FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED). The galleries
-                              are in Milvus, where no outcomes are kept (OUTCOMES_NOT_STORED).
+          FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED).
           RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
           UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
                               (AUDIT_UNAVAILABLE, with RetryInfo); nothing was changed.

@@ -29,7 +29,6 @@ GalleryError
     TooFewSearches
     CalibrationUnreliable
     ErasuresNotRecorded
-    OutcomesNotStored
     StorageError
         StorageFull
         StorageUnavailable
@@ -61,7 +60,6 @@ from gallery.errors.galleries import (
     GalleryNotFound,
     TooFewSearches,
 )
-from gallery.errors.outcomes import OutcomesNotStored
 from gallery.errors.requests import (
     EtagMismatch,
     ExportOutdated,
@@ -116,7 +114,6 @@ __all__ = [
     "Kind",
     "LooksLikeAnotherSubject",
     "LooksUnlikeSubject",
-    "OutcomesNotStored",
     "RequestIdReused",
     "SameSubject",
     "SchemaTooNew",

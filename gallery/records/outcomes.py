@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gallery.records.identifications import Decision
@@ -54,7 +54,7 @@ class Outcome:
     """What was said about an answer.
 
     Attributes:
-        outcome_id: orders the outcomes of a gallery, the one reported last at the end; empty before it is stored.
+        outcome_id: orders the outcomes of a gallery; empty before it is stored.
         answer: the answer. If somebody it names is no longer enrolled, no subject is named any more, similarity and
             margin are ``None``, and the time is the beginning of its month.
         is_right: whether the decision was right.
@@ -71,3 +71,20 @@ class Outcome:
     truth_subject_id: str
     report_time: datetime
     is_forgotten: bool = False
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """The subjects that it names."""
+        return frozenset({self.answer.subject_id, self.truth_subject_id}) - {""}
+
+    def forgotten(self) -> Outcome:
+        """Return what stays of it when somebody it names is no longer enrolled: it counts, and names nobody."""
+        answer = replace(self.answer, time=_month(self.answer.time), subject_id="", similarity=None, margin=None)
+        return replace(
+            self, answer=answer, truth_subject_id="", report_time=_month(self.report_time), is_forgotten=True
+        )
+
+
+def _month(moment: datetime) -> datetime:
+    """Return the beginning of a time's month."""
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -111,8 +111,11 @@ class OutcomeLog(Protocol):
     another one, although it has the id.
     """
 
-    def answer_key(self, gallery_id: str) -> bytes:
-        """Return the key that seals the ids of a gallery's answers, 32 bytes; it is made when it is first needed."""
+    def answer_keys(self, gallery_id: str) -> Sequence[bytes]:
+        """Return the keys of the ids of a gallery's answers, 32 bytes each: the first seals, each of them may open.
+
+        A key is made when it is first needed. There are several if servers needed it at the same moment.
+        """
 
     def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
         """Store an outcome, and return it as it is stored; it replaces the one of the same answer.
@@ -124,7 +127,7 @@ class OutcomeLog(Protocol):
         """
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
-        """List the outcomes of a gallery after an ``outcome_id``, the one reported first at the beginning."""
+        """List the outcomes of a gallery after an ``outcome_id``, in the order of these."""
 
 
 class ObservationLog(Protocol):
@@ -398,8 +401,8 @@ class Store(Protocol):
         """The records of erasures; ``None`` if the store keeps none."""
 
     @property
-    def outcomes(self) -> OutcomeLog | None:
-        """What clients said about answers; ``None`` if the store does not keep it."""
+    def outcomes(self) -> OutcomeLog:
+        """What clients said about answers."""
 
     @property
     def observations(self) -> ObservationLog:

@@ -235,7 +235,7 @@ class RecognitionMethods(ServerMethods):
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
-            FailedPrecondition: the answer is too old, or the galleries are in Milvus.
+            FailedPrecondition: the answer is too old.
             InvalidArgument: it contradicts the answer.
             NotFound: it is no id of an answer of this gallery, or there is no such gallery or subject.
             ValueError: both ``true_subject_id`` and ``true_nobody`` are given.

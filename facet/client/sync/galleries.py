@@ -277,7 +277,6 @@ class GalleryMethods(Connection):
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
-            FailedPrecondition: the galleries are in Milvus, and keep no outcomes.
             NotFound: there is no gallery of this id.
         """
         request = pb.ListOutcomesRequest(gallery_id=gallery_id, page_size=page_size, page_token=page_token)

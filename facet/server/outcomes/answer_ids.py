@@ -90,23 +90,24 @@ class AnswerIds:
             AnswerUnknown: it is no id of an answer of this gallery.
             AnswerExpired: it is too old.
             GalleryNotFound: the gallery does not exist.
-            OutcomesNotStored: the store keeps no outcomes, so no answer has an id.
             StorageError: the store cannot be read.
         """
         now = self._galleries.clock()
-        try:
-            answer = AnswerSeal(self._galleries.outcomes.needed_key(gallery_id)).open(answer_id, now)
-        except CannotOpenAnswer:
-            raise AnswerUnknown from None
-        if answer.time + self._valid_for <= now:
-            raise AnswerExpired
-        return answer
+        for key in self._galleries.outcomes.opening_keys(gallery_id):
+            try:
+                answer = AnswerSeal(key).open(answer_id, now)
+            except CannotOpenAnswer:
+                continue
+            if answer.time + self._valid_for <= now:
+                raise AnswerExpired
+            return answer
+        raise AnswerUnknown
 
     def _seal(self, gallery_id: str) -> AnswerSeal | None:
         if not self._valid_for:
             return None
         try:
-            key = self._galleries.outcomes.answer_key(gallery_id)
+            key = self._galleries.outcomes.sealing_key(gallery_id)
         except GalleryNotFound:  # deleted after the search
             return None
         if key is None:

@@ -79,7 +79,7 @@ class Outcomes:
 
         Raises:
             InvalidField: a field is out of range.
-            GalleryError: the gallery does not exist, the token is not one of this list, or no outcomes are stored.
+            GalleryError: the gallery does not exist, or the token is not one of this list.
         """
         page = await asyncio.to_thread(
             self._galleries.outcomes.list,

@@ -38,6 +38,7 @@ from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.milvus_index import MilvusIndex
 from gallery.stores.milvus.observations import MilvusObservations
+from gallery.stores.milvus.outcomes import MilvusOutcomes
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (
     crop_row,
@@ -134,6 +135,7 @@ class MilvusStore:
         self._distinct = DistinctRows(self.milvus, self.collections, self._faces)
         self._changes = MilvusChangeLog(self.milvus, self.collections, self.locator, self._templates, self._distinct)
         self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
+        self._outcomes = MilvusOutcomes(self.milvus, self.collections, self.locator, self._faces)
         self._observations = MilvusObservations(self.milvus, self.collections, self.locator)
         self._strong = strong
         self._default_threshold = default_threshold
@@ -219,6 +221,7 @@ class MilvusStore:
         self._templates.remove(location, subject_id)
         self._distinct.remove_subject(location, subject_id)
         self._changes.remove_subject(location, subject_id)
+        self._outcomes.forget_subject(location, subject_id)
         self.milvus.delete(self.collections.subjects, [row_id(location.key, subject_id)])
         # Again, for templates that another replica enrolled in the meantime.
         self._templates.remove(location, subject_id)
@@ -375,6 +378,7 @@ class MilvusStore:
             self._templates.remove(location, subject["subject"])
             self._distinct.remove_subject(location, subject["subject"])
             self._changes.remove_subject(location, subject["subject"])
+            self._outcomes.forget_subject(location, subject["subject"])
             self.milvus.delete(self.collections.subjects, [subject["id"]])
         if location.templates:
             ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
@@ -401,8 +405,9 @@ class MilvusStore:
         """``None``: there are no records of erasures."""
 
     @property
-    def outcomes(self) -> None:
-        """``None``: outcomes of answers are not kept."""
+    def outcomes(self) -> MilvusOutcomes:
+        """See :meth:`gallery.stores.base.Store.outcomes`."""
+        return self._outcomes
 
     @property
     def observations(self) -> MilvusObservations:

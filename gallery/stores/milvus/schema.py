@@ -29,6 +29,7 @@ _ID = 4 * MAX_ID
 _KEY = _ID + 64
 _CROP = 65_535
 _COUNTS = 65_535
+_OUTCOME = 8192
 MAX_CHANGE = 65_535
 """The most bytes of a change."""
 _VERSION_ROW = ""
@@ -96,6 +97,14 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         ("span", "INT64"),
         _Text("counts", _COUNTS),
     ),
+    "answer_keys": ((_GALLERY, "INT64"), _Text("secret", _ID)),
+    "outcomes": (
+        (_GALLERY, "INT64"),
+        _Text("subject", _ID),
+        _Text("true_subject", _ID),
+        ("reported", "INT64"),
+        _Text("text", _OUTCOME),
+    ),
     "unfinished": ((_GALLERY, "INT64"), _Text("contract", _ID), _Text("wanted", _ID), ("alive", "INT64")),
     "templates": (
         (_GALLERY, "INT64"),
@@ -136,10 +145,10 @@ def fields_of(kind: str) -> tuple[str, ...]:
 class Collections:
     """The collections, created when they are needed.
 
-    There is one for galleries, subjects, crops, further requests of templates, pairs of subjects that were told apart,
-    changes that can be undone, observations, and unfinished galleries. Templates have one for every embedding contract,
-    partitioned by gallery. The id of a row begins with the key of its gallery; every gallery has a new key, even if it
-    reuses the id of a deleted gallery.
+    There is one for galleries, subjects, crops, further requests of templates, pairs of subjects that were told
+    apart, changes that can be undone, observations, outcomes and the keys of answers, and unfinished galleries.
+    Templates have one for every embedding contract, partitioned by gallery. The id of a row begins with the key of
+    its gallery; every gallery has a new key, even if it reuses the id of a deleted gallery.
 
     Args:
         milvus: the connection.

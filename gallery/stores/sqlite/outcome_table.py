@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import Any
 
 from gallery.errors import SubjectNotFound
@@ -63,8 +62,8 @@ class OutcomeTable:
         self._writing = writing
         self._encryption = encryption
 
-    def answer_key(self, gallery_id: str) -> bytes:
-        """See :meth:`gallery.stores.base.OutcomeLog.answer_key`."""
+    def answer_keys(self, gallery_id: str) -> tuple[bytes, ...]:
+        """See :meth:`gallery.stores.base.OutcomeLog.answer_keys`; there is one."""
         query = "SELECT answer_key FROM galleries WHERE key = ?"
         with self._reading() as connection:
             (stored,) = connection.execute(query, (gallery_key_of(connection, gallery_id),)).fetchone()
@@ -75,33 +74,30 @@ class OutcomeTable:
                 connection.execute("UPDATE galleries SET answer_key = ? WHERE key = ? AND answer_key = ''", (made, key))
                 (stored,) = connection.execute(query, (key,)).fetchone()
         try:
-            return bytes.fromhex(self._encryption.opener.text(stored, ANSWER_KEY))
+            return (bytes.fromhex(self._encryption.opener.text(stored, ANSWER_KEY)),)
         except ValueError as error:
             raise BadRow("the key of a gallery's answers is not as it was written") from error
 
     def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
         """See :meth:`gallery.stores.base.OutcomeLog.report`."""
-        answer = outcome.answer
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
-            subject_key = self._subject_of_answer(connection, gallery_id, answer)
             truth_key = None
             if outcome.truth is Truth.SUBJECT:
                 truth_key = subject_key_of(connection, gallery_id, outcome.truth_subject_id)
-            is_forgotten = bool(answer.subject_id) and subject_key is None
-            if is_forgotten:
-                truth_key = None
-            source = self._encryption.sealer_of(connection, gallery_key).text(
-                answer.source, OUTCOME_SOURCE, answer.nonce.hex()
-            )
+            subject_key = self._subject_of_answer(connection, gallery_id, outcome.answer)
+            if outcome.answer.subject_id and subject_key is None:
+                outcome, truth_key = outcome.forgotten(), None
+            answer = outcome.answer
+            sealer = self._encryption.sealer_of(connection, gallery_key)
             inserted = connection.execute(
                 _INSERT,
                 (
-                    *(gallery_key, answer.nonce, _microseconds(answer.time, is_forgotten), answer.decision.value),
-                    *(subject_key, None if is_forgotten else answer.similarity),
-                    *(None if is_forgotten else answer.margin, answer.threshold, source, answer.review_share),
+                    *(gallery_key, answer.nonce, to_microseconds(answer.time), answer.decision.value),
+                    *(subject_key, answer.similarity, answer.margin, answer.threshold),
+                    *(sealer.text(answer.source, OUTCOME_SOURCE, answer.nonce.hex()), answer.review_share),
                     *(outcome.is_right, outcome.truth.value, truth_key),
-                    *(_microseconds(outcome.report_time, is_forgotten), is_forgotten),
+                    *(to_microseconds(outcome.report_time), outcome.is_forgotten),
                 ),
             )
             connection.execute(_DELETE_OLDEST, (gallery_key, most))
@@ -138,15 +134,10 @@ def _outcome_of(row: tuple[Any, ...], opener: Opener) -> Outcome:
     """
     key, nonce, answer_time, decision, similarity, margin, threshold, source, share, *rest = row
     is_right, truth, report_time, is_forgotten, subject_key, subject_id, truth_key, truth_id = rest
-    # Somebody has expired and is not erased yet.
-    names_expired = (subject_key and subject_id is None) or (truth_key and truth_id is None)
-    is_forgotten = bool(is_forgotten or names_expired)
-    if is_forgotten:
-        similarity = margin = subject_id = truth_id = None
     try:
         answer = GivenAnswer(
             nonce,
-            from_microseconds(_month(answer_time) if is_forgotten else answer_time),
+            from_microseconds(answer_time),
             Decision(decision),
             subject_id or "",
             similarity,
@@ -155,17 +146,9 @@ def _outcome_of(row: tuple[Any, ...], opener: Opener) -> Outcome:
             opener.text(source, OUTCOME_SOURCE, nonce.hex()),
             share,
         )
-        said = from_microseconds(_month(report_time) if is_forgotten else report_time)
-        return Outcome(f"{key:020}", answer, bool(is_right), Truth(truth), truth_id or "", said, is_forgotten)
+        said = from_microseconds(report_time)
+        found = Outcome(f"{key:020}", answer, bool(is_right), Truth(truth), truth_id or "", said, bool(is_forgotten))
     except (OverflowError, TypeError, ValueError) as error:
         raise BadRow(f"an outcome is not as it was written: {error}") from error
-
-
-def _microseconds(moment: datetime, is_forgotten: bool) -> int:
-    return _month(to_microseconds(moment)) if is_forgotten else to_microseconds(moment)
-
-
-def _month(microseconds: int) -> int:
-    """Return the beginning of a time's month."""
-    start = from_microseconds(microseconds).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return to_microseconds(start)
+    names_expired = (subject_key and subject_id is None) or (truth_key and truth_id is None)
+    return found.forgotten() if names_expired else found  # expired, and not erased yet

@@ -68,7 +68,6 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
         "CALIBRATION_UNRELIABLE",
     ),
     (gallery.ErasuresNotRecorded(), "FAILED_PRECONDITION", "ERASURES_NOT_RECORDED"),
-    (gallery.OutcomesNotStored(), "FAILED_PRECONDITION", "OUTCOMES_NOT_STORED"),
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseReplaced("/srv/facet.sqlite3", "it is gone"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),

@@ -147,29 +147,29 @@ def test_an_outcome_about_somebody_who_does_not_exist_changes_nothing(galleries:
 
 def test_outcomes_and_the_key_go_with_their_gallery(galleries: Galleries, tmp_path: Path) -> None:
     galleries.outcomes.report("g", outcome(), most=10)
-    key = galleries.outcomes.needed_key("g")
+    key = galleries.outcomes.opening_keys("g")[0]
     galleries.delete_gallery("g", force=True)
     with pytest.raises(GalleryNotFound):
-        galleries.outcomes.answer_key("g")
+        galleries.outcomes.sealing_key("g")
     galleries.create_gallery("g", display_name="", threshold=0.5)
-    assert (listed(galleries), galleries.outcomes.answer_key("g") == key) == ([], False)
+    assert (listed(galleries), galleries.outcomes.sealing_key("g") == key) == ([], False)
     with closing(sqlite3.connect(f"file:{tmp_path / 'facet.db'}?mode=ro", uri=True)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM outcomes").fetchone() == (0,)
 
 
 def test_each_gallery_has_a_key_that_stays(galleries: Galleries) -> None:
     galleries.create_gallery("h", display_name="", threshold=0.5)
-    first = galleries.outcomes.answer_key("g")
+    first = galleries.outcomes.sealing_key("g")
     assert first is not None
-    assert (len(first), galleries.outcomes.needed_key("g")) == (32, first)
-    assert galleries.outcomes.answer_key("h") != first
+    assert (len(first), galleries.outcomes.opening_keys("g")[0]) == (32, first)
+    assert galleries.outcomes.sealing_key("h") != first
 
 
 def test_an_encrypted_database_tells_neither_the_key_nor_the_source(tmp_path: Path, key_file: KeyFile) -> None:
     plain = opened(tmp_path / "facet.db")
     plain.create_gallery("g", display_name="", threshold=0.5)
     plain.enroll("g", "ann", face(axis(0)))
-    key = plain.outcomes.needed_key("g")
+    key = plain.outcomes.opening_keys("g")[0]
     plain.outcomes.report("g", outcome(), most=10)
     plain.close()
     assert found(tmp_path, SOURCE, key.hex())
@@ -178,7 +178,7 @@ def test_an_encrypted_database_tells_neither_the_key_nor_the_source(tmp_path: Pa
     store.close()  # stops the thread that seals; the next one begins where it stopped
     store = SqliteStore(tmp_path / "facet.db", master_keys=key_file)
     until(lambda: not found(tmp_path, SOURCE, key.hex()))
-    assert store.outcomes.answer_key("g") == key
+    assert store.outcomes.answer_keys("g") == (key,)
     assert [each.answer.source for each in store.outcomes.outcomes("g", after="", limit=9)] == [SOURCE]
     store.close()
 
