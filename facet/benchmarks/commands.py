@@ -38,6 +38,10 @@ COMMANDS = (
         *("Test whether people who are enrolled twice are found.", _GALLERIES),
     ),
     Lazy(
+        *("twins", "facet.benchmarks.galleries.twins:twins"),
+        *("Measure how often people who look alike are confused.", _GALLERIES),
+    ),
+    Lazy(
         *("ranking", "facet.benchmarks.galleries.ranking:ranking"),
         *("Test whether a learned ranking beats the similarity.", _GALLERIES),
     ),

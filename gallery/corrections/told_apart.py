@@ -11,8 +11,8 @@ from gallery.records.identifications import Candidate, Decision, Identification
 MIN_MARGIN = 0.1
 """The least difference of similarities at which one of two subjects that were told apart is a match.
 
-People are told apart because they resemble each other as twins do. The wrong one of two such people is ahead by this
-much in about one of a hundred matches or less; docs/galleries.md has figures.
+People are told apart because they resemble each other as twins do. With three templates each, the wrong one of two is
+ahead by this much in under 1 % of the matches up to a cosine of 0.8 between them: ``facet bench twins``.
 """
 
 
