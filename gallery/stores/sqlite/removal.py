@@ -141,8 +141,16 @@ def remove(
                 database.erase_traces(patience=0)
                 log_is_empty = True
     destroy_keys(uids)
+    try:
+        _remove_gallery(database, gallery_key, uids)
+    except StorageFull:
+        database.erase_traces(patience=0)
+        _remove_gallery(database, gallery_key, uids)
+    erasures.removed(gallery_key)
+
+
+def _remove_gallery(database: SqliteDatabase, gallery_key: int, uids: Sequence[str]) -> None:
     with database.writing(erases=True) as connection:
         if uids:
             connection.execute("UPDATE erasures SET key_destroyed = 1 WHERE gallery_key = ?", (gallery_key,))
         connection.execute("DELETE FROM galleries WHERE key = ? AND hidden", (gallery_key,))
-    erasures.removed(gallery_key)

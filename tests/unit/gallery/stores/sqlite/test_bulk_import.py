@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery.errors import GalleryExists, GalleryNotFound, StorageUnavailable
+from gallery.errors import GalleryExists, GalleryNotFound, StorageFull, StorageUnavailable
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
@@ -217,6 +218,34 @@ def test_an_interrupted_removal_is_finished_after_a_restart(tmp_path: Path) -> N
     assert store.gallery("g").template_count == 0
     store.close()
     assert rows(path, "templates") == 0
+
+
+def test_no_transaction_of_a_removal_gives_up_when_the_log_has_filled_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction fails once, as it does on a full disk, and works once the log is empty."""
+    store = SqliteStore(tmp_path / "facet.db")
+    importing = store.begin_import(gallery("g"))
+    importing.add(faces("g", 10))
+    importing.commit()
+    store.delete_gallery("g", force=True, etag="")
+    writing, failures = store.database.writing, [0, 0]
+
+    @contextmanager
+    def full_every_second_time(*, erases: bool = False) -> Iterator[sqlite3.Connection]:
+        failures[0] += 1
+        if failures[0] % 2:
+            failures[1] += 1
+            raise StorageFull("the disk is full")
+        with writing(erases=erases) as connection:
+            yield connection
+
+    monkeypatch.setattr(store.database, "writing", full_every_second_time)
+    store.scrub()
+    monkeypatch.undo()
+    store.close()
+    assert failures[1] > 2
+    assert rows(tmp_path / "facet.db", "galleries") == 0
 
 
 def test_an_import_and_enrolments_take_turns(store: SqliteStore) -> None:
