@@ -21,6 +21,9 @@ from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import json_line
 from facet.v1 import gallery_service_pb2 as pb
+from facet.v1.recognition_service_pb2 import Decision, Verdict
+
+_PAGE = 1000
 
 _README = """This archive holds everything that a Facet server stores about one person in
 one gallery.
@@ -33,12 +36,16 @@ person.json   The person, and every enrolled face ("template").
               (box, in pixels), its quality (0 to 1), the models that measured
               it (their SHA-256), the ids of the requests that enrolled it, and
               its embedding: the numbers by which the face is recognised.
+              outcomes: answers of the server about this person that somebody
+              said to be right or wrong: when and where a face was compared,
+              whether the person was the most similar one, whether it truly was
+              the person, and when that was said.
 crops/        The stored cut-outs of the faces, named by the ids of templates.
 
-The server does not store pictures, searches, or who was seen when. Copies that
-were made before are not in this archive: exports, backups, and what programs
-wrote that asked the server (lists of results, events of cameras, logs). Ask
-whoever runs the server for these. Times are in UTC.
+Beyond these outcomes, the server does not store pictures, searches, or who was
+seen when. Copies that were made before are not in this archive: exports,
+backups, and what programs wrote that asked the server (lists of results, events
+of cameras, logs). Ask whoever runs the server for these. Times are in UTC.
 """
 
 
@@ -56,9 +63,9 @@ def access_report(
 ) -> None:
     """Write everything that the server stores about a person to a ZIP file, for the person.
 
-    The file holds [b]person.json[/b] (the subject and all templates with their embeddings), [b]crops/[/b] (the stored
-    faces as PNG), and a [b]README.txt[/b] in plain words, and nothing of anybody else. Only you can read it. It appears
-    once it is complete.
+    The file holds [b]person.json[/b] (the subject, all templates with their embeddings, and what was said about
+    answers that name the person), [b]crops/[/b] (the stored faces as PNG), and a [b]README.txt[/b] in plain words,
+    and nothing of anybody else. Only you can read it. It appears once it is complete.
     """
     if output.exists() and not replace:
         console.fail(f"{output} exists: add --replace to replace it", console.USAGE)
@@ -103,8 +110,29 @@ def _write(client: Client, gallery: str, subject: str, file: BinaryIO) -> tuple[
                 crops += 1
             templates.append(_plain(part.template, name))
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        archive.writestr("person.json", json_line({"created": made, "subject": person, "templates": templates}))
+        outcomes = [
+            _outcome(each, subject)
+            for each in client.iter_outcomes(gallery, page_size=_PAGE)
+            if subject in (each.subject_id, each.true_subject_id)
+        ]
+        whole = {"created": made, "subject": person, "templates": templates, "outcomes": outcomes}
+        archive.writestr("person.json", json_line(whole))
     return len(templates), crops
+
+
+def _outcome(said: pb.Outcome, subject: str) -> dict[str, object]:
+    """What was said about an answer, without whom else it names."""
+    is_candidate = said.subject_id == subject
+    return {
+        "answer_time": said.answer_time.ToJsonString(),
+        "source": said.source,
+        "decision": Decision.Name(said.decision).removeprefix("DECISION_").lower(),
+        "was_most_similar": is_candidate,
+        "similarity": said.similarity if is_candidate and said.HasField("similarity") else None,
+        "truly_was_the_person": said.true_subject_id == subject,
+        "verdict": Verdict.Name(said.verdict).removeprefix("VERDICT_").lower(),
+        "report_time": said.report_time.ToJsonString(),
+    }
 
 
 def _plain(stored: pb.StoredTemplate, crop: str | None) -> dict[str, object]:

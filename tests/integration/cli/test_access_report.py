@@ -35,6 +35,8 @@ def test_the_archive_holds_a_person_with_every_template_and_nobody_else(
         client.enroll("team", "yao", pictures.yaoming, display_name="Yao Ming", request_id="request-of-yao")
         client.enroll("team", "yao", pictures.yaoming + b"\0", request_id="another-of-yao")
         client.enroll("team", "zed", pictures.players, face=LARGEST, display_name="Zed Zedson", request_id="of-zed")
+        answer = client.identify("team", pictures.yaoming).faces[0].identification
+        client.report_outcome("team", answer.answer_id, False, true_subject_id="zed")
         face = client.analyze_faces(pictures.yaoming, include_embeddings=True, embed_as_templates=True).faces[0]
     path = tmp_path / "yao.zip"
     made = report(address, "yao", "--gallery", "team", "--output", path, "--json")
@@ -49,6 +51,9 @@ def test_the_archive_holds_a_person_with_every_template_and_nobody_else(
     assert (first["request_ids"], second["request_ids"]) == (["request-of-yao"], ["another-of-yao"])
     assert np.allclose(first["embedding"]["values"], face.embedding.values, atol=1e-6)
     assert {"create_time", "picture_sha256", "box", "quality", "embedding_model"} <= first.keys()
+    (said,) = person["outcomes"]
+    assert (said["decision"], said["was_most_similar"], said["truly_was_the_person"]) == ("match", True, False)
+    assert (said["verdict"], said["similarity"]) == ("wrong", answer.candidates[0].similarity)
     assert files.keys() == {"README.txt", "person.json", first["crop"], second["crop"]}
     assert Image.open(io.BytesIO(files[first["crop"]])).size == (112, 112)
     assert not [name for name, data in files.items() if b"zed" in data.lower()]
