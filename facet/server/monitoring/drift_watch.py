@@ -94,10 +94,12 @@ class DriftWatch(Collector):
     def states(self) -> Mapping[str, Mapping[str, DriftState]]:
         """The last comparison of each source, by gallery; without sources that have no reference period yet."""
         with self._lock:
-            watched = [(place, each.state) for place, each in self._watched.items() if each.state is not None]
+            watched = [(place, each.state) for place, each in self._watched.items()]
         states: dict[str, dict[str, DriftState]] = {}
         for (gallery_id, source), state in sorted(watched, key=lambda each: each[0]):
-            states.setdefault(gallery_id, {})[source] = state
+            of_gallery = states.setdefault(gallery_id, {})
+            if state is not None:
+                of_gallery[source] = state
         return states
 
     def collect(self) -> Iterable[Metric]:

@@ -18,15 +18,18 @@ from facet.client.requests import enroll_request
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving, Start
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD = ROOT / "deploy" / "grafana" / "facet.json"
+RULES = ROOT / "deploy" / "prometheus" / "facet.rules.yml"
 
 PERSON, NAME = "Rumpelstilzchen-4711", "Hans im Glück"
 GALLERY = "guests"
+FLUSH = ("--monitoring.flush-seconds", "0.1")
 OF_SCRAPING = {"instance", "job", "le"}
 """Labels that Prometheus or a histogram adds."""
 
@@ -34,7 +37,7 @@ OF_SCRAPING = {"instance", "job", "le"}
 @pytest.fixture(scope="module")
 def used(start: Start, tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Iterator[Serving]:
     """A server that has served every kind of request, both with and without success."""
-    serving = start(tmp_path_factory.mktemp("metrics"), "--metrics.port", "0", "--metrics.slow-ms", "0")
+    serving = start(tmp_path_factory.mktemp("metrics"), "--metrics.port", "0", "--metrics.slow-ms", "0", *FLUSH)
     with Client(serving.address) as client:
         client.create_gallery(GALLERY)
         client.enroll(GALLERY, PERSON, pictures.yaoming, display_name=NAME)
@@ -57,6 +60,7 @@ def used(start: Start, tmp_path_factory: pytest.TempPathFactory, pictures: Pictu
         frames = [stream_frame(1, pictures.yaoming, 0.0), stream_frame(2, pictures.yaoming[:300], 0.1)]
         settings = pb.StreamSettings(camera="hall", gallery_id=GALLERY, lossless=True)
         assert len(list(client.identify_stream(settings, frames))) == 2
+    until(lambda: "facet_drift_sources{" in scrape(serving))
     try:
         yield serving
     finally:
@@ -185,6 +189,16 @@ def test_a_slow_request_is_logged_as_a_warning_with_its_stages(used: Serving) ->
     assert batch["level"] == "info", "a long stream is not slow"
 
 
+def test_the_alert_rules_use_only_exported_metrics(used: Serving) -> None:
+    """An indented line "expr: ..." is the query of a rule; there is no parser of YAML here."""
+    rules = RULES.read_text("utf-8")
+    queries = re.findall(r"^ +expr: (.+)$", rules, re.MULTILINE)
+    assert len(queries) == rules.count("- alert: ") == len(set(re.findall(r"- alert: (\w+)$", rules, re.MULTILINE)))
+    found = families(used).values()
+    exported = {f"{family.name}_total" if family.type == "counter" else family.name for family in found}
+    assert set(re.findall(r"facet_\w+", " ".join(queries))) <= exported
+
+
 def test_the_dashboard_uses_only_exported_metrics_and_labels(used: Serving) -> None:
     exported: dict[str, set[str]] = {}
     for family in families(used).values():
@@ -224,7 +238,7 @@ def test_the_panels_of_the_dashboard_do_not_overlap_and_have_descriptions() -> N
     rows = [panel["title"] for panel in panels if panel["type"] == "row"]
     assert rows == [
         *("Traffic", "Latency", "Queue", "Refusals", "Decisions", "Cameras", "Galleries", "Process"),
-        "Connections and limits",
+        *("Connections and limits", "Drift"),
     ]
 
 

@@ -1,0 +1,186 @@
+"""How the errors and the drift of galleries are asked for and shown; see ``facet status --drift``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from facet import Client
+from facet.cli.shared.terms import moment
+from facet.terminal import console
+from facet.terminal.tables import Shortened, number, table
+from facet.terminal.visible import visible
+from facet.v1 import observations_pb2 as pb
+
+_SEPARATOR = ".."
+_NO_ESTIMATE = {
+    "not calibrated": "no estimate: facet calibrate sets the threshold with evidence",
+    "other similarities": "no estimate: the gallery changed since its calibration, facet calibrate it again",
+}
+_TOO_LITTLE = "too little reference"
+
+Assessments = Mapping[str, pb.AssessGalleryResponse]
+"""Answers by gallery."""
+Span = tuple[datetime, datetime]
+
+
+def read_span(text: str, where: str) -> Span | None:
+    """Read a period, such as ``2026-11-01..2026-11-08``; ``None`` for an empty text."""
+    if not text:
+        return None
+    begin, separator, end = text.partition(_SEPARATOR)
+    if not separator:
+        console.fail(f"{where}: {text!r} is no period: write FROM..TO, such as 2026-11-01..2026-11-08", console.USAGE)
+    span = moment(begin, where), moment(end, where)
+    if span[0] >= span[1]:
+        console.fail(f"{where}: {text} ends before it begins", console.USAGE)
+    return span
+
+
+def assess(client: Client, gallery_ids: Sequence[str], reference: Span | None) -> Assessments:
+    """Ask for the errors and the drift of galleries; of all that the caller may use if none is named.
+
+    Raises:
+        FacetError: the server refuses.
+    """
+    wanted = gallery_ids or [gallery.gallery_id for gallery in client.iter_galleries(page_size=1000)]
+    since, until = reference or (None, None)
+    return {
+        each: client.assess_gallery(each, reference_since=since, reference_until=until, timeout=600) for each in wanted
+    }
+
+
+def has_alarm(found: Assessments) -> bool:
+    """Whether the faces of a camera or caller have changed."""
+    return any(source.drift.alarm for answer in found.values() for source in answer.sources)
+
+
+def as_plain(found: Assessments) -> dict[str, Any]:
+    """Convert the answers to JSON values."""
+    return {
+        "alarm": has_alarm(found),
+        "galleries": [
+            {
+                "gallery_id": gallery_id,
+                "threshold": round(answer.threshold, 4),
+                "since": _iso(answer.since),
+                "until": _iso(answer.until),
+                "sources": [_plain_source(source) for source in answer.sources],
+            }
+            for gallery_id, answer in found.items()
+        ],
+    }
+
+
+def rendered(found: Assessments) -> RenderableType:
+    """Render the answers for a terminal."""
+    seen = {gallery_id: answer for gallery_id, answer in found.items() if answer.sources}
+    if not seen:
+        return Text("no faces were counted in the last day: monitoring.record must be on, and faces identified")
+    rows = table("gallery", "camera or caller", number("faces"), "unknown", "FPIR", "FNIR", "drift")
+    notes: list[str] = []
+    for gallery_id, answer in seen.items():
+        for source in answer.sources:
+            rows.add_row(
+                Shortened(gallery_id),
+                Shortened(source.source),
+                str(source.faces),
+                _share(source, "unknown_share"),
+                _share(source, "fpir"),
+                _share(source, "fnir"),
+                _drift(source.drift),
+            )
+            notes += _notes(gallery_id, source)
+    return Group(rows, *(Text(visible(note)) for note in dict.fromkeys(notes)))
+
+
+def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
+    notes = []
+    if source.no_estimate in _NO_ESTIMATE:
+        notes.append(f"{gallery_id}: {_NO_ESTIMATE[source.no_estimate]}")
+    drift = source.drift
+    if drift.not_compared == _TOO_LITTLE:
+        notes.append(
+            f"{gallery_id}: the reference period of {source.source} has {drift.reference_faces} faces; it needs 1000, "
+            "from at least 6 hours"
+        )
+    if drift.alarm:
+        since = drift.alarm_since.ToDatetime(UTC)
+        moved = [each for each in drift.shifts if each.moved]
+        notes.append(f"{gallery_id}: {source.source} differs since {since:%Y-%m-%d %H:%M} UTC:")
+        notes += [f"  {_words(each)}" for each in moved]
+    return notes
+
+
+def _words(shift: pb.QuantityShift) -> str:
+    way = "rose" if shift.rise > 0 else "fell"
+    return f"{shift.quantity.replace('_', ' ')} {way}: {shift.distance:.2f} apart, {shift.limit:.2f} are usual"
+
+
+def _share(source: pb.SourceAssessment, field: str) -> str:
+    if not source.HasField(field):  # type: ignore[arg-type]  # one of three fields
+        return "-"
+    share: pb.ShareInterval = getattr(source, field)
+    return f"{_percent(share.value)} ({_percent(share.low)} to {_percent(share.high)})"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}" if share < 0.01 else f"{share:.0%}"
+
+
+def _drift(drift: pb.DriftAssessment) -> Text:
+    if drift.not_compared:
+        return Text(drift.not_compared)
+    if not drift.alarm:
+        return Text("none", "green")
+    return Text(", ".join(each.quantity.replace("_", " ") for each in drift.shifts if each.moved), "bold red")
+
+
+def _plain_source(source: pb.SourceAssessment) -> dict[str, Any]:
+    drift = source.drift
+    shares = {
+        name: _plain_share(getattr(source, name)) if source.HasField(name) else None
+        for name in ("unknown_share", "fpir", "fnir")
+    }
+    return {
+        "source": source.source,
+        "faces": source.faces,
+        "matches": source.matches,
+        "refused": source.refused,
+        **shares,
+        "no_estimate": source.no_estimate,
+        "drift": {
+            "alarm": drift.alarm,
+            "alarm_since": _iso(drift.alarm_since) if drift.HasField("alarm_since") else None,
+            "faces": drift.faces,
+            "reference_faces": drift.reference_faces,
+            "reference_since": _iso(drift.reference_since) if drift.HasField("reference_since") else None,
+            "reference_until": _iso(drift.reference_until) if drift.HasField("reference_until") else None,
+            "probability": drift.probability,
+            "not_compared": drift.not_compared,
+            "shifts": [
+                {
+                    "quantity": each.quantity,
+                    "distance": round(each.distance, 4),
+                    "limit": round(each.limit, 4),
+                    "rise": round(each.rise, 4),
+                    "probability": each.probability,
+                    "moved": each.moved,
+                }
+                for each in drift.shifts
+            ],
+        },
+    }
+
+
+def _plain_share(share: pb.ShareInterval) -> dict[str, float]:
+    return {"value": share.value, "low": share.low, "high": share.high}
+
+
+def _iso(time: Timestamp) -> str:
+    return time.ToDatetime(UTC).isoformat()

@@ -1,0 +1,72 @@
+"""What facet status --drift shows of estimated errors and drift."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import typer
+from rich.console import Console
+
+from facet.cli.shared.drift import as_plain, has_alarm, read_span, rendered
+from facet.v1 import observations_pb2 as pb
+
+
+def answer(*, alarm: bool = False, no_estimate: str = "") -> dict[str, pb.AssessGalleryResponse]:
+    """The answer about a gallery with one camera."""
+    source = pb.SourceAssessment(source="camera:door", faces=1200, matches=700, no_estimate=no_estimate)
+    if not no_estimate:
+        source.unknown_share.CopyFrom(pb.ShareInterval(value=0.4, low=0.35, high=0.46))
+        source.fpir.CopyFrom(pb.ShareInterval(value=0.001, low=0.0004, high=0.003))
+        source.fnir.CopyFrom(pb.ShareInterval(value=0.02, low=0.01, high=0.04))
+    source.drift.alarm = alarm
+    source.drift.shifts.add(quantity="sharpness", distance=0.3, limit=0.1, rise=-0.3, moved=alarm)
+    if alarm:
+        source.drift.alarm_since.FromDatetime(datetime(2026, 11, 1, 8, tzinfo=UTC))
+    return {"entrance": pb.AssessGalleryResponse(sources=[source], threshold=0.34)}
+
+
+def printed(found: dict[str, pb.AssessGalleryResponse]) -> str:
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(rendered(found))
+    return captured.get()
+
+
+def test_shares_are_shown_with_their_intervals() -> None:
+    shown = printed(answer())
+    for expected in ("entrance", "camera:door", "1200", "40% (35% to 46%)", "0.10% (0.04% to 0.30%)", "none"):
+        assert expected in shown
+
+
+def test_an_alarm_names_what_moved_and_since_when() -> None:
+    assert has_alarm(answer(alarm=True))
+    assert not has_alarm(answer())
+    shown = printed(answer(alarm=True))
+    assert "camera:door differs since 2026-11-01 08:00 UTC" in shown
+    assert "sharpness fell: 0.30 apart, 0.10 are usual" in shown
+
+
+def test_a_gallery_without_calibration_says_what_to_do() -> None:
+    assert "facet calibrate" in printed(answer(no_estimate="not calibrated"))
+    (gallery,) = as_plain(answer(no_estimate="not calibrated"))["galleries"]
+    assert gallery["sources"][0]["fpir"] is None
+
+
+def test_without_faces_it_says_why() -> None:
+    assert "no faces were counted" in printed({"entrance": pb.AssessGalleryResponse()})
+
+
+def test_a_period_is_read_in_utc() -> None:
+    assert read_span("", "--reference") is None
+    assert read_span("2026-11-01..2026-11-02T06:00", "--reference") == (
+        datetime(2026, 11, 1, tzinfo=UTC),
+        datetime(2026, 11, 2, 6, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize("text", ["2026-11-01", "yesterday..today", "2026-11-02..2026-11-01"])
+def test_what_is_no_period_is_refused(text: str) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        read_span(text, "--reference")
+    assert ended.value.exit_code == 2

@@ -1,0 +1,79 @@
+"""Faces are compared with their reference period as they come, and what changed is told until it is as before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facet.server.monitoring.drift_watch import DriftWatch
+from gallery.galleries import Galleries
+from gallery.observations.records import HOUR, Observation, start_of
+from gallery.observations.tally import Tally
+from gallery.records.identifications import Decision
+from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.unit.gallery.observations.faces import MEASURES
+from tests.unit.gallery.samples import CONTRACT, DIMENSION
+from tests.unit.server.monitoring.samples import NOON, SetClock
+
+
+def an_hour(number: int, faces: int, *, brightness: float = 0.5) -> Observation:
+    rng, tally = np.random.default_rng(number), Tally()
+    for value in rng.normal(brightness, 0.05, faces).tolist():
+        tally.add_face(MEASURES._replace(brightness=value), Decision.UNKNOWN, best=0.2, templates_compared=10)
+    return Observation("g", "camera:door", start_of(NOON, HOUR) + number * HOUR, HOUR, tally.counts())
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def galleries(tmp_path: Path, clock: SetClock) -> Iterator[Galleries]:
+    store = SqliteStore(tmp_path / "facet.db")
+    made = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=5, clock=clock)
+    made.create_gallery("g", display_name="")
+    yield made
+    made.close()
+
+
+def metrics(watch: DriftWatch) -> dict[str, float]:
+    return {
+        f"{sample.name}:{':'.join(sample.labels.values())}": sample.value
+        for metric in watch.collect()
+        for sample in metric.samples
+    }
+
+
+def test_a_change_is_told_until_faces_are_as_before(galleries: Galleries, clock: SetClock) -> None:
+    watch = DriftWatch(galleries, clock)
+    reference = [an_hour(number, 40) for number in range(72)]
+    galleries.observations.log.add(reference)
+    watch.see(reference)
+    assert metrics(watch)["facet_drift_sources:g"] == 0, "faces of the reference period are compared with nothing"
+    watch.see([an_hour(73, 130)])
+    watch.see([an_hour(74, 130)])
+    assert metrics(watch)["facet_drift_changed_sources:g"] == 0
+    clock.advance(hours=80)
+    for number in (75, 76):
+        watch.see([an_hour(number, 260, brightness=0.3)])
+        clock.advance(hours=1)
+    state = watch.states()["g"]["camera:door"]
+    assert state.since == NOON + 80 * HOUR
+    assert [each.name for each in state.drift.moved] == ["brightness"]
+    told = metrics(watch)
+    assert (told["facet_drift_sources:g"], told["facet_drift_changed_sources:g"]) == (1, 1)
+    assert (told["facet_drift_changed:g:brightness"], told["facet_drift_changed:g:sharpness"]) == (1, 0)
+    watch.see([an_hour(77, 260)])
+    assert metrics(watch)["facet_drift_changed_sources:g"] == 0
+
+
+def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: SetClock) -> None:
+    watch = DriftWatch(galleries, clock)
+    watch.see([an_hour(0, 100)])
+    galleries.delete_gallery("g", force=True)
+    watch.see([an_hour(0, 200)])
+    assert watch.states() == {}
