@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -151,19 +151,23 @@ def _print_unreliable(forecast: pb.CalibrationForecast, threshold: float, reques
     for sentence in forecasts.reasons(forecast, threshold, against_itself=request.against_itself):
         shown_on.print(f"- {sentence}")
     shown_on.print("What helps:")
-    steps = [(_duplicates_command(request), "finds people enrolled twice, and wrong pictures")]
-    if request.against_itself:
-        strangers = f"facet calibrate {quote(request.gallery)} --fpir {request.fpir:g} --strangers FOLDER"
-        strangers += _where(request)
-        steps.append((spelled(strangers), f"with pictures of at least {MIN_PEOPLE} people who are not enrolled"))
-    for command, what in steps:
+    for command, what in _steps(request):
         shown_on.print(f"  {command}   # {what}")
+
+
+def _steps(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield commands and options that help with an unreliable threshold, and what each does."""
+    if request.against_itself:
+        yield _duplicates_command(request), "finds people enrolled twice, and wrong pictures"
+        strangers = f"facet calibrate {quote(request.gallery)} --fpir {request.fpir:g} --strangers FOLDER"
+        people = f"calibrates with pictures of at least {MIN_PEOPLE} people who are not enrolled"
+        yield spelled(f"{strangers}{_where(request)}"), people
+    if request.page is None or not request.dry_run:
+        yield "the same with --dry-run --page suspects.html", "shows who may be one person, and changes nothing"
     if not request.against_itself and request.suspects_count:
-        shown_on.print("  --without-suspects leaves out people who seem to be enrolled")
-    if not request.dry_run and not request.insists:
-        shown_on.print("  --dry-run shows who may be enrolled twice, and changes nothing")
+        yield "the same with --without-suspects", "leaves out people who seem to be enrolled"
     if not request.insists:
-        shown_on.print("  --insist sets this threshold anyway")
+        yield "the same with --insist", "sets this threshold anyway"
 
 
 def _duplicates_command(request: Request) -> str:

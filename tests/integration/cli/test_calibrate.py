@@ -95,7 +95,7 @@ def test_an_unreliable_threshold_is_refused_with_what_helps_unless_insisted_upon
     told = calibrate(poisoned, code=1)
     assert f"CALIBRATION_UNRELIABLE: the threshold of {poisoned} stays {before.threshold:.4f}" in told
     assert f"calibrate.py {poisoned} --fpir 0.01 --strangers FOLDER" in told
-    assert "--insist sets this threshold anyway" in told
+    assert "the same with --insist   # sets this threshold anyway" in told
     assert get(client, poisoned) == before
     refused = json.loads(calibrate(poisoned, "--json", code=1).partition("\n")[0])["refused"]
     page = tmp_path / "suspects.html"
