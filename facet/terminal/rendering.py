@@ -147,6 +147,8 @@ def _decision(found: pb.Identification) -> Text:
     if found.taken:
         best = found.taken[0]
         return Text(f"unknown: {_name(best.candidate)} is face {best.face + 1}")
+    if found.too_close_to:
+        return Text(f"unknown: {_name(found.candidates[0])} or {one_line(found.too_close_to)}, told apart")
     return Text("unknown")
 
 

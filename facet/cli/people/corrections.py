@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import Annotated
 
 import typer
@@ -12,7 +14,9 @@ from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
 from facet.terminal.counts import counted
+from facet.terminal.program import spelled
 from facet.terminal.rendering import as_dict
+from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb
 
 _FOR_A_WHILE = "This can be undone for a while only"
@@ -46,9 +50,8 @@ def merge(
             made = client.merge_subjects(gallery, gone, into)
         except NotFound as error:
             console.fail(missing(error, client, gallery, gone))
-    _print_change(
-        made, as_json, f"merged {gone} into {into}, which has {counted(made.subject.template_count, 'template')}"
-    )
+    templates = counted(made.subject.template_count, "template")
+    _print_change(made, as_json, f"merged {gone} into {into}, which has {templates}", address)
 
 
 def move(
@@ -78,7 +81,7 @@ def move(
             made = client.move_template(gallery, template, source, into)
         except NotFound as error:
             console.fail(missing(error, client, gallery, source))
-    _print_change(made, as_json, f"moved template {template} from {source} to {into}")
+    _print_change(made, as_json, f"moved template {template} from {source} to {into}", address)
 
 
 def undo(
@@ -163,17 +166,19 @@ def apart_list(
         console.print_json({"pairs": [list(pair) for pair in pairs]})
         return
     for one, other in pairs:
-        console.out.print(f"{one} and {other}")
+        console.out.print(f"{one_line(one)} and {one_line(other)}")
     console.err.print(f"{counted(len(pairs), 'pair')} in {gallery}")
 
 
-def _print_change(made: pb.MergeSubjectsResponse | pb.MoveTemplateResponse, as_json: bool, text: str) -> None:
+def _print_change(
+    made: pb.MergeSubjectsResponse | pb.MoveTemplateResponse, as_json: bool, text: str, address: str
+) -> None:
     if as_json:
         console.print_json(as_dict(made))
         return
     change = made.change
+    words = ["undo", change.change_id, "--gallery", change.gallery_id]
+    if address != os.environ.get(console.ADDRESS_VARIABLE, console.DEFAULT_ADDRESS):
+        words += ["--address", address]
     console.out.print(text)
-    console.out.print(
-        f"to undo it until {utc(change.undo_until)} UTC: "
-        f"facet people undo {change.change_id} --gallery {change.gallery_id}"
-    )
+    console.out.print(f"to undo it until {utc(change.undo_until)} UTC: {spelled(f'facet people {shlex.join(words)}')}")

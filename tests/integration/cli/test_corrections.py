@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,8 @@ def test_a_merge_is_confirmed_printed_with_the_command_that_undoes_it_and_undone
     assert run("enroll.py", "merge", "yao-2", "yao", *here).returncode == 2, "nobody confirmed it"
     merged = run("enroll.py", "merge", "yao-2", "yao", *here, "--yes")
     assert "merged yao-2 into yao, which has 2 templates" in merged.stdout
-    words = " ".join(merged.stdout.split()).partition("facet people ")[2].split()
-    undone = run("enroll.py", *words, "--yes")
+    (command,) = re.findall(r"undo \S+ --gallery \S+", " ".join(merged.stdout.split()))
+    undone = run("enroll.py", *command.split(), "--yes")
     assert "1 template went back to yao-2" in undone.stdout, undone.stderr
     again = run("enroll.py", "merge", "yao-2", "nobody", *here, "--yes")
     assert again.returncode == 1

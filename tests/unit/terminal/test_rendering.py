@@ -51,3 +51,12 @@ def test_a_name_does_not_act_on_the_terminal() -> None:
     said = printed(response(0, name="\u202eAnn\x1b[2J"))
     assert r"\u202eAnn\x1b[2J" in said
     assert "\u202e" not in said
+
+
+def test_a_face_near_two_people_who_were_told_apart_names_both() -> None:
+    answer = response(0)
+    found = answer.faces[0].identification
+    found.decision, found.too_close_to = pb.DECISION_UNKNOWN, "beth\x1b[2J"
+    said = printed(answer, width=160)
+    assert "unknown: Ann or beth" in said
+    assert "\x1b" not in said

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from gallery.errors import (
+    ChangeNotFound,
     EtagMismatch,
     RequestIdReused,
     SameSubject,
+    SubjectNotFound,
+    TemplateNotFound,
     TooManyTemplates,
     UndoConflict,
     UndoExpired,
@@ -142,6 +145,21 @@ def test_what_was_changed_since_can_make_undoing_impossible(team: Galleries, spo
     with pytest.raises(UndoConflict):
         team.corrections.undo("g", made.change_id)
     assert team.get_gallery("g").template_count == 4 - (spoiled == "template deleted") + (spoiled == "id taken")
+
+
+def test_nothing_is_corrected_across_galleries(team: Galleries) -> None:
+    team.create_gallery("h", display_name="Others", threshold=0.5)
+    team.enroll("h", "ann", face(axis(0)))
+    team.enroll("h", "eve", face(axis(5)))
+    (template,) = team.list_templates("g", "bob", page_size=5).items
+    with pytest.raises(SubjectNotFound):
+        team.corrections.merge("h", "bob", "ann")
+    with pytest.raises(TemplateNotFound):
+        team.corrections.move("h", template.template_id, from_id="ann", into_id="eve")
+    made = team.corrections.merge("g", "bob", "ann").change
+    with pytest.raises(ChangeNotFound):
+        team.corrections.undo("h", made.change_id)
+    assert team.get_gallery("h").template_count == 2
 
 
 def test_a_change_cannot_be_undone_after_its_time_also_after_a_restart(
