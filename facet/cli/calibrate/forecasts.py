@@ -11,6 +11,7 @@ from facet.terminal.counts import counted
 from facet.terminal.rendering import percent
 from facet.terminal.tables import number, table, whole
 from facet.v1 import gallery_service_pb2 as pb
+from gallery.records.calibrations import fpir_at_size
 
 _PREFIX = "UNRELIABLE_REASON_"
 
@@ -22,12 +23,24 @@ def from_metadata(metadata: Mapping[str, str]) -> pb.CalibrationForecast:
     return ParseDict({**metadata, "unreliable_reasons": known}, pb.CalibrationForecast(), ignore_unknown_fields=True)
 
 
-def forecast_table(forecast: pb.CalibrationForecast, *, against_itself: bool) -> Table:
-    """Make a table of the expected shares with their intervals."""
+def forecast_table(forecast: pb.CalibrationForecast, chosen: pb.Calibration | None, *, against_itself: bool) -> Table:
+    """Make a table of the expected shares with their intervals.
+
+    Args:
+        forecast: the forecast.
+        chosen: the calibration, which may be for a larger gallery; ``None`` if it was refused.
+        against_itself: whether the gallery was the evidence.
+    """
     rows = table("what the threshold will do", number("expected"), whole("95 % interval"))
     rows.add_row(
         "unknown people who match somebody (FPIR)", *_cells(forecast.fpir, forecast.fpir_low, forecast.fpir_high)
     )
+    if chosen is not None and chosen.for_template_count != chosen.template_count:
+        shares = (
+            fpir_at_size(share, chosen.template_count, chosen.for_template_count)
+            for share in (forecast.fpir, forecast.fpir_low, forecast.fpir_high)
+        )
+        rows.add_row(f"the same at {counted(chosen.for_template_count, 'template')}", *_cells(*shares))
     missed = "pictures of enrolled people missed (FNIR)"
     if forecast.HasField("fnir"):
         rows.add_row(missed, *_cells(forecast.fnir, forecast.fnir_low, forecast.fnir_high))

@@ -80,7 +80,7 @@ def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, i
     rows.add_row("not used", _counts(failures.keys() & UNREADABLE, failures))
     rows.add_row("suspects", str(response.suspect_count))
     console.out.print(rows)
-    console.out.print(forecasts.forecast_table(response.forecast, against_itself=request.against_itself))
+    console.out.print(forecasts.forecast_table(response.forecast, chosen, against_itself=request.against_itself))
     if response.suspects:
         _print_suspects(response, request.page)
     _explain(response, request)
@@ -89,7 +89,7 @@ def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, i
 def print_refusal(error: FailedPrecondition, before: pb.Gallery, request: Request) -> None:
     """Print on standard error what the threshold would do, why it was not set, and what helps."""
     forecast, threshold = forecasts.from_metadata(error.metadata), float(error.metadata["threshold"])
-    console.err.print(forecasts.forecast_table(forecast, against_itself=request.against_itself))
+    console.err.print(forecasts.forecast_table(forecast, None, against_itself=request.against_itself))
     console.err.print(
         f"{error.reason}: the threshold of {request.gallery} stays {before.threshold:.4f}. From this evidence it would "
         f"be {threshold:.4f}, which is unreliable:"
