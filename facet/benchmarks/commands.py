@@ -42,6 +42,10 @@ COMMANDS = (
         *("Measure how often people who look alike are confused.", _GALLERIES),
     ),
     Lazy(
+        *("online", "facet.benchmarks.online.online:online"),
+        *("Test errors estimated without labels, and drift alarms.", _GALLERIES),
+    ),
+    Lazy(
         *("ranking", "facet.benchmarks.galleries.ranking:ranking"),
         *("Test whether a learned ranking beats the similarity.", _GALLERIES),
     ),

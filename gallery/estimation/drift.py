@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.estimation.reference import Reference, Usual, distance, histogram
+from gallery.estimation.reference import BLOCK, Reference, Usual, distance, histogram
 from gallery.observations.records import Counts
 
-WINDOW = 250
+WINDOW = BLOCK
 """How many faces to compare at once: at most two such windows pass between a clear change and its alarm."""
 MIN_FACES = 100
 """Fewer recent faces than this are not compared."""
-MIN_REFERENCE = 1000
-"""A reference period needs this many faces."""
 MIN_BLOCKS = 6
 """A quantity needs this many blocks (:attr:`gallery.estimation.reference.Usual.blocks`) in it."""
-ALARM_AT = 8e-5
+MIN_REFERENCE = MIN_BLOCKS * BLOCK
+"""A reference period needs at least this many faces to have them."""
+ALARM_AT = 0.1 / 1200
 """An alarm needs a smaller probability. 10,000 faces a day make 1,200 windows of :data:`WINDOW` faces a month, so that
 chance alone gives an alarm in ten months."""
 
@@ -33,7 +33,7 @@ class NotCompared(enum.Enum):
     TOO_FEW_FACES = "too few faces"
     """There are fewer than :data:`MIN_FACES` recent faces."""
     TOO_LITTLE_REFERENCE = "too little reference"
-    """The reference period has fewer than :data:`MIN_REFERENCE` faces or :data:`MIN_BLOCKS` blocks."""
+    """The reference period has fewer than :data:`MIN_BLOCKS` blocks of :data:`WINDOW` faces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +97,22 @@ def drift(recent: Counts, reference: Reference) -> Drift:
 
     - Its probability by chance is :data:`ALARM_AT`, divided by the number of quantities (Bonferroni).
     - Faces of one hour are alike, so they count as fewer: ``n / (1 + (n - 1) * correlation)`` (Kish 1965), with the
-      correlation that the hours of the reference period have.
+      correlation that the hours of the reference period have. Fewer faces than an hour has count as an hour there:
+      neighbouring ones are the most alike.
     - It is at least the largest distance of an hour of the reference period, and at most that plus what chance adds for
       independent faces: nights and rush hours differ much, but not much more on one day than on another.
 
     A distribution function over bins is coarser than over values, so the probability is an upper bound.
 
     Args:
-        recent: the newest faces, about :data:`WINDOW`; of more, an alarm comes later.
+        recent: the newest faces, about :data:`WINDOW`; with more, an alarm comes later.
         reference: of the same gallery and source.
     """
     reason = None
     if recent.faces < MIN_FACES:
         reason = NotCompared.TOO_FEW_FACES
     usual = {name: each for name, each in reference.usual.items() if each.blocks >= MIN_BLOCKS}
-    if reference.faces < MIN_REFERENCE or not usual:
+    if not usual:
         reason = NotCompared.TOO_LITTLE_REFERENCE
     if reason:
         return Drift(recent.faces, reference.faces, 1.0, (), reason)
@@ -131,7 +132,8 @@ def _shift(name: str, counts: NDArray[np.int64], usual: Usual, quantities: int) 
     whole = max(1 / usual.count, usual.correlation / usual.blocks)
     reach = math.log(2 * quantities / ALARM_AT)
     independent = math.sqrt(reach / 2 * (1 / count + whole))
-    correlated = math.sqrt(reach / 2 * ((1 + (count - 1) * usual.correlation) / count + whole))
+    effect = 1 + (max(count, usual.size) - 1) * usual.correlation
+    correlated = math.sqrt(reach / 2 * (effect / count + whole))
     limit = min(max(correlated, usual.largest), usual.largest + independent)
     found = float(distance(shares, usual.shares))
     upper = np.cumsum(usual.shares) > 0.5

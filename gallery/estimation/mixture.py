@@ -15,7 +15,7 @@ MAX_FACES = 2000
 "Robust Bayesian inference via coarsening")."""
 
 _SEED = 0
-_SWEEPS, _WARM_UP = 700, 150
+_SWEEPS, _WARM_UP = 450, 150
 _CLEAR_MARGIN = 0.2
 """Margins of strangers are rarely larger."""
 _CLEAR_SHARE = 0.002
@@ -25,8 +25,9 @@ _MIDDLE = 0.5
 """Where mates are looked for if none is clear."""
 _FREE_FROM = 0.3
 """The density of mates is free above this quantile of the clear mates, and rises up to it."""
-_TAIL_FROM = 0.8
-"""Mates below this quantile of strangers cannot be told from strangers."""
+_TAILS_FROM = (0.8, 0.97)
+"""Mates below this quantile of strangers cannot be told from strangers. Where that begins depends on how well the curve
+fits, so both are tried."""
 _PRIOR_MATES = 0.5
 """Faces that the prior for the density of mates is worth, half of them where the density rises."""
 _STEPS = (0.002, 0.03, 0.06)
@@ -102,17 +103,18 @@ def draw(
     """
     first = min(int(np.flatnonzero(counts.sum(1))[0]), int(np.searchsorted(best_edges, strangers.quantile(0.001))) - 1)
     first = max(0, min(first, len(counts) - 2))
-    chain = _Chain(counts[first:], best_edges[first:], margin_edges, strangers, spread)
     reaches = np.clip((best_edges[first + 1 :] - threshold) / np.diff(best_edges[first:]), 0, 1)
     keep = min(1.0, min(faces, MAX_FACES) / float(counts.sum()))
     kept = []
-    for sweep in range(_SWEEPS):
-        chain.sweep(keep, adapt=sweep < _WARM_UP)
-        if sweep >= _WARM_UP:
-            found = float((chain.mates * chain.runner_up.sum(1) * reaches).sum())
-            reached = float((chain.as_strangers.sum(1) * reaches).sum())
-            expected = strangers.false_positive_rate(threshold, chain.change)
-            kept.append((chain.like_strangers, chain.as_strangers.sum(), reached, expected, 1 - found))
+    for tail_from in _TAILS_FROM:
+        chain = _Chain(counts[first:], best_edges[first:], margin_edges, strangers, spread, tail_from)
+        for sweep in range(_SWEEPS):
+            chain.sweep(keep, adapt=sweep < _WARM_UP)
+            if sweep >= _WARM_UP:
+                found = float((chain.mates * chain.runner_up.sum(1) * reaches).sum())
+                reached = float((chain.as_strangers.sum(1) * reaches).sum())
+                expected = strangers.false_positive_rate(threshold, chain.change)
+                kept.append((chain.like_strangers, chain.as_strangers.sum(), reached, expected, 1 - found))
     like_strangers, taken, false_positives, expected_fpir, missed = np.array(kept, np.float64).T
     return Draws(like_strangers, taken, false_positives, expected_fpir, missed, keep * float(counts.sum()))
 
@@ -121,7 +123,13 @@ class _Chain:
     """The state of the sampler."""
 
     def __init__(
-        self, counts: NDArray[np.int64], best_edges: Floats, margin_edges: Floats, strangers: Strangers, spread: Spread
+        self,
+        counts: NDArray[np.int64],
+        best_edges: Floats,
+        margin_edges: Floats,
+        strangers: Strangers,
+        spread: Spread,
+        tail_from: float,
     ) -> None:
         self._rng = np.random.default_rng(_SEED)
         self._counts, self._best_edges, self._margin_edges = counts, best_edges, margin_edges
@@ -129,7 +137,7 @@ class _Chain:
         self._deviations = np.array((spread.shift, spread.log_scale, spread.log_closeness))
         self._steps = np.array(_STEPS)
         clear = self._clear_mates()
-        self._parts = self._density_parts(clear)
+        self._parts = self._density_parts(clear, tail_from)
         is_free = self._parts.max(1) >= 1
         self._prior = _PRIOR_MATES / 2 / np.where(is_free, is_free.sum(), (~is_free).sum())
         weights = self._prior + ((self._parts > 0) @ clear) * is_free
@@ -211,14 +219,14 @@ class _Chain:
         is_high = self._best_edges[:-1] >= self._strangers.quantile(1 - _CLEAR_SHARE)
         return np.where(is_high, self._counts.sum(1), 0).astype(np.float64)
 
-    def _density_parts(self, clear: Floats) -> Floats:
+    def _density_parts(self, clear: Floats, tail_from: float) -> Floats:
         """The densities that the density of mates is a mixture of, shape ``(parts, b)``; each sums to 1."""
         edges = self._best_edges
         free = int(np.searchsorted(edges, _MIDDLE)) - 1
         if clear.sum() >= _MIN_CLEAR:
             free = int(np.searchsorted(np.cumsum(clear), _FREE_FROM * clear.sum()))
         free = min(max(free, 1), len(edges) - 2)
-        start = int(np.searchsorted(edges, self._strangers.quantile(_TAIL_FROM))) - 1
+        start = int(np.searchsorted(edges, self._strangers.quantile(tail_from))) - 1
         start = min(max(start, 0), free - 1)
         rising = [_uniform(left, free, len(edges) - 1) for left in range(start, free)]
         free_bins = [_uniform(row, row + 1, len(edges) - 1) for row in range(free, len(edges) - 1)]

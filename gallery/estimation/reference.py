@@ -12,15 +12,15 @@ from gallery.observations.quantities import BINS, Quantity
 from gallery.observations.records import Counts
 from gallery.records.identifications import Decision
 
-MIN_BLOCK = 100
+BLOCK = 250
 """Hours with fewer counts of a quantity than this are joined with the following ones."""
 DECISION = "decision"
 """The name of the decisions among the names of quantities."""
 NAMES: tuple[str, ...] = (
     DECISION,
-    *(each.value for each in BINS if each not in {Quantity.BEST_OF_MATCHES, Quantity.RUNNER_UP}),
+    *(each.value for each in BINS if each is not Quantity.BEST_OF_MATCHES),
 )
-"""What is compared: the names of quantities, and :data:`DECISION`. Runners-up are in the margin."""
+"""What is compared: the names of quantities, and :data:`DECISION`."""
 
 _MIN_SHARE = 0.02
 """Where the distribution function is nearer to 0 or 1 than this, its relative variance is not measured."""
@@ -34,14 +34,16 @@ class Usual:
         shares: of the bins, shape ``(bins,)``; the sum is 1.
         count: how often it was counted.
         correlation: of two counts of one block, [0, 1]: hours differ, and one person gives several faces.
+        size: mean number of counts in a block.
         largest: the largest distance of a block from all of them, [0, 1].
         blocks: the number of blocks that ``correlation`` and ``largest`` come from: hours, or several of them that have
-            :data:`MIN_BLOCK` counts together.
+            :data:`BLOCK` counts together.
     """
 
     shares: NDArray[np.float64]
     count: int
     correlation: float
+    size: float
     largest: float
     blocks: int
 
@@ -90,11 +92,10 @@ def _usual(blocks: NDArray[np.int64]) -> Usual:
     blocks = _joined(blocks)
     sizes = blocks.sum(1).astype(np.float64)
     if len(blocks) < 2:
-        return Usual(shares, count, 1.0, 1.0, len(blocks))
+        return Usual(shares, count, 1.0, float(count), 1.0, len(blocks))
     own = blocks / sizes[:, None]
-    return Usual(
-        shares, count, _correlation(own, sizes, shares, count), float(distance(own, shares).max()), len(blocks)
-    )
+    correlation, largest = _correlation(own, sizes, shares, count), float(distance(own, shares).max())
+    return Usual(shares, count, correlation, float(sizes.mean()), largest, len(blocks))
 
 
 def _joined(hours: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -102,7 +103,7 @@ def _joined(hours: NDArray[np.int64]) -> NDArray[np.int64]:
     joined, open_block = [], np.zeros(hours.shape[1], np.int64)
     for hour in hours:
         open_block = open_block + hour
-        if open_block.sum() >= MIN_BLOCK:
+        if open_block.sum() >= BLOCK:
             joined.append(open_block)
             open_block = np.zeros_like(open_block)
     return np.array(joined, np.int64).reshape(len(joined), hours.shape[1])

@@ -16,6 +16,7 @@ COMMANDS = (
     Lazy("outcomes", "facet.cli.evaluate.outcomes:outcomes", "How often is the server right in production?"),
     Lazy("latency", "facet.cli.evaluate.latency:latency", "How long does an answer take?"),
     Lazy("canary", "facet.cli.evaluate.canary:canary", "Is a running server as good as it was?"),
+    Lazy("online", "facet.cli.evaluate.online:online", "How often is it wrong in use, without labels?"),
     Lazy("compare", "facet.cli.evaluate.compare:compare", "What changed between two reports?"),
     Lazy("pan", "facet.cli.evaluate.pan:pan", "Make a labelled clip to try tracks with."),
 )

@@ -14,7 +14,9 @@ Report: TypeAlias = dict[str, Any]
 """JSON values by name."""
 _SERVER_GONE = "UNAVAILABLE"
 
-Kind: TypeAlias = Literal["detection", "verification", "identification", "enrollment", "latency", "outcomes", "tracks"]
+Kind: TypeAlias = Literal[
+    "detection", "verification", "identification", "enrollment", "latency", "online", "outcomes", "tracks"
+]
 
 
 def document(

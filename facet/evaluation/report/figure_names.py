@@ -50,6 +50,10 @@ FIGURES: Mapping[Kind, tuple[str, ...]] = {
         *("reported", "right_matches", "wrong_matches", "right_unknowns", "wrong_unknowns"),
         *("wrong_matches_without_truth", "reported_of_review"),
     ),
+    "online": (
+        *("unknown_share", "fpir", "fnir", "sources", "changed_sources", "faces", "matches", "refused_faces"),
+        "deployed_threshold",
+    ),
     "latency": ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "calls_per_second", "calls", "images"),
     "tracks": (
         *("identified", "identified_within_1s", "median_seconds_to_identify", "worst_seconds_to_identify"),

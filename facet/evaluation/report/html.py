@@ -22,6 +22,7 @@ _TITLES = {
     "identification": "Identification",
     "enrollment": "Enrollment",
     "latency": "Latency",
+    "online": "Errors without labels",
     "outcomes": "Outcomes",
     "tracks": "Tracks",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facet.evaluation.report import online_plots
 from facet.evaluation.report.document import Report, value_of
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ def plots(report: Report) -> Iterator[Plot]:
         yield _error_by_size(sizes)
     if waits := [name for name in curves if name.startswith("waiting")]:
         yield _call_times({name: curves[name] for name in waits})
+    if "online" in curves:
+        yield from (
+            Plot(title, reading, svg(draw)) for title, reading, draw in online_plots.drawn(curves["online"], COLOURS)
+        )
     for name, curve in curves.items():
         if "series" in curve:
             yield _sweep(name, curve)

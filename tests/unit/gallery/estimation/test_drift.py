@@ -81,7 +81,7 @@ def test_one_person_who_fills_hours_of_the_reference_widens_the_limits() -> None
 def test_hours_with_few_faces_are_joined() -> None:
     rng = np.random.default_rng(9)
     quiet = reference(hour(20, rng) for _ in range(100))
-    assert {each.blocks for each in quiet.usual.values()} == {20}
+    assert {each.blocks for each in quiet.usual.values()} == {7}
     assert not drift(hour(WINDOW, rng), quiet).alarm
     assert drift(hour(WINDOW, rng, moved={Quantity.SHARPNESS: -1}), quiet).alarm
 

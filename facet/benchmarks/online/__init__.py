@@ -1,0 +1,1 @@
+"""Estimates without labels and drift, on replays of a labelled set."""

@@ -1,0 +1,1 @@
+"""Errors of a gallery in use, without labels, and what changed."""
