@@ -13,8 +13,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-BACKGROUND = 10
-"""The niceness of work that nobody waits for: beside a busy thread it gets a tenth of a core."""
+BACKGROUND = 5
+"""The niceness of work that nobody waits for: beside a busy thread it gets a quarter of a core. With less, it would
+hold up all other threads whenever it has Python's lock and no core."""
 
 
 def lower_priority(niceness: int) -> None:

@@ -40,8 +40,8 @@ class GalleryConfig(Section):
     """Maximum size of a file for ImportGallery, bytes. The upload is stored next to the database, which then grows by
     about the same size."""
     max_transfers: int = Field(2, ge=1, le=16)
-    """Maximum number of exports at the same time, and likewise of imports and of calibrations; further ones are
-    refused."""
+    """Maximum number of exports at the same time, and likewise of imports, of calibrations and of searches for
+    duplicates; further ones are refused."""
     keep_erasures_days: int = Field(KEEP_ERASURES.days, ge=1, le=36500)
     """How many days the records of erasures are kept, which facet people erasure-report shows; three years by
     default."""
