@@ -29,7 +29,7 @@ MAX_FINDINGS = 10_000
 
 _PAGE = 512
 _PROBES_AT_ONCE = 64
-_OTHERS = 8
+_OTHERS = 3
 """How many other subjects a template is compared with."""
 _MOST_APART = 64
 """The most subjects beyond those that were told apart from a template's own and are skipped."""
