@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,6 +69,12 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
         "CALIBRATION_UNRELIABLE",
     ),
     (gallery.ErasuresNotRecorded(), "FAILED_PRECONDITION", "ERASURES_NOT_RECORDED"),
+    (gallery.SameSubject("g", "s"), "INVALID_ARGUMENT", "SAME_SUBJECT"),
+    (gallery.TooManyDistinctPairs("g", 9), "FAILED_PRECONDITION", "TOO_MANY_DISTINCT_PAIRS"),
+    (gallery.DistinctSubjects("g", "s", "other"), "FAILED_PRECONDITION", "DISTINCT_SUBJECTS"),
+    (gallery.ChangeNotFound("g", "c"), "NOT_FOUND", "CHANGE_NOT_FOUND"),
+    (gallery.UndoExpired("g", "c", datetime(2026, 1, 1, tzinfo=UTC)), "FAILED_PRECONDITION", "UNDO_EXPIRED"),
+    (gallery.UndoConflict("g", "c", "the subject is gone"), "FAILED_PRECONDITION", "UNDO_CONFLICT"),
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseReplaced("/srv/facet.sqlite3", "it is gone"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
