@@ -176,12 +176,9 @@ class Unstored:
             StorageError: the store failed.
         """
         while self._waiting:
-            places = list(self._waiting)[:at_once]
-            store(
-                [
-                    Observation(gallery_id, source, start, HOUR, self._waiting[gallery_id, source, start])
-                    for gallery_id, source, start in places
-                ]
-            )
-            for place in places:
-                del self._waiting[place]
+            some = {place: self._waiting.pop(place) for place in list(self._waiting)[:at_once]}
+            try:
+                store([Observation(*place, HOUR, counts) for place, counts in some.items()])
+            except BaseException:
+                self._waiting |= some  # at the end: the next attempt begins with others
+                raise

@@ -92,7 +92,7 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
     "crops": ((_GALLERY, "INT64"), _Text("png", _CROP)),
     "observations": (
         (_GALLERY, "INT64"),
-        _Text("source", _ID),
+        _Text("source", _KEY),
         ("start", "INT64"),
         ("span", "INT64"),
         _Text("counts", _COUNTS),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gallery.errors import GalleryNotFound
+from gallery.names import MAX_ID
 from gallery.observations.records import DAY, HOUR, Observation
 from gallery.records.galleries import Gallery
 from gallery.records.identifications import Decision
@@ -101,6 +102,12 @@ def test_hours_of_a_reference_period_stay_hours(store: Store, gallery: Gallery) 
     tidy(store, gallery, keep_hours=2)
     kept = {place for place in found(store, gallery) if place[2] == CAMERA}
     assert kept == {(MIDNIGHT + HOUR, HOUR, CAMERA), (MIDNIGHT + 2 * HOUR, HOUR, CAMERA)}
+
+
+def test_the_longest_name_of_a_camera_is_stored(store: Store, gallery: Gallery) -> None:
+    longest = f"camera:{'😀' * MAX_ID}"
+    store.observations.add([seen(gallery, 1, longest)])
+    assert list(found(store, gallery)) == [(MIDNIGHT + HOUR, HOUR, longest)]
 
 
 def test_one_source_is_found_alone(store: Store, gallery: Gallery) -> None:
