@@ -32,6 +32,7 @@ from facet.server.gauges import Gauges
 from facet.server.models import load_pipeline
 from facet.server.monitoring.assessments import Assessments
 from facet.server.monitoring.drift_watch import DriftWatch
+from facet.server.monitoring.error_estimates import ErrorEstimates
 from facet.server.monitoring.recorder import Recorder
 from facet.server.monitoring.writer import ObservationWriter
 from facet.server.observability.metrics_port import MetricsPort
@@ -139,7 +140,8 @@ class Server:
         days, share = config.outcomes.days, config.outcomes.review_share
         self._answer_ids = AnswerIds(self._galleries, days=days, review_share=share)
         self._drift = DriftWatch(self._galleries)
-        self._observations.on_taken = self._drift.see
+        self._estimates = ErrorEstimates(self._galleries)
+        self._observations.on_taken.append(self._drift.see)
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)
@@ -287,6 +289,8 @@ class Server:
         registry.register(self._erasures)
         registry.register(self._observations)
         registry.register(self._drift)
+        registry.register(self._estimates)
+        self._observations.on_taken.append(self._estimates.see)
         registry.register(Expiry(self._certificates))
         registry.register(AuditMetrics(self._audit))
         self._readiness.start()

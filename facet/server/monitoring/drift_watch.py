@@ -85,11 +85,14 @@ class DriftWatch(Collector):
             window, watched.window = watched.window, None
             try:
                 self._compare(place, watched, window, each.start)
-            except GalleryNotFound:
-                with self._lock:
-                    del self._watched[place]
             except GalleryError as error:
                 _log.warning("cannot compare faces with the reference period", error=str(error))
+        gone = {
+            gallery_id for gallery_id in {place[0] for place in self._watched} if is_gone(self._galleries, gallery_id)
+        }
+        with self._lock:
+            for place in [each for each in self._watched if each[0] in gone]:
+                del self._watched[place]
 
     def states(self) -> Mapping[str, Mapping[str, DriftState]]:
         """The last comparison of each source, by gallery; without sources that have no reference period yet."""
@@ -147,3 +150,14 @@ class DriftWatch(Collector):
         period = self._galleries.observations.default_reference(gallery, place[1])
         watched.usual_until = period.until
         watched.usual = reference(each.counts for each in period.hours)
+
+
+def is_gone(galleries: Galleries, gallery_id: str) -> bool:
+    """Whether a gallery was deleted; ``False`` if the store does not answer."""
+    try:
+        galleries.get_gallery(gallery_id)
+    except GalleryNotFound:
+        return True
+    except GalleryError:
+        return False
+    return False

@@ -36,7 +36,7 @@ class ObservationWriter(Collector):
         clock: tells what is old.
 
     Attributes:
-        on_taken: told what was counted since the last time, after it was stored; may be replaced.
+        on_taken: told what was counted since the last time, after it was stored; more can be added.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ObservationWriter(Collector):
         self._writing = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="observations", daemon=True)
-        self.on_taken: Callable[[Sequence[Observation]], None] = _ignore
+        self.on_taken: list[Callable[[Sequence[Observation]], None]] = []
 
     def start(self) -> None:
         """Begin to store."""
@@ -79,8 +79,11 @@ class ObservationWriter(Collector):
             except StorageError as error:
                 self._failures += 1
                 _log.warning("cannot store observations", error=str(error))
-        if taken:
-            self.on_taken(taken)
+            for told in self.on_taken if taken else ():
+                try:
+                    told(taken)
+                except Exception:  # a bug must not end the recording
+                    _log.exception("watching observations failed")
 
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics."""
@@ -114,7 +117,3 @@ class ObservationWriter(Collector):
             )
         except StorageError as error:
             _log.warning("cannot tidy observations", error=str(error))
-
-
-def _ignore(_: Sequence[Observation]) -> None:
-    """Do nothing."""
