@@ -60,6 +60,7 @@ WORSE = 3
 """Exit code if a figure is worse than its baseline beyond chance."""
 
 _DIGITS = 5
+_CONTRACT = "contract"
 _FLAGS = {"accept_low_quality": True, "accept_lookalike": True, "max_templates": None, "rotate": 0}
 """Those of ``facet evaluate identification`` by default."""
 
@@ -332,6 +333,8 @@ def _show(result: CanaryResult, asked: _Canary) -> None:
     console.out.print(table)
     for each in result.changed:
         console.out.print(f"changed: {each['name']}: {each['a']} -> {each['b']}")
+    if any(each["name"] == _CONTRACT for each in result.changed):
+        console.out.print("the model of the baseline was another one: after a change on purpose, make another baseline")
     if result.worse:
         console.out.print(Text(f"worse than the baseline beyond chance: {', '.join(result.worse)}", "red"))
     else:

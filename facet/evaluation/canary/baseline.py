@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from facet.evaluation.canary.result import (
     ALREADY_RUNNING,
@@ -40,7 +41,7 @@ def read_baseline(path: Path) -> Report | None:
         raise CanaryFailed(BASELINE_UNUSABLE, f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise CanaryFailed(BASELINE_UNUSABLE, f"{path} is not JSON: it is left as it is") from error
-    if not isinstance(found, dict) or found.get("kind") != "identification" or "provenance" not in found:
+    if not _is_report(found):
         raise CanaryFailed(BASELINE_UNUSABLE, f"{path} is no report of identification: it is left as it is")
     report: Report = found
     return report
@@ -153,6 +154,14 @@ def only_run(baseline: Path) -> Iterator[Pending]:
         yield Pending(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_report(found: Any) -> bool:
+    if not isinstance(found, dict) or found.get("kind") != "identification":
+        return False
+    origin = found.get("provenance")
+    pictures = found.get(_PICTURES, {})
+    return isinstance(origin, dict) and isinstance(origin.get("data_set"), dict) and isinstance(pictures, dict)
 
 
 def _path_of(name: str, paths: Mapping[str, Path]) -> Path:

@@ -115,7 +115,9 @@ def judged(baseline: Report, report: Report, watched: Collection[str]) -> Canary
     verdicts = {each["name"]: each["verdict"] for each in found["figures"]}
     for name in watched:
         if verdicts.get(name, "not told") == "not told":
-            why = baseline.get(name, {}).get("note") or "the set has too few people for an interval"
+            found_there = baseline.get(name)
+            note = found_there.get("note") if isinstance(found_there, dict) else ""
+            why = note or "the set has too few people for an interval"
             raise CanaryFailed(
                 BASELINE_UNUSABLE, f"the baseline cannot judge {name} ({why}); watch others with --figure"
             )

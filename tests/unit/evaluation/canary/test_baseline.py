@@ -68,7 +68,16 @@ def test_changed_new_and_missing_pictures_are_named(baseline: Report, pictures: 
     assert "changed: gallery/ann.jpg; new: gallery/new.jpg; missing: gallery/eve.jpg" in message
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"kind": "verification", "provenance": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"kind": "verification", "provenance": {"data_set": {}}}',
+        '{"kind": "identification"}',
+        '{"kind": "identification", "provenance": {"data_set": {}}, "canary_pictures": []}',
+    ],
+)
 def test_a_file_that_is_no_baseline_is_refused_and_left_as_it_is(tmp_path: Path, text: str) -> None:
     path = tmp_path / "baseline.json"
     path.write_text(text)
