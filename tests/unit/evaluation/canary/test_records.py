@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from facet.evaluation.canary.metrics import write_metrics
 from facet.evaluation.canary.result import CanaryResult
 from facet.evaluation.canary.schedule import seconds_until_next
 
+RULES = Path(__file__).resolve().parents[4] / "deploy" / "prometheus" / "canary.rules.yml"
 DIFFERENCE = {"value": 0.1, "low": 0.05, "high": 0.2}
 FIGURES = (
     {"name": "fnir", "a": 0.0, "b": 0.1, "difference": DIFFERENCE, "verdict": "worse"},
@@ -71,6 +73,16 @@ def test_metrics_of_a_run_that_failed_have_no_old_figures(tmp_path: Path) -> Non
     assert found["facet_canary_last_done_timestamp_seconds"] == 1767312000
     assert not any("worse" in name or "figure" in name for name in found)
     assert [each.name for each in tmp_path.iterdir()] == ["canary.prom"]
+
+
+def test_alert_rules_use_only_metrics_that_runs_write(tmp_path: Path) -> None:
+    queries = re.findall(r"^ +expr: (.+)$", RULES.read_text("utf-8"), re.MULTILINE)
+    written: set[str] = set()
+    for result in (WORSE, FAILED):
+        write_metrics(tmp_path / "canary.prom", result, canary="door", watched=["fnir"], last_done=1767312000.0)
+        written |= {name.partition(" ")[0] for name in samples(tmp_path / "canary.prom")}
+    assert len(queries) == 3
+    assert set(re.findall(r"facet_\w+", " ".join(queries))) <= written
 
 
 def test_runs_keep_to_the_interval_and_skip_starts_that_they_missed() -> None:
