@@ -18,7 +18,7 @@ _PRIOR_SEARCHES = 1.0
 """How many searches the assumption weighs that few find a mate."""
 _PRIOR_MATES = 20.0
 """How many mates the first guess of their distribution weighs."""
-_OUTLIER_SHARE = 0.1
+_OUTLIER_SHARE = 0.02
 """Share of mates that are anywhere between the nonmated searches and 1, and not where most mates are."""
 _MATE_SPREAD = 5.0
 """The first guess: mates lie halfway between nonmated searches and 1; the distance is this many of their deviations."""

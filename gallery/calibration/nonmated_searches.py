@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -211,29 +211,19 @@ def search_cross_subject(
         return _select_probes(store, probe_gallery_id, without, check, max_probes, templates_per_page)
 
     own_probes = probes_of(gallery_id, frozenset())
-    probe_sets = [own_probes.templates]
+    searches, own = search_among_templates(
+        index,
+        own_probes.templates,
+        own_probes.with_several,
+        mean_of_best=mean_of_best,
+        check=check,
+        distinct=distinct,
+    )
+    digest = hashlib.sha256(_lines(own_probes.templates))
     if cohort_id:
-        probe_sets.append(probes_of(cohort_id, own_probes.subjects).templates)
-    searches: list[NonmatedSearch] = []
-    own: list[OwnSearch] = []
-    digest = hashlib.sha256()
-    for templates in probe_sets:
-        for start in range(0, len(templates), _PROBES_AT_ONCE):
-            check()
-            some = templates[start : start + _PROBES_AT_ONCE]
-            is_own = templates is own_probes.templates
-            found = search_nonmated(
-                index,
-                some.embeddings,
-                some.subject_ids,
-                mean_of_best=mean_of_best,
-                distinct=distinct if is_own else NO_PAIRS,
-                template_ids=some.template_ids,
-            )
-            searches += found
-            if is_own:
-                own += _search_own(index, some, found, own_probes.with_several, mean_of_best)
-        digest.update("\n".join([*sorted(templates.template_ids), ""]).encode())
+        cohort = probes_of(cohort_id, own_probes.subjects).templates
+        searches += search_among_templates(index, cohort, frozenset(), mean_of_best=mean_of_best, check=check)[0]
+        digest.update(_lines(cohort))
     return Evidence(
         source=CalibrationSource.ITSELF_AND_COHORT if cohort_id else CalibrationSource.ITSELF,
         searches=searches,
@@ -241,8 +231,56 @@ def search_cross_subject(
         data_set=cohort_id,
         data_set_sha256=digest.hexdigest(),
         own=own,
-        highest_threshold=_highest_threshold(own_probes.templates),
+        highest_threshold=typical_limit(own_probes.templates),
     )
+
+
+def search_among_templates(
+    index: Index,
+    templates: EmbeddedTemplates,
+    with_several: Collection[str],
+    *,
+    mean_of_best: int,
+    check: Callable[[], None] = lambda: None,
+    distinct: DistinctPairs = NO_PAIRS,
+) -> tuple[list[NonmatedSearch], list[OwnSearch]]:
+    """Search for templates among the other subjects, and compare them with the others of their own.
+
+    Args:
+        index: the gallery's index.
+        templates: the probes.
+        with_several: subjects of the gallery with several templates; only these are compared within.
+        mean_of_best: the gallery's.
+        check: called now and then; an exception from it ends the search.
+        distinct: the gallery's subjects that were told apart.
+    """
+    searches: list[NonmatedSearch] = []
+    own: list[OwnSearch] = []
+    for start in range(0, len(templates), _PROBES_AT_ONCE):
+        check()
+        some = templates[start : start + _PROBES_AT_ONCE]
+        found = search_nonmated(
+            index,
+            some.embeddings,
+            some.subject_ids,
+            mean_of_best=mean_of_best,
+            distinct=distinct,
+            template_ids=some.template_ids,
+        )
+        searches += found
+        own += _search_own(index, some, found, with_several, mean_of_best)
+    return searches, own
+
+
+def typical_limit(templates: EmbeddedTemplates) -> float:
+    """Return :func:`gallery.calibration.own_pictures.highest_threshold` for one template of each subject."""
+    first = dict(zip(reversed(templates.subject_ids), reversed(range(len(templates))), strict=True))
+    rows = sorted(first.values())[:_MOST_TYPICAL]
+    return highest_threshold(templates.embeddings[rows]) if len(rows) > 1 else math.inf
+
+
+def _lines(templates: EmbeddedTemplates) -> bytes:
+    return "\n".join([*sorted(templates.template_ids), ""]).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,18 +298,11 @@ class _Probes:
     with_several: frozenset[str]
 
 
-def _highest_threshold(templates: EmbeddedTemplates) -> float:
-    """Compare different people; the first templates are of different subjects."""
-    first = list(dict(zip(reversed(templates.subject_ids), reversed(range(len(templates))), strict=True)).values())
-    rows = sorted(first)[:_MOST_TYPICAL]
-    return highest_threshold(templates.embeddings[rows]) if len(rows) > 1 else math.inf
-
-
 def _search_own(
     index: Index,
     templates: EmbeddedTemplates,
     found: Sequence[NonmatedSearch],
-    with_several: frozenset[str],
+    with_several: Collection[str],
     mean_of_best: int,
 ) -> list[OwnSearch]:
     """Compare templates with the others of their subjects, as a search would if they were new pictures."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from facet.benchmarks.galleries.calibration_contamination import contaminated_galleries, summary
 from facet.benchmarks.galleries.calibration_experiments import Grown, HeldOut, Known, draw_known, grow, hold_out
 from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
-from facet.benchmarks.galleries.templates import embed
+from facet.benchmarks.galleries.templates import embed, embed_people
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
@@ -25,6 +27,12 @@ _GROWN_PARTS = 30
 def calibration(
     protocol: Protocol = None,
     images: Images = None,
+    contaminate: Annotated[
+        bool, typer.Option("--contaminate", help="Test galleries whose people are enrolled twice instead; see below.")
+    ] = False,
+    galleries: Annotated[
+        int, typer.Option(min=1, help="Number of galleries of each size that --contaminate draws.")
+    ] = 20,
     splits: Annotated[int, typer.Option(min=1, help="Number of random splits into halves.")] = 100,
     draws: Annotated[
         int, typer.Option(min=0, help="Number of sets of each size to draw from a known distribution.")
@@ -50,13 +58,24 @@ def calibration(
     "measured in", the share in which the measured FPIR lies in the interval that the calibration reported; "FNIR", the
     share of mated probes that the threshold misses in the whole gallery.
 
+    With --contaminate, galleries of random people are calibrated against themselves, clean and with 5, 10 and 20 % of
+    them enrolled twice, with a person (up to 76 pictures), or half of its pictures, under another's id, and with
+    ten people under one id. Everybody who is not in the gallery measures the FPIR. The calibration should refuse, or
+    keep the FPIR within a factor of 2 of the target, and lose no more than 2 points of FNIR compared with
+    the clean gallery. "within": so many of the thresholds that were not refused have a 95 % interval of the FPIR that
+    reaches the range from half to twice the target; "measured": so many have a measured FPIR in it.
+
     [b]Examples[/b]
 
       facet bench calibration --splits 200
       facet bench calibration --protocol faces.csv --images faces/ --json
+      facet bench calibration --contaminate --json
     """
     csv, folder = labelled_set(protocol, images)
     configure_for_models()
+    if contaminate:
+        _contaminate(csv, folder, galleries, as_json=as_json)
+        return
     try:
         faces = embed(csv, folder)
     except (LabelError, ModelError, PictureError, OSError) as error:
@@ -79,6 +98,46 @@ def calibration(
     _print_held_out(held_out, f"{templates} templates, {searches} nonmated searches, {splits} random splits")
     _print_grown(grown)
     _print_known(known)
+
+
+def _contaminate(protocol: Path, images: Path, galleries: int, *, as_json: bool) -> None:
+    try:
+        people = embed_people(protocol, images)
+    except (LabelError, ModelError, PictureError, OSError) as error:
+        console.fail(str(error))
+    found = list(contaminated_galleries(people, galleries))
+    if not found:
+        console.fail("the set has too few people for the smallest gallery; it takes 150")
+    figures = summary(found)
+    if as_json:
+        console.print_json({**asdict(figures), "contaminated": [asdict(each) for each in found]})
+        return
+    columns = ("target\nFPIR", "refused", "within", "measured", "silent\nlosses", "largest\nloss", "threshold", "FPIR")
+    shown = table(
+        "people",
+        "contamination",
+        *map(number, (*columns, "share", "estimated")),
+        title=f"Galleries calibrated against themselves, {galleries} of each kind",
+    )
+    for each in found:
+        shown.add_row(
+            f"{each.people}, {each.templates} each" if each.templates > 1 else f"{each.people}",
+            each.kind,
+            f"{each.target:.3f}",
+            *(f"{count}" for count in (each.refused, each.within, each.measured_within, each.silent_losses)),
+            *(_or_dash(value) for value in (each.largest_loss, each.threshold, each.fpir)),
+            *(f"{share:.3f}" for share in (each.contaminated, each.estimated)),
+        )
+    console.out.print(shown)
+    console.out.print(
+        f"of {figures.draws} calibrations {figures.refused} were refused ({figures.clean_refused} of "
+        f"{figures.clean_draws} clean ones); {figures.within_factor_2:.1%} of the others are within a factor of 2 of "
+        f"the target ({figures.measured_within_factor_2:.1%} as measured), with {figures.silent_losses} silent losses"
+    )
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _print_held_out(held_out: Sequence[HeldOut], title: str) -> None:

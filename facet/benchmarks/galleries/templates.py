@@ -23,6 +23,7 @@ from recognizer.sources import Encoded
 
 SEED = 0
 _DRAW_BATCH = 65_536
+_MOST_PICTURES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,21 @@ class Faces:
     mated: NDArray[np.float32]
     mates: NDArray[np.intp]
     nonmated: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Embedded pictures of people, each both as it is enrolled and as it is searched for.
+
+    Attributes:
+        subjects: the person of each picture.
+        templates: shape ``(n, dimension)``, unit length.
+        probes: shape ``(n, dimension)``, unit length.
+    """
+
+    subjects: Sequence[str]
+    templates: NDArray[np.float32]
+    probes: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,39 @@ def embed(protocol: Path, images: Path) -> Faces:
         mated=np.stack([face.embedding for face in mated]),
         mates=np.array([known[face.entry.subject] for face in mated]),
         nonmated=np.stack([face.embedding for face in probes if face.entry.role == "nonmated"]),
+    )
+
+
+def embed_people(protocol: Path, images: Path) -> People:
+    """Embed the central faces of all pictures of a set, whatever their role; those without a face are skipped.
+
+    The folder ``images/SUBJECT`` may hold more pictures than the set names. Those of the largest such folder are
+    embedded, too, at most 100, so that one person has many.
+
+    Args:
+        protocol: CSV with role, subject, image.
+        images: folder of the images.
+
+    Raises:
+        LabelError: the protocol cannot be read, or names a missing picture.
+        ModelError: a model is missing or damaged.
+        PictureError: a picture cannot be read.
+    """
+    entries = read_protocol(protocol, images)
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None)))
+    pictures = list({entry.path: entry for entry in [*entries.gallery, *entries.probes]}.values())
+    folders = {entry.subject: sorted((images / entry.subject).glob("*.jpg"))[:_MOST_PICTURES] for entry in pictures}
+    largest = max(folders, key=lambda subject: len(folders[subject]))
+    known = {entry.path for entry in pictures}
+    pictures += [
+        Entry("mated", largest, f"{largest}/{path.name}", path) for path in folders[largest] if path not in known
+    ]
+    templates = {face.entry.path: face for face in embedded(pipeline, pictures, as_template=True)}
+    probes = {face.entry.path: face for face in embedded(pipeline, pictures, as_template=False)}
+    return People(
+        subjects=[face.entry.subject for face in templates.values()],
+        templates=np.stack([face.embedding for face in templates.values()]),
+        probes=np.stack([probes[path].embedding for path in templates]),
     )
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facet.benchmarks.galleries.calibration_contamination import KINDS, TARGETS, contaminated_galleries, summary
 from facet.benchmarks.galleries.calibration_experiments import draw_known, grow, hold_out
-from facet.benchmarks.galleries.templates import Faces
+from facet.benchmarks.galleries.templates import Faces, People
 
 DIMENSION = 48
 
@@ -63,3 +64,23 @@ def test_thresholds_from_a_known_distribution_have_nearly_their_target_fpir() ->
         assert each.quarter <= each.median <= each.three_quarters
     most_searches = next(each for each in known if (each.searches, each.target) == (5000, 0.1))
     assert most_searches.median == pytest.approx(0.1, rel=0.2)
+
+
+def test_contaminated_galleries_are_measured_by_people_who_are_not_in_them() -> None:
+    rng = np.random.default_rng(1)
+    subjects = np.repeat(np.arange(340), 3)
+    people = directions(rng.normal(size=(340, 128)))[subjects]
+    pictures = [directions(people + 0.7 * directions(rng.normal(size=people.shape))) for _ in range(2)]
+    found = list(contaminated_galleries(People([f"s{n}" for n in subjects], *pictures), 2, [(200, 1), (300, 1)]))
+    assert [(each.kind, each.target) for each in found] == [(kind, target) for kind in KINDS for target in TARGETS]
+    for each in found:
+        assert (each.people, each.draws, each.strangers) == (200, 2, 140)
+        assert each.estimated == pytest.approx(each.contaminated, abs=0.02)
+    kept = [each for each in found if each.target == 0.1]
+    assert sum(each.refused for each in kept) == 0
+    assert sum(each.within for each in kept) == 2 * len(kept)
+    assert max(each.contaminated for each in found) == pytest.approx(1 / 3, abs=0.01)
+    figures = summary(found)
+    assert (figures.draws, figures.silent_losses) == (2 * len(found), 0)
+    assert figures.refused + sum(each.draws - each.refused for each in found) == figures.draws
+    assert figures.within_factor_2 > 0.9
