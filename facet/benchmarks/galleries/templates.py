@@ -15,6 +15,7 @@ from facet.evaluation.datasets.protocol import Entry, read_protocol
 from facet.runtime.cores import usable_cores
 from facet.terminal import console
 from recognizer import choice
+from recognizer.analysis import AlignedFace
 from recognizer.errors import FaceNotFound, SeveralFaces
 from recognizer.models import load_models
 from recognizer.pipeline import FacePipeline
@@ -124,13 +125,17 @@ def embed_people(protocol: Path, images: Path) -> People:
     pictures += [
         Entry("mated", largest, f"{largest}/{path.name}", path) for path in folders[largest] if path not in known
     ]
-    templates = {face.entry.path: face for face in embedded(pipeline, pictures, as_template=True)}
-    probes = {face.entry.path: face for face in embedded(pipeline, pictures, as_template=False)}
-    return People(
-        subjects=[face.entry.subject for face in templates.values()],
-        templates=np.stack([face.embedding for face in templates.values()]),
-        probes=np.stack([probes[path].embedding for path in templates]),
-    )
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        console.progress("Embedding pictures", len(pictures)) as bar,
+    ):
+        found = []
+        for face in pool.map(partial(_both_ways, pipeline), pictures):
+            bar.advance(bar.task_ids[0])
+            if face is not None:
+                found.append(face)
+    subjects, templates, probes = zip(*found, strict=True)
+    return People(subjects, np.stack(templates), np.stack(probes))
 
 
 def embedded(pipeline: FacePipeline, entries: Sequence[Entry], *, as_template: bool) -> Iterator[EmbeddedFace]:
@@ -181,10 +186,26 @@ def enlarged(faces: Faces, count: int) -> NDArray[np.float32]:
 
 
 def _central_face(pipeline: FacePipeline, entry: Entry, *, as_template: bool) -> EmbeddedFace | None:
+    face = _aligned(pipeline, entry)
+    if face is None:
+        return None
+    (embedding,) = pipeline.embed([face], as_template=as_template)
+    return EmbeddedFace(entry, embedding, face.quality.value)
+
+
+def _both_ways(pipeline: FacePipeline, entry: Entry) -> tuple[str, NDArray[np.float32], NDArray[np.float32]] | None:
+    """Embed a face as it is enrolled and as it is searched for."""
+    face = _aligned(pipeline, entry)
+    if face is None:
+        return None
+    template, probe = (pipeline.embed([face], as_template=as_template)[0] for as_template in (True, False))
+    return entry.subject, template, probe
+
+
+def _aligned(pipeline: FacePipeline, entry: Entry) -> AlignedFace | None:
     analysis = pipeline.analyze(Encoded(entry.path.read_bytes()))
     try:
         (face,) = pipeline.align(analysis, lambda faces: choice.central(faces, analysis.picture.shape))
     except (FaceNotFound, SeveralFaces):
         return None
-    (embedding,) = pipeline.embed([face], as_template=as_template)
-    return EmbeddedFace(entry, embedding, face.quality.value)
+    return face
