@@ -12,12 +12,12 @@ import typer
 from rich.text import Text
 
 from facet import AsyncClient, FacetError
-from facet.cli.evaluate import output as results
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Mistakes, ReportFolder, Seed
-from facet.cli.evaluate.output import stacked
-from facet.cli.evaluate.run import Advance
-from facet.cli.evaluate.search_set import (
+from facet.cli.evaluate.shared import output as results
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Seed
+from facet.cli.evaluate.shared.output import stacked
+from facet.cli.evaluate.shared.run import Advance
+from facet.cli.evaluate.shared.search_set import (
     GalleryFolder,
     ProbesFolder,
     ProtocolFile,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from facet.cli.evaluate.output import REPORT_JSON, stacked
+from facet.cli.evaluate.shared.output import REPORT_JSON, stacked
 from facet.evaluation.report.compare import Incomparable
 from facet.evaluation.report.compare import compare as compared
 from facet.evaluation.report.document import Report

@@ -13,11 +13,20 @@ import typer
 from rich.table import Table
 
 from facet import AsyncClient
-from facet.cli.evaluate import output as results
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Images, Mistakes, ReportFolder, Require, Rotate, Search, Seed, ServerAddress
-from facet.cli.evaluate.output import Row, shown, stacked
-from facet.cli.evaluate.run import Advance
+from facet.cli.evaluate.shared import output as results
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import (
+    Images,
+    Mistakes,
+    ReportFolder,
+    Require,
+    Rotate,
+    Search,
+    Seed,
+    ServerAddress,
+)
+from facet.cli.evaluate.shared.output import Row, shown, stacked
+from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.calls import Answers
 from facet.evaluation.datasets import detection_set
 from facet.evaluation.datasets.detection_set import Format, Task

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from facet import AsyncClient
-from facet.cli.evaluate import output as results
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Mistakes, ReportFolder, Require, Seed, ServerAddress
-from facet.cli.evaluate.output import Row, shown
-from facet.cli.evaluate.run import Advance
+from facet.cli.evaluate.shared import output as results
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.shared.output import Row, shown
+from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import Entry
 from facet.evaluation.datasets.protocol_folders import read_gallery

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from facet import AsyncClient
-from facet.cli.evaluate import by_group
-from facet.cli.evaluate import output as results
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import (
+from facet.cli.evaluate.shared import by_group
+from facet.cli.evaluate.shared import output as results
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import (
     AllowUnknownSubjects,
     Groups,
     Mistakes,
@@ -21,9 +21,9 @@ from facet.cli.evaluate.options import (
     Seed,
     ServerAddress,
 )
-from facet.cli.evaluate.output import Row, shown, stacked
-from facet.cli.evaluate.run import Advance
-from facet.cli.evaluate.search_set import GalleryFolder, ProbesFolder, ProtocolFile, ProtocolImages, read_set
+from facet.cli.evaluate.shared.output import Row, shown, stacked
+from facet.cli.evaluate.shared.run import Advance
+from facet.cli.evaluate.shared.search_set import GalleryFolder, ProbesFolder, ProtocolFile, ProtocolImages, read_set
 from facet.evaluation.groups.report import figure_names
 from facet.evaluation.identification.report import FPIRS, IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from facet import AsyncClient
-from facet.cli.evaluate import output as results
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Images, ReportFolder, Require, ServerAddress
-from facet.cli.evaluate.output import Row, shown
-from facet.cli.evaluate.run import Advance
+from facet.cli.evaluate.shared import output as results
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import Images, ReportFolder, Require, ServerAddress
+from facet.cli.evaluate.shared.output import Row, shown
+from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.datasets.labels import LabelError, need_folder
 from facet.evaluation.latency.report import PERCENTILES, curves, latency_report, stages_table
 from facet.evaluation.latency.run import LatencyRun, run_latency

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from facet import AsyncClient
-from facet.cli.evaluate import output as results
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import ReportFolder, Require
-from facet.cli.evaluate.output import Row, shown, stacked
-from facet.cli.evaluate.run import Advance
+from facet.cli.evaluate.shared import output as results
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import ReportFolder, Require
+from facet.cli.evaluate.shared.output import Row, shown, stacked
+from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.online.run import RATES, OnlineRun, by_day, by_source, fetch, figures
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning

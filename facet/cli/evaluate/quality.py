@@ -9,9 +9,9 @@ import numpy as np
 import typer
 
 from facet import AsyncClient
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import Images, ServerAddress
-from facet.cli.evaluate.run import Advance
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import Images, ServerAddress
+from facet.cli.evaluate.shared.run import Advance
 from facet.cli.shared.reasons import in_words
 from facet.evaluation.datasets.pairs import read_pairs
 from facet.evaluation.quality.degradations import DEGRADATIONS

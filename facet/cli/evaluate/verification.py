@@ -10,10 +10,10 @@ import numpy as np
 import typer
 
 from facet import AsyncClient
-from facet.cli.evaluate import by_group
-from facet.cli.evaluate import output as results
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.options import (
+from facet.cli.evaluate.shared import by_group
+from facet.cli.evaluate.shared import output as results
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.options import (
     AllowUnknownSubjects,
     Groups,
     Images,
@@ -24,8 +24,8 @@ from facet.cli.evaluate.options import (
     Seed,
     ServerAddress,
 )
-from facet.cli.evaluate.output import Row, shown
-from facet.cli.evaluate.run import Advance
+from facet.cli.evaluate.shared.output import Row, shown
+from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.datasets.pairs import read_pairs
 from facet.evaluation.groups.report import figure_names
 from facet.evaluation.report.document import Report, document

@@ -29,9 +29,9 @@ from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.milvus.answered_requests import AnsweredRequests
 from gallery.stores.milvus.bulk_import import MilvusImport
-from gallery.stores.milvus.change_log import MilvusChangeLog
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
-from gallery.stores.milvus.distinct_pairs import DistinctRows
+from gallery.stores.milvus.corrections.change_log import MilvusChangeLog
+from gallery.stores.milvus.corrections.distinct_pairs import DistinctRows
 from gallery.stores.milvus.expired_rows import ExpiredRows
 from gallery.stores.milvus.faces import FaceReader
 from gallery.stores.milvus.gallery_location import GalleryLocation
@@ -81,7 +81,7 @@ class MilvusStore:
       enrol the same new subject, both succeed, and the subject has both templates. If two enrol the same face, or
       answer the same request, within a time tick, it has two templates.
     - A template that goes to another subject gets a new id, and its old one when that is undone; see
-      :class:`gallery.stores.milvus.change_log.MilvusChangeLog`.
+      :class:`gallery.stores.milvus.corrections.change_log.MilvusChangeLog`.
     - A call that got no answer may have succeeded.
     - Deleted data is invisible at once. docs/scale.md says what stays in Milvus's files, and for how long.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from facet.cli.evaluate.output import Output, finish
+from facet.cli.evaluate.shared.output import Output, finish
 from facet.terminal import console
 
 

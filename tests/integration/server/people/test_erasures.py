@@ -23,7 +23,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving, Start
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 PIECE = 1 << 24
 
 

@@ -9,10 +9,10 @@ from gallery.errors import TooManyTemplates
 from gallery.records.changes import Rearrangement, StoredChange
 from gallery.records.subjects import Subject
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
-from gallery.stores.milvus.distinct_pairs import DistinctRows
+from gallery.stores.milvus.corrections.distinct_pairs import DistinctRows
+from gallery.stores.milvus.corrections.moving import TemplateMover
 from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.locations import GalleryLocator
-from gallery.stores.milvus.moving import TemplateMover
 from gallery.stores.milvus.rows import id_of, row_id, subject_row
 from gallery.stores.milvus.schema import MAX_CHANGE, Collections, with_no_vector
 from gallery.stores.milvus.subject_templates import SubjectTemplates

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from facet.cli.evaluate import run as running
-from facet.cli.evaluate.output import stacked
+from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.output import stacked
 from facet.evaluation.groups.attributes import Attribute, read_attributes
 from facet.evaluation.groups.report import ACROSS
 from facet.evaluation.report.document import Report

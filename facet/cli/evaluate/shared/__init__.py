@@ -1,0 +1,1 @@
+"""What several evaluations share: options, runs, sets, and what they print."""

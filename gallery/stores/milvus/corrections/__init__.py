@@ -1,0 +1,1 @@
+"""Merges, moves, and people who were told apart, in Milvus."""
