@@ -150,8 +150,8 @@ def canary(
 
     [b]Examples[/b]
 
-      facet evaluate canary --gallery people/ --probes photos/ --baseline canary.json --save-baseline
-      facet evaluate canary --gallery people/ --probes photos/ --baseline canary.json --every 1h --metrics canary.prom
+      facet evaluate canary --gallery a/ --probes b/ --baseline c --save-baseline
+      facet evaluate canary --gallery a/ --probes b/ --baseline c --every 1h
 
     Exit code: 0 as good, 1 the canary could not run, 2 bad usage, 3 a figure is worse beyond chance. With
     [b]--every[/b], the code of the last run.

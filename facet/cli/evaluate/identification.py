@@ -79,7 +79,7 @@ def identification(
 
       facet evaluate identification --protocol lfw.csv --images lfw/ --report out/
       facet evaluate identification --gallery people/ --probes photos/
-      facet evaluate identification --gallery people/ --probes photos/ --groups ages.csv
+      facet evaluate identification --gallery a/ --probes b/ --groups ages.csv
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """

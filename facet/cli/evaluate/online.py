@@ -45,7 +45,7 @@ def online(
     [b]Examples[/b]
 
       facet evaluate online team
-      facet evaluate online team --days 30 --report online/ --require 'changed_sources<=0'
+      facet evaluate online team --days 30 --require 'changed_sources<=0'
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """

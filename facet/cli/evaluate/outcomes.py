@@ -21,7 +21,7 @@ from facet.evaluation.outcomes.run import OutcomesRun, fetch
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
 from facet.evaluation.report.provenance import provenance
-from facet.terminal import console, tables
+from facet.terminal import console, private_files, tables
 from facet.terminal.visible import one_line
 from facet.v1.gallery_service_pb2 import Outcome
 
@@ -51,7 +51,7 @@ def outcomes(
     [b]Examples[/b]
 
       facet evaluate outcomes team
-      facet evaluate outcomes team --report outcomes/ --require 'reviewed_precision>=0.99'
+      facet evaluate outcomes team --require 'reviewed_precision>=0.99'
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
@@ -89,7 +89,7 @@ def _written(crops: dict[str, bytes], folder: Path) -> dict[str, Path]:
     """Write faces to files, and return them by their subjects."""
     files = {subject: folder / f"{number}.png" for number, subject in enumerate(crops)}
     for subject, file in files.items():
-        file.write_bytes(crops[subject])
+        private_files.write(file, crops[subject])
     return files
 
 

@@ -68,7 +68,7 @@ def verification(
     [b]Examples[/b]
 
       facet evaluate verification --pairs pairs.txt --images lfw/ --report out/
-      facet evaluate verification --pairs pairs.txt --images lfw/ --groups ages.csv
+      facet evaluate verification --pairs p.txt --images lfw/ --groups ages.csv
 
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
