@@ -7,4 +7,4 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # scripts/ holds gallery.py, which would hide the package
     from facet.cli.entry import main
 
-    main("facet.cli.status:app")
+    main("facet.cli.status.app:app")

@@ -13,7 +13,7 @@ _SERVER, _PEOPLE, _PICTURES, _EVIDENCE = "Server", "People", "Pictures and camer
 
 COMMANDS = (
     Lazy("serve", "facet.cli.serve:app", "Run the server.", _SERVER),
-    Lazy("status", "facet.cli.status:app", "Show how a server is doing.", _SERVER),
+    Lazy("status", "facet.cli.status.app:app", "Show how a server is doing.", _SERVER),
     Lazy("keys", "facet.cli.keys.app:app", "Say who may call: create, list, revoke, rotate.", _SERVER),
     Lazy("models", "facet.cli.models.app:app", "List, fetch and export model files.", _SERVER),
     Lazy("gallery", "facet.cli.gallery.app:app", "List, delete, back up, restore, verify, export, import.", _SERVER),

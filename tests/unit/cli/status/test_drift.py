@@ -8,7 +8,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from facet.cli.shared.drift import as_plain, has_alarm, read_span, rendered
+from facet.cli.status.drift import as_plain, has_alarm, read_span, rendered
 from facet.v1 import observations_pb2 as pb
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from facet.cli.status import Status, Throughput, as_plain, duration, throughput
+from facet.cli.status.plain import as_plain
+from facet.cli.status.server_status import Status, Throughput, throughput
+from facet.cli.status.tables import duration
 from facet.v1 import server_service_pb2 as pb
 
 
