@@ -44,6 +44,8 @@ _FACE = pa.struct(
         ("landmarks", _LANDMARKS),
         ("candidates", pa.list_(_CANDIDATE)),
         ("taken", pa.list_(_TAKEN)),
+        ("answer_id", pa.string()),
+        ("review_requested", pa.bool_()),
     ]
 )
 _QUERY = pa.struct(
@@ -116,6 +118,8 @@ def _face(plain: Row) -> Row:
         "landmarks": face["landmarks"],
         "candidates": candidates,
         "taken": identification["taken"],
+        "answer_id": identification["answer_id"] or None,
+        "review_requested": identification["review_requested"],
     }
 
 

@@ -78,7 +78,8 @@ def main(
     its absolute path, and read only when it is sent. The server prefers live requests.
 
     [b]NAME.jsonl[/b] is a file with a line of JSON per picture. [b]NAME.parquet[/b] is a folder of Parquet files that
-    pyarrow, DuckDB, Polars, pandas and Spark read as one table.
+    pyarrow, DuckDB, Polars, pandas and Spark read as one table. The [i]answer_id[/i] of a face is for [b]facet
+    outcome[/b], which says whether the answer was right.
 
     [b]Examples[/b]
 

@@ -66,6 +66,9 @@ def main(
     Of a folder, hidden files and files that are no pictures are left out and named; with [b]--json[/b], each is a line
     with [i]path[/i] and [i]left_out[/i].
 
+    With [b]--json[/b] each face has an [i]answer_id[/i]. To say afterwards whether the answer was right, type
+    [b]facet outcome GALLERY ANSWER_ID right[/b], or [b]wrong[/b].
+
     [b]Examples[/b]
 
       facet identify squad.jpg --gallery team

@@ -101,6 +101,9 @@ def test_every_picture_gets_a_row_and_a_bad_one_says_why(
     assert (face["decision"], face["subject_id"], face["display_name"]) == ("match", "yao", "Yao Ming")
     assert face["similarity"] == face["candidates"][0]["similarity"] > 0.9
     assert face["box"]["x1"] < face["landmarks"]["nose"]["x"] < face["box"]["x2"]
+    with Client(server.address) as client:  # an id of another answer, or none, would be refused
+        client.report_outcome(team, face["answer_id"], True)
+    assert face["review_requested"] is False
     assert (by_name["wall.png"]["faces"], by_name["wall.png"]["width"]) == ([], 99)
     squad = by_name["squad.jpg"]["faces"]
     assert len(squad) > 20
