@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -155,7 +155,13 @@ def main(
         try:
             response = _calibrate(client, gallery, fpir, messages, settings)
         except FailedPrecondition as error:
-            _refuse(error, before, request, as_json=as_json)
+            _report_refusal(error, before, request, as_json=as_json)
+            if page is not None:
+                settings.validate_only = True  # the error has no suspects, the answer to a dry run has
+                shown = _calibrate(client, gallery, fpir, messages, settings)
+                if _write_page(page, client, request, shown, found):
+                    console.err.print(f"the faces of suspects side by side: {page}")
+            raise typer.Exit(console.FAILED) from None
         written = page is None or _write_page(page, client, request, response, found)
     for position in response.unreadable_probes:
         console.err.print(f"{found[position].path}: not a readable picture, not counted")
@@ -189,7 +195,7 @@ def _calibrate(
 def _write_page(
     page: Path, client: Client, request: Request, response: pb.CalibrateGalleryResponse, found: list[probes.Probe]
 ) -> bool:
-    """Write the page of suspects; the threshold is set by now, so a failure is only reported."""
+    """Write the page of suspects; the threshold is decided by now, so a failure is only reported."""
     try:
         write_page(page, client, request, response, found)
     except OSError as error:
@@ -198,8 +204,8 @@ def _write_page(
     return True
 
 
-def _refuse(error: FailedPrecondition, before: pb.Gallery, request: Request, *, as_json: bool) -> NoReturn:
-    """Say why there is no threshold, and what to do."""
+def _report_refusal(error: FailedPrecondition, before: pb.Gallery, request: Request, *, as_json: bool) -> None:
+    """Say why the threshold is unreliable, and what to do; exits if there is none."""
     if error.reason == "TOO_FEW_SEARCHES":
         console.fail(f"{error.reason}: {error.message}. {_more_searches(error.metadata)}")
     if error.reason != "CALIBRATION_UNRELIABLE":
@@ -208,9 +214,9 @@ def _refuse(error: FailedPrecondition, before: pb.Gallery, request: Request, *, 
         forecast = as_dict(forecasts.from_metadata(error.metadata))
         refused = {"reason": error.reason, "threshold": float(error.metadata["threshold"]), "forecast": forecast}
         console.print_json({"refused": refused, "dry_run": False})
-        console.fail(f"{error.reason}: {error.message}")
-    print_refusal(error, before, request)
-    raise typer.Exit(console.FAILED)
+        console.err.print(f"{error.reason}: {error.message}")
+    else:
+        print_refusal(error, before, request)
 
 
 def _more_searches(counts: Mapping[str, str]) -> str:

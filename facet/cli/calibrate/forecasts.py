@@ -46,9 +46,9 @@ def forecast_table(forecast: pb.CalibrationForecast, chosen: pb.Calibration | No
         rows.add_row(missed, *_cells(forecast.fnir, forecast.fnir_low, forecast.fnir_high))
     else:
         rows.add_row(missed, "not known", "")
-    whose = "people enrolled twice or with wrong pictures"
+    whose = "people who seem to be enrolled twice or with wrong pictures"
     if not against_itself:
-        whose = "people searched for who are enrolled"
+        whose = "people searched for who seem to be enrolled"
     cells = _cells(forecast.contamination, forecast.contamination_low, forecast.contamination_high)
     rows.add_row(whose, *cells)
     return rows
@@ -78,12 +78,15 @@ def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itsel
             )
         elif reason == pb.UNRELIABLE_REASON_CONTAMINATED and against_itself:
             share = percent(forecast.contamination)
-            yield f"About {share} of the people seem to be enrolled under two ids or with wrong pictures."
+            yield (
+                f"About {share} of the people seem to be enrolled under two ids or with wrong pictures. "
+                "Relatives, or many people who look alike, give the same."
+            )
         elif reason == pb.UNRELIABLE_REASON_CONTAMINATED:
             share = percent(forecast.contamination)
             yield f"About {share} of the people searched for seem to be enrolled under another id."
         else:
-            yield "The evidence is too little or too mixed: the FPIR may be far from the target."
+            yield f"The evidence is too little or too mixed: the FPIR may be up to {percent(forecast.fpir_high)}."
 
 
 def per_thousand(share: float) -> str:

@@ -18,6 +18,7 @@ from facet.terminal.program import spelled
 from facet.terminal.rendering import percent
 from facet.terminal.tables import listing, number, table
 from facet.v1 import gallery_service_pb2 as pb
+from gallery.calibration.nonmated_searches import MAX_PROBES
 from gallery.calibration.thresholds import MIN_PEOPLE
 from gallery.records.calibrations import MAX_GROWTH, fpir_at_size
 
@@ -40,6 +41,8 @@ UNREADABLE = frozenset(
 """Failures of the files, not of the faces: they do not count as searches."""
 _MOST_SUSPECTS = 20
 """Suspects shown in the table."""
+_WORTH_A_WORD = 0.01
+"""The share of people who seem to be enrolled twice from which the report says who else may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,13 @@ def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, i
     rows = listing(f"{response.gallery.gallery_id}: FPIR {percent(chosen.target_fpir)}")
     when = "would be set" if request.dry_run else "now"
     rows.add_row("threshold", f"{response.threshold_before:.4f} before, {chosen.threshold:.4f} {when}")
-    rows.add_row("tail model", chosen.model)
-    searched = f"{chosen.search_count} of {counted(chosen.identity_count, 'person')}: {SOURCES[chosen.source]}"
-    rows.add_row("searches", f"{searched} {chosen.data_set}".rstrip())
+    rows.add_row("evidence", f"{SOURCES[chosen.source]} {chosen.data_set}".rstrip())
+    rows.add_row(
+        "searches", f"for {counted(chosen.search_count, 'picture')} of {counted(chosen.identity_count, 'person')}"
+    )
     rows.add_row("no face found", _counts(failures.keys() - UNREADABLE, failures))
     rows.add_row("not used", _counts(failures.keys() & UNREADABLE, failures))
-    rows.add_row("suspects", str(response.suspect_count))
+    rows.add_row("suspects", _suspects(response, request))
     console.out.print(rows)
     console.out.print(forecasts.forecast_table(response.forecast, chosen, against_itself=request.against_itself))
     if response.suspects:
@@ -131,8 +135,15 @@ def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
             "Look at their pictures: if they show somebody in the gallery, correct the labels, or use "
             "--without-suspects."
         )
+    if request.against_itself and response.forecast.contamination >= _WORTH_A_WORD:
+        console.out.print(
+            "Relatives, and groups of people who look alike, are among those who seem to be enrolled twice."
+        )
     if request.against_itself and response.suspects:
-        console.out.print("Suspects did not count. To merge those who are one person, or tell them apart:")
+        console.out.print(
+            "Suspects were left out. See who is one person and merge them, or tell them apart; then calibrate again. "
+            "People who were told apart count as different people, so the threshold may rise:"
+        )
         console.out.print(f"  {_duplicates_command(request)}")
     if response.forecast.unreliable_reasons:
         console.out.print("This threshold is unreliable:")
@@ -162,7 +173,7 @@ def _steps(request: Request) -> Iterator[tuple[str, str]]:
         strangers = f"facet calibrate {quote(request.gallery)} --fpir {request.fpir:g} --strangers FOLDER"
         people = f"calibrates with pictures of at least {MIN_PEOPLE} people who are not enrolled"
         yield spelled(f"{strangers}{_where(request)}"), people
-    if request.page is None or not request.dry_run:
+    if request.page is None:
         yield "the same with --dry-run --page suspects.html", "shows who may be one person, and changes nothing"
     if not request.against_itself and request.suspects_count:
         yield "the same with --without-suspects", "leaves out people who seem to be enrolled"
@@ -178,6 +189,22 @@ def _where(request: Request) -> str:
     """The option that names the server; empty for the one that commands ask anyway."""
     usual = os.environ.get(console.ADDRESS_VARIABLE, console.DEFAULT_ADDRESS)
     return "" if request.address == usual else f" --address {quote(request.address)}"
+
+
+def _suspects(response: pb.CalibrateGalleryResponse, request: Request) -> str:
+    """How many suspects there are, and what they mean for the searches."""
+    if not response.suspect_count:
+        return "0"
+    said = f"{counted(response.suspect_count, 'pair')} of people who may be one person"
+    if request.suspects_count and not request.against_itself:
+        return f"{said}; they count"
+    total = response.gallery.template_count
+    left_out = total - response.gallery.calibration.search_count
+    is_all_searched = response.gallery.calibration.source == pb.CALIBRATION_SOURCE_ITSELF and total <= MAX_PROBES
+    if not is_all_searched or left_out <= 0:
+        return f"{said}; the pictures that show them are left out"
+    which = f"{left_out} of the gallery's {counted(total, 'picture')}"
+    return f"{said}; {which} show them and {agreeing(left_out, 'is')} left out"
 
 
 def _counts(reasons: Iterable[str], failures: Mapping[str, int]) -> str:

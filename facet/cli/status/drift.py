@@ -13,6 +13,7 @@ from rich.text import Text
 from facet import Client
 from facet.cli.shared.terms import moment
 from facet.terminal import console
+from facet.terminal.rendering import percent
 from facet.terminal.tables import Shortened, number, table
 from facet.terminal.visible import visible
 from facet.v1 import observations_pb2 as pb
@@ -23,6 +24,8 @@ _NO_ESTIMATE = {
     "other similarities": "no estimate: the gallery changed since its calibration, facet calibrate it again",
 }
 _TOO_LITTLE = "too little reference"
+_TOO_FEW = "too few faces"
+_TERMS = "FPIR: share of unknown people who match somebody. FNIR: share of enrolled people who match nobody."
 
 Assessments = Mapping[str, pb.AssessGalleryResponse]
 """Answers by gallery."""
@@ -96,6 +99,7 @@ def rendered(found: Assessments) -> RenderableType:
                 _drift(source.drift),
             )
             notes += _notes(gallery_id, source)
+    notes.append(_TERMS)
     return Group(rows, *(Text(visible(note)) for note in dict.fromkeys(notes)))
 
 
@@ -106,9 +110,11 @@ def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
     drift = source.drift
     if drift.not_compared == _TOO_LITTLE:
         notes.append(
-            f"{gallery_id}: the reference period of {source.source} has {drift.reference_faces} faces; it needs 1000, "
-            "from at least 6 hours"
+            f"{gallery_id}: {source.source} is not compared yet. A reference period needs 1000 faces from at least 6 "
+            f"hours, and it has {drift.reference_faces}: wait, or name another with --reference FROM..TO"
         )
+    if drift.not_compared == _TOO_FEW:
+        notes.append(f"{gallery_id}: {source.source} is not compared yet: it takes 100 recent faces")
     if drift.alarm:
         since = drift.alarm_since.ToDatetime(UTC)
         moved = [each for each in drift.shifts if each.moved]
@@ -126,11 +132,7 @@ def _share(source: pb.SourceAssessment, field: str) -> str:
     if not source.HasField(field):  # type: ignore[arg-type]  # one of three fields
         return "-"
     share: pb.ShareInterval = getattr(source, field)
-    return f"{_percent(share.value)} ({_percent(share.low)} to {_percent(share.high)})"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.2%}" if share < 0.01 else f"{share:.0%}"
+    return f"{percent(share.value)} ({percent(share.low)} to {percent(share.high)})"
 
 
 def _drift(drift: pb.DriftAssessment) -> Text:

@@ -64,6 +64,11 @@ def get(client: Client, gallery: str) -> pb.Gallery:
     return client.galleries.GetGallery(pb.GetGalleryRequest(gallery_id=gallery)).gallery
 
 
+def plain(said: str) -> str:
+    """What a command says, without the breaks of its lines."""
+    return " ".join(said.split())
+
+
 def test_a_gallery_is_calibrated_against_itself_and_the_effect_is_explained(
     client: Client, team: str, calibrate: Callable[..., Any]
 ) -> None:
@@ -78,6 +83,10 @@ def test_a_gallery_is_calibrated_against_itself_and_the_effect_is_explained(
     assert "Of 1000 unknown people about 50 (" in said
     assert "Of 1000 unknown people about 100 (" in calibrate(team, "--fpir", "0.1", "--dry-run")
     assert "How many pictures of enrolled people match nobody is not known" in said
+    assert f"for {PEOPLE - 2} pictures of {PEOPLE - 2} people" in plain(said)
+    assert f"4 of the gallery's {PEOPLE + 2} pictures show them and are left out" in plain(said)
+    assert "count as different people" in plain(said)
+    assert "tail model" not in said
     assert "z0" in said
     assert "z1" in said
     assert "calibrated" in calibrate("list", "--gallery", team, script="enroll.py")
@@ -92,7 +101,9 @@ def test_an_unreliable_threshold_is_refused_with_what_helps_unless_insisted_upon
 ) -> None:
     poisoned = client.import_gallery(iter([crowd(120, pictures=2, twice=110)]), f"{team}-poisoned").gallery_id
     before = get(client, poisoned)
-    told = calibrate(poisoned, code=1)
+    page = tmp_path / "refused.html"
+    told = calibrate(poisoned, "--page", page, code=1)
+    assert "Are they one person?" in page.read_text()
     assert f"CALIBRATION_UNRELIABLE: the threshold of {poisoned} stays {before.threshold:.4f}" in told
     assert f"calibrate.py {poisoned} --fpir 0.01 --strangers FOLDER" in told
     assert "the same with --insist   # sets this threshold anyway" in told

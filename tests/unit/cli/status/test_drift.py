@@ -35,7 +35,15 @@ def printed(found: dict[str, pb.AssessGalleryResponse]) -> str:
 
 def test_shares_are_shown_with_their_intervals() -> None:
     shown = printed(answer())
-    for expected in ("entrance", "camera:door", "1200", "40% (35% to 46%)", "0.10% (0.04% to 0.30%)", "none"):
+    for expected in (
+        "entrance",
+        "camera:door",
+        "1200",
+        "40 % (35 % to 46 %)",
+        "0.1 % (0.04 % to 0.3 %)",
+        "none",
+        "FNIR: share of",
+    ):
         assert expected in shown
 
 
@@ -45,6 +53,20 @@ def test_an_alarm_names_what_moved_and_since_when() -> None:
     shown = printed(answer(alarm=True))
     assert "camera:door differs since 2026-11-01 08:00 UTC" in shown
     assert "sharpness fell: 0.30 apart, 0.10 are usual" in shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("too little reference", "it has 30: wait, or name another with --reference"),
+        ("too few faces", "it takes 100 recent faces"),
+    ],
+)
+def test_a_source_that_is_not_compared_says_what_to_do(reason: str, expected: str) -> None:
+    found = answer()
+    drift = found["entrance"].sources[0].drift
+    drift.not_compared, drift.reference_faces = reason, 30
+    assert expected in " ".join(printed(found).split())
 
 
 def test_a_gallery_without_calibration_says_what_to_do() -> None:
