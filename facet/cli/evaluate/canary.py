@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from facet import AsyncClient, FacetError
+from facet import AsyncClient, FacetError, NotFound
 from facet.cli.evaluate.shared import output as results
 from facet.cli.evaluate.shared import run as running
 from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Seed
@@ -45,7 +45,7 @@ from facet.evaluation.canary.result import (
 )
 from facet.evaluation.canary.schedule import seconds_until_next
 from facet.evaluation.datasets.labels import LabelError
-from facet.evaluation.galleries import delete_gallery, gallery_id_of
+from facet.evaluation.galleries import gallery_id_of
 from facet.evaluation.identification.report import IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification
 from facet.evaluation.report.document import Report, document
@@ -154,7 +154,7 @@ def canary(
       facet evaluate canary --gallery a/ --probes b/ --baseline c --every 1h
 
     Exit code: 0 as good, 1 the canary could not run, 2 bad usage, 3 a figure is worse beyond chance. With
-    [b]--every[/b], the code of the last run.
+    [b]--every[/b], the code of the last run that ended.
     """
     need_set(protocol, images, gallery, probes)
     watched = tuple(dict.fromkeys(figure or WATCHED))
@@ -190,8 +190,8 @@ def canary(
 
 
 def _repeated(asked: _Canary, every: float, as_json: bool) -> int:
-    """Run until Ctrl-C or SIGTERM; the exit code of the last run that ended."""
-    code = console.DONE
+    """Run until Ctrl-C or SIGTERM; the exit code of the last run that ended, and of a failure without one."""
+    code = console.FAILED
     begun = time.monotonic()
     with interrupted_by_sigterm():
         try:
@@ -258,16 +258,16 @@ def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tupl
         baselines.need_same_set(baseline, data, pictures)
 
     async def measure(client: AsyncClient, advance: Advance) -> IdentificationRun:
-        address, left_behind = pending.read()
-        if left_behind and address == asked.address:
-            await delete_gallery(client, left_behind)
+        for address, left_behind in pending.read():
+            if await _is_deleted(client, left_behind, was_here=address == asked.address):
+                pending.forget(left_behind)
         gallery_id = gallery_id_of("canary")
         pending.note(asked.address, gallery_id)
         run = await run_identification(
             client, labelled, accept_low_quality=True, accept_lookalike=True, gallery_id=gallery_id, advance=advance
         )
         if not run.left_behind:
-            pending.forget()
+            pending.forget(gallery_id)
         return run
 
     steps = len(labelled.gallery) + len(labelled.probes)
@@ -293,6 +293,23 @@ def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tupl
         except typer.Exit as error:
             raise CanaryFailed(FILE_NOT_WRITTEN, f"cannot write to {asked.report}") from error
     return report, pictures
+
+
+async def _is_deleted(client: AsyncClient, gallery_id: str, *, was_here: bool) -> bool:
+    """Delete the gallery of a run that was killed. A server may have several addresses, so that each is asked.
+
+    Args:
+        client: the server.
+        gallery_id: the gallery.
+        was_here: the run had this server's address, so that a gallery it does not know is deleted.
+    """
+    try:
+        await client.delete_gallery(gallery_id, force=True)
+    except NotFound:
+        return was_here
+    except FacetError:
+        return False
+    return True
 
 
 def _for_page(built: IdentificationReport, mistakes: int) -> dict[str, Any]:

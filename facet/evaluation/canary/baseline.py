@@ -23,6 +23,8 @@ from facet.evaluation.report.document import Report
 from facet.terminal import private_files
 
 _NAMED = 5
+_MOST_NOTES = 100
+"""Older galleries of runs that were killed are not deleted any more."""
 _PICTURES = "canary_pictures"
 """The key of a baseline with the SHA-256 of each picture by its name."""
 
@@ -39,7 +41,7 @@ def read_baseline(path: Path) -> Report | None:
         return None
     except OSError as error:
         raise CanaryFailed(BASELINE_UNUSABLE, f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CanaryFailed(BASELINE_UNUSABLE, f"{path} is not JSON: it is left as it is") from error
     if not _is_report(found):
         raise CanaryFailed(BASELINE_UNUSABLE, f"{path} is no report of identification: it is left as it is")
@@ -113,27 +115,34 @@ def need_same_set(baseline: Report, data: Report, pictures: Mapping[str, Path]) 
 
 
 class Pending:
-    """The gallery that a run made, noted on disk, so that the next run deletes it if this one is killed."""
+    """The galleries that runs made, noted on disk, so that the next run deletes those of runs that were killed."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def read(self) -> tuple[str, str]:
-        """Address and gallery of a run that was killed; empty texts without one."""
+    def read(self) -> list[tuple[str, str]]:
+        """Address and gallery of each run that was killed, the oldest first."""
         try:
-            address, gallery = json.loads(os.pread(self._descriptor, 4096, 0))
-        except (ValueError, TypeError):
-            return "", ""
-        return str(address), str(gallery)
+            return [(str(address), str(gallery)) for address, gallery in json.loads(self._text())]
+        except (ValueError, TypeError, RecursionError):
+            return []
 
     def note(self, address: str, gallery_id: str) -> None:
         """Note a gallery before it is made."""
-        self.forget()
-        os.pwrite(self._descriptor, json.dumps([address, gallery_id]).encode(), 0)
+        self._write([*self.read(), (address, gallery_id)][-_MOST_NOTES:])
 
-    def forget(self) -> None:
+    def forget(self, gallery_id: str) -> None:
         """The gallery is deleted."""
-        os.ftruncate(self._descriptor, 0)
+        self._write([each for each in self.read() if each[1] != gallery_id])
+
+    def _text(self) -> bytes:
+        return os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
+
+    def _write(self, notes: list[tuple[str, str]]) -> None:
+        text = json.dumps(notes).encode()
+        size = os.fstat(self._descriptor).st_size
+        os.pwrite(self._descriptor, text.ljust(size), 0)  # blanks: whoever is killed here leaves JSON, too
+        os.ftruncate(self._descriptor, len(text))
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def last_done(runs: Collection[dict[str, Any]]) -> float | None:
     """When the last run began that could run, in seconds since 1970; ``None`` without one."""
-    times = [datetime.fromisoformat(run["date"]).timestamp() for run in runs if run["outcome"] != "failed"]
+    times = [_timestamp(run) for run in runs if run["outcome"] != "failed"]
     return max(times, default=None)
 
 
@@ -63,8 +63,12 @@ def _line(result: CanaryResult, watched: Collection[str]) -> dict[str, Any]:
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         run = json.loads(line)
-        datetime.fromisoformat(run["date"])
+        _timestamp(run)
         run["outcome"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     return dict(run)
+
+
+def _timestamp(run: dict[str, Any]) -> float:
+    return datetime.fromisoformat(run["date"]).timestamp()

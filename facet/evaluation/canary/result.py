@@ -110,7 +110,7 @@ def judged(baseline: Report, report: Report, watched: Collection[str]) -> Canary
         found = compare(baseline, report)
     except Incomparable as error:
         raise CanaryFailed(OTHER_SET, f"the run and its baseline cannot be compared: {error}") from error
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise CanaryFailed(BASELINE_UNUSABLE, "the baseline is not a report of this version") from error
     verdicts = {each["name"]: each["verdict"] for each in found["figures"]}
     for name in watched:

@@ -11,7 +11,7 @@ from facet import CENTRAL, AsyncClient, FacetError
 from facet.client.retry import retry_while_busy_async
 from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Stopped, call_all, reason_of
 from facet.evaluation.datasets.protocol import Entry, Protocol
-from facet.evaluation.galleries import create_gallery, delete_gallery, enroll_entries
+from facet.evaluation.galleries import create_gallery, delete_gallery, enroll_entries, gallery_id_of
 from facet.evaluation.identification.searches import Candidate, Search
 from facet.evaluation.rotation import rotated
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
@@ -103,12 +103,12 @@ async def run_identification(
     Raises:
         FacetError: the server went away before it answered anything, or refuses everything.
     """
-    gallery = await create_gallery(client, gallery_id=gallery_id)
-    left_behind = gallery.gallery_id
+    left_behind = gallery_id = gallery_id or gallery_id_of()
     try:
+        gallery = await create_gallery(client, gallery_id=gallery_id)
         enrollment = await _enroll(
             client,
-            gallery.gallery_id,
+            gallery_id,
             protocol,
             advance,
             accept_low_quality=accept_low_quality,
@@ -118,9 +118,9 @@ async def run_identification(
         searches: tuple[Search, ...] = ()
         stopped = enrollment.stopped
         if stopped is None:
-            searches, stopped = await _search_all(client, gallery.gallery_id, protocol, enrollment, rotate, advance)
+            searches, stopped = await _search_all(client, gallery_id, protocol, enrollment, rotate, advance)
     finally:
-        if await delete_gallery(client, gallery.gallery_id):
+        if await delete_gallery(client, gallery_id):
             left_behind = ""
     templates: dict[str, list[str]] = {}
     for index in sorted(enrollment.templates.values()):

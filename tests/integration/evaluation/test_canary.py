@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from facet import Client
 from facet.cli.evaluate.app import app
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Serving
@@ -86,9 +87,30 @@ def test_the_gallery_of_a_run_that_was_killed_is_deleted_by_the_next(
     canary: Run, folder: Path, server: Serving, client: Client
 ) -> None:
     client.create_gallery("canary-killed")
-    (folder / "baseline.json.lock").write_text(json.dumps([server.address, "canary-killed"]), "utf-8")
+    notes = [["another.name:1", "canary-killed"], [server.address, "canary-gone"], ["elsewhere:1", "canary-elsewhere"]]
+    (folder / "baseline.json.lock").write_text(json.dumps(notes), "utf-8")
     assert canary("--save-baseline").exit_code == 0
     assert canaries(server) == []
+    assert json.loads((folder / "baseline.json.lock").read_text("utf-8")) == notes[2:]
+
+
+def test_sigterm_ends_the_first_run_where_ctrl_c_is_ignored_and_deletes_its_gallery(
+    folder: Path, images: Path, server: Serving
+) -> None:
+    """Shells ignore Ctrl-C for a job in the background of a script."""
+    protocol = folder / "protocol.csv"
+    lines = protocol.read_text("utf-8").splitlines() + [f"gallery,more {number},yaoming.jpg" for number in range(1000)]
+    protocol.write_text("\n".join(lines), "utf-8")
+    flags = ("--protocol", protocol, "--images", images, "--baseline", folder / "baseline.json", "--save-baseline")
+    canary = (ROOT / "scripts" / "evaluate.py", "canary", *flags, "--every", "1h", "--address", server.address)
+    command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, *map(str, canary)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    with subprocess.Popen(command, env=environment) as process:
+        until(lambda: canaries(server))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 1
+    assert canaries(server) == []
+    assert not (folder / "baseline.json").exists()
 
 
 def test_without_a_baseline_nothing_is_run(canary: Run, folder: Path) -> None:

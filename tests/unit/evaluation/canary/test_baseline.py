@@ -76,7 +76,9 @@ def test_changed_new_and_missing_pictures_are_named(baseline: Report, pictures: 
         '{"kind": "verification", "provenance": {"data_set": {}}}',
         '{"kind": "identification"}',
         '{"kind": "identification", "provenance": {"data_set": {}}, "canary_pictures": []}',
+        "[" * 200_000,
     ],
+    ids=range(6),
 )
 def test_a_file_that_is_no_baseline_is_refused_and_left_as_it_is(tmp_path: Path, text: str) -> None:
     path = tmp_path / "baseline.json"
@@ -98,10 +100,22 @@ def test_a_second_run_with_one_baseline_is_refused(tmp_path: Path) -> None:
 def test_the_gallery_of_a_run_that_was_killed_is_known_to_the_next(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     with only_run(path) as pending:
-        assert pending.read() == ("", "")
-        pending.note("host:1", "canary-long-name")
-        pending.note("host:1", "canary-1")
+        assert pending.read() == []
+        pending.note("localhost:1", "canary-long-name")
+        pending.note("127.0.0.1:1", "canary-1")
     with only_run(path) as pending:
-        assert pending.read() == ("host:1", "canary-1")
-        pending.forget()
-        assert pending.read() == ("", "")
+        assert pending.read() == [("localhost:1", "canary-long-name"), ("127.0.0.1:1", "canary-1")]
+        pending.forget("canary-long-name")
+        assert pending.read() == [("127.0.0.1:1", "canary-1")]
+        pending.forget("canary-1")
+        assert pending.read() == []
+
+
+@pytest.mark.parametrize("text", ["[", '["host:1", "canary-1"]', "{}", "[1]", "[" * 100_000], ids=range(5))
+def test_a_lock_that_holds_no_notes_is_taken_for_empty(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "baseline.json"
+    (tmp_path / "baseline.json.lock").write_text(text)
+    with only_run(path) as pending:
+        assert pending.read() == []
+        pending.note("host:1", "canary-1")
+        assert pending.read() == [("host:1", "canary-1")]

@@ -38,6 +38,9 @@ def test_the_history_is_bounded_and_skips_what_is_no_run(tmp_path: Path, monkeyp
     monkeypatch.setattr(history, "MOST_RUNS", 3)
     path = tmp_path / "history.jsonl"
     path.write_text('{"date": "2026-01-01T00:00:00+00:00", "outcome": "good"}\n[1]\n{"date": "2026\n{}\n')
+    with path.open("a") as file:
+        file.write('{"date": "0001-01-01T00:00:00", "outcome": "good"}\n')  # before what a clock can tell
+        file.write("[" * 100_000 + "\n")
     for _ in range(3):
         runs = history.append(path, FAILED, ["fnir"])
     assert [run["outcome"] for run in runs] == ["failed"] * 3
