@@ -20,6 +20,7 @@ from gallery.erasure_reports import ErasureReports
 from gallery.errors import (
     ConsentRequired,
     GalleryNotFound,
+    SubjectNotFound,
     SubjectsWithoutConsent,
     SubjectWithoutTemplates,
 )
@@ -217,6 +218,7 @@ class Galleries:
             opened.settings = SearchSettings.of(gallery)
             if change.policy is not None:
                 self._registry.drop_expired(opened, anew=True)
+                self.corrections.shorten(gallery_id, opened.settings.policy)
             return gallery, effect
 
     def preview_gallery(
@@ -303,10 +305,14 @@ class Galleries:
 
         Raises:
             SubjectNotFound: it does not exist.
+            SubjectMerged: likewise, but undoing a merge would bring it back.
             EtagMismatch: ``etag`` is not the current one.
         """
         with erasing(self._store, self._registry, gallery_id) as opened:
-            deleted = self._store.delete_subject(gallery_id, subject_id, etag=etag)
+            try:
+                deleted = self._store.delete_subject(gallery_id, subject_id, etag=etag)
+            except SubjectNotFound as error:
+                raise self.corrections.missing(gallery_id, subject_id) from error
             opened.forget_subject(subject_id)
             return deleted
 

@@ -1609,7 +1609,7 @@ class Change(_message.Message):
 
     @_builtins.property
     def undo_until(self) -> _timestamp_pb2.Timestamp:
-        """Until when it can be undone: for gallery.undo_days."""
+        """Until when it can be undone: for gallery.undo_days, but no longer than the merged subject would have lived."""
 
     def __init__(
         self,
@@ -1656,7 +1656,8 @@ class MergeSubjectsRequest(_message.Message):
     """If set, it must be the current etag of the other subject."""
     request_id: _builtins.str
     """An id of the caller's, at most 128 characters. As long as the change can be undone, a repeated request with the same
-    id gets the same change again.
+    id gets the same change again, with the subject that has the templates now. Once the change was undone, the request
+    is refused.
     """
     def __init__(
         self,

@@ -186,7 +186,8 @@ class GalleryServiceStub:
     """Deletes a subject with its display name and all its templates.
 
     Errors: those of the service, and
-      NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND). If it was merged into
+                another one and that can still be undone, ErrorInfo.metadata has change_id and merged_into.
       ABORTED   The etag is not the current one (ETAG_MISMATCH).
     """
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListTemplatesRequest, _gallery_service_pb2.ListTemplatesResponse]
@@ -217,7 +218,7 @@ class GalleryServiceStub:
       NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
       ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
       FAILED_PRECONDITION The subjects were told apart (DISTINCT_SUBJECTS). Together they have too many templates
-                          (TOO_MANY_TEMPLATES).
+                          (TOO_MANY_TEMPLATES). request_id made this correction, and it was undone (CHANGE_UNDONE).
       ABORTED             An etag is not the current one (ETAG_MISMATCH).
     """
     MoveTemplate: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.MoveTemplateRequest, _gallery_service_pb2.MoveTemplateResponse]
@@ -232,21 +233,23 @@ class GalleryServiceStub:
       NOT_FOUND           The gallery, a subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
                           TEMPLATE_NOT_FOUND).
       ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
-      FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES).
+      FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES). request_id made this
+                          correction, and it was undone (CHANGE_UNDONE).
     """
     UndoChange: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.UndoChangeRequest, _gallery_service_pb2.UndoChangeResponse]
     """Undoes MergeSubjects or MoveTemplate: the subjects have the templates, names, consents and times that they had. What
     was enrolled since stays where it is. What was deleted or has expired since stays away. If the subject that others
-    were merged into was updated since, it keeps that. A change that was undone before is returned as it is.
+    were merged into was updated since, it keeps that. A change that was undone before is returned as it is. Merges of the
+    same people are undone in reverse order.
 
-    What it takes to undo a change is erased when its time is up, when a subject that it is about is deleted or expires,
-    and with the gallery.
+    What it takes to undo a change is erased when its time is up, when the merged subject would have expired, when a
+    subject that it is about is deleted or expires, and with the gallery.
 
     Errors: those of the service, and
       NOT_FOUND           The gallery or the change does not exist, or a subject that the change is about was deleted
                           (GALLERY_NOT_FOUND, CHANGE_NOT_FOUND).
       FAILED_PRECONDITION The time is up (UNDO_EXPIRED); ErrorInfo.metadata has undo_until. What was changed since makes
-                          it impossible: a later change has to be undone first, the id is taken, or the subject lacks a
+                          it impossible: a later change has to be undone first, the id is taken, or a subject would lack a
                           consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
                           (TOO_MANY_TEMPLATES).
     """
@@ -592,7 +595,8 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     """Deletes a subject with its display name and all its templates.
 
     Errors: those of the service, and
-      NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+      NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND). If it was merged into
+                another one and that can still be undone, ErrorInfo.metadata has change_id and merged_into.
       ABORTED   The etag is not the current one (ETAG_MISMATCH).
     """
     ListTemplates: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListTemplatesRequest, _gallery_service_pb2.ListTemplatesResponse]  # type: ignore[assignment]
@@ -623,7 +627,7 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
       ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
       FAILED_PRECONDITION The subjects were told apart (DISTINCT_SUBJECTS). Together they have too many templates
-                          (TOO_MANY_TEMPLATES).
+                          (TOO_MANY_TEMPLATES). request_id made this correction, and it was undone (CHANGE_UNDONE).
       ABORTED             An etag is not the current one (ETAG_MISMATCH).
     """
     MoveTemplate: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.MoveTemplateRequest, _gallery_service_pb2.MoveTemplateResponse]  # type: ignore[assignment]
@@ -638,21 +642,23 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       NOT_FOUND           The gallery, a subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
                           TEMPLATE_NOT_FOUND).
       ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
-      FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES).
+      FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES). request_id made this
+                          correction, and it was undone (CHANGE_UNDONE).
     """
     UndoChange: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.UndoChangeRequest, _gallery_service_pb2.UndoChangeResponse]  # type: ignore[assignment]
     """Undoes MergeSubjects or MoveTemplate: the subjects have the templates, names, consents and times that they had. What
     was enrolled since stays where it is. What was deleted or has expired since stays away. If the subject that others
-    were merged into was updated since, it keeps that. A change that was undone before is returned as it is.
+    were merged into was updated since, it keeps that. A change that was undone before is returned as it is. Merges of the
+    same people are undone in reverse order.
 
-    What it takes to undo a change is erased when its time is up, when a subject that it is about is deleted or expires,
-    and with the gallery.
+    What it takes to undo a change is erased when its time is up, when the merged subject would have expired, when a
+    subject that it is about is deleted or expires, and with the gallery.
 
     Errors: those of the service, and
       NOT_FOUND           The gallery or the change does not exist, or a subject that the change is about was deleted
                           (GALLERY_NOT_FOUND, CHANGE_NOT_FOUND).
       FAILED_PRECONDITION The time is up (UNDO_EXPIRED); ErrorInfo.metadata has undo_until. What was changed since makes
-                          it impossible: a later change has to be undone first, the id is taken, or the subject lacks a
+                          it impossible: a later change has to be undone first, the id is taken, or a subject would lack a
                           consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
                           (TOO_MANY_TEMPLATES).
     """
@@ -1061,7 +1067,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a subject with its display name and all its templates.
 
         Errors: those of the service, and
-          NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
+          NOT_FOUND The gallery or the subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND). If it was merged into
+                    another one and that can still be undone, ErrorInfo.metadata has change_id and merged_into.
           ABORTED   The etag is not the current one (ETAG_MISMATCH).
         """
 
@@ -1110,7 +1117,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND           The gallery or a subject does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND).
           ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
           FAILED_PRECONDITION The subjects were told apart (DISTINCT_SUBJECTS). Together they have too many templates
-                              (TOO_MANY_TEMPLATES).
+                              (TOO_MANY_TEMPLATES). request_id made this correction, and it was undone (CHANGE_UNDONE).
           ABORTED             An etag is not the current one (ETAG_MISMATCH).
         """
 
@@ -1131,7 +1138,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND           The gallery, a subject or the template does not exist (GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND,
                               TEMPLATE_NOT_FOUND).
           ALREADY_EXISTS      request_id was used for another correction (REQUEST_ID_REUSED).
-          FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES).
+          FAILED_PRECONDITION The other subject has the maximum number of templates (TOO_MANY_TEMPLATES). request_id made this
+                              correction, and it was undone (CHANGE_UNDONE).
         """
 
     @_abc_1.abstractmethod
@@ -1142,16 +1150,17 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_gallery_service_pb2.UndoChangeResponse, _abc.Awaitable[_gallery_service_pb2.UndoChangeResponse]]:
         """Undoes MergeSubjects or MoveTemplate: the subjects have the templates, names, consents and times that they had. What
         was enrolled since stays where it is. What was deleted or has expired since stays away. If the subject that others
-        were merged into was updated since, it keeps that. A change that was undone before is returned as it is.
+        were merged into was updated since, it keeps that. A change that was undone before is returned as it is. Merges of the
+        same people are undone in reverse order.
 
-        What it takes to undo a change is erased when its time is up, when a subject that it is about is deleted or expires,
-        and with the gallery.
+        What it takes to undo a change is erased when its time is up, when the merged subject would have expired, when a
+        subject that it is about is deleted or expires, and with the gallery.
 
         Errors: those of the service, and
           NOT_FOUND           The gallery or the change does not exist, or a subject that the change is about was deleted
                               (GALLERY_NOT_FOUND, CHANGE_NOT_FOUND).
           FAILED_PRECONDITION The time is up (UNDO_EXPIRED); ErrorInfo.metadata has undo_until. What was changed since makes
-                              it impossible: a later change has to be undone first, the id is taken, or the subject lacks a
+                              it impossible: a later change has to be undone first, the id is taken, or a subject would lack a
                               consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
                               (TOO_MANY_TEMPLATES).
         """

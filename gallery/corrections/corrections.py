@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gallery.corrections import change_json
+from gallery.corrections.change_records import ChangeRecords, ReadChange
 from gallery.corrections.index_moves import IndexMove
 from gallery.corrections.merging import earliest, followed_pairs, merged_subject
-from gallery.corrections.undoing import undoing
+from gallery.corrections.undoing import check_order, undoing
 from gallery.erasing import erasing
 from gallery.errors import (
     ChangeNotFound,
+    ChangeUndone,
     DistinctSubjects,
     RequestIdReused,
     SameSubject,
-    StorageUnavailable,
+    SubjectMerged,
+    SubjectNotFound,
     TemplateNotFound,
     TooManyTemplates,
     UndoExpired,
@@ -31,7 +34,8 @@ from gallery.records.changes import (
     Rearrangement,
     StoredChange,
 )
-from gallery.records.distinct_pairs import MAX_DISTINCT_PAIRS, DistinctPairs, Pair
+from gallery.records.distinct_pairs import MAX_DISTINCT_PAIRS, DistinctPairs, Pair, ordered
+from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.registry import GalleryRegistry, OpenGallery
@@ -61,14 +65,15 @@ class Corrected:
 class Corrections:
     """Corrects who is who. When a method returns, its change is on disk, and every search that begins later sees it.
 
-    A request id that made a change is answered with that change, as long as it can be undone.
+    A request id that made a change is answered with that change, as long as it can be undone, and with the subject that
+    has the templates now. Once it was undone, the request is refused.
 
     Args:
         store: where everything is stored.
         registry: the open galleries.
         retention: erases what has expired.
         max_templates: the most templates of a subject.
-        undo_for: how long a correction can be undone.
+        undo_for: how long a correction can be undone; at zero nothing is kept for it.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Corrections:
     ) -> None:
         self._store = store
         self._registry = registry
+        self._records = ChangeRecords(store, registry.clock)
         self._retention = retention
         self._max_templates = max_templates
         self._undo_for = undo_for
@@ -114,12 +120,14 @@ class Corrections:
             EtagMismatch: an etag is not the current one.
             TooManyTemplates: together they have more templates than a subject may.
             RequestIdReused: the request id made another change.
+            ChangeUndone: the request id made this change, which was undone.
             StorageError: something cannot be read or written.
         """
         if from_id == into_id:
             raise SameSubject(gallery_id, from_id)
         with erasing(self._store, self._registry, gallery_id) as opened:
-            if answered := self._answered(gallery_id, request_id, (ChangeKind.MERGE, from_id, into_id)):
+            etags = (from_etag, into_etag)
+            if answered := self._answered(gallery_id, request_id, (ChangeKind.MERGE, from_id, into_id), etags=etags):
                 return answered
             self._retention.erase_held(opened)
             gone, into = (self._store.subject(gallery_id, each) for each in (from_id, into_id))
@@ -134,9 +142,10 @@ class Corrections:
             holders = self._store.changes.holders_of_changes(gallery_id, from_id)
             moved = [self._moved(face) for face in faces]
             before = Before(
-                tuple(moved), gone, into, merged.etag, pairs=pairs, added_pairs=added_pairs, holders=holders
+                tuple(moved), gone, into, merged, etags=etags, pairs=pairs, added_pairs=added_pairs, holders=holders
             )
-            change = self._change(gallery_id, ChangeKind.MERGE, from_id, into_id, moved)
+            expiry = opened.settings.policy.subject_expiry(gone)
+            change = self._change(gallery_id, ChangeKind.MERGE, from_id, into_id, moved, expiry=expiry)
             wanted = Rearrangement(
                 from_id,
                 into_id,
@@ -172,12 +181,14 @@ class Corrections:
             SameSubject: they are the same.
             TooManyTemplates: the second one has the most templates that a subject may.
             RequestIdReused: the request id made another change.
+            ChangeUndone: the request id made this change, which was undone.
             StorageError: something cannot be read or written.
         """
         if from_id == into_id:
             raise SameSubject(gallery_id, from_id)
         with erasing(self._store, self._registry, gallery_id) as opened:
-            if answered := self._answered(gallery_id, request_id, (ChangeKind.MOVE, from_id, into_id, template_id)):
+            asked = (ChangeKind.MOVE, from_id, into_id)
+            if answered := self._answered(gallery_id, request_id, asked, template_id=template_id):
                 return answered
             self._retention.erase_held(opened)
             source, into = (self._store.subject(gallery_id, each) for each in (from_id, into_id))
@@ -217,9 +228,11 @@ class Corrections:
                 raise ChangeNotFound(gallery_id, change_id)
             if not stored.text or stored.undo_until <= self._registry.clock():
                 raise UndoExpired(gallery_id, change_id, stored.undo_until)
-            change, before = self._opened(gallery_id, stored)
+            read = self._records.read(gallery_id, stored)
+            change, before = read.change, read.before
             if before is None:
                 return change
+            check_order(read, self._records.merges(gallery_id))
             wanted, subject = undoing(
                 self._store, opened.settings.policy, change, before, stored, now=self._registry.clock()
             )
@@ -243,8 +256,22 @@ class Corrections:
         if one == other:
             raise SameSubject(gallery_id, one)
         with erasing(self._store, self._registry, gallery_id) as opened:
+            if is_distinct:
+                self._records.keep_pair(gallery_id, ordered(one, other))
             self._store.set_distinct(gallery_id, one, other, is_distinct=is_distinct, limit=MAX_DISTINCT_PAIRS)
             opened.distinct = DistinctPairs(self._store.distinct_pairs(gallery_id))
+
+    def missing(self, gallery_id: str, subject_id: str) -> SubjectNotFound:
+        """Return the error about a subject that does not exist; it says so if undoing a merge would bring it back."""
+        for each in self._records.merges(gallery_id):
+            if each.change.from_subject_id == subject_id:
+                change_id = each.change.change_id
+                return SubjectMerged(gallery_id, subject_id, change_id=change_id, into_id=each.holder)
+        return SubjectNotFound(gallery_id, subject_id)
+
+    def shorten(self, gallery_id: str, policy: GalleryPolicy) -> None:
+        """Let no change keep a merged subject longer than a new policy of its gallery, which the caller holds."""
+        self._records.shorten(gallery_id, policy)
 
     def list_distinct(
         self, gallery_id: str, *, subject_id: str = "", page_size: int, page_token: str = ""
@@ -278,17 +305,37 @@ class Corrections:
         opened.distinct = DistinctPairs(self._store.distinct_pairs(opened.gallery_id))
         self._registry.drop_expired(opened, anew=True)
 
-    def _answered(self, gallery_id: str, request_id: str, asked: tuple[object, ...]) -> Corrected | None:
+    def _answered(
+        self,
+        gallery_id: str,
+        request_id: str,
+        asked: tuple[ChangeKind, str, str],
+        *,
+        template_id: str = "",
+        etags: tuple[str, ...] = (),
+    ) -> Corrected | None:
         """Return the answer to a request that was answered before."""
         stored = self._store.changes.change_of_request(gallery_id, request_id) if request_id else None
         if stored is None or not stored.text:
             return None
-        change, before = self._opened(gallery_id, stored)
-        known = (change.kind, change.from_subject_id, change.into_subject_id)
-        template_ids = {each.template_id for each in before.moved} if before else set(change.template_ids)
-        if asked[:3] != known or (len(asked) > 3 and asked[3] not in template_ids):
+        read = self._records.read(gallery_id, stored)
+        change, before = read.change, read.before
+        is_same = asked == (change.kind, change.from_subject_id, change.into_subject_id)
+        if before is not None:
+            template_ids = {each.template_id for each in before.moved}
+            is_same = is_same and etags == before.etags and (not template_id or template_id in template_ids)
+        if not is_same:
             raise RequestIdReused(gallery_id, request_id)
-        return Corrected(change, self._store.subject(gallery_id, change.into_subject_id))
+        if before is None:
+            raise ChangeUndone(gallery_id, change.change_id)
+        return Corrected(change, self._store.subject(gallery_id, self._holder(read)))
+
+    def _holder(self, read: ReadChange) -> str:
+        """Return the subject that has the templates of a change now."""
+        if read.change.kind is ChangeKind.MERGE:
+            return read.holder
+        found = self._store.changes.subjects_of_templates(read.change.gallery_id, read.change.template_ids)
+        return next(iter(found.values()), read.holder)
 
     def _faces(self, gallery_id: str, subject_id: str) -> list[StoredFace]:
         """Return the templates of a subject with all that is stored for them."""
@@ -310,22 +357,28 @@ class Corrections:
         return MovedTemplate(template_id, new, face.template.expire_time)
 
     def _change(
-        self, gallery_id: str, kind: ChangeKind, from_id: str, into_id: str, moved: Sequence[MovedTemplate]
+        self,
+        gallery_id: str,
+        kind: ChangeKind,
+        from_id: str,
+        into_id: str,
+        moved: Sequence[MovedTemplate],
+        *,
+        expiry: datetime | None = None,
     ) -> Change:
+        """Return a change; it cannot be undone after ``expiry``, when the subject that it keeps would have expired."""
         moment = self._registry.clock()
         template_ids = tuple(each.new_id for each in moved)
-        return Change(new_id(), gallery_id, kind, from_id, into_id, template_ids, moment, moment + self._undo_for)
+        until = moment + self._undo_for
+        if expiry is not None:
+            until = min(until, expiry)
+        return Change(new_id(), gallery_id, kind, from_id, into_id, template_ids, moment, until)
 
     def _stored(self, change: Change, before: Before, request_id: str, holders: tuple[str, ...]) -> StoredChange:
-        return StoredChange(
-            change.change_id, request_id, holders, change.undo_until, change_json.to_text(change, before)
-        )
-
-    def _opened(self, gallery_id: str, stored: StoredChange) -> tuple[Change, Before | None]:
-        try:
-            return change_json.from_text(stored.text, gallery_id, stored.change_id, stored.undo_until)
-        except change_json.InvalidChange as error:
-            raise StorageUnavailable(str(error)) from error
+        if not self._undo_for:
+            return StoredChange(change.change_id, "", holders, change.undo_until, "")
+        text = change_json.to_text(change, before)
+        return StoredChange(change.change_id, request_id, holders, change.undo_until, text)
 
     def _check_count(self, subject: Subject, added: int) -> None:
         wanted = subject.template_count + added

@@ -5,6 +5,7 @@ GalleryError
     GalleryExists
     GalleryNotEmpty
     SubjectNotFound
+        SubjectMerged
     SubjectWithoutTemplates
     TemplateNotFound
     TooManyTemplates
@@ -17,6 +18,7 @@ GalleryError
     TooManyDistinctPairs
     ChangeNotFound
     UndoExpired
+    ChangeUndone
     UndoConflict
     ExpiryNotStored
     ExportOutdated
@@ -44,6 +46,7 @@ from __future__ import annotations
 from gallery.errors.base import GalleryError, Kind
 from gallery.errors.corrections import (
     ChangeNotFound,
+    ChangeUndone,
     DistinctSubjects,
     SameSubject,
     TooManyDistinctPairs,
@@ -83,6 +86,7 @@ from gallery.errors.subjects import (
     ConsentRequired,
     LooksLikeAnotherSubject,
     LooksUnlikeSubject,
+    SubjectMerged,
     SubjectNotFound,
     SubjectsWithoutConsent,
     SubjectWithoutTemplates,
@@ -93,6 +97,7 @@ from gallery.errors.subjects import (
 __all__ = [
     "CalibrationUnreliable",
     "ChangeNotFound",
+    "ChangeUndone",
     "ConsentRequired",
     "ContractMismatch",
     "DatabaseDamaged",
@@ -121,6 +126,7 @@ __all__ = [
     "StorageError",
     "StorageFull",
     "StorageUnavailable",
+    "SubjectMerged",
     "SubjectNotFound",
     "SubjectWithoutTemplates",
     "SubjectsWithoutConsent",

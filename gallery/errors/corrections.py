@@ -63,7 +63,10 @@ class ChangeNotFound(GalleryError):
     kind, reason = "not_found", "CHANGE_NOT_FOUND"
 
     def __init__(self, gallery_id: str, change_id: str) -> None:
-        super().__init__(f"gallery {gallery_id!r} has no change {change_id!r}, or its subject was deleted since")
+        super().__init__(
+            f"gallery {gallery_id!r} has no change {change_id!r}, or a subject that it was about was deleted, or has "
+            "expired, since"
+        )
         self.gallery_id = gallery_id
 
 
@@ -83,6 +86,19 @@ class UndoExpired(GalleryError):
     def metadata(self) -> Mapping[str, str]:
         """Until when it could be undone."""
         return {"undo_until": self.undo_until.isoformat()}
+
+
+class ChangeUndone(GalleryError):
+    """The request made a change that was undone since, so it is not made again."""
+
+    kind, reason = "precondition", "CHANGE_UNDONE"
+
+    def __init__(self, gallery_id: str, change_id: str) -> None:
+        super().__init__(
+            f"the request made the change {change_id!r} of gallery {gallery_id!r}, which was undone since: "
+            "send another request id to make it again"
+        )
+        self.gallery_id = gallery_id
 
 
 class UndoConflict(GalleryError):

@@ -21,6 +21,34 @@ class SubjectNotFound(GalleryError):
         self.subject_id = subject_id
 
 
+class SubjectMerged(SubjectNotFound):
+    """The gallery has no such subject because it was merged into another one, and that can still be undone.
+
+    Attributes:
+        gallery_id: the gallery.
+        subject_id: the subject that was merged.
+        change_id: the change that can be undone.
+        into_id: the subject that has its templates now.
+    """
+
+    def __init__(self, gallery_id: str, subject_id: str, *, change_id: str, into_id: str) -> None:
+        super().__init__(gallery_id, subject_id)
+        self.change_id = change_id
+        self.into_id = into_id
+
+    def __str__(self) -> str:
+        """Say what happened to it, and what to do."""
+        return (
+            f"{super().__str__()}: the change {self.change_id!r} merged it into {self.into_id!r}, and undoing that "
+            f"brings it back. Undo the change and delete {self.subject_id!r} then, or delete {self.into_id!r}"
+        )
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The change, and the subject that has the templates now."""
+        return {"change_id": self.change_id, "merged_into": self.into_id}
+
+
 class SubjectWithoutTemplates(GalleryError):
     """The subject has no template to compare with."""
 

@@ -32,7 +32,8 @@ class Change:
         into_subject_id: the subject that got them.
         template_ids: the templates, by the ids that they have had since.
         create_time: when it was made; UTC, to the microsecond.
-        undo_until: from then on it cannot be undone, and what it takes to undo it is erased.
+        undo_until: from then on it cannot be undone, and what it takes to undo it is erased. That is no later than the
+            subject that disappeared would have expired.
         is_undone: whether it was undone.
     """
 
@@ -55,16 +56,18 @@ class Before:
         moved: the templates, as they were before; see :class:`MovedTemplate`.
         merged: the subject that disappeared, as it was; ``None`` if none did.
         into: the subject that got its templates, as it was; ``None`` if it was not changed.
-        into_etag: the etag that the change gave to that subject.
+        after: that subject as the change left it; ``None`` if it was not changed.
+        etags: the etags that the request sent.
         pairs: the pairs of the subject that disappeared.
-        added_pairs: those that the other subject got from it.
+        added_pairs: those that the other subject got from it, and that nobody has told apart explicitly since.
         holders: the subjects that earlier changes depended on, by change id, where the change replaced one of them.
     """
 
     moved: tuple[MovedTemplate, ...]
     merged: Subject | None = None
     into: Subject | None = None
-    into_etag: str = ""
+    after: Subject | None = None
+    etags: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = ()
     added_pairs: tuple[Pair, ...] = ()
     holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

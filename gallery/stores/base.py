@@ -211,6 +211,12 @@ class ChangeLog(Protocol):
     def change_of_request(self, gallery_id: str, request_id: str) -> StoredChange | None:
         """Return the change that a request made, as long as it can be undone."""
 
+    def changes(self, gallery_id: str) -> Sequence[StoredChange]:
+        """Return all changes of a gallery that are not erased, in any order."""
+
+    def replace(self, gallery_id: str, change: StoredChange) -> None:
+        """Write the time and the text of a change anew; does nothing if it is gone."""
+
     def holders_of_changes(self, gallery_id: str, subject_id: str) -> Mapping[str, tuple[str, ...]]:
         """Return the holders of the changes that a subject holds, by change id."""
 

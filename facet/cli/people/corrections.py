@@ -20,6 +20,7 @@ from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb
 
 _FOR_A_WHILE = "This can be undone for a while only"
+_MADE_AGAIN = "To take that back, merge or move again"
 
 
 def merge(
@@ -103,7 +104,7 @@ def undo(
 
       facet people undo CHANGE_ID --gallery team
     """
-    confirm(f"Undo the change {change} in {gallery}?", yes=yes, warning="This cannot be taken back")
+    confirm(f"Undo the change {change} in {gallery}?", yes=yes, warning=_MADE_AGAIN)
     with (
         console.connect(address, token, root_certificates, client_certificate, client_key) as client,
         subject_errors(client, gallery, ""),

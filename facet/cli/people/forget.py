@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from facet.cli.people.options import Gallery, SubjectId
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
 from facet.terminal.counts import counted
+from facet.terminal.program import spelled
 
 
 def forget(
@@ -33,7 +35,7 @@ def forget(
             try:
                 forgotten[subject] = client.delete_subject(gallery, subject).templates_deleted
             except NotFound as error:
-                console.err.print(missing(error, client, gallery, subject))
+                console.err.print(missing(error, client, gallery, subject) + _merged(error, gallery, subject))
     if as_json:
         console.print_json({"forgotten": forgotten})
     else:
@@ -72,3 +74,15 @@ def forget_template(
         for template in forgotten:
             console.out.print(f"deleted template {template} of {subject}")
     raise typer.Exit(console.DONE if len(forgotten) == len(templates) else console.FAILED)
+
+
+def _merged(error: NotFound, gallery: str, subject: str) -> str:
+    """What to type if a merge can still be undone, which would bring the person back; empty if there is none."""
+    change, into = error.metadata.get("change_id", ""), error.metadata.get("merged_into", "")
+    if not change or not into:
+        return ""
+    undo, alone, both = (
+        spelled(f"facet people {shlex.join([*words, '--gallery', gallery])}")
+        for words in (("undo", change), ("forget", subject), ("forget", into))
+    )
+    return f"\nto forget {subject} alone: {undo}\n  and then: {alone}\nto forget both: {both}"

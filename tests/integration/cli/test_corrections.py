@@ -29,6 +29,9 @@ def test_a_merge_is_confirmed_printed_with_the_command_that_undoes_it_and_undone
     merged = run("enroll.py", "merge", "yao-2", "yao", *here, "--yes")
     assert "merged yao-2 into yao, which has 2 templates" in merged.stdout
     (command,) = re.findall(r"undo \S+ --gallery \S+", " ".join(merged.stdout.split()))
+    gone = run("enroll.py", "forget", "yao-2", *here, "--yes")
+    assert gone.returncode == 1
+    assert command in " ".join(gone.stderr.split()), "undoing the merge would bring this person back"
     undone = run("enroll.py", *command.split(), "--yes")
     assert "1 template went back to yao-2" in undone.stdout, undone.stderr
     again = run("enroll.py", "merge", "yao-2", "nobody", *here, "--yes")

@@ -65,6 +65,17 @@ class MilvusChangeLog:
         """See :meth:`gallery.stores.base.ChangeLog.change_of_request`."""
         return self._one(self._locator.find(gallery_id, strong=True), f"request == {quoted(request_id)}")
 
+    def changes(self, gallery_id: str) -> Sequence[StoredChange]:
+        """See :meth:`gallery.stores.base.ChangeLog.changes`."""
+        location = self._locator.find(gallery_id, strong=True)
+        return [_stored(row) for row in self._rows(location, "text != ''")]
+
+    def replace(self, gallery_id: str, change: StoredChange) -> None:
+        """See :meth:`gallery.stores.base.ChangeLog.replace`."""
+        location = self._locator.find(gallery_id, strong=True)
+        if self._one(location, f"id == {quoted(row_id(location.key, change.change_id))}") is not None:
+            self._write(location, change)
+
     def holders_of_changes(self, gallery_id: str, subject_id: str) -> Mapping[str, tuple[str, ...]]:
         """See :meth:`gallery.stores.base.ChangeLog.holders_of_changes`."""
         location = self._locator.find(gallery_id, strong=True)
@@ -119,10 +130,7 @@ class MilvusChangeLog:
             self._write(location, erased)
 
     def _one(self, location: GalleryLocation, where: str) -> StoredChange | None:
-        for row in self._rows(location, where):
-            until = from_microseconds(row["until"])
-            return StoredChange(id_of(row), row["request"], _holders(row), until, row["text"])
-        return None
+        return next(iter([_stored(row) for row in self._rows(location, where)]), None)
 
     def _rows(self, location: GalleryLocation, where: str) -> list[Row]:
         collection = self._collections.find(_KIND)
@@ -148,6 +156,10 @@ class MilvusChangeLog:
         rows = [subject_row(each, location.key, fields) for each in subjects if each is not None]
         if rows:
             self._milvus.upsert(self._collections.subjects, rows)
+
+
+def _stored(row: Row) -> StoredChange:
+    return StoredChange(id_of(row), row["request"], _holders(row), from_microseconds(row["until"]), row["text"])
 
 
 def _holders(row: Row) -> tuple[str, ...]:

@@ -47,6 +47,28 @@ class SqliteChangeLog:
         """See :meth:`gallery.stores.base.ChangeLog.change_of_request`."""
         return self._find(gallery_id, "request_id", request_id) if request_id else None
 
+    def changes(self, gallery_id: str) -> Sequence[StoredChange]:
+        """See :meth:`gallery.stores.base.ChangeLog.changes`."""
+        with self._reading() as connection:
+            query = f"SELECT {_COLUMNS} FROM changes WHERE gallery_key = ? AND text != ''"  # noqa: S608 - a constant
+            rows = connection.execute(query, (gallery_key_of(connection, gallery_id),)).fetchall()
+            return [self._stored(row) for row in rows]
+
+    def replace(self, gallery_id: str, change: StoredChange) -> None:
+        """See :meth:`gallery.stores.base.ChangeLog.replace`."""
+        with self._writing(erases=True) as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            sealer = self._encryption.sealer_of(connection, gallery_key)
+            connection.execute(
+                "UPDATE changes SET undo_until = ?, text = ? WHERE gallery_key = ? AND change_id = ?",
+                (
+                    to_microseconds(change.undo_until),
+                    sealer.text(change.text, CHANGE, change.change_id),
+                    gallery_key,
+                    change.change_id,
+                ),
+            )
+
     def holders_of_changes(self, gallery_id: str, subject_id: str) -> Mapping[str, tuple[str, ...]]:
         """See :meth:`gallery.stores.base.ChangeLog.holders_of_changes`."""
         with self._reading() as connection:
@@ -114,10 +136,11 @@ class SqliteChangeLog:
         with self._reading() as connection:
             query = f"SELECT {_COLUMNS} FROM changes WHERE gallery_key = ? AND {column} = ?"  # noqa: S608 - constants
             row = connection.execute(query, (gallery_key_of(connection, gallery_id), value)).fetchone()
-            if row is None:
-                return None
-            change_id, request_id, until, text, one, other = row
-            opened = self._encryption.opener.text(text, CHANGE, change_id)
+            return None if row is None else self._stored(row)
+
+    def _stored(self, row: tuple[str, str, int, str, str | None, str | None]) -> StoredChange:
+        change_id, request_id, until, text, one, other = row
+        opened = self._encryption.opener.text(text, CHANGE, change_id)
         return StoredChange(change_id, request_id, _holders(one, other), from_microseconds(until), opened)
 
     def _write_pairs(self, connection: sqlite3.Connection, gallery_key: int, wanted: Rearrangement) -> None:
