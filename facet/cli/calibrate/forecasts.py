@@ -49,8 +49,8 @@ def forecast_table(forecast: pb.CalibrationForecast, chosen: pb.Calibration | No
     whose = "people who seem to be enrolled twice or with wrong pictures"
     if not against_itself:
         whose = "people searched for who seem to be enrolled"
-    cells = _cells(forecast.contamination, forecast.contamination_low, forecast.contamination_high)
-    rows.add_row(whose, *cells)
+    affected = (forecast.contamination, forecast.contamination_low, forecast.contamination_high)
+    rows.add_row(whose, *_cells(*(round(share, 4) for share in affected)))
     return rows
 
 
@@ -66,8 +66,15 @@ def sentences(forecast: pb.CalibrationForecast) -> Iterator[str]:
     yield f"Compared with the others of the same person, {_own_missed(forecast)}."
 
 
-def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itself: bool) -> Iterator[str]:
-    """Yield a sentence for each reason why a threshold cannot be relied on."""
+def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itself: bool, enough: str) -> Iterator[str]:
+    """Yield a sentence for each reason why a threshold cannot be relied on.
+
+    Args:
+        forecast: the forecast.
+        threshold: the threshold.
+        against_itself: whether the gallery was the evidence.
+        enough: how many people in the gallery would do; empty if that is not known.
+    """
     for reason in forecast.unreliable_reasons:
         if reason == pb.UNRELIABLE_REASON_OWN_PICTURES_MISSED:
             yield f"It misses too many enrolled people: {_own_missed(forecast)}."
@@ -80,19 +87,29 @@ def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itsel
             share = percent(forecast.contamination)
             yield (
                 f"About {share} of the people seem to be enrolled under two ids or with wrong pictures. "
-                "Relatives, or many people who look alike, give the same."
+                "Relatives, and groups of people who look alike, may be among them."
             )
         elif reason == pb.UNRELIABLE_REASON_CONTAMINATED:
             share = percent(forecast.contamination)
             yield f"About {share} of the people searched for seem to be enrolled under another id."
         else:
-            yield f"The evidence is too little or too mixed: the FPIR may be up to {percent(forecast.fpir_high)}."
+            yield _uncertain(forecast, enough)
 
 
 def per_thousand(share: float) -> str:
     """How many of a thousand a share is, with two digits below ten."""
     count = 1000 * share
     return f"{count:.0f}" if count >= 10 else f"{count:.2g}"
+
+
+def _uncertain(forecast: pb.CalibrationForecast, enough: str) -> str:
+    """Say that the FPIR is not known well enough, and how many people would do, if only these are missing."""
+    if not enough or pb.UNRELIABLE_REASON_CONTAMINATED in forecast.unreliable_reasons:
+        return "The evidence is too little or too mixed: the FPIR may be far above the target."
+    return (
+        f"The evidence is too little: the FPIR may be up to {percent(forecast.fpir_high)}. "
+        f"About {enough} people in the gallery would do."
+    )
 
 
 def _own_missed(forecast: pb.CalibrationForecast) -> str:

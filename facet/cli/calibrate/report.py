@@ -80,8 +80,9 @@ def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, i
     rows.add_row(
         "searches", f"for {counted(chosen.search_count, 'picture')} of {counted(chosen.identity_count, 'person')}"
     )
-    rows.add_row("no face found", _counts(failures.keys() - UNREADABLE, failures))
-    rows.add_row("not used", _counts(failures.keys() & UNREADABLE, failures))
+    if not request.against_itself:
+        rows.add_row("no face found", _counts(failures.keys() - UNREADABLE, failures))
+        rows.add_row("not used", _counts(failures.keys() & UNREADABLE, failures))
     rows.add_row("suspects", _suspects(response, request))
     console.out.print(rows)
     console.out.print(forecasts.forecast_table(response.forecast, chosen, against_itself=request.against_itself))
@@ -98,7 +99,7 @@ def print_refusal(error: FailedPrecondition, before: pb.Gallery, request: Reques
         f"{error.reason}: the threshold of {request.gallery} stays {before.threshold:.4f}. From this evidence it would "
         f"be {threshold:.4f}, which is unreliable:"
     )
-    _print_unreliable(forecast, threshold, request, console.err)
+    _print_unreliable(forecast, threshold, request, console.err, enough=error.metadata.get("people_needed", ""))
 
 
 def _print_suspects(response: pb.CalibrateGalleryResponse, page: Path | None) -> None:
@@ -135,9 +136,10 @@ def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
             "Look at their pictures: if they show somebody in the gallery, correct the labels, or use "
             "--without-suspects."
         )
-    if request.against_itself and response.forecast.contamination >= _WORTH_A_WORD:
+    is_unreliable = bool(response.forecast.unreliable_reasons)
+    if request.against_itself and not is_unreliable and response.forecast.contamination >= _WORTH_A_WORD:
         console.out.print(
-            "Relatives, and groups of people who look alike, are among those who seem to be enrolled twice."
+            "Relatives, and groups of people who look alike, may be among those who seem to be enrolled twice."
         )
     if request.against_itself and response.suspects:
         console.out.print(
@@ -145,10 +147,12 @@ def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
             "People who were told apart count as different people, so the threshold may rise:"
         )
         console.out.print(f"  {_duplicates_command(request)}")
-    if response.forecast.unreliable_reasons:
+    if is_unreliable:
         console.out.print("This threshold is unreliable:")
         _print_unreliable(response.forecast, chosen.threshold, request, console.out)
-    if request.dry_run:
+    if request.dry_run and is_unreliable and not request.insists:
+        console.out.print("Nothing was changed. Without --dry-run this threshold is refused.")
+    elif request.dry_run:
         console.out.print("Nothing was changed: repeat the command without --dry-run.")
     else:
         console.out.print(
@@ -157,9 +161,11 @@ def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
         )
 
 
-def _print_unreliable(forecast: pb.CalibrationForecast, threshold: float, request: Request, shown_on: Console) -> None:
+def _print_unreliable(
+    forecast: pb.CalibrationForecast, threshold: float, request: Request, shown_on: Console, *, enough: str = ""
+) -> None:
     """Print why a threshold is unreliable, and commands that help; they work as they stand."""
-    for sentence in forecasts.reasons(forecast, threshold, against_itself=request.against_itself):
+    for sentence in forecasts.reasons(forecast, threshold, against_itself=request.against_itself, enough=enough):
         shown_on.print(f"- {sentence}")
     shown_on.print("What helps:")
     for command, what in _steps(request):
