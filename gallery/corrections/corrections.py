@@ -207,11 +207,16 @@ class Corrections:
             self._make(opened, Rearrangement(from_id, into_id, moved, stored), faces, into)
             return Corrected(change, self._store.subject(gallery_id, into_id))
 
-    def undo(self, gallery_id: str, change_id: str) -> Change:
+    def undo(self, gallery_id: str, change_id: str, *, validate_only: bool = False) -> Change:
         """Undo a change: the subjects have the templates, names, consents and times that they had before.
 
         What was enrolled since stays where it is, and what was deleted or has expired since stays away. A change that
         was undone is returned as it is.
+
+        Args:
+            gallery_id: the gallery.
+            change_id: the change.
+            validate_only: check everything and return what would be, but undo nothing.
 
         Raises:
             GalleryNotFound: there is no such gallery.
@@ -238,10 +243,13 @@ class Corrections:
             )
             if change.kind is ChangeKind.MOVE:
                 self._check_count(subject, 1)
+            undone = replace(change, is_undone=True)
+            if validate_only:
+                return undone
             returning = {each.template_id for each in wanted.moved}
             faces = [face for face in self._faces(gallery_id, change.into_subject_id) if face.key[1] in returning]
             self._make(opened, wanted, faces, subject)
-            return replace(change, is_undone=True)
+            return undone
 
     def set_distinct(self, gallery_id: str, one: str, other: str, *, is_distinct: bool) -> None:
         """Tell two subjects apart, because they are two people, or take that back; may be repeated.

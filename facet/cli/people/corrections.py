@@ -104,11 +104,13 @@ def undo(
 
       facet people undo CHANGE_ID --gallery team
     """
-    confirm(f"Undo the change {change} in {gallery}?", yes=yes, warning=_MADE_AGAIN)
     with (
         console.connect(address, token, root_certificates, client_certificate, client_key) as client,
         subject_errors(client, gallery, ""),
     ):
+        if not yes:
+            wanted = client.undo_change(gallery, change, validate_only=True)
+            confirm(f"{_undoing(wanted)} in {gallery}?", yes=yes, warning=_MADE_AGAIN)
         undone = client.undo_change(gallery, change)
     returned = f"{counted(len(undone.template_ids), 'template')} went back to {undone.from_subject_id}"
     if as_json:
@@ -169,6 +171,15 @@ def apart_list(
     for one, other in pairs:
         console.out.print(f"{one_line(one)} and {one_line(other)}")
     console.err.print(f"{counted(len(pairs), 'pair')} in {gallery}")
+
+
+def _undoing(change: pb.Change) -> str:
+    """What undoing a change would do."""
+    templates = counted(len(change.template_ids), "template")
+    source, into = one_line(change.from_subject_id), one_line(change.into_subject_id)
+    if change.kind == pb.CHANGE_KIND_MERGE:
+        return f"Bring {source} back, who was merged into {into}, with {templates}"
+    return f"Give {templates} of {into} back to {source}"
 
 
 def _print_change(

@@ -84,19 +84,22 @@ class CorrectionMethods(ServerMethods):
         )
         return await self.galleries.MoveTemplate(request, timeout=timeout)
 
-    async def undo_change(self, gallery_id: str, change_id: str, *, timeout: float | None = None) -> pb.Change:
+    async def undo_change(
+        self, gallery_id: str, change_id: str, *, validate_only: bool = False, timeout: float | None = None
+    ) -> pb.Change:
         """Undo a merge or a move, and return it.
 
         Args:
             gallery_id: the gallery.
             change_id: ``change.change_id`` of the answer to the merge or move.
+            validate_only: check everything and answer as usual, but undo nothing.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
             FailedPrecondition: its time is up, or something was changed since; the error's ``reason`` says which.
             NotFound: there is no such gallery or change, or a subject that it is about was deleted.
         """
-        request = pb.UndoChangeRequest(gallery_id=gallery_id, change_id=change_id)
+        request = pb.UndoChangeRequest(gallery_id=gallery_id, change_id=change_id, validate_only=validate_only)
         return (await self.galleries.UndoChange(request, timeout=timeout)).change
 
     async def set_distinct(

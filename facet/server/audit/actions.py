@@ -116,6 +116,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         ),
         "UndoChange": Action(
             "undone",
+            asked={"validate_only": "validate_only"},
             answered={
                 "subject": "change.from_subject_id",
                 OTHER_SUBJECT: "change.into_subject_id",

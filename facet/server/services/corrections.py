@@ -65,6 +65,7 @@ class CorrectionServicer(GalleryServiceServicer):
             self._galleries.corrections.undo,
             validate.gallery_id(request.gallery_id),
             validate.change_id(request.change_id),
+            validate_only=request.validate_only,
         )
         return pb.UndoChangeResponse(change=_change(change))
 

@@ -32,6 +32,7 @@ def test_a_merge_is_confirmed_printed_with_the_command_that_undoes_it_and_undone
     gone = run("enroll.py", "forget", "yao-2", *here, "--yes")
     assert gone.returncode == 1
     assert command in " ".join(gone.stderr.split()), "undoing the merge would bring this person back"
+    assert run("enroll.py", *command.split()).returncode == 2, "nobody confirmed it"
     undone = run("enroll.py", *command.split(), "--yes")
     assert "1 template went back to yao-2" in undone.stdout, undone.stderr
     again = run("enroll.py", "merge", "yao-2", "nobody", *here, "--yes")

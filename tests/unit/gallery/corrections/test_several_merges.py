@@ -201,3 +201,13 @@ def test_whoever_forgets_a_merged_person_is_told_what_would_bring_that_person_ba
         team.delete_subject("g", "bob")
     assert refused.value.metadata == {"change_id": made.change_id, "merged_into": "cid"}
     assert refused.value.reason == "SUBJECT_NOT_FOUND"
+
+
+def test_undoing_can_be_tried_without_undoing(team: Galleries) -> None:
+    before = team.get_subject("g", "ann")
+    made = team.corrections.merge("g", "bob", "ann")
+    tried = team.corrections.undo("g", made.change.change_id, validate_only=True)
+    assert (tried.is_undone, tried.from_subject_id) == (True, "bob")
+    assert team.get_subject("g", "ann") == made.subject
+    assert team.corrections.undo("g", made.change.change_id) == tried
+    assert team.get_subject("g", "ann") == before
