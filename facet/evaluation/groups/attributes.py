@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ NOT_STATED = "not stated"
 """The group of subjects whose attribute is not known."""
 
 _SUBJECT = "subject"
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""All but the tab; line ends are split off before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,20 @@ class Attribute:
 def read_attributes(path: Path, subjects: Collection[str], *, allow_unknown: bool = False) -> tuple[Attribute, ...]:
     """Read a CSV file with the column subject, and a column for each attribute.
 
+    Fields are separated by commas, or by semicolons if the first line has some and no comma. No field spans lines.
+
     Args:
         path: the file.
         subjects: all people of the set.
         allow_unknown: skip lines of people who are not in the set, for a file that covers more than the set.
 
     Raises:
-        LabelError: the file is unreadable or no CSV, a column is missing or named twice, a line has too many or too
-            few fields, or a subject is empty, named twice, or not in the set. The message names the line.
+        LabelError: the file is unreadable or no CSV, has a control character or a quote that is not closed in its line,
+            a column is missing or named twice, a line has too many or too few fields, or a subject is empty, named
+            twice, or not in the set. The message names the line.
     """
     known = {_normal(subject): subject for subject in subjects}
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="", restval=None)
+    rows = _rows(path)
     try:
         names = _attribute_names(path, rows.fieldnames or ())
         lines = _lines(path, rows, names)
@@ -70,7 +76,7 @@ def read_attributes(path: Path, subjects: Collection[str], *, allow_unknown: boo
             else:
                 unknown.append((line, subject))
     except csv.Error as error:
-        raise LabelError(path, rows.line_num, f"is not CSV: {error}") from error
+        raise LabelError(path, rows.reader.line_num, f"is not CSV: {error}") from error
     if unknown and not allow_unknown:
         line, subject = unknown[0]
         more = f", and so are {len(unknown) - 1} more lines" if len(unknown) > 1 else ""
@@ -88,6 +94,19 @@ def read_attributes(path: Path, subjects: Collection[str], *, allow_unknown: boo
 def from_report(groups: Mapping[str, Any]) -> tuple[Attribute, ...]:
     """Restore the attributes from the ``groups`` of a report."""
     return tuple(Attribute(name, section["of"]) for name, section in groups.items())
+
+
+def _rows(path: Path) -> csv.DictReader[str]:
+    text = read_text(path)
+    for line, content in enumerate(re.split("\r\n|\r|\n", text), 1):
+        if control := _CONTROL.search(content):
+            raise LabelError(path, line, f"has the control character {control.group()!r}")
+        if content.count('"') % 2:
+            raise LabelError(path, line, "has a quote that is not closed")
+    first = text.partition("\n")[0]
+    delimiter = ";" if ";" in first and "," not in first else ","
+    lines = io.StringIO(text, newline="")
+    return csv.DictReader(lines, restkey="", restval=None, delimiter=delimiter, strict=True)
 
 
 def _attribute_names(path: Path, headings: Collection[str]) -> list[str]:

@@ -59,8 +59,14 @@ def group_sections(report: Report) -> list[GroupSection]:
 def describe_rates(section: Mapping[str, Any]) -> Iterator[str]:
     """Say for each rate how unequal the groups are, and whether that is beyond chance."""
     for name, found in section["rates"].items():
+        apart = [row["group"] for row in section["rows"] if row.get(f"{name}_verdict") == "not comparable"]
+        if apart:
+            yield (
+                f"{name}: {', '.join(apart)}: not comparable, because their people have more or fewer trials each than "
+                "those of the other groups"
+            )
         if found["p"] is None:
-            yield f"{name}: {found['ratio']['note']}: nothing can be said"
+            yield f"{name}: {found['ratio'].get('note') or 'no groups can be compared'}: nothing can be said"
             continue
         if found["ratio"].get("note"):
             yield f"{name}: {found['ratio']['note']}"

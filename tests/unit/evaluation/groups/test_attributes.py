@@ -29,6 +29,12 @@ def test_each_column_is_an_attribute_and_a_subject_without_a_value_is_not_stated
     assert (sex.name, sex.groups, sex.not_stated) == ("sex", ("f", "m"), ["zoë"])
 
 
+def test_semicolons_separate_fields_if_the_first_line_has_no_comma(tmp_path: Path) -> None:
+    path = written(tmp_path, "subject;age\r\nann;18, 19 or 20\r\n")
+    (age,) = read_attributes(path, SUBJECTS)
+    assert age.of["ann"] == "18, 19 or 20"
+
+
 def test_names_match_however_their_accents_are_encoded(tmp_path: Path) -> None:
     (sex,) = read_attributes(written(tmp_path, "subject,sex\nzoe\u0308,f\n"), SUBJECTS)
     assert sex.of["zoë"] == "f"
@@ -50,6 +56,9 @@ def test_names_match_however_their_accents_are_encoded(tmp_path: Path) -> None:
         ("subject,sex\nann\n", "line 2: has fewer than 2 fields"),
         ("subject,sex\nann,f,tall\n", "line 2: has more than 2 fields"),
         ("subject,sex\n,f\n", "line 2: subject is empty"),
+        ('subject,sex\nann,"f\nbob,m\n', "line 2: has a quote that is not closed"),
+        ('subject,sex\nann,"f"x\n', "line 2: is not CSV: ',' expected after '\"'"),
+        ("subject,sex\nann,f\nbob,m\0\n", "line 3: has the control character '\\x00'"),
         ("subject,sex\n", "states no group of a subject of this set"),
     ],
 )

@@ -28,6 +28,26 @@ def test_groups_without_meaning_are_seldom_beyond_chance(clustered: bool) -> Non
     assert sum(each is not None and each <= 0.05 for each in p) <= 5
 
 
+def unequal(rng: np.random.Generator, few: tuple[int, int], many: tuple[int, int]) -> Chance:
+    """Ten people with many trials each, and 100 with few; all have an error rate from one distribution."""
+    trials = np.concatenate((rng.integers(*many, 10), rng.integers(*few, 100)))
+    people = np.repeat(np.arange(110), trials)
+    errors = rng.random(len(people)) < rng.beta(0.3, 2.7, 110)[people]
+    return chance_of(errors, people, None, (people >= 10).astype(np.intp), 2, seed=0)
+
+
+def test_people_with_more_pictures_vary_more_and_are_no_difference_of_groups() -> None:
+    rng = np.random.default_rng(8)
+    p = [unequal(rng, (1, 10), (1, 40)).p for _ in range(40)]
+    assert sum(each is not None and each <= 0.05 for each in p) <= 5
+
+
+def test_groups_whose_people_have_other_numbers_of_pictures_are_not_comparable() -> None:
+    found = unequal(np.random.default_rng(9), (1, 3), (20, 60))
+    assert found.p is None
+    assert found.verdict(0, 0.05) == found.verdict(1, 0.05) == "not comparable"
+
+
 def test_a_group_with_more_errors_is_higher_and_only_that_one() -> None:
     found = outcome(np.random.default_rng(2), [0.02, 0.02, 0.3, 0.02])
     assert found.p is not None
