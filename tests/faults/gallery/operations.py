@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.errors import GalleryExists, GalleryNotFound, SubjectNotFound, TemplateNotFound
+from gallery.errors import ChangeUndone, GalleryExists, GalleryNotFound, SubjectNotFound, TemplateNotFound
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.erasures import Erasure, ErasureOutcome
@@ -238,7 +238,8 @@ def on_galleries(name: str, *changes: Callable[[Galleries, Path], object]) -> Op
     def repeat(folder: Path) -> None:
         galleries, _ = opened(folder / DATABASE)
         for change in changes:
-            with suppress(GalleryExists, GalleryNotFound, SubjectNotFound, TemplateNotFound):  # it was complete
+            # It was complete.
+            with suppress(ChangeUndone, GalleryExists, GalleryNotFound, SubjectNotFound, TemplateNotFound):
                 change(galleries, folder)
         galleries.close()
 
