@@ -54,20 +54,21 @@ class OutcomeReports:
         """
         return self._store.outcomes.answer_keys(gallery_id)
 
-    def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
+    def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
         """Store what was said about an answer, and return it as it is stored; it replaces what was said before.
 
         Args:
             gallery_id: the gallery.
             outcome: what was said.
-            most: of more outcomes than this, those reported first are deleted; at least 1.
+            reporter: the id of the caller who says it; empty if it is not known.
+            most: of more outcomes than this, some are deleted, see :class:`gallery.stores.base.OutcomeLog`; at least 1.
 
         Raises:
             GalleryNotFound: the gallery does not exist.
             SubjectNotFound: it truly was a subject that does not exist.
             StorageError: the store cannot be written.
         """
-        return self._store.outcomes.report(gallery_id, outcome, most=most)
+        return self._store.outcomes.report(gallery_id, outcome, reporter=reporter, most=most)
 
     def list(self, gallery_id: str, *, page_size: int, page_token: str = "") -> Page[Outcome]:
         """List the outcomes of a gallery, in an order of the store's choice.

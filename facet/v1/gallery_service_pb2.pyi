@@ -3153,7 +3153,9 @@ class Outcome(_message.Message):
     threshold: _builtins.float
     """The threshold of the decision, in [-1, 1]."""
     source: _builtins.str
-    """Where the answer was asked for: the name of the camera of a stream, else the id of the caller."""
+    """Where the answer was asked for: "camera:" and the name of the camera of a stream, else "caller:" and the id of the
+    caller.
+    """
     review_share: _builtins.float
     """The share of answers that were marked for review when this one was, in (0, 1]. Unset if this one was not marked."""
     verdict: _recognition_service_pb2.Verdict.ValueType

@@ -1244,7 +1244,9 @@ class ReportOutcomeRequest(_message.Message):
     verdict: Global___Verdict.ValueType
     """Whether the answer was right."""
     true_subject_id: _builtins.str
-    """The id of a subject of the gallery."""
+    """The id of a subject of the gallery. If it does not exist, a caller without the scope enroll is not told so: the
+    verdict alone is stored.
+    """
     true_nobody: _builtins.bool
     """Nobody who is enrolled. Must be true."""
     def __init__(

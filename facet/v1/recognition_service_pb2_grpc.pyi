@@ -160,8 +160,8 @@ class RecognitionServiceStub:
       INVALID_ARGUMENT    What is said contradicts the answer, for example a match that is wrong although the person is
                           its subject (INVALID_FIELD).
       NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
-                          (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
-                          SUBJECT_NOT_FOUND).
+                          (ANSWER_UNKNOWN). The gallery does not exist (GALLERY_NOT_FOUND), or the true subject,
+                          which only callers with the scope enroll are told (SUBJECT_NOT_FOUND).
       FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED).
       RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
       UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
@@ -300,8 +300,8 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
       INVALID_ARGUMENT    What is said contradicts the answer, for example a match that is wrong although the person is
                           its subject (INVALID_FIELD).
       NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
-                          (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
-                          SUBJECT_NOT_FOUND).
+                          (ANSWER_UNKNOWN). The gallery does not exist (GALLERY_NOT_FOUND), or the true subject,
+                          which only callers with the scope enroll are told (SUBJECT_NOT_FOUND).
       FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED).
       RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
       UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log
@@ -479,8 +479,8 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
           INVALID_ARGUMENT    What is said contradicts the answer, for example a match that is wrong although the person is
                               its subject (INVALID_FIELD).
           NOT_FOUND           It is no id of an answer of this gallery: it is forged, cut off, or another gallery's
-                              (ANSWER_UNKNOWN). The gallery, or the true subject, does not exist (GALLERY_NOT_FOUND,
-                              SUBJECT_NOT_FOUND).
+                              (ANSWER_UNKNOWN). The gallery does not exist (GALLERY_NOT_FOUND), or the true subject,
+                              which only callers with the scope enroll are told (SUBJECT_NOT_FOUND).
           FAILED_PRECONDITION The answer is older than the server's setting outcomes.days (ANSWER_EXPIRED).
           RESOURCE_EXHAUSTED  The disk is full (STORAGE_FULL).
           UNAVAILABLE         The server cannot write its database (STORAGE_UNAVAILABLE) or its audit log

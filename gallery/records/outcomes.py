@@ -33,7 +33,7 @@ class GivenAnswer:
         similarity: to that candidate, [-1, 1]; ``None`` without one, or if it is not known.
         margin: to the second candidate, at least 0; ``None`` if it is not known.
         threshold: the threshold that was applied, [-1, 1].
-        source: the name of the camera, or the id of the caller.
+        source: ``camera:`` and the name of the camera, or ``caller:`` and the id of the caller.
         review_share: the share of answers that were marked for review when this one was, (0, 1]; ``None`` if this one
             was not marked.
     """

@@ -117,17 +117,28 @@ class OutcomeLog(Protocol):
         A key is made when it is first needed. There are several if servers needed it at the same moment.
         """
 
-    def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
+    def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
         """Store an outcome, and return it as it is stored; it replaces the one of the same answer.
 
-        If the gallery then has more than ``most``, those reported first are deleted.
+        If the gallery then has more than ``most``, some are deleted: first those that are not of the review, of the
+        caller with the most, the oldest first. So a caller cannot displace what others say.
+
+        Args:
+            gallery_id: the gallery.
+            outcome: what was said.
+            reporter: the id of the caller who says it; empty if it is not known.
+            most: how many the gallery keeps, at least 1.
 
         Raises:
             SubjectNotFound: the subject that it truly was does not exist.
         """
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
-        """List the outcomes of a gallery after an ``outcome_id``, in the order of these."""
+        """List the outcomes of a gallery after an ``outcome_id``, in the order of these.
+
+        Raises:
+            InvalidPageToken: no outcome can have this id.
+        """
 
 
 class ObservationLog(Protocol):

@@ -22,6 +22,7 @@ COUNTS = (
     *("reported", "right_matches", "wrong_matches", "right_unknowns", "wrong_unknowns"),
     *("wrong_matches_without_truth", "reported_of_review"),
 )
+_UNTOLD = "{} wrong matches have no truth: the interval covers that none or all of these people are enrolled"
 _NONE_REVIEWED = "no answer was reported that was marked for review: see the setting outcomes.review_share"
 
 
@@ -48,11 +49,9 @@ def figures(outcomes: Sequence[Outcome], *, seed: int) -> dict[str, Any]:
         seed: of the resampling of people.
     """
     reviewed = [each for each in outcomes if each.HasField("review_share")]
-    found: dict[str, Any] = {}
-    for name, trials in _trials(outcomes, is_sample=False).items():
-        found[name] = _rate(trials, "no such answers were reported", seed)
-    for name, trials in _trials(reviewed, is_sample=True).items():
-        found[f"reviewed_{name}"] = _rate(trials, _NONE_REVIEWED, seed)
+    found: dict[str, Any] = dict(_rates(outcomes, "no such answers were reported", seed, is_sample=False))
+    of_review = _rates(reviewed, _NONE_REVIEWED, seed, is_sample=True)
+    found |= {f"reviewed_{name}": figure for name, figure in of_review.items()}
     return found | counts(outcomes)
 
 
@@ -65,10 +64,7 @@ def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
         "wrong_matches": kinds.count((True, False)),
         "right_unknowns": kinds.count((False, True)),
         "wrong_unknowns": kinds.count((False, False)),
-        "wrong_matches_without_truth": sum(
-            _is_match(each) and not _is_right(each) and each.truth not in (TRUTH_SUBJECT, TRUTH_NOBODY)
-            for each in outcomes
-        ),
+        "wrong_matches_without_truth": sum(map(_is_untold, outcomes)),
         "reported_of_review": sum(each.HasField("review_share") for each in outcomes),
     }
 
@@ -114,8 +110,40 @@ def _mistake(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _trials(outcomes: Sequence[Outcome], *, is_sample: bool) -> Mapping[str, list[Trial]]:
-    """The trials of each rate; those of a sample are weighted."""
+def _rates(outcomes: Sequence[Outcome], why_none: str, seed: int, *, is_sample: bool) -> dict[str, Figure]:
+    """The rates of outcomes.
+
+    A wrong match without a truth is a miss if the person is enrolled, and a false match if not. It is unknown which, so
+    that the rates about enrolled people and about others lie between those of both extremes (Manski 2003, Partial
+    Identification of Probability Distributions).
+    """
+    mated, nonmated = (
+        {name: _rate(trials, why_none, seed) for name, trials in found.items()}
+        for found in (_trials(outcomes, is_sample=is_sample, are_mated=are_mated) for are_mated in (True, False))
+    )
+    note = _UNTOLD.format(sum(map(_is_untold, outcomes)))
+    return {
+        name: mated[name] if mated[name] == nonmated[name] else _covering(mated[name], nonmated[name], note)
+        for name in RATES
+    }
+
+
+def _covering(one: Figure, other: Figure, note: str) -> Figure:
+    """The middle of two figures, with both of their intervals."""
+    if one.value is None or other.value is None:
+        return none(note)
+    ends = [end for each in (one, other) for end in (each.value, each.low, each.high) if end is not None]
+    return Figure((one.value + other.value) / 2, min(ends), max(ends), note)
+
+
+def _trials(outcomes: Sequence[Outcome], *, is_sample: bool, are_mated: bool) -> Mapping[str, list[Trial]]:
+    """The trials of each rate.
+
+    Args:
+        outcomes: what was said.
+        is_sample: they are weighted.
+        are_mated: whether people of wrong matches without a truth are taken for enrolled.
+    """
     found: dict[str, list[Trial]] = {name: [] for name in RATES}
     for number, each in enumerate(outcomes):
         is_match, is_right = _is_match(each), _is_right(each)
@@ -123,12 +151,12 @@ def _trials(outcomes: Sequence[Outcome], *, is_sample: bool) -> Mapping[str, lis
         weight = 1 / each.review_share if is_sample else 1.0
         if is_match:
             found["precision"].append(Trial(is_right, person, weight))
-        is_mated = is_right if is_match else not is_right
-        if is_mated or (is_match and each.truth == TRUTH_SUBJECT):
+        is_mated = are_mated if _is_untold(each) else is_right == is_match or (is_match and each.truth == TRUTH_SUBJECT)
+        if is_mated:
             is_found = is_match and is_right
             found["recall"].append(Trial(is_found, person, weight))
             found["fnir"].append(Trial(not is_found, person, weight))
-        elif not is_match or each.truth == TRUTH_NOBODY:
+        else:
             found["fpir"].append(Trial(is_match, person, weight))
     return found
 
@@ -153,6 +181,12 @@ def _rate(trials: Sequence[Trial], why_none: str, seed: int) -> Figure:
 
 def _is_match(outcome: Outcome) -> bool:
     return outcome.decision == pb.DECISION_MATCH
+
+
+def _is_untold(outcome: Outcome) -> bool:
+    """Whether it is a wrong match of whom nobody said who it was."""
+    told = outcome.truth in (TRUTH_SUBJECT, TRUTH_NOBODY)
+    return _is_match(outcome) and not _is_right(outcome) and not told
 
 
 def _is_right(outcome: Outcome) -> bool:

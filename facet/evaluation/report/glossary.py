@@ -87,7 +87,7 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"wrong_matches", "matches that were said to be somebody else"),
     (r"right_unknowns", "unknown people who were said not to be enrolled"),
     (r"wrong_unknowns", "unknown people who were said to be enrolled"),
-    (r"wrong_matches_without_truth", "wrong matches of whom nobody said who it was: they count for the precision only"),
+    (r"wrong_matches_without_truth", "wrong matches of whom nobody said who it was: they widen recall, FPIR and FNIR"),
     (r"unknown_share", "share of searches for people who are not enrolled"),
     (r"sources", "cameras and callers"),
     (r"changed_sources", "those whose faces differ from their reference period"),

@@ -125,8 +125,13 @@ class AnswerIds:
 
 
 def source_of_call() -> str:
-    """The source of the answers of this call, as observations have it: the id of its caller."""
-    return identity.current().id
+    """The source of the answers of this call, as observations have it: ``caller:`` and the id of its caller."""
+    return f"caller:{identity.current().id}"
+
+
+def source_of_camera(name: str) -> str:
+    """The source of the answers of a stream, as observations have it; an unnamed camera is its caller."""
+    return f"camera:{name}" if name else source_of_call()
 
 
 def _is_decision(event: pb.TrackEvent) -> bool:

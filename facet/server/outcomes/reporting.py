@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+from facet.server.access import identity
 from facet.server.errors import InvalidField
 from facet.server.outcomes.answer_ids import AnswerIds
 from facet.server.wire import validate
@@ -41,6 +43,8 @@ class Outcomes:
     async def report(self, request: pb.ReportOutcomeRequest) -> pb.ReportOutcomeResponse:
         """Store what a client says about an answer; it replaces what was said before.
 
+        A caller who may not list subjects does not learn whether the true subject exists: the verdict is stored alone.
+
         Raises:
             InvalidField: a field is missing, or what is said contradicts itself.
             AnswerUnknown: it is no id of an answer of this gallery.
@@ -61,17 +65,22 @@ class Outcomes:
             raise InvalidField("true_nobody", "must be true, or left out")
         truth = {None: Truth.UNSAID, "true_subject_id": Truth.SUBJECT, "true_nobody": Truth.NOBODY}[kind]
 
+        caller = identity.current()
+
         def store() -> None:
             answer = self._answer_ids.read(gallery_id, request.answer_id)
             _check_consistent(answer, truth, subject_id, is_right=is_right)
             said = Outcome("", answer, is_right, truth, subject_id, self._galleries.clock())
-            self._galleries.outcomes.report(gallery_id, said, most=self._most)
+            try:
+                self._galleries.outcomes.report(gallery_id, said, reporter=caller.id, most=self._most)
+            except SubjectNotFound as error:
+                if caller.has("enroll"):
+                    error.request_field = "true_subject_id"
+                    raise
+                unnamed = replace(said, truth=Truth.UNSAID, truth_subject_id="")
+                self._galleries.outcomes.report(gallery_id, unnamed, reporter=caller.id, most=self._most)
 
-        try:
-            await asyncio.to_thread(store)
-        except SubjectNotFound as error:
-            error.request_field = "true_subject_id"
-            raise
+        await asyncio.to_thread(store)
         return pb.ReportOutcomeResponse()
 
     async def list(self, request: gallery_pb.ListOutcomesRequest) -> gallery_pb.ListOutcomesResponse:

@@ -16,7 +16,7 @@ from facet.server.calls.messages import hold
 from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
 from facet.server.monitoring.recorder import Recorder
 from facet.server.observability import telemetry
-from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
+from facet.server.outcomes.answer_ids import AnswerIds, source_of_camera
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.streaming.batches import in_band
@@ -163,7 +163,7 @@ class Streams:
             tracker_settings,
             record,
             include_objects=settings.include_objects,
-            mark=partial(self._mark, gallery, settings.gallery_id, settings.camera or source_of_call()),
+            mark=partial(self._mark, gallery, settings.gallery_id, source_of_camera(settings.camera)),
             turn=convert.turn(settings.turn, "settings.turn"),
         )
 

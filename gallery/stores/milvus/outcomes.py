@@ -63,7 +63,7 @@ class MilvusOutcomes:
             rows = self._milvus.query(collection, location.filter, fields, strong=True)
         return tuple(bytes.fromhex(row["secret"]) for row in sorted(rows, key=lambda row: str(row["id"])))
 
-    def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
+    def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
         """See :meth:`gallery.stores.base.OutcomeLog.report`."""
         location = self._locator.find(gallery_id, strong=True)
         true_id = outcome.truth_subject_id
@@ -72,9 +72,9 @@ class MilvusOutcomes:
         if outcome.answer.subject_id and not self._is_same_subject(location, outcome.answer):
             outcome = outcome.forgotten()
         collection = self._collections.ensure(_KIND)
-        row = _row(location, outcome)
+        row = _row(location, outcome, reporter)
         self._milvus.upsert(collection, [row])
-        self._delete_oldest(collection, location, most)
+        self._delete_some(collection, location, most)
         return _outcome(row)
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
@@ -94,7 +94,7 @@ class MilvusOutcomes:
         if collection := self._collections.find(_KIND):
             named = f"{location.filter} and (subject == {quoted(subject_id)} or true_subject == {quoted(subject_id)})"
             rows = self._milvus.query(collection, named, ("id", *_FIELDS), strong=True)
-            self._milvus.upsert(collection, [_row(location, _outcome(row).forgotten()) for row in rows])
+            self._milvus.upsert(collection, [_row(location, _outcome(row).forgotten(), _reporter(row)) for row in rows])
 
     def _is_same_subject(self, location: GalleryLocation, answer: GivenAnswer) -> bool:
         """Whether the best candidate is still enrolled, and was so when the answer was given."""
@@ -104,19 +104,29 @@ class MilvusOutcomes:
         row = self._milvus.get(self._collections.subjects, [key], ("created",), strong=True).get(key)
         return row is not None and int(row["created"]) <= to_microseconds(answer.time)
 
-    def _delete_oldest(self, collection: str, location: GalleryLocation, most: int) -> None:
+    def _delete_some(self, collection: str, location: GalleryLocation, most: int) -> None:
         if self._milvus.count(collection, location.filter, strong=True) <= most:
             return
-        rows = [
-            (int(row["reported"]), str(row["id"]))
-            for page in self._milvus.pages(collection, location.filter, ("reported",), strong=True)
-            for row in page
+        of_reporters: dict[str, list[tuple[bool, int, str]]] = {}
+        for page in self._milvus.pages(collection, location.filter, ("reported", "text"), strong=True):
+            for row in page:
+                is_marked = json.loads(row["text"])["review_share"] is not None
+                mine = of_reporters.setdefault(_reporter(row), [])
+                mine.append((is_marked, int(row["reported"]), str(row["id"])))
+        ranked = [
+            (is_marked, -place, reported, key)
+            for mine in of_reporters.values()
+            for place, (is_marked, reported, key) in enumerate(sorted(mine, reverse=True))
         ]
         kept = max(1, int(most * (1 - _SPARE)))
-        self._milvus.delete(collection, [each for _, each in sorted(rows)[:-kept]])
+        self._milvus.delete(collection, [key for *_, key in sorted(ranked)[:-kept]])
 
 
-def _row(location: GalleryLocation, outcome: Outcome) -> Row:
+def _reporter(row: Row) -> str:
+    return str(json.loads(row["text"]).get("reporter", ""))
+
+
+def _row(location: GalleryLocation, outcome: Outcome, reporter: str) -> Row:
     answer = outcome.answer
     text = {
         "answered": to_microseconds(answer.time),
@@ -129,6 +139,7 @@ def _row(location: GalleryLocation, outcome: Outcome) -> Row:
         "is_right": outcome.is_right,
         "truth": outcome.truth.value,
         "is_forgotten": outcome.is_forgotten,
+        "reporter": reporter,
     }
     return with_no_vector(
         {

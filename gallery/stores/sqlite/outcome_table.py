@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gallery.errors import SubjectNotFound
+from gallery.errors import InvalidPageToken, SubjectNotFound
 from gallery.records.identifications import Decision
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
 from gallery.stores.sqlite.expiry import LIVING_SUBJECT
@@ -18,17 +20,26 @@ from gallery.stores.sqlite.sealing.sealed_values import ANSWER_KEY, OUTCOME_SOUR
 from gallery.times import from_microseconds, to_microseconds
 
 _KEY_BYTES = 32
+_ID = re.compile("[0-9]{20}")
+_LAST_KEY = 2**63 - 1
 
 _INSERT = """
     INSERT OR REPLACE INTO outcomes (gallery_key, nonce, answer_time, decision, subject_key, similarity, margin,
-        threshold, source, review_share, is_right, truth, truth_key, report_time, is_forgotten)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        threshold, source, review_share, is_right, truth, truth_key, report_time, is_forgotten, reporter)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_DELETE_OLDEST = """
-    DELETE FROM outcomes WHERE gallery_key = ?1 AND key <= (
-        SELECT key FROM outcomes WHERE gallery_key = ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2
+_SPARE = 100
+"""The divisor of the most outcomes that gives how many are deleted beyond what is too much: sorting them takes long."""
+_DELETE = """
+    DELETE FROM outcomes WHERE key IN (
+        SELECT key FROM (
+            SELECT key, review_share IS NOT NULL AS is_marked, ROW_NUMBER() OVER (
+                PARTITION BY reporter ORDER BY review_share IS NULL, key DESC
+            ) AS place FROM outcomes WHERE gallery_key = ?
+        ) ORDER BY is_marked, place DESC, key LIMIT ?
     )
 """
+_COUNT = "SELECT COUNT(*) FROM outcomes WHERE gallery_key = ?"
 _OUTCOME = f"""
     SELECT outcomes.key, nonce, answer_time, decision, similarity, margin, outcomes.threshold, source, review_share,
         is_right, truth, report_time, is_forgotten,
@@ -44,7 +55,8 @@ class OutcomeTable:
     """What clients said about answers; see :class:`gallery.stores.base.OutcomeLog`.
 
     A row has the keys of subjects, not their ids. The database itself empties them when a subject is deleted, in
-    whichever way, and what else is known of that answer with it; see the trigger in the schema.
+    whichever way, and what else is known of that answer with it; see the trigger in the schema. It has a digest of the
+    caller who said it, keyed with the gallery's key, which tells those of one caller without naming it.
 
     Args:
         reading: begins to read.
@@ -78,8 +90,10 @@ class OutcomeTable:
         except ValueError as error:
             raise BadRow("the key of a gallery's answers is not as it was written") from error
 
-    def report(self, gallery_id: str, outcome: Outcome, *, most: int) -> Outcome:
+    def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
         """See :meth:`gallery.stores.base.OutcomeLog.report`."""
+        (secret,) = self.answer_keys(gallery_id)
+        digest = hashlib.blake2b(reporter.encode(), key=secret, digest_size=16).hexdigest()
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             truth_key = None
@@ -97,11 +111,13 @@ class OutcomeTable:
                     *(subject_key, answer.similarity, answer.margin, answer.threshold),
                     *(sealer.text(answer.source, OUTCOME_SOURCE, answer.nonce.hex()), answer.review_share),
                     *(outcome.is_right, outcome.truth.value, truth_key),
-                    *(to_microseconds(outcome.report_time), outcome.is_forgotten),
+                    *(to_microseconds(outcome.report_time), outcome.is_forgotten, digest),
                 ),
             )
-            connection.execute(_DELETE_OLDEST, (gallery_key, most))
             row = connection.execute(_OUTCOME + "AND outcomes.key = ?", (gallery_key, inserted.lastrowid)).fetchone()
+            (count,) = connection.execute(_COUNT, (gallery_key,)).fetchone()
+            if count > most:
+                connection.execute(_DELETE, (gallery_key, count - most + most // _SPARE))
             return _outcome_of(row, self._encryption.opener)
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
@@ -109,7 +125,7 @@ class OutcomeTable:
         with self._reading() as connection:
             rows = connection.execute(
                 _OUTCOME + "AND outcomes.key > ? ORDER BY outcomes.key LIMIT ?",
-                (gallery_key_of(connection, gallery_id), int(after or 0), limit),
+                (gallery_key_of(connection, gallery_id), _key_of(after), limit),
             )
             return [_outcome_of(row, self._encryption.opener) for row in rows]
 
@@ -152,3 +168,16 @@ def _outcome_of(row: tuple[Any, ...], opener: Opener) -> Outcome:
         raise BadRow(f"an outcome is not as it was written: {error}") from error
     names_expired = (subject_key and subject_id is None) or (truth_key and truth_id is None)
     return found.forgotten() if names_expired else found  # expired, and not erased yet
+
+
+def _key_of(outcome_id: str) -> int:
+    """Return the key of an outcome's id; 0, which comes first, for an empty one.
+
+    Raises:
+        InvalidPageToken: no outcome has this id.
+    """
+    if not outcome_id:
+        return 0
+    if not _ID.fullmatch(outcome_id) or (key := int(outcome_id)) > _LAST_KEY:
+        raise InvalidPageToken
+    return key

@@ -218,6 +218,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX changes_of_other ON changes (other_key) WHERE other_key IS NOT NULL",
         "CREATE INDEX changes_to_erase ON changes (gallery_key, undo_until) WHERE text != ''",
     ),
+    (
+        # A keyed digest of the caller who said it; see OutcomeTable.
+        "ALTER TABLE outcomes ADD COLUMN reporter TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

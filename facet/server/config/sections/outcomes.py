@@ -17,4 +17,5 @@ class OutcomesConfig(Section):
     """Share of answers that are marked with review_requested, [0, 1]. If somebody checks all of these, they tell the
     precision and recall of production without the bias of what people report by themselves."""
     max_per_gallery: int = Field(100_000, ge=1, le=10_000_000)
-    """Maximum number of outcomes that a gallery keeps. Of more, those that were reported first are deleted."""
+    """Maximum number of outcomes that a gallery keeps. Of more, those of the caller who reported the most
+    are deleted first, and those that were marked for review last."""

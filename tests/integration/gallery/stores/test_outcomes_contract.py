@@ -69,6 +69,15 @@ def test_no_more_outcomes_are_kept_than_wanted_and_the_oldest_go(store: Store, g
     assert kept == list(range(6))[-len(kept) :]
 
 
+def test_a_caller_with_many_reports_displaces_its_own(store: Store, gallery: Gallery) -> None:
+    enroll(store, gallery)
+    store.outcomes.report(gallery.gallery_id, outcome(0), reporter="key:honest", most=4)
+    for number in range(1, 9):
+        store.outcomes.report(gallery.gallery_id, outcome(number), reporter="key:flooding", most=4)
+    kept = [each.answer.nonce[0] for each in said(store, gallery)]
+    assert (kept[0], kept[-1], len(kept) <= 4) == (0, 8, True)
+
+
 def test_what_cannot_be_stored_changes_nothing(store: Store, gallery: Gallery) -> None:
     enroll(store, gallery)
     with pytest.raises(SubjectNotFound):

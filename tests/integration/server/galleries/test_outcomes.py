@@ -56,9 +56,9 @@ def test_every_way_to_identify_gives_ids_that_can_be_reported(client: Client, te
     client.report_outcome(team, decided.answer_id, True)
     said = list(client.iter_outcomes(team, page_size=2))
     assert [(each.decision, each.verdict, each.source) for each in said] == [
-        (pb.DECISION_MATCH, pb.VERDICT_RIGHT, "anonymous"),
-        (pb.DECISION_UNKNOWN, pb.VERDICT_WRONG, "anonymous"),
-        (pb.DECISION_MATCH, pb.VERDICT_RIGHT, "door"),
+        (pb.DECISION_MATCH, pb.VERDICT_RIGHT, "caller:anonymous"),
+        (pb.DECISION_UNKNOWN, pb.VERDICT_WRONG, "caller:anonymous"),
+        (pb.DECISION_MATCH, pb.VERDICT_RIGHT, "camera:door"),
     ]
 
 

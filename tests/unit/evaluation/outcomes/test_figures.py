@@ -56,10 +56,29 @@ def test_each_rate_counts_the_answers_that_it_is_about() -> None:
     ]
     found = figures(said, seed=0)
     assert found["precision"].value == pytest.approx(80 / 100)
-    assert found["recall"].value == pytest.approx(80 / (80 + 4 + 16))
-    assert found["fnir"].value == pytest.approx(20 / 100)
-    assert found["fpir"].value == pytest.approx(3 / (3 + 17))
+    assert found["recall"].value == pytest.approx((80 / (80 + 4 + 16) + 80 / (80 + 4 + 16 + 13)) / 2)
+    assert found["fnir"].value == pytest.approx((20 / 100 + 33 / 113) / 2)
+    assert found["fpir"].value == pytest.approx((3 / (3 + 17) + 16 / (16 + 17)) / 2)
     assert (found["reported"], found["wrong_matches"], found["wrong_matches_without_truth"]) == (133, 20, 13)
+
+
+def test_wrong_matches_without_a_truth_make_rates_less_certain_and_not_better() -> None:
+    """Their people are strangers in truth, or enrolled: the interval covers both."""
+    others = [*repeated(160, MATCH, True, share=0.1), *repeated(180, UNKNOWN, True, share=0.1)]
+    untold = figures([*others, *repeated(40, MATCH, False, share=0.1)], seed=0)
+    assert "40 wrong matches have no truth" in untold["reviewed_fpir"].note
+    for truth, name in ((TRUTH_NOBODY, "fpir"), (TRUTH_SUBJECT, "recall"), (TRUTH_SUBJECT, "fnir")):
+        told = figures([*others, *repeated(40, MATCH, False, truth, share=0.1)], seed=0)[f"reviewed_{name}"]
+        bounds = untold[f"reviewed_{name}"]
+        assert told.note == ""
+        assert bounds.low <= told.value <= bounds.high
+    assert untold["reviewed_precision"].value == pytest.approx(0.8)
+    assert untold["reviewed_precision"].note == ""
+
+
+def test_a_rate_that_may_be_about_nobody_has_no_value() -> None:
+    found = figures([*repeated(9, MATCH, True), *repeated(2, MATCH, False)], seed=0)
+    assert (found["fpir"].value, found["recall"].low is None) == (None, False)
 
 
 def test_every_rate_has_an_interval_around_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gallery.encryption.master_keys import KeyFile
-from gallery.errors import GalleryNotFound, SubjectNotFound
+from gallery.errors import GalleryNotFound, InvalidPageToken, SubjectNotFound
 from gallery.galleries import Galleries
 from gallery.records.identifications import Decision
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
@@ -53,6 +55,12 @@ def outcome(
     return Outcome("", answer, is_right, truth, truth_subject_id, answered + LATER)
 
 
+def unmarked(number: int) -> Outcome:
+    """An outcome of an answer that was not marked for review."""
+    said = outcome(number)
+    return replace(said, answer=replace(said.answer, review_share=None))
+
+
 def listed(galleries: Galleries) -> list[Outcome]:
     return list(galleries.outcomes.list("g", page_size=100).items)
 
@@ -79,6 +87,32 @@ def test_the_oldest_outcomes_go_when_there_are_too_many(galleries: Galleries) ->
     for number in range(5):
         galleries.outcomes.report("g", outcome(number), most=3)
     assert [each.answer.nonce[0] for each in listed(galleries)] == [2, 3, 4]
+
+
+def test_a_caller_displaces_its_own_reports_and_those_of_the_review_last(galleries: Galleries) -> None:
+    for number in range(3):
+        galleries.outcomes.report("g", unmarked(number), reporter="key:honest", most=6)
+    galleries.outcomes.report("g", outcome(3), reporter="key:flooding", most=6)
+    for number in range(4, 30):
+        galleries.outcomes.report("g", unmarked(number), reporter="key:flooding", most=6)
+    assert [each.answer.nonce[0] for each in listed(galleries)] == [0, 1, 2, 3, 28, 29]
+    for number in range(30, 35):
+        galleries.outcomes.report("g", outcome(number), reporter="key:flooding", most=6)
+    assert [each.answer.nonce[0] for each in listed(galleries)] == [3, 30, 31, 32, 33, 34]
+
+
+def test_many_reports_beyond_the_limit_leave_each_caller_the_same_share(galleries: Galleries) -> None:
+    for number in range(12):
+        galleries.outcomes.report("g", unmarked(number), reporter=f"key:{number % 4 == 0}", most=100)
+    galleries.outcomes.report("g", unmarked(12), reporter="key:third", most=7)
+    assert [each.answer.nonce[0] for each in listed(galleries)] == [0, 4, 8, 9, 10, 11, 12]
+
+
+@pytest.mark.parametrize("last", ["x", "1e5", "9" * 30, "9" * 20, "-1", "\u0663" * 20, "1"], ids=range(7))
+def test_a_token_whose_end_is_no_outcome_is_refused(galleries: Galleries, last: str) -> None:
+    token = base64.urlsafe_b64encode(json.dumps(["outcomes", "g", last]).encode()).decode()
+    with pytest.raises(InvalidPageToken):
+        galleries.outcomes.list("g", page_size=2, page_token=token)
 
 
 def test_pages_follow_each_other(galleries: Galleries) -> None:
