@@ -338,6 +338,7 @@ def _show(result: CanaryResult, asked: _Canary) -> None:
     if result.outcome == "baseline":
         figures = ", ".join(f"{each['name']} {each['b']:.4f}" for each in result.figures)
         console.out.print(f"{asked.baseline} is the baseline now: {figures}")
+        _show_notices(result)
         return
     table = tables.table(
         "figure", "baseline", "now", "difference", "verdict", title=f"Canary {asked.name}, {result.date}"
@@ -356,3 +357,9 @@ def _show(result: CanaryResult, asked: _Canary) -> None:
         console.out.print(Text(f"worse than the baseline beyond chance: {', '.join(result.worse)}", "red"))
     else:
         console.out.print("as good as the baseline")
+        _show_notices(result)
+
+
+def _show_notices(result: CanaryResult) -> None:
+    for each in result.notices:
+        console.out.print(str(each))

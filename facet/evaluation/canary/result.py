@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from facet.evaluation.canary.sensitivity import Sensitivity, sensitivities
 from facet.evaluation.report.compare import Incomparable, compare
 from facet.evaluation.report.document import Report, describe_stop, value_of
 
@@ -54,6 +55,7 @@ class CanaryResult:
             names and values.
         worse: watched figures that are worse beyond chance, or have no value any more.
         changed: what differs in the provenance of the run and its baseline, such as models and settings.
+        notices: the smallest losses that the set would notice.
     """
 
     outcome: Outcome
@@ -64,6 +66,7 @@ class CanaryResult:
     figures: tuple[Mapping[str, Any], ...] = ()
     worse: tuple[str, ...] = ()
     changed: tuple[Mapping[str, Any], ...] = field(default=())
+    notices: tuple[Sensitivity, ...] = ()
 
     def as_json(self) -> Report:
         """The result as JSON values."""
@@ -74,6 +77,7 @@ class CanaryResult:
             "worse": list(self.worse),
             "figures": list(self.figures),
             "changed": list(self.changed),
+            "notices": [each.as_json() for each in self.notices],
             "times": {"date": self.date, "seconds": self.seconds},
         }
 
@@ -129,6 +133,7 @@ def judged(baseline: Report, report: Report, watched: Collection[str]) -> Canary
         figures=tuple(found["figures"]),
         worse=worse,
         changed=tuple(found["changed"]),
+        notices=sensitivities(report, watched),
     )
 
 
@@ -138,9 +143,11 @@ def first(report: Report, watched: Collection[str]) -> CanaryResult:
     Raises:
         CanaryFailed: it could not judge a watched figure of later runs.
     """
-    judged(report, report, watched)
+    notices = judged(report, report, watched).notices
     figures = tuple({"name": name, "b": value_of(report, name)} for name in watched)
-    return CanaryResult("baseline", report["times"]["date"], report["times"]["seconds"], figures=figures)
+    return CanaryResult(
+        "baseline", report["times"]["date"], report["times"]["seconds"], figures=figures, notices=notices
+    )
 
 
 def _count(images: Collection[str]) -> str:

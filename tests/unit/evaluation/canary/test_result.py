@@ -46,6 +46,15 @@ def test_one_more_miss_is_within_chance_and_six_are_worse() -> None:
     assert (result.outcome, result.worse) == ("worse", ("fnir", "rank_1"))
 
 
+@pytest.mark.parametrize("people", [4, 12])
+def test_the_smallest_loss_that_is_noticed_is_told(people: int) -> None:
+    baseline = identified(0, people=people)
+    (told,) = first(baseline, ["fnir"]).notices
+    assert told.of == people
+    assert judged(baseline, identified(told.people, people=people), ["fnir"]).outcome == "worse"
+    assert judged(baseline, identified(told.people - 1, people=people), ["fnir"]).outcome == "good"
+
+
 def test_only_watched_figures_decide() -> None:
     assert judged(identified(0), identified(10), ["fpir"]).outcome == "good"
 
