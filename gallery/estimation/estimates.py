@@ -17,8 +17,10 @@ from gallery.records.calibrations import Calibration, CalibrationSource
 from gallery.records.identifications import Decision
 
 _SEED = 1
-_HIDDEN, _HIDDEN_DEVIATION = 0.006, 0.8
+_HIDDEN, _HIDDEN_DEVIATION = 0.006, 2.1
 """The median share of mates that look like strangers, and the standard deviation of its logarithm."""
+_BELOW, _BELOW_DEVIATION = 0.2, 1.3
+"""The median of further mates that look like strangers, for each that is just above them, and the same deviation."""
 _UNSEEN = 0.3
 """Mates that are missed for reasons that no face in the counts shows yet. They matter if there are few mates."""
 _OTHER_STRANGERS = 0.5
@@ -94,8 +96,10 @@ def estimate(
     What strangers score comes from the calibration, and may have changed since. What mates score is estimated from
     the counts: see :func:`gallery.estimation.mixture.draw`. Two things cannot be seen in counts and are assumed:
 
-    - 0.1 to 3 % of the mates look like strangers (95 %; the median is 0.6 %). Their faces are hidden, mistaken or
-      labelled wrong.
+    - 0.01 to 37 % of the mates look like strangers (95 %; the median is 0.6 %), because their faces are hidden,
+      mistaken, labelled wrong or poor. Further ones do if mates are just above the strangers, as behind a blurred
+      camera: 0.02 to 2.6 for each of these (95 %; the median is 0.2). No more than all that look like strangers can be
+      mates, which bounds the FNIR where few do.
     - the strangers' tail at the threshold may differ from that of the calibration by a factor of 2.7 (95 %), because
       other people pass by.
 
@@ -149,7 +153,8 @@ def _figures(draws: Draws, calibration: Calibration, searches: int) -> tuple[Int
     rng = np.random.default_rng(_SEED)
     rounds = len(draws.missed)
     hidden = np.exp(rng.normal(math.log(_HIDDEN), _HIDDEN_DEVIATION, rounds))
-    hidden = np.minimum(hidden, draws.like_strangers)
+    further = draws.near * np.exp(rng.normal(math.log(_BELOW), _BELOW_DEVIATION, rounds))
+    hidden = np.minimum(hidden + further, draws.like_strangers)
     unknown = np.clip((draws.like_strangers - hidden) / (1 - hidden), 0.0, 1.0)
     fpir = _fpir(draws, calibration, rng)
     unseen = rng.beta(_UNSEEN, 0.5 + np.maximum(draws.faces - draws.strangers, 0.0))

@@ -28,6 +28,8 @@ _FREE_FROM = 0.3
 _TAILS_FROM = (0.8, 0.97)
 """Mates below this quantile of strangers cannot be told from strangers. Where that begins depends on how well the curve
 fits, so both are tried."""
+_NEAR = (0.97, 0.1)
+"""Similarities just above those of strangers: from this quantile of strangers on, and how far."""
 _PRIOR_MATES = 0.5
 """Faces that the prior for the density of mates is worth, half of them where the density rises."""
 _STEPS = (0.002, 0.03, 0.06)
@@ -61,6 +63,7 @@ class Draws:
         false_positives: the number of these at the threshold or above.
         expected_fpir: the FPIR by the changed curve.
         missed: the share of the other mates that are below the threshold, or less similar than somebody else.
+        near: the share of the other mates whose own similarity is just above those of strangers.
         faces: the number of faces that counted, at most :data:`MAX_FACES`.
     """
 
@@ -69,6 +72,7 @@ class Draws:
     false_positives: Floats
     expected_fpir: Floats
     missed: Floats
+    near: Floats
     faces: float
 
 
@@ -104,6 +108,9 @@ def draw(
     first = min(int(np.flatnonzero(counts.sum(1))[0]), int(np.searchsorted(best_edges, strangers.quantile(0.001))) - 1)
     first = max(0, min(first, len(counts) - 2))
     reaches = np.clip((best_edges[first + 1 :] - threshold) / np.diff(best_edges[first:]), 0, 1)
+    from_near = strangers.quantile(_NEAR[0])
+    below = np.clip((np.array((from_near, from_near + _NEAR[1]))[:, None] - best_edges[first:-1]), 0, None)
+    is_near = np.diff(np.minimum(below / np.diff(best_edges[first:]), 1), axis=0)[0]
     keep = min(1.0, min(faces, MAX_FACES) / float(counts.sum()))
     kept = []
     for tail_from in _TAILS_FROM:
@@ -114,9 +121,12 @@ def draw(
                 found = float((chain.mates * chain.runner_up.sum(1) * reaches).sum())
                 reached = float((chain.as_strangers.sum(1) * reaches).sum())
                 expected = strangers.false_positive_rate(threshold, chain.change)
-                kept.append((chain.like_strangers, chain.as_strangers.sum(), reached, expected, 1 - found))
-    like_strangers, taken, false_positives, expected_fpir, missed = np.array(kept, np.float64).T
-    return Draws(like_strangers, taken, false_positives, expected_fpir, missed, keep * float(counts.sum()))
+                near = float(chain.mates @ is_near)
+                kept.append((chain.like_strangers, chain.as_strangers.sum(), reached, expected, 1 - found, near))
+    figures = np.array(kept, np.float64).T
+    like_strangers, taken, false_positives, expected_fpir, missed, near = figures
+    total = keep * float(counts.sum())
+    return Draws(like_strangers, taken, false_positives, expected_fpir, missed, near, total)
 
 
 class _Chain:
