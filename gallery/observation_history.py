@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gallery.errors import GalleryNotFound
-from gallery.estimation.drift import MIN_REFERENCE, WINDOW, Drift, drift
+from gallery.estimation.drift import MIN_REFERENCE, WINDOW, Drift, drift, too_little_reference
 from gallery.estimation.reference import reference
 from gallery.observations.records import HOUR, Observation, total
 from gallery.records.galleries import Gallery
 from gallery.stores.base import ObservationLog, Store
 from gallery.times import LATEST
 
-REFERENCE_SPAN = timedelta(hours=72)
+REFERENCE_SPAN = timedelta(days=7)
 REFERENCE_FACES = max(2000, MIN_REFERENCE)
-"""A reference period that nobody chose has at least this span and so many faces."""
+"""A reference period that nobody chose has at least this span, so that it has a weekend, and so many faces."""
 MAX_LOOK_BACK = timedelta(days=14)
 """How old the newest faces, and the beginning of a change, may be."""
 _PAGE = 200
@@ -29,9 +29,11 @@ class Period:
 
     Attributes:
         hours: its observations, the oldest first.
+        is_whole: whether it can be a reference period: it has its span and its faces, or somebody chose it.
     """
 
     hours: tuple[Observation, ...] = ()
+    is_whole: bool = True
 
     @property
     def since(self) -> datetime | None:
@@ -72,6 +74,18 @@ class ObservationHistory:
         self._store = store
         self.log: ObservationLog = store.observations
 
+    def add(self, observations: Sequence[Observation]) -> None:
+        """Add what was counted, see :meth:`gallery.stores.base.ObservationLog.add`, without that of other galleries."""
+        self.log.add(self.without_predecessors(observations))
+
+    def without_predecessors(self, observations: Sequence[Observation]) -> list[Observation]:
+        """Leave out what was counted of galleries that were deleted, also if others have their ids now."""
+        created: dict[str, datetime | None] = {}
+        for gallery_id in {each.gallery_id for each in observations}:
+            with suppress(GalleryNotFound):
+                created[gallery_id] = self._store.gallery(gallery_id).create_time
+        return [each for each in observations if _is_of(each, created.get(each.gallery_id))]
+
     def sources(self, gallery_id: str, *, since: datetime) -> Sequence[str]:
         """Return the sources that have observations since a time."""
         return self.log.sources(gallery_id, since=since)
@@ -83,7 +97,8 @@ class ObservationHistory:
     def default_reference(self, gallery: Gallery, source: str) -> Period:
         """Return the first hours of a source after the gallery's calibration, or after it was created.
 
-        They are at least :data:`REFERENCE_SPAN` and :data:`REFERENCE_FACES`, or all there are.
+        They are at least :data:`REFERENCE_SPAN` and :data:`REFERENCE_FACES`, or all there are: then the period is not
+        whole.
         """
         hours: list[Observation] = []
         faces = 0
@@ -91,8 +106,8 @@ class ObservationHistory:
             hours.append(each)
             faces += each.counts.faces
             if faces >= REFERENCE_FACES and each.end - hours[0].start >= REFERENCE_SPAN:
-                break
-        return Period(tuple(hours))
+                return Period(tuple(hours))
+        return Period(tuple(hours), is_whole=False)
 
     def compare(self, gallery_id: str, source: str, of_reference: Period, *, until: datetime) -> ComparedSource:
         """Compare the newest faces of a source with a reference period.
@@ -103,6 +118,9 @@ class ObservationHistory:
             of_reference: the reference period.
             until: only faces of hours that begin before this time.
         """
+        if not of_reference.is_whole:
+            found = total(each.counts for each in of_reference.hours).faces
+            return ComparedSource(too_little_reference(found), of_reference, None)
         usual = reference(each.counts for each in of_reference.hours)
         since = max(of_reference.until or until, until - MAX_LOOK_BACK)
         windows = _windows(self.period(gallery_id, source, since=since, until=until).hours)
@@ -147,6 +165,10 @@ def comparable_since(gallery: Gallery) -> datetime:
     if gallery.calibration is None:
         return gallery.create_time - HOUR
     return max(gallery.create_time, gallery.calibration.create_time - HOUR)
+
+
+def _is_of(observation: Observation, created: datetime | None) -> bool:
+    return created is not None and (observation.counted_since is None or observation.counted_since >= created)
 
 
 def _windows(hours: Sequence[Observation]) -> Iterator[list[Observation]]:

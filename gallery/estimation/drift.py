@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.estimation.reference import BLOCK, Reference, Usual, distance, histogram
+from gallery.estimation.reference import BLOCK, MIN_COUNTS, Reference, Usual, distance, histogram
 from gallery.observations.records import Counts
 
 WINDOW = BLOCK
@@ -24,8 +24,6 @@ ALARM_AT = 0.1 / 1200
 """An alarm needs a smaller probability. 10,000 faces a day make 1,200 windows of :data:`WINDOW` faces a month, so that
 chance alone gives an alarm in ten months."""
 
-_MIN_COUNTS = 50
-
 
 class NotCompared(enum.Enum):
     """Why recent faces were not compared with a reference period."""
@@ -33,7 +31,7 @@ class NotCompared(enum.Enum):
     TOO_FEW_FACES = "too few faces"
     """There are fewer than :data:`MIN_FACES` recent faces."""
     TOO_LITTLE_REFERENCE = "too little reference"
-    """The reference period has fewer than :data:`MIN_BLOCKS` blocks of :data:`WINDOW` faces."""
+    """The reference period has fewer than :data:`MIN_BLOCKS` blocks of :data:`WINDOW` faces, or is not over yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,8 @@ class Shift:
     Attributes:
         name: one of :data:`gallery.estimation.reference.NAMES`.
         distance: the largest difference between the distribution functions, [0, 1].
-        limit: the distance that raises an alarm.
+        limit: the distance that raises an alarm; 1 if no change can: the quantity varies too much in the reference
+            period, or was counted too seldom.
         rise: the share of recent values in the reference's median bin and above, minus that of the reference, [-1, 1]:
             positive if values grew.
         probability: of such a distance by chance, [0, 1], for this quantity alone.
@@ -90,6 +89,11 @@ class Drift:
         return tuple(each for each in self.shifts if each.moved)
 
 
+def too_little_reference(reference_faces: int) -> Drift:
+    """A comparison with a reference period that is not over yet: there is none."""
+    return Drift(0, reference_faces, 1.0, (), NotCompared.TOO_LITTLE_REFERENCE)
+
+
 def drift(recent: Counts, reference: Reference) -> Drift:
     """Compare recent faces with a reference period, quantity by quantity.
 
@@ -100,7 +104,10 @@ def drift(recent: Counts, reference: Reference) -> Drift:
       correlation that the hours of the reference period have. Fewer faces than an hour has count as an hour there:
       neighbouring ones are the most alike.
     - It is at least the largest distance of an hour of the reference period, and at most that plus what chance adds for
-      independent faces: nights and rush hours differ much, but not much more on one day than on another.
+      independent faces: nights and rush hours differ much, but not much more on one day than on another. One odd hour
+      in forty is left out.
+
+    ``decision`` tells how the reference period would have decided, so that another threshold is no change.
 
     A distribution function over bins is coarser than over values, so the probability is an upper bound.
 
@@ -119,14 +126,14 @@ def drift(recent: Counts, reference: Reference) -> Drift:
     shifts = [
         _shift(name, counts, each, len(usual))
         for name, each in usual.items()
-        if (counts := histogram(recent, name)).sum() >= _MIN_COUNTS
+        if (counts := histogram(recent, name, reference.match_shares)).sum() >= MIN_COUNTS
     ]
     shifts.sort(key=lambda each: each.probability)
     probability = min((each.probability * len(usual) for each in shifts), default=1.0)
     return Drift(recent.faces, reference.faces, min(1.0, probability), tuple(shifts))
 
 
-def _shift(name: str, counts: NDArray[np.int64], usual: Usual, quantities: int) -> Shift:
+def _shift(name: str, counts: NDArray[np.float64], usual: Usual, quantities: int) -> Shift:
     count = float(counts.sum())
     shares = counts / count
     whole = max(1 / usual.count, usual.correlation / usual.blocks)
@@ -134,13 +141,13 @@ def _shift(name: str, counts: NDArray[np.int64], usual: Usual, quantities: int) 
     independent = math.sqrt(reach / 2 * (1 / count + whole))
     effect = 1 + (max(count, usual.size) - 1) * usual.correlation
     correlated = math.sqrt(reach / 2 * (effect / count + whole))
-    limit = min(max(correlated, usual.largest), usual.largest + independent)
+    reached = min(max(correlated, usual.largest), usual.largest + independent)
     found = float(distance(shares, usual.shares))
     upper = np.cumsum(usual.shares) > 0.5
     return Shift(
         name,
         distance=found,
-        limit=limit,
+        limit=min(1.0, reached),
         rise=float(shares[upper].sum() - usual.shares[upper].sum()),
-        probability=min(1.0, 2 * math.exp(-reach * (found / limit) ** 2)),
+        probability=min(1.0, 2 * math.exp(-reach * (found / reached) ** 2)),
     )

@@ -65,6 +65,7 @@ class Observation:
         start: when the hour or day begins, UTC.
         span: :data:`HOUR` or :data:`DAY`.
         counts: what was counted.
+        counted_since: when the first of it was counted; ``None`` for what comes from a store.
     """
 
     gallery_id: str
@@ -72,6 +73,7 @@ class Observation:
     start: datetime
     span: timedelta
     counts: Counts
+    counted_since: datetime | None = None
 
     @property
     def end(self) -> datetime:

@@ -142,12 +142,22 @@ class OutcomeLog(Protocol):
 
 
 class ObservationLog(Protocol):
-    """Observations of galleries. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`."""
+    """Observations of galleries. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`.
+
+    Attributes:
+        at_once: how many observations :meth:`add` stores wholly or not at all.
+    """
+
+    at_once: int
 
     def add(self, observations: Sequence[Observation]) -> None:
         """Add observations to those of the same gallery, source and hour; galleries that do not exist are left out.
 
-        Other writers wait in the meantime, so it should be some at a time.
+        Stored counts that are damaged are replaced: they must not keep others from being counted. Other writers wait in
+        the meantime.
+
+        Args:
+            observations: at most :attr:`at_once` of them are stored wholly or not at all.
         """
 
     def find(

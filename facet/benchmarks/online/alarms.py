@@ -13,21 +13,23 @@ from facet.benchmarks.online.coverage import LabelledStream
 from facet.benchmarks.online.faces import Face, Searches, best_two
 from gallery.estimation.drift import WINDOW, drift
 from gallery.estimation.reference import Reference, reference
+from gallery.observation_history import REFERENCE_SPAN
 
 FACES_A_DAY = 10_000
-REFERENCE_DAYS = 14
 STRANGERS = 0.5
 """The usual share of faces of people who are not enrolled."""
 
 _SEED = 1
 _HOURS = 24
-_DAYS_A_MONTH = 30
+_DAYS_A_MONTH, _WEEK, _WEEKDAYS = 30, 7, 5
 _CHANGES_DRAWN = 40
 _MAX_WINDOWS = 8
 _LEAST_TRAFFIC = 0.1
 """Traffic at night, as a share of that at noon."""
 _DAYLIGHT, _DAY_CROWD = 1.0, 0.1
 """How much brighter pictures, in standard deviations, and how much larger the share of strangers is at noon."""
+_WEEKEND_CROWD = 0.15
+"""How much larger the share of strangers is on Saturdays and Sundays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Detection:
 
 
 class Site:
-    """A camera whose light, traffic and crowd follow the time of day, replayed from a labelled stream.
+    """A camera, replayed from a labelled stream. Its light, traffic and crowd follow the time of day and the week.
 
     Args:
         stream: the labelled stream.
@@ -77,34 +79,38 @@ class Site:
         self._day = np.sin(np.pi * np.arange(_HOURS) / _HOURS) ** 2
         traffic = _LEAST_TRAFFIC + (1 - _LEAST_TRAFFIC) * self._day
         self.traffic = traffic / traffic.sum()
-        self._weights = np.array([self._weights_at(at, normal) for at in range(_HOURS)])
+        self._weights = {
+            is_weekend: np.array([self._weights_at(at, normal, is_weekend=is_weekend) for at in range(_HOURS)])
+            for is_weekend in (False, True)
+        }
 
-    def _weights_at(self, hour: int, brightness: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _weights_at(self, hour: int, brightness: NDArray[np.float64], *, is_weekend: bool) -> NDArray[np.float64]:
         """The probability of each search in an hour of the day."""
         day = self._day[hour] - 0.5
         light = np.exp(_DAYLIGHT * day * brightness)
-        strangers, nonmated = STRANGERS + _DAY_CROWD * day, self._stream.nonmated
+        strangers, nonmated = STRANGERS + _DAY_CROWD * day + _WEEKEND_CROWD * is_weekend, self._stream.nonmated
         weights = np.empty(len(light), np.float64)
         weights[:nonmated] = strangers * light[:nonmated] / light[:nonmated].sum()
         weights[nonmated:] = (1 - strangers) * light[nonmated:] / light[nonmated:].sum()
         return weights
 
-    def rows(self, hour: int, faces: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Draw faces of an hour of the day; one in three shows the person of the face before."""
-        drawn = rng.choice(len(self._weights[hour]), faces, p=self._weights[hour])
+    def rows(self, day: int, hour: int, faces: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Draw faces of an hour; one in three shows the person of the face before. Day 0 is a Monday."""
+        weights = self._weights[day % _WEEK >= _WEEKDAYS][hour]
+        drawn = rng.choice(len(weights), faces, p=weights)
         repeats = rng.random(faces) < 1 / 3
         repeats[:1] = False
         return np.asarray(drawn[np.maximum.accumulate(np.where(repeats, 0, np.arange(faces)))], np.intp)
 
     def reference(self, rng: np.random.Generator) -> Reference:
-        """Record the reference period."""
+        """Record a reference period that nobody chose."""
         return reference(
             self._stream.searches.counts(
-                self.rows(hour, rng.poisson(FACES_A_DAY * self.traffic[hour]), rng),
+                self.rows(day, hour, rng.poisson(FACES_A_DAY * self.traffic[hour]), rng),
                 threshold=self._threshold,
                 templates=self._stream.templates,
             )
-            for _ in range(REFERENCE_DAYS)
+            for day in range(REFERENCE_SPAN.days)
             for hour in range(_HOURS)
         )
 
@@ -125,7 +131,7 @@ class Site:
                 advance()
             hours = rng.choice(_HOURS, FACES_A_DAY // WINDOW, p=self.traffic)
             for hour in np.sort(hours).tolist():
-                rows = self.rows(hour, WINDOW, rng)
+                rows = self.rows(day, hour, WINDOW, rng)
                 counts = self._stream.searches.counts(rows, threshold=self._threshold, templates=self._stream.templates)
                 windows += 1
                 alarms += drift(counts, usual).alarm

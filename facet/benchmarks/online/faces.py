@@ -18,7 +18,7 @@ from facet.server.monitoring.recorder import Recorder
 from facet.terminal import console
 from gallery.observations.quantities import BINS, JOINT, Quantity
 from gallery.observations.records import NOTHING, Counts
-from gallery.observations.tally import FaceMeasures
+from gallery.observations.tally import FaceMeasures, Tally
 from gallery.records.identifications import Candidate, Decision, Identification
 from recognizer import choice
 from recognizer.analysis import AlignedFace, Analysis
@@ -143,11 +143,11 @@ class Searches:
 
     def __init__(self, faces: Sequence[Face], best: Floats, runner_up: Floats) -> None:
         self.best, self.runner_up = best, runner_up
+        self._faces_per_picture = np.array([each.faces for each in faces], np.int64)
         values: dict[Quantity, Floats] = {
             Quantity.BEST_SIMILARITY: best,
             Quantity.RUNNER_UP: runner_up,
             Quantity.MARGIN: best - runner_up,
-            Quantity.FACES_PER_PICTURE: np.array([each.faces for each in faces], np.float64),
         }
         for place, quantity in enumerate(_MEASURED):
             values[quantity] = np.array([each.measures[place] for each in faces], np.float64)
@@ -160,6 +160,8 @@ class Searches:
     def counts(self, rows: NDArray[np.intp], *, threshold: float, templates: int) -> Counts:
         """Count a selection of the searches.
 
+        A picture is counted once, not with each of its faces, as the server does.
+
         Args:
             rows: which ones, in any order; one may come several times.
             threshold: of the gallery.
@@ -169,13 +171,25 @@ class Searches:
         for quantity, places in self._places.items():
             empty = NOTHING.histograms[quantity]
             histograms[quantity] = np.bincount(places[rows], minlength=empty.size).reshape(empty.shape)
-        matches = int((self.best[rows] >= threshold).sum())
+        is_match = self.best[rows] >= threshold
+        matches, best = int(is_match.sum()), self._places[Quantity.BEST_SIMILARITY]
+        histograms[Quantity.BEST_OF_MATCHES] = np.bincount(
+            best[rows][is_match], minlength=len(BINS[Quantity.BEST_OF_MATCHES])
+        )
+        histograms[Quantity.FACES_PER_PICTURE] = self._pictures(rows)
         decisions: Mapping[Decision, int] = {
             Decision.MATCH: matches,
             Decision.UNKNOWN: len(rows) - matches,
             Decision.REFUSED: 0,
         }
         return Counts(decisions, templates * len(rows), histograms)
+
+    def _pictures(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        tally = Tally()
+        for faces, found in zip(*np.unique(self._faces_per_picture[rows], return_counts=True), strict=True):
+            for _ in range(round(found / faces)):
+                tally.add_picture(int(faces))
+        return tally.counts().histograms[Quantity.FACES_PER_PICTURE]
 
 
 def best_two(

@@ -49,9 +49,10 @@ def online(
       1. Coverage: half of the strangers calibrate the gallery, the other half
          and the mated probes are replayed in windows of 500 and 5,000 faces,
          with 5 to 95 % strangers. How often is the truth in the interval?
-      2. False alarms: 14 days of a site whose light, traffic and crowd follow
-         the time of day are the reference. Months like it, with 10,000 faces
-         a day, are compared with it, 250 faces at a time.
+      2. False alarms: the first 7 days of a site, as a server would take
+         them, are the reference. Its light, traffic and crowd follow the time
+         of day, and weekends have 15 % more strangers. Months like it, with
+         10,000 faces a day, are compared with it, 250 faces at a time.
       3. Staged changes: after how many faces comes the alarm, and which
          quantity moved most?
       4. Recording: what counting a face costs, as a share of the time that

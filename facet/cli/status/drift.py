@@ -110,8 +110,8 @@ def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
     drift = source.drift
     if drift.not_compared == _TOO_LITTLE:
         notes.append(
-            f"{gallery_id}: {source.source} is not compared yet. A reference period needs 1000 faces from at least 6 "
-            f"hours, and it has {drift.reference_faces}: wait, or name another with --reference FROM..TO"
+            f"{gallery_id}: {source.source} is not compared yet. A reference period needs 7 days and 2000 faces, and "
+            f"it has {drift.reference_faces}: wait, or name another with --reference FROM..TO (1500 faces)"
         )
     if drift.not_compared == _TOO_FEW:
         notes.append(f"{gallery_id}: {source.source} is not compared yet: it takes 100 recent faces")

@@ -19,7 +19,7 @@ from gallery.errors import InvalidPageToken
 from gallery.estimation.estimates import estimate
 from gallery.galleries import Galleries
 from gallery.names import MAX_ID
-from gallery.observation_history import Period, comparable_since
+from gallery.observation_history import MAX_LOOK_BACK, Period, comparable_since
 from gallery.observations.records import HOUR, start_of, total
 from gallery.pages import last_id, page_of
 from gallery.records.galleries import Gallery
@@ -72,6 +72,8 @@ class Assessments:
         """See the proto."""
         gallery_id = validate.gallery_id(request.gallery_id)
         until = _moment(request.until, "until") if request.HasField("until") else self._galleries.clock()
+        if until < EARLIEST + MAX_LOOK_BACK:
+            raise InvalidField("until", f"must be at least {MAX_LOOK_BACK.days} days after {EARLIEST:%Y-%m-%d}")
         since = _moment(request.since, "since") if request.HasField("since") else None
         reference = _reference(request)
         if since is not None and since >= until:

@@ -45,8 +45,12 @@ class DriftState:
 
 @dataclass(slots=True)
 class _Watched:
-    """A source: its faces since the last comparison, its reference period and when that was read, and the result."""
+    """A source: its faces since the last comparison, its reference period and when that was read, and the result.
 
+    A gallery that was created at another time is another gallery.
+    """
+
+    created: datetime | None = None
     window: Counts | None = None
     usual: Reference | None = None
     usual_until: datetime | None = None
@@ -72,10 +76,14 @@ class DriftWatch(Collector):
 
     def see(self, observations: Sequence[Observation]) -> None:
         """Add new observations, which are stored already. Calls must not overlap."""
+        created = self._created({*(place[0] for place in self._watched), *(each.gallery_id for each in observations)})
         for each in observations:
+            since = created.get(each.gallery_id)
+            if since is None:
+                continue
             place = each.gallery_id, each.source
             with self._lock:
-                watched = self._watched.setdefault(place, _Watched())
+                watched = self._watched.setdefault(place, _Watched(since))
                 self._watched.move_to_end(place)
                 while len(self._watched) > MAX_SOURCES:
                     self._watched.popitem(last=False)
@@ -87,15 +95,28 @@ class DriftWatch(Collector):
                 self._compare(place, watched, window, each.start)
             except GalleryError as error:
                 _log.warning("cannot compare faces with the reference period", error=str(error))
-        gone = {
-            gallery_id for gallery_id in {place[0] for place in self._watched} if is_gone(self._galleries, gallery_id)
-        }
+
+    def _created(self, gallery_ids: Iterable[str]) -> Mapping[str, datetime | None]:
+        """When galleries were created; what is known of others that had the same id, or were deleted, is forgotten."""
+        created: dict[str, datetime | None] = {}
+        for gallery_id in gallery_ids:
+            try:
+                created[gallery_id] = self._galleries.get_gallery(gallery_id).create_time
+            except GalleryNotFound:
+                created[gallery_id] = None
+            except GalleryError as error:
+                _log.warning("cannot compare faces with the reference period", error=str(error))
         with self._lock:
-            for place in [each for each in self._watched if each[0] in gone]:
-                del self._watched[place]
+            for place, watched in list(self._watched.items()):
+                if place[0] in created and created[place[0]] != watched.created:
+                    del self._watched[place]
+        return created
 
     def states(self) -> Mapping[str, Mapping[str, DriftState]]:
-        """The last comparison of each source, by gallery; without sources that have no reference period yet."""
+        """The last comparison of each source, by gallery; without sources that have no reference period yet.
+
+        Galleries whose faces have changed come first, then those with a comparison.
+        """
         with self._lock:
             watched = [(place, each.state) for place, each in self._watched.items()]
         states: dict[str, dict[str, DriftState]] = {}
@@ -103,7 +124,7 @@ class DriftWatch(Collector):
             of_gallery = states.setdefault(gallery_id, {})
             if state is not None:
                 of_gallery[source] = state
-        return states
+        return dict(sorted(states.items(), key=lambda each: _rank(each[1])))
 
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics."""
@@ -149,15 +170,10 @@ class DriftWatch(Collector):
             watched.state = None  # the gallery was calibrated anew
         period = self._galleries.observations.default_reference(gallery, place[1])
         watched.usual_until = period.until
-        watched.usual = reference(each.counts for each in period.hours)
+        watched.usual = reference(each.counts for each in period.hours) if period.is_whole else None
 
 
-def is_gone(galleries: Galleries, gallery_id: str) -> bool:
-    """Whether a gallery was deleted; ``False`` if the store does not answer."""
-    try:
-        galleries.get_gallery(gallery_id)
-    except GalleryNotFound:
-        return True
-    except GalleryError:
-        return False
-    return False
+def _rank(sources: Mapping[str, DriftState]) -> int:
+    if any(state.since is not None for state in sources.values()):
+        return 0
+    return 1 if sources else 2

@@ -11,16 +11,16 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from facet.server.monitoring.drift_watch import is_gone
-from gallery.errors import GalleryError
+from gallery.errors import GalleryError, GalleryNotFound
 from gallery.estimation.estimates import Interval, estimate
 from gallery.galleries import Galleries
 from gallery.observation_history import comparable_since
 from gallery.observations.records import Observation, total
+from gallery.records.galleries import Gallery
 from gallery.times import Clock, now
 
 MAX_GALLERIES = 100
-"""Galleries that have metrics of their own: those that were searched first since the start."""
+"""Galleries that have metrics of their own: those that had an estimate first since the start."""
 MIN_SEARCHES = 250
 _PERIOD = timedelta(days=1)
 _INTERVAL = timedelta(hours=1)
@@ -32,6 +32,7 @@ _log = structlog.get_logger("facet.monitoring")
 class _Estimated:
     """When the errors of a gallery were last estimated, and the figures by name; none without an estimate."""
 
+    created: datetime | None
     time: datetime
     figures: Mapping[str, Interval]
 
@@ -55,21 +56,21 @@ class ErrorEstimates(Collector):
     def see(self, observations: Sequence[Observation]) -> None:
         """Estimate the errors of galleries that were searched, where that is due. Calls must not overlap."""
         moment = self._clock()
+        self._forget(moment)
         for gallery_id in dict.fromkeys(each.gallery_id for each in observations):
             before = self._estimated.get(gallery_id)
             is_due = before is None or moment - before.time >= _INTERVAL
-            if not is_due or (before is None and len(self._estimated) >= MAX_GALLERIES):
+            if not is_due or (before is None and sum(map(bool, self._figures().values())) >= MAX_GALLERIES):
                 continue
+            created: datetime | None = None
+            figures: Mapping[str, Interval] = {}
             try:
-                estimated = _Estimated(moment, self._estimate(gallery_id, moment))
+                gallery = self._galleries.get_gallery(gallery_id)
+                created, figures = gallery.create_time, self._estimate(gallery, moment)
             except GalleryError as error:
                 _log.warning("cannot estimate errors", error=str(error))
-                estimated = _Estimated(moment, {})
             with self._lock:
-                self._estimated[gallery_id] = estimated
-        for gallery_id in [each for each in self._estimated if is_gone(self._galleries, each)]:
-            with self._lock:
-                del self._estimated[gallery_id]
+                self._estimated[gallery_id] = _Estimated(created, moment, figures)
 
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics."""
@@ -78,20 +79,34 @@ class ErrorEstimates(Collector):
             "Share of unknown people, FPIR and FNIR of the last day, estimated without labels, and the 95 % interval.",
             labels=["gallery", "figure", "bound"],
         )
-        with self._lock:
-            found = {gallery_id: each.figures for gallery_id, each in self._estimated.items()}
-        for gallery_id, figures in found.items():
+        for gallery_id, figures in self._figures().items():
             for name, share in figures.items():
                 for bound, value in (("value", share.value), ("low", share.low), ("high", share.high)):
                     shares.add_metric([gallery_id, name, bound], value)
         yield shares
 
-    def _estimate(self, gallery_id: str, moment: datetime) -> Mapping[str, Interval]:
-        gallery = self._galleries.get_gallery(gallery_id)
+    def _figures(self) -> Mapping[str, Mapping[str, Interval]]:
+        with self._lock:
+            return {gallery_id: each.figures for gallery_id, each in self._estimated.items()}
+
+    def _forget(self, moment: datetime) -> None:
+        """Forget galleries that are gone, also if another has their id now, and those without figures after a while."""
+        for gallery_id, each in list(self._estimated.items()):
+            try:
+                is_gone = self._galleries.get_gallery(gallery_id).create_time != each.created
+            except GalleryNotFound:
+                is_gone = True
+            except GalleryError:
+                is_gone = False
+            if is_gone or (not each.figures and moment - each.time >= _INTERVAL):
+                with self._lock:
+                    del self._estimated[gallery_id]
+
+    def _estimate(self, gallery: Gallery, moment: datetime) -> Mapping[str, Interval]:
         if gallery.calibration is None:
             return {}
         since = max(moment - _PERIOD, comparable_since(gallery))
-        period = self._galleries.observations.period(gallery_id, "", since=since, until=moment)
+        period = self._galleries.observations.period(gallery.gallery_id, "", since=since, until=moment)
         counts = total(each.counts for each in period.hours)
         if counts.searches < MIN_SEARCHES:
             return {}

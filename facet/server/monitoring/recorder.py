@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from facet.tracking.records import SettledTrack
-from gallery.observations.records import HOUR, OTHER, Counts, Observation, start_of
+from gallery.observations.records import HOUR, OTHER, Observation, start_of
 from gallery.observations.tally import FaceMeasures, Tally
 from gallery.records.identifications import Decision, Identification
 from gallery.times import Clock, now
@@ -22,12 +22,20 @@ MAX_CELLS = 4096
 
 
 @dataclass(slots=True)
+class _Cell:
+    """What was counted of a source, and since when."""
+
+    since: datetime
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(slots=True)
 class _Hour:
     """What was counted since the last :meth:`Recorder.take`, and the sources of this hour, by gallery."""
 
     start: datetime
     end: datetime
-    cells: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    cells: dict[tuple[str, str], _Cell] = field(default_factory=dict)
     sources: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -126,15 +134,15 @@ class Recorder:
             else:
                 source = OTHER
         place = gallery_id, source
-        tally = hour.cells.get(place)
-        if tally is None:
-            tally = hour.cells[place] = Tally()
-        return tally
+        cell = hour.cells.get(place)
+        if cell is None:
+            cell = hour.cells[place] = _Cell(moment)
+        return cell.tally
 
     def _end_cells(self, hour: _Hour) -> None:
         self._ended += [
-            Observation(gallery_id, source, hour.start, HOUR, tally.counts())
-            for (gallery_id, source), tally in hour.cells.items()
+            Observation(gallery_id, source, hour.start, HOUR, cell.tally.counts(), cell.since)
+            for (gallery_id, source), cell in hour.cells.items()
         ]
         hour.cells = {}
 
@@ -156,7 +164,7 @@ class Unstored:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str, datetime], Counts] = {}
+        self._waiting: dict[tuple[str, str, datetime], Observation] = {}
         self.lost = 0
 
     def add(self, observations: Sequence[Observation]) -> None:
@@ -164,7 +172,7 @@ class Unstored:
         for each in observations:
             place = each.gallery_id, each.source, each.start
             waiting = self._waiting.get(place)
-            self._waiting[place] = each.counts if waiting is None else waiting + each.counts
+            self._waiting[place] = each if waiting is None else replace(waiting, counts=waiting.counts + each.counts)
         while len(self._waiting) > 2 * MAX_CELLS:
             del self._waiting[next(iter(self._waiting))]
             self.lost += 1
@@ -178,7 +186,7 @@ class Unstored:
         while self._waiting:
             some = {place: self._waiting.pop(place) for place in list(self._waiting)[:at_once]}
             try:
-                store([Observation(*place, HOUR, counts) for place, counts in some.items()])
+                store(list(some.values()))
             except BaseException:
                 self._waiting |= some  # at the end: the next attempt begins with others
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -17,9 +18,6 @@ from gallery.errors import StorageError
 from gallery.observation_history import ObservationHistory
 from gallery.observations.records import DAY, Observation
 from gallery.times import Clock, now
-
-_AT_ONCE = 16
-"""Observations in one transaction: some milliseconds in which enrolments wait."""
 
 _log = structlog.get_logger("facet.monitoring")
 
@@ -75,10 +73,12 @@ class ObservationWriter(Collector):
             if self._unstored.lost > lost:
                 _log.error("observations are lost: too many wait to be stored", count=self._unstored.lost - lost)
             try:
-                self._unstored.store(self._history.log.add, at_once=_AT_ONCE)
+                self._unstored.store(self._history.add, at_once=self._history.log.at_once)
             except StorageError as error:
                 self._failures += 1
                 _log.warning("cannot store observations", error=str(error))
+            with suppress(StorageError):
+                taken = self._history.without_predecessors(taken)
             for told in self.on_taken if taken else ():
                 try:
                     told(taken)

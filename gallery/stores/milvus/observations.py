@@ -14,7 +14,7 @@ from itertools import groupby
 from gallery.errors import GalleryNotFound, StorageUnavailable
 from gallery.observations import counts_json
 from gallery.observations.counts_json import InvalidCounts
-from gallery.observations.records import HOUR, Observation, total
+from gallery.observations.records import HOUR, Counts, Observation, total
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.locations import GalleryLocator
 from gallery.stores.milvus.rows import row_id
@@ -38,6 +38,7 @@ class MilvusObservations:
     """
 
     def __init__(self, milvus: MilvusConnection, collections: Collections, locator: GalleryLocator) -> None:
+        self.at_once = 1  # there are no transactions
         self._milvus = milvus
         self._collections = collections
         self._locator = locator
@@ -112,7 +113,8 @@ class MilvusObservations:
         stored = self._milvus.get(collection, [place], _FIELDS)
         counts = observation.counts
         if place in stored:
-            counts = total([counts, _observation(observation.gallery_id, stored[place]).counts])
+            with suppress(InvalidCounts):  # damaged counts must not keep others from being counted
+                counts = total([counts, _counts(stored[place])])
         row = {
             "id": place,
             "gallery": key,
@@ -150,9 +152,16 @@ def _added_up(gallery_id: str, rows: Sequence[Row]) -> list[Observation]:
 
 def _observation(gallery_id: str, row: Row) -> Observation:
     try:
-        counts = counts_json.from_bytes(base64.b85decode(row["counts"]))
-    except (InvalidCounts, ValueError) as error:
+        counts = _counts(row)
+    except InvalidCounts as error:
         raise StorageUnavailable(f"Milvus: observations of {gallery_id!r} are damaged") from error
     return Observation(
         gallery_id, row["source"], from_microseconds(row["start"]), timedelta(microseconds=row["span"]), counts
     )
+
+
+def _counts(row: Row) -> Counts:
+    try:
+        return counts_json.from_bytes(base64.b85decode(row["counts"]))
+    except ValueError as error:
+        raise InvalidCounts("they are not base85") from error

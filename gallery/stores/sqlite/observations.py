@@ -15,6 +15,9 @@ from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.rows import gallery_key_of
 from gallery.times import from_microseconds, microseconds_of, to_microseconds
 
+_AT_ONCE = 16
+"""Observations in one transaction: some milliseconds in which enrolments wait."""
+
 
 class SqliteObservations:
     """See :class:`gallery.stores.base.ObservationLog`. Nothing in the rows is personal, so they are not encrypted.
@@ -25,6 +28,7 @@ class SqliteObservations:
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
+        self.at_once = _AT_ONCE
 
     def add(self, observations: Sequence[Observation]) -> None:
         """See :meth:`gallery.stores.base.ObservationLog.add`."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gallery.estimation.drift import NotCompared
 from gallery.observation_history import ObservationHistory, comparable_since
 from gallery.observations.records import DAY, HOUR, Observation, start_of
 from gallery.observations.tally import Tally
@@ -49,15 +50,16 @@ def at(hours: float) -> datetime:
 
 
 def test_the_reference_period_is_the_first_hours_of_a_source(history: ObservationHistory, gallery: Gallery) -> None:
-    history.log.add([an_hour(number, faces=30) for number in range(100)])
+    history.log.add([an_hour(number, faces=30) for number in range(200)])
     period = history.default_reference(gallery, CAMERA)
-    assert (period.since, period.until) == (at(0), at(72))
+    assert (period.since, period.until) == (at(0), at(168))
+    assert period.is_whole
     assert history.default_reference(gallery, "camera:other").hours == ()
 
 
 def test_the_reference_period_lasts_until_there_are_enough_faces(history: ObservationHistory, gallery: Gallery) -> None:
-    history.log.add([an_hour(number, faces=20) for number in range(110)])
-    assert history.default_reference(gallery, CAMERA).until == at(100)
+    history.log.add([an_hour(number, faces=10) for number in range(210)])
+    assert history.default_reference(gallery, CAMERA).until == at(200)
 
 
 def test_a_calibration_begins_a_new_reference_period(gallery: Gallery) -> None:
@@ -66,26 +68,36 @@ def test_a_calibration_begins_a_new_reference_period(gallery: Gallery) -> None:
     assert comparable_since(calibrated) == NOW + 2 * DAY - HOUR
 
 
-def test_a_change_is_found_with_its_quantity_and_its_first_hour(history: ObservationHistory, gallery: Gallery) -> None:
-    history.log.add([an_hour(number) for number in range(90)])
+def test_a_week_that_is_not_over_is_no_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
+    history.log.add([an_hour(number, faces=60) for number in range(100)])
     of_reference = history.default_reference(gallery, CAMERA)
-    usual = history.compare("g", CAMERA, of_reference, until=at(90))
+    assert not of_reference.is_whole
+    found = history.compare("g", CAMERA, of_reference, until=at(100)).drift
+    assert (found.reason, found.reference_faces) == (NotCompared.TOO_LITTLE_REFERENCE, 6000)
+    chosen = history.period("g", CAMERA, since=at(0), until=at(90))
+    assert history.compare("g", CAMERA, chosen, until=at(100)).drift.reason is None
+
+
+def test_a_change_is_found_with_its_quantity_and_its_first_hour(history: ObservationHistory, gallery: Gallery) -> None:
+    history.log.add([an_hour(number) for number in range(186)])
+    of_reference = history.default_reference(gallery, CAMERA)
+    usual = history.compare("g", CAMERA, of_reference, until=at(186))
     assert not usual.drift.alarm
     assert usual.alarm_since is None
-    history.log.add([an_hour(number, faces=300, sharpness=0.2) for number in range(90, 94)])
-    changed = history.compare("g", CAMERA, of_reference, until=at(94))
+    history.log.add([an_hour(number, faces=300, sharpness=0.2) for number in range(186, 190)])
+    changed = history.compare("g", CAMERA, of_reference, until=at(190))
     assert [each.name for each in changed.drift.moved] == ["sharpness"]
     assert changed.drift.moved[0].rise < 0
-    assert changed.alarm_since == at(90)
+    assert changed.alarm_since == at(186)
 
 
 def test_tidying_keeps_the_hours_of_the_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
-    history.log.add([an_hour(number, faces=30) for number in range(24 * 6)])
+    history.log.add([an_hour(number, faces=30) for number in range(24 * 10)])
     before = history.default_reference(gallery, CAMERA)
     history.tidy(days_before=at(24 * 30), keep_since=at(-24))
     after = history.default_reference(gallery, CAMERA)
     assert [(each.start, each.span) for each in after.hours] == [(each.start, each.span) for each in before.hours]
-    late = history.period("g", CAMERA, since=at(24 * 4), until=at(24 * 7))
+    late = history.period("g", CAMERA, since=at(24 * 8), until=at(24 * 11))
     assert {each.span for each in late.hours} == {DAY}
     history.tidy(days_before=at(0), keep_since=at(24 * 30))
     assert history.sources("g", since=at(-24)) == []

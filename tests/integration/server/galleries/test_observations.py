@@ -86,7 +86,9 @@ def test_a_period_must_begin_before_it_ends(client: Client, gallery: str) -> Non
     turned = pb.AssessGalleryRequest(gallery_id=gallery)
     turned.since.FromSeconds(2)
     turned.until.FromSeconds(1)
-    for request in (one_sided, turned):
+    too_early = pb.AssessGalleryRequest(gallery_id=gallery)
+    too_early.until.FromJsonString("0001-01-01T00:30:00Z")
+    for request in (one_sided, turned, too_early):
         with pytest.raises(InvalidArgument):
             client.galleries.AssessGallery(request)
 

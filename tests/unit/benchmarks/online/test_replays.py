@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from facet.benchmarks.online.alarms import Site, staged
 from facet.benchmarks.online.changes import CROWD, PICTURES, people
 from facet.benchmarks.online.coverage import FIGURES, LabelledStream, covered, replay
-from facet.benchmarks.online.faces import Face
+from facet.benchmarks.online.faces import Face, Searches
+from gallery.observations.quantities import Quantity
 from gallery.observations.tally import FaceMeasures, Tally
 from gallery.records.identifications import Decision
 
@@ -57,10 +60,19 @@ def test_searches_are_counted_as_the_server_counts_them(
     expected, found = tally.counts(), labelled.searches.counts(rows, threshold=0.3, templates=100)
     assert found.decisions == expected.decisions
     assert found.templates_compared == expected.templates_compared
-    left_out = {"best_of_matches", "best_and_quality"}
+    left_out = {"best_and_quality"}
     for quantity, histogram in expected.histograms.items():
         if quantity.value not in left_out:
             assert found.histograms[quantity].tolist() == histogram.tolist(), quantity
+
+
+def test_a_crowded_picture_is_counted_once_and_not_with_each_of_its_faces() -> None:
+    rng = np.random.default_rng(5)
+    crowd = [replace(_face("s", rng.standard_normal(_DIMENSION), rng), faces=9)] * 18
+    searches = Searches(crowd, np.full(18, 0.2), np.full(18, 0.1))
+    counts = searches.counts(np.arange(18), threshold=0.3, templates=1)
+    assert counts.faces == 18
+    assert counts.histograms[Quantity.FACES_PER_PICTURE].sum() == 2
 
 
 def test_nobody_is_in_both_halves_of_the_strangers(stream: tuple[LabelledStream, list[Face], list[Face]]) -> None:

@@ -11,7 +11,6 @@ from gallery.observations.records import NOTHING, Counts
 from gallery.records.identifications import Decision
 
 _USUAL: Mapping[Quantity, tuple[float, float]] = {
-    Quantity.BEST_SIMILARITY: (0.5, 0.15),
     Quantity.MARGIN: (0.3, 0.1),
     Quantity.QUALITY: (0.7, 0.15),
     Quantity.FACE_SIZE: (90, 25),
@@ -47,5 +46,13 @@ def hour(
         places = np.clip(np.searchsorted(edges, drawn, side="right") - 1, 0, len(edges) - 2)
         histograms[quantity] = np.bincount(places, minlength=len(edges) - 1).astype(np.int64)
     found = int(rng.binomial(faces, matches))
+    shift = (moved or {}).get(Quantity.BEST_SIMILARITY, 0.0)
+    for quantity, best in (
+        (Quantity.BEST_OF_MATCHES, rng.normal(0.6 + 0.1 * shift, 0.08, found)),
+        (Quantity.BEST_SIMILARITY, rng.normal(0.25 + 0.1 * shift, 0.04, faces - found)),
+    ):
+        edges = np.array(BINS[quantity].edges)
+        histograms[quantity] = np.histogram(np.clip(best, -1, 0.999), edges)[0].astype(np.int64)
+    histograms[Quantity.BEST_SIMILARITY] = histograms[Quantity.BEST_SIMILARITY] + histograms[Quantity.BEST_OF_MATCHES]
     decisions = {Decision.MATCH: found, Decision.UNKNOWN: faces - found, Decision.REFUSED: 0}
     return Counts(decisions, 500 * faces, histograms)

@@ -11,6 +11,8 @@ from gallery.estimation.drift import ALARM_AT, WINDOW, NotCompared, drift
 from gallery.estimation.reference import DECISION, Reference, reference
 from gallery.observations.quantities import Quantity
 from gallery.observations.records import NOTHING, Counts
+from gallery.observations.tally import Tally
+from gallery.records.identifications import Decision
 from tests.unit.gallery.estimation.hours import hour
 
 
@@ -56,7 +58,60 @@ def test_a_quantity_that_moves_by_its_deviation_raises_an_alarm_which_names_it_f
 
 def test_a_crowd_of_strangers_moves_the_decisions() -> None:
     found = drift(hour(WINDOW, np.random.default_rng(3), matches=0.2), _steady())
-    assert [each.name for each in found.moved] == [DECISION]
+    assert [each.name for each in found.moved] == [DECISION, Quantity.BEST_SIMILARITY.value]
+
+
+def test_another_threshold_is_no_change_of_the_faces() -> None:
+    usual, faces = _steady(), hour(WINDOW, np.random.default_rng(3))
+    unknown = dict.fromkeys(Decision, 0) | {Decision.UNKNOWN: WINDOW}
+    no_matches = {**faces.histograms, Quantity.BEST_OF_MATCHES: NOTHING.histograms[Quantity.BEST_OF_MATCHES]}
+    assert not drift(Counts(unknown, faces.templates_compared, no_matches), usual).alarm
+
+
+@pytest.mark.parametrize("faces", [60, 250])
+def test_one_odd_hour_in_the_reference_does_not_hide_a_change(faces: int) -> None:
+    rng, odd = np.random.default_rng(10), {Quantity.SHARPNESS: -3.0}
+    usual = reference([*(hour(60, rng) for _ in range(95)), hour(faces, rng, moved=odd)])
+    found = drift(hour(WINDOW, rng, moved=odd), usual)
+    assert Quantity.SHARPNESS.value in [each.name for each in found.moved]
+
+
+def test_a_quantity_that_varies_too_much_has_a_limit_that_nothing_exceeds() -> None:
+    rng = np.random.default_rng(11)
+    usual = reference(hour(WINDOW, rng, moved={Quantity.YAW: 6.0 if at == 0 else -6.0}) for at in range(8))
+    limits = {each.name: each.limit for each in drift(hour(WINDOW, rng), usual).shifts}
+    assert limits[Quantity.YAW.value] == 1.0
+
+
+@pytest.mark.parametrize("per_picture", [4, 10, 20])
+def test_a_crowd_is_noticed_by_the_few_pictures_that_show_it(per_picture: int) -> None:
+    usual = reference(_crowd(60, 1, seed) for seed in range(96))
+    found = drift(_crowd(WINDOW, per_picture, 96), usual)
+    assert [each.name for each in found.moved] == [Quantity.FACES_PER_PICTURE.value]
+    often = reference(_crowd(60, per_picture, seed) for seed in range(96))
+    assert not drift(_crowd(WINDOW, per_picture, 96), often).alarm
+
+
+def _crowd(faces: int, per_picture: int, seed: int) -> Counts:
+    """Faces of pictures that have so many each, counted as the server does."""
+    rng, tally = np.random.default_rng(seed), Tally()
+    for _ in range(faces // per_picture):
+        tally.add_picture(per_picture)
+    counts = hour(faces, rng)
+    pictures = tally.counts().histograms[Quantity.FACES_PER_PICTURE]
+    return Counts(
+        counts.decisions, counts.templates_compared, {**counts.histograms, Quantity.FACES_PER_PICTURE: pictures}
+    )
+
+
+def test_a_weekend_of_the_reference_raises_no_alarm_on_the_next() -> None:
+    rng = np.random.default_rng(12)
+
+    def of_day(day: int, faces: int) -> Counts:
+        return hour(faces, rng, matches=0.6 if day < 5 else 0.3)
+
+    usual = reference(of_day(day, 100) for day in range(7) for _ in range(24))
+    assert not any(drift(of_day(day, WINDOW), usual).alarm for day in range(7) for _ in range(5))
 
 
 def test_the_light_of_a_day_raises_no_alarm_and_a_lamp_that_fails_does() -> None:

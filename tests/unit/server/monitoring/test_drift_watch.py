@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,24 +51,24 @@ def metrics(watch: DriftWatch) -> dict[str, float]:
 
 def test_a_change_is_told_until_faces_are_as_before(galleries: Galleries, clock: SetClock) -> None:
     watch = DriftWatch(galleries, clock)
-    reference = [an_hour(number, 40) for number in range(72)]
+    reference = [an_hour(number, 40) for number in range(168)]
     galleries.observations.log.add(reference)
     watch.see(reference)
     assert metrics(watch)["facet_drift_sources:g"] == 0, "faces of the reference period are compared with nothing"
-    watch.see([an_hour(73, 130)])
-    watch.see([an_hour(74, 130)])
+    watch.see([an_hour(169, 130)])
+    watch.see([an_hour(170, 130)])
     assert metrics(watch)["facet_drift_changed_sources:g"] == 0
-    clock.advance(hours=80)
-    for number in (75, 76):
+    clock.advance(hours=176)
+    for number in (171, 172):
         watch.see([an_hour(number, 260, brightness=0.3)])
         clock.advance(hours=1)
     state = watch.states()["g"]["camera:door"]
-    assert state.since == NOON + 80 * HOUR
+    assert state.since == NOON + 176 * HOUR
     assert [each.name for each in state.drift.moved] == ["brightness"]
     told = metrics(watch)
     assert (told["facet_drift_sources:g"], told["facet_drift_changed_sources:g"]) == (1, 1)
     assert (told["facet_drift_changed:g:brightness"], told["facet_drift_changed:g:sharpness"]) == (1, 0)
-    watch.see([an_hour(77, 260)])
+    watch.see([an_hour(173, 260)])
     assert metrics(watch)["facet_drift_changed_sources:g"] == 0
 
 
@@ -77,3 +78,34 @@ def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: SetClock) -
     galleries.delete_gallery("g", force=True)
     watch.see([an_hour(0, 200)])
     assert watch.states() == {}
+
+
+def test_a_new_gallery_is_not_compared_with_the_reference_period_of_one_that_had_its_id(
+    galleries: Galleries, clock: SetClock
+) -> None:
+    watch = DriftWatch(galleries, clock)
+    reference = [an_hour(number, 40) for number in range(168)]
+    galleries.observations.log.add(reference)
+    watch.see(reference)
+    clock.advance(hours=176)
+    watch.see([an_hour(171, 260, brightness=0.3)])
+    assert watch.states()["g"]
+    galleries.delete_gallery("g", force=True)
+    galleries.create_gallery("g", display_name="")
+    watch.see([an_hour(176, 260, brightness=0.3)])
+    assert watch.states() == {"g": {}}
+
+
+def test_galleries_whose_faces_have_changed_come_before_a_hundred_that_have_nothing_to_say(
+    galleries: Galleries, clock: SetClock
+) -> None:
+    watch = DriftWatch(galleries, clock)
+    others = [f"a{number}" for number in range(100)]
+    for each in others:
+        galleries.create_gallery(each, display_name="")
+    watch.see([replace(an_hour(0, 10), gallery_id=each) for each in others])
+    galleries.observations.log.add([an_hour(number, 40) for number in range(168)])
+    clock.advance(hours=176)
+    watch.see([an_hour(171, 260, brightness=0.3)])
+    assert next(iter(watch.states())) == "g"
+    assert metrics(watch)["facet_drift_changed_sources:g"] == 1

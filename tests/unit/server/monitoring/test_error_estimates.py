@@ -69,6 +69,17 @@ def test_shares_have_their_intervals_and_are_estimated_once_an_hour(galleries: G
     assert shares(estimates) == {}
 
 
+def test_galleries_without_figures_leave_their_places_to_others(galleries: Galleries, clock: SetClock) -> None:
+    calibrate(galleries)
+    others = [f"a{number}" for number in range(100)]
+    for each in others:
+        galleries.create_gallery(each, display_name="")
+    estimates = ErrorEstimates(galleries, clock)
+    estimates.see([replace(SEEN, gallery_id=each) for each in others])
+    estimates.see([SEEN])
+    assert "fpir:value" in shares(estimates)
+
+
 def test_without_a_calibration_nothing_is_estimated(galleries: Galleries, clock: SetClock) -> None:
     estimates = ErrorEstimates(galleries, clock)
     estimates.see([SEEN])

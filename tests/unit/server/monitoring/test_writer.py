@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ class FullDisk:
 
     def __init__(self, store: SqliteStore) -> None:
         self.real = store.observations
-        self.is_full = True
+        self.is_full, self.at_once = True, self.real.at_once
         self.find, self.tidy, self.sources = self.real.find, self.real.tidy, self.real.sources
 
     def add(self, observations: Sequence[Observation]) -> None:
@@ -78,6 +79,46 @@ def test_a_full_disk_loses_nothing_once_it_has_room(store: SqliteStore) -> None:
     disk.is_full = False
     writer.close()
     assert stored(store) == 3
+    store.close()
+
+
+def test_a_store_without_transactions_gets_each_observation_once() -> None:
+    record, waiting = Recorder(clock=SetClock()), Unstored()
+    for number in range(3):
+        record.picture("g", f"key:{number}", [aligned_face()], [MATCH], 1)
+    waiting.add(record.take())
+    kept: list[str] = []
+    failures = 2
+
+    def one_at_a_time(observations: Sequence[Observation]) -> None:
+        nonlocal failures
+        for each in observations:
+            if each.source == "caller:key:1" and failures:
+                failures -= 1
+                raise StorageFull("no room")
+            kept.append(each.source)
+
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            waiting.store(one_at_a_time, at_once=1)
+    waiting.store(one_at_a_time, at_once=1)
+    assert sorted(kept) == ["caller:key:0", "caller:key:1", "caller:key:2"]
+
+
+def test_a_new_gallery_gets_no_counts_of_one_that_had_its_id(store: SqliteStore) -> None:
+    clock = SetClock()
+    record, told = Recorder(clock=clock), list[Observation]()
+    writer = ObservationWriter(record, ObservationHistory(store), MonitoringConfig(), clock)
+    writer.on_taken.append(told.extend)
+    count(record)
+    clock.advance(seconds=1)
+    store.delete_gallery("g", force=True, etag="")
+    store.create_gallery(replace(new_gallery("g"), create_time=clock()))
+    writer.write()
+    assert (stored(store), told) == (0, [])
+    count(record)
+    writer.close()
+    assert stored(store) == 1
     store.close()
 
 
