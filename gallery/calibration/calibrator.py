@@ -200,6 +200,7 @@ class Calibrator:
                 "",
                 mean_of_best=gallery.mean_of_best,
                 check=check,
+                distinct=self._registry.find(gallery.gallery_id).distinct,
                 max_probes=MAX_OWN_PROBES,
             )
         return evidence.own_pictures()

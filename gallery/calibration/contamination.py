@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.calibration.extreme_values import ExtremeValueLaw, Values, first_guess, improved
+from gallery.calibration.mates import Mates
 
 _ROUNDS = 1000
 _SEED = 0
@@ -16,12 +17,10 @@ _CONVERGED = 1e-4
 _SURELY_NONE = 1e-9
 _PRIOR_SEARCHES = 1.0
 """How many searches the assumption weighs that few find a mate."""
-_PRIOR_MATES = 20.0
-"""How many mates the first guess of their distribution weighs."""
+_CERTAINLY_NONMATED = -1e3
+"""The logarithm of the density of mates for a subject that was told apart."""
 _OUTLIER_SHARE = 0.02
-"""Share of mates that are anywhere between the nonmated searches and 1, and not where most mates are."""
-_MATE_SPREAD = 5.0
-"""The first guess: mates lie halfway between nonmated searches and 1; the distance is this many of their deviations."""
+"""Share of mates that are more similar than the others, anywhere up to 1: pictures of one moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +31,37 @@ class Separation:
         law: of the best similarity of a nonmated search.
         covariance: of its parameters, shape ``(3, 3)``.
         mated: how likely the best other subject of each search is the same person, shape ``(n,)``, [0, 1].
+        mates: how similar mates were taken to be.
     """
 
     law: ExtremeValueLaw
     covariance: Values
     mated: Values
+    mates: Mates
 
     def interval(self, threshold: float) -> tuple[float, float]:
         """Return the 95 % interval of the FPIR at a threshold: that of laws drawn around the fitted one."""
+        if not np.isfinite(self.covariance).all():
+            return 0.0, 1.0
         rng = np.random.default_rng(_SEED)
-        drawn = rng.multivariate_normal(self.law.parameters, self.covariance, size=_ROUNDS, method="cholesky")
+        drawn = rng.multivariate_normal(self.law.parameters, self.covariance, size=_ROUNDS, method="eigh")
         low, high = np.percentile([ExtremeValueLaw.of(each).fpir(threshold) for each in drawn], [2.5, 97.5])
         return float(low), float(high)
 
 
-def separate(best: Values, weights: Values, groups: NDArray[np.intp]) -> Separation | None:
+def separate(
+    best: Values,
+    weights: Values,
+    groups: NDArray[np.intp],
+    mates: Mates = Mates(),  # noqa: B008 - it is immutable
+    apart: NDArray[np.bool_] | None = None,
+) -> Separation | None:
     """Fit nonmated searches and mates together, so that neither distorts the other.
 
     The best other subjects of a nonmated search follow the joint law of the largest of many values. If a person is
     enrolled under further ids, these come first, and the law holds for the rest. How many searches have none, one, two
-    and so on is estimated with the law and the distribution of the mates' similarities (normal, with a share anywhere
-    above the nonmated ones, as in Tukey 1960) by expectation and maximisation (Dempster, Laird and Rubin 1977). The
+    and so on is estimated with the law by expectation and maximisation (Dempster, Laird and Rubin 1977). How similar
+    mates are is not: otherwise people who merely look alike would be taken for mates that are as similar as they. The
     runners-up show the nonmated law even where every best similarity is a mate's. The law is then fitted again to the
     best similarities alone, each as far as it is nonmated, because people differ in how similar they are to all others.
 
@@ -60,6 +69,9 @@ def separate(best: Values, weights: Values, groups: NDArray[np.intp]) -> Separat
         best: similarities of the best other subjects of each search, falling, shape ``(n, k)``, all compared.
         weights: how much each search counts, shape ``(n,)``; the sum is the number of people.
         groups: searches of a group are one observation, shape ``(n,)``.
+        mates: how similar mates are; they lie above the nonmated searches at least.
+        apart: which of the best were told apart from the subject, so that they are certainly nonmated, shape
+            ``(n, k)``; ``None`` for none.
 
     Returns:
         The separation; ``None`` if the similarities do not vary.
@@ -68,25 +80,20 @@ def separate(best: Values, weights: Values, groups: NDArray[np.intp]) -> Separat
     if np.median(np.abs(best[:, -1] - np.median(best[:, -1]))) <= 0:
         return None
     law = first_guess(best, weights)
-    mate_mean, mate_deviation = (1 + law.location) / 2, (1 - law.location) / _MATE_SPREAD
-    prior_mean, prior_deviation = mate_mean, mate_deviation
+    mates = mates.above_strangers(law.location)
+    outliers = _OUTLIER_SHARE * (best > mates.mean) / max(1 - mates.mean, 1e-6)
+    mate_logs = np.log((1 - _OUTLIER_SHARE) * mates.densities(best) + outliers + 1e-12)
+    if apart is not None:
+        mate_logs[apart] = _CERTAINLY_NONMATED
+    first = np.concatenate([np.zeros((len(best), 1)), np.cumsum(mate_logs, axis=1)], axis=1)
     found = np.array([0.9, *(0.1 / count for _ in range(count))])
     rarely = np.array([_PRIOR_SEARCHES, *(0.0 for _ in range(count))])
     sure = np.empty((len(best), count + 1))
     for _ in range(_MAX_ROUNDS):
-        normal = np.exp(-0.5 * ((best - mate_mean) / mate_deviation) ** 2) / (mate_deviation * np.sqrt(2 * np.pi))
-        anywhere = (best > law.location) / max(1 - law.location, 1e-6)
-        mates = np.log((1 - _OUTLIER_SHARE) * normal + _OUTLIER_SHARE * anywhere + 1e-12)
-        first = np.concatenate([np.zeros((len(best), 1)), np.cumsum(mates, axis=1)], axis=1)
         logs = np.log(np.maximum(found, _SURELY_NONE)) + first + law.log_densities(best)
         sure = np.exp(logs - logs.max(axis=1, keepdims=True))
         sure /= sure.sum(axis=1, keepdims=True)
         counted = sure * weights[:, None]
-        is_mate = np.cumsum(counted[:, :0:-1], axis=1)[:, ::-1]
-        total = is_mate.sum() + _PRIOR_MATES
-        mate_mean = (float((is_mate * best).sum()) + _PRIOR_MATES * prior_mean) / total
-        spread = float((is_mate * (best - mate_mean) ** 2).sum()) + _PRIOR_MATES * prior_deviation**2
-        mate_deviation = np.sqrt(spread / total)
         now_found = (counted.sum(axis=0) + rarely) / (weights.sum() + rarely.sum())
         better, _ = improved(law, best, counted[:, :-1])
         change = np.abs(better.parameters - law.parameters) / np.array([law.scale, 1, 1])
@@ -102,4 +109,4 @@ def separate(best: Values, weights: Values, groups: NDArray[np.intp]) -> Separat
         law = better
         if moved < _CONVERGED:
             break
-    return Separation(law, covariance, 1 - sure[:, 0])
+    return Separation(law, covariance, 1 - sure[:, 0], mates)

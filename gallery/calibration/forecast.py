@@ -21,8 +21,13 @@ MAX_CONTAMINATION = 0.4
 people is enrolled twice, it is a third of the ids."""
 MAX_DISAGREEMENT = 20.0
 """How many times the FPIR of labelled strangers may exceed that of the law that most of their searches follow."""
-MAX_UNCERTAINTY = 2.5
+MAX_UNCERTAINTY = 2.35
 """How many times the expected FPIR the upper end of its interval may be, in a gallery calibrated against itself."""
+
+_PEOPLE_EXPONENT = 3.0
+"""The logarithm of that factor falls with the root of this order of the number of people: slower than with the square
+root, because what is assumed of the shape counts more in a small gallery."""
+_ROUNDED = 10
 
 _Z = 1.96
 
@@ -60,6 +65,7 @@ class Forecast:
         contamination_low: lower end of its interval.
         contamination_high: upper end.
         unreliable: why the threshold should not be set; empty if it can be.
+        people_needed: how many people would do, roughly, if the evidence is too small; ``None`` otherwise.
     """
 
     fpir: float
@@ -75,6 +81,7 @@ class Forecast:
     contamination_low: float
     contamination_high: float
     unreliable: tuple[UnreliableReason, ...] = ()
+    people_needed: int | None = None
 
     def figures(self) -> Mapping[str, str]:
         """Return the figures as text by the names of the wire format, for the metadata of an error."""
@@ -95,6 +102,8 @@ class Forecast:
             "own_missed_subject_count": self.own_missed_subjects,
         }
         known = {name: f"{value:.4g}" for name, value in shares.items() if value is not None}
+        if self.people_needed is not None:
+            counts["people_needed"] = self.people_needed
         return known | {name: str(value) for name, value in counts.items()}
 
 
@@ -114,7 +123,13 @@ class Searched:
 
 
 def make_forecast(
-    threshold: float, fpir: tuple[float, float, float], own: OwnPictures, searched: Searched, *, is_cross_subject: bool
+    threshold: float,
+    fpir: tuple[float, float, float],
+    own: OwnPictures,
+    searched: Searched,
+    *,
+    is_cross_subject: bool,
+    is_ambiguous: bool = False,
 ) -> Forecast:
     """Say what a threshold will do.
 
@@ -128,6 +143,8 @@ def make_forecast(
         own: the gallery's own pictures.
         searched: the searches.
         is_cross_subject: whether the gallery's own templates were searched for.
+        is_ambiguous: whether many more strangers may reach the threshold than the FPIR says; see
+            :func:`gallery.calibration.doubts.is_unexplained`.
     """
     missed, separation = own.missed(threshold), searched.separation
     unlike = own.similarity < (separation.law.location if separation else -1.0)
@@ -141,11 +158,12 @@ def make_forecast(
     if fnir and fnir[0] > MAX_OWN_MISSED and fnir[1] > MAX_OWN_MISSED / 2:
         unreliable.append(UnreliableReason.OWN_PICTURES_MISSED)
     out_of_range = separation is not None and separation.law.fpir(threshold) * MAX_DISAGREEMENT < fpir[0]
-    if out_of_range or threshold > own.highest_threshold:
+    if out_of_range or threshold > min(own.highest_threshold, own.mates.highest):
         unreliable.append(UnreliableReason.THRESHOLD_OUT_OF_RANGE)
     if contamination > MAX_CONTAMINATION:
         unreliable.append(UnreliableReason.CONTAMINATED)
-    if is_cross_subject and fpir[2] > MAX_UNCERTAINTY * fpir[0]:
+    is_wide = is_cross_subject and fpir[2] > MAX_UNCERTAINTY * fpir[0]
+    if is_ambiguous or is_wide:
         unreliable.append(UnreliableReason.UNCERTAIN)
     expected, fpir_low, fpir_high = fpir
     missed_share, fnir_low, _ = fnir or (None, None, None)
@@ -163,7 +181,15 @@ def make_forecast(
         contamination_low=low,
         contamination_high=high,
         unreliable=tuple(unreliable),
+        people_needed=_people_needed(fpir, searched) if is_wide and fpir[0] > 0 else None,
     )
+
+
+def _people_needed(fpir: tuple[float, float, float], searched: Searched) -> int:
+    """Return roughly how many people take the upper end of the interval to the highest that is allowed."""
+    people = len(set(searched.subject_ids))
+    factor = math.log(fpir[2] / fpir[0]) / math.log(MAX_UNCERTAINTY)
+    return math.ceil(people * math.pow(factor, _PEOPLE_EXPONENT) / _ROUNDED) * _ROUNDED
 
 
 def _contaminated(

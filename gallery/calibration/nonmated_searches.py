@@ -26,8 +26,6 @@ MAX_PROBES = 20_000
 RUNNERS_UP = 2
 """How many subjects after the best one a search keeps: they are other people even if the best one is the person."""
 
-_MOST_LEFT_OUT = 50
-"""The most subjects for which room is made among the best because they do not count."""
 _MOST_TYPICAL = 500
 """The most templates that tell how similar two people are."""
 _TEMPLATES_PER_PAGE = 4096
@@ -46,6 +44,8 @@ class NonmatedSearch:
             none.
         templates: the number of templates that were compared.
         runners_up: similarities of the next best other subjects, falling; at most :data:`RUNNERS_UP`.
+        apart: whether the best and each of the runners-up were told apart from the subject: then they are certainly
+            other people.
         template_id: the template that was searched for; empty if the probe is none.
         other_template_id: the most similar template of the other subject; empty if there is none.
     """
@@ -55,6 +55,7 @@ class NonmatedSearch:
     similarity: float
     templates: int
     runners_up: tuple[float, ...] = ()
+    apart: tuple[bool, ...] = ()
     template_id: str = ""
     other_template_id: str = ""
 
@@ -66,8 +67,8 @@ class OwnSearch:
     Attributes:
         subject_id: the subject.
         similarity: to the others, float32 in [-1, 1], computed as for a search.
-        other_similarity: to the best other subject; :data:`gallery.calibration.thresholds.NO_SIMILARITY` if there is
-            none.
+        other_similarity: to the best other subject that was not told apart;
+            :data:`gallery.calibration.thresholds.NO_SIMILARITY` if there is none.
     """
 
     subject_id: str
@@ -110,6 +111,9 @@ class Evidence:
             runners_up=np.array(
                 [(*each.runners_up, *[NO_SIMILARITY] * RUNNERS_UP)[:RUNNERS_UP] for each in self.searches], np.float32
             ).reshape(-1, RUNNERS_UP),
+            apart=np.array(
+                [(*each.apart, *[False] * (1 + RUNNERS_UP))[: 1 + RUNNERS_UP] for each in self.searches], np.bool_
+            ).reshape(-1, 1 + RUNNERS_UP),
         )
 
     def own_pictures(self) -> OwnPictures:
@@ -136,7 +140,7 @@ def search_nonmated(
     distinct: DistinctPairs = NO_PAIRS,
     template_ids: Sequence[str] = (),
 ) -> list[NonmatedSearch]:
-    """Search for people among the other subjects, without those that they were told apart from.
+    """Search for people among the other subjects; those that they were told apart from are marked.
 
     Args:
         index: the gallery's index.
@@ -147,14 +151,13 @@ def search_nonmated(
         template_ids: the template of each probe; empty if the probes are no templates.
     """
     searches = []
-    left_out = [{subject_id, *distinct.others(subject_id)} for subject_id in subject_ids]
-    wanted = 1 + RUNNERS_UP + min(max(map(len, left_out), default=0), _MOST_LEFT_OUT)
-    found = index.search(probes, subjects=wanted, mean_of_best=mean_of_best, thorough=True)
+    found = index.search(probes, subjects=2 + RUNNERS_UP, mean_of_best=mean_of_best, thorough=True)
     names = template_ids or [""] * len(found)
-    for subject_id, template_id, without, each in zip(subject_ids, names, left_out, found, strict=True):
-        others = [candidate for candidate in each.candidates if candidate.subject_id not in without]
+    for subject_id, template_id, each in zip(subject_ids, names, found, strict=True):
+        others = [candidate for candidate in each.candidates if candidate.subject_id != subject_id]
         if others:
             best, *next_best = others[: 1 + RUNNERS_UP]
+            told_apart = distinct.others(subject_id)
             runners_up = tuple(candidate.similarity for candidate in next_best)
             searches.append(
                 NonmatedSearch(
@@ -163,6 +166,7 @@ def search_nonmated(
                     best.similarity,
                     each.templates_compared,
                     runners_up,
+                    tuple(other.subject_id in told_apart for other in (best, *next_best)),
                     template_id,
                     best.template_id,
                 )
@@ -197,7 +201,7 @@ def search_cross_subject(
         cohort_id: a gallery of other people with the same contract; empty for none.
         mean_of_best: the gallery's.
         check: called now and then; an exception from it ends the search.
-        distinct: the gallery's subjects that were told apart; they are not each other's best.
+        distinct: the gallery's subjects that were told apart; they are marked.
         max_probes: the most templates of each gallery that are used as probes.
         templates_per_page: how many templates are read from the store at once.
     """
@@ -313,8 +317,16 @@ def _search_own(
             similarities.pop(template_id, None)
             best = heapq.nlargest(mean_of_best, similarities.values())
             if best:
-                searches.append(OwnSearch(subject_id, math.fsum(best) / len(best), found[row].similarity))
+                other = _best_not_apart(found[row])
+                searches.append(OwnSearch(subject_id, math.fsum(best) / len(best), other))
     return searches
+
+
+def _best_not_apart(search: NonmatedSearch) -> float:
+    """Return the best similarity to a subject that was not told apart."""
+    similarities = (search.similarity, *search.runners_up)
+    is_apart = (*search.apart, *[False] * len(similarities))
+    return next((each for each, apart in zip(similarities, is_apart, strict=False) if not apart), NO_SIMILARITY)
 
 
 def _select_probes(

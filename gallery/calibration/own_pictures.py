@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration.mates import Mates
+
 _MAX_DEVIATIONS = 8.0
 _MAD_OF_NORMAL = 0.6745
 _ROUNDS = 1000
@@ -31,6 +33,11 @@ class OwnPictures:
     other: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     subject_ids: Sequence[str] = ()
     highest_threshold: float = math.inf
+
+    @property
+    def mates(self) -> Mates:
+        """How similar templates of one person are."""
+        return Mates.of(self.similarity, self.subject_ids)
 
     def __len__(self) -> int:
         return len(self.subject_ids)

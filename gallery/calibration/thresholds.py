@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.calibration.contamination import Separation, separate
+from gallery.calibration.doubts import Best, is_unexplained
 from gallery.calibration.extreme_values import ExtremeValueLaw
 from gallery.calibration.forecast import Forecast, Searched, make_forecast
 from gallery.calibration.impostor_tail import EMPIRICAL, ImpostorTail, fit, pareto_moments, pareto_survival
+from gallery.calibration.mates import Mates
 from gallery.calibration.own_pictures import NO_OWN_PICTURES, OwnPictures
 from gallery.records.calibrations import MAX_CURVE_POINTS, CurvePoint, fpir_at_size
 
@@ -47,6 +49,8 @@ class NonmatedScores:
             best.
         runners_up: similarities of the next best other subjects of each, falling, shape ``(m, k)``;
             :data:`NO_SIMILARITY` if there is none.
+        apart: which of the best and of the runners-up were told apart from the subject, so that they are certainly
+            other people, shape ``(m, 1 + k)``; empty for none.
     """
 
     best: NDArray[np.float32]
@@ -55,6 +59,12 @@ class NonmatedScores:
     templates: int
     is_cross_subject: bool
     runners_up: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    apart: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 0), np.bool_))
+
+    def told_apart(self) -> NDArray[np.bool_]:
+        """Return ``apart`` with a row for each search."""
+        shape = (len(self.best), 1 + self.runners_up.shape[1])
+        return self.apart if self.apart.shape == shape else np.zeros(shape, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +141,20 @@ def choose_threshold(
         own: the gallery's own pictures, to forecast how many the threshold misses.
     """
     best, groups = scores.best.astype(np.float64), _bootstrap_groups(scores)
-    separation = _separate(scores, groups)
+    separation = _separate(scores, groups, own.mates)
     searched = Searched(scores.subject_ids, groups, separation)
     is_suspect = separation.mated > _MORE_LIKELY if separation else np.zeros(len(best), np.bool_)
+    if is_suspect.all():  # nothing else is left to estimate from, and the forecast says so
+        is_suspect = np.zeros(len(best), np.bool_)
     counted = np.flatnonzero(~is_suspect) if without_suspects else np.arange(len(best))
     here = fpir_at_size(target_fpir, for_templates, scores.templates)
     estimate: ExtremeValueLaw | ImpostorTail
+    is_ambiguous = False
     if separation and scores.is_cross_subject:
         estimate = separation.law
         threshold = estimate.threshold(here)
         low, high = separation.interval(threshold)
+        is_ambiguous = is_unexplained(_best(scores), separation.mates, threshold, estimate.fpir(threshold))
     else:
         best, groups, is_suspect = best[counted], groups[counted], is_suspect[counted]
         estimate = fit(best[~is_suspect], best[is_suspect])
@@ -158,11 +172,24 @@ def choose_threshold(
         searches=len(counted),
         identities=len({scores.subject_ids[row] for row in counted.tolist()}),
         suspects=_suspects(scores, separation.mated) if separation else (),
-        forecast=make_forecast(threshold, (fpir, low, high), own, searched, is_cross_subject=scores.is_cross_subject),
+        forecast=make_forecast(
+            threshold,
+            (fpir, low, high),
+            own,
+            searched,
+            is_cross_subject=scores.is_cross_subject,
+            is_ambiguous=is_ambiguous,
+        ),
     )
 
 
-def _separate(scores: NonmatedScores, groups: NDArray[np.intp]) -> Separation | None:
+def _best(scores: NonmatedScores) -> Best:
+    """Return the best of each search; every person counts once."""
+    people, counts = np.unique(np.asarray(scores.subject_ids), return_inverse=True, return_counts=True)[1:]
+    return Best(scores.best.astype(np.float64), 1 / counts[people], scores.told_apart()[:, 0])
+
+
+def _separate(scores: NonmatedScores, groups: NDArray[np.intp], mates: Mates) -> Separation | None:
     """Tell which searches found the person under another id; every person counts once.
 
     Returns:
@@ -178,7 +205,8 @@ def _separate(scores: NonmatedScores, groups: NDArray[np.intp]) -> Separation | 
     if not columns:
         return None
     people, counts = np.unique(np.asarray(scores.subject_ids)[rows], return_inverse=True, return_counts=True)[1:]
-    found = separate(best, 1 / counts[people], groups[rows])
+    apart = scores.told_apart()[rows, :columns]
+    found = separate(best, 1 / counts[people], groups[rows], mates, apart)
     if found is None:
         return None
     mated = np.zeros(len(scores.best))

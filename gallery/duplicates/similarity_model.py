@@ -10,13 +10,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-_MATES = (0.62, 0.12)
-"""Mean and deviation of the similarity of two templates of one person before any is seen: those of LFW under the
-packaged model."""
+from gallery.calibration.mates import MATES_OF_LFW
+
 _STRANGERS = (0.01, 0.067)
-"""The same of two templates of different people."""
+"""Mean and deviation of the similarity of two templates of different people before any is seen: those of LFW."""
 _PRIOR_WEIGHT = 30
-"""How many observations the two above count for."""
+"""How many observations these and :data:`gallery.calibration.mates.MATES_OF_LFW` count for."""
 _HARD_SHARE = 0.005
 """Share of pairs of one person that have any similarity: children, beards, poor pictures."""
 _DUPLICATE_SHARE, _WRONG_SHARE = 0.01, 0.01
@@ -180,7 +179,7 @@ def fit(
         templates: in the gallery.
     """
     stranger_mean, stranger_deviation = _bell(strangers, _STRANGERS)
-    mate_mean, mate_deviation = _bell(mates, _MATES)
+    mate_mean, mate_deviation = _bell(mates, MATES_OF_LFW)
     # What strangers of this spread would give, until there are enough searches.
     unseen = NormalDist(stranger_mean, stranger_deviation)
     likely_mode = unseen.inv_cdf(1 - 1 / max(templates, 2))

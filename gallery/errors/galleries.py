@@ -104,10 +104,12 @@ class CalibrationUnreliable(GalleryError):
     kind, reason = "precondition", "CALIBRATION_UNRELIABLE"
 
     def __init__(self, gallery_id: str, threshold: float, reasons: Sequence[str], figures: Mapping[str, str]) -> None:
+        people = figures.get("people_needed")
+        enough = f"; about {people} people in the gallery would be enough" if people else ""
         super().__init__(
-            f"the threshold {threshold:.4f} of gallery {gallery_id!r} is unreliable ({', '.join(reasons)}) and was not "
-            "set: look at the suspects with a calibration that only validates, correct the gallery or the probes, or "
-            "insist"
+            f"the threshold {threshold:.4f} of gallery {gallery_id!r} is unreliable ({', '.join(reasons)}{enough}) and "
+            "was not set: look at the suspects with a calibration that only validates, correct the gallery or the "
+            "probes, or insist"
         )
         self.gallery_id = gallery_id
         self.threshold = threshold

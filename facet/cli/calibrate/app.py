@@ -89,8 +89,9 @@ def main(
     The evidence is nonmated searches: pictures of unknown people, or of a labelled set. A picture of one of the
     gallery's own subjects may be among them; its search leaves that subject out. Without pictures, the gallery's people
     are searched for among each other and, with [b]--cohort[/b], in another gallery. More searches make the interval
-    narrower. A target FPIR of 0.01 needs at least 100 searches, of 50 people. A picture without a face counts as a
-    search without a match. An unreadable file does not count, and is reported.
+    narrower. A target FPIR of 0.01 needs at least 100 pictures, of 50 people, or about 250 people in the gallery where
+    it is calibrated without pictures. A picture without a face counts as a search without a match. An unreadable file
+    does not count, and is reported.
 
     The command says what the threshold will do: how many unknown people match (FPIR), how many pictures of enrolled
     people match nobody (FNIR, measured with the gallery's own pictures), and how many people seem to be enrolled twice

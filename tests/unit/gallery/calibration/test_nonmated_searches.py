@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from gallery.calibration.nonmated_searches import (
     empty_search,
     search_cross_subject,
 )
+from gallery.calibration.thresholds import choose_threshold
 from gallery.errors import GalleryNotFound, StorageUnavailable
 from gallery.index.memory_index import MemoryIndex
 from gallery.records.calibrations import CalibrationSource
@@ -161,6 +163,7 @@ def test_a_subject_is_left_out_of_its_own_search(team: Team) -> None:
         unknown.similarity,
         PEOPLE,
         unknown.runners_up,
+        (False, False, False),
         other_template_id=templates_of(team)["s001"],
     )
     assert unknown == expected
@@ -168,7 +171,7 @@ def test_a_subject_is_left_out_of_its_own_search(team: Team) -> None:
     assert list(unknown.runners_up) == pytest.approx(sorted(team.vectors(PEOPLE, 0) @ probes[1])[-3:-1][::-1], abs=1e-6)
 
 
-def test_subjects_that_were_told_apart_are_not_each_others_best(team: Team) -> None:
+def test_subjects_that_were_told_apart_are_sure_evidence_and_no_suspects(team: Team) -> None:
     vectors = team.vectors(PEOPLE, 0)
     team.enroll("twin", team.near(vectors[0], 1))
     before = {each.subject_id: each for each in team.search_cross_subject().searches}
@@ -178,8 +181,17 @@ def test_subjects_that_were_told_apart_are_not_each_others_best(team: Team) -> N
     again = team.open(team.path)
     evidence = again.galleries.calibrator.search_cross_subject(again.gallery, "", check=lambda: None)
     after = {each.subject_id: each for each in evidence.searches}
-    assert after["s000"].similarity == pytest.approx(before["s000"].runners_up[0])
-    assert after["twin"].similarity == pytest.approx(before["twin"].runners_up[0])
+    assert after["twin"].similarity == before["twin"].similarity
+    assert (before["twin"].apart, after["twin"].apart) == ((False, False, False), (True, False, False))
+    assert after["s000"].apart == (True, False, False)
+    suspects = [
+        choose_threshold(
+            searched.scores(), target_fpir=0.1, for_templates=PEOPLE, without_suspects=True, own=searched.own_pictures()
+        ).suspects
+        for searched in (replace(evidence, searches=list(before.values())), evidence)
+    ]
+    assert {suspect.similarity for suspect in suspects[0]} == {before["twin"].similarity}
+    assert suspects[1] == ()
     again.galleries.close()
 
 
