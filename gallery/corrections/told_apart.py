@@ -36,7 +36,7 @@ def withheld(
     near = nearest_told_apart(best, ranked, distinct, similarity_to)
     if near is None or best.similarity - near[1] >= MIN_MARGIN:
         return found
-    return replace(found, decision=Decision.UNKNOWN, too_close_to=near[0])
+    return replace(found, decision=Decision.UNKNOWN, too_close_to=near[0], too_close_similarity=near[1])
 
 
 def nearest_told_apart(

@@ -63,6 +63,7 @@ class Identification:
             candidate's; ``None`` without a candidate or a calibration that applies.
         too_close_to: the subject that was told apart from the best candidate and is nearly as similar, so that the
             decision is unknown; empty if there is none.
+        too_close_similarity: of the probe to that subject, [-1, 1]; ``None`` if there is none.
         taken: subjects that rank before the candidates but went to other probes, by falling similarity.
     """
 
@@ -75,3 +76,4 @@ class Identification:
     false_positive_rate: float | None = None
     taken: tuple[TakenSubject, ...] = ()
     too_close_to: str = ""
+    too_close_similarity: float | None = None

@@ -150,6 +150,8 @@ def _match(found: Identification, distinct: DistinctPairs) -> Match | None:
         if near := nearest_told_apart(each, found.candidates, distinct):
             told_apart_from, similarity = near
             match = replace(match, told_apart_from=told_apart_from, told_apart_margin=each.similarity - similarity)
-    if match is not None and found.too_close_to and not match.told_apart_from:
-        match = replace(match, told_apart_from=found.too_close_to, told_apart_margin=0.0)
+    if match is not None and found.too_close_similarity is not None and not match.told_apart_from:
+        # The other one is not among the candidates.
+        margin = match.similarity - found.too_close_similarity
+        match = replace(match, told_apart_from=found.too_close_to, told_apart_margin=margin)
     return match
