@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +31,10 @@ _PAGE = 512
 _PROBES_AT_ONCE = 64
 _OTHERS = 3
 """How many other subjects a template is compared with."""
+_RANKS = 5
+"""How many other subjects show how similar strangers are: more than the further ids of most people."""
+_CROWD = 8
+"""The rank of the other subject that shows whether a template is one of a group of people who resemble each other."""
 _MOST_APART = 64
 """The most subjects beyond those that were told apart from a template's own and are skipped."""
 _UNLIKE_CHANCE = 0.2
@@ -183,12 +187,12 @@ class _Search:
                 self._check()
                 others[other_id] = self._subject(other_id)
             if (other := others[other_id]) is not None:
-                found += compared_subjects(model, of_page[subject_id], other, least_chance=least_chance)
+                found += self._compared(model, of_page[subject_id], other, least_chance=least_chance)
         explained = {
             (each.subject_id, template_id)
             for each in found
             if each.kind is FindingKind.OTHER_SUBJECT
-            for template_id in each.template_ids
+            for template_id in _explained(each, others)
         }
         found += [
             each
@@ -197,10 +201,42 @@ class _Search:
         ]
         return found
 
-    def best_others(self, probes: Sequence[tuple[str, NDArray[np.float32]]]) -> NDArray[np.float64]:
-        """Return the similarity of each probe to the most similar other subject; those without one are left out."""
-        found = [candidates[0][1] for _, candidates in self._others(probes, at_least=-1.0, wanted=1) if candidates]
-        return np.array(found, np.float64)
+    def best_others(
+        self, probes: Sequence[tuple[str, NDArray[np.float32]]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return the similarities of probes to the most similar other subjects, and a number for each probe's subject.
+
+        Probes with fewer others than most are left out. The shapes are ``(n, k)`` and ``(n,)``.
+        """
+        found = [
+            (subject_id, [similarity for _, similarity in candidates[:_RANKS]])
+            for subject_id, candidates in self._others(probes, at_least=-1.0, wanted=_RANKS)
+        ]
+        ranks = int(np.median([len(best) for _, best in found])) if found else 0
+        full = [(subject_id, best[:ranks]) for subject_id, best in found if len(best) >= ranks > 0]
+        numbers = {subject_id: number for number, subject_id in enumerate(dict(full))}
+        best_others = np.array([best for _, best in full], np.float64).reshape(len(full), ranks)
+        return best_others, np.array([numbers[subject_id] for subject_id, _ in full], np.intp)
+
+    def _compared(
+        self, model: SimilarityModel, one: SubjectTemplates, other: SubjectTemplates, *, least_chance: float
+    ) -> list[Finding]:
+        """Compare two subjects; if they seem to be one, among the people whom they resemble."""
+        found = list(compared_subjects(model, one, other, least_chance=least_chance))
+        if not found:
+            return []
+        templates = {found[0].template_id, found[0].other_template_id}
+        nearest = [
+            (subject.subject_id, embedding)
+            for subject in (one, other)
+            for template_id, embedding in zip(subject.template_ids, subject.embeddings, strict=True)
+            if template_id in templates
+        ]
+        crowded = model
+        for _, candidates in self._others(nearest, at_least=-1.0, wanted=_CROWD):
+            if len(candidates) >= _CROWD:
+                crowded = crowded.among(candidates[_CROWD - 1][1], _CROWD)
+        return found if crowded is model else list(compared_subjects(crowded, one, other, least_chance=least_chance))
 
     def _pairs(self, probes: Sequence[tuple[str, NDArray[np.float32]]], *, at_least: float) -> set[tuple[str, str]]:
         """Return the subjects of probes, each with another subject that is similar enough."""
@@ -276,7 +312,7 @@ class _Reversed:
 
 def _fitted(evidence: Evidence, search: _Search) -> SimilarityModel:
     return fit(
-        search.best_others(evidence.probes),
+        *search.best_others(evidence.probes),
         np.array(evidence.mates, np.float64),
         np.array(evidence.own_bests, np.float64),
         evidence.strangers(),
@@ -293,3 +329,11 @@ def _probes(
         for template_id, embedding in zip(subject.template_ids, subject.embeddings, strict=True)
         if only is None or (subject.subject_id, template_id) in only
     ]
+
+
+def _explained(finding: Finding, subjects: Mapping[str, SubjectTemplates | None]) -> Sequence[str]:
+    """Return the templates of a subject that a finding explains: if most are of another subject, the rest is right."""
+    subject = subjects[finding.subject_id]
+    if subject is None or 2 * len(finding.template_ids) <= len(subject):
+        return finding.template_ids
+    return subject.template_ids

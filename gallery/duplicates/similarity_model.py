@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration.contamination import separate
 from gallery.calibration.mates import MATES_OF_LFW
 
 _STRANGERS = (0.01, 0.067)
@@ -24,6 +25,8 @@ _SHARE_WEIGHT = 100
 """How many templates these two count for."""
 _ENROLLED_SHARE = 0.5
 """Share of wrong templates whose person is enrolled as well."""
+_FEWEST = 10
+"""Fewer searches say nothing about strangers."""
 _ROUNDS = 50
 _LOWER, _UPPER = 0.25, 0.75
 _NARROWEST = 1e-3
@@ -91,6 +94,17 @@ class SimilarityModel:
         """Return the density of a template's similarity to the best other subject if that is a stranger."""
         return float(_gumbel(np.array([similarity]), self.mode, self.scale)[0])
 
+    def among(self, level: float, rank: int) -> SimilarityModel:
+        """Return the model for a template in a group of people who resemble each other.
+
+        Args:
+            level: the similarity of the template to one of the most similar other subjects.
+            rank: which one that is, 2 or more. So many further ids of one person are rare.
+        """
+        # The best of so many strangers is higher by this (Weissman 1978).
+        mode = min(level + self.scale * math.log(rank), self.highest_mode)
+        return replace(self, mode=mode) if mode > self.mode else self
+
     def chance_same(self, similarity: float) -> float:
         """Return the chance that a template and its best other subject are one person."""
         mates = self.duplicate_share * self.mate(similarity)
@@ -144,6 +158,11 @@ class SimilarityModel:
         return high
 
     @property
+    def highest_mode(self) -> float:
+        """The highest plausible similarity of strangers: one person under many ids is not a group of look-alikes."""
+        return self.mate_mean - self.mate_deviation
+
+    @property
     def link_similarity(self) -> float:
         """The similarity from which two templates rather show one person, if either is as likely before."""
         low, high = min(self.stranger_mean, self.mate_mean), self.mate_mean
@@ -160,6 +179,7 @@ class SimilarityModel:
 
 def fit(
     best_others: NDArray[np.float64],
+    searched: NDArray[np.intp],
     mates: NDArray[np.float64],
     own_bests: NDArray[np.float64],
     strangers: NDArray[np.float64],
@@ -168,11 +188,12 @@ def fit(
 ) -> SimilarityModel:
     """Estimate the model of a gallery.
 
-    Quartiles are used throughout, because a few wrong labels do not move them. The quartiles of strangers are taken
-    below the share of templates that is estimated to be mates.
+    The law of strangers is that of :func:`gallery.calibration.contamination.separate`. Quartiles are used for the rest,
+    because a few wrong labels do not move them.
 
     Args:
-        best_others: the similarity of some templates to the most similar other subject, shape ``(n,)``.
+        best_others: the similarities of some templates to the most similar other subjects, falling, shape ``(n, k)``.
+        searched: the number of the subject of each of these templates, shape ``(n,)``.
         mates: the similarity of two templates of a subject, one for each subject, shape ``(m,)``.
         own_bests: the similarity of templates to the most similar template of their own subject, shape ``(k,)``.
         strangers: similarities of templates of different subjects, shape ``(p,)``.
@@ -189,21 +210,32 @@ def fit(
         *(_DUPLICATE_SHARE, _WRONG_SHARE),
     )
     wrong_share = _share([model.chance_wrong(each, 1) for each in own_bests.tolist()], _WRONG_SHARE)
-    rising, share = np.sort(best_others), _DUPLICATE_SHARE
+    mode, scale = _strangers_law(best_others, searched, model)
+    mode = min(mode, model.highest_mode)
+    rising, share = best_others[:, 0] if best_others.size else np.empty(0), _DUPLICATE_SHARE
     mate_density = np.array([model.mate(each) for each in rising.tolist()])
-    weight = len(rising) / (len(rising) + _PRIOR_WEIGHT)
-    mode, scale = model.mode, model.scale
-    for _ in range(_ROUNDS if len(rising) else 0):
-        low, high = np.quantile(rising, [_LOWER * (1 - share), _UPPER * (1 - share)])
-        seen_scale = float(high - low) / (_gumbel_quantile(_UPPER) - _gumbel_quantile(_LOWER))
-        seen_mode = float(low) - seen_scale * _gumbel_quantile(_LOWER)
-        mode = weight * seen_mode + (1 - weight) * model.mode
-        scale = max(weight * seen_scale + (1 - weight) * model.scale, _NARROWEST)
+    for _ in range(_ROUNDS if rising.size else 0):
         same = share * mate_density
         share = _share(same / (same + (1 - share) * _gumbel(rising, mode, scale)), _DUPLICATE_SHARE)
     return SimilarityModel(
         mode, scale, stranger_mean, stranger_deviation, mate_mean, mate_deviation, share, wrong_share
     )
+
+
+def _strangers_law(
+    best_others: NDArray[np.float64], searched: NDArray[np.intp], model: SimilarityModel
+) -> tuple[float, float]:
+    """Return mode and scale of the similarity to the best other subject, if that is a stranger.
+
+    The runners-up show it even if everybody is enrolled twice, so that every best similarity is a mate's.
+    """
+    weights = 1 / np.bincount(searched)[searched] if searched.size else np.empty(0)
+    separation = separate(best_others, weights, searched) if len(best_others) >= _FEWEST else None
+    if separation is None:
+        return model.mode, model.scale
+    weight = len(best_others) / (len(best_others) + _PRIOR_WEIGHT)
+    scale = weight * separation.law.scale + (1 - weight) * model.scale
+    return weight * separation.law.location + (1 - weight) * model.mode, max(scale, _NARROWEST)
 
 
 @lru_cache(maxsize=4096)
@@ -237,7 +269,3 @@ def _gumbel(values: NDArray[np.float64], mode: float, scale: float) -> NDArray[n
     reduced = np.maximum((values - mode) / scale, 0.0)
     density: NDArray[np.float64] = np.exp(-reduced - np.exp(-reduced)) / scale
     return density
-
-
-def _gumbel_quantile(share: float) -> float:
-    return -math.log(-math.log(share))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from gallery.duplicates.findings import Finding, FindingKind
 from gallery.duplicates.similarity_model import SimilarityModel
 
+_SEVERAL = 2
+"""Templates that may be the only right ones of a subject, although most of its templates are of another."""
 MOST_TEMPLATES = 100
 """The most templates that a finding names."""
 
@@ -82,8 +84,9 @@ def compared_subjects(
 ) -> Iterator[Finding]:
     """Compare two subjects, of which a template resembles one of the other's.
 
-    If the templates that resemble the other subject are linked to the rest of their own, or are more than the rest, the
-    two may be one person. Otherwise these templates may be wrong.
+    If the templates that resemble the other subject are linked to the rest of their own, or all but one of them do, the
+    two may be one person. Otherwise these templates may be wrong, even if they are most of their subject's: merging the
+    two would mix two people.
 
     Args:
         model: of the gallery.
@@ -98,7 +101,7 @@ def compared_subjects(
     similarity = float(between[row, column])
     resembles = between >= min(similarity, model.link_similarity)
     alike = np.flatnonzero(resembles.any(axis=1)), np.flatnonzero(resembles.any(axis=0))
-    links = _link(one, alike[0]), _link(other, alike[1])
+    links = _link(one, alike[0], other), _link(other, alike[1], one)
     one_person, (one_wrong, other_wrong) = model.chances_of_pair(
         similarity, max(len(one), len(other)), links=(links[0], links[1])
     )
@@ -132,12 +135,14 @@ def compared_subjects(
             )
 
 
-def _link(subject: SubjectTemplates, rows: NDArray[np.intp]) -> tuple[float, int] | None:
+def _link(subject: SubjectTemplates, rows: NDArray[np.intp], other: SubjectTemplates) -> tuple[float, int] | None:
     """Return the highest similarity of some templates to the rest of their subject, and of how many it is.
 
-    ``None`` if there is no rest, or if it is the smaller part: then the rest is wrong if the two are not linked.
+    ``None`` if there is no rest, or if it is the smaller part and proves nothing: it is one template, or the other
+    subject has only one. Then the rest is wrong if the two are not linked.
     """
-    if 2 * rows.size > len(subject):
+    rest = len(subject) - rows.size
+    if not rest or (rest < rows.size and min(rest, len(other)) < _SEVERAL):
         return None
     is_alike = np.zeros(len(subject), np.bool_)
     is_alike[rows] = True

@@ -147,9 +147,7 @@ def _print(
     )
     for each in findings[:_SHOWN]:
         own, other = each.template.template.subject_id, each.other_template.template.subject_id
-        rows.add_row(
-            f"{each.chance:.3f}", _WHAT.get(each.kind, ""), own, "" if own == other else other, f"{each.similarity:.3f}"
-        )
+        rows.add_row(f"{each.chance:.3f}", _what(each), own, "" if own == other else other, f"{each.similarity:.3f}")
     console.out.print(rows)
     if len(findings) > _SHOWN:
         console.out.print(f"... and {len(findings) - _SHOWN} more; --json prints all")
@@ -163,3 +161,11 @@ def _print(
         console.out.print(f"The faces, and the commands of every finding, are in {page}; only you can read it.")
     else:
         console.out.print("Look at the faces before you correct anything: --page FILE writes a page with them.")
+
+
+def _what(finding: pb.DuplicateFinding) -> str:
+    count = len(finding.template_ids)
+    what = _WHAT.get(finding.kind, "")
+    return (
+        f"{what} ({count} pictures)" if finding.kind == pb.DuplicateFinding.KIND_OTHER_SUBJECT and count > 1 else what
+    )

@@ -20,7 +20,8 @@ SECTIONS = (
     (
         pb.DuplicateFinding.KIND_OTHER_SUBJECT,
         "Is the left picture under the wrong name?",
-        "The left picture is more like another person than like its own.",
+        "The left picture is more like another person than like the other pictures of its own. There may be many such "
+        "pictures, even more than right ones: do not merge the two people then, but move the wrong pictures.",
     ),
     (
         pb.DuplicateFinding.KIND_UNLIKE_SUBJECT,
@@ -35,7 +36,8 @@ def page(findings: Sequence[pb.DuplicateFinding], corrections: Corrections, *, l
     """Return the page as HTML."""
     text = [
         f"{counted(len(findings), 'finding')} with a chance of at least {least_chance:.2f}, the most probable first. A "
-        "chance of 0.9 means that about nine in ten such findings are right, so look before you correct."
+        "chance of 0.9 means that about nine in ten such findings are right, so look before you correct. It counts all "
+        "pictures of both people; the chance of a suspect of facet calibrate counts single searches and may differ."
     ]
     if any(not side.crop for each in findings for side in (each.template, each.other_template)):
         text.append(
@@ -55,7 +57,11 @@ def _pair(finding: pb.DuplicateFinding, corrections: Corrections) -> Pair:
         facts.append(("similarity to its own", f"{finding.own_similarity:.3f}"))
     count = len(finding.template_ids)
     if finding.kind == pb.DuplicateFinding.KIND_SAME_PERSON:
-        facts.append(("left pictures that match", f"{count}"))
+        facts.append((f"pictures of {finding.template.template.subject_id} that match", f"{count}"))
+    elif finding.kind == pb.DuplicateFinding.KIND_OTHER_SUBJECT:
+        other = finding.other_template.template.subject_id
+        shown = f"; the commands name {MOST_COMMANDS}" if count > MOST_COMMANDS else ""
+        facts.append((f"pictures of {finding.template.template.subject_id} that match {other}", f"{count}{shown}"))
     elif count > 1:
         shown = f"; the commands name {MOST_COMMANDS}" if count > MOST_COMMANDS else ""
         facts.append(("pictures that may be wrong", f"{count}{shown}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gallery.duplicates.findings import FindingKind
@@ -125,4 +126,42 @@ def test_two_subjects_with_one_face_are_one_person_even_if_nobody_else_is_enroll
     people.enroll("bea", person)
     team = open_team(tmp_path / "facet.sqlite3", people)
     assert [(each.subject_id, each.other_subject_id) for each in team.found()] == [("ann", "bea")]
+    team.galleries.close()
+
+
+def test_all_are_found_if_everybody_is_enrolled_twice_with_one_template_each(tmp_path: Path, people: People) -> None:
+    persons = [people.person() for _ in range(60)]
+    for side in ("again", "first"):
+        for number, person in enumerate(persons):
+            people.enroll(f"{side}-{number:02d}", person)
+    team = open_team(tmp_path / "facet.sqlite3", people)
+    found = [(each.subject_id, each.other_subject_id) for each in team.found()]
+    pairs = {(f"again-{number:02d}", f"first-{number:02d}") for number in range(60)}
+    assert len(pairs & set(found)) >= 57
+    assert set(found) <= pairs
+    team.galleries.close()
+
+
+def test_people_of_a_group_who_resemble_each_other_are_not_one_person(tmp_path: Path, people: People) -> None:
+    common = people.person()
+    for number in range(100):
+        person = people.person()
+        if number < 25:
+            person = np.asarray(0.7 * common + 0.714 * person, np.float32)
+        people.enroll(f"p{number:03d}", person)
+    team = open_team(tmp_path / "facet.sqlite3", people)
+    assert team.found() == []
+    team.galleries.close()
+
+
+def test_a_subject_whose_pictures_are_mostly_of_another_is_not_merged_into_that(tmp_path: Path, people: People) -> None:
+    for number in range(100):
+        people.enroll(f"p{number:03d}", *[people.person()] * 2)
+    blair, powell = people.person(), people.person()
+    people.enroll("blair", *[blair] * 3, *[powell] * 20)
+    people.enroll("powell", *[powell] * 8)
+    team = open_team(tmp_path / "facet.sqlite3", people)
+    (found,) = team.found()
+    assert (found.kind, found.subject_id, found.other_subject_id) == (FindingKind.OTHER_SUBJECT, "blair", "powell")
+    assert len(found.template_ids) == 20
     team.galleries.close()
