@@ -101,6 +101,8 @@ class SimilarityModel:
             level: the similarity of the template to one of the most similar other subjects.
             rank: which one that is, 2 or more. So many further ids of one person are rare.
         """
+        if level <= self.mode:
+            return self  # all people differ a little in how similar they are to others
         # The best of so many strangers is higher by this (Weissman 1978).
         mode = min(level + self.scale * math.log(rank), self.highest_mode)
         return replace(self, mode=mode) if mode > self.mode else self

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from facet import DuplicateSearch
 from facet.cli.gallery.duplicates.corrections import Corrections
 from facet.cli.gallery.duplicates.kept_search import KeptSearch, NotKept
+from facet.cli.gallery.duplicates.page import page
 from facet.terminal.console import DEFAULT_ADDRESS
 from facet.v1 import gallery_service_pb2 as pb
 
@@ -82,3 +83,14 @@ def test_odd_ids_and_another_server_are_in_the_command(monkeypatch: pytest.Monke
     options = "--gallery=team --address=there:1"
     assert commands[0][0] == f"""facet people move 't--ann b' '--from=-ann b' '--to=it'"'"'s' {options}"""
     assert commands[1][0] == f"""facet people apart {options} -- '-ann b' 'it'"'"'s'"""
+
+
+def test_the_page_says_how_many_of_whose_pictures_match_before_anybody_moves_them() -> None:
+    moved = finding("blair", "powell", pb.DuplicateFinding.KIND_OTHER_SUBJECT)
+    moved.template_ids[:] = [f"t{number}" for number in range(37)]
+    corrections = Corrections("team", DEFAULT_ADDRESS)
+    assert corrections.of(moved)[0][0].startswith("facet people move t0 --from=blair --to=powell")
+    shown = page([moved], corrections, least_chance=0.5)
+    assert "pictures of blair that match powell" in shown
+    assert "37; the commands name 5" in shown
+    assert "people merge" not in shown
