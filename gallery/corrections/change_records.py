@@ -8,7 +8,7 @@ from datetime import datetime
 
 from gallery.corrections import change_json
 from gallery.errors import StorageUnavailable
-from gallery.records.changes import Before, Change, ChangeKind, StoredChange
+from gallery.records.changes import Before, Change, ChangeKind, Rearrangement, StoredChange
 from gallery.records.distinct_pairs import Pair
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.base import Store
@@ -60,6 +60,29 @@ class ChangeRecords:
         except change_json.InvalidChange as error:
             raise StorageUnavailable(str(error)) from error
         return ReadChange(stored, change, before)
+
+    def finished(
+        self, gallery_id: str, done: Rearrangement, asked: tuple[ChangeKind, str, str], template_id: str
+    ) -> Change | None:
+        """Return the change that was just finished; ``None`` if it is an undoing, or not the one that was asked for.
+
+        Args:
+            gallery_id: its gallery.
+            done: what was done.
+            asked: the kind of a correction, the subject that templates come from, and the one that gets them.
+            template_id: the template of a move; empty for a merge.
+        """
+        kind = ChangeKind.MERGE if done.is_removed else ChangeKind.MOVE
+        is_asked = asked == (kind, done.from_subject_id, done.into_subject_id)
+        if not is_asked or (template_id and template_id not in {each.template_id for each in done.moved}):
+            return None
+        stored = done.change
+        if not stored.text:
+            # Nothing is kept to undo it.
+            new_ids = tuple(each.new_id for each in done.moved)
+            return Change(stored.change_id, gallery_id, *asked, new_ids, stored.undo_until, stored.undo_until)
+        read = self.read(gallery_id, stored)
+        return None if read.before is None else read.change
 
     def merges(self, gallery_id: str) -> list[ReadChange]:
         """Return the merges that are in force and can be undone, the latest first."""

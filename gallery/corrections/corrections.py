@@ -126,8 +126,9 @@ class Corrections:
         if from_id == into_id:
             raise SameSubject(gallery_id, from_id)
         with erasing(self._store, self._registry, gallery_id) as opened:
-            etags = (from_etag, into_etag)
-            if answered := self._answered(gallery_id, request_id, (ChangeKind.MERGE, from_id, into_id), etags=etags):
+            finished = self._finished(opened, (from_id, into_id))
+            asked, etags = (ChangeKind.MERGE, from_id, into_id), (from_etag, into_etag)
+            if answered := self._answered(gallery_id, request_id, asked, finished, etags=etags):
                 return answered
             self._retention.erase_held(opened)
             gone, into = (self._store.subject(gallery_id, each) for each in (from_id, into_id))
@@ -187,8 +188,9 @@ class Corrections:
         if from_id == into_id:
             raise SameSubject(gallery_id, from_id)
         with erasing(self._store, self._registry, gallery_id) as opened:
+            finished = self._finished(opened, (from_id, into_id))
             asked = (ChangeKind.MOVE, from_id, into_id)
-            if answered := self._answered(gallery_id, request_id, asked, template_id=template_id):
+            if answered := self._answered(gallery_id, request_id, asked, finished, template_id=template_id):
                 return answered
             self._retention.erase_held(opened)
             source, into = (self._store.subject(gallery_id, each) for each in (from_id, into_id))
@@ -227,6 +229,7 @@ class Corrections:
             StorageError: something cannot be read or written.
         """
         with erasing(self._store, self._registry, gallery_id) as opened:
+            self._finished(opened, change_id=change_id)
             self._retention.erase_held(opened)
             stored = self._store.changes.change(gallery_id, change_id)
             if stored is None:
@@ -318,25 +321,30 @@ class Corrections:
         gallery_id: str,
         request_id: str,
         asked: tuple[ChangeKind, str, str],
+        finished: Sequence[Rearrangement],
         *,
         template_id: str = "",
         etags: tuple[str, ...] = (),
     ) -> Corrected | None:
-        """Return the answer to a request that was answered before."""
+        """Return the answer to a request that was answered before, or whose correction was just finished."""
         stored = self._store.changes.change_of_request(gallery_id, request_id) if request_id else None
         if stored is None or not stored.text:
-            return None
+            changes = (self._records.finished(gallery_id, each, asked, template_id) for each in finished)
+            change = next((each for each in changes if each is not None), None)
+            return (
+                None if change is None else Corrected(change, self._store.subject(gallery_id, change.into_subject_id))
+            )
         read = self._records.read(gallery_id, stored)
-        change, before = read.change, read.before
-        is_same = asked == (change.kind, change.from_subject_id, change.into_subject_id)
+        before = read.before
+        is_same = asked == (read.change.kind, read.change.from_subject_id, read.change.into_subject_id)
         if before is not None:
             template_ids = {each.template_id for each in before.moved}
             is_same = is_same and etags == before.etags and (not template_id or template_id in template_ids)
         if not is_same:
             raise RequestIdReused(gallery_id, request_id)
         if before is None:
-            raise ChangeUndone(gallery_id, change.change_id)
-        return Corrected(change, self._store.subject(gallery_id, self._holder(read)))
+            raise ChangeUndone(gallery_id, read.change.change_id)
+        return Corrected(read.change, self._store.subject(gallery_id, self._holder(read)))
 
     def _holder(self, read: ReadChange) -> str:
         """Return the subject that has the templates of a change now."""
@@ -344,6 +352,16 @@ class Corrections:
             return read.holder
         found = self._store.changes.subjects_of_templates(read.change.gallery_id, read.change.template_ids)
         return next(iter(found.values()), read.holder)
+
+    def _finished(
+        self, opened: OpenGallery, subject_ids: Sequence[str] = (), *, change_id: str = ""
+    ) -> Sequence[Rearrangement]:
+        """Do the rest of corrections that died halfway, and return them."""
+        finished = self._store.changes.finish(opened.gallery_id, subject_ids, change_id=change_id)
+        if finished:
+            opened.distinct = DistinctPairs(self._store.distinct_pairs(opened.gallery_id))
+            self._registry.drop_expired(opened, anew=True)
+        return finished
 
     def _faces(self, gallery_id: str, subject_id: str) -> list[StoredFace]:
         """Return the templates of a subject with all that is stored for them."""

@@ -247,6 +247,14 @@ class ChangeLog(Protocol):
     def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
         """Make a correction, or undo one."""
 
+    def finish(
+        self, gallery_id: str, subject_ids: Sequence[str] = (), *, change_id: str = ""
+    ) -> Sequence[Rearrangement]:
+        """Do the rest of the corrections of some subjects, or of one change, that died halfway, and return them.
+
+        A store with transactions has none.
+        """
+
     def erase_old(self, gallery_id: str, *, until: datetime) -> None:
         """Erase what it takes to undo the changes that can be undone no later than this; their ids stay known."""
 

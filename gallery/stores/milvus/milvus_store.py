@@ -133,9 +133,11 @@ class MilvusStore:
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
         self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry)
         self._distinct = DistinctRows(self.milvus, self.collections, self._faces)
-        self._changes = MilvusChangeLog(self.milvus, self.collections, self.locator, self._templates, self._distinct)
-        self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
         self._outcomes = MilvusOutcomes(self.milvus, self.collections, self.locator, self._faces)
+        self._changes = MilvusChangeLog(
+            self.milvus, self.collections, self.locator, self._templates, self._distinct, self._outcomes
+        )
+        self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
         self._observations = MilvusObservations(self.milvus, self.collections, self.locator)
         self._strong = strong
         self._default_threshold = default_threshold
@@ -218,10 +220,7 @@ class MilvusStore:
         subject = self._subject(location, gallery_id, subject_id, strong=True)
         check_etag(gallery_id, subject_id, current=subject["etag"], sent=etag)
         deleted = self._templates.count(location, subject_id, strong=True)
-        self._templates.remove(location, subject_id)
-        self._distinct.remove_subject(location, subject_id)
-        self._changes.remove_subject(location, subject_id)
-        self._outcomes.forget_subject(location, subject_id)
+        self._forget(location, subject_id)
         self.milvus.delete(self.collections.subjects, [row_id(location.key, subject_id)])
         # Again, for templates that another replica enrolled in the meantime.
         self._templates.remove(location, subject_id)
@@ -313,7 +312,7 @@ class MilvusStore:
             if new_subject is None:
                 raise SubjectNotFound(template.gallery_id, template.subject_id)
             if rows:
-                self._templates.remove(location, template.subject_id)
+                self._forget(location, template.subject_id)
             self._templates.remove_orphans(location, template.subject_id)
         collection = self.collections.ensure_templates(location.row["contract"], embedding.size)
         if crop is not None:
@@ -375,10 +374,7 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.delete_expired`. A subject that was enrolled again stays."""
         location = self.locator.find(gallery_id, strong=True)
         for subject in self._expired.subjects(location, expired):
-            self._templates.remove(location, subject["subject"])
-            self._distinct.remove_subject(location, subject["subject"])
-            self._changes.remove_subject(location, subject["subject"])
-            self._outcomes.forget_subject(location, subject["subject"])
+            self._forget(location, subject["subject"])
             self.milvus.delete(self.collections.subjects, [subject["id"]])
         if location.templates:
             ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
@@ -476,6 +472,13 @@ class MilvusStore:
         if key not in rows or not self._expiry.is_living(location, rows[key]):
             raise SubjectNotFound(gallery_id, subject_id)
         return rows[key]
+
+    def _forget(self, location: GalleryLocation, subject_id: str) -> None:
+        """Remove everything of a subject but its row."""
+        self._templates.remove(location, subject_id)
+        self._distinct.remove_subject(location, subject_id)
+        self._changes.remove_subject(location, subject_id)
+        self._outcomes.forget_subject(location, subject_id)
 
     def _write_subject(self, location: GalleryLocation, subject: Subject) -> None:
         row = subject_row(subject, location.key, self.collections.fields("subjects"))

@@ -121,6 +121,16 @@ class SqliteChangeLog:
                 add_to_counts(connection, gallery_key, subjects=-1)
             _write_change(connection, gallery_key, wanted.change, sealer)
 
+    def finish(
+        self,
+        gallery_id: str,  # noqa: ARG002 - nothing dies halfway
+        subject_ids: Sequence[str] = (),  # noqa: ARG002 - as above
+        *,
+        change_id: str = "",  # noqa: ARG002 - as above
+    ) -> tuple[()]:
+        """See :meth:`gallery.stores.base.ChangeLog.finish`: a correction is one transaction."""
+        return ()
+
     def erase_old(self, gallery_id: str, *, until: datetime) -> None:
         """See :meth:`gallery.stores.base.ChangeLog.erase_old`."""
         old = "gallery_key = ? AND undo_until <= ? AND text != ''"

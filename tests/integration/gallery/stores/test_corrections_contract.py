@@ -12,6 +12,8 @@ from gallery.errors import ChangeNotFound, DistinctSubjects, UndoExpired
 from gallery.galleries import Galleries
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.enrollments import Enrollment
+from gallery.records.identifications import Decision
+from gallery.records.outcomes import GivenAnswer, Outcome, Truth
 from gallery.records.subjects import SubjectChange
 from gallery.stores.base import Store
 from gallery.times import now
@@ -132,3 +134,15 @@ def test_what_undoes_a_change_goes_when_its_time_is_up_and_with_its_subject(
     assert (left.text, left.request_id) == ("", "")
     with pytest.raises(UndoExpired):
         galleries.corrections.undo(here, merged.change_id)
+
+
+def test_outcomes_that_name_a_merged_subject_are_kept_as_counts_even_if_its_id_returns(
+    store: Store, galleries: Galleries, here: str
+) -> None:
+    answer = GivenAnswer(b"n" * 12, now() + timedelta(days=1), Decision.MATCH, "ann", 0.75, None, 0.5, "", None)
+    store.outcomes.report(here, Outcome("", answer, True, Truth.UNSAID, "", now()), most=9)
+    galleries.corrections.merge(here, "ann", "bob")
+    enrollment = Enrollment(vectors(9)[8], "contract", "f" * 64, (0, 0, 1, 1), 1.0)
+    galleries.enroll(here, "ann", enrollment)
+    (left,) = store.outcomes.outcomes(here, after="", limit=9)
+    assert (left.is_forgotten, left.answer.subject_id, left.is_right) == (True, "", True)
