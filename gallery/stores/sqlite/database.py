@@ -221,9 +221,12 @@ class SqliteDatabase:
             return True  # the transaction itself will say what is wrong
 
     def _erase_some(self) -> bool:
-        """Empty the log and sweep some pages; return ``False`` if another process keeps that from happening."""
+        """Empty the log and sweep some pages; ``False`` if another process, or a file that was cut off, prevents it."""
         with self._checkpointing, self.reading() as connection:
+            if not self._guard.note_size():
+                return False
             busy, _, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._guard.note_size()
             if busy:
                 return False
             if not self._sweeper.is_clean:
@@ -241,7 +244,9 @@ class SqliteDatabase:
                 return  # close() may have set both events before this one was cleared
             # If this fails, the data is still safe in the log, and the next round tries again.
             with suppress(sqlite3.Error), self._checkpointing:
-                self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if self._guard.note_size():
+                    self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    self._guard.note_size()
             is_done = self._do_background_work()
             try:
                 is_done &= self._tidy()

@@ -70,6 +70,7 @@ class FileGuard:
         self._descriptor = descriptor
         self._files = {path: _identity(os.fstat(descriptor))} | {each: _identity(each.stat()) for each in beside}
         self._size = 0
+        self._is_cut_off = False
         self._token = token
 
     def check(self, *, is_stored: bool = False) -> None:
@@ -92,15 +93,23 @@ class FileGuard:
                 raise DatabaseReplaced(str(self._path), f"{each.name} is another file")
             if found.st_nlink != 1 and not is_stored:
                 raise DatabaseReplaced(str(self._path), f"{each.name} has a second name, a hard link")
-        size = os.fstat(self._descriptor).st_size
-        if size < self._size:
+        if not self.note_size():
             raise DatabaseReplaced(str(self._path), f"{self._path.name} was cut off")
-        self._size = size
         header = os.pread(self._descriptor, _HEADER_BYTES, 0)
         if header and not all(header[where] == value for where, value in _CONSTANT):
             raise DatabaseReplaced(str(self._path), f"{self._path.name} was overwritten")
         if self._token is not None and not self._token.is_in(self._descriptor):
             raise DatabaseReplaced(str(self._path), f"{self._path.name} was overwritten with another database")
+
+    def note_size(self) -> bool:
+        """Remember how large the database is, which only grows; return ``False`` if it was ever cut off.
+
+        A checkpoint lets it grow after the last change was checked, and would fill up a file that was cut off.
+        """
+        size = os.fstat(self._descriptor).st_size
+        self._is_cut_off |= size < self._size
+        self._size = max(self._size, size)
+        return not self._is_cut_off
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

@@ -145,7 +145,7 @@ def test_connections_that_send_no_request_shut_nobody_out(port: HttpPort, data: 
     with ExitStack() as stack:
         flood = [stack.enter_context(sent(port, data)) for _ in range(FLOOD)]
         assert ask(port, "/livez") == (200, b"ok\n")
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads  # one of an earlier test may have ended
         for each in flood[: FLOOD - 100]:  # those before the newest are closed
             with pytest.raises(ConnectionResetError):
                 raise_if_closed(each)
