@@ -25,8 +25,9 @@ from facet.runtime.process import configure_for_models
 from gallery.transfer.parquet.schema import ContentsDigest
 from tests.faults.promises import MARKER, SEEN, Seen
 
-# No deadline: how long a machine takes says nothing of the code. The same examples in every run, so that a failure is
-# the change's and not chance's; scripts/fuzz.py is for searching.
+# No deadline: how long a machine takes says nothing of the code. No random seed, so that a failure is the change's and
+# not chance's; scripts/fuzz.py is for searching. Examples still differ by what else a process has loaded: Hypothesis
+# tries the constants of loaded modules, too.
 settings.register_profile("facet", deadline=None, derandomize=True)
 settings.load_profile("facet")
 

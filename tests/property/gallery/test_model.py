@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from gallery.errors import LooksLikeAnotherSubject, SubjectNotFound, TooManyTemplates
 from gallery.galleries import Galleries
 from gallery.index.memory_index import MemoryIndex
+from gallery.names import display_name
 from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
 from gallery.records.subjects import renaming
 from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.property.gallery.accepted_names import accepted_by, characters
 
 DIMENSION = 4
 THRESHOLD = 0.75
@@ -30,7 +32,7 @@ CONTRACT = "c"
 Vector = NDArray[np.float32]
 
 subject_ids = st.sampled_from(["a", "b", "c", "ä", "Z", "aa"])
-names = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+names = accepted_by(display_name, st.text(characters, max_size=5))
 # Few coordinates, so that equal vectors and ties are frequent.
 vectors = (
     st.tuples(*[st.integers(-1, 1)] * DIMENSION)

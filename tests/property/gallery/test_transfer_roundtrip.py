@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tempfile
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery import names
 from gallery.galleries import Galleries
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
@@ -23,31 +21,12 @@ from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.times import EARLIEST, LATEST, from_microseconds, to_microseconds
 from gallery.transfer.parquet.schema import PNG_SIGNATURE
+from tests.property.gallery.accepted_names import display_names, ids
 
 DIMENSION = 3
 CONTRACT = "c"
 START = datetime(1970, 1, 1, tzinfo=UTC)
 
-
-def accepted_by(rule: Callable[[str], str], texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Texts as a server keeps them that were sent in any form."""
-
-    def is_accepted(value: str) -> bool:
-        try:
-            rule(value)
-        except names.InvalidName:
-            return False
-        return True
-
-    return texts.filter(is_accepted).map(rule)
-
-
-characters = st.characters(exclude_categories=["C", "Zl", "Zp"], include_characters="\u200c\u200d")
-longer_or_shorter_in_nfc = st.lists(st.sampled_from(["\u0958", "\u1100\u1161", "e\u0301", "\u212b"]), max_size=300)
-ids = accepted_by(names.identifier, st.text(characters, max_size=20) | longer_or_shorter_in_nfc.map("".join))
-display_names = accepted_by(
-    names.display_name, st.text(characters, max_size=20) | longer_or_shorter_in_nfc.map("".join)
-)
 times = st.integers(to_microseconds(EARLIEST), to_microseconds(LATEST)).map(from_microseconds)
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 corners = st.floats(-1e6, 1e6)
