@@ -15,8 +15,9 @@ from gallery.corrections.told_apart import withheld
 from gallery.duplicates.duplicate_finder import DuplicateFinder
 from gallery.embeddings import normalized
 from gallery.enrollment import Enroller
-from gallery.erasing import erasing
-from gallery.erasure_reports import ErasureReports
+from gallery.erasure.erasing import erasing
+from gallery.erasure.erasure_reports import ErasureReports
+from gallery.erasure.retention import Retention
 from gallery.errors import (
     ConsentRequired,
     GalleryNotFound,
@@ -24,8 +25,8 @@ from gallery.errors import (
     SubjectsWithoutConsent,
     SubjectWithoutTemplates,
 )
+from gallery.estimation.observation_history import ObservationHistory
 from gallery.etags import check_etag, new_etag
-from gallery.observation_history import ObservationHistory
 from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide, is_contested, taken_subjects
@@ -38,7 +39,6 @@ from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.registry import GalleryRegistry, SearchSettings
-from gallery.retention import Retention
 from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store
 from gallery.times import Clock, new_id, now

@@ -27,7 +27,7 @@ class Analysis:
         faces: in descending order of score.
         persons: for each face the index in ``objects`` of the person it belongs to, or -1.
         least_height: height of the smallest face that was looked for, pixels; smaller ones are found by chance.
-        turns: for each face the turn of the picture in which it was found, see :mod:`recognizer.orientation`.
+        turns: for each face the turn of the picture in which it was found, see :mod:`recognizer.search.orientation`.
         trace: the highest score of anything that resembles a face, see
             :meth:`recognizer.detection.finder.FaceFinder.find_with_trace`.
     """
@@ -84,7 +84,7 @@ class AlignedFace:
         person: the index in the analysis's objects of the person it belongs to, or -1.
         quality: its quality.
         crop: aligned, BGR ``(112, 112, 3)``.
-        turn: the turn of the picture in which it was found, see :mod:`recognizer.orientation`.
+        turn: the turn of the picture in which it was found, see :mod:`recognizer.search.orientation`.
     """
 
     faces: Faces

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from recognizer.alignment import align, similarity_transform
 from recognizer.faces import Faces
-from recognizer.orientation import faces_turned_back, surroundings, turned
 from recognizer.quality import Quality
+from recognizer.search.orientation import faces_turned_back, surroundings, turned
 
 MIN_NOISE: Final = 0.05
 """Minimum :attr:`recognizer.quality.Quality.noise` of a noisy face."""
@@ -59,7 +59,7 @@ class SmoothAlignment:
         Args:
             picture: BGR ``(h, w, 3)``.
             face: the face alone, in pixels of the picture.
-            turn: the turn in which the face was found, see :mod:`recognizer.orientation`.
+            turn: the turn in which the face was found, see :mod:`recognizer.search.orientation`.
             otherwise: what to return if the face is not found again.
 
         Returns:

@@ -22,9 +22,8 @@ from recognizer.detection.yolo_faces import YoloFaceFinder, faces_of
 from recognizer.embedding import BATCHES
 from recognizer.errors import NoObjectDetector
 from recognizer.faces import Faces
-from recognizer.models import PipelineModels
+from recognizer.models.loading import PipelineModels
 from recognizer.noisy_faces import SmoothAlignment
-from recognizer.orientation import CLEAR_SCORE, Orientation, boxes_turned_back, faces_turned_back, turned
 from recognizer.progress import NO_PROGRESS, Progress, Turns, finish, in_stage
 from recognizer.quality import measure
 from recognizer.resolution import (
@@ -34,10 +33,11 @@ from recognizer.resolution import (
     objects_in_full,
     reduced,
 )
+from recognizer.search.orientation import CLEAR_SCORE, Orientation, boxes_turned_back, faces_turned_back, turned
+from recognizer.search.tile_search import TileSearch
+from recognizer.search.turned_search import TurnedSearch
 from recognizer.settings import PipelineSettings
 from recognizer.sources import Decode, Source, decode_here
-from recognizer.tile_search import TileSearch
-from recognizer.turned_search import TurnedSearch
 
 PERSON_CLASS = "person"
 MAX_SIDE = 2**16
@@ -53,7 +53,7 @@ class FacePipeline:
     Every method takes a :class:`Progress` that times the stages and may stop between them by raising.
 
     Args:
-        models: the models; see :func:`recognizer.models.load_models`.
+        models: the models; see :func:`recognizer.models.loading.load_models`.
         settings: the settings that the models were loaded with.
         decode: decodes pictures; by default in the calling thread, which cannot be stopped.
 
@@ -234,7 +234,7 @@ class FacePipeline:
         return finish(search).at_least(min_score)
 
     def clear_turn(self, picture: NDArray[np.uint8], progress: Progress = NO_PROGRESS) -> int | None:
-        """The turn of a picture, BGR ``(h, w, 3)``, if a face shows it clearly; see :mod:`recognizer.orientation`.
+        """The turn of a picture, BGR ``(h, w, 3)``, if a face shows it; see :mod:`recognizer.search.orientation`.
 
         Costs about as much as to find the faces. With a YOLO face model it is always 0.
         """

@@ -48,7 +48,7 @@ class Source(Protocol):
 
     @property
     def turn(self) -> int | None:
-        """The picture's turn, if the caller has told it; see :mod:`recognizer.orientation`."""
+        """The picture's turn, if the caller has told it; see :mod:`recognizer.search.orientation`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,17 +28,19 @@ COMMANDS = (
     Lazy("roof", "facet.benchmarks.roofline.roofline:roof", "Compare models with the hardware's limit.", _MODELS),
     Lazy("drift", "facet.benchmarks.drift:drift", "Compare the serving runtime with float32.", _MODELS),
     Lazy("gallery", "facet.benchmarks.galleries.gallery:gallery", "Compare a large gallery with FAISS.", _GALLERIES),
-    Lazy("milvus", "facet.benchmarks.galleries.milvus:milvus", "Measure a gallery stored in Milvus.", _GALLERIES),
     Lazy(
-        *("calibration", "facet.benchmarks.galleries.calibration:calibration"),
+        "milvus", "facet.benchmarks.galleries.milvus.milvus:milvus", "Measure a gallery stored in Milvus.", _GALLERIES
+    ),
+    Lazy(
+        *("calibration", "facet.benchmarks.galleries.calibration.calibration:calibration"),
         *("Test whether thresholds keep their target FPIR.", _GALLERIES),
     ),
     Lazy(
-        *("duplicates", "facet.benchmarks.galleries.duplicates:duplicates"),
+        *("duplicates", "facet.benchmarks.galleries.duplicates.duplicates:duplicates"),
         *("Test whether people who are enrolled twice are found.", _GALLERIES),
     ),
     Lazy(
-        *("twins", "facet.benchmarks.galleries.twins:twins"),
+        *("twins", "facet.benchmarks.galleries.twins.twins:twins"),
         *("Measure how often people who look alike are confused.", _GALLERIES),
     ),
     Lazy(

@@ -31,7 +31,7 @@ from recognizer.alignment import align
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder
-from recognizer.models import PROPORTIONS
+from recognizer.models.loading import PROPORTIONS
 
 MAX_PIXELS = 50_000_000
 MATCH_IOU = 0.7

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from facet.server.audit.protocol import Audit
-from gallery.erasure_reports import ErasureReports
+from gallery.erasure.erasure_reports import ErasureReports
 from gallery.records.erasures import Erasure, ErasureOutcome
 
 _log = structlog.get_logger("facet.erasures")

@@ -9,7 +9,7 @@ import structlog
 from facet.runtime.providers import CPU_PROVIDER, short, why_idle
 from facet.server.config import NONE, Config
 from recognizer.detection.finder import FinderSettings
-from recognizer.models import LoadedModel, load_models
+from recognizer.models.loading import LoadedModel, load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings, PipelineSettings
 from recognizer.sources import Decode, decode_here

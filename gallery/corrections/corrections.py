@@ -11,7 +11,8 @@ from gallery.corrections.change_records import ChangeRecords, ReadChange
 from gallery.corrections.index_moves import IndexMove
 from gallery.corrections.merging import earliest, followed_pairs, merged_subject
 from gallery.corrections.undoing import check_order, undoing
-from gallery.erasing import erasing
+from gallery.erasure.erasing import erasing
+from gallery.erasure.retention import Retention
 from gallery.errors import (
     ChangeNotFound,
     ChangeUndone,
@@ -39,7 +40,6 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.registry import GalleryRegistry, OpenGallery
-from gallery.retention import Retention
 from gallery.stores.base import Store
 from gallery.times import new_id
 

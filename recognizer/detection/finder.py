@@ -202,7 +202,7 @@ class FaceFinder:
         return self._detect(picture, min(CLOSE_SIDE, max(picture.shape[:2])), min_score)
 
     def look(self, picture: NDArray[np.uint8], /, *, close: bool) -> float:
-        """Detect in one small frame, to compare turns of a picture; see :class:`recognizer.orientation.Look`."""
+        """Detect in one small frame, to compare turns of a picture; see :class:`recognizer.search.orientation.Look`."""
         if close:
             faces = self._detector.detect(picture, CLOSE_FRAME, MIN_LOOK_SCORE)
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from facet import Client
-from facet.benchmarks.galleries.milvus_server import MilvusServer
+from facet.benchmarks.galleries.milvus.milvus_server import MilvusServer
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.integration.crowds import lines
 

@@ -17,7 +17,7 @@ from facet.terminal import console
 from recognizer import choice
 from recognizer.analysis import AlignedFace
 from recognizer.errors import FaceNotFound, SeveralFaces
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings
 from recognizer.sources import Encoded

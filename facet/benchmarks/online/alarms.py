@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from facet.benchmarks.online.coverage import LabelledStream
 from facet.benchmarks.online.faces import Face, Searches, best_two
 from gallery.estimation.drift import WINDOW, drift
+from gallery.estimation.observation_history import REFERENCE_SPAN
 from gallery.estimation.reference import Reference, reference
-from gallery.observation_history import REFERENCE_SPAN
 
 FACES_A_DAY = 10_000
 STRANGERS = 0.5

@@ -24,7 +24,7 @@ from facet.runtime.process import configure_for_models
 from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.tables import number, table
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings
 

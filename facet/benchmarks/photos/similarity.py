@@ -18,7 +18,7 @@ from facet.evaluation.datasets.labels import LabelError
 from recognizer import choice
 from recognizer.errors import FaceNotFound
 from recognizer.faces import Faces
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import finish
 from recognizer.settings import ModelSettings, PipelineSettings

@@ -29,7 +29,7 @@ from recognizer.analysis import Analysis
 from recognizer.choice import only
 from recognizer.errors import RecognizerError
 from recognizer.fitness import need_fit
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import NO_PROGRESS, Progress, finish
 from recognizer.quality import QualityLimits

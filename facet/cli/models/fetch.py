@@ -13,7 +13,7 @@ from detector.export import ExportFailed, export_model
 from facet.cli.models.options import Trust
 from facet.runtime.models import ModelError, ModelOrigin
 from facet.terminal import console, tables
-from recognizer.packs import PACKS, fetch_pack
+from recognizer.models.packs import PACKS, fetch_pack
 
 
 def fetch(

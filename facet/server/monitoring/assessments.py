@@ -17,9 +17,9 @@ from facet.server.wire.terms import timestamp
 from facet.v1 import observations_pb2 as pb
 from gallery.errors import InvalidPageToken
 from gallery.estimation.estimates import estimate
+from gallery.estimation.observation_history import MAX_LOOK_BACK, Period, comparable_since
 from gallery.galleries import Galleries
 from gallery.names import MAX_ID
-from gallery.observation_history import MAX_LOOK_BACK, Period, comparable_since
 from gallery.observations.records import HOUR, start_of, total
 from gallery.pages import last_id, page_of
 from gallery.records.galleries import Gallery

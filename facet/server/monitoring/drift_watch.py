@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 
 from gallery.errors import GalleryError, GalleryNotFound
 from gallery.estimation.drift import WINDOW, Drift, drift
+from gallery.estimation.observation_history import comparable_since
 from gallery.estimation.reference import NAMES, Reference, reference
 from gallery.galleries import Galleries
-from gallery.observation_history import comparable_since
 from gallery.observations.records import Counts, Observation
 from gallery.times import Clock, now
 

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 
 from gallery.errors import GalleryError, GalleryNotFound
 from gallery.estimation.estimates import Interval, estimate
+from gallery.estimation.observation_history import comparable_since
 from gallery.galleries import Galleries
-from gallery.observation_history import comparable_since
 from gallery.observations.records import Observation, total
 from gallery.records.galleries import Gallery
 from gallery.times import Clock, now

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from facet.server.config import MonitoringConfig
 from facet.server.monitoring.recorder import Recorder, Unstored
 from gallery.errors import StorageError
-from gallery.observation_history import ObservationHistory
+from gallery.estimation.observation_history import ObservationHistory
 from gallery.observations.records import DAY, Observation
 from gallery.times import Clock, now
 

@@ -17,7 +17,7 @@ from facet.server.observability.metrics import Metrics
 from facet.server.observability.stopwatch import Stage, Stopwatch
 from facet.server.observability.tracing import Tracing
 from facet.server.wire.errors import outcome_of
-from recognizer.models import LoadedModel
+from recognizer.models.loading import LoadedModel
 
 OK, CANCELLED = "OK", "CANCELLED"
 _NO_REQUEST = "REQUEST_INCOMPLETE"

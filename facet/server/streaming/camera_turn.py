@@ -18,7 +18,7 @@ _INTERVAL = 1.0
 
 
 class CameraTurn:
-    """The turn of a stream's frames, see :mod:`recognizer.orientation`.
+    """The turn of a stream's frames, see :mod:`recognizer.search.orientation`.
 
     A look costs about as much as the detection of faces. Once the turn is known, nothing is looked at any more.
 

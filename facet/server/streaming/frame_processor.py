@@ -16,9 +16,9 @@ from facet.tracking.records import SettledTrack, Track, TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.errors import StorageError
-from recognizer.orientation import boxes_turned_back, points_turned_back, turned
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
+from recognizer.search.orientation import boxes_turned_back, points_turned_back, turned
 
 
 def _no_marks(_: Sequence[pb.TrackEvent]) -> None:
@@ -52,7 +52,7 @@ class FrameProcessor:
         record: counts the people whose tracks are decided.
         include_objects: whether to answer the detected objects.
         mark: gives the decisions among the events their ids.
-        turn: the camera's turn, see :mod:`recognizer.orientation`; ``None`` finds it out.
+        turn: the camera's turn, see :mod:`recognizer.search.orientation`; ``None`` finds it out.
 
     Attributes:
         pixels: pixels of the last frame, 0 before the first: the next one is probably of the same size.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from facet.server.wire.terms import timestamp
 from facet.v1 import observations_pb2 as pb
 from gallery.estimation.estimates import Interval
-from gallery.observation_history import ComparedSource
+from gallery.estimation.observation_history import ComparedSource
 from gallery.observations.records import Observation, sparse
 from gallery.records.identifications import Decision
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from gallery.errors import GalleryExists, StorageError
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery
 from gallery.stores.sqlite.rows import find_gallery
 from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer

@@ -15,8 +15,8 @@ from gallery.encryption.master_keys import MasterKeySource
 from gallery.errors import DatabaseDamaged, StorageBusy, StorageUnavailable
 from gallery.stores.sqlite.erasure.page_gaps import clear_gaps
 from gallery.stores.sqlite.erasure_records.made_copies import note_copy
-from gallery.stores.sqlite.files import PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
-from gallery.stores.sqlite.replacing import check_replaceable, remove_log_files, replacing, scratch
+from gallery.stores.sqlite.file.files import PAGE_SIZE, connect_to_read, owned, resolved, storage_errors
+from gallery.stores.sqlite.file.replacing import check_replaceable, remove_log_files, replacing, scratch
 from gallery.stores.sqlite.sealing.database_keys import check_key_file
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import Verification, verify

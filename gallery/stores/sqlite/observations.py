@@ -11,7 +11,7 @@ from gallery.errors import DatabaseDamaged, GalleryNotFound
 from gallery.observations import counts_json
 from gallery.observations.counts_json import InvalidCounts
 from gallery.observations.records import DAY, HOUR, Counts, Observation, start_of, total
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.rows import gallery_key_of
 from gallery.times import from_microseconds, microseconds_of, to_microseconds
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from gallery.errors import StorageError, StorageFull
-from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
+from gallery.stores.sqlite.file.database import SqliteDatabase
 
 ROWS_PER_TRANSACTION = 500
 _DATA_KEYS = "SELECT data_keys FROM galleries WHERE key = ? AND hidden AND data_keys != ''"

@@ -81,7 +81,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE galleries ADD COLUMN calibration TEXT NOT NULL DEFAULT ''",),
     # A value of gallery.records.galleries.ThresholdSource; empty until it is inferred for galleries of older versions.
     ("ALTER TABLE galleries ADD COLUMN threshold_source TEXT NOT NULL DEFAULT ''",),
-    # One row, which each opening replaces; see gallery.stores.sqlite.opening_token.
+    # One row, which each opening replaces; see gallery.stores.sqlite.file.opening_token.
     ("CREATE TABLE opening (key INTEGER PRIMARY KEY, token BLOB NOT NULL) STRICT",),
     # Consent, expiry and retention. Times and durations are microseconds, NULL for none; the basis is a value of
     # gallery.records.consents.ConsentBasis, empty for no consent.

@@ -32,10 +32,10 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
+from gallery.stores.sqlite.answered_requests import find_answer, requests_of
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
 from gallery.stores.sqlite.corrections.change_log import SqliteChangeLog
 from gallery.stores.sqlite.corrections.distinct_pairs import delete_pair, read_pairs, write_pair
-from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
 from gallery.stores.sqlite.expiry import (
     delete_expired,
@@ -46,6 +46,7 @@ from gallery.stores.sqlite.expiry import (
     next_expiry,
     set_clock,
 )
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.inserts import (
     add_to_counts,
     face_rows,
@@ -58,9 +59,6 @@ from gallery.stores.sqlite.observations import SqliteObservations
 from gallery.stores.sqlite.outcome_table import OutcomeTable
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
 from gallery.stores.sqlite.rows import (
-    EMBEDDED,
-    EMBEDDED_BY_SUBJECT,
-    FACE,
     GALLERY,
     SUBJECT,
     TEMPLATE,
@@ -77,7 +75,8 @@ from gallery.stores.sqlite.rows import (
     template_of,
 )
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
-from gallery.stores.sqlite.sealing.sealed_values import REQUEST_DIGEST, Sealer
+from gallery.stores.sqlite.sealing.sealed_values import Sealer
+from gallery.stores.sqlite.template_pages import rows_by_age, rows_by_subject, rows_of_faces
 from gallery.stores.sqlite.threshold_sources import infer_missing_sources
 from gallery.times import Clock, now
 
@@ -286,16 +285,7 @@ class SqliteStore:
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """See :meth:`gallery.stores.base.Store.template_of_request`."""
         with self._reading() as connection:
-            found = connection.execute(
-                "SELECT template_key, digest FROM requests WHERE gallery_key = ? AND request_id = ?",
-                (gallery_key_of(connection, gallery_id), request_id),
-            ).fetchone()
-            if found is None:
-                return None
-            template_key, digest = found
-            row = connection.execute(TEMPLATE + "AND templates.key = ?", (template_key,)).fetchone()
-            digest = self._opener.text(digest, REQUEST_DIGEST, request_id)
-            return None if row is None else (template_of(row, self._opener), digest)
+            return find_answer(connection, gallery_key_of(connection, gallery_id), request_id, self._opener)
 
     def add_template(
         self,
@@ -341,58 +331,29 @@ class SqliteStore:
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_templates`; by the time they were added."""
         with self._reading() as connection:
-            gallery_key = gallery_key_of(connection, gallery_id)
             after_key = self._key_after(connection, gallery_id, after)
-            rows = connection.execute(
-                EMBEDDED + "AND templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?",
-                (gallery_key, after_key, limit),
-            ).fetchall()
+            rows = rows_by_age(connection, gallery_key_of(connection, gallery_id), after=after_key, limit=limit)
         with self._translating_bad_rows():
             return embedded_of(rows, self._opener)
 
     def embedded_by_subject(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_by_subject`."""
         with self._reading() as connection:
-            gallery_key = gallery_key_of(connection, gallery_id)
-            rows = connection.execute(
-                EMBEDDED_BY_SUBJECT
-                + """AND subjects.gallery_key = ? AND subject_id >= ? AND (subject_id, template_id) > (?, ?)
-                ORDER BY subject_id, template_id LIMIT ?""",
-                (gallery_key, after[0], *after, limit),
-            ).fetchall()
+            rows = rows_by_subject(connection, gallery_key_of(connection, gallery_id), after=after, limit=limit)
         with self._translating_bad_rows():
             return embedded_of(rows, self._opener)
 
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.Store.faces`."""
-        subject_id, template_id = after
         with self._reading() as connection:
-            gallery_key = gallery_key_of(connection, gallery_id)
-            # First the rest of the subject that the last page ended in: the two queries use different indexes.
-            rows = connection.execute(
-                FACE
-                + """AND subjects.gallery_key = ? AND subject_id = ? AND template_id > ?
-                ORDER BY template_id LIMIT ?""",
-                (gallery_key, subject_id, template_id, limit),
-            ).fetchall()
-            rows += connection.execute(
-                FACE
-                + """AND subjects.gallery_key = ? AND subject_id > ?
-                ORDER BY subject_id, template_id LIMIT ?""",
-                (gallery_key, subject_id, limit - len(rows)),
-            ).fetchall()
+            rows = rows_of_faces(connection, gallery_key_of(connection, gallery_id), after=after, limit=limit)
         with self._translating_bad_rows():
             return faces_of(rows, self._opener)
 
     def requests_of_template(self, gallery_id: str, template_id: str) -> list[str]:
         """See :meth:`gallery.stores.base.Store.requests_of_template`."""
         with self._reading() as connection:
-            rows = connection.execute(
-                """SELECT request_id FROM requests JOIN templates ON templates.key = template_key
-                WHERE templates.gallery_key = ? AND template_id = ? ORDER BY request_id""",
-                (gallery_key_of(connection, gallery_id), template_id),
-            )
-            return [request_id for (request_id,) in rows]
+            return requests_of(connection, gallery_key_of(connection, gallery_id), template_id)
 
     def begin_import(self, gallery: Gallery) -> SqliteImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""

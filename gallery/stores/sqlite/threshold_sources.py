@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gallery.records.galleries import infer_threshold_source
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.rows import calibration_of
 from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, Opener
 

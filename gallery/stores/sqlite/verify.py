@@ -13,7 +13,7 @@ from gallery.encryption.values import SEALED_TEXT, CannotOpen
 from gallery.errors import DatabaseDamaged, SchemaTooNew, StorageError
 from gallery.records.consents import ConsentBasis
 from gallery.records.policies import MAX_RETENTION
-from gallery.stores.sqlite.files import connect_to_read, integrity_problems
+from gallery.stores.sqlite.file.files import connect_to_read, integrity_problems
 from gallery.stores.sqlite.rows import BadRow, calibration_of, embeddings_of, threshold_source_of
 from gallery.stores.sqlite.schema import FIRST_ENCRYPTED, schema_version
 from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, SUBJECT_NAME, Opener

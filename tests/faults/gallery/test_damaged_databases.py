@@ -11,7 +11,7 @@ import pytest
 from gallery.errors import GalleryNotFound, StorageError, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
 from gallery.records.subjects import renaming
-from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.file.files import PAGE_SIZE
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 from tests.faults.gallery.samples import (

@@ -19,7 +19,7 @@ from facet.runtime.models import MANIFEST, find_model
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
-from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.file.files import PAGE_SIZE
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.certificates import SERVER, Authority, make_certificate
 from tests.faults.promises import Seen, promises

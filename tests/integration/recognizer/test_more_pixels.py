@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recognizer import choice
 from recognizer.alignment import AVERAGE_FROM, align, similarity_transform
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings
 

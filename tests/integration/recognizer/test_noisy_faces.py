@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from recognizer import choice
 from recognizer.alignment import align
 from recognizer.faces import Faces
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.noisy_faces import MOST, SmoothAlignment
-from recognizer.orientation import surroundings, turned
 from recognizer.pipeline import FacePipeline
 from recognizer.quality import QualityLimits, measure
+from recognizer.search.orientation import surroundings, turned
 from recognizer.settings import ModelSettings
 
 if TYPE_CHECKING:

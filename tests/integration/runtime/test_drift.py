@@ -17,7 +17,7 @@ from recognizer.alignment import align
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder
-from recognizer.models import PROPORTIONS
+from recognizer.models.loading import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

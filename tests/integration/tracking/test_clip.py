@@ -16,7 +16,7 @@ from facet.tracking.decision import Match
 from facet.tracking.records import EventKind, FrameDetections, StepResult, TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from recognizer.choice import largest
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.sources import Encoded
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from facet.runtime.pictures import decode
 from recognizer.detection.finder import TRACE_SCORE
 from recognizer.faces import Faces
-from recognizer.models import load_models
-from recognizer.orientation import TURNS, Orientation, boxes_turned_back, faces_turned_back, turned
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
+from recognizer.search.orientation import TURNS, Orientation, boxes_turned_back, faces_turned_back, turned
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from recognizer import packs
+from recognizer.models import packs
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from recognizer import choice
 from recognizer.errors import NoObjectDetector
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Stage
 from recognizer.settings import ModelSettings, PipelineSettings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import sys
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.sources import Encoded
 from recognizer.settings import ModelSettings

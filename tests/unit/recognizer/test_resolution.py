@@ -13,7 +13,7 @@ from PIL import Image
 from facet.runtime.pictures import DecodedPicture, decode_reduced
 from recognizer.alignment import TEMPLATE, align
 from recognizer.analysis import AlignedFace
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns, finish
 from recognizer.resolution import landmarks_in_decoded, reduced

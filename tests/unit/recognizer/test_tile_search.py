@@ -11,9 +11,9 @@ from facet.runtime.pictures import DecodedPicture
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.tiles import Plan, Tile
 from recognizer.faces import Faces
-from recognizer.orientation import Orientation
 from recognizer.progress import NO_PROGRESS, finish
-from recognizer.tile_search import TileSearch
+from recognizer.search.orientation import Orientation
+from recognizer.search.tile_search import TileSearch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from gallery.errors import StorageError
 from gallery.records.erasures import Erasure, ErasureOutcome
-from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure_records import table
 from gallery.stores.sqlite.erasure_records.byte_search import ByteSearch
 from gallery.stores.sqlite.erasure_records.evidence import Evidence, kept_values
 from gallery.stores.sqlite.erasure_records.table import Check
-from gallery.stores.sqlite.files import connect_checkpointer, storage_errors
+from gallery.stores.sqlite.file.database import SqliteDatabase
+from gallery.stores.sqlite.file.files import connect_checkpointer, storage_errors
 
 MOST_BYTES = 1 << 32
 """Of the database that one pass searches: two seconds, from memory. Of a larger one it searches evenly spaced parts."""

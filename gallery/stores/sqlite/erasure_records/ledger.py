@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from gallery.records.erasures import Erasure, ErasureCause, MadeCopy
 from gallery.records.expired import Expired
-from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure_records import table
 from gallery.stores.sqlite.erasure_records.checker import ErasureChecker, GoneErasure
 from gallery.stores.sqlite.erasure_records.evidence import Evidence
 from gallery.stores.sqlite.erasure_records.made_copies import note_copy, read_copies
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.times import new_id, now
 
 _MOST_VALUES = 256

@@ -9,7 +9,7 @@ from gallery.encryption.key_file import key_path, read_key_file, remove_left_par
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import MasterKeys
 from gallery.errors import KeysUnusable
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.schema import FIRST_ENCRYPTED, schema_version
 
 _WITHOUT_KEY = "SELECT key FROM galleries WHERE data_keys = '' AND NOT hidden"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gallery.encryption.master_keys import MasterKeySource
 from gallery.log import Log
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.database_keys import open_keyring
 from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
 from gallery.stores.sqlite.sealing.sealing_thread import SealingThread

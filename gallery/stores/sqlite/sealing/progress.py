@@ -11,7 +11,7 @@ from gallery.encryption.key_file import key_path, read_key_file
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import MasterKeySource
 from gallery.errors import StorageUnavailable
-from gallery.stores.sqlite.files import connect_to_read, owned, resolved
+from gallery.stores.sqlite.file.files import connect_to_read, owned, resolved
 from gallery.stores.sqlite.sealing.database_keys import check_key_file, database_id_of
 
 _GALLERIES = """

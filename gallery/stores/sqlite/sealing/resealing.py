@@ -9,7 +9,7 @@ from typing import Any
 
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.values import SEALED_TEXT, DataKey, key_id_of, key_id_of_text
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.sealed_values import (
     ANSWER_KEY,
     CALIBRATION,

@@ -11,7 +11,7 @@ from gallery.encryption.master_keys import MasterKeySource
 from gallery.encryption.values import CannotOpen
 from gallery.errors import StorageError
 from gallery.log import Log
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.resealing import GalleryGone, Resealing
 
 _WATCH_SECONDS = 0.3

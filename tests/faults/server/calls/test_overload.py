@@ -23,7 +23,7 @@ from facet.server.models import model_settings, pipeline_settings
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceStub
-from recognizer.models import PipelineModels, load_models
+from recognizer.models.loading import PipelineModels, load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import NO_PROGRESS, Progress, Turns
 from recognizer.settings import PipelineSettings

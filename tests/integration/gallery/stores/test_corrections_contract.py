@@ -17,6 +17,7 @@ from gallery.records.outcomes import GivenAnswer, Outcome, Truth
 from gallery.records.subjects import SubjectChange
 from gallery.stores.base import Store
 from gallery.times import now
+from tests.clock_ahead import ClockAhead
 from tests.integration.gallery.stores.samples import vectors
 
 GIVEN = Consent(ConsentBasis.CONSENT, "form 1", datetime(2026, 1, 1, tzinfo=UTC))
@@ -24,22 +25,13 @@ LATER = Consent(ConsentBasis.CONTRACT, "form 2", datetime(2026, 2, 1, tzinfo=UTC
 FACES = vectors(4)
 
 
-class Clock:
-    """The time, as the test sets it."""
-
-    ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return now() + self.ahead
+@pytest.fixture
+def clock() -> ClockAhead:
+    return ClockAhead()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def galleries(store: Store, clock: Clock) -> Galleries:
+def galleries(store: Store, clock: ClockAhead) -> Galleries:
     return Galleries(store, contract="contract", dimension=32, max_templates_per_subject=5, clock=clock)
 
 
@@ -116,7 +108,7 @@ def test_a_template_is_moved_and_moved_back(store: Store, galleries: Galleries, 
 
 
 def test_what_undoes_a_change_goes_when_its_time_is_up_and_with_its_subject(
-    store: Store, galleries: Galleries, here: str, clock: Clock
+    store: Store, galleries: Galleries, here: str, clock: ClockAhead
 ) -> None:
     merged = galleries.corrections.merge(here, "ann", "bob", request_id="r").change
     other = galleries.corrections.move(

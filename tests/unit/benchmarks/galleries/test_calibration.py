@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.benchmarks.galleries.calibration_contamination import KINDS, TARGETS, contaminated_galleries, summary
-from facet.benchmarks.galleries.calibration_experiments import draw_known, grow, hold_out
+from facet.benchmarks.galleries.calibration.contamination import KINDS, TARGETS, contaminated_galleries, summary
+from facet.benchmarks.galleries.calibration.experiments import draw_known, grow, hold_out
 from facet.benchmarks.galleries.templates import Faces, People
 
 DIMENSION = 48

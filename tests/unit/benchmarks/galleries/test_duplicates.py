@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facet.benchmarks.galleries.planted_duplicates import Embedded, search, with_planted
+from facet.benchmarks.galleries.duplicates.planted_duplicates import Embedded, search, with_planted
 
 DIMENSION = 64
 

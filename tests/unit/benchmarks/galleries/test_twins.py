@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from facet.benchmarks.galleries.planted_duplicates import Embedded
-from facet.benchmarks.galleries.twins import measure
+from facet.benchmarks.galleries.duplicates.planted_duplicates import Embedded
+from facet.benchmarks.galleries.twins.twins import measure
 
 PEOPLE, PICTURES, DIMENSION = 30, 6, 64
 

@@ -19,7 +19,7 @@ from facet.cli.models.fetch import fetch
 from facet.runtime.extras import install_command
 from facet.runtime.models import ModelError, packaged_path
 from facet.runtime.session import OnnxSession
-from recognizer import packs
+from recognizer.models import packs
 
 
 @pytest.mark.parametrize(

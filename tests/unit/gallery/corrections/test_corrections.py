@@ -25,27 +25,19 @@ from gallery.records.galleries import GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange, renaming
 from gallery.times import now
+from tests.clock_ahead import ClockAhead
 from tests.unit.gallery.samples import axis, face, opened
 
 DAY = timedelta(days=1)
 
 
-class Clock:
-    """The time, as the test sets it."""
-
-    ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return now() + self.ahead
+@pytest.fixture
+def clock() -> ClockAhead:
+    return ClockAhead()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def team(tmp_path: Path, clock: Clock) -> Iterator[Galleries]:
+def team(tmp_path: Path, clock: ClockAhead) -> Iterator[Galleries]:
     """The gallery "g" with ann, of two faces, bob and cid."""
     galleries = opened(tmp_path / "facet.db", max_templates=3, clock=clock)
     galleries.create_gallery("g", display_name="Team", threshold=0.5)
@@ -75,7 +67,7 @@ def test_the_earlier_consent_and_the_earlier_expiry_apply(team: Galleries) -> No
     assert team.get_subject("g", "ann") == merged
 
 
-def test_nobody_is_kept_longer_by_a_merge_than_by_the_policy_before(team: Galleries, clock: Clock) -> None:
+def test_nobody_is_kept_longer_by_a_merge_than_by_the_policy_before(team: Galleries, clock: ClockAhead) -> None:
     team.change_gallery("g", GalleryChange(policy=GalleryPolicy(subject_retention=10 * DAY)))
     clock.ahead = 4 * DAY
     team.enroll("g", "dora", face(axis(9)))
@@ -163,7 +155,7 @@ def test_nothing_is_corrected_across_galleries(team: Galleries) -> None:
 
 
 def test_a_change_cannot_be_undone_after_its_time_also_after_a_restart(
-    team: Galleries, clock: Clock, tmp_path: Path
+    team: Galleries, clock: ClockAhead, tmp_path: Path
 ) -> None:
     made = team.corrections.merge("g", "bob", "cid").change
     assert made.undo_until - made.create_time == 30 * DAY
@@ -182,7 +174,7 @@ def test_what_undoes_a_merge_is_forgotten_with_the_merged_person(team: Galleries
     assert b"Bob" not in b"".join(path.read_bytes() for path in tmp_path.glob("facet.db*"))
 
 
-def test_everything_is_found_again_after_a_restart(team: Galleries, clock: Clock, tmp_path: Path) -> None:
+def test_everything_is_found_again_after_a_restart(team: Galleries, clock: ClockAhead, tmp_path: Path) -> None:
     made = team.corrections.merge("g", "bob", "cid").change
     team.corrections.set_distinct("g", "ann", "cid", is_distinct=True)
     team.close()

@@ -16,28 +16,20 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange, renaming
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.times import now
+from tests.clock_ahead import ClockAhead
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, face, opened
 
 DAY = timedelta(days=1)
 GIVEN = Consent(ConsentBasis.CONSENT, "form of bob", datetime(2026, 1, 1, tzinfo=UTC))
 
 
-class Clock:
-    """The time, as the test sets it."""
-
-    ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return now() + self.ahead
+@pytest.fixture
+def clock() -> ClockAhead:
+    return ClockAhead()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def team(tmp_path: Path, clock: Clock) -> Iterator[Galleries]:
+def team(tmp_path: Path, clock: ClockAhead) -> Iterator[Galleries]:
     """The gallery "g" with ann, bob, cid and dan, of one face each."""
     galleries = opened(tmp_path / "facet.db", clock=clock)
     galleries.create_gallery("g", display_name="Team", threshold=0.5)
@@ -137,7 +129,7 @@ def test_a_pair_does_not_return_to_somebody_else_with_the_same_id(team: Gallerie
 
 @pytest.mark.parametrize("by", ["a time of its own", "a policy set later"])
 def test_what_undoes_a_merge_goes_when_the_merged_person_would_have_expired(
-    team: Galleries, clock: Clock, tmp_path: Path, by: str
+    team: Galleries, clock: ClockAhead, tmp_path: Path, by: str
 ) -> None:
     if by == "a time of its own":
         give(team, "bob", expire_time=now() + 2 * DAY)

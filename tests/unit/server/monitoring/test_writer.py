@@ -13,7 +13,7 @@ from facet.server.monitoring import recorder
 from facet.server.monitoring.recorder import Recorder, Unstored
 from facet.server.monitoring.writer import ObservationWriter
 from gallery.errors import StorageFull
-from gallery.observation_history import ObservationHistory
+from gallery.estimation.observation_history import ObservationHistory
 from gallery.observations.records import Observation
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.integration.gallery.stores.samples import new_gallery

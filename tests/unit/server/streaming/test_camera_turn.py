@@ -9,7 +9,7 @@ import numpy as np
 
 from facet.server.scheduling.work import Work
 from facet.server.streaming.camera_turn import CameraTurn
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from facet.benchmarks.galleries.milvus_server import MilvusServer
+from facet.benchmarks.galleries.milvus.milvus_server import MilvusServer
 from gallery.errors import GalleryNotFound, SchemaTooNew, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
 from gallery.records.galleries import GalleryChange, ThresholdSource

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facet.benchmarks.galleries.milvus_server import MilvusServer
+from facet.benchmarks.galleries.milvus.milvus_server import MilvusServer
 from gallery.errors import GalleryExists, StorageUnavailable
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment

@@ -21,7 +21,7 @@ from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
 from gallery.stores.sqlite.copies import backup, compact, restore
 from gallery.stores.sqlite.erasure_records.made_copies import read_copies
-from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.file.files import PAGE_SIZE
 from gallery.stores.sqlite.schema import MIGRATIONS
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify

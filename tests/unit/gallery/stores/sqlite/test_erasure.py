@@ -20,10 +20,10 @@ from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject, renaming
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite import copies
-from gallery.stores.sqlite.database import SqliteDatabase
 from gallery.stores.sqlite.erasure.page_gaps import gap_of, page_size_of
 from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
-from gallery.stores.sqlite.files import connect
+from gallery.stores.sqlite.file.database import SqliteDatabase
+from gallery.stores.sqlite.file.files import connect
 from gallery.stores.sqlite.inserts import face_rows, insert_gallery
 from gallery.stores.sqlite.sealing.sealed_values import Sealer
 from gallery.stores.sqlite.sqlite_store import SqliteStore

@@ -20,7 +20,7 @@ from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.subjects import Subject, renaming
 from gallery.records.templates import StoredFace, Template
 from gallery.stores.sqlite import removal as sqlite_removal
-from gallery.stores.sqlite.files import PAGE_SIZE
+from gallery.stores.sqlite.file.files import PAGE_SIZE
 from gallery.stores.sqlite.removal import remove
 from gallery.stores.sqlite.rows import gallery_key_of
 from gallery.stores.sqlite.schema import MIGRATIONS

@@ -23,7 +23,7 @@ from gallery.stores.sqlite import copies
 from gallery.stores.sqlite.erasure_records import checker
 from gallery.stores.sqlite.erasure_records.byte_search import ByteSearch
 from gallery.stores.sqlite.erasure_records.evidence import Evidence, kept_values
-from gallery.stores.sqlite.files import connect
+from gallery.stores.sqlite.file.files import connect
 from gallery.stores.sqlite.rows import subject_key_of
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.times import EARLIEST

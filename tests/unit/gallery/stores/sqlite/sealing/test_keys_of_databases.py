@@ -15,7 +15,7 @@ from gallery.encryption.master_keys import KeyFile, MasterKeySource, new_key
 from gallery.encryption.values import CannotOpen, open_value, place
 from gallery.errors import GalleryNotFound, KeysUnusable
 from gallery.stores.sqlite.copies import backup, restore
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.database_keys import open_keyring
 from gallery.stores.sqlite.sealing.progress import encryption_status, renew_data_keys
 from gallery.stores.sqlite.verify import verify

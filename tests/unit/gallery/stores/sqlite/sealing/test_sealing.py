@@ -13,7 +13,7 @@ from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import KeyFile, new_key
 from gallery.errors import DatabaseDamaged
 from gallery.stores.sqlite.copies import backup, compact
-from gallery.stores.sqlite.database import SqliteDatabase
+from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.sealing import resealing
 from gallery.stores.sqlite.sealing.progress import encryption_status
 from gallery.stores.sqlite.sqlite_store import SqliteStore

@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from facet.benchmarks.galleries.made_twins import MIN_PICTURES, Confusion, confusion
+from facet.benchmarks.galleries.duplicates.planted_duplicates import Embedded, embed_all
 from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
-from facet.benchmarks.galleries.planted_duplicates import Embedded, embed_all
+from facet.benchmarks.galleries.twins.made_twins import MIN_PICTURES, Confusion, confusion
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError

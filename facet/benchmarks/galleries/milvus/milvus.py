@@ -16,8 +16,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from facet.benchmarks.galleries.consistency import Level, measure_levels
-from facet.benchmarks.galleries.milvus_server import MilvusServer
+from facet.benchmarks.galleries.milvus.consistency import Level, measure_levels
+from facet.benchmarks.galleries.milvus.milvus_server import MilvusServer
 from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
 from facet.benchmarks.galleries.synthetic_gallery import BATCH, CONTRACT, GALLERY, enrollment_of, fill, name_of
 from facet.benchmarks.galleries.templates import SEED, Faces, embed, enlarged

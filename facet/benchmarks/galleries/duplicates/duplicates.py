@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from facet.benchmarks.galleries.duplicate_speed import DuplicateSpeed, measure_speed
+from facet.benchmarks.galleries.duplicates.duplicate_speed import DuplicateSpeed, measure_speed
+from facet.benchmarks.galleries.duplicates.planted_duplicates import Embedded, Found, embed_all, search, with_planted
 from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
-from facet.benchmarks.galleries.planted_duplicates import Embedded, Found, embed_all, search, with_planted
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.analysis import Analysis
-from recognizer.orientation import MAX_LOSS, OTHER_TURN_SCORE, TURNS, Orientation, is_upright
 from recognizer.progress import Progress, Turns
+from recognizer.search.orientation import MAX_LOSS, OTHER_TURN_SCORE, TURNS, Orientation, is_upright
 
 SearchTurn: TypeAlias = Callable[[int], Analysis]
 """Finds the objects and faces of a picture in one turn, in the coordinates of its pixels as they are."""

@@ -9,9 +9,9 @@ from recognizer.detection.finder import FaceFinder
 from recognizer.detection.tiles import LEAST_HEIGHT, Plan, plan
 from recognizer.detection.yolo_faces import YoloFaceFinder
 from recognizer.faces import Faces
-from recognizer.orientation import CLEAR_SCORE, TURNS, Orientation, faces_turned_back, turned
 from recognizer.progress import Progress, Turns
 from recognizer.resolution import faces_in_full
+from recognizer.search.orientation import CLEAR_SCORE, TURNS, Orientation, faces_turned_back, turned
 
 _WHOLE_IS_KNOWN = 0.0
 """As trace: the whole picture has shown no clear face, so it need not be looked at again."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facet.benchmarks.galleries.planted_duplicates import Embedded
+from facet.benchmarks.galleries.duplicates.planted_duplicates import Embedded
 from facet.benchmarks.galleries.synthetic_gallery import CONTRACT, GALLERY, fill, name_of
 from facet.benchmarks.galleries.templates import SEED, Faces, enlarged
 from facet.benchmarks.process_memory import rss_mib

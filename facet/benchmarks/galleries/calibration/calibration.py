@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from facet.benchmarks.galleries.calibration_contamination import contaminated_galleries, summary
-from facet.benchmarks.galleries.calibration_experiments import Grown, HeldOut, Known, draw_known, grow, hold_out
+from facet.benchmarks.galleries.calibration.contamination import contaminated_galleries, summary
+from facet.benchmarks.galleries.calibration.experiments import Grown, HeldOut, Known, draw_known, grow, hold_out
 from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
 from facet.benchmarks.galleries.templates import embed, embed_people
 from facet.evaluation.datasets.labels import LabelError

@@ -14,10 +14,10 @@ from pathlib import Path
 from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
 from gallery.stores.sqlite.erasure.sweeper import Sweeper, forget_pages
 from gallery.stores.sqlite.erasure.swept_mark import read_mark, write_mark
-from gallery.stores.sqlite.file_guard import FileGuard, open_database_file
-from gallery.stores.sqlite.files import connect, connect_checkpointer, lock, lock_path, resolved, storage_errors
-from gallery.stores.sqlite.opening_token import write_token
-from gallery.stores.sqlite.replacing import remove_left_scratch
+from gallery.stores.sqlite.file.file_guard import FileGuard, open_database_file
+from gallery.stores.sqlite.file.files import connect, connect_checkpointer, lock, lock_path, resolved, storage_errors
+from gallery.stores.sqlite.file.opening_token import write_token
+from gallery.stores.sqlite.file.replacing import remove_left_scratch
 
 _MAINTENANCE_SECONDS = 0.3
 _RETRY_SECONDS = 0.02
@@ -143,7 +143,7 @@ class SqliteDatabase:
         """Check that the files are still those that were opened; every transaction does so as well.
 
         Raises:
-            DatabaseReplaced: see :meth:`gallery.stores.sqlite.file_guard.FileGuard.check`.
+            DatabaseReplaced: see :meth:`gallery.stores.sqlite.file.file_guard.FileGuard.check`.
             StorageUnavailable: the database is closed.
         """
         with self.reading():

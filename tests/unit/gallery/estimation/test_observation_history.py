@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gallery.estimation.drift import NotCompared
-from gallery.observation_history import ObservationHistory, comparable_since
+from gallery.estimation.observation_history import ObservationHistory, comparable_since
 from gallery.observations.records import DAY, HOUR, Observation, start_of
 from gallery.observations.tally import Tally
 from gallery.records.galleries import Gallery

@@ -22,7 +22,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.records.templates import Box, StoredFace, Template
 from gallery.stores.sqlite.sqlite_store import SqliteStore
-from recognizer.models import load_models
+from recognizer.models.loading import load_models
 from recognizer.pipeline import FacePipeline
 from recognizer.settings import ModelSettings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from gallery.errors import StorageBusy, StorageFull, StorageUnavailable
 from gallery.folders import sync_folder
 from gallery.stores.sqlite.erasure.page_gaps import clear_gaps
-from gallery.stores.sqlite.files import NO_ROOM
+from gallery.stores.sqlite.file.files import NO_ROOM
 
 
 def check_replaceable(target: Path, replace: bool) -> None:

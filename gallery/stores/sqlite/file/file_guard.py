@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from gallery.errors import DatabaseReplaced, StorageUnavailable
-from gallery.stores.sqlite.opening_token import OpeningToken
+from gallery.stores.sqlite.file.opening_token import OpeningToken
 
 
 def open_database_file(path: Path) -> int:

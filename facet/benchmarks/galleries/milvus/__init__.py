@@ -1,0 +1,1 @@
+"""``facet bench milvus``: a gallery stored in Milvus, and a temporary server for it."""

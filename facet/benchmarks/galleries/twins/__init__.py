@@ -1,0 +1,1 @@
+"""``facet bench twins``: people who look alike, told apart."""

@@ -1,0 +1,1 @@
+"""What leaves galleries: changes that erase, what expires, and the records of it."""

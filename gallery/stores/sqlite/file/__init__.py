@@ -1,0 +1,1 @@
+"""The file of the SQLite store: locked, opened, written, guarded and replaced."""

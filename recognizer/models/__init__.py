@@ -1,0 +1,1 @@
+"""The models of the pipeline: files and packs that become sessions."""
