@@ -156,6 +156,11 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeResponse.FromString,
                 _registered_method=True)
+        self.ListChanges = channel.unary_unary(
+                '/facet.v1.GalleryService/ListChanges',
+                request_serializer=facet_dot_v1_dot_gallery__service__pb2.ListChangesRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListChangesResponse.FromString,
+                _registered_method=True)
         self.SetDistinct = channel.unary_unary(
                 '/facet.v1.GalleryService/SetDistinct',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.SetDistinctRequest.SerializeToString,
@@ -504,6 +509,19 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChanges(self, request, context):
+        """Lists the merges and moves of a gallery that can be undone, and those that were undone while they could be, the
+        latest first. A change whose time is up is not in it, nor is one that UndoChange does not find.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+        NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetDistinct(self, request, context):
         """Tells two subjects apart, because they are two people who look alike, or takes that back. May be repeated.
 
@@ -818,6 +836,11 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.UndoChange,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.UndoChangeResponse.SerializeToString,
+            ),
+            'ListChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChanges,
+                    request_deserializer=facet_dot_v1_dot_gallery__service__pb2.ListChangesRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_gallery__service__pb2.ListChangesResponse.SerializeToString,
             ),
             'SetDistinct': grpc.unary_unary_rpc_method_handler(
                     servicer.SetDistinct,
@@ -1353,6 +1376,33 @@ class GalleryService:
             '/facet.v1.GalleryService/UndoChange',
             facet_dot_v1_dot_gallery__service__pb2.UndoChangeRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.UndoChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/ListChanges',
+            facet_dot_v1_dot_gallery__service__pb2.ListChangesRequest.SerializeToString,
+            facet_dot_v1_dot_gallery__service__pb2.ListChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

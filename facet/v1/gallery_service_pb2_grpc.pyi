@@ -253,6 +253,15 @@ class GalleryServiceStub:
                           consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
                           (TOO_MANY_TEMPLATES).
     """
+    ListChanges: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.ListChangesRequest, _gallery_service_pb2.ListChangesResponse]
+    """Lists the merges and moves of a gallery that can be undone, and those that were undone while they could be, the
+    latest first. A change whose time is up is not in it, nor is one that UndoChange does not find.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
+    """
     SetDistinct: _grpc.UnaryUnaryMultiCallable[_gallery_service_pb2.SetDistinctRequest, _gallery_service_pb2.SetDistinctResponse]
     """Tells two subjects apart, because they are two people who look alike, or takes that back. May be repeated.
 
@@ -661,6 +670,15 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
                           it impossible: a later change has to be undone first, the id is taken, or a subject would lack a
                           consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
                           (TOO_MANY_TEMPLATES).
+    """
+    ListChanges: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.ListChangesRequest, _gallery_service_pb2.ListChangesResponse]  # type: ignore[assignment]
+    """Lists the merges and moves of a gallery that can be undone, and those that were undone while they could be, the
+    latest first. A change whose time is up is not in it, nor is one that UndoChange does not find.
+
+    Limits: at most 1000 per page.
+
+    Errors: those of the service, and
+      NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
     """
     SetDistinct: _aio.UnaryUnaryMultiCallable[_gallery_service_pb2.SetDistinctRequest, _gallery_service_pb2.SetDistinctResponse]  # type: ignore[assignment]
     """Tells two subjects apart, because they are two people who look alike, or takes that back. May be repeated.
@@ -1163,6 +1181,21 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
                               it impossible: a later change has to be undone first, the id is taken, or a subject would lack a
                               consent that the gallery requires now (UNDO_CONFLICT). A subject would have too many templates
                               (TOO_MANY_TEMPLATES).
+        """
+
+    @_abc_1.abstractmethod
+    def ListChanges(
+        self,
+        request: _gallery_service_pb2.ListChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gallery_service_pb2.ListChangesResponse, _abc.Awaitable[_gallery_service_pb2.ListChangesResponse]]:
+        """Lists the merges and moves of a gallery that can be undone, and those that were undone while they could be, the
+        latest first. A change whose time is up is not in it, nor is one that UndoChange does not find.
+
+        Limits: at most 1000 per page.
+
+        Errors: those of the service, and
+          NOT_FOUND The gallery does not exist (GALLERY_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

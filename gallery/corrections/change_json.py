@@ -23,6 +23,7 @@ def to_text(change: Change, before: Before | None) -> str:
         "into": change.into_subject_id,
         "templates": change.template_ids,
         "time": to_microseconds(change.create_time),
+        "caller": change.caller,
     }
     if before is not None:
         values["before"] = {
@@ -60,6 +61,7 @@ def from_text(text: str, gallery_id: str, change_id: str, undo_until: Any) -> tu
             from_microseconds(values["time"]),
             undo_until,
             is_undone=before is None,
+            caller=values.get("caller", ""),
         )
         return change, None if before is None else _before(before, gallery_id)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 
 from gallery.corrections import change_json
-from gallery.errors import StorageUnavailable
+from gallery.errors import StorageUnavailable, SubjectNotFound
 from gallery.records.changes import Before, Change, ChangeKind, Rearrangement, StoredChange
 from gallery.records.distinct_pairs import Pair
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.base import Store
+
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,33 @@ class ChangeRecords:
             key=lambda each: each.order,
             reverse=True,
         )
+
+    def listed(self, gallery_id: str, subject_id: str, *, before: str) -> Iterator[ReadChange]:
+        """Return the changes whose time is not up and whose people exist, the latest first.
+
+        Args:
+            gallery_id: their gallery.
+            subject_id: leave out those that are neither from nor into this subject; empty for all.
+            before: begin after the change of this id; empty for the latest.
+        """
+        moment = self._clock()
+
+        @cache
+        def exists(holder: str) -> bool:
+            try:
+                self._store.subject(gallery_id, holder)
+            except SubjectNotFound:
+                return False
+            return True
+
+        while found := self._store.changes.changes(gallery_id, before=before, limit=_AT_ONCE):
+            for stored in found:
+                if stored.undo_until <= moment or not all(map(exists, stored.holders)):
+                    continue
+                read = self.read(gallery_id, stored)
+                if not subject_id or subject_id in (read.change.from_subject_id, read.change.into_subject_id):
+                    yield read
+            before = found[-1].change_id
 
     def keep_pair(self, gallery_id: str, pair: Pair) -> None:
         """Let no undoing remove a pair, because it is told apart explicitly now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from gallery.corrections import change_json
 from gallery.corrections.change_records import ChangeRecords, ReadChange
@@ -101,6 +102,7 @@ class Corrections:
         from_etag: str = "",
         into_etag: str = "",
         request_id: str = "",
+        caller: str = "",
     ) -> Corrected:
         """Merge a subject into another: all its templates become the other one's, and its id disappears.
 
@@ -111,6 +113,7 @@ class Corrections:
             from_etag: the etag of the first; an empty one is not compared.
             into_etag: the etag of the second, likewise.
             request_id: the caller's id of this request; may be empty.
+            caller: who asks for it; may be empty.
 
         Raises:
             GalleryNotFound: there is no such gallery.
@@ -146,7 +149,7 @@ class Corrections:
                 tuple(moved), gone, into, merged, etags=etags, pairs=pairs, added_pairs=added_pairs, holders=holders
             )
             expiry = opened.settings.policy.subject_expiry(gone)
-            change = self._change(gallery_id, ChangeKind.MERGE, from_id, into_id, moved, expiry=expiry)
+            change = self._change(gallery_id, asked, moved, caller, expiry=expiry)
             wanted = Rearrangement(
                 from_id,
                 into_id,
@@ -163,7 +166,16 @@ class Corrections:
             self._make(opened, wanted, faces, merged)
             return Corrected(change, merged)
 
-    def move(self, gallery_id: str, template_id: str, *, from_id: str, into_id: str, request_id: str = "") -> Corrected:
+    def move(
+        self,
+        gallery_id: str,
+        template_id: str,
+        *,
+        from_id: str,
+        into_id: str,
+        request_id: str = "",
+        caller: str = "",
+    ) -> Corrected:
         """Move a template to another subject. The first one stays, even without templates.
 
         The template expires no later than it would have with its first subject.
@@ -174,6 +186,7 @@ class Corrections:
             from_id: the subject that it belongs to.
             into_id: the subject that gets it.
             request_id: the caller's id of this request; may be empty.
+            caller: who asks for it; may be empty.
 
         Raises:
             GalleryNotFound: there is no such gallery.
@@ -204,7 +217,7 @@ class Corrections:
             moved = before
             if with_source is not None and (with_into is None or with_into > with_source):
                 moved = [replace(each, expire_time=earliest(each.expire_time, with_source)) for each in before]
-            change = self._change(gallery_id, ChangeKind.MOVE, from_id, into_id, moved)
+            change = self._change(gallery_id, asked, moved, caller)
             stored = self._stored(change, Before(tuple(before)), request_id, (from_id, into_id))
             self._make(opened, Rearrangement(from_id, into_id, moved, stored), faces, into)
             return Corrected(change, self._store.subject(gallery_id, into_id))
@@ -271,6 +284,28 @@ class Corrections:
                 self._records.keep_pair(gallery_id, ordered(one, other))
             self._store.set_distinct(gallery_id, one, other, is_distinct=is_distinct, limit=MAX_DISTINCT_PAIRS)
             opened.distinct = DistinctPairs(self._store.distinct_pairs(gallery_id))
+
+    def list_changes(
+        self, gallery_id: str, *, subject_id: str = "", page_size: int, page_token: str = ""
+    ) -> Page[Change]:
+        """List the changes that can be undone, or were undone while they could be, the latest first.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: list only the changes from or into this subject; empty for all.
+            page_size: the most changes of a page.
+            page_token: of the page before; empty for the first page.
+
+        Raises:
+            GalleryNotFound: there is no such gallery.
+            InvalidPageToken: the token is not one of this list.
+            StorageError: the store cannot be read.
+        """
+        scope = ("changes", gallery_id, subject_id)
+        before = last_id(page_token, scope=scope)
+        listed = self._records.listed(gallery_id, subject_id, before=before)
+        found = [each.change for each in islice(listed, page_size + 1)]
+        return page_of(found, [each.change_id for each in found], page_size=page_size, scope=scope)
 
     def missing(self, gallery_id: str, subject_id: str) -> SubjectNotFound:
         """Return the error about a subject that does not exist; it says so if undoing a merge would bring it back."""
@@ -385,10 +420,9 @@ class Corrections:
     def _change(
         self,
         gallery_id: str,
-        kind: ChangeKind,
-        from_id: str,
-        into_id: str,
+        asked: tuple[ChangeKind, str, str],
         moved: Sequence[MovedTemplate],
+        caller: str,
         *,
         expiry: datetime | None = None,
     ) -> Change:
@@ -398,7 +432,7 @@ class Corrections:
         until = moment + self._undo_for
         if expiry is not None:
             until = min(until, expiry)
-        return Change(new_id(), gallery_id, kind, from_id, into_id, template_ids, moment, until)
+        return Change(new_id(), gallery_id, *asked, template_ids, moment, until, caller=caller)
 
     def _stored(self, change: Change, before: Before, request_id: str, holders: tuple[str, ...]) -> StoredChange:
         if not self._undo_for:

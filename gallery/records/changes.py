@@ -35,6 +35,7 @@ class Change:
         undo_until: from then on it cannot be undone, and what it takes to undo it is erased. That is no later than the
             subject that disappeared would have expired.
         is_undone: whether it was undone.
+        caller: who made it, by the server's id of the caller; empty if that is unknown.
     """
 
     change_id: str
@@ -46,6 +47,7 @@ class Change:
     create_time: datetime
     undo_until: datetime
     is_undone: bool = False
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,8 +232,14 @@ class ChangeLog(Protocol):
     def change_of_request(self, gallery_id: str, request_id: str) -> StoredChange | None:
         """Return the change that a request made, as long as it can be undone."""
 
-    def changes(self, gallery_id: str) -> Sequence[StoredChange]:
-        """Return all changes of a gallery that are not erased, in any order."""
+    def changes(self, gallery_id: str, *, before: str = "", limit: int | None = None) -> Sequence[StoredChange]:
+        """Return the changes of a gallery that are not erased, the greatest ids first.
+
+        Args:
+            gallery_id: the gallery.
+            before: return those with lesser ids than this one; empty for all.
+            limit: return at most so many; ``None`` for all.
+        """
 
     def replace(self, gallery_id: str, change: StoredChange) -> None:
         """Write the time and the text of a change anew; does nothing if it is gone."""

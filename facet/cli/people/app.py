@@ -6,7 +6,7 @@ import typer
 
 from facet.cli.people.access_report import access_report
 from facet.cli.people.consent import consent, expire
-from facet.cli.people.corrections import apart, apart_list, merge, move, undo
+from facet.cli.people.corrections import apart, apart_list, changes, merge, move, undo
 from facet.cli.people.erasure_report import erasure_report
 from facet.cli.people.forget import forget, forget_template
 from facet.cli.people.listing import list_people
@@ -27,6 +27,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("merge", cls=Command)(merge)
     app.command("move", cls=Command)(move)
     app.command("undo", cls=Command)(undo)
+    app.command("changes", cls=Command)(changes)
     app.command("apart", cls=Command)(apart)
     app.command("apart-list", cls=Command)(apart_list)
     app.command("forget", cls=Command)(forget)
@@ -52,6 +53,7 @@ app = typer.Typer(
   facet people expire yao --gallery team --at 1y
   facet people merge yao-2 yao --gallery team
   facet people move TEMPLATE_ID --from yao --to liu --gallery team
+  facet people changes --gallery team
   facet people undo CHANGE_ID --gallery team
   facet people apart ann beth --gallery team
   facet people forget yao --gallery team

@@ -1,4 +1,4 @@
-"""``facet people merge``, ``move``, ``undo`` and ``apart``."""
+"""``facet people merge``, ``move``, ``undo``, ``changes`` and ``apart``."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def move(
 
 
 def undo(
-    change: Annotated[
-        str, typer.Argument(help="The change's id, which merge and move have printed.", show_default=False)
-    ],
+    change: Annotated[str, typer.Argument(help="The change's id; the command changes lists them.", show_default=False)],
     gallery: Gallery = "default",
     yes: Yes = False,
     address: console.Address = console.DEFAULT_ADDRESS,
@@ -117,6 +115,32 @@ def undo(
         console.print_json(as_dict(undone))
     else:
         console.out.print(f"undid the change: {returned} from {undone.into_subject_id}")
+
+
+def changes(
+    gallery: Gallery = "default",
+    subject: Annotated[str, typer.Option(help="Only the changes from or into this subject.", show_default=False)] = "",
+    address: console.Address = console.DEFAULT_ADDRESS,
+    token: console.Token = "",
+    root_certificates: console.RootCertificates = None,
+    client_certificate: console.ClientCertificate = None,
+    client_key: console.ClientKey = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """List the merges and moves that can be undone, or were, the latest first. The first column is the change's id.
+
+    [b]Example[/b]
+
+      facet people changes --gallery team
+    """
+    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        found = list(client.iter_changes(gallery, subject_id=subject))
+    if as_json:
+        console.print_json({"changes": [as_dict(each) for each in found]})
+        return
+    for each in found:
+        console.out.print(f"{each.change_id}  {utc(each.create_time)}  {_made(each)}")
+    console.err.print(f"{counted(len(found), 'change')} in {gallery}")
 
 
 def apart(
@@ -171,6 +195,16 @@ def apart_list(
     for one, other in pairs:
         console.out.print(f"{one_line(one)} and {one_line(other)}")
     console.err.print(f"{counted(len(pairs), 'pair')} in {gallery}")
+
+
+def _made(change: pb.Change) -> str:
+    """What a change did, who made it, and whether it can be undone."""
+    templates = counted(len(change.template_ids), "template")
+    source, into = one_line(change.from_subject_id), one_line(change.into_subject_id)
+    is_merge = change.kind == pb.CHANGE_KIND_MERGE
+    made = f"merged {source} into {into}, {templates}" if is_merge else f"moved {templates} from {source} to {into}"
+    by = f" by {one_line(change.caller)}" if change.caller else ""
+    return f"{made}{by}; {'undone' if change.undone else f'can be undone until {utc(change.undo_until)} UTC'}"
 
 
 def _undoing(change: pb.Change) -> str:

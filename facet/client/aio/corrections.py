@@ -102,6 +102,48 @@ class CorrectionMethods(ServerMethods):
         request = pb.UndoChangeRequest(gallery_id=gallery_id, change_id=change_id, validate_only=validate_only)
         return (await self.galleries.UndoChange(request, timeout=timeout)).change
 
+    async def list_changes(
+        self,
+        gallery_id: str,
+        *,
+        subject_id: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> pb.ListChangesResponse:
+        """Return a page of the merges and moves that can be undone, or were; :meth:`iter_changes` returns them all.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: only the changes from or into this subject; empty for all.
+            page_size: the most changes to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.ListChangesRequest(
+            gallery_id=gallery_id, subject_id=subject_id, page_size=page_size, page_token=page_token
+        )
+        return await self.galleries.ListChanges(request, timeout=timeout)
+
+    async def iter_changes(
+        self, gallery_id: str, *, subject_id: str = "", page_size: int = 0, timeout: float | None = None
+    ) -> AsyncIterator[pb.Change]:
+        """Iterate over the merges and moves that can be undone, or were, the latest first.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: only the changes from or into this subject; empty for all.
+            page_size: changes a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        async for page in pages(
+            lambda token: self.list_changes(
+                gallery_id, subject_id=subject_id, page_size=page_size, page_token=token, timeout=timeout
+            )
+        ):
+            for change in page.changes:
+                yield change
+
     async def set_distinct(
         self,
         gallery_id: str,

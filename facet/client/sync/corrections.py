@@ -103,6 +103,47 @@ class CorrectionMethods(ServerMethods):
         request = pb.UndoChangeRequest(gallery_id=gallery_id, change_id=change_id, validate_only=validate_only)
         return (self.galleries.UndoChange(request, timeout=timeout)).change
 
+    def list_changes(
+        self,
+        gallery_id: str,
+        *,
+        subject_id: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> pb.ListChangesResponse:
+        """Return a page of the merges and moves that can be undone, or were; :meth:`iter_changes` returns them all.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: only the changes from or into this subject; empty for all.
+            page_size: the most changes to return, 1 to 1000; 0 for 100.
+            page_token: ``next_page_token`` of the page before; empty for the first page.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.ListChangesRequest(
+            gallery_id=gallery_id, subject_id=subject_id, page_size=page_size, page_token=page_token
+        )
+        return self.galleries.ListChanges(request, timeout=timeout)
+
+    def iter_changes(
+        self, gallery_id: str, *, subject_id: str = "", page_size: int = 0, timeout: float | None = None
+    ) -> Iterator[pb.Change]:
+        """Iterate over the merges and moves that can be undone, or were, the latest first.
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: only the changes from or into this subject; empty for all.
+            page_size: changes a page, 1 to 1000; 0 for 100.
+            timeout: seconds the call for a page may take; ``None`` for the client's.
+        """
+        for page in pages(
+            lambda token: self.list_changes(
+                gallery_id, subject_id=subject_id, page_size=page_size, page_token=token, timeout=timeout
+            )
+        ):
+            yield from page.changes
+
     def set_distinct(
         self,
         gallery_id: str,

@@ -70,6 +70,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "MergeSubjects": Rule("admin", _GALLERY_ID),
         "MoveTemplate": Rule("admin", _GALLERY_ID),
         "UndoChange": Rule("admin", _GALLERY_ID),
+        "ListChanges": Rule("admin", _GALLERY_ID),
         "SetDistinct": Rule("admin", _GALLERY_ID),
         "ListDistinct": Rule("admin", _GALLERY_ID),
         "SearchEmbedding": Rule("recognize", _GALLERY_ID),

@@ -123,6 +123,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
                 "change": "change.change_id",
             },
         ),
+        "ListChanges": _READ,
         "SetDistinct": Action(
             "told_apart", subject="subject_id", asked={OTHER_SUBJECT: "other_subject_id", "remove": "remove"}
         ),

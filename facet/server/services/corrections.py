@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from facet.server.access import identity
 from facet.server.services.recognition import Context
 from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
@@ -39,6 +40,7 @@ class CorrectionServicer(GalleryServiceServicer):
                 from_etag=request.from_etag,
                 into_etag=request.into_etag,
                 request_id=validate.caller_id(request.request_id, "request_id"),
+                caller=identity.current().id,
             )
         policy = await asyncio.to_thread(self._galleries.policy, gallery_id)
         return pb.MergeSubjectsResponse(change=_change(made.change), subject=convert.subject(made.subject, policy))
@@ -55,6 +57,7 @@ class CorrectionServicer(GalleryServiceServicer):
                 from_id=from_id,
                 into_id=into_id,
                 request_id=validate.caller_id(request.request_id, "request_id"),
+                caller=identity.current().id,
             )
         policy = await asyncio.to_thread(self._galleries.policy, gallery_id)
         return pb.MoveTemplateResponse(change=_change(made.change), subject=convert.subject(made.subject, policy))
@@ -68,6 +71,17 @@ class CorrectionServicer(GalleryServiceServicer):
             validate_only=request.validate_only,
         )
         return pb.UndoChangeResponse(change=_change(change))
+
+    async def ListChanges(self, request: pb.ListChangesRequest, context: Context) -> pb.ListChangesResponse:
+        """See the proto."""
+        page = await asyncio.to_thread(
+            self._galleries.corrections.list_changes,
+            validate.gallery_id(request.gallery_id),
+            subject_id=validate.subject_id(request.subject_id) if request.subject_id else "",
+            page_size=validate.page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        return pb.ListChangesResponse(changes=map(_change, page.items), next_page_token=page.next_page_token)
 
     async def SetDistinct(self, request: pb.SetDistinctRequest, context: Context) -> pb.SetDistinctResponse:
         """See the proto."""
@@ -107,4 +121,5 @@ def _change(change: Change) -> pb.Change:
         create_time=timestamp(change.create_time),
         undo_until=timestamp(change.undo_until),
         undone=change.is_undone,
+        caller=change.caller,
     )

@@ -32,9 +32,14 @@ def test_a_merge_is_confirmed_printed_with_the_command_that_undoes_it_and_undone
     gone = run("enroll.py", "forget", "yao-2", *here, "--yes")
     assert gone.returncode == 1
     assert command in " ".join(gone.stderr.split()), "undoing the merge would bring this person back"
+    listed = run("enroll.py", "changes", *here)
+    assert listed.stdout.startswith(command.split()[1]), "who lost the id finds it"
+    assert "merged yao-2 into yao, 1 template by anonymous; can be undone until" in " ".join(listed.stdout.split())
     assert run("enroll.py", *command.split()).returncode == 2, "nobody confirmed it"
     undone = run("enroll.py", *command.split(), "--yes")
     assert "1 template went back to yao-2" in undone.stdout, undone.stderr
+    (change,) = json.loads(run("enroll.py", "changes", "--subject", "yao", *here, "--json").stdout)["changes"]
+    assert (change["change_id"], change["undone"]) == (command.split()[1], True)
     again = run("enroll.py", "merge", "yao-2", "nobody", *here, "--yes")
     assert again.returncode == 1
     assert again.stderr.startswith("SUBJECT_NOT_FOUND: ")

@@ -74,10 +74,19 @@ class MilvusChangeLog:
         """See :meth:`gallery.stores.base.ChangeLog.change_of_request`."""
         return self._one(self._locator.find(gallery_id, strong=True), f"request == {quoted(request_id)}")
 
-    def changes(self, gallery_id: str) -> Sequence[StoredChange]:
+    def changes(self, gallery_id: str, *, before: str = "", limit: int | None = None) -> Sequence[StoredChange]:
         """See :meth:`gallery.stores.base.ChangeLog.changes`."""
         location = self._locator.find(gallery_id, strong=True)
-        return [_stored(row) for row in self._rows(location, "text != ''")]
+        collection = self._collections.find(_KIND)
+        if collection is None:
+            return []
+        # Milvus does not sort, and texts are long: those of other pages are not read.
+        where = f"{location.filter} and text != ''"
+        if before:
+            where += f" and id < {quoted(row_id(location.key, before))}"
+        ids = sorted((row["id"] for row in self._milvus.query(collection, where, ("id",), strong=True)), reverse=True)
+        rows = self._milvus.get(collection, ids[:limit], ("id", *_FIELDS), strong=True)
+        return [_stored(rows[each]) for each in ids[:limit] if each in rows]
 
     def replace(self, gallery_id: str, change: StoredChange) -> None:
         """See :meth:`gallery.stores.base.ChangeLog.replace`."""

@@ -47,11 +47,13 @@ class SqliteChangeLog:
         """See :meth:`gallery.stores.base.ChangeLog.change_of_request`."""
         return self._find(gallery_id, "request_id", request_id) if request_id else None
 
-    def changes(self, gallery_id: str) -> Sequence[StoredChange]:
+    def changes(self, gallery_id: str, *, before: str = "", limit: int | None = None) -> Sequence[StoredChange]:
         """See :meth:`gallery.stores.base.ChangeLog.changes`."""
+        query = f"""SELECT {_COLUMNS} FROM changes WHERE gallery_key = ? AND text != '' AND (? = '' OR change_id < ?)
+            ORDER BY change_id DESC LIMIT ?"""  # noqa: S608 - a constant
         with self._reading() as connection:
-            query = f"SELECT {_COLUMNS} FROM changes WHERE gallery_key = ? AND text != ''"  # noqa: S608 - a constant
-            rows = connection.execute(query, (gallery_key_of(connection, gallery_id),)).fetchall()
+            gallery_key = gallery_key_of(connection, gallery_id)
+            rows = connection.execute(query, (gallery_key, before, before, -1 if limit is None else limit)).fetchall()
             return [self._stored(row) for row in rows]
 
     def replace(self, gallery_id: str, change: StoredChange) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery.errors import ChangeNotFound, DistinctSubjects, UndoExpired
+from gallery.errors import ChangeNotFound, DistinctSubjects, InvalidPageToken, UndoExpired
 from gallery.galleries import Galleries
+from gallery.pages import Page
+from gallery.records.changes import Change
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.enrollments import Enrollment
 from gallery.records.identifications import Decision
@@ -126,6 +129,33 @@ def test_what_undoes_a_change_goes_when_its_time_is_up_and_with_its_subject(
     assert (left.text, left.request_id) == ("", "")
     with pytest.raises(UndoExpired):
         galleries.corrections.undo(here, merged.change_id)
+
+
+def test_changes_are_listed_the_latest_first_while_their_time_and_their_people_last(
+    store: Store, galleries: Galleries, here: str, clock: ClockAhead
+) -> None:
+    def listed(**wanted: Any) -> Page[Change]:
+        return galleries.corrections.list_changes(here, **{"page_size": 9} | wanted)
+
+    (template, *_) = galleries.list_templates(here, "bob", page_size=5).items
+    moved = galleries.corrections.move(here, template.template_id, from_id="bob", into_id="cid", caller="key:a").change
+    merged = galleries.corrections.merge(here, "ann", "bob", caller="key:b").change
+    undone = galleries.corrections.undo(here, merged.change_id)
+    again = galleries.corrections.merge(here, "ann", "bob").change
+    assert listed().items == (again, undone, moved)
+    assert [each.caller for each in listed().items] == ["", "key:b", "key:a"]
+    first = listed(page_size=2)
+    assert first.items == (again, undone)
+    assert listed(page_size=2, page_token=first.next_page_token).items == (moved,)
+    assert listed(subject_id="ann").items == (again, undone)
+    with pytest.raises(InvalidPageToken):
+        listed(subject_id="ann", page_token=first.next_page_token)
+
+    expired = SubjectChange(frozenset({"expire_time"}), expire_time=now())
+    store.update_subject(here, "cid", expired, etag="", new_etag="e", time=now())
+    assert listed().items == (again, undone), "the change of a person who has expired is as if it did not exist"
+    clock.ahead = timedelta(days=31)
+    assert listed().items == ()
 
 
 def test_outcomes_that_name_a_merged_subject_are_kept_as_counts_even_if_its_id_returns(

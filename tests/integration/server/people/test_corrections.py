@@ -33,13 +33,19 @@ def test_one_person_under_two_ids_is_merged_undone_and_told_apart(
     assert told_apart.value.reason == "DISTINCT_SUBJECTS"
     client.set_distinct(gallery, "yao", "yao-2", remove=True)
 
+    assert list(client.iter_changes(gallery)) == []
     merged = client.merge_subjects(gallery, "yao-2", "yao", request_id="merge 1")
+    assert list(client.iter_changes(gallery)) == [merged.change]
+    assert merged.change.caller == "anonymous"
     assert decision() == (DECISION_MATCH, "")
     assert (merged.subject.subject_id, merged.subject.template_count) == ("yao", 2)
     assert client.merge_subjects(gallery, "yao-2", "yao", request_id="merge 1") == merged
     with pytest.raises(NotFound):
         client.get_subject(gallery, "yao-2")
-    assert client.undo_change(gallery, merged.change.change_id).undone
+    undone = client.undo_change(gallery, merged.change.change_id)
+    assert undone.undone
+    assert list(client.iter_changes(gallery, subject_id="yao")) == [undone]
+    assert list(client.iter_changes(gallery, subject_id="liu")) == []
     assert client.get_subject(gallery, "yao-2") == before
 
 
@@ -68,7 +74,11 @@ def test_what_cannot_be_corrected_is_refused_with_a_reason(client: Client, galle
             lambda: client.set_distinct(gallery, "yao", "nobody"),
         ],
         "CHANGE_NOT_FOUND": [lambda: client.undo_change(gallery, "nothing")],
-        "GALLERY_NOT_FOUND": [lambda: client.merge_subjects("missing", "yao", "liu")],
+        "GALLERY_NOT_FOUND": [
+            lambda: client.merge_subjects("missing", "yao", "liu"),
+            lambda: client.list_changes("missing"),
+        ],
+        "INVALID_PAGE_TOKEN": [lambda: client.list_changes(gallery, page_token="wrong")],
     }
     for reason, calls in refused.items():
         for call in calls:

@@ -44,6 +44,7 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "MergeSubjects": "admin",
     _GALLERY + "MoveTemplate": "admin",
     _GALLERY + "UndoChange": "admin",
+    _GALLERY + "ListChanges": "admin",
     _GALLERY + "SetDistinct": "admin",
     _GALLERY + "ListDistinct": "admin",
     _GALLERY + "ExportGallery": "admin",
