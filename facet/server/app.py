@@ -325,7 +325,7 @@ class Server:
             max_concurrent=max_transfers,
         )
         calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
-        assessments = Assessments(galleries, self._observations.write)
+        assessments = Assessments(galleries, self._observations.write, self._drift.forget)
         duplicates = DuplicateSearches(galleries, max_concurrent=max_transfers)
         gallery = GalleryServicer(
             pipeline,

@@ -201,6 +201,11 @@ class GalleryServiceStub:
                 request_serializer=facet_dot_v1_dot_observations__pb2.AssessGalleryRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_observations__pb2.AssessGalleryResponse.FromString,
                 _registered_method=True)
+        self.BeginReferencePeriod = channel.unary_unary(
+                '/facet.v1.GalleryService/BeginReferencePeriod',
+                request_serializer=facet_dot_v1_dot_observations__pb2.BeginReferencePeriodRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_observations__pb2.BeginReferencePeriodResponse.FromString,
+                _registered_method=True)
         self.ImportGallery = channel.stream_unary(
                 '/facet.v1.GalleryService/ImportGallery',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.ImportGalleryRequest.SerializeToString,
@@ -648,6 +653,21 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginReferencePeriod(self, request, context):
+        """Begins a new reference period, for one camera or caller of a gallery or for all: how their faces look from then on is
+        usual. Drift alarms of the source end, and nothing is compared until the period is over. Estimates of errors stay
+        as they are. The last call counts.
+
+        Limits: none of its own.
+
+        Errors: those of the service, and
+        INVALID_ARGUMENT    The source has no faces in this gallery, or the time is in the future (INVALID_FIELD).
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportGallery(self, request_iterator, context):
         """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
         is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
@@ -881,6 +901,11 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.AssessGallery,
                     request_deserializer=facet_dot_v1_dot_observations__pb2.AssessGalleryRequest.FromString,
                     response_serializer=facet_dot_v1_dot_observations__pb2.AssessGalleryResponse.SerializeToString,
+            ),
+            'BeginReferencePeriod': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginReferencePeriod,
+                    request_deserializer=facet_dot_v1_dot_observations__pb2.BeginReferencePeriodRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_observations__pb2.BeginReferencePeriodResponse.SerializeToString,
             ),
             'ImportGallery': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportGallery,
@@ -1619,6 +1644,33 @@ class GalleryService:
             '/facet.v1.GalleryService/AssessGallery',
             facet_dot_v1_dot_observations__pb2.AssessGalleryRequest.SerializeToString,
             facet_dot_v1_dot_observations__pb2.AssessGalleryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginReferencePeriod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/BeginReferencePeriod',
+            facet_dot_v1_dot_observations__pb2.BeginReferencePeriodRequest.SerializeToString,
+            facet_dot_v1_dot_observations__pb2.BeginReferencePeriodResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -356,6 +356,17 @@ class GalleryServiceStub:
     Errors: those of the service, and
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
     """
+    BeginReferencePeriod: _grpc.UnaryUnaryMultiCallable[_observations_pb2.BeginReferencePeriodRequest, _observations_pb2.BeginReferencePeriodResponse]
+    """Begins a new reference period, for one camera or caller of a gallery or for all: how their faces look from then on is
+    usual. Drift alarms of the source end, and nothing is compared until the period is over. Estimates of errors stay
+    as they are. The last call counts.
+
+    Limits: none of its own.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The source has no faces in this gallery, or the time is in the future (INVALID_FIELD).
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+    """
     ImportGallery: _grpc.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]
     """Creates a gallery from a file of ExportGallery, completely or not at all. The gallery is visible when the response
     is sent. Subjects keep their times, templates their ids and times. The gallery and its subjects get new etags, the
@@ -772,6 +783,17 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
     Limits: none of its own.
 
     Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+    """
+    BeginReferencePeriod: _aio.UnaryUnaryMultiCallable[_observations_pb2.BeginReferencePeriodRequest, _observations_pb2.BeginReferencePeriodResponse]  # type: ignore[assignment]
+    """Begins a new reference period, for one camera or caller of a gallery or for all: how their faces look from then on is
+    usual. Drift alarms of the source end, and nothing is compared until the period is over. Estimates of errors stay
+    as they are. The last call counts.
+
+    Limits: none of its own.
+
+    Errors: those of the service, and
+      INVALID_ARGUMENT    The source has no faces in this gallery, or the time is in the future (INVALID_FIELD).
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
     """
     ImportGallery: _aio.StreamUnaryMultiCallable[_gallery_service_pb2.ImportGalleryRequest, _gallery_service_pb2.ImportGalleryResponse]  # type: ignore[assignment]
@@ -1337,6 +1359,23 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         Limits: none of its own.
 
         Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def BeginReferencePeriod(
+        self,
+        request: _observations_pb2.BeginReferencePeriodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_observations_pb2.BeginReferencePeriodResponse, _abc.Awaitable[_observations_pb2.BeginReferencePeriodResponse]]:
+        """Begins a new reference period, for one camera or caller of a gallery or for all: how their faces look from then on is
+        usual. Drift alarms of the source end, and nothing is compared until the period is over. Estimates of errors stay
+        as they are. The last call counts.
+
+        Limits: none of its own.
+
+        Errors: those of the service, and
+          INVALID_ARGUMENT    The source has no faces in this gallery, or the time is in the future (INVALID_FIELD).
           NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
         """
 

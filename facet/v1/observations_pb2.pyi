@@ -210,11 +210,13 @@ class AssessGalleryRequest(_message.Message):
 
     @_builtins.property
     def reference_since(self) -> _timestamp_pb2.Timestamp:
-        """The reference period begins here. Not set: with the first hour of each source after the gallery's calibration."""
+        """The reference period begins here. Not set: with the first hour of each source after the gallery's calibration, or
+        after the time that BeginReferencePeriod has set, if that is later.
+        """
 
     @_builtins.property
     def reference_until(self) -> _timestamp_pb2.Timestamp:
-        """The reference period ends here. Not set: after 72 hours and 2,000 faces."""
+        """The reference period ends here. Not set: after 7 days and 2,000 faces."""
 
     def __init__(
         self,
@@ -272,6 +274,64 @@ class AssessGalleryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssessGalleryResponse: _TypeAlias = AssessGalleryResponse  # noqa: Y015
+
+@_typing.final
+class BeginReferencePeriodRequest(_message.Message):
+    """Request of BeginReferencePeriod."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    gallery_id: _builtins.str
+    """The gallery."""
+    source: _builtins.str
+    """The source; see Observation. Empty: all sources, also those whose reference period began by itself."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The reference period begins with the first hour that begins at this time or later, but not before the gallery's
+        calibration. Not set: now.
+        """
+
+    def __init__(
+        self,
+        *,
+        gallery_id: _builtins.str = ...,
+        source: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "source", b"source", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginReferencePeriodRequest: _TypeAlias = BeginReferencePeriodRequest  # noqa: Y015
+
+@_typing.final
+class BeginReferencePeriodResponse(_message.Message):
+    """Response of BeginReferencePeriod."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The time that was stored."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginReferencePeriodResponse: _TypeAlias = BeginReferencePeriodResponse  # noqa: Y015
 
 @_typing.final
 class SourceAssessment(_message.Message):

@@ -94,15 +94,26 @@ class ObservationHistory:
         """Return the observations of a source that begin in a period."""
         return Period(tuple(self._observations(gallery_id, source, since, until)))
 
+    def begin_reference(self, gallery_id: str, source: str, start: datetime) -> None:
+        """Begin a new reference period of a source, or of all if it is empty: faces are usual from then on."""
+        self.log.begin_reference(gallery_id, source, start)
+
+    def reference_since(self, gallery: Gallery, source: str) -> datetime:
+        """Return from when on the faces of a source are usual."""
+        starts = self.log.reference_starts(gallery.gallery_id)
+        return max([comparable_since(gallery), *(starts[each] for each in ("", source) if each in starts)])
+
     def default_reference(self, gallery: Gallery, source: str) -> Period:
-        """Return the first hours of a source after the gallery's calibration, or after it was created.
+        """Return the first hours of a source after the gallery's calibration, or after somebody began a new period.
 
         They are at least :data:`REFERENCE_SPAN` and :data:`REFERENCE_FACES`, or all there are: then the period is not
-        whole.
+        whole. Days, whose hours are not kept, are left out.
         """
         hours: list[Observation] = []
         faces = 0
-        for each in self._observations(gallery.gallery_id, source, comparable_since(gallery), LATEST):
+        for each in self._observations(gallery.gallery_id, source, self.reference_since(gallery, source), LATEST):
+            if each.span != HOUR:
+                continue
             hours.append(each)
             faces += each.counts.faces
             if faces >= REFERENCE_FACES and each.end - hours[0].start >= REFERENCE_SPAN:
@@ -146,8 +157,8 @@ class ObservationHistory:
     def _tidy(self, gallery: Gallery, days_before: datetime, keep_since: datetime) -> None:
         keep = {}
         for source in self.log.sources(gallery.gallery_id, since=comparable_since(gallery)):
-            hours = self.default_reference(gallery, source).hours
-            keep[source] = hours[0].start, hours[-1].end
+            if hours := self.default_reference(gallery, source).hours:
+                keep[source] = hours[0].start, hours[-1].end
         self.log.tidy(gallery.gallery_id, days_before=days_before, keep_since=keep_since, keep_hours=keep)
 
     def _observations(self, gallery_id: str, source: str, since: datetime, until: datetime) -> Iterator[Observation]:

@@ -213,6 +213,25 @@ class ObservationLog(Protocol):
             GalleryNotFound: the gallery does not exist.
         """
 
+    def reference_starts(self, gallery_id: str) -> Mapping[str, datetime]:
+        """Return when somebody has begun new reference periods, by source; empty is for all sources.
+
+        Raises:
+            GalleryNotFound: the gallery does not exist.
+        """
+
+    def begin_reference(self, gallery_id: str, source: str, start: datetime) -> None:
+        """Begin a new reference period of a source, instead of the one that somebody has begun before.
+
+        Args:
+            gallery_id: the gallery.
+            source: the source; empty for all, whose own times are forgotten.
+            start: when it begins.
+
+        Raises:
+            GalleryNotFound: the gallery does not exist.
+        """
+
 
 class ChangeLog(Protocol):
     """The corrections of who is who: how they are made, and what it takes to undo them.

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from facet.cli.shared.terms import moment
 from facet.cli.status.drift import as_plain as drift_as_plain
 from facet.cli.status.drift import assess, has_alarm, read_span
 from facet.cli.status.drift import rendered as rendered_drift
@@ -22,6 +23,8 @@ from facet.cli.status.tables import rendered
 from facet.terminal import console
 from facet.terminal.help import Command
 
+ALL = "all"
+"""Stands for all cameras and callers; sources have other names."""
 CHANGED = 3
 """Exit code: the faces of a camera or caller have changed."""
 
@@ -41,6 +44,16 @@ def main(
     ] = None,
     reference: Annotated[
         str, typer.Option(metavar="FROM..TO", help="With --drift: compare with this period, in UTC.")
+    ] = "",
+    accept: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="With --drift and one --gallery: begin a new reference period, for a camera or caller, or for all.",
+        ),
+    ] = "",
+    accept_since: Annotated[
+        str, typer.Option(metavar="TIME", help="With --accept: when it begins, in UTC. Default: now.")
     ] = "",
     fail_on_alarm: Annotated[
         bool, typer.Option("--fail-on-alarm", help="With --drift: exit with 3 if faces have changed.")
@@ -66,27 +79,38 @@ def main(
 
     With [b]--drift[/b], what the counts of the last day show without labels: the share of unknown people, the expected
     FPIR and FNIR with 95 % intervals, which need a calibration, and which quantities differ from the reference period:
-    the first 72 hours and 2,000 faces after the calibration. Needs the scope admin. Its JSON has [i]alarm[/i] and
-    [i]galleries[/i], each with its [i]sources[/i].
+    the first 7 days and 2,000 faces after the calibration, or those of [b]--reference[/b], which needs 1,500 faces. If
+    a change is there to stay, such as another camera, [b]--accept camera:door[/b] ends its alarm and begins a new
+    reference period. Needs the scope admin. Its JSON has [i]alarm[/i] and [i]galleries[/i], each with its
+    [i]sources[/i].
 
     [b]Examples[/b]
 
       facet status
       facet status --drift
       facet status --drift --reference 2026-11-01..2026-11-08 --fail-on-alarm
+      facet status --drift --gallery team --accept camera:door
+      facet status --drift --gallery team --accept all --accept-since 2026-11-02
       facet status --watch 2
       facet status --json | jq .stages.detect.last_minute.p99_ms
 
     Exit code: 0 the server serves, 1 it does not or cannot be reached, 2 bad usage, 3 faces have changed, with
     --fail-on-alarm. With --watch: the last state.
     """
-    if not drift and (gallery or reference or fail_on_alarm):
-        console.fail("--gallery, --reference and --fail-on-alarm need --drift", console.USAGE)
+    if not drift and (gallery or reference or fail_on_alarm or accept):
+        console.fail("--gallery, --reference, --accept and --fail-on-alarm need --drift", console.USAGE)
+    if accept and len(gallery or []) != 1:
+        console.fail("--accept needs one --gallery", console.USAGE)
+    if accept_since and not accept:
+        console.fail("--accept-since needs --accept", console.USAGE)
     span = read_span(reference, "--reference")
+    start = moment(accept_since, "--accept-since") if accept_since else None
     if drift:
         if watch:
             console.fail("--drift and --watch exclude each other", console.USAGE)
         with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+            if accept and gallery:
+                client.begin_reference_period(gallery[0], "" if accept == ALL else accept, start_time=start)
             found = assess(client, gallery or [], span)
         if as_json:
             console.print_json(drift_as_plain(found))

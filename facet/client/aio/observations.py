@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from facet.client.aio.calls import pages
 from facet.client.aio.connection import Connection
@@ -97,8 +97,9 @@ class ObservationMethods(Connection):
             since: when the period begins whose errors are estimated, with a time zone; ``None`` for the last day, but
                 not before the gallery's calibration.
             until: when it ends; ``None`` for now.
-            reference_since: when the reference period begins; ``None`` for the first hours after the calibration.
-            reference_until: when it ends; ``None`` for after 72 hours and 2,000 faces.
+            reference_since: when the reference period begins; ``None`` for the first hours after the calibration, or
+                after :meth:`begin_reference_period`.
+            reference_until: when it ends; ``None`` for after 7 days and 2,000 faces.
             timeout: seconds the call may take; ``None`` for the client's.
         """
         request = pb.AssessGalleryRequest(
@@ -109,3 +110,21 @@ class ObservationMethods(Connection):
             reference_until=None if reference_until is None else timestamp_of(reference_until),
         )
         return await self.galleries.AssessGallery(request, timeout=timeout)
+
+    async def begin_reference_period(
+        self, gallery_id: str, source: str = "", *, start_time: datetime | None = None, timeout: float | None = None
+    ) -> datetime:
+        """Begin a new reference period: how faces look from then on is usual. Returns when it begins.
+
+        Args:
+            gallery_id: the gallery.
+            source: the camera or caller, such as ``camera:door``; empty for all.
+            start_time: the period begins with the first hour that begins at this time or later, with a time zone;
+                ``None`` for now.
+            timeout: seconds the call may take; ``None`` for the client's.
+        """
+        request = pb.BeginReferencePeriodRequest(
+            gallery_id=gallery_id, source=source, start_time=None if start_time is None else timestamp_of(start_time)
+        )
+        response = await self.galleries.BeginReferencePeriod(request, timeout=timeout)
+        return response.start_time.ToDatetime(UTC)

@@ -79,6 +79,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "ListErasures": Rule("audit", _GALLERY_ID),
         "ListObservations": Rule("admin", _GALLERY_ID),
         "AssessGallery": Rule("admin", _GALLERY_ID),
+        "BeginReferencePeriod": Rule("admin", _GALLERY_ID),
         "ImportGallery": Rule("admin", ("target.gallery_id",)),
         "ListOutcomes": Rule("admin", _GALLERY_ID),
         "CalibrateGallery": Rule("admin", ("settings.gallery_id",), ("settings.cohort_gallery_id",)),

@@ -134,6 +134,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "ListErasures": Action("read_erasures", "search"),
         "ListObservations": NOTHING,
         "AssessGallery": NOTHING,
+        "BeginReferencePeriod": Action("reference_begun", asked={"source": "source"}),
         "ImportGallery": Action(
             "imported",
             gallery="target.gallery_id",

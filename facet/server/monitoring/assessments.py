@@ -1,4 +1,4 @@
-"""ListObservations and AssessGallery: what searches looked like, and the errors and changes that they show."""
+"""What searches looked like, the errors and changes that they show, and since when they are usual."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ class Assessments:
     Args:
         galleries: the galleries.
         flush: stores what was counted until now.
+        forget: forgets how a source, or all of a gallery if it is empty, was compared before.
     """
 
-    def __init__(self, galleries: Galleries, flush: Callable[[], None]) -> None:
+    def __init__(self, galleries: Galleries, flush: Callable[[], None], forget: Callable[[str, str], None]) -> None:
         self._galleries = galleries
+        self._forget = forget
         self._history = galleries.observations
         self._flush = flush
         self._assessing = asyncio.Lock()
@@ -100,6 +102,27 @@ class Assessments:
 
         async with self._assessing:
             return await on_a_thread(read, stopping.set)
+
+    async def begin_reference(self, request: pb.BeginReferencePeriodRequest) -> pb.BeginReferencePeriodResponse:
+        """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id)
+        source = _source(request.source)
+        moment = self._galleries.clock()
+        start = _moment(request.start_time, "start_time") if request.HasField("start_time") else moment
+        if start > moment:
+            raise InvalidField("start_time", "must not be in the future")
+
+        def begin() -> None:
+            self._flush()
+            if source and source not in self._history.sources(gallery_id, since=EARLIEST):
+                raise InvalidField(
+                    "source", f"{source!r} has no faces in this gallery; AssessGallery lists the sources"
+                )
+            self._history.begin_reference(gallery_id, source, start)
+            self._forget(gallery_id, source)
+
+        await asyncio.to_thread(begin)
+        return pb.BeginReferencePeriodResponse(start_time=timestamp(start))
 
     def _assess(
         self, gallery: Gallery, source: str, since: datetime, until: datetime, of_reference: Period

@@ -14,7 +14,6 @@ from prometheus_client.registry import Collector
 
 from gallery.errors import GalleryError, GalleryNotFound
 from gallery.estimation.drift import WINDOW, Drift, drift
-from gallery.estimation.observation_history import comparable_since
 from gallery.estimation.reference import NAMES, Reference, reference
 from gallery.galleries import Galleries
 from gallery.observations.records import Counts, Observation
@@ -112,6 +111,13 @@ class DriftWatch(Collector):
                     del self._watched[place]
         return created
 
+    def forget(self, gallery_id: str, source: str) -> None:
+        """Forget what is known of a source, or of all of a gallery if it is empty: its reference period is another."""
+        with self._lock:
+            for place in list(self._watched):
+                if place[0] == gallery_id and source in ("", place[1]):
+                    del self._watched[place]
+
     def states(self) -> Mapping[str, Mapping[str, DriftState]]:
         """The last comparison of each source, by gallery; without sources that have no reference period yet.
 
@@ -166,9 +172,10 @@ class DriftWatch(Collector):
 
     def _read_reference(self, place: tuple[str, str], watched: _Watched) -> None:
         gallery = self._galleries.get_gallery(place[0])
-        if watched.usual_until is not None and watched.usual_until < comparable_since(gallery):
-            watched.state = None  # the gallery was calibrated anew
-        period = self._galleries.observations.default_reference(gallery, place[1])
+        history = self._galleries.observations
+        if watched.usual_until is not None and watched.usual_until < history.reference_since(gallery, place[1]):
+            watched.state = None  # the gallery was calibrated anew, or somebody began a new reference period
+        period = history.default_reference(gallery, place[1])
         watched.usual_until = period.until
         watched.usual = reference(each.counts for each in period.hours) if period.is_whole else None
 

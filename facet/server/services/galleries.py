@@ -319,6 +319,12 @@ class GalleryServicer(CorrectionServicer):
         """See the proto."""
         return await self._assessments.assess(request)
 
+    async def BeginReferencePeriod(
+        self, request: observations_pb.BeginReferencePeriodRequest, context: Context
+    ) -> observations_pb.BeginReferencePeriodResponse:
+        """See the proto."""
+        return await self._assessments.begin_reference(request)
+
     async def ImportGallery(
         self, requests: AsyncIterator[pb.ImportGalleryRequest], context: Context
     ) -> pb.ImportGalleryResponse:

@@ -104,6 +104,27 @@ class MilvusObservations:
             for rows in self._milvus.pages(collection, old, (), at_once=_ROWS_AT_ONCE):
                 self._milvus.delete(collection, [row["id"] for row in rows])
 
+    def reference_starts(self, gallery_id: str) -> Mapping[str, datetime]:
+        """See :meth:`gallery.stores.base.ObservationLog.reference_starts`."""
+        key = self._locator.find(gallery_id).key
+        collection = self._collections.find("reference_starts")
+        if collection is None:
+            return {}
+        pages = self._milvus.pages(collection, f"gallery == {key}", ("source", "start"), at_once=_ROWS_AT_ONCE)
+        return {row["source"]: from_microseconds(row["start"]) for rows in pages for row in rows}
+
+    def begin_reference(self, gallery_id: str, source: str, start: datetime) -> None:
+        """See :meth:`gallery.stores.base.ObservationLog.begin_reference`."""
+        key = self._locator.find(gallery_id).key
+        collection = self._collections.ensure("reference_starts")
+        place = row_id(key, hashlib.sha256(source.encode()).hexdigest()[:16])
+        row = {"id": place, "gallery": key, "source": source, "start": to_microseconds(start)}
+        self._milvus.upsert(collection, [with_no_vector(row)])
+        if not source:
+            others = f"gallery == {key} and id != {quoted(place)}"
+            for rows in self._milvus.pages(collection, others, (), at_once=_ROWS_AT_ONCE):
+                self._milvus.delete(collection, [each["id"] for each in rows])
+
     def _add(self, observation: Observation) -> None:
         key = self._locator.find(observation.gallery_id).key
         start, span = to_microseconds(observation.start), microseconds_of(observation.span)

@@ -16,7 +16,17 @@ ABANDONED_AFTER = timedelta(hours=1)
 
 _FIELDS = fields_of("unfinished")
 _ROWS_AT_ONCE = 5000
-_KINDS = ("crops", "requests", "distinct_pairs", "changes", "subjects", "observations", "outcomes", "answer_keys")
+_KINDS = (
+    "crops",
+    "requests",
+    "distinct_pairs",
+    "changes",
+    "subjects",
+    "observations",
+    "reference_starts",
+    "outcomes",
+    "answer_keys",
+)
 """The collections, beside that of its templates, with rows of a gallery."""
 
 

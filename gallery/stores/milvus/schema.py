@@ -97,6 +97,7 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         ("span", "INT64"),
         _Text("counts", _COUNTS),
     ),
+    "reference_starts": ((_GALLERY, "INT64"), _Text("source", _KEY), ("start", "INT64")),
     "answer_keys": ((_GALLERY, "INT64"), _Text("secret", _ID)),
     "outcomes": (
         (_GALLERY, "INT64"),
@@ -146,7 +147,8 @@ class Collections:
     """The collections, created when they are needed.
 
     There is one for galleries, subjects, crops, further requests of templates, pairs of subjects that were told
-    apart, changes that can be undone, observations, outcomes and the keys of answers, and unfinished galleries.
+    apart, changes that can be undone, observations and their reference periods, outcomes and the keys of answers, and
+    unfinished galleries.
     Templates have one for every embedding contract, partitioned by gallery. The id of a row begins with the key of
     its gallery; every gallery has a new key, even if it reuses the id of a deleted gallery.
 

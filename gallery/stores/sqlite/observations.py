@@ -103,6 +103,25 @@ class SqliteObservations:
                 with self._database.writing() as connection:
                     _join_hours(connection, gallery_key_of(connection, gallery_id), source, start)
 
+    def reference_starts(self, gallery_id: str) -> Mapping[str, datetime]:
+        """See :meth:`gallery.stores.base.ObservationLog.reference_starts`."""
+        with self._database.reading() as connection:
+            key = gallery_key_of(connection, gallery_id)
+            rows = connection.execute("SELECT source, start FROM reference_starts WHERE gallery_key = ?", (key,))
+            return {source: from_microseconds(start) for source, start in rows}
+
+    def begin_reference(self, gallery_id: str, source: str, start: datetime) -> None:
+        """See :meth:`gallery.stores.base.ObservationLog.begin_reference`."""
+        with self._database.writing() as connection:
+            key = gallery_key_of(connection, gallery_id)
+            if not source:
+                connection.execute("DELETE FROM reference_starts WHERE gallery_key = ?", (key,))
+            connection.execute(
+                """INSERT INTO reference_starts (gallery_key, source, start) VALUES (?, ?, ?)
+                ON CONFLICT (gallery_key, source) DO UPDATE SET start = excluded.start""",
+                (key, source, to_microseconds(start)),
+            )
+
     def _observation(self, gallery_id: str, source: str, start: int, span: int, data: bytes) -> Observation:
         try:
             counts = counts_json.from_bytes(data)

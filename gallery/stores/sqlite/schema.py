@@ -222,6 +222,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A keyed digest of the caller who said it; see OutcomeTable.
         "ALTER TABLE outcomes ADD COLUMN reporter TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        # Reference periods of observations that somebody has begun; of all sources if the source is empty.
+        """CREATE TABLE reference_starts (
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            source TEXT NOT NULL,
+            start INTEGER NOT NULL,
+            PRIMARY KEY (gallery_key, source)
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

@@ -95,3 +95,31 @@ def test_a_missing_and_a_wrong_token_are_told_apart(run_script: Run, serve: Serv
 
 def test_an_interval_must_not_be_negative(run_script: Run) -> None:
     assert run_script("status.py", "--watch", "-1").returncode == 2
+
+
+def test_accepting_how_faces_are_begins_a_new_reference_period(
+    run_script: Run, server: Serving, client: Client, gallery: str, pictures: Pictures
+) -> None:
+    client.identify(gallery, pictures.yaoming)
+    drift = ("status.py", "--address", server.address, "--drift", "--gallery", gallery, "--json")
+
+    def reference_faces(*options: str) -> int:
+        said = run_script(*drift, *options)
+        assert said.returncode == 0, said.stderr
+        (source,) = json.loads(said.stdout)["galleries"][0]["sources"]
+        return int(source["drift"]["reference_faces"])
+
+    assert reference_faces() == 1
+    assert reference_faces("--accept", "all") == 0
+    assert reference_faces("--accept", "caller:anonymous", "--accept-since", "2026-01-01") == 0, "the later time counts"
+    assert reference_faces("--accept", "all", "--accept-since", "2026-01-01") == 1
+    refused = run_script(*drift, "--accept", "camera:dor")
+    assert refused.returncode == 1
+    assert "'camera:dor' has no faces in this gallery" in refused.stderr
+
+
+def test_accepting_needs_a_gallery(run_script: Run) -> None:
+    for options in (("--accept", "all"), ("--drift", "--accept", "all"), ("--drift", "--accept-since", "2026-01-01")):
+        refused = run_script("status.py", *options)
+        assert refused.returncode == 2, refused.stderr
+        assert "--accept" in refused.stderr

@@ -87,7 +87,8 @@ class MonitoringConfig(Section):
     """How often counts are stored in the database, seconds. If the server is killed, those of the last interval are
     lost."""
     keep_hours_days: int = Field(14, ge=1, le=3650)
-    """How many days counts are kept by hour. Older ones are kept by day. In Milvus they stay by hour."""
+    """How many days counts are kept by hour. Older ones are kept by day, except those of reference
+    periods. In Milvus all stay by hour."""
     keep_days: int = Field(400, ge=1, le=3650)
     """How many days counts are kept at all."""
 

@@ -117,3 +117,27 @@ def test_one_source_is_found_alone(store: Store, gallery: Gallery) -> None:
     assert store.observations.sources(here, since=MIDNIGHT + 3 * HOUR) == []
     only = store.observations.find(here, since=MIDNIGHT, until=NEVER, source=CAMERA, limit=10)
     assert [(each.start, each.source) for each in only] == [(MIDNIGHT + hour * HOUR, CAMERA) for hour in (1, 2)]
+
+
+def test_reference_periods_are_begun_anew_by_source_or_for_all(store: Store, gallery: Gallery) -> None:
+    log, here = store.observations, gallery.gallery_id
+    assert log.reference_starts(here) == {}
+    log.begin_reference(here, CAMERA, MIDNIGHT + HOUR)
+    log.begin_reference(here, CAMERA, MIDNIGHT)
+    log.begin_reference(here, CALLER, MIDNIGHT + DAY)
+    assert log.reference_starts(here) == {CAMERA: MIDNIGHT, CALLER: MIDNIGHT + DAY}
+    log.begin_reference(here, "", MIDNIGHT + 2 * DAY)
+    assert log.reference_starts(here) == {"": MIDNIGHT + 2 * DAY}
+    missing = new_gallery().gallery_id
+    with pytest.raises(GalleryNotFound):
+        log.begin_reference(missing, CAMERA, MIDNIGHT)
+    with pytest.raises(GalleryNotFound):
+        log.reference_starts(missing)
+
+
+def test_reference_periods_go_with_their_gallery(store: Store, gallery: Gallery) -> None:
+    store.observations.begin_reference(gallery.gallery_id, CAMERA, MIDNIGHT)
+    store.delete_gallery(gallery.gallery_id, force=True, etag="")
+    store.scrub()
+    store.create_gallery(gallery)
+    assert store.observations.reference_starts(gallery.gallery_id) == {}

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,28 @@ def test_what_was_counted_is_read_and_stored_when_the_server_stops(tmp_path: Pat
     with closing(SqliteStore(tmp_path / "facet.sqlite3")) as store:
         stored = store.observations.find(GALLERY, since=EARLIEST, until=LATEST, limit=10)
         assert sum(each.counts.faces for each in stored) == faces + 1
+
+
+def test_a_new_reference_period_is_begun_for_a_source_that_has_faces(tmp_path: Path, pictures: Pictures) -> None:
+    with serving(tmp_path) as client:
+        client.create_gallery(GALLERY)
+        client.enroll(GALLERY, "yao", pictures.yaoming)
+        client.identify(GALLERY, pictures.yaoming)
+        (before,) = client.assess_gallery(GALLERY).sources
+        assert before.drift.reference_faces == 1
+        begun = client.begin_reference_period(GALLERY, "caller:anonymous")
+        assert begun <= datetime.now(UTC)
+        (after,) = client.assess_gallery(GALLERY).sources
+        assert (after.faces, after.drift.reference_faces) == (1, 0), "the hour that is under way is not in it"
+        client.begin_reference_period(GALLERY, start_time=datetime(2020, 1, 1, tzinfo=UTC))
+        (again,) = client.assess_gallery(GALLERY).sources
+        assert again.drift.reference_faces == 1, "all sources begin again, so that the other time is forgotten"
+        with pytest.raises(InvalidArgument, match="'camera:door' has no faces"):
+            client.begin_reference_period(GALLERY, "camera:door")
+        with pytest.raises(InvalidArgument, match="future"):
+            client.begin_reference_period(GALLERY, start_time=datetime.now(UTC) + timedelta(days=1))
+        with pytest.raises(NotFound):
+            client.begin_reference_period("missing")
 
 
 @pytest.mark.parametrize("page_token", ["?", "WyJhIiwiYiJd"], ids=["no token", "another list"])

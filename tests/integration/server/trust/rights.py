@@ -52,6 +52,7 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "ListErasures": "audit",
     _GALLERY + "ListObservations": "admin",
     _GALLERY + "AssessGallery": "admin",
+    _GALLERY + "BeginReferencePeriod": "admin",
     _GALLERY + "ImportGallery": "admin",
     _GALLERY + "ListOutcomes": "admin",
     _GALLERY + "CalibrateGallery": "admin",

@@ -68,6 +68,31 @@ def test_a_calibration_begins_a_new_reference_period(gallery: Gallery) -> None:
     assert comparable_since(calibrated) == NOW + 2 * DAY - HOUR
 
 
+def test_a_reference_period_that_somebody_begins_takes_the_place_of_the_first(
+    history: ObservationHistory, gallery: Gallery
+) -> None:
+    history.log.add([an_hour(number, sharpness=0.35 if number < 200 else 0.2) for number in range(420)])
+    old = history.default_reference(gallery, CAMERA)
+    assert history.compare("g", CAMERA, old, until=at(420)).drift.alarm
+    history.begin_reference("g", CAMERA, at(199.5))
+    new = history.default_reference(gallery, CAMERA)
+    assert (new.since, new.until) == (at(200), at(368))
+    assert not history.compare("g", CAMERA, new, until=at(420)).drift.alarm
+    assert history.reference_since(gallery, "camera:other") == comparable_since(gallery)
+    history.begin_reference("g", "", at(420))
+    assert history.default_reference(gallery, CAMERA).hours == ()
+    history.tidy(days_before=at(24 * 30), keep_since=at(-24))
+    assert {each.span for each in history.period("g", CAMERA, since=at(0), until=at(400)).hours} == {DAY}
+
+
+def test_days_whose_hours_are_gone_are_no_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
+    history.log.add([an_hour(number, faces=30) for number in range(24 * 10)])
+    history.begin_reference("g", CAMERA, at(24 * 10))
+    history.tidy(days_before=at(24 * 30), keep_since=at(-24))
+    history.begin_reference("g", CAMERA, at(0))
+    assert history.default_reference(gallery, CAMERA).hours == ()
+
+
 def test_a_week_that_is_not_over_is_no_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
     history.log.add([an_hour(number, faces=60) for number in range(100)])
     of_reference = history.default_reference(gallery, CAMERA)

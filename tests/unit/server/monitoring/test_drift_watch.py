@@ -72,6 +72,31 @@ def test_a_change_is_told_until_faces_are_as_before(galleries: Galleries, clock:
     assert metrics(watch)["facet_drift_changed_sources:g"] == 0
 
 
+def test_a_new_reference_period_ends_the_alarm_of_its_source(galleries: Galleries, clock: SetClock) -> None:
+    watch = DriftWatch(galleries, clock)
+    reference = [an_hour(number, 40) for number in range(168)]
+    galleries.observations.log.add(reference)
+    clock.advance(hours=176)
+    watch.see([an_hour(171, 260, brightness=0.3)])
+    watch.forget("g", "camera:other")
+    assert metrics(watch)["facet_drift_changed_sources:g"] == 1
+    galleries.observations.begin_reference("g", "camera:door", clock())
+    watch.forget("g", "camera:door")
+    watch.see([an_hour(177, 260, brightness=0.3)])
+    assert watch.states() == {"g": {}}, "the new period is not over"
+
+
+def test_another_server_sees_that_a_new_reference_period_was_begun(galleries: Galleries, clock: SetClock) -> None:
+    watch = DriftWatch(galleries, clock)
+    galleries.observations.log.add([an_hour(number, 40) for number in range(168)])
+    clock.advance(hours=176)
+    watch.see([an_hour(171, 260, brightness=0.3)])
+    galleries.observations.begin_reference("g", "", clock())
+    clock.advance(minutes=11)
+    watch.see([an_hour(177, 260, brightness=0.3)])
+    assert watch.states() == {"g": {}}
+
+
 def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: SetClock) -> None:
     watch = DriftWatch(galleries, clock)
     watch.see([an_hour(0, 100)])

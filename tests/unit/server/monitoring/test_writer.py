@@ -58,6 +58,7 @@ class FullDisk:
         self.real = store.observations
         self.is_full, self.at_once = True, self.real.at_once
         self.find, self.tidy, self.sources = self.real.find, self.real.tidy, self.real.sources
+        self.begin_reference, self.reference_starts = self.real.begin_reference, self.real.reference_starts
 
     def add(self, observations: Sequence[Observation]) -> None:
         """See :meth:`gallery.stores.base.ObservationLog.add`."""
