@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery import intervals
+
 CONFIDENCE = 0.95
 ROUNDS = 1000
 """Resamples of a bootstrap."""
@@ -54,7 +56,7 @@ def none(note: str) -> Figure:
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a share of independent trials; the rule of three if none or all hit.
+    """:func:`gallery.intervals.wilson` with the rule of three if none or all hit.
 
     Args:
         hits: successful trials.
@@ -63,10 +65,7 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     if hits in (0, trials):
         reach = min(1.0, _RULE_OF_THREE / trials)
         return (0.0, reach) if hits == 0 else (1.0 - reach, 1.0)
-    share = hits / trials
-    centre = (share + _Z**2 / (2 * trials)) / (1 + _Z**2 / trials)
-    half = _Z / (1 + _Z**2 / trials) * float(np.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2)))
-    return centre - half, centre + half
+    return intervals.wilson(hits, trials)
 
 
 def rate(count: int, exposure: float) -> Figure:

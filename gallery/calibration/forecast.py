@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gallery.calibration.contamination import Separation
 from gallery.calibration.own_pictures import OwnPictures
+from gallery.intervals import wilson
 
 MAX_OWN_MISSED = 0.1
 """The largest share of enrolled people's own pictures that a threshold may be expected to miss."""
@@ -28,8 +29,6 @@ _PEOPLE_EXPONENT = 3.0
 """The logarithm of that factor falls with the root of this order of the number of people: slower than with the square
 root, because what is assumed of the shape counts more in a small gallery."""
 _ROUNDED = 10
-
-_Z = 1.96
 
 
 class UnreliableReason(enum.Enum):
@@ -153,7 +152,8 @@ def make_forecast(
     fnir_high = own.fnir(threshold, ~elsewhere)
     contaminated = _contaminated(searched, own, unlike | elsewhere, is_cross_subject=is_cross_subject)
     groups = len(np.unique(searched.groups))
-    contamination, low, high = wilson(float(np.mean(list(contaminated.values()))) * groups, groups)
+    contamination = float(np.mean(list(contaminated.values())))
+    low, high = wilson(contamination * groups, groups)
     unreliable = []
     if fnir and fnir[0] > MAX_OWN_MISSED and fnir[1] > MAX_OWN_MISSED / 2:
         unreliable.append(UnreliableReason.OWN_PICTURES_MISSED)
@@ -211,12 +211,3 @@ def _means(names: Sequence[str], values: NDArray[Any]) -> dict[str, float]:
     distinct, rows, counts = np.unique(np.asarray(names), return_inverse=True, return_counts=True)
     means = np.bincount(rows, weights=values.astype(np.float64)) / counts
     return dict(zip(distinct.tolist(), means.tolist(), strict=True))
-
-
-def wilson(count: float, total: int) -> tuple[float, float, float]:
-    """Return a share and its 95 % interval (Wilson 1927)."""
-    share = count / total
-    middle = share + _Z**2 / (2 * total)
-    half = _Z * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2))
-    scale = 1 + _Z**2 / total
-    return share, max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
