@@ -20,9 +20,11 @@ from facet.batch.sources import PendingPictures
 from facet.cli.shared import choices
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
+from facet.terminal.connection import Connection, explained
 from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.files import tell
 from facet.terminal.pictures.folders import LeftOut
 from facet.terminal.tables import listing
@@ -44,6 +46,7 @@ class Ended:
 
 
 @app.command(cls=Command)
+@grouped_options
 def main(
     out: Annotated[
         Path,
@@ -63,11 +66,8 @@ def main(
     distinct_subjects: choices.DistinctSubjects = False,
     thorough: choices.Thorough = False,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to keep trying if the server goes away.")] = 300.0,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Say who is in very many pictures.
@@ -102,7 +102,7 @@ def main(
     left_out: list[LeftOut] = []
     pending = _find(pictures or [], lists or [], left_out)
     statistics = BatchStatistics()
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         client.get_gallery(gallery)
         with _opened(out) as output:
             total = len(pending)
@@ -116,7 +116,7 @@ def main(
 
                 search = choices.search(thorough=thorough)
                 job = BatchJob(gallery, choice, top_k, threshold, distinct_subjects, search, query, output, wait)
-                ended = _run(client, job, PendingPictures(pending.values()), count, address, token)
+                ended = _run(client, job, PendingPictures(pending.values()), count, connection)
     now = statistics.pictures - before
     left = len(pending) - now
     if ended.why:
@@ -173,7 +173,7 @@ def _read_back(output: Output, query: Row, path: Path, pending: dict[str, str], 
 
 
 def _run(
-    client: Client, job: BatchJob, pending: PendingPictures, on_row: Callable[[Row], None], address: str, token: str
+    client: Client, job: BatchJob, pending: PendingPictures, on_row: Callable[[Row], None], connection: Connection
 ) -> Ended:
     def on_retry(error: FacetError) -> None:
         console.err.print(f"{error.message or error.code.name}: trying again")
@@ -186,7 +186,7 @@ def _run(
         except KeyboardInterrupt:
             why = "stopped"
         except FacetError as error:
-            why = console.explained(error, address, token)
+            why = explained(error, connection.address, connection.token)
     return Ended(why, time.monotonic() - start)
 
 

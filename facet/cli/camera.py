@@ -25,9 +25,11 @@ from facet.client.pictures import turn_message
 from facet.runtime.extras import install_command
 from facet.runtime.process import configure_for_video
 from facet.terminal import console, tables
+from facet.terminal.connection import Connection, explained
 from facet.terminal.counts import counted
 from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
+from facet.terminal.option_groups import grouped_options
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
 from gallery import names
@@ -40,6 +42,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 
 
 @app.command(cls=Command)
+@grouped_options
 def main(
     source: Annotated[
         str,
@@ -76,11 +79,8 @@ def main(
         float | None,
         typer.Option(min=0, help="Seconds to keep reconnecting if the camera or server goes away. Default: for ever."),
     ] = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Track and identify the people in front of a camera.
@@ -112,10 +112,7 @@ def main(
     if out is not None and importlib.util.find_spec("av") is None:
         console.fail(f"--out needs PyAV, which is not installed: {install_command('camera')}", console.USAGE)
     options = FrameOptions(fps if fps is not None else (0.0 if lossless else _LIVE_FPS), width, quality, lossless)
-    with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
-        interruption.watched(),
-    ):
+    with connection.open() as client, interruption.watched():
         client.galleries.GetGallery(GetGalleryRequest(gallery_id=gallery))
         settings = pb.StreamSettings(
             camera=names.without_refused(name or found.name)[:_MAX_NAME].strip(),
@@ -148,7 +145,7 @@ def main(
         except KeyboardInterrupt:
             pass
         except FacetError as error:
-            problem = console.explained(error, address, token)
+            problem = explained(error, connection.address, connection.token)
         except (SourceError, OutputError) as error:
             problem = str(error)
     if handler is None:

@@ -13,6 +13,7 @@ from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
 from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
+from facet.terminal.connection import Connection
 from facet.terminal.local_server import local_server
 from facet.terminal.pictures.drawing import draw_faces
 from facet.terminal.rendering import as_dict, faces_table
@@ -42,7 +43,7 @@ def main(
     portrait = packaged_path(PACKAGE, f"{FOLDER}/yaoming.jpg")
     squad = packaged_path(PACKAGE, f"{FOLDER}/players.jpg")
     other = packaged_path(PACKAGE, f"{FOLDER}/gdp.jpg")
-    with local_server() as address, console.connect(address, "") as client:
+    with local_server() as address, Connection(address).open() as client:
         response = _enroll_and_identify(client, portrait, other, squad)
     target = out / squad.name
     try:

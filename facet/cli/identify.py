@@ -17,7 +17,9 @@ from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import InvalidPicture, PictureError, decode
 from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
+from facet.terminal.connection import Connection
 from facet.terminal.help import Command
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.drawing import draw_faces, without_fonts
 from facet.terminal.pictures.files import Unsendable, find_pictures, most_bytes, read, tell
 from facet.terminal.pictures.folders import CANNOT_READ, LeftOut
@@ -35,6 +37,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 
 
 @app.command(cls=Command)
+@grouped_options
 def main(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
     gallery: Annotated[str, typer.Option(help="The gallery to search.")] = "default",
@@ -47,11 +50,8 @@ def main(
     out: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and names drawn.")
     ] = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Say who is in pictures.
@@ -93,10 +93,7 @@ def main(
         for each in left_out:
             console.print_json({"path": str(each.path), "left_out": each.reason})
     failures = sum(each.reason == CANNOT_READ for each in left_out)
-    with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
-        console.progress("identifying", len(found)) as bar,
-    ):
+    with connection.open() as client, console.progress("identifying", len(found)) as bar:
         most, said = most_bytes(client), ""
         for path, name in found.items():
             try:

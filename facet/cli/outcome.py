@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.help import Command
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -22,6 +24,7 @@ class Verdict(StrEnum):
 
 
 @app.command(cls=Command)
+@grouped_options
 def main(
     gallery: Annotated[str, typer.Argument(help="The gallery that was searched.", show_default=False)],
     answer_id: Annotated[str, typer.Argument(help="answer_id of the answer.", show_default=False)],
@@ -30,11 +33,8 @@ def main(
         str, typer.Option(help="Who it truly was: the id of a subject of the gallery.", metavar="SUBJECT")
     ] = "",
     nobody: Annotated[bool, typer.Option("--nobody", help="It truly was nobody who is enrolled.")] = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Say afterwards whether an answer was right, and who it truly was.
@@ -52,7 +52,7 @@ def main(
     """
     if truth and nobody:
         console.fail("--truth and --nobody exclude each other", console.USAGE)
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         client.report_outcome(gallery, answer_id, verdict is Verdict.RIGHT, true_subject_id=truth, true_nobody=nobody)
     if as_json:
         console.print_json({"gallery": gallery, "verdict": verdict.value, "truth": truth, "nobody": nobody})

@@ -17,7 +17,9 @@ from facet.server.audit.chain.entry import BEGUN, Draft, Entry
 from facet.server.audit.chain.files import log_files
 from facet.server.audit.reading import Wanted, entries
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.tables import number, table, whole
 from facet.v1.server_service_pb2 import AuditEntry
 from gallery.names import InvalidName, identifier
@@ -32,6 +34,7 @@ _AGO = re.compile(r"(\d{1,6})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
+@grouped_options
 def show(
     folder: Annotated[
         Path | None,
@@ -49,11 +52,8 @@ def show(
         int | None, typer.Option(min=1, help=f"The newest entries to show; {_SHOWN}, or all with --json.")
     ] = None,
     key_file: KeyFile = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Show the entries of an audit log, oldest first: who did what to which gallery, when, from where.
@@ -80,7 +80,7 @@ def show(
         action=action,
     )
     if folder is None:
-        with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        with connection.open() as client:
             found = client.iter_audit_entries(
                 since=wanted.since,
                 until=wanted.until,

@@ -15,8 +15,10 @@ from facet.cli.calibrate.report import UNREADABLE, Request, print_answer, print_
 from facet.cli.calibrate.suspects import write_page
 from facet.cli.shared import choices, probes
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.files import Unsendable, most_bytes
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
@@ -26,6 +28,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 
 
 @app.command(cls=Command)
+@grouped_options
 def main(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     fpir: Annotated[
@@ -77,11 +80,8 @@ def main(
         Path | None,
         typer.Option(help="Write a page (HTML) that shows the faces of the suspects side by side.", show_default=False),
     ] = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Set a gallery's threshold so that unknown people match at a chosen rate, and keep the evidence.
@@ -137,12 +137,12 @@ def main(
         suspects_count=not without_suspects,
         dry_run=dry_run,
         insists=insist,
-        address=address,
+        address=connection.address,
         page=page,
     )
     messages: probes.ProbeMessages | None = None
     with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        connection.open() as client,
         interrupted_by_sigterm(),
         console.telling_when_stopped(lambda: "the threshold is as it was, unless the server had just finished"),
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 from facet import FailedPrecondition
 from facet.cli.calibrate import forecasts
 from facet.terminal import console
+from facet.terminal.connection import usual_address
 from facet.terminal.counts import agreeing, counted
 from facet.terminal.program import spelled
 from facet.terminal.rendering import percent
@@ -193,8 +193,7 @@ def _duplicates_command(request: Request) -> str:
 
 def _where(request: Request) -> str:
     """The option that names the server; empty for the one that commands ask anyway."""
-    usual = os.environ.get(console.ADDRESS_VARIABLE, console.DEFAULT_ADDRESS)
-    return "" if request.address == usual else f" --address {quote(request.address)}"
+    return "" if request.address == usual_address() else f" --address {quote(request.address)}"
 
 
 def _suspects(response: pb.CalibrateGalleryResponse, request: Request) -> str:

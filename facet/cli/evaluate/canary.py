@@ -52,8 +52,10 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.figure_names import no_such
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
-from facet.terminal.console import Address, AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.connection import Connection, explained
+from facet.terminal.console import AsJson
 from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.tls import Tls
 
 WORSE = 3
@@ -87,6 +89,7 @@ class _Canary:
     report: Path | None
 
 
+@grouped_options
 def canary(
     baseline: Annotated[
         Path, typer.Option(help="The report to compare with. Beside it lie its history and a lock.", show_default=False)
@@ -101,11 +104,8 @@ def canary(
     images: ProtocolImages = None,
     gallery: GalleryFolder = None,
     probes: ProbesFolder = None,
-    address: Address = console.DEFAULT_ADDRESS,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    connection: Connection,
     figure: Annotated[
         list[str] | None,
         typer.Option(
@@ -174,8 +174,8 @@ def canary(
     if report:
         results.output("identification", as_json, report, None)
     asked = _Canary(
-        *(protocol, images, gallery, probes, address, token),
-        tls=console.certificates(root_certificates, client_certificate, client_key),
+        *(protocol, images, gallery, probes, connection.address, connection.token),
+        tls=connection.certificates(),
         baseline=baseline,
         save_baseline=save_baseline,
         watched=watched,
@@ -274,7 +274,7 @@ def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tupl
     try:
         done = running.attempted(asked.address, asked.token, asked.tls, "Canary", steps, measure)
     except FacetError as error:
-        told = console.explained(error, asked.address, asked.token)
+        told = explained(error, asked.address, asked.token)
         raise CanaryFailed(reason_of(error), told) from error
     built = IdentificationReport(labelled, done.run, seed=asked.seed)
     report = document(

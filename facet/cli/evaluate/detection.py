@@ -23,7 +23,6 @@ from facet.cli.evaluate.shared.options import (
     Rotate,
     Search,
     Seed,
-    ServerAddress,
 )
 from facet.cli.evaluate.shared.output import Row, shown, stacked
 from facet.cli.evaluate.shared.run import Advance
@@ -42,7 +41,8 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.runtime.extras import install_command
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.console import AsJson
+from facet.terminal.option_groups import grouped_options
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 IOUS: dict[Task, float] = {"faces": 0.4, "objects": 0.5}
@@ -72,6 +72,7 @@ class _Run:
         return list(self.answers.by_item.values())
 
 
+@grouped_options
 def detection(
     labels: Annotated[
         Path,
@@ -103,11 +104,8 @@ def detection(
             "--allow-missing", help="Skip pictures that the labels list and the folder lacks, for a subset of a set."
         ),
     ] = False,
-    address: ServerAddress = None,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    target: running.Target,
     iou: Annotated[
         float | None,
         typer.Option(
@@ -179,7 +177,6 @@ def detection(
         return _Run(what, labelled, deployed, least, answers, others)
 
     steps = len(listed.pictures) * (2 if beside else 1)
-    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     done = running.labels(lambda: running.measured(target, "Looking", steps, measure))
     run = done.run
     overlap = IOUS[run.task] if iou is None else iou

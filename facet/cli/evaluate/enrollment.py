@@ -13,7 +13,7 @@ import typer
 from facet import AsyncClient
 from facet.cli.evaluate.shared import output as results
 from facet.cli.evaluate.shared import run as running
-from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Require, Seed
 from facet.cli.evaluate.shared.output import Row, shown
 from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.datasets.labels import LabelError
@@ -23,21 +23,20 @@ from facet.evaluation.enrollment.run import EnrollmentRun, run_enrollment
 from facet.evaluation.enrollment.trials import NEEDED, TEMPLATES, figures
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
-from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.console import AsJson
+from facet.terminal.option_groups import grouped_options
 from gallery.records.enrollments import MIN_SIMILARITY
 
 
+@grouped_options
 def enrollment(
     gallery: Annotated[Path, typer.Option(help="Folder with a folder per person.", show_default=False)],
     min_similarity: Annotated[
         float, typer.Option(min=-1, max=1, help="enrollment.min_subject_similarity to judge by.")
     ] = MIN_SIMILARITY,
     max_pictures: Annotated[int, typer.Option(min=NEEDED, help="Use only the first pictures of each person.")] = 12,
-    address: ServerAddress = None,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    target: running.Target,
     mistakes: Mistakes = 10,
     seed: Seed = 0,
     report: ReportFolder = None,
@@ -63,12 +62,7 @@ def enrollment(
     async def measure(client: AsyncClient, advance: Advance) -> EnrollmentRun:
         return await run_enrollment(client, entries, advance=advance)
 
-    done = running.measured(
-        running.Target(address, token, root_certificates, client_certificate, client_key),
-        "Embedding",
-        len(entries),
-        measure,
-    )
+    done = running.measured(target, "Embedding", len(entries), measure)
     run = done.run
     found, unlike = figures(run.entries, run.embeddings, minimum=min_similarity, seed=seed)
     counts = {"images": len(run.entries), "subjects": len({entry.subject for entry in run.entries})}

@@ -19,7 +19,6 @@ from facet.cli.evaluate.shared.options import (
     Require,
     Rotate,
     Seed,
-    ServerAddress,
 )
 from facet.cli.evaluate.shared.output import Row, shown, stacked
 from facet.cli.evaluate.shared.run import Advance
@@ -31,9 +30,11 @@ from facet.evaluation.identification.subgalleries import TARGET_FPIR
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.console import AsJson
+from facet.terminal.option_groups import grouped_options
 
 
+@grouped_options
 def identification(
     protocol: ProtocolFile = None,
     images: ProtocolImages = None,
@@ -44,11 +45,8 @@ def identification(
     ] = None,
     groups: Groups = None,
     allow_unknown_subjects: AllowUnknownSubjects = False,
-    address: ServerAddress = None,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    target: running.Target,
     accept_low_quality: Annotated[
         bool,
         typer.Option(
@@ -104,12 +102,7 @@ def identification(
             advance=advance,
         )
 
-    done = running.measured(
-        running.Target(address, token, root_certificates, client_certificate, client_key),
-        "Identifying",
-        len(labelled.gallery) + len(labelled.probes),
-        measure,
-    )
+    done = running.measured(target, "Identifying", len(labelled.gallery) + len(labelled.probes), measure)
     flags = {
         "accept_low_quality": accept_low_quality,
         "accept_lookalike": accept_lookalike,

@@ -12,7 +12,7 @@ import typer
 from facet import AsyncClient
 from facet.cli.evaluate.shared import output as results
 from facet.cli.evaluate.shared import run as running
-from facet.cli.evaluate.shared.options import Images, ReportFolder, Require, ServerAddress
+from facet.cli.evaluate.shared.options import Images, ReportFolder, Require
 from facet.cli.evaluate.shared.output import Row, shown
 from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.datasets.labels import LabelError, need_folder
@@ -21,7 +21,8 @@ from facet.evaluation.latency.run import LatencyRun, run_latency
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.console import AsJson
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.files import find_pictures
 
 _DIGITS = 1
@@ -34,13 +35,11 @@ class Called(StrEnum):
     ANALYZE = "analyze"
 
 
+@grouped_options
 def latency(
     images: Images,
-    address: ServerAddress = None,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    target: running.Target,
     rounds: Annotated[int, typer.Option(min=1, help="Number of times each picture is sent.")] = 3,
     clients: Annotated[int, typer.Option(min=1, max=64, help="Number of calls at the same time.")] = 1,
     method: Annotated[Called, typer.Option(help="Call Identify, or AnalyzeFaces with embeddings.")] = Called.IDENTIFY,
@@ -63,7 +62,7 @@ def latency(
     Exit code: 0 done, 1 something failed or a [b]--require[/b] is not met, 2 bad usage.
     """
     out = results.output("latency", as_json, report, require)
-    if gallery and (method is Called.ANALYZE or not address):
+    if gallery and (method is Called.ANALYZE or not target.address):
         console.fail("--gallery is for identify, and needs a running server: --address", console.USAGE)
     pictures = running.labels(lambda: _pictures(images))
     data = running.labels(lambda: data_set(None, pictures))
@@ -79,7 +78,6 @@ def latency(
             advance=advance,
         )
 
-    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     done = running.measured(target, "Timing calls", rounds * len(pictures), measure)
     run = done.run
     flags = {"method": method.value, "gallery": gallery or "", "rounds": rounds, "clients": clients}

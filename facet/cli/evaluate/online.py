@@ -20,17 +20,17 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
 from facet.evaluation.report.provenance import provenance
 from facet.terminal import console, tables
+from facet.terminal.connection import Connection
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.visible import one_line
 
 
+@grouped_options
 def online(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     days: Annotated[int, typer.Option(min=1, max=90, help="How many days to look back.")] = 7,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     report: ReportFolder = None,
     require: Require = None,
     as_json: console.AsJson = False,
@@ -55,8 +55,7 @@ def online(
     async def measure(client: AsyncClient, advance: Advance) -> OnlineRun:
         return await fetch(client, gallery, now=moment, days=days, advance=advance)
 
-    target = running.Target(address, token, root_certificates, client_certificate, client_key)
-    done = running.measured(target, "Estimating", days + 1, measure)
+    done = running.measured(connection, "Estimating", days + 1, measure)
     of_days = by_day(done.run)
     digest = hashlib.sha256(done.run.whole.SerializeToString(deterministic=True)).hexdigest()
     built = document(

@@ -22,17 +22,17 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
 from facet.evaluation.report.provenance import provenance
 from facet.terminal import console, private_files, tables
+from facet.terminal.connection import Connection
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.visible import one_line
 from facet.v1.gallery_service_pb2 import Outcome
 
 
+@grouped_options
 def outcomes(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     mistakes: Mistakes = 20,
     seed: Seed = 0,
     report: ReportFolder = None,
@@ -62,8 +62,7 @@ def outcomes(
         advance()
         return found
 
-    target = running.Target(address, token, root_certificates, client_certificate, client_key)
-    done = running.measured(target, "Reading outcomes", 1, measure)
+    done = running.measured(connection, "Reading outcomes", 1, measure)
     found = done.run.outcomes
     built = document(
         "outcomes",

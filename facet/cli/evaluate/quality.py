@@ -10,7 +10,7 @@ import typer
 
 from facet import AsyncClient
 from facet.cli.evaluate.shared import run as running
-from facet.cli.evaluate.shared.options import Images, ServerAddress
+from facet.cli.evaluate.shared.options import Images
 from facet.cli.evaluate.shared.run import Advance
 from facet.cli.shared.reasons import in_words
 from facet.evaluation.datasets.pairs import read_pairs
@@ -18,17 +18,16 @@ from facet.evaluation.quality.degradations import DEGRADATIONS
 from facet.evaluation.quality.figures import quality_figures
 from facet.evaluation.quality.run import DegradedProbe, run_quality
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.console import AsJson
+from facet.terminal.option_groups import grouped_options
 
 
+@grouped_options
 def quality(
     pairs: Annotated[Path, typer.Option(help="Pairs, as for verification; only mated ones count.", show_default=False)],
     images: Images,
-    address: ServerAddress = None,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    target: running.Target,
     count: Annotated[int, typer.Option(min=1, help="Number of mated pairs, evenly spread over the file.")] = 200,
     degradation: Annotated[
         list[str] | None,
@@ -58,12 +57,7 @@ def quality(
     async def measure(client: AsyncClient, advance: Advance) -> list[DegradedProbe]:
         return await run_quality(client, files, degradation or [*DEGRADATIONS], advance=advance)
 
-    done = running.measured(
-        running.Target(address, token, root_certificates, client_certificate, client_key),
-        "Comparing",
-        len(files),
-        measure,
-    )
+    done = running.measured(target, "Comparing", len(files), measure)
     if not done.run:
         console.fail("no pair has a reference with a face")
     figures = quality_figures(done.run, done.info.verification_threshold)

@@ -12,7 +12,7 @@ import typer
 from facet import AsyncClient
 from facet.cli.evaluate.shared import output as results
 from facet.cli.evaluate.shared import run as running
-from facet.cli.evaluate.shared.options import ReportFolder, Require, Seed, ServerAddress
+from facet.cli.evaluate.shared.options import ReportFolder, Require, Seed
 from facet.cli.evaluate.shared.output import Row, shown
 from facet.cli.evaluate.shared.run import Advance
 from facet.evaluation.datasets.protocol import Entry
@@ -25,11 +25,13 @@ from facet.evaluation.tracks.figures import FrameAnswer, judge_clip
 from facet.evaluation.tracks.report import SOON, TracksReport
 from facet.evaluation.tracks.run import TracksRun, run_tracks
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.console import AsJson
+from facet.terminal.option_groups import grouped_options
 
 _MOST_FALSE = 20
 
 
+@grouped_options
 def tracks(
     video: Annotated[Path, typer.Option(help="The clip: any video file that OpenCV reads.", show_default=False)],
     labels: Annotated[
@@ -65,11 +67,8 @@ def tracks(
             min=0, max=10, help="Precision of the labels in seconds: a name that is off by less is not false."
         ),
     ] = 0.1,
-    address: ServerAddress = None,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    target: running.Target,
     seed: Seed = 0,
     report: ReportFolder = None,
     require: Require = None,
@@ -98,7 +97,6 @@ def tracks(
             client, chosen, clip, threshold=threshold, detection_interval=detection_interval, advance=advance
         )
 
-    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     steps = len(chosen) + len(clip.times)
     done = running.labels(lambda: running.measured(target, "Following", steps, measure))
     run = done.run

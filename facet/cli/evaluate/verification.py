@@ -22,7 +22,6 @@ from facet.cli.evaluate.shared.options import (
     Require,
     Rotate,
     Seed,
-    ServerAddress,
 )
 from facet.cli.evaluate.shared.output import Row, shown
 from facet.cli.evaluate.shared.run import Advance
@@ -34,9 +33,11 @@ from facet.evaluation.verification.figures import FARS, far_name
 from facet.evaluation.verification.report import VerificationReport
 from facet.evaluation.verification.run import TOLERANCE, VerificationRun, run_verification, step_count
 from facet.terminal import console, tables
-from facet.terminal.console import AsJson, ClientCertificate, ClientKey, RootCertificates, Token
+from facet.terminal.console import AsJson
+from facet.terminal.option_groups import grouped_options
 
 
+@grouped_options
 def verification(
     pairs: Annotated[
         Path,
@@ -50,11 +51,8 @@ def verification(
     rotate: Rotate = "0",
     groups: Groups = None,
     allow_unknown_subjects: AllowUnknownSubjects = False,
-    address: ServerAddress = None,
-    token: Token = "",
-    root_certificates: RootCertificates = None,
-    client_certificate: ClientCertificate = None,
-    client_key: ClientKey = None,
+    *,
+    target: running.Target,
     mistakes: Mistakes = 10,
     seed: Seed = 0,
     report: ReportFolder = None,
@@ -81,7 +79,6 @@ def verification(
     async def measure(client: AsyncClient, advance: Advance) -> VerificationRun:
         return await run_verification(client, labelled, images, rotate=int(rotate), advance=advance)
 
-    target = running.Target(address, token, root_certificates, client_certificate, client_key)
     done = running.measured(target, "Comparing", step_count(labelled), measure)
     run = done.run
     threshold = np.float32(done.info.verification_threshold)

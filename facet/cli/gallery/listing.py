@@ -8,7 +8,9 @@ import typer
 
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 from facet.terminal.rendering import as_dict, calibration_state, threshold_source
 from facet.terminal.tables import number, table
@@ -16,16 +18,14 @@ from facet.terminal.tables import number, table
 _PAGE = 1000
 
 
+@grouped_options
 def list_galleries(
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """List the galleries of a running server, with their thresholds and calibrations."""
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         galleries = list(client.iter_galleries(page_size=_PAGE))
     if as_json:
         console.print_json({"galleries": [as_dict(gallery) for gallery in galleries]})
@@ -40,7 +40,7 @@ def list_galleries(
         number("threshold"),
         "threshold from",
         "calibration",
-        title=f"{address}: {counted(len(galleries), 'gallery')}",
+        title=f"{connection.address}: {counted(len(galleries), 'gallery')}",
     )
     for gallery in galleries:
         counts = str(gallery.subject_count), str(gallery.template_count)
@@ -49,19 +49,17 @@ def list_galleries(
     console.out.print(rows)
 
 
+@grouped_options
 def delete_gallery(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     force: Annotated[bool, typer.Option("--force", help="Delete it even if people are enrolled.")] = False,
     yes: Yes = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Delete a gallery of a running server, and forget everybody in it. This cannot be undone."""
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         found = client.get_gallery(gallery)
         people = counted(found.subject_count, "person")
         lost = f"{people} with {counted(found.template_count, 'template')}"

@@ -9,11 +9,14 @@ import typer
 from facet.cli.shared import terms
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 
 
+@grouped_options
 def policy(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     require_consent: Annotated[
@@ -39,11 +42,8 @@ def policy(
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would expire, change nothing.")] = False,
     yes: Yes = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Show or change what a gallery demands of the people in it, and how long it keeps them.
@@ -57,7 +57,7 @@ def policy(
       facet gallery policy team --subject-retention 365d --dry-run
       facet gallery policy team --require-consent --template-retention none
     """
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         found = client.get_gallery(gallery)
         wanted = pb.GalleryPolicy()
         wanted.CopyFrom(found.policy)

@@ -14,8 +14,10 @@ import typer
 from facet import Client
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
 from facet.terminal import console, private_files
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.encryption import age
@@ -23,16 +25,14 @@ from gallery.encryption import age
 CHUNK_BYTES = 1 << 20
 
 
+@grouped_options
 def export_gallery(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     file: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace FILE if it exists.")] = False,
     encrypt_to: EncryptTo = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Write a gallery of a running server to a Parquet file, with embeddings and kept crops.
@@ -45,7 +45,7 @@ def export_gallery(
     if file.exists() and not replace:
         console.fail(f"{file} exists: add --replace to replace it")
     with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        connection.open() as client,
         console.telling_when_stopped(lambda: f"{file} was not written"),
         interrupted_by_sigterm(),
         _appearing(file) as written,
@@ -69,16 +69,14 @@ def export_gallery(
         )
 
 
+@grouped_options
 def import_gallery(
     file: Annotated[Path, typer.Argument(help="A file that export wrote.", show_default=False)],
     gallery: Annotated[str, typer.Option(help="The new gallery's id. Default: the one in the file.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, keep nothing.")] = False,
     identity: Identity = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Create a gallery on a running server from an exported file: all of it, or nothing.
@@ -88,7 +86,7 @@ def import_gallery(
     """
     secrets = identities(file, identity)
     with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        connection.open() as client,
         console.telling_when_stopped(lambda: "nothing was imported, unless the server had just finished"),
         interrupted_by_sigterm(),
         _opened(file) as opened,

@@ -16,8 +16,10 @@ from facet import Client
 from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId
 from facet.terminal import console, private_files
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import json_line
 from facet.v1 import gallery_service_pb2 as pb
@@ -49,16 +51,14 @@ of cameras, logs). Ask whoever runs the server for these. Times are in UTC.
 """
 
 
+@grouped_options
 def access_report(
     subject: SubjectId,
     output: Annotated[Path, typer.Option(help="The ZIP file to write.", show_default=False)],
     gallery: Gallery = "default",
     replace: Annotated[bool, typer.Option("--replace", help="Replace the file if it exists.")] = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Write everything that the server stores about a person to a ZIP file, for the person.
@@ -71,7 +71,7 @@ def access_report(
         console.fail(f"{output} exists: add --replace to replace it", console.USAGE)
     try:
         with (
-            console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+            connection.open() as client,
             subject_errors(client, gallery, subject),
             console.telling_when_stopped(lambda: f"{output} was not written"),
             interrupted_by_sigterm(),

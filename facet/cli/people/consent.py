@@ -12,6 +12,8 @@ from facet.cli.people.missing import missing
 from facet.cli.people.options import Gallery, utc
 from facet.cli.shared import terms
 from facet.terminal import console
+from facet.terminal.connection import Connection
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb
@@ -20,6 +22,7 @@ Subjects = Annotated[list[str], typer.Argument(help="The subjects' ids.", show_d
 _PAGE = 1000
 
 
+@grouped_options
 def consent(
     subjects: Annotated[list[str] | None, typer.Argument(help="The subjects' ids.", show_default=False)] = None,
     gallery: Gallery = "default",
@@ -30,11 +33,8 @@ def consent(
         bool, typer.Option("--missing", help="Everybody in the gallery who has no recorded consent.")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the record. The person stays enrolled.")] = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Record why people may be kept: their consent, or another legal basis.
@@ -52,7 +52,7 @@ def consent(
         console.fail("say either --basis, or --remove", console.USAGE)
     if bool(subjects) == missing_ones:
         console.fail("name subjects, or say --missing for everybody without a record", console.USAGE)
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         wanted = subjects or [
             each.subject_id for each in client.iter_subjects(gallery, page_size=_PAGE) if not each.HasField("consent")
         ]
@@ -65,6 +65,7 @@ def consent(
     _finish(changed, len(wanted), _consent, as_json=as_json)
 
 
+@grouped_options
 def expire(
     subjects: Subjects,
     gallery: Gallery = "default",
@@ -77,11 +78,8 @@ def expire(
         ),
     ] = "",
     never: Annotated[bool, typer.Option("--never", help="Remove the time that was set.")] = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Set when people are erased with all their templates. From then on nobody finds them.
@@ -97,7 +95,7 @@ def expire(
     time = terms.expiry_of(at, "--at")
     if (time is None) != never:
         console.fail("say either --at, or --never", console.USAGE)
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
 
         def change(subject: str) -> pb.Subject:
             cleared = ["expire_time"] if never else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import Annotated
 
@@ -13,7 +12,9 @@ from facet.cli.people.missing import missing, subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.connection import Connection, usual_address
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import one_line
@@ -23,6 +24,7 @@ _FOR_A_WHILE = "This can be undone for a while only"
 _MADE_AGAIN = "To take that back, merge or move again"
 
 
+@grouped_options
 def merge(
     gone: Annotated[str, typer.Argument(metavar="FROM", help="The subject that disappears.", show_default=False)],
     into: Annotated[
@@ -30,11 +32,8 @@ def merge(
     ],
     gallery: Gallery = "default",
     yes: Yes = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Merge two subjects that are one person: FROM's templates become INTO's, and FROM's id disappears.
@@ -46,15 +45,16 @@ def merge(
       facet people merge yao-2 yao --gallery team
     """
     confirm(f"Merge {gone} into {into} in {gallery}?", yes=yes, warning=_FOR_A_WHILE)
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         try:
             made = client.merge_subjects(gallery, gone, into)
         except NotFound as error:
             console.fail(missing(error, client, gallery, gone))
     templates = counted(made.subject.template_count, "template")
-    _print_change(made, as_json, f"merged {gone} into {into}, which has {templates}", address)
+    _print_change(made, as_json, f"merged {gone} into {into}, which has {templates}", connection.address)
 
 
+@grouped_options
 def move(
     template: Annotated[
         str, typer.Argument(help="The template's id; the command show lists them.", show_default=False)
@@ -63,11 +63,8 @@ def move(
     into: Annotated[str, typer.Option("--to", help="The subject whom it shows.", show_default=False)],
     gallery: Gallery = "default",
     yes: Yes = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Move a template to the person whom it shows. [b]facet people undo[/b] undoes it.
@@ -77,23 +74,21 @@ def move(
       facet people move TEMPLATE_ID --from yao --to liu --gallery team
     """
     confirm(f"Move template {template} from {source} to {into} in {gallery}?", yes=yes, warning=_FOR_A_WHILE)
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         try:
             made = client.move_template(gallery, template, source, into)
         except NotFound as error:
             console.fail(missing(error, client, gallery, source))
-    _print_change(made, as_json, f"moved template {template} from {source} to {into}", address)
+    _print_change(made, as_json, f"moved template {template} from {source} to {into}", connection.address)
 
 
+@grouped_options
 def undo(
     change: Annotated[str, typer.Argument(help="The change's id; the command changes lists them.", show_default=False)],
     gallery: Gallery = "default",
     yes: Yes = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Undo a merge or a move. People get back the names, consents, times and templates that they had.
@@ -102,10 +97,7 @@ def undo(
 
       facet people undo CHANGE_ID --gallery team
     """
-    with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
-        subject_errors(client, gallery, ""),
-    ):
+    with connection.open() as client, subject_errors(client, gallery, ""):
         if not yes:
             wanted = client.undo_change(gallery, change, validate_only=True)
             confirm(f"{_undoing(wanted)} in {gallery}?", yes=yes, warning=_MADE_AGAIN)
@@ -117,14 +109,12 @@ def undo(
         console.out.print(f"undid the change: {returned} from {undone.into_subject_id}")
 
 
+@grouped_options
 def changes(
     gallery: Gallery = "default",
     subject: Annotated[str, typer.Option(help="Only the changes from or into this subject.", show_default=False)] = "",
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """List the merges and moves that can be undone, or were, the latest first. The first column is the change's id.
@@ -133,7 +123,7 @@ def changes(
 
       facet people changes --gallery team
     """
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         found = list(client.iter_changes(gallery, subject_id=subject))
     if as_json:
         console.print_json({"changes": [as_dict(each) for each in found]})
@@ -143,16 +133,14 @@ def changes(
     console.err.print(f"{counted(len(found), 'change')} in {gallery}")
 
 
+@grouped_options
 def apart(
     one: SubjectId,
     other: Annotated[str, typer.Argument(help="The id of the other one.", show_default=False)],
     gallery: Gallery = "default",
     remove: Annotated[bool, typer.Option("--remove", help="Take it back: they may be one person.")] = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Tell two people apart who look alike, such as twins. [b]facet people apart-list[/b] lists them.
@@ -165,7 +153,7 @@ def apart(
       facet people apart ann beth --gallery team
       facet people apart ann beth --gallery team --remove
     """
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         try:
             client.set_distinct(gallery, one, other, remove=remove)
         except NotFound as error:
@@ -176,18 +164,16 @@ def apart(
         console.out.print(f"{one} and {other} {'may be one person' if remove else 'are two people'}")
 
 
+@grouped_options
 def apart_list(
     gallery: Gallery = "default",
     subject: Annotated[str, typer.Option(help="Only the pairs of this subject.", show_default=False)] = "",
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """List the pairs of people who were told apart."""
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         pairs = [(each.subject_id, each.other_subject_id) for each in client.iter_distinct(gallery, subject_id=subject)]
     if as_json:
         console.print_json({"pairs": [list(pair) for pair in pairs]})
@@ -224,7 +210,7 @@ def _print_change(
         return
     change = made.change
     words = ["undo", change.change_id, "--gallery", change.gallery_id]
-    if address != os.environ.get(console.ADDRESS_VARIABLE, console.DEFAULT_ADDRESS):
+    if address != usual_address():
         words += ["--address", address]
     console.out.print(text)
     console.out.print(f"to undo it until {utc(change.undo_until)} UTC: {spelled(f'facet people {shlex.join(words)}')}")

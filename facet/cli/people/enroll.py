@@ -21,9 +21,11 @@ from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import LOW_QUALITY, in_words
 from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
+from facet.terminal.connection import Connection, usual_address
 from facet.terminal.counts import agreeing, counted, first
 from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 from facet.terminal.visible import one_line
 
@@ -59,6 +61,7 @@ class Outcome:
 
 
 @app.command(cls=Command)
+@grouped_options
 def enroll(
     context: typer.Context,
     pictures: Annotated[
@@ -105,11 +108,8 @@ def enroll(
             "on the server during the check.",
         ),
     ] = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Enrol people from pictures. Creates the gallery if it does not exist.
@@ -156,7 +156,7 @@ def enroll(
     ]
     answered: dict[int, Outcome] = {}
     with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        connection.open() as client,
         console.telling_when_stopped(lambda: _progress(answered.values(), len(enrollments), gallery, dry_run=dry_run)),
         interrupted_by_sigterm(),
         _gallery_for(client, gallery, dry_run=dry_run) as target,
@@ -196,7 +196,7 @@ def enroll(
             totals | {"dry_run": dry_run, "pictures": [asdict(outcome) for outcome in outcomes], "left_out": left_out}
         )
     else:
-        _report(outcomes, counts, gallery, address, context.command_path, dry_run=dry_run)
+        _report(outcomes, counts, gallery, connection.address, context.command_path, dry_run=dry_run)
     raise typer.Exit(console.FAILED if counts["rejected"] else console.DONE)
 
 
@@ -303,7 +303,7 @@ def _report_turned(outcomes: list[Outcome]) -> None:
 
 def _report_unlike(outcomes: list[Outcome], gallery: str, address: str) -> None:
     """Name the pictures that may show another person, and how to delete them."""
-    where = "" if address == console.DEFAULT_ADDRESS else f" --address {quote(address)}"
+    where = "" if address == usual_address() else f" --address {quote(address)}"
     for outcome in outcomes:
         if outcome.unlike and not outcome.template_id:  # a dry run keeps no template
             against = ", ".join(f"template {other} ({value:.2f})" for other, value in outcome.unlike.items())

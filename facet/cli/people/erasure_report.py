@@ -11,7 +11,9 @@ import typer
 from facet.cli.people import erasure_file
 from facet.cli.people.options import utc
 from facet.terminal import console, private_files
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.tables import number, table, whole
 from facet.terminal.visible import json_line
 from facet.v1 import gallery_service_pb2 as pb
@@ -33,6 +35,7 @@ _COPIES = 10
 """Copies that are shown; --json has all."""
 
 
+@grouped_options
 def erasure_report(
     gallery: Annotated[str, typer.Option(help="Only this gallery; it may be deleted. Default: all.")] = "",
     subject: Annotated[
@@ -49,11 +52,8 @@ def erasure_report(
         Path | None,
         typer.Option(help="Compare a report that --output wrote before with the server.", show_default=False),
     ] = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Show what was erased, when its bytes were gone, and what a search of the files for them found.
@@ -72,14 +72,10 @@ def erasure_report(
     if subject and not gallery:
         console.fail("--subject needs --gallery: the same id may be in several galleries", console.USAGE)
     if verify is not None:
-        erasure_file.verify(
-            verify,
-            lambda: console.connect(address, token, root_certificates, client_certificate, client_key),
-            as_json=as_json,
-        )
+        erasure_file.verify(verify, connection.open, as_json=as_json)
         return
     moment = None if since is None else since.replace(tzinfo=UTC)
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         copies = list(client.list_erasures(gallery, subject, since=moment, page_size=1).copies)
         erasures = list(client.iter_erasures(gallery, subject, since=moment, page_size=1000))
     report = erasure_file.report(erasures, copies)

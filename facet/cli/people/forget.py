@@ -12,25 +12,25 @@ from facet.cli.people.missing import missing
 from facet.cli.people.options import Gallery, SubjectId
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 
 
+@grouped_options
 def forget(
     subjects: Annotated[list[str], typer.Argument(help="The subjects' ids.", show_default=False)],
     gallery: Gallery = "default",
     yes: Yes = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Forget people: delete their names and all their templates. This cannot be undone."""
     confirm(f"Forget {', '.join(subjects)} in {gallery}?", yes=yes)
     forgotten: dict[str, int] = {}
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         for subject in subjects:
             try:
                 forgotten[subject] = client.delete_subject(gallery, subject).templates_deleted
@@ -44,6 +44,7 @@ def forget(
     raise typer.Exit(console.DONE if len(forgotten) == len(subjects) else console.FAILED)
 
 
+@grouped_options
 def forget_template(
     subject: SubjectId,
     templates: Annotated[
@@ -51,17 +52,14 @@ def forget_template(
     ],
     gallery: Gallery = "default",
     yes: Yes = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Delete single templates of a person. The person stays, even without templates. This cannot be undone."""
     confirm(f"Delete {counted(len(templates), 'template')} of {subject} in {gallery}?", yes=yes)
     forgotten: list[str] = []
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         for template in templates:
             try:
                 client.delete_template(gallery, subject, template)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from facet.cli.people.options import Gallery, utc
 from facet.cli.shared import terms
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict, threshold_line
 from facet.terminal.tables import number, table, whole
 
 
+@grouped_options
 def list_people(
     gallery: Gallery = "default",
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """List the people of a gallery."""
-    with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+    with connection.open() as client:
         found = client.get_gallery(gallery)
         subjects = list(client.iter_subjects(gallery))
     if as_json:

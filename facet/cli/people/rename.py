@@ -9,25 +9,22 @@ import typer
 from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId
 from facet.terminal import console
+from facet.terminal.connection import Connection
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 
 
+@grouped_options
 def rename(
     subject: SubjectId,
     name: Annotated[str, typer.Argument(help="The new name.", show_default=False)],
     gallery: Gallery = "default",
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Change a person's display name. The id stays the same."""
-    with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
-        subject_errors(client, gallery, subject),
-    ):
+    with connection.open() as client, subject_errors(client, gallery, subject):
         renamed = client.update_subject(gallery, subject, display_name=name)
     if as_json:
         console.print_json(as_dict(renamed))

@@ -13,12 +13,15 @@ from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.cli.shared import terms
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.files import NOT_REGULAR, find_pictures, is_special
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 
 
+@grouped_options
 def show(
     subject: SubjectId,
     gallery: Gallery = "default",
@@ -30,11 +33,8 @@ def show(
             show_default=False,
         ),
     ] = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Show a person and their templates.
@@ -42,10 +42,7 @@ def show(
     The server keeps the SHA-256 of a picture, not the picture or its path. With [b]--pictures[/b] the originals are
     hashed and the file of each template is named, even if it was renamed or moved since.
     """
-    with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
-        subject_errors(client, gallery, subject),
-    ):
+    with connection.open() as client, subject_errors(client, gallery, subject):
         person = client.get_subject(gallery, subject)
         templates = list(client.iter_templates(gallery, subject))
     files = None if pictures is None else _files_of({each.picture_sha256 for each in templates}, pictures)

@@ -21,7 +21,9 @@ from facet.cli.status.server_status import (
 )
 from facet.cli.status.tables import rendered
 from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.terminal.help import Command
+from facet.terminal.option_groups import grouped_options
 
 ALL = "all"
 """Stands for all cameras and callers; sources have other names."""
@@ -32,6 +34,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 
 
 @app.command(cls=Command)
+@grouped_options
 def main(
     watch: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Repeat at this interval until Ctrl-C; 0: once.")
@@ -58,11 +61,8 @@ def main(
     fail_on_alarm: Annotated[
         bool, typer.Option("--fail-on-alarm", help="With --drift: exit with 3 if faces have changed.")
     ] = False,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Show how a server is doing: health, load, throughput, errors, galleries, models and latencies.
@@ -108,7 +108,7 @@ def main(
     if drift:
         if watch:
             console.fail("--drift and --watch exclude each other", console.USAGE)
-        with console.connect(address, token, root_certificates, client_certificate, client_key) as client:
+        with connection.open() as client:
             if accept and gallery:
                 client.begin_reference_period(gallery[0], "" if accept == ALL else accept, start_time=start)
             found = assess(client, gallery or [], span)
@@ -118,22 +118,19 @@ def main(
             console.out.print(rendered_drift(found))
         raise typer.Exit(CHANGED if fail_on_alarm and has_alarm(found) else console.DONE)
     status = Status(UNREACHABLE)
-    with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
-        suppress(KeyboardInterrupt),
-    ):
+    with connection.open() as client, suppress(KeyboardInterrupt):
         if watch and console.out.is_terminal and not as_json:
             with Live(console=console.out, auto_refresh=False) as live:
                 while True:
-                    status = ask(client, address, token)
-                    live.update(rendered(status, address), refresh=True)
+                    status = ask(client, connection.address, connection.token)
+                    live.update(rendered(status, connection.address), refresh=True)
                     time.sleep(watch)
         while True:
-            status = ask(client, address, token)
+            status = ask(client, connection.address, connection.token)
             if as_json:
-                console.print_json(as_plain(status, address))
+                console.print_json(as_plain(status, connection.address))
             else:
-                console.out.print(rendered(status, address))
+                console.out.print(rendered(status, connection.address))
             if not watch:
                 break
             time.sleep(watch)

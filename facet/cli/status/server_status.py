@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from facet import Client, FacetError, Unavailable
 from facet.client.errors import StatusCode
-from facet.terminal import console
+from facet.terminal.connection import explained
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import server_service_pb2 as pb
 
@@ -101,11 +101,11 @@ def ask(client: Client, address: str, token: str = "") -> Status:
             return Status(health, problem=f"the server at {address} is shutting down")
         info = client.get_server_info()
     except Unavailable as error:
-        return Status(NOT_SERVING if error.reason else UNREACHABLE, problem=console.explained(error, address, token))
+        return Status(NOT_SERVING if error.reason else UNREACHABLE, problem=explained(error, address, token))
     except FacetError as error:
         if error.code is StatusCode.DEADLINE_EXCEEDED:
             return Status(UNREACHABLE, problem=f"the server at {address} does not answer in time")
-        return Status(health, problem=console.explained(error, address, token))
+        return Status(health, problem=explained(error, address, token))
     galleries = None
     with suppress(FacetError):
         galleries = _galleries(client)

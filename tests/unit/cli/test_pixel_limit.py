@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from facet.cli.evaluate.app import app as evaluate
 from facet.cli.identify import app as identify
-from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2, types_pb2
 
@@ -52,7 +52,7 @@ def identified(folder: Path, monkeypatch: pytest.MonkeyPatch, *, width: int) -> 
     def connect(*_: object) -> Iterator[Server]:
         yield Server(width)
 
-    monkeypatch.setattr(console, "connect", connect)
+    monkeypatch.setattr(Connection, "open", connect)
     for name in ("a.png", "b.png"):
         cv2.imwrite(str(folder / name), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     done = CliRunner().invoke(identify, [str(folder), "--out", str(folder / "out"), "--json"])

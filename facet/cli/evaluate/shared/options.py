@@ -7,12 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-ServerAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--address", help="A running server, host:port. Default: a server that is started for the run.", metavar="HOST"
-    ),
-]
 Images = Annotated[Path, typer.Option(help="Folder of the pictures.", show_default=False)]
 Rotate = Annotated[
     Literal["0", "90", "180", "270"],

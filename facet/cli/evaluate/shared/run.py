@@ -9,14 +9,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
+
+import typer
 
 from facet import AsyncClient, FacetError
 from facet.client.tls import CA_VARIABLE
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.report.document import Report
 from facet.terminal import console
+from facet.terminal.connection import Connection, client_warnings, explained
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.local_server import local_server
 from facet.terminal.tls import Tls
@@ -28,22 +30,15 @@ Advance = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The server to measure.
+class Target(Connection):
+    """The connection to the server to measure; without an address, a server is started for the run."""
 
-    Attributes:
-        address: host:port; ``None`` starts a server for the run.
-        token: the server's token; may be empty.
-        root_certificates: PEM file that the server's certificate is checked against.
-        client_certificate: PEM file with the certificate of the client.
-        client_key: PEM file with its key.
-    """
-
-    address: str | None
-    token: str
-    root_certificates: Path | None
-    client_certificate: Path | None
-    client_key: Path | None
+    address: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST", help="A running server, host:port. Default: a server that is started for the run."
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def labels(read: Callable[[], R]) -> R:
 
 
 def measured(
-    target: Target, description: str, total: int, measure: Callable[[AsyncClient, Advance], Awaitable[R]]
+    target: Connection, description: str, total: int, measure: Callable[[AsyncClient, Advance], Awaitable[R]]
 ) -> Measured[R]:
     """Run a measurement as :func:`attempted` does, if need be against a server that is started for it.
 
@@ -84,7 +79,7 @@ def measured(
         try:
             return attempted(address, target.token, tls, description, total, measure)
         except FacetError as error:
-            console.fail(console.explained(error, address, target.token))
+            console.fail(explained(error, address, target.token))
 
 
 def attempted(
@@ -111,7 +106,7 @@ def attempted(
     date, start = datetime.now(UTC), time.monotonic()
 
     async def connected(advance: Advance) -> tuple[R, GetServerInfoResponse]:
-        with console.client_warnings():
+        with client_warnings():
             opened = AsyncClient(address, token=token or None, **tls)
         async with opened as client:
             info = await client.get_server_info()
@@ -123,10 +118,10 @@ def attempted(
     return Measured(run, info, times)
 
 
-def _certificates(target: Target) -> Tls:
+def _certificates(target: Connection) -> Tls:
     """The certificates of the connection. Those of the environment are not for a server that is started for the run."""
     if target.address:
-        return console.certificates(target.root_certificates, target.client_certificate, target.client_key)
+        return target.certificates()
     if target.root_certificates and str(target.root_certificates) != os.environ.get(CA_VARIABLE):
         console.fail("--root-certificates is for a running server: name it with --address", console.USAGE)
-    return console.certificates(None)
+    return Connection().certificates()

@@ -13,8 +13,10 @@ from facet.cli.gallery.duplicates.corrections import Corrections
 from facet.cli.gallery.duplicates.kept_search import KeptSearch, NotKept
 from facet.cli.gallery.duplicates.page import page as page_of
 from facet.terminal import console, private_files
+from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
 from facet.terminal.interruption import interrupted_by_sigterm
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.tables import number, table
 from facet.v1 import gallery_service_pb2 as pb
@@ -33,6 +35,7 @@ _ADVICE = {
 }
 
 
+@grouped_options
 def duplicates(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
     page: Annotated[
@@ -45,11 +48,8 @@ def duplicates(
         Path | None,
         typer.Option(help="Keep the search in this file while it runs, and go on from it.", show_default=False),
     ] = None,
-    address: console.Address = console.DEFAULT_ADDRESS,
-    token: console.Token = "",
-    root_certificates: console.RootCertificates = None,
-    client_certificate: console.ClientCertificate = None,
-    client_key: console.ClientKey = None,
+    *,
+    connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
     """Find people who are enrolled twice, and pictures under a wrong name.
@@ -77,7 +77,7 @@ def duplicates(
     except OSError as error:
         console.fail(f"cannot read {resume}: {error.strerror}", console.USAGE)
     with (
-        console.connect(address, token, root_certificates, client_certificate, client_key) as client,
+        connection.open() as client,
         console.telling_when_stopped(lambda: _stopped(kept, resume)),
         interrupted_by_sigterm(),
         console.progress("searching", 1, unit="templates") as bar,
@@ -100,7 +100,7 @@ def duplicates(
             raise
         except OSError as error:
             console.fail(f"cannot write {resume}: {error.strerror}")
-    corrections = Corrections(gallery, address)
+    corrections = Corrections(gallery, connection.address)
     if page is not None:
         try:
             private_files.write(page, page_of(findings, corrections, least_chance=least_chance))

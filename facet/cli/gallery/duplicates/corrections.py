@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facet.terminal.console import ADDRESS_VARIABLE, DEFAULT_ADDRESS
+from facet.terminal.connection import usual_address
 from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as pb
 
@@ -50,7 +49,7 @@ class Corrections:
 
     def _people(self, command: str, *arguments: str, options: Sequence[str] = ()) -> str:
         options = [*options, f"--gallery={self.gallery}"]
-        if self.address != os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS):
+        if self.address != usual_address():
             options.append(f"--address={self.address}")
         # An id may begin with a dash.
         divider = ["--"] if any(each.startswith("-") for each in arguments) else []

@@ -12,7 +12,7 @@ from facet import DuplicateSearch
 from facet.cli.gallery.duplicates.corrections import Corrections
 from facet.cli.gallery.duplicates.kept_search import KeptSearch, NotKept
 from facet.cli.gallery.duplicates.page import page
-from facet.terminal.console import DEFAULT_ADDRESS
+from facet.client.channel import DEFAULT_ADDRESS
 from facet.v1 import gallery_service_pb2 as pb
 
 SETTINGS = {"gallery": "team", "least_chance": 0.5}

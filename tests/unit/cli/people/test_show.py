@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facet.cli.people.app import app
-from facet.terminal import console
+from facet.terminal.connection import Connection
 from facet.v1 import gallery_service_pb2 as pb
 
 PICTURE = b"a picture"
@@ -34,7 +34,7 @@ def test_devices_and_pipes_are_reported_and_not_hashed(tmp_path: Path, monkeypat
     def connect(*_: object) -> Iterator[Server]:
         yield Server()
 
-    monkeypatch.setattr(console, "connect", connect)
+    monkeypatch.setattr(Connection, "open", connect)
     (tmp_path / "a.jpg").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "b.jpg")
     (tmp_path / "c.jpg").write_bytes(PICTURE)
