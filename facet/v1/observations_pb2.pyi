@@ -35,10 +35,10 @@ class Observation(_message.Message):
     HISTOGRAMS_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Where the faces came from: "camera:" and the name of a stream's camera, "caller:" and the id of the caller who sent
-    single pictures, or "other" for all that are not kept apart. A gallery has at most 32 sources in an hour.
+    single pictures, or "other" for all that are not kept apart. A gallery has at most 40 sources in an hour.
     """
     matches: _builtins.int
-    """Faces that were identified as somebody. A stream counts a person once, when the track is first decided."""
+    """Faces that were identified as somebody by the gallery's threshold, whatever the request's. A stream counts a person once, when the track is first decided."""
     unknown: _builtins.int
     """Faces that were identified as nobody."""
     refused: _builtins.int

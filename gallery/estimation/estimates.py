@@ -89,7 +89,6 @@ def estimate(
     threshold: float,
     contract: str,
     mean_of_best: int,
-    repeats: float = 1.0,
 ) -> OnlineEstimate:
     """Estimate the share of unknown people, FPIR and FNIR from counts.
 
@@ -105,7 +104,8 @@ def estimate(
 
     An interval covers both the expected share and the share in these very faces: it is the union of the percentiles of
     both over draws from the posterior distribution. The same input gives the same result. It takes some tenths of a
-    second.
+    second. Faces count as independent: streams count a person once, but for a caller who sends every frame of a video,
+    or the same frame of a frozen camera, intervals are too narrow.
 
     Args:
         counts: of one gallery, with one threshold and about the same size.
@@ -113,8 +113,6 @@ def estimate(
         threshold: of the gallery.
         contract: the server's embedding contract.
         mean_of_best: of the gallery.
-        repeats: how many faces, on average, show one person on one occasion. If a caller sends every frame of a video,
-            neighbouring faces are alike and count as one. Streams count a person once.
     """
     matches, refused = counts.decisions[Decision.MATCH], counts.decisions[Decision.REFUSED]
     histogram, margin_edges = _histogram(counts)
@@ -134,7 +132,6 @@ def estimate(
         margin_edges,
         Strangers(calibration.curve, (counts.mean_templates or calibration.templates) / calibration.templates),
         threshold=threshold,
-        faces=searches / max(1.0, repeats),
         spread=_LIKE_PROBES if calibration.source is CalibrationSource.PROBES else _LIKE_TEMPLATES,
     )
     unknown_share, fpir, fnir = _figures(draws, calibration, searches)

@@ -83,7 +83,6 @@ def draw(
     strangers: Strangers,
     *,
     threshold: float,
-    faces: float,
     spread: Spread,
 ) -> Draws:
     """Draw from the posterior distribution of the mixture.
@@ -102,7 +101,6 @@ def draw(
         margin_edges: see :meth:`Strangers.cells`; two edges if there are no margins.
         strangers: what strangers score.
         threshold: of the gallery.
-        faces: how many independent faces the counts are worth, at most their sum.
         spread: see :class:`Spread`.
     """
     first = min(int(np.flatnonzero(counts.sum(1))[0]), int(np.searchsorted(best_edges, strangers.quantile(0.001))) - 1)
@@ -111,7 +109,7 @@ def draw(
     from_near = strangers.quantile(_NEAR[0])
     below = np.clip((np.array((from_near, from_near + _NEAR[1]))[:, None] - best_edges[first:-1]), 0, None)
     is_near = np.diff(np.minimum(below / np.diff(best_edges[first:]), 1), axis=0)[0]
-    keep = min(1.0, min(faces, MAX_FACES) / float(counts.sum()))
+    keep = min(1.0, MAX_FACES / float(counts.sum()))
     kept = []
     for tail_from in _TAILS_FROM:
         chain = _Chain(counts[first:], best_edges[first:], margin_edges, strangers, spread, tail_from)

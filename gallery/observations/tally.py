@@ -66,13 +66,23 @@ class Tally:
             self._count(Quantity.MARGIN, best - runner_up)
             self._count_both(Quantity.BEST_AND_MARGIN, best, best - runner_up)
 
-    def add_identification(self, measures: FaceMeasures, identification: Identification) -> None:
-        """Count a face with the gallery's answer."""
+    def add_identification(self, measures: FaceMeasures, identification: Identification, threshold: float) -> None:
+        """Count a face with the gallery's answer.
+
+        Args:
+            measures: what was measured of it.
+            identification: the answer. A request may have its own threshold, which says nothing about the gallery.
+            threshold: the gallery's, which decides what is counted.
+        """
         best = identification.candidates[0].similarity if identification.candidates else None
         margin = identification.margin
+        decision = identification.decision
+        if decision is not Decision.REFUSED:
+            is_match = best is not None and best >= threshold and not identification.too_close_to
+            decision = Decision.MATCH if is_match else Decision.UNKNOWN
         self.add_face(
             measures,
-            identification.decision,
+            decision,
             best=best,
             runner_up=None if best is None or margin is None else best - margin,
             templates_compared=identification.templates_compared,

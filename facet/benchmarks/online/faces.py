@@ -128,7 +128,7 @@ def recording_seconds(pipeline: FacePipeline, entry: Entry) -> float:
     recorder, answers = Recorder(), [answer] * len(aligned)
     started = time.perf_counter()
     for _ in range(_RECORDED):
-        recorder.picture("gallery", "caller", aligned, answers, len(aligned))
+        recorder.picture("gallery", "caller", answer.threshold, aligned, answers, len(aligned))
     return (time.perf_counter() - started) / _RECORDED
 
 

@@ -23,6 +23,7 @@ _NO_ESTIMATE = {
     "not calibrated": "no estimate: facet calibrate sets the threshold with evidence",
     "other similarities": "no estimate: the gallery changed since its calibration, facet calibrate it again",
 }
+_OTHER = "other"
 _TOO_LITTLE = "too little reference"
 _TOO_FEW = "too few faces"
 _TERMS = "FPIR: share of unknown people who match somebody. FNIR: share of enrolled people who match nobody."
@@ -107,6 +108,8 @@ def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
     notes = []
     if source.no_estimate in _NO_ESTIMATE:
         notes.append(f"{gallery_id}: {_NO_ESTIMATE[source.no_estimate]}")
+    if source.source == _OTHER:
+        notes.append(f"{gallery_id}: other holds the cameras and callers beyond the first 40 of an hour")
     drift = source.drift
     if drift.not_compared == _TOO_LITTLE:
         notes.append(

@@ -23,6 +23,8 @@ MAX_GALLERIES = 100
 """Galleries that have metrics of their own."""
 MAX_SOURCES = 1000
 """Cameras and callers of all galleries that are watched; those that were seen last are kept."""
+_GONE_AFTER = timedelta(days=3)
+"""Sources without a face for this long are in no metric: a camera that was renamed or taken away has no alarm."""
 _REREAD = timedelta(minutes=10)
 """How long a reference period is used before it is read again: it grows, or the gallery is calibrated anew."""
 
@@ -44,12 +46,13 @@ class DriftState:
 
 @dataclass(slots=True)
 class _Watched:
-    """A source: its faces since the last comparison, its reference period and when that was read, and the result.
+    """A source: when it was seen, its faces since the last comparison, its reference period, and the result.
 
     A gallery that was created at another time is another gallery.
     """
 
-    created: datetime | None = None
+    created: datetime | None
+    seen: datetime
     window: Counts | None = None
     usual: Reference | None = None
     usual_until: datetime | None = None
@@ -75,6 +78,7 @@ class DriftWatch(Collector):
 
     def see(self, observations: Sequence[Observation]) -> None:
         """Add new observations, which are stored already. Calls must not overlap."""
+        moment = self._clock()
         created = self._created({*(place[0] for place in self._watched), *(each.gallery_id for each in observations)})
         for each in observations:
             since = created.get(each.gallery_id)
@@ -82,7 +86,8 @@ class DriftWatch(Collector):
                 continue
             place = each.gallery_id, each.source
             with self._lock:
-                watched = self._watched.setdefault(place, _Watched(since))
+                watched = self._watched.setdefault(place, _Watched(since, moment))
+                watched.seen = moment
                 self._watched.move_to_end(place)
                 while len(self._watched) > MAX_SOURCES:
                     self._watched.popitem(last=False)
@@ -119,12 +124,13 @@ class DriftWatch(Collector):
                     del self._watched[place]
 
     def states(self) -> Mapping[str, Mapping[str, DriftState]]:
-        """The last comparison of each source, by gallery; without sources that have no reference period yet.
+        """The last comparison of each source, by gallery; without sources that are gone or have no reference period.
 
         Galleries whose faces have changed come first, then those with a comparison.
         """
         with self._lock:
-            watched = [(place, each.state) for place, each in self._watched.items()]
+            gone = self._clock() - _GONE_AFTER
+            watched = [(place, each.state) for place, each in self._watched.items() if each.seen > gone]
         states: dict[str, dict[str, DriftState]] = {}
         for (gallery_id, source), state in sorted(watched, key=lambda each: each[0]):
             of_gallery = states.setdefault(gallery_id, {})

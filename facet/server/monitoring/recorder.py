@@ -15,8 +15,10 @@ from gallery.times import Clock, now
 from recognizer.analysis import AlignedFace
 from recognizer.quality import Quality
 
-MAX_SOURCES = 32
+MAX_SOURCES = 40
 """Sources of a gallery that are kept apart in an hour; what comes from others is counted together."""
+RESERVED_SOURCES = 8
+"""Those that are kept for callers who have no source yet: cameras have the names that their callers choose."""
 MAX_CELLS = 4096
 """Sources of all galleries that are kept apart at a time."""
 
@@ -31,12 +33,19 @@ class _Cell:
 
 @dataclass(slots=True)
 class _Hour:
-    """What was counted since the last :meth:`Recorder.take`, and the sources of this hour, by gallery."""
+    """What was counted since the last :meth:`Recorder.take`.
+
+    Attributes:
+        start: when it begins.
+        end: when it ends.
+        cells: what was counted, by gallery and source.
+        sources: the sources of this hour, by gallery, and the caller who was the first with each.
+    """
 
     start: datetime
     end: datetime
     cells: dict[tuple[str, str], _Cell] = field(default_factory=dict)
-    sources: dict[str, set[str]] = field(default_factory=dict)
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Recorder:
@@ -47,6 +56,9 @@ class Recorder:
     Args:
         is_on: whether anything is counted.
         clock: tells the hour.
+
+    Attributes:
+        in_other: pictures, and frames of streams, that were counted in :data:`gallery.observations.records.OTHER`.
     """
 
     def __init__(self, *, is_on: bool = True, clock: Clock = now) -> None:
@@ -55,11 +67,13 @@ class Recorder:
         self._lock = threading.Lock()
         self._hour: _Hour | None = None
         self._ended: list[Observation] = []
+        self.in_other = 0
 
     def picture(
         self,
         gallery_id: str,
         caller_id: str,
+        threshold: float,
         faces: Sequence[AlignedFace],
         answers: Sequence[Identification],
         seen: int,
@@ -69,6 +83,7 @@ class Recorder:
         Args:
             gallery_id: the gallery that was searched.
             caller_id: the caller.
+            threshold: the gallery's, [-1, 1].
             faces: the faces that were identified.
             answers: the gallery's answers to them.
             seen: the number of faces in the picture.
@@ -77,18 +92,26 @@ class Recorder:
             return
         measured = [(_measures(each.quality, float(each.faces.scores[0]))) for each in faces]
         with self._lock:
-            tally = self._tally(gallery_id, f"caller:{caller_id}")
+            tally = self._tally(gallery_id, f"caller:{caller_id}", caller_id)
             tally.add_picture(seen)
             for measures, answer in zip(measured, answers, strict=True):
-                tally.add_identification(measures, answer)
+                tally.add_identification(measures, answer, threshold)
 
     def tracks(
-        self, gallery_id: str, camera: str, tracks: Sequence[SettledTrack], *, seen: int, templates_compared: int
+        self,
+        gallery_id: str,
+        caller_id: str,
+        camera: str,
+        tracks: Sequence[SettledTrack],
+        *,
+        seen: int,
+        templates_compared: int,
     ) -> None:
         """Count the people whom a camera's stream has decided about: each once, not in every frame.
 
         Args:
             gallery_id: the gallery that is searched.
+            caller_id: the caller who sends the stream.
             camera: the name of the camera; empty if it has none.
             tracks: the people.
             seen: the number of faces in the frame.
@@ -97,7 +120,7 @@ class Recorder:
         if not self._is_on or not tracks:
             return
         with self._lock:
-            tally = self._tally(gallery_id, f"camera:{camera}")
+            tally = self._tally(gallery_id, f"camera:{camera}", caller_id)
             tally.add_picture(seen)
             for each in tracks:
                 is_refused = each.decision is Decision.REFUSED
@@ -119,7 +142,7 @@ class Recorder:
             taken, self._ended = self._ended, []
             return taken
 
-    def _tally(self, gallery_id: str, source: str) -> Tally:
+    def _tally(self, gallery_id: str, source: str, caller_id: str) -> Tally:
         moment = self._clock()
         if self._hour is None or not self._hour.start <= moment < self._hour.end:
             if self._hour is not None:
@@ -127,12 +150,15 @@ class Recorder:
             start = start_of(moment, HOUR)
             self._hour = _Hour(start, start + HOUR)
         hour = self._hour
-        sources = hour.sources.setdefault(gallery_id, set())
+        sources = hour.sources.setdefault(gallery_id, {})
         if source not in sources:
-            if len(sources) < MAX_SOURCES and len(hour.cells) < MAX_CELLS:
-                sources.add(source)
+            room = MAX_SOURCES - len(sources)
+            is_fair = room > RESERVED_SOURCES or (room > 0 and caller_id not in sources.values())
+            if is_fair and len(hour.cells) < MAX_CELLS:
+                sources[source] = caller_id
             else:
                 source = OTHER
+                self.in_other += 1
         place = gallery_id, source
         cell = hour.cells.get(place)
         if cell is None:

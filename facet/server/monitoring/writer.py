@@ -93,6 +93,11 @@ class ObservationWriter(Collector):
         yield CounterMetricFamily(
             "facet_observations_lost", "Observations that were dropped before they were stored.", self._unstored.lost
         )
+        yield CounterMetricFamily(
+            "facet_observations_in_other",
+            "Pictures and frames that were counted with other cameras and callers.",
+            self._recorder.in_other,
+        )
 
     def _run(self) -> None:
         while not self._stopping.wait(self._config.flush_seconds):

@@ -207,12 +207,11 @@ class RecognitionServicer(RecognitionServiceServicer):
         thorough = convert.is_thorough(request.search)
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
-        record = partial(self._recorder.picture, gallery_id, identity.current().id)
-
-        caller = source_of_call()
+        caller_id, caller = identity.current().id, source_of_call()
 
         def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.check_searchable(gallery_id)
+            record = partial(self._recorder.picture, gallery_id, caller_id, self._galleries.threshold(gallery_id))
             response = yield from identify(
                 self._pipeline,
                 self._galleries,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import structlog
 
-from facet.server.access import limits
+from facet.server.access import identity, limits
 from facet.server.calls.messages import hold
 from facet.server.errors import InvalidField, RequestExpired, ShuttingDown, TransferStalled
 from facet.server.monitoring.recorder import Recorder
@@ -151,10 +151,16 @@ class Streams:
             threshold=settings.threshold if settings.HasField("threshold") else None,
         )
         tracker_settings = TrackerSettings(detection_interval=settings.detection_interval)
+        caller_id = identity.current().id
 
         def record(tracks: Sequence[SettledTrack], seen: int, templates_compared: int) -> None:
             self._recorder.tracks(
-                settings.gallery_id, settings.camera, tracks, seen=seen, templates_compared=templates_compared
+                settings.gallery_id,
+                caller_id,
+                settings.camera,
+                tracks,
+                seen=seen,
+                templates_compared=templates_compared,
             )
 
         return FrameProcessor(

@@ -25,7 +25,6 @@ def _estimate(
     *,
     contract: str = _CALIBRATION.contract,
     mean_of_best: int = _CALIBRATION.mean_of_best,
-    repeats: float = 1.0,
 ) -> OnlineEstimate:
     return estimate(
         counts,
@@ -33,7 +32,6 @@ def _estimate(
         threshold=replays.THRESHOLD,
         contract=contract,
         mean_of_best=mean_of_best,
-        repeats=repeats,
     )
 
 
@@ -117,15 +115,6 @@ def test_one_face_gives_wide_intervals() -> None:
     assert unknown.low < 0.5
     assert 0 <= fpir.low <= fpir.value <= fpir.high <= 1
     assert fnir.high - fnir.low > 0.5
-
-
-def test_faces_that_repeat_count_as_fewer() -> None:
-    best, runner_up, _ = replays.searches(500, 500, np.random.default_rng(4))
-    counts = replays.counted(best, runner_up, MEASURES)
-    once, often = _estimate(counts).unknown_share, _estimate(counts, repeats=20).unknown_share
-    assert once
-    assert often
-    assert often.high - often.value > 2 * (once.high - once.value)
 
 
 def test_a_gallery_with_one_subject_has_no_margins_and_is_estimated_all_the_same() -> None:

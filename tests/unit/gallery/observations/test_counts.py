@@ -65,14 +65,14 @@ def test_tally_counts_decisions_and_similarities_of_searches_only() -> None:
 def test_tally_reads_the_runner_up_of_an_identification_with_one_candidate() -> None:
     tally = Tally()
     candidate = Candidate("anna", "", 0.6, "t")
-    tally.add_identification(MEASURES, Identification(Decision.MATCH, (candidate,), 0.34, 0.35, 10))
+    tally.add_identification(MEASURES, Identification(Decision.MATCH, (candidate,), 0.34, 0.35, 10), 0.34)
     (index,) = np.flatnonzero(tally.counts().histograms[Quantity.RUNNER_UP])
     assert BINS[Quantity.RUNNER_UP].edges[index] == pytest.approx(0.25)
 
 
 def test_search_of_an_empty_gallery_has_no_similarity() -> None:
     tally = Tally()
-    tally.add_identification(MEASURES, Identification(Decision.UNKNOWN, (), 0.34, None, 0))
+    tally.add_identification(MEASURES, Identification(Decision.UNKNOWN, (), 0.34, None, 0), 0.34)
     counts = tally.counts()
     assert counts.searches == 1
     assert not counts.histograms[Quantity.BEST_SIMILARITY].any()

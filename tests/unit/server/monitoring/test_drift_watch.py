@@ -97,6 +97,16 @@ def test_another_server_sees_that_a_new_reference_period_was_begun(galleries: Ga
     assert watch.states() == {"g": {}}
 
 
+def test_a_camera_that_is_gone_has_no_alarm(galleries: Galleries, clock: SetClock) -> None:
+    watch = DriftWatch(galleries, clock)
+    galleries.observations.log.add([an_hour(number, 40) for number in range(168)])
+    clock.advance(hours=176)
+    watch.see([an_hour(171, 260, brightness=0.3)])
+    assert metrics(watch)["facet_drift_changed_sources:g"] == 1
+    clock.advance(days=4)
+    assert watch.states() == {}
+
+
 def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: SetClock) -> None:
     watch = DriftWatch(galleries, clock)
     watch.see([an_hour(0, 100)])

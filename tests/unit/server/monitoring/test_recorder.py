@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from tests.unit.server.monitoring.samples import MATCH, NOON, QUALITY, SetClock,
 
 
 def count(record: Recorder, caller: str = "key:kiosk", gallery: str = "g", faces: int = 1) -> None:
-    record.picture(gallery, caller, [aligned_face()] * faces, [MATCH] * faces, faces)
+    record.picture(gallery, caller, 0.34, [aligned_face()] * faces, [MATCH] * faces, faces)
 
 
 def by_source(observations: list[Observation]) -> dict[str, int]:
@@ -38,7 +39,7 @@ def test_pictures_are_counted_by_caller_and_what_was_taken_is_gone() -> None:
 def test_a_stream_counts_each_person_once_with_the_similarity_of_the_track() -> None:
     record = Recorder(clock=SetClock())
     tracks = [SettledTrack(Decision.MATCH, QUALITY, 0.9, 0.6, 0.2), SettledTrack(Decision.REFUSED, QUALITY, 0.5)]
-    record.tracks("g", "door", tracks, seen=3, templates_compared=50)
+    record.tracks("g", "key:gate", "door", tracks, seen=3, templates_compared=50)
     (seen,) = record.take()
     assert seen.source == "camera:door"
     assert (seen.counts.faces, seen.counts.searches, seen.counts.templates_compared) == (2, 1, 50)
@@ -57,6 +58,7 @@ def test_each_hour_is_counted_by_itself() -> None:
 
 def test_more_sources_than_are_kept_apart_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "MAX_SOURCES", 2)
+    monkeypatch.setattr(recorder, "RESERVED_SOURCES", 0)
     record = Recorder(clock=SetClock())
     for number in range(3):
         count(record, f"key:{number}")
@@ -64,6 +66,31 @@ def test_more_sources_than_are_kept_apart_are_counted_together(monkeypatch: pyte
     for number in range(6):
         count(record, f"key:{number}")
     assert by_source(record.take()) == {"caller:key:0": 1, "caller:key:1": 1, OTHER: 4}
+    assert record.in_other == 5
+
+
+def test_names_of_cameras_do_not_take_the_places_of_other_callers() -> None:
+    record = Recorder(clock=SetClock())
+    tracks = [SettledTrack(Decision.MATCH, QUALITY, 0.9, 0.6, 0.2)]
+    for number in range(100):
+        record.tracks("g", "key:greedy", f"camera {number}", tracks, seen=1, templates_compared=50)
+    count(record, "key:late")
+    record.tracks("g", "key:gate", "gate", tracks, seen=1, templates_compared=50)
+    kept = by_source(record.take())
+    assert (kept["caller:key:late"], kept["camera:gate"]) == (1, 1)
+    assert kept[OTHER] == record.in_other == 100 - 32
+    assert len(kept) == 32 + 2 + 1
+
+
+def test_the_threshold_of_a_request_does_not_change_what_is_counted() -> None:
+    record = Recorder(clock=SetClock())
+    unknown = replace(MATCH, decision=Decision.UNKNOWN, threshold=0.9)
+    too_close = replace(MATCH, decision=Decision.UNKNOWN, too_close_to="twin")
+    refused = replace(MATCH, decision=Decision.REFUSED, candidates=())
+    record.picture("g", "key:gate", 0.5, [aligned_face()] * 3, [unknown, too_close, refused], 3)
+    record.picture("g", "key:gate", 0.7, [aligned_face()], [MATCH], 1)
+    (seen,) = record.take()
+    assert seen.counts.decisions == {Decision.MATCH: 1, Decision.UNKNOWN: 2, Decision.REFUSED: 1}
 
 
 def test_nothing_is_counted_if_it_is_off() -> None:

@@ -35,7 +35,7 @@ def stored(store: SqliteStore) -> int:
 
 
 def count(record: Recorder) -> None:
-    record.picture("g", "token", [aligned_face()], [MATCH], 1)
+    record.picture("g", "token", 0.34, [aligned_face()], [MATCH], 1)
 
 
 def test_counts_are_stored_while_the_server_runs_and_when_it_stops(store: SqliteStore) -> None:
@@ -76,7 +76,7 @@ def test_a_full_disk_loses_nothing_once_it_has_room(store: SqliteStore) -> None:
         writer.write()
     assert stored(store) == 0
     failures = {each.name: each.samples[0].value for each in writer.collect()}
-    assert failures == {"facet_observation_failures": 3, "facet_observations_lost": 0}
+    assert failures == {"facet_observation_failures": 3, "facet_observations_lost": 0, "facet_observations_in_other": 0}
     disk.is_full = False
     writer.close()
     assert stored(store) == 3
@@ -86,7 +86,7 @@ def test_a_full_disk_loses_nothing_once_it_has_room(store: SqliteStore) -> None:
 def test_a_store_without_transactions_gets_each_observation_once() -> None:
     record, waiting = Recorder(clock=SetClock()), Unstored()
     for number in range(3):
-        record.picture("g", f"key:{number}", [aligned_face()], [MATCH], 1)
+        record.picture("g", f"key:{number}", 0.34, [aligned_face()], [MATCH], 1)
     waiting.add(record.take())
     kept: list[str] = []
     failures = 2
