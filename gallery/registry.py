@@ -266,7 +266,7 @@ class GalleryRegistry:
             index,
             fresh_until,
             next_expiry,
-            NO_PAIRS if filled is not None else DistinctPairs(self._store.distinct_pairs(gallery.gallery_id)),
+            DistinctPairs(self._store.distinct_pairs(gallery.gallery_id)),
         )
         self._galleries[gallery.gallery_id] = opened
         return opened

@@ -62,6 +62,9 @@ class GalleryImport(Protocol):
     def add(self, faces: Sequence[StoredFace]) -> None:
         """Add templates, and their subjects if these are new; a template id must not be added twice."""
 
+    def add_distinct(self, pairs: Sequence[Pair]) -> None:
+        """Tell subjects apart that were added."""
+
     def commit(self) -> Gallery:
         """Make the gallery visible.
 

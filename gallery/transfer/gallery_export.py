@@ -11,7 +11,7 @@ from gallery.records.policies import NO_POLICY
 from gallery.records.templates import StoredFace
 from gallery.stores.base import Store
 from gallery.times import now
-from gallery.transfer.manifest import VERSION, WITH_TERMS, Manifest
+from gallery.transfer.manifest import VERSION, WITH_PAIRS, WITH_TERMS, Manifest
 from gallery.transfer.parquet.schema import GROUP_LINES
 from gallery.transfer.parquet.writer import ParquetWriter
 
@@ -36,7 +36,8 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
     """Export a gallery, one page of the store at a time; no lock is held between pages.
 
     Templates that are enrolled or deleted during the export may be in the file or not; all others are. A subject has
-    one name in the file, even if it is renamed during the export.
+    one name in the file, even if it is renamed during the export. A pair of subjects is in the file if they were told
+    apart before and after the export.
 
     Args:
         store: the gallery's store.
@@ -49,23 +50,33 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
         StorageError: the store cannot be read.
     """
     has_terms = gallery.policy != NO_POLICY or store.has_terms(gallery.gallery_id)
-    writer = ParquetWriter(_manifest(gallery, dimension, has_terms=has_terms))
+    paired = store.distinct_pairs(gallery.gallery_id)
+    version = WITH_PAIRS if paired else WITH_TERMS if has_terms else VERSION
+    writer = ParquetWriter(_manifest(gallery, dimension, version))
+    wanted = {subject_id for pair in paired for subject_id in pair}
+    places: dict[str, int] = {}
     last: StoredFace | None = None
     after = _BEFORE_ALL
     while found := store.faces(gallery.gallery_id, after=after, limit=GROUP_LINES):
         after = found[-1].key
         faces = found if last is None else _consistent(last, found)
-        if not has_terms and any(each.has_terms for each in faces):
+        if version == VERSION and any(each.has_terms for each in faces):
             raise ExportOutdated(gallery.gallery_id)
         if faces:
+            ids = dict.fromkeys(face.subject.subject_id for face in faces)
+            if last is not None:
+                ids.pop(last.subject.subject_id, None)
+            places |= {each: place for place, each in enumerate(ids, writer.subjects) if each in wanted}
             yield from _split(writer.write(faces), writer.templates)
             last = faces[-1]
     if store.gallery(gallery.gallery_id).create_time != gallery.create_time:
         raise GalleryNotFound(gallery.gallery_id)
-    yield from _split(writer.finish(), writer.templates)
+    pairs = paired & store.distinct_pairs(gallery.gallery_id)
+    in_file = [(places[one], places[other]) for one, other in pairs if one in places and other in places]
+    yield from _split(writer.finish(in_file), writer.templates)
 
 
-def _manifest(gallery: Gallery, dimension: int, *, has_terms: bool) -> Manifest:
+def _manifest(gallery: Gallery, dimension: int, version: int) -> Manifest:
     return Manifest(
         contract=gallery.contract,
         dimension=dimension,
@@ -80,7 +91,7 @@ def _manifest(gallery: Gallery, dimension: int, *, has_terms: bool) -> Manifest:
         contents_sha256="",
         calibration=gallery.calibration,
         threshold_source=gallery.threshold_source,
-        version=WITH_TERMS if has_terms else VERSION,
+        version=version,
         policy=gallery.policy,
     )
 

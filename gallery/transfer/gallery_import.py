@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
+from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery, infer_threshold_source, rounded_threshold
+from gallery.records.templates import StoredFace
 from gallery.stores.base import GalleryImport
 from gallery.times import now
 from gallery.transfer.manifest import Manifest
@@ -49,7 +51,7 @@ def add_lines(
     gallery: Gallery,
     check: Callable[[], None],
 ) -> None:
-    """Add the lines of a file to a gallery that is being imported.
+    """Add the lines of a file, and the pairs of subjects that were told apart, to a gallery that is being imported.
 
     Args:
         reader: the file.
@@ -62,8 +64,41 @@ def add_lines(
         InvalidImport: a line has an invalid field, or the file is damaged.
         StorageError: the lines cannot be stored.
     """
+    paired = _PairedSubjects(reader.manifest.distinct_pairs)
     for lines in reader.read():
         check()
-        importing.add(faces_of(lines, gallery.gallery_id, gallery.etag))
+        faces = faces_of(lines, gallery.gallery_id, gallery.etag)
+        importing.add(faces)
+        paired.note(faces)
         if index is not None:
             index.add(embedded_of(lines))
+    if pairs := paired.pairs():
+        importing.add_distinct(pairs)
+
+
+class _PairedSubjects:
+    """The ids of the subjects that a file tells apart by their places.
+
+    Args:
+        places: see :class:`gallery.transfer.manifest.Manifest`.
+    """
+
+    def __init__(self, places: Sequence[tuple[int, int]]) -> None:
+        self._places = places
+        self._wanted = {place for pair in places for place in pair}
+        self._ids: dict[int, str] = {}
+        self._count = 0
+        self._last = ""
+
+    def note(self, faces: Sequence[StoredFace]) -> None:
+        """Note the next subjects of the file; they follow the earlier ones in its order."""
+        for subject_id in (face.subject.subject_id for face in faces):
+            if subject_id != self._last:
+                if self._count in self._wanted:
+                    self._ids[self._count] = subject_id
+                self._count += 1
+                self._last = subject_id
+
+    def pairs(self) -> list[Pair]:
+        """Return the pairs, once all subjects were noted."""
+        return [(self._ids[one], self._ids[other]) for one, other in self._places]

@@ -14,6 +14,7 @@ from gallery.errors import InvalidImport
 from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
+from gallery.records.distinct_pairs import MAX_DISTINCT_PAIRS
 from gallery.records.galleries import MAX_MEAN_OF_BEST, ThresholdSource
 from gallery.records.policies import MAX_RETENTION, MIN_RETENTION, NO_POLICY, GalleryPolicy
 from gallery.times import microseconds_of
@@ -23,8 +24,13 @@ VERSION = 1
 WITH_TERMS = 2
 """The version of files with consents, expiries and a policy. Galleries without any are written in version 1, which
 earlier versions of this program read."""
+WITH_PAIRS = 3
+"""The version of files with pairs of subjects that were told apart; it has everything of :data:`WITH_TERMS`, too.
+Galleries without any are written in an earlier version, which earlier versions of this program read."""
+_VERSIONS = (VERSION, WITH_TERMS, WITH_PAIRS)
 
-MAX_BYTES = (1 << 16) + calibration_json.MAX_TEXT
+_PAIR_BYTES = 32
+MAX_BYTES = (1 << 16) + calibration_json.MAX_TEXT + _PAIR_BYTES * MAX_DISTINCT_PAIRS
 """Maximum length of a manifest that is read."""
 
 _MAX_DIMENSION = 1 << 14
@@ -49,8 +55,10 @@ class Manifest:
         contents_sha256: hexadecimal digest of all values; see :class:`gallery.transfer.parquet.schema.ContentsDigest`.
         calibration: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
         threshold_source: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
-        version: of the file's format: :data:`VERSION` or :data:`WITH_TERMS`.
+        version: of the file's format: :data:`VERSION`, :data:`WITH_TERMS` or :data:`WITH_PAIRS`.
         policy: see :class:`gallery.records.galleries.Gallery`; none in version 1.
+        distinct_pairs: subjects that were told apart, by their places among the subjects of the file, from 0 on; both
+            the pairs and the places of a pair ascend. None before version 3.
     """
 
     contract: str
@@ -68,6 +76,7 @@ class Manifest:
     threshold_source: ThresholdSource | None = None
     version: int = VERSION
     policy: GalleryPolicy = NO_POLICY
+    distinct_pairs: tuple[tuple[int, int], ...] = ()
 
     @property
     def has_terms(self) -> bool:
@@ -84,6 +93,8 @@ def to_json(manifest: Manifest) -> bytes:
         plain["threshold_source"] = manifest.threshold_source.value
     if manifest.has_terms:
         plain["policy"] = _plain_policy(manifest.policy)
+    if manifest.version >= WITH_PAIRS:
+        plain["distinct_pairs"] = manifest.distinct_pairs
     return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -102,17 +113,19 @@ def from_json(text: bytes) -> Manifest:
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         raise InvalidImport(f"the format of the manifest is not {FORMAT!r}")
     version = plain.get("version")
-    if type(version) is not int or version not in (VERSION, WITH_TERMS):
+    if type(version) is not int or version not in _VERSIONS:
         raise InvalidImport(
-            f"the file has version {str(version)[:20]}; this server reads versions {VERSION} and {WITH_TERMS}",
+            f"the file has version {str(version)[:20]}; this server reads versions {VERSION} to {WITH_PAIRS}",
             field="version",
         )
+    checked = {name: _checked(plain, name, *rule) for name, rule in _RULES.items()}
     return Manifest(
-        **{name: _checked(plain, name, *rule) for name, rule in _RULES.items()},
+        **checked,
         calibration=_calibration(plain.get("calibration")),
         threshold_source=_threshold_source(plain.get("threshold_source")),
         version=version,
         policy=NO_POLICY if version < WITH_TERMS else _policy(plain.get("policy")),
+        distinct_pairs=() if version < WITH_PAIRS else _pairs(plain.get("distinct_pairs"), checked["subjects"]),
     )
 
 
@@ -168,6 +181,21 @@ def _retention(plain: dict[str, Any], name: str) -> timedelta | None:
     if type(value) is not int or not least <= value <= most:
         raise InvalidImport(f"must be {least} to {most} microseconds, or null", field=f"manifest.policy.{name}")
     return timedelta(microseconds=value)
+
+
+def _pairs(plain: Any, subjects: int) -> tuple[tuple[int, int], ...]:
+    if not isinstance(plain, list) or len(plain) > MAX_DISTINCT_PAIRS:
+        raise InvalidImport(f"must be a list of at most {MAX_DISTINCT_PAIRS} pairs", field="manifest.distinct_pairs")
+    pairs: list[tuple[int, int]] = []
+    for each in plain:
+        is_pair = isinstance(each, list) and len(each) == 2 and all(type(place) is int for place in each)
+        if not (is_pair and 0 <= each[0] < each[1] < subjects) or (pairs and tuple(each) <= pairs[-1]):
+            raise InvalidImport(
+                "must be pairs of the places of two subjects of the file, all in ascending order",
+                field="manifest.distinct_pairs",
+            )
+        pairs.append((each[0], each[1]))
+    return tuple(pairs)
 
 
 def _is_count(value: int) -> bool:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from gallery.errors import ExpiryNotStored, StorageUnavailable
+from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
 from gallery.stores.milvus.connection import MilvusConnection
+from gallery.stores.milvus.corrections.distinct_pairs import pair_row
 from gallery.stores.milvus.removal import Removal
 from gallery.stores.milvus.rows import crop_row, new_gallery_key, subject_row, template_row
 from gallery.stores.milvus.schema import Collections
@@ -80,6 +82,12 @@ class MilvusImport:
         if templates:
             dimension = len(templates[0]["embedding"])
             self._milvus.insert(self._collections.ensure_templates(self._gallery.contract, dimension), templates)
+
+    def add_distinct(self, pairs: Sequence[Pair]) -> None:
+        """See :meth:`gallery.stores.base.GalleryImport.add_distinct`."""
+        self._check_unfinished()
+        rows = [pair_row(self.key, pair) for pair in pairs]
+        self._milvus.insert(self._collections.ensure("distinct_pairs"), rows)
 
     def commit(self) -> Gallery:
         """See :meth:`gallery.stores.base.GalleryImport.commit`."""

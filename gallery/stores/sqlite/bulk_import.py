@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from gallery.errors import GalleryExists, StorageError
+from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
+from gallery.stores.sqlite.corrections.distinct_pairs import insert_pairs
 from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery
 from gallery.stores.sqlite.rows import find_gallery
@@ -73,6 +75,12 @@ class SqliteImport:
             with self._database.writing() as connection:
                 subjects = rows.insert(connection)
                 add_to_counts(connection, self._key, subjects=subjects, templates=len(rows.templates))
+
+    def add_distinct(self, pairs: Sequence[Pair]) -> None:
+        """See :meth:`gallery.stores.base.GalleryImport.add_distinct`."""
+        self._check_unfinished()
+        with self._database.writing() as connection:
+            insert_pairs(connection, self._key, pairs)
 
     def commit(self) -> Gallery:
         """See :meth:`gallery.stores.base.GalleryImport.commit`."""

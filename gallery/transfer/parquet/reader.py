@@ -30,7 +30,7 @@ from gallery.transfer.parquet.schema import (
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
 _MAX_FOOTER_BYTES = 1 << 26
-_EMPTY_FOOTER_BYTES = 1 << 18
+_EMPTY_FOOTER_BYTES = 1 << 19
 _FOOTER_SHARE = 64
 """A footer takes 200 times its size in memory; that of an exported gallery is a five-hundredth of the file."""
 _MAX_FOOTER_TEXT = 2 * MAX_BYTES

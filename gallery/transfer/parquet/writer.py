@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -46,6 +46,11 @@ class ParquetWriter:
         """The number of templates written so far."""
         return self._manifest.templates
 
+    @property
+    def subjects(self) -> int:
+        """The number of subjects written so far."""
+        return self._manifest.subjects
+
     def write(self, faces: Sequence[StoredFace]) -> bytes:
         """Write a row group, and return its bytes.
 
@@ -66,9 +71,14 @@ class ParquetWriter:
         self._last_subject = faces[-1].subject.subject_id
         return self._sink.take()
 
-    def finish(self) -> bytes:
-        """Write the manifest and the footer, and return their bytes."""
-        text = to_json(replace(self._manifest, contents_sha256=self._digest.hexdigest()))
+    def finish(self, distinct_pairs: Iterable[tuple[int, int]] = ()) -> bytes:
+        """Write the manifest and the footer, and return their bytes.
+
+        Args:
+            distinct_pairs: see :class:`gallery.transfer.manifest.Manifest`; in any order.
+        """
+        pairs = tuple(sorted(distinct_pairs))
+        text = to_json(replace(self._manifest, contents_sha256=self._digest.hexdigest(), distinct_pairs=pairs))
         digest = hashlib.sha256(text).hexdigest().encode()
         self._writer.add_key_value_metadata({MANIFEST_KEY: text, MANIFEST_DIGEST_KEY: digest})
         self._writer.close()

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +79,24 @@ def everything(store: SqliteStore, galleries: Galleries, gallery_id: str) -> lis
     threshold=st.floats(-1, 1, width=32),
     mean_of_best=st.integers(1, 16),
     probe=vectors,
+    data=st.data(),
 )
 def test_an_imported_gallery_equals_the_exported_one(
-    faces: list[StoredFace], name: str, threshold: float, mean_of_best: int, probe: Any
+    faces: list[StoredFace], name: str, threshold: float, mean_of_best: int, probe: Any, data: st.DataObject
 ) -> None:
+    subject_ids = sorted({face.subject.subject_id for face in faces})
+    pairs = data.draw(st.sets(st.sampled_from(list(combinations(subject_ids, 2))))) if len(subject_ids) > 1 else set()
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "facet.db")
         galleries = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=100)
         importing = store.begin_import(Gallery("g", name, threshold, mean_of_best, CONTRACT, 0, 0, START, START, "e"))
         importing.add(faces)
         importing.commit()
-        data = b"".join(piece.data for piece in galleries.transfer.export_gallery("g"))
-        copy = galleries.transfer.import_gallery(io.BytesIO(data), "copy", check=lambda: None)
+        for one, other in pairs:
+            galleries.corrections.set_distinct("g", one, other, is_distinct=True)
+        exported = b"".join(piece.data for piece in galleries.transfer.export_gallery("g"))
+        copy = galleries.transfer.import_gallery(io.BytesIO(exported), "copy", check=lambda: None)
+        assert store.distinct_pairs("copy") == pairs
         assert (copy.display_name, copy.threshold, copy.mean_of_best) == (name, threshold, mean_of_best)
         assert everything(store, galleries, "copy") == everything(store, galleries, "g")
         assert galleries.search("copy", probe[None], top_k=5) == galleries.search("g", probe[None], top_k=5)

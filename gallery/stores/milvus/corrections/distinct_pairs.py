@@ -50,26 +50,26 @@ class DistinctRows:
             TooManyDistinctPairs: the gallery has ``limit`` pairs.
         """
         collection = self._collections.ensure(_KIND)
-        key = _row_id(location, pair)
+        key = _row_id(location.key, pair)
         if self._milvus.get(collection, [key], (), strong=True):
             return
         if self._milvus.count(collection, location.filter, strong=True) >= limit:
             raise TooManyDistinctPairs(location.row["id"], limit)
-        self._milvus.upsert(collection, [_row(location, pair)])
+        self._milvus.upsert(collection, [pair_row(location.key, pair)])
 
     def remove(self, location: GalleryLocation, pair: Pair) -> None:
         """Delete a pair; does nothing if there is none."""
         if collection := self._collections.find(_KIND):
-            self._milvus.delete(collection, [_row_id(location, pair)])
+            self._milvus.delete(collection, [_row_id(location.key, pair)])
 
     def replace(self, location: GalleryLocation, *, added: Sequence[Pair], removed: Sequence[Pair]) -> None:
         """Store some pairs, those of missing subjects left out, and delete others."""
         living = self._faces.names(location, {subject_id for pair in added for subject_id in pair}, strong=True)
-        rows = [_row(location, pair) for pair in added if living.keys() >= set(pair)]
+        rows = [pair_row(location.key, pair) for pair in added if living.keys() >= set(pair)]
         if rows:
             self._milvus.upsert(self._collections.ensure(_KIND), rows)
         if removed and (collection := self._collections.find(_KIND)):
-            self._milvus.delete(collection, [_row_id(location, pair) for pair in removed])
+            self._milvus.delete(collection, [_row_id(location.key, pair) for pair in removed])
 
     def remove_subject(self, location: GalleryLocation, subject_id: str) -> None:
         """Delete the pairs of a subject."""
@@ -79,11 +79,12 @@ class DistinctRows:
             self._milvus.delete(collection, [row["id"] for row in rows])
 
 
-def _row(location: GalleryLocation, pair: Pair) -> Row:
+def pair_row(gallery_key: int, pair: Pair) -> Row:
+    """Make the row of a pair of the gallery with a key."""
     one, other = pair
-    return with_no_vector({"id": _row_id(location, pair), "gallery": location.key, "one": one, "other": other})
+    return with_no_vector({"id": _row_id(gallery_key, pair), "gallery": gallery_key, "one": one, "other": other})
 
 
-def _row_id(location: GalleryLocation, pair: Pair) -> str:
+def _row_id(gallery_key: int, pair: Pair) -> str:
     """Two ids are longer than the id of a row may be."""
-    return row_id(location.key, hashlib.sha256("\0".join(pair).encode()).hexdigest())
+    return row_id(gallery_key, hashlib.sha256("\0".join(pair).encode()).hexdigest())

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from gallery.records.changes import Rearrangement, StoredChange
 from gallery.records.templates import StoredFace
-from gallery.stores.sqlite.corrections.distinct_pairs import delete_pair, insert_pair
+from gallery.stores.sqlite.corrections.distinct_pairs import delete_pairs, insert_pairs, subject_keys
 from gallery.stores.sqlite.corrections.moving import move_templates
 from gallery.stores.sqlite.inserts import add_to_counts, face_rows, update_subject
 from gallery.stores.sqlite.rows import TEMPLATE, gallery_key_of, subject_key_of
@@ -102,7 +102,7 @@ class SqliteChangeLog:
                 add_to_counts(
                     connection, gallery_key, subjects=face_rows(gallery_key, [created], sealer).insert(connection)
                 )
-            keys = _keys(connection, gallery_key, (wanted.from_subject_id, wanted.into_subject_id))
+            keys = subject_keys(connection, gallery_key, (wanted.from_subject_id, wanted.into_subject_id))
             from_key, into_key = keys[wanted.from_subject_id], keys[wanted.into_subject_id]
             move_templates(
                 connection,
@@ -115,7 +115,8 @@ class SqliteChangeLog:
             )
             if wanted.updated is not None:
                 update_subject(connection, keys[wanted.updated.subject_id], wanted.updated, sealer)
-            self._write_pairs(connection, gallery_key, wanted)
+            insert_pairs(connection, gallery_key, wanted.added_pairs)
+            delete_pairs(connection, gallery_key, wanted.removed_pairs)
             for change_id, holders in wanted.holders.items():
                 _hold(connection, gallery_key, change_id, holders)
             if wanted.is_removed:
@@ -155,17 +156,9 @@ class SqliteChangeLog:
         opened = self._encryption.opener.text(text, CHANGE, change_id)
         return StoredChange(change_id, request_id, _holders(one, other), from_microseconds(until), opened)
 
-    def _write_pairs(self, connection: sqlite3.Connection, gallery_key: int, wanted: Rearrangement) -> None:
-        ids = {subject_id for pair in (*wanted.added_pairs, *wanted.removed_pairs) for subject_id in pair}
-        keys = _keys(connection, gallery_key, sorted(ids))
-        for pairs, write in ((wanted.added_pairs, insert_pair), (wanted.removed_pairs, delete_pair)):
-            for one, other in pairs:
-                if one in keys and other in keys:
-                    write(connection, gallery_key, (keys[one], keys[other]))
-
 
 def _write_change(connection: sqlite3.Connection, gallery_key: int, change: StoredChange, sealer: Sealer) -> None:
-    keys = _keys(connection, gallery_key, change.holders)
+    keys = subject_keys(connection, gallery_key, change.holders)
     one, other = (*(keys[subject_id] for subject_id in change.holders), None)[:2]
     connection.execute(
         """INSERT INTO changes (gallery_key, change_id, request_id, one_key, other_key, undo_until, text)
@@ -185,7 +178,7 @@ def _write_change(connection: sqlite3.Connection, gallery_key: int, change: Stor
 
 def _hold(connection: sqlite3.Connection, gallery_key: int, change_id: str, holders: Sequence[str]) -> None:
     """Let a change depend on other subjects; it goes if none of them exists."""
-    keys = list(_keys(connection, gallery_key, holders).values())
+    keys = list(subject_keys(connection, gallery_key, holders).values())
     one, other = (*keys, None, None)[:2]
     if one is None:
         connection.execute("DELETE FROM changes WHERE gallery_key = ? AND change_id = ?", (gallery_key, change_id))
@@ -194,13 +187,6 @@ def _hold(connection: sqlite3.Connection, gallery_key: int, change_id: str, hold
             "UPDATE changes SET one_key = ?, other_key = ? WHERE gallery_key = ? AND change_id = ?",
             (one, other, gallery_key, change_id),
         )
-
-
-def _keys(connection: sqlite3.Connection, gallery_key: int, subject_ids: Sequence[str]) -> dict[str, int]:
-    """Return the keys of those subjects that exist, in this order."""
-    query = "SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?"
-    found = ((each, connection.execute(query, (gallery_key, each)).fetchone()) for each in subject_ids)
-    return {subject_id: row[0] for subject_id, row in found if row is not None}
 
 
 def _holders(*subject_ids: str | None) -> tuple[str, ...]:

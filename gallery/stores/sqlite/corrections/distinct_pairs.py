@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 
 from gallery.errors import TooManyDistinctPairs
 from gallery.records.distinct_pairs import Pair, ordered
@@ -46,6 +47,32 @@ def insert_pair(connection: sqlite3.Connection, gallery_key: int, subject_keys: 
         "INSERT OR IGNORE INTO distinct_pairs (gallery_key, one_key, other_key) VALUES (?, ?, ?)",
         (gallery_key, *sorted(subject_keys)),
     )
+
+
+def insert_pairs(connection: sqlite3.Connection, gallery_key: int, pairs: Sequence[Pair]) -> None:
+    """Store pairs, those of missing subjects left out; does nothing about those that are stored."""
+    for keys in _keys_of_pairs(connection, gallery_key, pairs):
+        insert_pair(connection, gallery_key, keys)
+
+
+def delete_pairs(connection: sqlite3.Connection, gallery_key: int, pairs: Sequence[Pair]) -> None:
+    """Delete those pairs that there are."""
+    for keys in _keys_of_pairs(connection, gallery_key, pairs):
+        delete_pair(connection, gallery_key, keys)
+
+
+def subject_keys(connection: sqlite3.Connection, gallery_key: int, subject_ids: Iterable[str]) -> dict[str, int]:
+    """Return the keys of those subjects that exist, in this order."""
+    query = "SELECT key FROM subjects WHERE gallery_key = ? AND subject_id = ?"
+    found = ((each, connection.execute(query, (gallery_key, each)).fetchone()) for each in subject_ids)
+    return {subject_id: row[0] for subject_id, row in found if row is not None}
+
+
+def _keys_of_pairs(
+    connection: sqlite3.Connection, gallery_key: int, pairs: Sequence[Pair]
+) -> Iterator[tuple[int, int]]:
+    keys = subject_keys(connection, gallery_key, {subject_id for pair in pairs for subject_id in pair})
+    return ((keys[one], keys[other]) for one, other in pairs if one in keys and other in keys)
 
 
 def delete_pair(connection: sqlite3.Connection, gallery_key: int, subject_keys: tuple[int, int]) -> None:

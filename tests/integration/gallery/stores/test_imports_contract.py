@@ -50,6 +50,20 @@ def test_an_import_becomes_visible_when_it_is_committed(store: Store) -> None:
             assert one.embedding.tobytes() == other.embedding.tobytes()
 
 
+def test_people_of_an_import_are_told_apart_with_it_or_not_at_all(store: Store) -> None:
+    gallery = new_gallery()
+    pairs = [("s00000", "s00001"), ("s00001", "without 0")]
+    aborted, importing = store.begin_import(gallery), store.begin_import(gallery)
+    for each in (aborted, importing):
+        each.add(faces_to_import(gallery, 6))
+        each.add_distinct(pairs)
+    aborted.abort()
+    importing.commit()
+    assert store.distinct_pairs(gallery.gallery_id) == set(pairs)
+    store.delete_subject(gallery.gallery_id, "s00000", etag="")
+    assert store.distinct_pairs(gallery.gallery_id) == set(pairs[1:])
+
+
 def test_an_aborted_import_leaves_nothing(store: Store) -> None:
     gallery = new_gallery()
     importing = store.begin_import(gallery)

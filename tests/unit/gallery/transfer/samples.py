@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gallery.galleries import Galleries
+from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
@@ -58,11 +59,12 @@ def people(count: int, *, templates: int = 2) -> list[StoredFace]:
     ]
 
 
-def store_gallery(store: SqliteStore, faces: Sequence[StoredFace]) -> Gallery:
-    """Store the gallery "g" with these faces, without opening it."""
+def store_gallery(store: SqliteStore, faces: Sequence[StoredFace], pairs: Sequence[Pair] = ()) -> Gallery:
+    """Store the gallery "g" with these faces, and these subjects told apart, without opening it."""
     gallery = Gallery("g", "Gallery", 0.5, 2, CONTRACT, 0, 0, START, START, "e")
     importing = store.begin_import(gallery)
     importing.add(faces)
+    importing.add_distinct(pairs)
     return importing.commit()
 
 

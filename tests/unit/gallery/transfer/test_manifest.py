@@ -8,7 +8,7 @@ import pytest
 
 from gallery.errors import InvalidImport
 from gallery.records.galleries import ThresholdSource
-from gallery.transfer.manifest import Manifest, from_json, to_json
+from gallery.transfer.manifest import WITH_PAIRS, Manifest, from_json, to_json
 from tests.unit.gallery.samples import CALIBRATION
 
 MANIFEST = Manifest(
@@ -44,3 +44,33 @@ def test_an_invalid_calibration_is_refused() -> None:
     with pytest.raises(InvalidImport) as refused:
         from_json(text)
     assert refused.value.field == "manifest.calibration"
+
+
+def test_pairs_of_subjects_that_were_told_apart_are_read_as_they_were_written() -> None:
+    manifest = replace(MANIFEST, version=WITH_PAIRS, subjects=4, distinct_pairs=((0, 3), (1, 2)))
+    assert from_json(to_json(manifest)) == manifest
+    assert b"distinct_pairs" not in to_json(MANIFEST)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        "null",
+        "[[0]]",
+        "[[0, 1, 2]]",
+        "[[0, 4]]",
+        "[[-1, 2]]",
+        "[[1, 1]]",
+        "[[2, 1]]",
+        "[[0, true]]",
+        "[[0, 1.0]]",
+        "[[0, 1], [0, 1]]",
+        "[[1, 2], [0, 3]]",
+        "[" + ", ".join(["[0, 1]"] * 10_001) + "]",
+    ],
+)
+def test_pairs_that_are_none_of_the_file_are_refused(pairs: str) -> None:
+    text = to_json(replace(MANIFEST, version=WITH_PAIRS, subjects=4, distinct_pairs=((0, 3),)))
+    with pytest.raises(InvalidImport) as refused:
+        from_json(text.replace(b"[[0, 3]]", pairs.encode()))
+    assert refused.value.field == "manifest.distinct_pairs"
