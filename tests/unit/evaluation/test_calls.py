@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from google.rpc.status_pb2 import Status
 
 from facet import Unavailable, from_status
 from facet.evaluation.calls import Stopped, call_all, reason_of
+from tests.waiting import turns
 
 
 def test_a_reason_comes_from_the_server_or_describes_the_picture() -> None:
@@ -20,8 +19,7 @@ def test_a_reason_comes_from_the_server_or_describes_the_picture() -> None:
 
 async def test_answers_are_in_the_order_of_the_items() -> None:
     async def later(number: int) -> int:
-        for _ in range(20 - number):
-            await asyncio.sleep(0)
+        await turns(20 - number)
         return number * number
 
     found = await call_all(range(20), later)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from facet.terminal.interruption import interrupted_by_sigterm
+from tests.waiting import turns
 
 
 @pytest.mark.parametrize("ctrl_c", [signal.SIG_IGN, signal.default_int_handler], ids=["ignored", "handled"])
@@ -19,9 +20,9 @@ def test_sigterm_cancels_what_runs_and_lets_it_clean_up(ctrl_c: Any) -> None:
     async def work() -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.sleep(10)
+            await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0)
+            await turns(1)
             cleaned.append(True)
 
     before = signal.signal(signal.SIGINT, ctrl_c)

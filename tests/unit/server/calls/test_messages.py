@@ -14,7 +14,7 @@ from facet.server.calls.messages import Messages
 from facet.server.calls.method import Method
 from facet.server.calls.pace import Pace
 from facet.v1 import gallery_service_pb2 as pb
-from tests.waiting import until_in_loop
+from tests.waiting import turns, until_in_loop
 
 FOREVER = 3600.0
 
@@ -48,7 +48,7 @@ async def test_an_upload_that_waits_for_room_of_the_server_does_not_lag_behind()
     other = await budget.take("b", 60, await budget.expect("b", 0))  # all of it
     upload = asyncio.ensure_future(anext(transfer))
     await until_in_loop(lambda: messages.waits_for_room)
-    await asyncio.sleep(0.02)  # time that the client is not to blame for
+    await turns()  # time passes that the client is not to blame for
     assert not pace.is_waiting
     assert pace.lag_seconds == 0
     other.release()

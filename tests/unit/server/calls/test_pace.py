@@ -43,7 +43,7 @@ async def test_a_transfer_below_the_minimum_pace_ends(client: type) -> None:
 async def test_bytes_win_back_patience_and_no_more_than_there_was() -> None:
     pace = Pace(FOREVER, 1.0)
     async with pace.waiting():
-        await asyncio.sleep(0.02)  # a slow peer
+        await turns()  # a slow peer
     assert pace.lag_seconds > 0
     pace.moved(2**40)
     assert pace.lag_seconds == 0, "a brisk transfer lags behind nobody"

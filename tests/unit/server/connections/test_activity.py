@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from facet.server.connections.activity import Activity, Calls, Endpoint, endpoint_of, note_message, note_refused
+from tests.waiting import turns
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ async def test_messages_are_noted_for_the_call_of_their_task() -> None:
     async def call(peer: str, messages: int) -> None:
         with activity.call(peer):
             for _ in range(messages):
-                await asyncio.sleep(0)
+                await turns(1)
                 note_message()
 
     await asyncio.gather(call("ipv4:192.0.2.1:1", 5), call("ipv4:192.0.2.1:2", 3))

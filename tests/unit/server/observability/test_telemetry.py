@@ -17,6 +17,7 @@ from facet.server.streaming.batches import outcome
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.errors import GalleryNotFound
+from tests.waiting import turns
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
@@ -44,9 +45,9 @@ async def test_each_item_of_a_stream_has_its_own_stopwatch() -> None:
 
     async def one() -> Stopwatch:
         with telemetry.item():
-            await asyncio.sleep(0)
+            await turns(1)
             with telemetry.stopwatch().stage("detect"):
-                await asyncio.sleep(0)
+                await turns(1)
             return telemetry.stopwatch()
 
     stopwatches = await asyncio.gather(one(), one(), one())
