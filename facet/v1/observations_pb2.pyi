@@ -404,22 +404,29 @@ class ShareInterval(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     LOW_FIELD_NUMBER: _builtins.int
     HIGH_FIELD_NUMBER: _builtins.int
+    INCONCLUSIVE_FIELD_NUMBER: _builtins.int
     value: _builtins.float
     """The most plausible share."""
     low: _builtins.float
     """The lower end."""
     high: _builtins.float
     """The upper end."""
+    inconclusive: _builtins.bool
+    """Whether the interval is wider than 0.25, or 0.5 for the share of unknown people, so that the counts do not tell the
+    share. The FNIR often is if many faces are strangers': enrolled people whose faces look like strangers' cannot be seen
+    in counts.
+    """
     def __init__(
         self,
         *,
         value: _builtins.float = ...,
         low: _builtins.float = ...,
         high: _builtins.float = ...,
+        inconclusive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "inconclusive", b"inconclusive", "low", b"low", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,6 +31,10 @@ _LIKE_PROBES, _LIKE_TEMPLATES = Spread(), Spread(shift=0.06, log_scale=0.2)
 _BEST_EDGES, _MARGIN_EDGES = (np.array(bins.edges) for bins in JOINT[Quantity.BEST_AND_MARGIN])
 
 
+MAX_ERROR_WIDTH, MAX_SHARE_WIDTH = 0.25, 0.5
+"""Wider intervals of an error, or of the share of unknown people, hold what is assumed more than what was seen."""
+
+
 class NoEstimate(enum.Enum):
     """Why nothing can be estimated."""
 
@@ -55,6 +59,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def is_wider_than(self, width: float) -> bool:
+        """Whether the ends are further apart."""
+        return self.high - self.low > width
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ from facet.cli.evaluate.shared import run as running
 from facet.cli.evaluate.shared.options import ReportFolder, Require
 from facet.cli.evaluate.shared.output import Row, shown, stacked
 from facet.cli.evaluate.shared.run import Advance
-from facet.evaluation.online.run import RATES, OnlineRun, by_day, by_source, fetch, figures
+from facet.evaluation.online.run import INCONCLUSIVE, RATES, OnlineRun, by_day, by_source, fetch, figures
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
 from facet.evaluation.report.provenance import provenance
@@ -78,11 +78,15 @@ def _show(report: Report) -> None:
     columns = (tables.number("faces"), "unknown", "FPIR", "FNIR", "changed")
     table = tables.table("source", *columns, title="By source")
     for row in report["tables"]["by_source"]:
-        changed = row["moved"] if row["changed"] else row["note"] or "no"
+        changed = row["moved"] if row["changed"] else row["not_compared"] or "no"
         table.add_row(
-            one_line(row["source"]), str(row["faces"]), *(stacked(row[name], 3) for name in RATES), one_line(changed)
+            one_line(row["source"]), str(row["faces"]), *(_stacked(row[name]) for name in RATES), one_line(changed)
         )
     console.out.print(table)
+
+
+def _stacked(figure: dict[str, Any]) -> str:
+    return "unclear" if figure.get("note") == INCONCLUSIVE else stacked(figure, 3)
 
 
 def _rows(report: Report) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Group, RenderableType
@@ -26,6 +26,12 @@ _NO_ESTIMATE = {
 _OTHER = "other"
 _TOO_LITTLE = "too little reference"
 _TOO_FEW = "too few faces"
+_UNCLEAR = "unclear"
+_UNCLEAR_MEANS = (
+    "unclear: the counts do not tell the share, because enrolled people whose faces look like strangers' cannot be "
+    "seen in them. facet evaluate canary and facet outcome measure it."
+)
+_SHARES: Final = ("unknown_share", "fpir", "fnir")
 _TERMS = "FPIR: share of unknown people who match somebody. FNIR: share of enrolled people who match nobody."
 
 Assessments = Mapping[str, pb.AssessGalleryResponse]
@@ -100,6 +106,8 @@ def rendered(found: Assessments) -> RenderableType:
                 _drift(source.drift),
             )
             notes += _notes(gallery_id, source)
+    if any(_is_unclear(source) for answer in seen.values() for source in answer.sources):
+        notes.append(_UNCLEAR_MEANS)
     notes.append(_TERMS)
     return Group(rows, *(Text(visible(note)) for note in dict.fromkeys(notes)))
 
@@ -118,12 +126,21 @@ def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
         )
     if drift.not_compared == _TOO_FEW:
         notes.append(f"{gallery_id}: {source.source} is not compared yet: it takes 100 recent faces")
+    if too_varied := [each.quantity.replace("_", " ") for each in drift.shifts if each.limit >= 1]:
+        notes.append(
+            f"{gallery_id}: {source.source} is not compared in {', '.join(too_varied)}: that varies too much in its "
+            "reference period"
+        )
     if drift.alarm:
         since = drift.alarm_since.ToDatetime(UTC)
         moved = [each for each in drift.shifts if each.moved]
         notes.append(f"{gallery_id}: {source.source} differs since {since:%Y-%m-%d %H:%M} UTC:")
         notes += [f"  {_words(each)}" for each in moved]
     return notes
+
+
+def _is_unclear(source: pb.SourceAssessment) -> bool:
+    return any(share.inconclusive for share in (source.unknown_share, source.fpir, source.fnir))
 
 
 def _words(shift: pb.QuantityShift) -> str:
@@ -135,7 +152,8 @@ def _share(source: pb.SourceAssessment, field: str) -> str:
     if not source.HasField(field):  # type: ignore[arg-type]  # one of three fields
         return "-"
     share: pb.ShareInterval = getattr(source, field)
-    return f"{percent(share.value)} ({percent(share.low)} to {percent(share.high)})"
+    value = _UNCLEAR if share.inconclusive else percent(share.value)
+    return f"{value} ({percent(share.low)} to {percent(share.high)})"
 
 
 def _drift(drift: pb.DriftAssessment) -> Text:
@@ -148,10 +166,7 @@ def _drift(drift: pb.DriftAssessment) -> Text:
 
 def _plain_source(source: pb.SourceAssessment) -> dict[str, Any]:
     drift = source.drift
-    shares = {
-        name: _plain_share(getattr(source, name)) if source.HasField(name) else None
-        for name in ("unknown_share", "fpir", "fnir")
-    }
+    shares = {name: _plain_share(getattr(source, name)) if source.HasField(name) else None for name in _SHARES}
     return {
         "source": source.source,
         "faces": source.faces,
@@ -183,8 +198,8 @@ def _plain_source(source: pb.SourceAssessment) -> dict[str, Any]:
     }
 
 
-def _plain_share(share: pb.ShareInterval) -> dict[str, float]:
-    return {"value": share.value, "low": share.low, "high": share.high}
+def _plain_share(share: pb.ShareInterval) -> dict[str, float | bool]:
+    return {"value": share.value, "low": share.low, "high": share.high, "inconclusive": share.inconclusive}
 
 
 def _iso(time: Timestamp) -> str:

@@ -18,6 +18,8 @@ from gallery.observations.quantities import BINS, Quantity
 RATES = ("unknown_share", "fpir", "fnir")
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+INCONCLUSIVE = "the counts do not tell: canaries and outcomes do"
+"""The note of a figure whose interval is too wide."""
 _SHOWN = 3
 """Histograms of each source: of the quantities that moved most."""
 _NAMES = {each.value: each for each in BINS}
@@ -93,7 +95,8 @@ def by_source(run: OnlineRun) -> list[dict[str, Any]]:
             **{name: figure(each, name).as_json() for name in RATES},
             "changed": each.drift.alarm,
             "moved": ", ".join(shift.quantity for shift in each.drift.shifts if shift.moved),
-            "note": each.no_estimate or each.drift.not_compared,
+            "not_compared": each.drift.not_compared,
+            "note": each.no_estimate,
         }
         for each in run.whole.sources
     ]
@@ -115,10 +118,12 @@ def by_day(run: OnlineRun) -> list[dict[str, Any]]:
 
 
 def figure(assessed: pb.SourceAssessment, name: str) -> Figure:
-    """One of :data:`RATES` of a source; without a value if there is no estimate."""
+    """One of :data:`RATES` of a source; without a value if there is no estimate, or one that tells nothing."""
     if not assessed.HasField(name):  # type: ignore[arg-type]  # the stub lists the names of all fields, as literals
         return none(assessed.no_estimate)
     share: pb.ShareInterval = getattr(assessed, name)
+    if share.inconclusive:
+        return Figure(None, share.low, share.high, INCONCLUSIVE)
     return Figure(share.value, share.low, share.high)
 
 

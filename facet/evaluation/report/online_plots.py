@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAMES = {"unknown_share": "unknown people", "fpir": "FPIR", "fnir": "FNIR"}
-_READING_DAYS = "The estimate of each day, with its 95 % interval. It is wide on days with few faces."
+_READING_DAYS = (
+    "The estimate of each day, with its 95 % interval. The interval is wide on days with few faces, and has no line "
+    "where the counts do not tell the share."
+)
 _READING_BINS = (
     "The newest faces beside the reference period. The largest difference of the two distributions, summed up from the "
     "left, is the distance by which drift is judged."
@@ -31,7 +34,7 @@ def drawn(curve: Mapping[str, Any], colours: Sequence[str]) -> Iterator[Drawn]:
     """
     for source in dict.fromkeys(row["source"] for row in curve["days"]):
         rows = [row for row in curve["days"] if row["source"] == source]
-        if any(row[name]["value"] is not None for row in rows for name in _NAMES):
+        if any(row[name]["low"] is not None for row in rows for name in _NAMES):
             yield f"By day: {source}", _READING_DAYS, _days(rows, colours)
     for source, quantities in curve["histograms"].items():
         for quantity, shares in quantities.items():
@@ -41,9 +44,10 @@ def drawn(curve: Mapping[str, Any], colours: Sequence[str]) -> Iterator[Drawn]:
 def _days(rows: Sequence[Mapping[str, Any]], colours: Sequence[str]) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         for colour, (name, label) in zip(colours, _NAMES.items(), strict=False):
-            known = [(place, row[name]) for place, row in enumerate(rows) if row[name]["value"] is not None]
+            known = [(place, row[name]) for place, row in enumerate(rows) if row[name]["low"] is not None]
             at = [place for place, _ in known]
-            low, value, high = ([each[key] for _, each in known] for key in ("low", "value", "high"))
+            low, high = ([each[key] for _, each in known] for key in ("low", "high"))
+            value = [np.nan if each["value"] is None else each["value"] for _, each in known]
             axes.fill_between(at, low, high, color=colour, alpha=0.2, lw=0)
             axes.plot(at, value, color=colour, label=label, marker="o", ms=3)
         axes.set_xticks(range(len(rows)), [row["day"][5:] for row in rows], rotation=45)

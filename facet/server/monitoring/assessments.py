@@ -16,7 +16,7 @@ from facet.server.wire.observations import drift_message, interval, observation
 from facet.server.wire.terms import timestamp
 from facet.v1 import observations_pb2 as pb
 from gallery.errors import InvalidPageToken
-from gallery.estimation.estimates import estimate
+from gallery.estimation.estimates import MAX_SHARE_WIDTH, estimate
 from gallery.estimation.observation_history import MAX_LOOK_BACK, Period, comparable_since
 from gallery.galleries import Galleries
 from gallery.names import MAX_ID
@@ -142,7 +142,7 @@ class Assessments:
             faces=counts.faces,
             matches=counts.decisions[Decision.MATCH],
             refused=counts.decisions[Decision.REFUSED],
-            unknown_share=interval(estimated.unknown_share),
+            unknown_share=interval(estimated.unknown_share, MAX_SHARE_WIDTH),
             fpir=interval(estimated.fpir),
             fnir=interval(estimated.fnir),
             no_estimate="" if estimated.reason is None else estimated.reason.value,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facet.server.wire.terms import timestamp
 from facet.v1 import observations_pb2 as pb
-from gallery.estimation.estimates import Interval
+from gallery.estimation.estimates import MAX_ERROR_WIDTH, Interval
 from gallery.estimation.observation_history import ComparedSource
 from gallery.observations.records import Observation, sparse
 from gallery.records.identifications import Decision
@@ -30,9 +30,11 @@ def observation(found: Observation) -> pb.Observation:
     )
 
 
-def interval(share: Interval | None) -> pb.ShareInterval | None:
-    """Convert a share and its interval."""
-    return None if share is None else pb.ShareInterval(value=share.value, low=share.low, high=share.high)
+def interval(share: Interval | None, widest: float = MAX_ERROR_WIDTH) -> pb.ShareInterval | None:
+    """Convert a share and its interval, which tells nothing if it is wider than ``widest``."""
+    if share is None:
+        return None
+    return pb.ShareInterval(value=share.value, low=share.low, high=share.high, inconclusive=share.is_wider_than(widest))
 
 
 def drift_message(compared: ComparedSource) -> pb.DriftAssessment:

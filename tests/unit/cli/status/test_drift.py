@@ -47,6 +47,24 @@ def test_shares_are_shown_with_their_intervals() -> None:
         assert expected in shown
 
 
+def test_a_share_that_the_counts_do_not_tell_is_unclear() -> None:
+    found = answer()
+    source = found["entrance"].sources[0]
+    source.fnir.CopyFrom(pb.ShareInterval(value=0.03, low=0.0, high=0.4, inconclusive=True))
+    shown = printed(found)
+    assert "unclear (0 % to 40 %)" in shown
+    assert "unclear: the counts do not tell the share" in shown
+    assert "unclear" not in printed(answer())
+    (plain,) = as_plain(found)["galleries"][0]["sources"]
+    assert (plain["fnir"]["inconclusive"], plain["fpir"]["inconclusive"]) == (True, False)
+
+
+def test_a_quantity_that_no_change_can_move_is_named() -> None:
+    found = answer()
+    found["entrance"].sources[0].drift.shifts.add(quantity="face_size", distance=0.2, limit=1.0)
+    assert "camera:door is not compared in face size: that varies too much" in printed(found)
+
+
 def test_an_alarm_names_what_moved_and_since_when() -> None:
     assert has_alarm(answer(alarm=True))
     assert not has_alarm(answer())

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from facet.evaluation.online.run import OnlineRun, by_day, by_source, figures
+from facet.evaluation.online.run import INCONCLUSIVE, OnlineRun, by_day, by_source, figures
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.figure_names import FIGURES
+from facet.evaluation.report.gate import parse_requirement
 from facet.evaluation.report.html import render
 from facet.v1 import observations_pb2 as pb
 
@@ -78,8 +79,18 @@ def test_figures_are_those_of_the_source_with_the_most_faces_and_counts_those_of
 def test_a_source_tells_what_moved_or_why_it_was_not_judged() -> None:
     caller, door = by_source(_run())
     assert (door["changed"], door["moved"], door["note"]) == (True, "sharpness", "")
-    assert (caller["changed"], caller["note"]) == (False, "not calibrated")
+    assert (caller["changed"], caller["not_compared"], caller["note"]) == (False, "too few faces", "not calibrated")
     assert caller["fpir"] == {"value": None, "low": None, "high": None, "note": "not calibrated"}
+
+
+def test_a_figure_that_the_counts_do_not_tell_says_so() -> None:
+    run = _run()
+    run.whole.sources[1].fnir.CopyFrom(pb.ShareInterval(value=0.03, low=0.0, high=0.4, inconclusive=True))
+    found = _report(run)
+    assert found["fnir"] == {"value": None, "low": 0.0, "high": 0.4, "note": INCONCLUSIVE}
+    assert "counts do not tell" in str(parse_requirement("fnir<=0.1").failure(found))
+    assert "note" not in found["fpir"]
+    assert INCONCLUSIVE in render(found, {})
 
 
 def test_a_gallery_that_saw_nobody_has_no_figures() -> None:

@@ -7,7 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gallery.estimation.estimates import Interval, NoEstimate, OnlineEstimate, estimate
+from gallery.estimation.estimates import (
+    MAX_ERROR_WIDTH,
+    MAX_SHARE_WIDTH,
+    Interval,
+    NoEstimate,
+    OnlineEstimate,
+    estimate,
+)
 from gallery.observations.records import NOTHING, Counts
 from gallery.records.calibrations import Calibration, CalibrationSource
 from gallery.records.identifications import Decision
@@ -66,6 +73,14 @@ def test_intervals_say_something_in_a_large_window() -> None:
     assert fpir.high < 6 * replays.fpir_at(replays.THRESHOLD)
     assert fnir.value < 0.08
     assert fnir.high < 0.5
+    assert [each.is_wider_than(MAX_ERROR_WIDTH) for each in (fpir, fnir)] == [False, True]
+    assert not unknown.is_wider_than(MAX_SHARE_WIDTH)
+
+
+def test_the_fnir_is_told_where_few_faces_are_strangers() -> None:
+    best, runner_up, _ = replays.searches(50, 1450, np.random.default_rng(1))
+    _, _, fnir = _figures(_estimate(replays.counted(best, runner_up, MEASURES)))
+    assert fnir.high < 0.2
 
 
 def test_mates_that_score_as_strangers_lie_in_the_intervals() -> None:
