@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from uuid import uuid4
 
 from facet import CENTRAL, AsyncClient, FacetError
@@ -19,9 +20,30 @@ def gallery_id_of(prefix: str = "evaluation") -> str:
     return f"{prefix}-{uuid4()}"
 
 
-async def create_gallery(client: AsyncClient, prefix: str = "evaluation", *, gallery_id: str = "") -> Gallery:
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """How a gallery decides.
+
+    Attributes:
+        threshold: the least similarity of a match, [-1, 1]; ``None`` for the server's default.
+        mean_of_best: a subject's similarity is the mean over this many of its templates; ``None`` for 1.
+    """
+
+    threshold: float | None = None
+    mean_of_best: int | None = None
+
+
+async def create_gallery(
+    client: AsyncClient, prefix: str = "evaluation", *, gallery_id: str = "", deciding: Deciding | None = None
+) -> Gallery:
     """Create an empty gallery, with an id of its own unless one is given."""
-    return await client.create_gallery(gallery_id or gallery_id_of(prefix), display_name="evaluation in progress")
+    deciding = deciding or Deciding()
+    return await client.create_gallery(
+        gallery_id or gallery_id_of(prefix),
+        display_name="evaluation in progress",
+        threshold=deciding.threshold,
+        mean_of_best=deciding.mean_of_best,
+    )
 
 
 async def delete_gallery(client: AsyncClient, gallery_id: str) -> bool:

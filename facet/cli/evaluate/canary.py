@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from facet import AsyncClient, FacetError, NotFound
+from facet import AsyncClient, FacetError, InvalidArgument, NotFound, PermissionDenied
 from facet.cli.evaluate.shared import output as results
 from facet.cli.evaluate.shared import run as running
 from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Seed
@@ -45,7 +45,7 @@ from facet.evaluation.canary.result import (
 )
 from facet.evaluation.canary.schedule import seconds_until_next
 from facet.evaluation.datasets.labels import LabelError
-from facet.evaluation.galleries import gallery_id_of
+from facet.evaluation.galleries import Deciding, gallery_id_of
 from facet.evaluation.identification.report import IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification
 from facet.evaluation.report.document import Report, document
@@ -62,9 +62,14 @@ WORSE = 3
 """Exit code if a figure is worse than its baseline beyond chance."""
 
 _DIGITS = 5
-_CONTRACT = "contract"
 _FLAGS = {"accept_low_quality": True, "accept_lookalike": True, "max_templates": None, "rotate": 0}
 """Those of ``facet evaluate identification`` by default."""
+_ON_PURPOSE = {
+    "contract": "the model of the baseline was another one",
+    "configuration.threshold": "the threshold of the baseline was another one",
+    "configuration.mean_of_best": "the mean_of_best of the baseline was another one",
+}
+"""Changes in the provenance that usually somebody made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ class _Canary:
     tls: Tls
     baseline: Path
     save_baseline: bool
+    threshold: float | None
+    threshold_of: str
     watched: tuple[str, ...]
     history: Path
     metrics: Path | None
@@ -106,6 +113,23 @@ def canary(
     probes: ProbesFolder = None,
     *,
     connection: Connection,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=-1,
+            max=1,
+            help="Decide by this similarity. Default: the server's gallery.default_threshold.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold_of: Annotated[
+        str,
+        typer.Option(
+            metavar="GALLERY",
+            help="Decide as this gallery does at each run, by its threshold and mean_of_best.",
+            show_default=False,
+        ),
+    ] = "",
     figure: Annotated[
         list[str] | None,
         typer.Option(
@@ -152,11 +176,14 @@ def canary(
 
       facet evaluate canary --gallery a/ --probes b/ --baseline c --save-baseline
       facet evaluate canary --gallery a/ --probes b/ --baseline c --every 1h
+      facet evaluate canary --gallery a/ --probes b/ --baseline c --threshold-of team
 
     Exit code: 0 as good, 1 the canary could not run, 2 bad usage, 3 a figure is worse beyond chance. With
     [b]--every[/b], the code of the last run that ended.
     """
     need_set(protocol, images, gallery, probes)
+    if threshold is not None and threshold_of:
+        console.fail("--threshold and --threshold-of exclude each other", console.USAGE)
     watched = tuple(dict.fromkeys(figure or WATCHED))
     for each in watched:
         if problem := no_such(each, "identification"):
@@ -178,6 +205,8 @@ def canary(
         tls=connection.certificates(),
         baseline=baseline,
         save_baseline=save_baseline,
+        threshold=threshold,
+        threshold_of=threshold_of,
         watched=watched,
         history=history_file or baseline.with_name(f"{baseline.stem}.history.jsonl"),
         metrics=metrics,
@@ -258,13 +287,20 @@ def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tupl
         baselines.need_same_set(baseline, data, pictures)
 
     async def measure(client: AsyncClient, advance: Advance) -> IdentificationRun:
+        deciding = await _deciding(client, asked)
         for address, left_behind in pending.read():
             if await _is_deleted(client, left_behind, was_here=address == asked.address):
                 pending.forget(left_behind)
         gallery_id = gallery_id_of("canary")
         pending.note(asked.address, gallery_id)
         run = await run_identification(
-            client, labelled, accept_low_quality=True, accept_lookalike=True, gallery_id=gallery_id, advance=advance
+            client,
+            labelled,
+            accept_low_quality=True,
+            accept_lookalike=True,
+            gallery_id=gallery_id,
+            deciding=deciding,
+            advance=advance,
         )
         if not run.left_behind:
             pending.forget(gallery_id)
@@ -274,9 +310,9 @@ def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tupl
     try:
         done = running.attempted(asked.address, asked.token, asked.tls, "Canary", steps, measure)
     except FacetError as error:
-        told = explained(error, asked.address, asked.token)
-        raise CanaryFailed(reason_of(error), told) from error
+        raise _failed(error, asked) from error
     built = IdentificationReport(labelled, done.run, seed=asked.seed)
+    configuration = _FLAGS | {"threshold": round(done.run.threshold, 6), "mean_of_best": done.run.mean_of_best}
     report = document(
         "identification",
         built.figures(),
@@ -284,7 +320,7 @@ def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tupl
         **_for_page(built, asked.mistakes) if asked.report else {},
         refused=built.refused(),
         items=built.items(),
-        provenance=provenance(done.info, data=data, configuration=_FLAGS, seed=asked.seed),
+        provenance=provenance(done.info, data=data, configuration=configuration, seed=asked.seed),
         times=done.times,
     )
     if asked.report:
@@ -293,6 +329,31 @@ def _measured(asked: _Canary, baseline: Report | None, pending: Pending) -> tupl
         except typer.Exit as error:
             raise CanaryFailed(FILE_NOT_WRITTEN, f"cannot write to {asked.report}") from error
     return report, pictures
+
+
+async def _deciding(client: AsyncClient, asked: _Canary) -> Deciding:
+    """How the canary's gallery is to decide.
+
+    Raises:
+        CanaryFailed: the gallery of ``--threshold-of`` does not exist, or the caller may not read it.
+    """
+    if not asked.threshold_of:
+        return Deciding(asked.threshold)
+    try:
+        found = await client.get_gallery(asked.threshold_of)
+    except (InvalidArgument, NotFound) as error:
+        raise _failed(error, asked, "--threshold-of", "facet gallery list shows all") from error
+    except PermissionDenied as error:
+        raise _failed(error, asked, "--threshold-of", "--threshold NUMBER needs no right to a gallery") from error
+    return Deciding(found.threshold, found.mean_of_best)
+
+
+def _failed(error: FacetError, asked: _Canary, option: str = "", hint: str = "") -> CanaryFailed:
+    """The failure of a call; with the option that asked for it, and what helps."""
+    reason = reason_of(error)
+    told = explained(error, asked.address, asked.token).removeprefix(f"{reason}: ")
+    before, after = (f"{option}: ", f"; {hint}") if option else ("", "")
+    return CanaryFailed(reason, f"{before}{told}{after}")
 
 
 async def _is_deleted(client: AsyncClient, gallery_id: str, *, was_here: bool) -> bool:
@@ -351,8 +412,9 @@ def _show(result: CanaryResult, asked: _Canary) -> None:
     console.out.print(table)
     for each in result.changed:
         console.out.print(f"changed: {each['name']}: {each['a']} -> {each['b']}")
-    if any(each["name"] == _CONTRACT for each in result.changed):
-        console.out.print("the model of the baseline was another one: after a change on purpose, make another baseline")
+    for each in result.changed:
+        if told := _ON_PURPOSE.get(each["name"]):
+            console.out.print(f"{told}: after a change on purpose, make another baseline")
     if result.worse:
         console.out.print(Text(f"worse than the baseline beyond chance: {', '.join(result.worse)}", "red"))
     else:

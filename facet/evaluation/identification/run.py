@@ -11,7 +11,7 @@ from facet import CENTRAL, AsyncClient, FacetError
 from facet.client.retry import retry_while_busy_async
 from facet.evaluation.calls import IN_FLIGHT, ITEM_ERRORS, Stopped, call_all, reason_of
 from facet.evaluation.datasets.protocol import Entry, Protocol
-from facet.evaluation.galleries import create_gallery, delete_gallery, enroll_entries, gallery_id_of
+from facet.evaluation.galleries import Deciding, create_gallery, delete_gallery, enroll_entries, gallery_id_of
 from facet.evaluation.identification.searches import Candidate, Search
 from facet.evaluation.rotation import rotated
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_REFUSED
@@ -47,6 +47,7 @@ class IdentificationRun:
         pictures: one for every picture of the gallery.
         templates: the pictures of each subject's templates, by subject.
         threshold: the gallery's threshold, a float32.
+        mean_of_best: the gallery's, see :class:`Deciding`.
         stopped: where the server went away; ``None`` if it did not.
         left_behind: id of the gallery if it could not be deleted; otherwise empty.
     """
@@ -55,6 +56,7 @@ class IdentificationRun:
     pictures: tuple[GalleryPicture, ...]
     templates: Mapping[str, tuple[str, ...]]
     threshold: float
+    mean_of_best: int = 1
     stopped: Stopped | None = None
     left_behind: str = ""
 
@@ -82,6 +84,7 @@ async def run_identification(
     accept_lookalike: bool,
     rotate: int = 0,
     gallery_id: str = "",
+    deciding: Deciding | None = None,
     advance: Callable[[], None],
 ) -> IdentificationRun:
     """Enrol the gallery and search with every probe, both with the central face of the picture.
@@ -98,6 +101,7 @@ async def run_identification(
         accept_lookalike: also enrol faces that look like another subject, or unlike their own.
         rotate: turn every picture clockwise by so many degrees before it is sent.
         gallery_id: id of the gallery to make; empty for any.
+        deciding: how it decides; ``None`` for the server's default.
         advance: called once per finished picture.
 
     Raises:
@@ -105,7 +109,7 @@ async def run_identification(
     """
     left_behind = gallery_id = gallery_id or gallery_id_of()
     try:
-        gallery = await create_gallery(client, gallery_id=gallery_id)
+        gallery = await create_gallery(client, gallery_id=gallery_id, deciding=deciding)
         enrollment = await _enroll(
             client,
             gallery_id,
@@ -133,6 +137,7 @@ async def run_identification(
         ),
         templates={subject: tuple(images) for subject, images in templates.items()},
         threshold=gallery.threshold,
+        mean_of_best=gallery.mean_of_best,
         stopped=stopped,
         left_behind=left_behind,
     )

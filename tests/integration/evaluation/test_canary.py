@@ -83,6 +83,38 @@ def test_a_first_run_is_the_baseline_of_the_next_and_a_worse_one_has_its_own_exi
     assert [json.loads(run)["outcome"] for run in runs] == ["baseline", "good", "worse", "failed"]
 
 
+def test_a_canary_decides_as_the_gallery_whose_threshold_is_asked_for(canary: Run, client: Client) -> None:
+    client.create_gallery("team", threshold=0.999, mean_of_best=2)
+    assert canary("--save-baseline").exit_code == 0
+    as_team = json.loads(canary("--threshold-of", "team").stdout)
+    assert {each["name"]: each["b"] for each in as_team["changed"]} == {
+        "configuration.threshold": 0.999,
+        "configuration.mean_of_best": 2,
+    }
+    assert {each["name"]: each["b"] for each in as_team["figures"]}["fnir"] == 1.0
+    by_number = json.loads(canary("--threshold", "0.999").stdout)
+    assert [each["name"] for each in by_number["changed"]] == ["configuration.threshold"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (("--threshold", "nan"), 2, "Invalid value for '--threshold'"),
+        (("--threshold", "1.5"), 2, "Invalid value for '--threshold'"),
+        (("--threshold", "0.3", "--threshold-of", "team"), 2, "exclude each other"),
+        (("--threshold-of", "nowhere", "--save-baseline"), 1, "--threshold-of: there is no gallery 'nowhere'"),
+        (("--threshold-of", "no id", "--save-baseline"), 1, "--threshold-of: gallery_id: must be"),
+    ],
+)
+def test_a_threshold_that_cannot_be_taken_is_refused(
+    canary: Run, folder: Path, flags: tuple[str, ...], code: int, said: str
+) -> None:
+    done = canary(*flags)
+    assert done.exit_code == code
+    assert said in done.output
+    assert not (folder / "baseline.json").exists()
+
+
 def test_the_gallery_of_a_run_that_was_killed_is_deleted_by_the_next(
     canary: Run, folder: Path, server: Serving, client: Client
 ) -> None:
