@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61\x63\x65t/v1/observations.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x01\n\x0bObservation\x12\x0e\n\x06source\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07matches\x18\x04 \x01(\x04\x12\x0f\n\x07unknown\x18\x05 \x01(\x04\x12\x0f\n\x07refused\x18\x06 \x01(\x04\x12\x1a\n\x12templates_compared\x18\x07 \x01(\x04\x12\'\n\nhistograms\x18\x08 \x03(\x0b\x32\x13.facet.v1.Histogram\";\n\tHistogram\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\x0c\n\x04\x62ins\x18\x02 \x03(\r\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x04\"\xba\x01\n\x17ListObservationsRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\r\x12\x12\n\npage_token\x18\x06 \x01(\t\"`\n\x18ListObservationsResponse\x12+\n\x0cobservations\x18\x01 \x03(\x0b\x32\x15.facet.v1.Observation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xea\x01\n\x14\x41ssessGalleryRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0freference_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0freference_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xad\x01\n\x15\x41ssessGalleryResponse\x12+\n\x07sources\x18\x01 \x03(\x0b\x32\x1a.facet.v1.SourceAssessment\x12\x11\n\tthreshold\x18\x02 \x01(\x02\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x42\x65ginReferencePeriodRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x1c\x42\x65ginReferencePeriodResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x02\n\x10SourceAssessment\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\x04\x12\x0f\n\x07matches\x18\x03 \x01(\x04\x12\x0f\n\x07refused\x18\x04 \x01(\x04\x12.\n\runknown_share\x18\x05 \x01(\x0b\x32\x17.facet.v1.ShareInterval\x12%\n\x04\x66pir\x18\x06 \x01(\x0b\x32\x17.facet.v1.ShareInterval\x12%\n\x04\x66nir\x18\x07 \x01(\x0b\x32\x17.facet.v1.ShareInterval\x12\x13\n\x0bno_estimate\x18\x08 \x01(\t\x12(\n\x05\x64rift\x18\t \x01(\x0b\x32\x19.facet.v1.DriftAssessment\"O\n\rShareInterval\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x14\n\x0cinconclusive\x18\x04 \x01(\x08\"\xb7\x02\n\x0f\x44riftAssessment\x12\r\n\x05\x61larm\x18\x01 \x01(\x08\x12/\n\x0b\x61larm_since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63\x65s\x18\x03 \x01(\x04\x12\x17\n\x0freference_faces\x18\x04 \x01(\x04\x12\x33\n\x0freference_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0freference_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bprobability\x18\x07 \x01(\x01\x12\'\n\x06shifts\x18\x08 \x03(\x0b\x32\x17.facet.v1.QuantityShift\x12\x14\n\x0cnot_compared\x18\t \x01(\t\"t\n\rQuantityShift\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\x10\n\x08\x64istance\x18\x02 \x01(\x01\x12\r\n\x05limit\x18\x03 \x01(\x01\x12\x0c\n\x04rise\x18\x04 \x01(\x01\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12\r\n\x05moved\x18\x06 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61\x63\x65t/v1/observations.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x02\n\x0bObservation\x12\x0e\n\x06source\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07matches\x18\x04 \x01(\x04\x12\x0f\n\x07unknown\x18\x05 \x01(\x04\x12\x0f\n\x07refused\x18\x06 \x01(\x04\x12\x1a\n\x12templates_compared\x18\x07 \x01(\x04\x12\'\n\nhistograms\x18\x08 \x03(\x0b\x32\x13.facet.v1.Histogram\x12\x11\n\tundecoded\x18\t \x01(\x04\";\n\tHistogram\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\x0c\n\x04\x62ins\x18\x02 \x03(\r\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x04\"\xba\x01\n\x17ListObservationsRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\r\x12\x12\n\npage_token\x18\x06 \x01(\t\"`\n\x18ListObservationsResponse\x12+\n\x0cobservations\x18\x01 \x03(\x0b\x32\x15.facet.v1.Observation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xea\x01\n\x14\x41ssessGalleryRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0freference_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0freference_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xad\x01\n\x15\x41ssessGalleryResponse\x12+\n\x07sources\x18\x01 \x03(\x0b\x32\x1a.facet.v1.SourceAssessment\x12\x11\n\tthreshold\x18\x02 \x01(\x02\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x42\x65ginReferencePeriodRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x1c\x42\x65ginReferencePeriodResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x02\n\x10SourceAssessment\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\x04\x12\x0f\n\x07matches\x18\x03 \x01(\x04\x12\x0f\n\x07refused\x18\x04 \x01(\x04\x12.\n\runknown_share\x18\x05 \x01(\x0b\x32\x17.facet.v1.ShareInterval\x12%\n\x04\x66pir\x18\x06 \x01(\x0b\x32\x17.facet.v1.ShareInterval\x12%\n\x04\x66nir\x18\x07 \x01(\x0b\x32\x17.facet.v1.ShareInterval\x12\x13\n\x0bno_estimate\x18\x08 \x01(\t\x12(\n\x05\x64rift\x18\t \x01(\x0b\x32\x19.facet.v1.DriftAssessment\x12\x11\n\tundecoded\x18\n \x01(\x04\"O\n\rShareInterval\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x14\n\x0cinconclusive\x18\x04 \x01(\x08\"\xb7\x02\n\x0f\x44riftAssessment\x12\r\n\x05\x61larm\x18\x01 \x01(\x08\x12/\n\x0b\x61larm_since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63\x65s\x18\x03 \x01(\x04\x12\x17\n\x0freference_faces\x18\x04 \x01(\x04\x12\x33\n\x0freference_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0freference_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bprobability\x18\x07 \x01(\x01\x12\'\n\x06shifts\x18\x08 \x03(\x0b\x32\x17.facet.v1.QuantityShift\x12\x14\n\x0cnot_compared\x18\t \x01(\t\"t\n\rQuantityShift\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\x10\n\x08\x64istance\x18\x02 \x01(\x01\x12\r\n\x05limit\x18\x03 \x01(\x01\x12\x0c\n\x04rise\x18\x04 \x01(\x01\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12\r\n\x05moved\x18\x06 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,27 +33,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facet.v1.observations_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OBSERVATION']._serialized_start=75
-  _globals['_OBSERVATION']._serialized_end=318
-  _globals['_HISTOGRAM']._serialized_start=320
-  _globals['_HISTOGRAM']._serialized_end=379
-  _globals['_LISTOBSERVATIONSREQUEST']._serialized_start=382
-  _globals['_LISTOBSERVATIONSREQUEST']._serialized_end=568
-  _globals['_LISTOBSERVATIONSRESPONSE']._serialized_start=570
-  _globals['_LISTOBSERVATIONSRESPONSE']._serialized_end=666
-  _globals['_ASSESSGALLERYREQUEST']._serialized_start=669
-  _globals['_ASSESSGALLERYREQUEST']._serialized_end=903
-  _globals['_ASSESSGALLERYRESPONSE']._serialized_start=906
-  _globals['_ASSESSGALLERYRESPONSE']._serialized_end=1079
-  _globals['_BEGINREFERENCEPERIODREQUEST']._serialized_start=1081
-  _globals['_BEGINREFERENCEPERIODREQUEST']._serialized_end=1194
-  _globals['_BEGINREFERENCEPERIODRESPONSE']._serialized_start=1196
-  _globals['_BEGINREFERENCEPERIODRESPONSE']._serialized_end=1274
-  _globals['_SOURCEASSESSMENT']._serialized_start=1277
-  _globals['_SOURCEASSESSMENT']._serialized_end=1549
-  _globals['_SHAREINTERVAL']._serialized_start=1551
-  _globals['_SHAREINTERVAL']._serialized_end=1630
-  _globals['_DRIFTASSESSMENT']._serialized_start=1633
-  _globals['_DRIFTASSESSMENT']._serialized_end=1944
-  _globals['_QUANTITYSHIFT']._serialized_start=1946
-  _globals['_QUANTITYSHIFT']._serialized_end=2062
+  _globals['_OBSERVATION']._serialized_end=337
+  _globals['_HISTOGRAM']._serialized_start=339
+  _globals['_HISTOGRAM']._serialized_end=398
+  _globals['_LISTOBSERVATIONSREQUEST']._serialized_start=401
+  _globals['_LISTOBSERVATIONSREQUEST']._serialized_end=587
+  _globals['_LISTOBSERVATIONSRESPONSE']._serialized_start=589
+  _globals['_LISTOBSERVATIONSRESPONSE']._serialized_end=685
+  _globals['_ASSESSGALLERYREQUEST']._serialized_start=688
+  _globals['_ASSESSGALLERYREQUEST']._serialized_end=922
+  _globals['_ASSESSGALLERYRESPONSE']._serialized_start=925
+  _globals['_ASSESSGALLERYRESPONSE']._serialized_end=1098
+  _globals['_BEGINREFERENCEPERIODREQUEST']._serialized_start=1100
+  _globals['_BEGINREFERENCEPERIODREQUEST']._serialized_end=1213
+  _globals['_BEGINREFERENCEPERIODRESPONSE']._serialized_start=1215
+  _globals['_BEGINREFERENCEPERIODRESPONSE']._serialized_end=1293
+  _globals['_SOURCEASSESSMENT']._serialized_start=1296
+  _globals['_SOURCEASSESSMENT']._serialized_end=1587
+  _globals['_SHAREINTERVAL']._serialized_start=1589
+  _globals['_SHAREINTERVAL']._serialized_end=1668
+  _globals['_DRIFTASSESSMENT']._serialized_start=1671
+  _globals['_DRIFTASSESSMENT']._serialized_end=1982
+  _globals['_QUANTITYSHIFT']._serialized_start=1984
+  _globals['_QUANTITYSHIFT']._serialized_end=2100
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class Observation(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     TEMPLATES_COMPARED_FIELD_NUMBER: _builtins.int
     HISTOGRAMS_FIELD_NUMBER: _builtins.int
+    UNDECODED_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Where the faces came from: "camera:" and the name of a stream's camera, "caller:" and the id of the caller who sent
     single pictures, or "other" for all that are not kept apart. A gallery has at most 40 sources in an hour.
@@ -45,6 +46,8 @@ class Observation(_message.Message):
     """Faces that were too poor to be compared, and people in streams who left before anything was decided."""
     templates_compared: _builtins.int
     """The sum over all matches and unknown faces of the templates that each was compared with."""
+    undecoded: _builtins.int
+    """Pictures and frames that could not be decoded, and were answered with an error."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the hour or day begins."""
@@ -68,10 +71,11 @@ class Observation(_message.Message):
         refused: _builtins.int = ...,
         templates_compared: _builtins.int = ...,
         histograms: _abc.Iterable[Global___Histogram] | None = ...,
+        undecoded: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "histograms", b"histograms", "matches", b"matches", "refused", b"refused", "source", b"source", "start_time", b"start_time", "templates_compared", b"templates_compared", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "histograms", b"histograms", "matches", b"matches", "refused", b"refused", "source", b"source", "start_time", b"start_time", "templates_compared", b"templates_compared", "undecoded", b"undecoded", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -348,6 +352,7 @@ class SourceAssessment(_message.Message):
     FNIR_FIELD_NUMBER: _builtins.int
     NO_ESTIMATE_FIELD_NUMBER: _builtins.int
     DRIFT_FIELD_NUMBER: _builtins.int
+    UNDECODED_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The source; see Observation."""
     faces: _builtins.int
@@ -358,6 +363,8 @@ class SourceAssessment(_message.Message):
     """Those that were too poor to be compared."""
     no_estimate: _builtins.str
     """Why there is no estimate: "no searches", "not calibrated" or "other similarities". Empty if there is one."""
+    undecoded: _builtins.int
+    """Pictures and frames in the period that could not be decoded."""
     @_builtins.property
     def unknown_share(self) -> Global___ShareInterval:
         """The share of searches for people who are not in the gallery. Not set without an estimate."""
@@ -386,10 +393,11 @@ class SourceAssessment(_message.Message):
         fnir: Global___ShareInterval | None = ...,
         no_estimate: _builtins.str = ...,
         drift: Global___DriftAssessment | None = ...,
+        undecoded: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "fnir", b"fnir", "fpir", b"fpir", "unknown_share", b"unknown_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "faces", b"faces", "fnir", b"fnir", "fpir", b"fpir", "matches", b"matches", "no_estimate", b"no_estimate", "refused", b"refused", "source", b"source", "unknown_share", b"unknown_share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "faces", b"faces", "fnir", b"fnir", "fpir", b"fpir", "matches", b"matches", "no_estimate", b"no_estimate", "refused", b"refused", "source", b"source", "undecoded", b"undecoded", "unknown_share", b"unknown_share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

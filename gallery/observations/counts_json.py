@@ -24,6 +24,7 @@ def to_bytes(counts: Counts) -> bytes:
     plain = {
         "decisions": {decision.value: count for decision, count in counts.decisions.items() if count},
         "templates_compared": counts.templates_compared,
+        "undecoded": counts.undecoded,
         "histograms": {
             quantity.value: [list(bins), list(bins.values())]
             for quantity, histogram in counts.histograms.items()
@@ -50,6 +51,7 @@ def from_bytes(data: bytes) -> Counts:
             {each: _count(decisions.get(each.value, 0)) for each in Decision},
             _count(plain["templates_compared"]),
             {each: dense(_bins(histograms, each), each) for each in SHAPES},
+            _count(plain.get("undecoded", 0)),
         )
     except (zlib.error, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InvalidCounts("they are not counts") from error

@@ -29,11 +29,13 @@ class Counts:
         templates_compared: the sum over all searches of the templates that each compared.
         histograms: for each quantity its counts, int64 of the shape in :data:`gallery.observations.quantities.SHAPES`;
             each quantity has a histogram. They must not be changed.
+        undecoded: the number of pictures and frames that could not be decoded, in which there are no faces.
     """
 
     decisions: Mapping[Decision, int]
     templates_compared: int
     histograms: Mapping[Quantity, NDArray[np.int64]]
+    undecoded: int = 0
 
     @property
     def faces(self) -> int:
@@ -91,15 +93,16 @@ NOTHING = Counts(
 
 def total(counts: Iterable[Counts]) -> Counts:
     """Add up any number of counts."""
-    decisions, templates_compared = dict.fromkeys(Decision, 0), 0
+    decisions, templates_compared, undecoded = dict.fromkeys(Decision, 0), 0, 0
     histograms = {quantity: np.zeros(shape, np.int64) for quantity, shape in SHAPES.items()}
     for each in counts:
         templates_compared += each.templates_compared
+        undecoded += each.undecoded
         for decision, count in each.decisions.items():
             decisions[decision] += count
         for quantity, histogram in each.histograms.items():
             histograms[quantity] += histogram
-    return Counts(decisions, templates_compared, histograms)
+    return Counts(decisions, templates_compared, histograms, undecoded)
 
 
 def start_of(moment: datetime, span: timedelta) -> datetime:

@@ -27,11 +27,16 @@ class Tally:
     def __init__(self) -> None:
         self._decisions = dict.fromkeys(Decision, 0)
         self._templates_compared = 0
+        self._undecoded = 0
         self._bins: dict[Quantity, dict[int, int]] = {quantity: {} for quantity in SHAPES}
 
     def add_picture(self, faces: int) -> None:
         """Count a picture with a number of faces."""
         self._count(Quantity.FACES_PER_PICTURE, faces)
+
+    def add_undecoded(self) -> None:
+        """Count a picture that could not be decoded."""
+        self._undecoded += 1
 
     def add_face(
         self,
@@ -91,7 +96,7 @@ class Tally:
     def counts(self) -> Counts:
         """What was counted so far."""
         histograms = {quantity: dense(bins, quantity) for quantity, bins in self._bins.items()}
-        return Counts(dict(self._decisions), self._templates_compared, histograms)
+        return Counts(dict(self._decisions), self._templates_compared, histograms, self._undecoded)
 
     def _count(self, quantity: Quantity, value: float) -> None:
         bins, index = self._bins[quantity], BINS[quantity].index(value)

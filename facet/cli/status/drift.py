@@ -13,6 +13,7 @@ from rich.text import Text
 from facet import Client
 from facet.cli.shared.terms import moment
 from facet.terminal import console
+from facet.terminal.counts import counted
 from facet.terminal.rendering import percent
 from facet.terminal.tables import Shortened, number, table
 from facet.terminal.visible import visible
@@ -118,6 +119,10 @@ def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
         notes.append(f"{gallery_id}: {_NO_ESTIMATE[source.no_estimate]}")
     if source.source == _OTHER:
         notes.append(f"{gallery_id}: other holds the cameras and callers beyond the first 40 of an hour")
+    if source.undecoded:
+        notes.append(
+            f"{gallery_id}: {source.source} sent {counted(source.undecoded, 'picture')} that could not be decoded"
+        )
     drift = source.drift
     if drift.not_compared == _TOO_LITTLE:
         notes.append(
@@ -172,6 +177,7 @@ def _plain_source(source: pb.SourceAssessment) -> dict[str, Any]:
         "faces": source.faces,
         "matches": source.matches,
         "refused": source.refused,
+        "undecoded": source.undecoded,
         **shares,
         "no_estimate": source.no_estimate,
         "drift": {

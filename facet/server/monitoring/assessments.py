@@ -142,6 +142,7 @@ class Assessments:
             faces=counts.faces,
             matches=counts.decisions[Decision.MATCH],
             refused=counts.decisions[Decision.REFUSED],
+            undecoded=counts.undecoded,
             unknown_share=interval(estimated.unknown_share, MAX_SHARE_WIDTH),
             fpir=interval(estimated.fpir),
             fnir=interval(estimated.fnir),

@@ -132,6 +132,14 @@ class Recorder:
                     templates_compared=0 if is_refused else templates_compared,
                 )
 
+    def undecoded(self, gallery_id: str, caller_id: str, *, camera: str | None = None) -> None:
+        """Count a picture that could not be decoded, or a frame if ``camera`` is given."""
+        if not self._is_on:
+            return
+        source = f"caller:{caller_id}" if camera is None else f"camera:{camera}"
+        with self._lock:
+            self._tally(gallery_id, source, caller_id).add_undecoded()
+
     def take(self) -> list[Observation]:
         """Return what was counted since the last call, and forget it."""
         with self._lock:

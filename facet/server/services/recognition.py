@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import grpc
 import numpy as np
 
+from facet.runtime.pictures import PictureError
 from facet.server.access import identity, share
 from facet.server.errors import InvalidField
 from facet.server.monitoring.recorder import Recorder
@@ -212,21 +213,25 @@ class RecognitionServicer(RecognitionServiceServicer):
         def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.check_searchable(gallery_id)
             record = partial(self._recorder.picture, gallery_id, caller_id, self._galleries.threshold(gallery_id))
-            response = yield from identify(
-                self._pipeline,
-                self._galleries,
-                source,
-                work,
-                gallery_id=gallery_id,
-                choose=choose,
-                top_k=top_k,
-                threshold=threshold,
-                limits=self._limits,
-                include_objects=request.include_objects,
-                distinct_subjects=request.distinct_subjects,
-                thorough=thorough,
-                record=record,
-            )
+            try:
+                response = yield from identify(
+                    self._pipeline,
+                    self._galleries,
+                    source,
+                    work,
+                    gallery_id=gallery_id,
+                    choose=choose,
+                    top_k=top_k,
+                    threshold=threshold,
+                    limits=self._limits,
+                    include_objects=request.include_objects,
+                    distinct_subjects=request.distinct_subjects,
+                    thorough=thorough,
+                    record=record,
+                )
+            except PictureError:
+                self._recorder.undecoded(gallery_id, caller_id)
+                raise
             self._answer_ids.mark(gallery_id, (face.identification for face in response.faces), caller)
             return response
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from facet.runtime.pictures import PictureError
 from facet.server.scheduling.work import Work
 from facet.server.streaming import answers
 from facet.server.streaming.camera_turn import CameraTurn
@@ -68,8 +69,10 @@ class FrameProcessor:
         include_objects: bool,
         mark: Callable[[Sequence[pb.TrackEvent]], None] = _no_marks,
         turn: int | None = None,
+        undecoded: Callable[[], None] = lambda: None,
     ) -> None:
         self._pipeline = pipeline
+        self._undecoded = undecoded
         self._gallery = gallery
         self._tracker = StreamTracker(settings)
         self._record = record
@@ -91,8 +94,12 @@ class FrameProcessor:
         if frame.error is not None:
             raise frame.error
         source = convert.source(frame.message.picture, "frame.picture")
-        with field_at_fault("frame.picture"):
-            picture = yield from self._pipeline.decode_in_turns(source, work)
+        try:
+            with field_at_fault("frame.picture"):
+                picture = yield from self._pipeline.decode_in_turns(source, work)
+        except PictureError:
+            self._undecoded()
+            raise
         self.pixels = picture.shape[0] * picture.shape[1]
         perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
         turn = self._camera_turn.of(picture.pixels, frame.time, work)

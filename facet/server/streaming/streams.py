@@ -171,6 +171,7 @@ class Streams:
             include_objects=settings.include_objects,
             mark=partial(self._mark, gallery, settings.gallery_id, source_of_camera(settings.camera)),
             turn=convert.turn(settings.turn, "settings.turn"),
+            undecoded=partial(self._recorder.undecoded, settings.gallery_id, caller_id, camera=settings.camera),
         )
 
     def _mark(self, gallery: StreamGallery, gallery_id: str, source: str, events: Sequence[pb.TrackEvent]) -> None:

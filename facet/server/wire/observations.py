@@ -22,6 +22,7 @@ def observation(found: Observation) -> pb.Observation:
         unknown=counts.decisions[Decision.UNKNOWN],
         refused=counts.decisions[Decision.REFUSED],
         templates_compared=counts.templates_compared,
+        undecoded=counts.undecoded,
         histograms=[
             pb.Histogram(quantity=quantity.value, bins=list(bins), counts=list(bins.values()))
             for quantity, bins in by_quantity.items()

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from facet import Client, InvalidArgument, NotFound
+from facet import Client, InvalidArgument, NotFound, stream_frame
 from facet.server.app import Server
 from facet.server.config import load
 from facet.v1 import observations_pb2 as pb
-from facet.v1.recognition_service_pb2 import DECISION_MATCH
+from facet.v1.recognition_service_pb2 import DECISION_MATCH, StreamSettings
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.times import EARLIEST, LATEST
 
@@ -72,6 +72,20 @@ def test_what_was_counted_is_read_and_stored_when_the_server_stops(tmp_path: Pat
     with closing(SqliteStore(tmp_path / "facet.sqlite3")) as store:
         stored = store.observations.find(GALLERY, since=EARLIEST, until=LATEST, limit=10)
         assert sum(each.counts.faces for each in stored) == faces + 1
+
+
+def test_pictures_and_frames_that_cannot_be_decoded_are_counted_by_source(tmp_path: Path, pictures: Pictures) -> None:
+    broken = pictures.yaoming[:1000]
+    with serving(tmp_path) as client:
+        client.create_gallery(GALLERY)
+        with pytest.raises(InvalidArgument):
+            client.identify(GALLERY, broken)
+        settings = StreamSettings(gallery_id=GALLERY, camera="door")
+        (answer,) = client.identify_stream(settings, [stream_frame(1, broken)])
+        assert answer.status.code
+        found = {each.source: (each.faces, each.undecoded) for each in client.assess_gallery(GALLERY).sources}
+        assert found == {"caller:anonymous": (0, 1), "camera:door": (0, 1)}
+        assert sum(each.undecoded for each in client.iter_observations(GALLERY)) == 2
 
 
 def test_a_new_reference_period_is_begun_for_a_source_that_has_faces(tmp_path: Path, pictures: Pictures) -> None:

@@ -59,6 +59,14 @@ def test_a_share_that_the_counts_do_not_tell_is_unclear() -> None:
     assert (plain["fnir"]["inconclusive"], plain["fpir"]["inconclusive"]) == (True, False)
 
 
+def test_pictures_that_could_not_be_decoded_are_told() -> None:
+    found = answer()
+    found["entrance"].sources[0].undecoded = 3
+    assert "camera:door sent 3 pictures that could not be decoded" in printed(found)
+    (gallery,) = as_plain(found)["galleries"]
+    assert gallery["sources"][0]["undecoded"] == 3
+
+
 def test_a_quantity_that_no_change_can_move_is_named() -> None:
     found = answer()
     found["entrance"].sources[0].drift.shifts.add(quantity="face_size", distance=0.2, limit=1.0)

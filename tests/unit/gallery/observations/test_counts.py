@@ -19,7 +19,7 @@ from tests.unit.gallery.observations.faces import MEASURES, a_tally
 def _same(left: Counts, right: Counts) -> bool:
     return (
         left.decisions == right.decisions
-        and left.templates_compared == right.templates_compared
+        and (left.templates_compared, left.undecoded) == (right.templates_compared, right.undecoded)
         and all(np.array_equal(left.histograms[each], right.histograms[each]) for each in Quantity)
     )
 
@@ -87,6 +87,16 @@ def test_counts_add_up() -> None:
 def test_counts_are_the_same_after_storage() -> None:
     counts = a_tally(40, 30, 20).counts()
     assert _same(from_bytes(to_bytes(counts)), counts)
+
+
+def test_pictures_that_could_not_be_decoded_add_up_and_are_stored() -> None:
+    tally = a_tally()
+    tally.add_undecoded()
+    counts = tally.counts() + tally.counts()
+    assert from_bytes(to_bytes(counts)).undecoded == 2
+    plain = json.loads(zlib.decompress(to_bytes(counts)))
+    del plain["undecoded"]
+    assert from_bytes(zlib.compress(json.dumps(plain).encode())).undecoded == 0, "earlier versions did not count them"
 
 
 def test_quantities_of_newer_versions_are_ignored() -> None:
