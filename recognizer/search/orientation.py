@@ -11,12 +11,14 @@ A turn is the angle in degrees, clockwise, by which a picture must be turned to 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.yolo import Detections
 from recognizer.detection.finder import TRACE_SCORE
 from recognizer.faces import Faces
 
@@ -93,6 +95,13 @@ def faces_turned_back(faces: Faces, turn: int, shape: tuple[int, ...]) -> Faces:
         return faces
     landmarks = points_turned_back(faces.landmarks, turn, shape)
     return Faces(boxes_turned_back(faces.boxes, turn, shape), landmarks, faces.scores)
+
+
+def objects_turned_back(objects: Detections, turn: int, shape: tuple[int, ...]) -> Detections:
+    """Map objects from the turned picture to the picture of ``shape``; a turn drops their keypoints."""
+    if not turn:
+        return objects
+    return replace(objects, boxes=boxes_turned_back(objects.boxes, turn, shape), keypoints=None, keypoint_scores=None)
 
 
 def roll_of(faces: Faces) -> NDArray[np.float32]:
