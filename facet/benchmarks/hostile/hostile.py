@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from facet import FacetError, __version__
+from facet import FacetError
 from facet.benchmarks.hostile.attackers.attacker import Attacker
 from facet.benchmarks.hostile.attackers.catalogue import all_attackers
 from facet.benchmarks.hostile.attacks import run_attack
@@ -20,9 +18,8 @@ from facet.benchmarks.hostile.tables import show, show_attackers
 from facet.benchmarks.hostile.victims import CAMERA, RATES, Habits
 from facet.benchmarks.serving.pictures import samples
 from facet.benchmarks.streams.scenes import street
+from facet.benchmarks.this_machine import this_machine
 from facet.benchmarks.watched_server import watched_server
-from facet.evaluation.report.provenance import processor
-from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
 from facet.terminal import console
 from facet.terminal.console import AsJson
@@ -80,7 +77,7 @@ def hostile(
         show_attackers(attackers)
         return
     try:
-        measured = Hostile(_run(attackers, seconds, patience, authenticated=authenticated), _machine(), seconds)
+        measured = Hostile(_run(attackers, seconds, patience, authenticated=authenticated), this_machine(), seconds)
     except (ModelError, FacetError, OSError, RuntimeError) as error:
         console.fail(str(error))
     if as_json:
@@ -126,13 +123,3 @@ def tokens(attacker: Attacker, *, authenticated: bool) -> Sequence[bool]:
     if authenticated or attacker.needs_token:
         return (True,)
     return (False, True) if attacker.token_matters else (False,)
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "processor": processor(),
-        "cores": usable_cores(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "facet": __version__,
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import tempfile
 import time
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,8 +29,7 @@ from facet.benchmarks.serving.saturation import DOUBLE, HALF, Plan, saturate
 from facet.benchmarks.serving.speed import Systems, compare_latency, compare_throughput
 from facet.benchmarks.serving.systems import FacetInProcess, SystemProcess
 from facet.benchmarks.serving.tables import show
-from facet.evaluation.report.provenance import processor
-from facet.runtime.cores import usable_cores
+from facet.benchmarks.this_machine import this_machine
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server.config import NONE
@@ -190,11 +187,4 @@ def _is_serving(health: HealthStub) -> bool:
 def _machine(server: LocalServer) -> dict[str, Any]:
     with Client(server.address) as client:
         info = client.get_server_info()
-    return {
-        "processor": processor(),
-        "cores": usable_cores(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "facet": info.version,
-        "runtime": dict(sorted(info.runtime.items())),
-    }
+    return this_machine() | {"facet": info.version, "runtime": dict(sorted(info.runtime.items()))}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from facet import FacetError, __version__
+from facet import FacetError
 from facet.benchmarks.serving.pictures import samples
+from facet.benchmarks.this_machine import this_machine
 from facet.benchmarks.trust.at_rest import AtRest, measure
 from facet.benchmarks.trust.calls import changes, enrolments, prepare, searches, small_calls
 from facet.benchmarks.trust.figures import Trust
@@ -20,8 +18,6 @@ from facet.benchmarks.trust.key_timing import key_timing
 from facet.benchmarks.trust.revocation import revoked_after
 from facet.benchmarks.trust.servers import Secured, plain_client, secured_server
 from facet.benchmarks.trust.tables import show
-from facet.evaluation.report.provenance import processor
-from facet.runtime.cores import usable_cores
 from facet.runtime.models import ModelError
 from facet.server import logging as logs
 from facet.server.access.callers import key
@@ -108,7 +104,7 @@ def _measure(folder: Path, templates: int, starts: int, rounds: int) -> Trust:
         audit_always_ms=enrolled.added_ms,
         key_timing=key_timing(folder, max(rounds * 10, 1)),
         at_rest=_at_rest(folder, info, templates, starts, rounds),
-        machine=_machine(templates),
+        machine=this_machine() | {"templates": templates},
     )
 
 
@@ -129,14 +125,3 @@ def _at_rest(folder: Path, info: GetServerInfoResponse, templates: int, starts: 
         starts=starts,
         rounds=max(rounds // 4, 1),
     )
-
-
-def _machine(templates: int) -> Mapping[str, Any]:
-    return {
-        "processor": processor(),
-        "cores": usable_cores(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "facet": __version__,
-        "templates": templates,
-    }

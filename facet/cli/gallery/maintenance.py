@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
-from facet.cli.gallery.key_options import KeyCommandOption, KeyEnvOption, KeyFileOption, keyring_of, master_keys
+from facet.cli.gallery.key_options import MasterKeys, keyring_of
 from facet.terminal import console, tables
 from facet.terminal.counts import counted, in_bytes
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 from gallery.errors import StorageBusy, StorageError
 from gallery.stores.sqlite import copies as sqlite_copies
@@ -26,14 +27,14 @@ _PARQUET = b"PAR1"
 """The first bytes of an exported gallery."""
 
 
+@grouped_options
 def backup(
     database: Database,
     target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace TARGET if it exists.")] = False,
     encrypt_to: EncryptTo = None,
-    key_file: KeyFileOption = None,
-    key_env: KeyEnvOption = "",
-    key_command: KeyCommandOption = "",
+    *,
+    keys: MasterKeys,
     as_json: console.AsJson = False,
 ) -> None:
     """Copy a database as it is now. The server may run.
@@ -46,7 +47,7 @@ def backup(
     is not in it. With the master key, the encrypted values of the copy are verified as well.
     """
     readers = recipients(encrypt_to)
-    source = master_keys(key_file, key_env, key_command)
+    source = keys.source()
     with _failures(database), age_failures(), _copying("backing up") as progress:
         keyring = keyring_of(database, source)
         verification = sqlite_copies.backup(
@@ -55,14 +56,14 @@ def backup(
     _say_copied(target, verification, as_json=as_json)
 
 
+@grouped_options
 def restore(
     backup: Annotated[Path, typer.Argument(help="A file that backup wrote.", show_default=False)],
     database: Annotated[Path, typer.Argument(help="The database to replace.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace DATABASE if it exists; it is lost.")] = False,
     identity: Identity = None,
-    key_file: KeyFileOption = None,
-    key_env: KeyEnvOption = "",
-    key_command: KeyCommandOption = "",
+    *,
+    keys: MasterKeys,
     as_json: console.AsJson = False,
 ) -> None:
     """Replace a database with a backup. Stop the server first.
@@ -71,7 +72,7 @@ def restore(
     machine fails in between. The backup of an encrypted database needs its key file at DATABASE.keys. Galleries that
     were deleted since have no keys there any more: they are removed when the server starts.
     """
-    source = master_keys(key_file, key_env, key_command)
+    source = keys.source()
     with _failures(backup), age_failures():
         secrets = identities(backup, identity) if backup.is_file() else []
         with _copying("restoring") as progress:
@@ -86,14 +87,14 @@ def restore(
     _say_copied(database, verification, as_json=as_json)
 
 
+@grouped_options
 def verify(
     database: Database,
     data_keys: Annotated[
         Path | None, typer.Option("--data-keys", help="The key file. Default: DATABASE.keys.", show_default=False)
     ] = None,
-    key_file: KeyFileOption = None,
-    key_env: KeyEnvOption = "",
-    key_command: KeyCommandOption = "",
+    *,
+    keys: MasterKeys,
     as_json: console.AsJson = False,
 ) -> None:
     """Read a whole database, and report what is wrong with it. The server may run.
@@ -105,7 +106,7 @@ def verify(
 
     Exit code: 0 sound, 1 damaged or not readable, 2 bad usage.
     """
-    source = master_keys(key_file, key_env, key_command)
+    source = keys.source()
     with _failures(database):
         found = sqlite_verify.verify(database, keyring_of(database, source, data_keys))
     if as_json:
@@ -115,11 +116,11 @@ def verify(
     raise typer.Exit(console.FAILED if found.problems else console.DONE)
 
 
+@grouped_options
 def compact(
     database: Database,
-    key_file: KeyFileOption = None,
-    key_env: KeyEnvOption = "",
-    key_command: KeyCommandOption = "",
+    *,
+    keys: MasterKeys,
     as_json: console.AsJson = False,
 ) -> None:
     """Rewrite a database without the space that deletions left. Stop the server first.
@@ -127,7 +128,7 @@ def compact(
     Needs as much free space as the database takes. Also removes unfinished imports, and upgrades the database of an
     older version.
     """
-    source = master_keys(key_file, key_env, key_command)
+    source = keys.source()
     with _failures(database):
         before, after = sqlite_copies.compact(database, source)
     if as_json:

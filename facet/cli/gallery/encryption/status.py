@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from facet.cli.gallery.key_options import KeyCommandOption, KeyEnvOption, KeyFileOption, master_keys
+from facet.cli.gallery.key_options import MasterKeys
 from facet.terminal import console, tables
 from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 from gallery.errors import StorageBusy, StorageError
 from gallery.stores.sqlite.sealing import progress
@@ -37,11 +38,11 @@ def status(database: Database, as_json: console.AsJson = False) -> None:
     raise typer.Exit(console.DONE if found.is_complete else console.FAILED)
 
 
+@grouped_options
 def renew(
     database: Database,
-    key_file: KeyFileOption = None,
-    key_env: KeyEnvOption = "",
-    key_command: KeyCommandOption = "",
+    *,
+    keys: MasterKeys,
     as_json: console.AsJson = False,
 ) -> None:
     """Give every gallery a new data key. Stop the server first.
@@ -50,7 +51,7 @@ def renew(
     that were made before can no longer be read. Do this if a data key, or a master key together with the key file, may
     have become known.
     """
-    source = master_keys(key_file, key_env, key_command)
+    source = keys.source()
     if source is None:
         console.fail("name the master key with --encryption-key-file, -env or -command", console.USAGE)
     try:
