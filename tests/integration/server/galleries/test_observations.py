@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +16,7 @@ from facet.v1 import observations_pb2 as pb
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, StreamSettings
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.times import EARLIEST, LATEST
+from tests.integration.server.serving_here import serving_here
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -26,22 +24,9 @@ if TYPE_CHECKING:
 GALLERY = "entrance"
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[Client]:
+def serving(folder: Path) -> AbstractContextManager[Client]:
     """Serve in this process."""
-    server = Server(load(["--server.port", "0", "--gallery.database", str(folder / "facet.sqlite3")]))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        address = asyncio.run_coroutine_threadsafe(server.start(), loop).result()
-        with Client(address) as client:
-            yield client
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    return serving_here(Server(load(["--server.port", "0", "--gallery.database", str(folder / "facet.sqlite3")])))
 
 
 def sums(observation: pb.Observation) -> dict[str, int]:

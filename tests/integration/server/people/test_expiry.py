@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from facet.server.config import load
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2
+from tests.integration.server.serving_here import serving_here
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -44,24 +43,11 @@ class SetClock:
         return self.time
 
 
-@contextmanager
-def serving(folder: Path, clock: SetClock, *flags: str) -> Iterator[Client]:
+def serving(folder: Path, clock: SetClock, *flags: str) -> AbstractContextManager[Client]:
     """Serve in this process, with this clock."""
     database = folder / "facet.sqlite3"
     config = load(["--server.port", "0", "--gallery.database", str(database), *flags])
-    server = Server(config, clock=clock)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        address = asyncio.run_coroutine_threadsafe(server.start(), loop).result()
-        with Client(address) as client:
-            yield client
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    return serving_here(Server(config, clock=clock))
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from gallery.encryption.master_keys import MasterKeySource
+from gallery.encryption.key_file import key_path
+from gallery.encryption.keyring import Keyring
+from gallery.encryption.master_keys import KeyFile, MasterKeySource
 from gallery.galleries import Galleries
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.subjects import SubjectChange
@@ -103,3 +107,18 @@ class Recorded:
     def error(self, event: str, **facts: object) -> None:
         """Keep a failure."""
         self.events.append((event, facts))
+
+
+def cut_off(database: Path, key_file: KeyFile) -> tuple[Keyring, str]:
+    """Leave a plain database as if encryption had been cut off when it had made the keys, before any value.
+
+    Returns:
+        the keys, and the key of the only gallery.
+    """
+    keyring = Keyring.create(key_path(database), key_file.read())
+    (uid,) = keyring.add(1)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("INSERT INTO encryption VALUES (1, ?)", (keyring.database,))
+        connection.execute("UPDATE galleries SET data_keys = ?", (uid,))
+        connection.commit()
+    return keyring, uid

@@ -19,7 +19,14 @@ from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.sealing.database_keys import open_keyring
 from gallery.stores.sqlite.sealing.progress import encryption_status, renew_data_keys
 from gallery.stores.sqlite.verify import verify
-from tests.unit.gallery.stores.sqlite.sealing.samples import expected, fill, opened, people_of, wait_until_sealed
+from tests.unit.gallery.stores.sqlite.sealing.samples import (
+    cut_off,
+    expected,
+    fill,
+    opened,
+    people_of,
+    wait_until_sealed,
+)
 
 
 @pytest.fixture
@@ -127,12 +134,7 @@ def test_a_half_encrypted_database_is_refused_without_keys_and_finished_with_the
     galleries = opened(database)
     fill(galleries, "g", range(3))
     galleries.close()
-    keyring = Keyring.create(key_path(database), key_file.read())
-    (uid,) = keyring.add(1)
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("INSERT INTO encryption VALUES (1, ?)", (keyring.database,))
-        connection.execute("UPDATE galleries SET data_keys = ?", (uid,))
-        connection.commit()
+    cut_off(database, key_file)
     with pytest.raises(KeysUnusable):
         opened(database)
     wait_until_sealed(database, key_file)

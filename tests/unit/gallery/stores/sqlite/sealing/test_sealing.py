@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gallery.encryption.key_file import key_path
 from gallery.encryption.keyring import Keyring
 from gallery.encryption.master_keys import KeyFile, new_key
 from gallery.errors import DatabaseDamaged
@@ -21,6 +20,7 @@ from gallery.stores.sqlite.verify import verify
 from tests.unit.gallery.stores.sqlite.sealing.samples import (
     CROP,
     Recorded,
+    cut_off,
     expected,
     fill,
     found_in,
@@ -92,12 +92,7 @@ def test_encryption_that_was_cut_off_anywhere_goes_on(
     galleries = opened(database)
     fill(galleries, "g", PEOPLE)
     galleries.close()
-    keyring = Keyring.create(key_path(database), key_file.read())
-    (uid,) = keyring.add(1)
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("INSERT INTO encryption VALUES (1, ?)", (keyring.database,))
-        connection.execute("UPDATE galleries SET data_keys = ?", (uid,))
-        connection.commit()
+    keyring, uid = cut_off(database, key_file)
     stored = SqliteDatabase(database)
     for _ in zip(range(15), resealing.Resealing(stored, keyring, 1, uid).run(), strict=False):
         pass
