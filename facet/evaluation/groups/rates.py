@@ -115,13 +115,19 @@ class GroupedRate:
         across: Bools = self.trials.counted & ((one == index) != (other == index)) & stated[one] & stated[other]
         return across
 
-    def chance(self, *, seed: int) -> Chance:
-        """How likely differences as large as those of the judged groups are if the groups mean nothing."""
+    def chance(self, *, level: float, seed: int) -> Chance:
+        """How likely differences as large as those of the judged groups are if the groups mean nothing.
+
+        Args:
+            level: the probability below which a group will be said to differ.
+            seed: seed of the permutations.
+        """
+        if self.judged.sum() < 2:
+            return Chance(None, {}, {}, note=f"too few people to tell: {_FEW_GROUPS}")
         chosen = np.flatnonzero((self._group >= 0) & self.judged[self._group])
         second = None if self.trials.second is None else self._second[chosen]
-        return chance_of(
-            self.trials.errors[chosen], self._first[chosen], second, self._group[chosen], len(self.groups), seed=seed
-        )
+        errors, first, group = self.trials.errors[chosen], self._first[chosen], self._group[chosen]
+        return chance_of(errors, first, second, group, level=level, seed=seed)
 
     def _people(self, trials: Bools) -> int:
         return len(np.union1d(self._first[trials], self._second[trials]))

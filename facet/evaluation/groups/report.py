@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from facet.evaluation.groups.attributes import NOT_STATED, Attribute
+from facet.evaluation.groups.chance import Chance
 from facet.evaluation.groups.rates import MIN_PEOPLE, GroupedRate
 from facet.evaluation.groups.trials import Bools, Trials
 from facet.evaluation.intervals import Figure, Identities, Weights, bootstrapped_together, none, wilson
@@ -70,13 +71,13 @@ def group_report(
 
         bootstrapped = bootstrapped_together(values, len(trials[0]), _rounds(trials, identities))
         found = {name: figure for rate in rates for name, figure in rate.figures(bootstrapped).items()}
-        chances = {rate.trials.name: rate.chance(seed=seed) for rate in rates}
+        chances = {rate.trials.name: rate.chance(level=LEVEL / tests, seed=seed) for rate in rates}
         summaries = {}
         for rate in rates:
             chance = chances[rate.trials.name]
             figures |= {name: found[name] for name in (rate.ratio_name, rate.to_mean_name)} | {rate.p_name: chance.p}
             beyond = chance.p is not None and chance.p * tests <= LEVEL
-            summaries[rate.trials.name] = _summary(rate, found, chance.p, beyond=beyond)
+            summaries[rate.trials.name] = _summary(rate, found, chance, beyond=beyond)
         rows = []
         for place, group in enumerate(rates[0].groups):
             row: Report = {"group": group, "subjects": list(attribute.of.values()).count(group)}
@@ -113,7 +114,7 @@ def _weights(trials: Trials, chosen: slice | Bools, identities: Identities) -> I
     return identities.weights(first, [trials.people[place] for place in trials.second[chosen].tolist()])
 
 
-def _summary(rate: GroupedRate, found: Mapping[str, Figure], p: float | None, *, beyond: bool) -> dict[str, Any]:
+def _summary(rate: GroupedRate, found: Mapping[str, Figure], chance: Chance, *, beyond: bool) -> dict[str, Any]:
     judged = [group for group, used in zip(rate.groups, rate.judged, strict=True) if used]
     values = {group: found[rate.figure_name(group)].value or 0.0 for group in judged}
     return {
@@ -121,8 +122,9 @@ def _summary(rate: GroupedRate, found: Mapping[str, Figure], p: float | None, *,
         "to_mean": found[rate.to_mean_name],
         "highest": max(judged, key=lambda group: values[group], default=None),
         "lowest": min(judged, key=lambda group: values[group], default=None),
-        "p": p,
+        "p": chance.p,
         "beyond_chance": beyond,
+        "note": chance.note,
     }
 
 

@@ -65,17 +65,18 @@ def describe_rates(section: Mapping[str, Any]) -> Iterator[str]:
                 f"{name}: {', '.join(apart)}: not comparable, because their people have more or fewer trials each than "
                 "those of the other groups"
             )
-        if found["p"] is None:
-            yield f"{name}: {found['ratio'].get('note') or 'no groups can be compared'}: nothing can be said"
+        if found["p"] is None and found["ratio"]["value"] is None:
+            yield f"{name}: {found['note']}"
             continue
         if found["ratio"].get("note"):
             yield f"{name}: {found['ratio']['note']}"
             continue
         ratio, mean = (_with_interval(found[key]) for key in ("ratio", "to_mean"))
-        verdict = "beyond chance" if found["beyond_chance"] else "within chance"
+        chance = "beyond chance" if found["beyond_chance"] else "within chance"
+        verdict = found["note"] if found["p"] is None else f"{chance} (p = {found['p']:.4f})"
         yield (
             f"{name}: highest in {found['highest']}, lowest in {found['lowest']}: max/min {ratio}, "
-            f"max/geometric mean {mean}; {verdict} (p = {found['p']:.4f})"
+            f"max/geometric mean {mean}; {verdict}"
         )
 
 

@@ -76,13 +76,27 @@ def test_a_small_group_has_no_figure_but_its_counts() -> None:
 
 
 def test_a_large_difference_is_beyond_chance_and_a_small_one_is_not() -> None:
-    large, small = searched({"a": 20}), searched({"a": 2})
+    large, small = searched({"a": 20}), searched({"a": 9, "b": 4})
     assert large["groups"]["kind"]["rates"]["fnir"]["beyond_chance"] is True
     assert (row(large, "a")["fnir_verdict"], row(large, "b")["fnir_verdict"]) == ("higher", "lower")
     assert large["fnir_ratio[kind]"]["value"] > 5
     assert large["fnir_to_mean[kind]"]["value"] == pytest.approx(large["fnir_ratio[kind]"]["value"] ** 0.5)
     assert small["groups"]["kind"]["rates"]["fnir"]["beyond_chance"] is False
     assert small["fnir_p[kind]"] > 0.05
+
+
+def test_two_people_with_errors_are_too_few_to_tell_whether_their_group_differs() -> None:
+    report = searched({"a": 2})
+    assert report["fnir_p[kind]"] is None
+    assert (row(report, "a")["fnir_verdict"], row(report, "small")["fnir_verdict"]) == ("too few people", None)
+    said, _ = describe_rates(report["groups"]["kind"])
+    assert said.endswith("; too few people to tell: 2 with errors")
+
+
+def test_a_single_group_of_enough_people_is_compared_with_none() -> None:
+    report = searched({"a": 20}, blank=40)
+    said, _ = describe_rates(report["groups"]["kind"])
+    assert said == "fnir: too few people to tell: fewer than two groups with at least 10 people"
 
 
 def test_without_errors_the_ratio_is_one_and_says_why() -> None:
