@@ -126,13 +126,13 @@ class ObservationHistory:
         Args:
             gallery_id: the gallery.
             source: the source.
-            of_reference: the reference period.
+            of_reference: the reference period. Days in it, whose hours are not kept, do not count.
             until: only faces of hours that begin before this time.
         """
         if not of_reference.is_whole:
             found = total(each.counts for each in of_reference.hours).faces
             return ComparedSource(too_little_reference(found), of_reference, None)
-        usual = reference(each.counts for each in of_reference.hours)
+        usual = reference(each.counts for each in of_reference.hours if each.span == HOUR)
         since = max(of_reference.until or until, until - MAX_LOOK_BACK)
         windows = _windows(self.period(gallery_id, source, since=since, until=until).hours)
         newest = drift(total(each.counts for each in next(windows, ())), usual)

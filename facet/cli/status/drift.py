@@ -127,7 +127,8 @@ def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
     if drift.not_compared == _TOO_LITTLE:
         notes.append(
             f"{gallery_id}: {source.source} is not compared yet. A reference period needs 7 days and 2000 faces, and "
-            f"it has {drift.reference_faces}: wait, or name another with --reference FROM..TO (1500 faces)"
+            f"it has {drift.reference_faces}: wait, or name another with --reference FROM..TO (1500 faces, in hours "
+            "that are still kept)"
         )
     if drift.not_compared == _TOO_FEW:
         notes.append(f"{gallery_id}: {source.source} is not compared yet: it takes 100 recent faces")

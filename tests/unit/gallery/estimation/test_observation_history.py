@@ -93,6 +93,17 @@ def test_days_whose_hours_are_gone_are_no_reference_period(history: ObservationH
     assert history.default_reference(gallery, CAMERA).hours == ()
 
 
+def test_a_chosen_period_whose_hours_have_become_days_is_not_compared(
+    history: ObservationHistory, gallery: Gallery
+) -> None:
+    history.log.add([an_hour(number, faces=60) for number in range(24 * 12)])
+    history.begin_reference("g", CAMERA, at(24 * 10))
+    history.tidy(days_before=at(24 * 10), keep_since=at(-24))
+    chosen = history.period("g", CAMERA, since=at(0), until=at(24 * 9))
+    found = history.compare("g", CAMERA, chosen, until=at(24 * 12)).drift
+    assert found.reason is NotCompared.TOO_LITTLE_REFERENCE
+
+
 def test_a_week_that_is_not_over_is_no_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
     history.log.add([an_hour(number, faces=60) for number in range(100)])
     of_reference = history.default_reference(gallery, CAMERA)
