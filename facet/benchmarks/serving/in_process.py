@@ -11,7 +11,7 @@ from facet.runtime.cores import usable_cores
 from facet.server.config import Config, GalleryConfig, ModelsConfig, ServerConfig
 from facet.server.models import load_pipeline
 from facet.server.scheduling.work import Work
-from facet.server.services.recognition import identify
+from facet.server.services.identification import identify
 from facet.v1.recognition_service_pb2 import IdentifyResponse
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment

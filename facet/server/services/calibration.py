@@ -17,7 +17,7 @@ from facet.server.errors import CalibrationUnderWay, InvalidField
 from facet.server.observability import telemetry
 from facet.server.scheduling.work import Work
 from facet.server.scheduling.workers import Workers
-from facet.server.services.recognition import analyze_and_align, only_face
+from facet.server.services.pictures import analyze_and_align, only_face
 from facet.server.services.transfer_places import TransferPlaces
 from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from facet.server.access import identity
-from facet.server.services.recognition import Context
+from facet.server.services.pictures import Context
 from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.server.wire.terms import timestamp

@@ -25,7 +25,7 @@ from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.corrections import CorrectionServicer
 from facet.server.services.duplicates import DuplicateSearches
-from facet.server.services.recognition import Context, analyze_and_align, begin, only_face
+from facet.server.services.pictures import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, erasures, terms, validate

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
-from itertools import compress
-from typing import Any, TypeAlias
 
-import grpc
 import numpy as np
 
 from facet.runtime.pictures import PictureError
-from facet.server.access import identity, share
+from facet.server.access import identity
 from facet.server.errors import InvalidField
 from facet.server.monitoring.recorder import Recorder
-from facet.server.observability import telemetry
 from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
 from facet.server.outcomes.reporting import Outcomes
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
+from facet.server.services.identification import identify
+from facet.server.services.pictures import Choice, Context, analyze_and_align, begin, only_face
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.streaming.streams import Streams
 from facet.server.wire import convert, validate
@@ -28,20 +25,10 @@ from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
 from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.galleries import Galleries
-from gallery.ranking import refuse
-from gallery.records.identifications import Identification
-from recognizer import choice
-from recognizer.analysis import AlignedFace, Analysis
-from recognizer.faces import Faces
-from recognizer.fitness import meets
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
-from recognizer.quality import NO_LIMITS, QualityLimits
+from recognizer.quality import QualityLimits
 from recognizer.sources import Source
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Choice = Callable[[Faces, tuple[int, ...]], int]
-Record = Callable[[Sequence[AlignedFace], Sequence[Identification], int], None]
 
 
 class RecognitionServicer(RecognitionServiceServicer):
@@ -301,146 +288,8 @@ class RecognitionServicer(RecognitionServiceServicer):
         return [i for i, name in enumerate(known) if not wanted or name in wanted]
 
 
-def identify(
-    pipeline: FacePipeline,
-    galleries: Galleries,
-    source: Source,
-    work: Work,
-    *,
-    gallery_id: str,
-    choose: Choice | None = None,
-    top_k: int = validate.DEFAULT_TOP_K,
-    threshold: float | None = None,
-    limits: QualityLimits = NO_LIMITS,
-    include_objects: bool = False,
-    thorough: bool = False,
-    distinct_subjects: bool = False,
-    record: Record | None = None,
-) -> Turns[pb.IdentifyResponse]:
-    """Identify the people in a picture, on a worker's thread.
-
-    Yields while a large picture is decoded, and between batches of faces.
-
-    Args:
-        pipeline: the models.
-        galleries: the enrolled people.
-        source: the picture.
-        work: the request.
-        gallery_id: the gallery to search.
-        choose: returns the index of the only face to identify; ``None`` identifies all.
-        top_k: maximum number of candidates per face.
-        threshold: minimum similarity of a match; that of the gallery if ``None``.
-        limits: minimum quality; faces below it are refused.
-        include_objects: whether to return objects.
-        thorough: whether to find faces that are small in a large picture.
-        distinct_subjects: whether a subject is given to one face at most, the most similar one.
-        record: told the faces, the answers to them, and the number of faces in the picture.
-
-    Returns:
-        the response without timings.
-
-    Raises:
-        RequestExpired: the request's deadline has passed, or it was cancelled.
-        GalleryError: the gallery cannot be searched.
-        PictureError: the picture cannot be decoded.
-        FaceNotFound: the picture does not show the chosen face.
-    """
-    analysis, faces = yield from analyze_and_align(
-        pipeline, source, choose, work, "picture", objects_wanted=include_objects, thorough=thorough
-    )
-    response = pb.IdentifyResponse(
-        objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
-        picture_size=convert.picture_size(analysis.picture),
-        least_face_height=analysis.least_height,
-    )
-    fit = [meets(face.quality, limits) for face in faces]
-    refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
-    answers = [refused] * len(faces)
-    compared = list(compress(range(len(faces)), fit))
-    if any(fit):
-        probes = yield from pipeline.embed_in_turns(list(compress(faces, fit)), work)
-        work.check()
-        with work.stage("search"):
-            found = iter(
-                galleries.search(
-                    gallery_id, probes, top_k=top_k, threshold=threshold, distinct_subjects=distinct_subjects
-                )
-            )
-        answers = [next(found) if is_fit else refused for is_fit in fit]
-    if record is not None:
-        record(faces, answers, len(analysis.faces))
-    response.faces.extend(
-        pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer, compared))
-        for face, answer in zip(faces, answers, strict=True)
-    )
-    return response
-
-
-def begin(
-    context: Context,
-    kind: str,
-    priority: Priority = Priority.LIVE,
-    *,
-    pixels: int = 0,
-    objects: bool = False,
-    thorough: bool = False,
-) -> Work:
-    """Return the work of a request or of an item of a stream, with the client's deadline.
-
-    Args:
-        context: the call.
-        kind: the method.
-        priority: its urgency.
-        pixels: pixels of its pictures, as far as they are known.
-        objects: whether its answer contains objects.
-        thorough: whether its search for faces is thorough.
-    """
-    remaining = context.time_remaining()
-    return Work(
-        telemetry.stopwatch(),
-        deadline=None if remaining is None else time.monotonic() + remaining,
-        kind=kind + " with objects" * objects + " thorough" * thorough,
-        priority=priority,
-        caller=share.current(),
-        pixels=pixels,
-    )
-
-
 def _begin_identify(
     request: pb.IdentifyRequest, context: Context, kind: str, priority: Priority = Priority.LIVE
 ) -> Work:
     thorough = request.search == SEARCH_THOROUGH
     return begin(context, kind, priority, objects=request.include_objects, thorough=thorough)
-
-
-def analyze_and_align(
-    pipeline: FacePipeline,
-    source: Source,
-    choose: Choice | None,
-    work: Work,
-    field: str,
-    *,
-    face_min_score: float | None = None,
-    objects_wanted: bool = False,
-    thorough: bool = False,
-) -> Turns[tuple[Analysis, list[AlignedFace]]]:
-    """Find the faces of a picture and align all or the chosen one; errors name the request's ``field``.
-
-    Yields while a large picture is decoded, and between tiles of a thorough search.
-    """
-    with field_at_fault(field):
-        return (
-            yield from pipeline.analyze_and_align_in_turns(
-                source,
-                choose,
-                work,
-                face_min_score=face_min_score,
-                objects_wanted=objects_wanted,
-                thorough=thorough,
-            )
-        )
-
-
-def only_face(faces: Faces, _shape: tuple[int, ...]) -> int:
-    """Return the index of the only face: the rule for requests that choose none."""
-    return choice.only(faces)

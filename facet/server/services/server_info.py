@@ -22,7 +22,7 @@ from facet.server.observability.stopwatch import STAGES
 from facet.server.observability.telemetry import Telemetry
 from facet.server.scheduling.workers import Workers
 from facet.server.services.audit import AuditEntries
-from facet.server.services.recognition import Context
+from facet.server.services.pictures import Context
 from facet.server.wire.terms import timestamp
 from facet.v1 import server_service_pb2 as pb
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer

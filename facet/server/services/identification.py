@@ -1,0 +1,97 @@
+"""Identifies the people in a picture: from its pixels to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import compress
+
+from facet.server.scheduling.work import Work
+from facet.server.services.pictures import Choice, analyze_and_align
+from facet.server.wire import convert, validate
+from facet.v1 import recognition_service_pb2 as pb
+from gallery.galleries import Galleries
+from gallery.ranking import refuse
+from gallery.records.identifications import Identification
+from recognizer.analysis import AlignedFace
+from recognizer.fitness import meets
+from recognizer.pipeline import FacePipeline
+from recognizer.progress import Turns
+from recognizer.quality import NO_LIMITS, QualityLimits
+from recognizer.sources import Source
+
+Record = Callable[[Sequence[AlignedFace], Sequence[Identification], int], None]
+
+
+def identify(
+    pipeline: FacePipeline,
+    galleries: Galleries,
+    source: Source,
+    work: Work,
+    *,
+    gallery_id: str,
+    choose: Choice | None = None,
+    top_k: int = validate.DEFAULT_TOP_K,
+    threshold: float | None = None,
+    limits: QualityLimits = NO_LIMITS,
+    include_objects: bool = False,
+    thorough: bool = False,
+    distinct_subjects: bool = False,
+    record: Record | None = None,
+) -> Turns[pb.IdentifyResponse]:
+    """Identify the people in a picture, on a worker's thread.
+
+    Yields while a large picture is decoded, and between batches of faces.
+
+    Args:
+        pipeline: the models.
+        galleries: the enrolled people.
+        source: the picture.
+        work: the request.
+        gallery_id: the gallery to search.
+        choose: returns the index of the only face to identify; ``None`` identifies all.
+        top_k: maximum number of candidates per face.
+        threshold: minimum similarity of a match; that of the gallery if ``None``.
+        limits: minimum quality; faces below it are refused.
+        include_objects: whether to return objects.
+        thorough: whether to find faces that are small in a large picture.
+        distinct_subjects: whether a subject is given to one face at most, the most similar one.
+        record: told the faces, the answers to them, and the number of faces in the picture.
+
+    Returns:
+        the response without timings.
+
+    Raises:
+        RequestExpired: the request's deadline has passed, or it was cancelled.
+        GalleryError: the gallery cannot be searched.
+        PictureError: the picture cannot be decoded.
+        FaceNotFound: the picture does not show the chosen face.
+    """
+    analysis, faces = yield from analyze_and_align(
+        pipeline, source, choose, work, "picture", objects_wanted=include_objects, thorough=thorough
+    )
+    response = pb.IdentifyResponse(
+        objects=convert.analysis_objects(analysis, pipeline.class_names, wanted=include_objects),
+        picture_size=convert.picture_size(analysis.picture),
+        least_face_height=analysis.least_height,
+    )
+    fit = [meets(face.quality, limits) for face in faces]
+    refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
+    answers = [refused] * len(faces)
+    compared = list(compress(range(len(faces)), fit))
+    if any(fit):
+        probes = yield from pipeline.embed_in_turns(list(compress(faces, fit)), work)
+        work.check()
+        with work.stage("search"):
+            found = iter(
+                galleries.search(
+                    gallery_id, probes, top_k=top_k, threshold=threshold, distinct_subjects=distinct_subjects
+                )
+            )
+        answers = [next(found) if is_fit else refused for is_fit in fit]
+    if record is not None:
+        record(faces, answers, len(analysis.faces))
+    response.faces.extend(
+        pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer, compared))
+        for face, answer in zip(faces, answers, strict=True)
+    )
+    return response
