@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -163,8 +164,13 @@ def test_outcomes_that_name_a_merged_subject_are_kept_as_counts_even_if_its_id_r
 ) -> None:
     answer = GivenAnswer(b"n" * 12, now() + timedelta(days=1), Decision.MATCH, "ann", 0.75, None, 0.5, "", None)
     store.outcomes.report(here, Outcome("", answer, True, Truth.UNSAID, "", now()), most=9)
+    wrong = replace(answer, nonce=b"w" * 12, subject_id="bob")
+    store.outcomes.report(here, Outcome("", wrong, False, Truth.SUBJECT, "ann", now()), most=9)
     galleries.corrections.merge(here, "ann", "bob")
     enrollment = Enrollment(vectors(9)[8], "contract", "f" * 64, (0, 0, 1, 1), 1.0)
     galleries.enroll(here, "ann", enrollment)
-    (left,) = store.outcomes.outcomes(here, after="", limit=9)
-    assert (left.is_forgotten, left.answer.subject_id, left.is_right) == (True, "", True)
+    (right, mistaken) = store.outcomes.outcomes(here, after="", limit=9)
+    assert (right.is_right, mistaken.is_right, mistaken.truth) == (True, False, Truth.SUBJECT)
+    for left in (right, mistaken):
+        assert left.is_forgotten
+        assert not left.subjects
