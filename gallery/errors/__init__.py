@@ -34,6 +34,7 @@ GalleryError
     StorageError
         StorageFull
         StorageUnavailable
+            ChangeUnderWay
             DatabaseDamaged
             DatabaseReplaced
             KeysUnusable
@@ -73,6 +74,7 @@ from gallery.errors.requests import (
     RequestIdReused,
 )
 from gallery.errors.storage import (
+    ChangeUnderWay,
     DatabaseDamaged,
     DatabaseReplaced,
     KeysUnusable,
@@ -97,6 +99,7 @@ from gallery.errors.subjects import (
 __all__ = [
     "CalibrationUnreliable",
     "ChangeNotFound",
+    "ChangeUnderWay",
     "ChangeUndone",
     "ConsentRequired",
     "ContractMismatch",

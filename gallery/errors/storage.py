@@ -49,6 +49,15 @@ class StorageUnavailable(StorageError):
     """The database cannot be read or written, is damaged, or is not a Facet database."""
 
 
+class ChangeUnderWay(StorageUnavailable):
+    """Another server works on the change, or died while it did less than a minute ago."""
+
+    public_text: ClassVar[str] = "another server makes this correction, or died while it did: repeat it in a minute"
+
+    def __init__(self) -> None:
+        super().__init__(self.public_text)
+
+
 class DatabaseDamaged(StorageUnavailable):
     """The database is damaged, or the file is not a database at all.
 

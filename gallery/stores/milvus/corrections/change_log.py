@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gallery.errors import SubjectNotFound, TooManyTemplates, UndoConflict
 from gallery.records.changes import MovedTemplate, Rearrangement, StoredChange
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
+from gallery.stores.milvus.corrections.claims import INTERRUPTED_AFTER, Claims
 from gallery.stores.milvus.corrections.distinct_pairs import DistinctRows
 from gallery.stores.milvus.corrections.intents import Intent, final_text, from_row, intent_of, is_unfinished, to_text
 from gallery.stores.milvus.corrections.moving import TemplateMover
@@ -24,8 +25,6 @@ from gallery.times import from_microseconds, microseconds_ago, new_id, now, to_m
 _KIND = "changes"
 _FIELDS = ("request", "one", "other", "until", "text")
 _IDS_AT_ONCE = 200
-_INTERRUPTED_AFTER = timedelta(minutes=1)
-"""A correction that began longer ago than this is no longer being made."""
 
 
 class MilvusChangeLog:
@@ -35,7 +34,8 @@ class MilvusChangeLog:
     and its old id again when that is undone. The whole correction is written first, as an :class:`Intent` in the row of
     its change. Templates are copied before the old ones are removed, a subject is removed last, and the row becomes
     that of a finished change. If the process dies in between, nothing is lost, and some templates may belong to both
-    subjects. :meth:`finish` does the rest: every step may be repeated. Two servers must not do that at the same moment.
+    subjects. :meth:`finish` does the rest: every step may be repeated. One server at a time does that, see
+    :class:`Claims`.
 
     Args:
         milvus: the connection.
@@ -64,6 +64,7 @@ class MilvusChangeLog:
         self._distinct = distinct
         self._outcomes = outcomes
         self._mover = TemplateMover(milvus, collections)
+        self._claims = Claims(milvus, collections)
 
     def change(self, gallery_id: str, change_id: str) -> StoredChange | None:
         """See :meth:`gallery.stores.base.ChangeLog.change`."""
@@ -125,8 +126,9 @@ class MilvusChangeLog:
             rows[wanted.from_subject_id]["created"] if wanted.from_subject_id in rows else 0,
             rows[wanted.updated.subject_id]["etag"] if wanted.updated and wanted.updated.subject_id in rows else "",
         )
-        self._begin(location, gallery_id, intent)
-        self._carry_out(location, gallery_id, intent)
+        with self._claims.held(location, wanted.change.change_id):
+            self._begin(location, gallery_id, intent)
+            self._carry_out(location, gallery_id, intent)
 
     def finish(self, gallery_id: str, subject_ids: Sequence[str] = (), *, change_id: str = "") -> list[Rearrangement]:
         """See :meth:`gallery.stores.base.ChangeLog.finish`."""
@@ -136,9 +138,10 @@ class MilvusChangeLog:
             f"one in {among} or other in {among}" if subject_ids else f"id == {quoted(row_id(location.key, change_id))}"
         )
         intents = [from_row(row, gallery_id) for row in self._rows(location, wanted) if is_unfinished(row)]
+        finished: list[Rearrangement] = []
         for intent in sorted(intents, key=lambda each: each.began):
-            self._carry_out(location, gallery_id, intent)
-        return [intent.wanted for intent in intents]
+            finished += self._finish(location, gallery_id, intent.wanted.change.change_id)
+        return finished
 
     def remove_subject(self, location: GalleryLocation, subject_id: str) -> None:
         """Delete the changes that a subject holds, and what an interrupted one has of it elsewhere."""
@@ -154,10 +157,9 @@ class MilvusChangeLog:
         location = self._locator.find(gallery_id)
         for row in self._rows(location, f"until <= {to_microseconds(until)} and text != ''"):
             if is_unfinished(row):
-                intent = from_row(row, gallery_id)
-                if intent.began > microseconds_ago(_INTERRUPTED_AFTER):
+                if from_row(row, gallery_id).began > microseconds_ago(INTERRUPTED_AFTER):
                     continue
-                self._carry_out(location, gallery_id, intent)
+                self._finish(location, gallery_id, id_of(row))
             erased = StoredChange(id_of(row), "", _holders(row), from_microseconds(row["until"]), "")
             self._write(location, erased)
 
@@ -169,6 +171,15 @@ class MilvusChangeLog:
             raise TooManyTemplates(gallery_id, wanted.from_subject_id, limit, wanted=len(wanted.moved))
         holders = (wanted.from_subject_id, wanted.into_subject_id)
         self._write(location, replace(wanted.change, holders=holders, text=text))
+
+    def _finish(self, location: GalleryLocation, gallery_id: str, change_id: str) -> list[Rearrangement]:
+        """Do the rest of a correction, and return it, unless another server has done it since."""
+        with self._claims.held(location, change_id):
+            rows = self._rows(location, f"id == {quoted(row_id(location.key, change_id))}")
+            intents = [from_row(row, gallery_id) for row in rows if is_unfinished(row)]
+            for intent in intents:
+                self._carry_out(location, gallery_id, intent)
+        return [intent.wanted for intent in intents]
 
     def _carry_out(self, location: GalleryLocation, gallery_id: str, intent: Intent) -> None:
         """Do what an intent says, as far as it is not done."""

@@ -79,6 +79,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.UndoConflict("g", "c", "the subject is gone"), "FAILED_PRECONDITION", "UNDO_CONFLICT"),
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
+    (gallery.ChangeUnderWay(), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseReplaced("/srv/facet.sqlite3", "it is gone"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.KeysUnusable("the key file is missing"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseDamaged("/srv/facet.sqlite3", "a text is not UTF-8"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from gallery.errors import StorageUnavailable, SubjectNotFound
+from gallery.errors import StorageUnavailable, SubjectNotFound, TooManyTemplates
 from gallery.galleries import Galleries
 from gallery.records.changes import Change
 from gallery.records.subjects import renaming
 from gallery.stores.milvus.milvus_store import MilvusStore
 from tests.integration.gallery.stores.milvus.samples import face, galleries_of, vectors
+from tests.integration.gallery.stores.milvus.samples import filled as imported
 
 FACES = vectors(6, 1)
 
@@ -29,6 +30,10 @@ def store(milvus_lite: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def here(store: MilvusStore) -> str:
+    return filled(store)
+
+
+def filled(store: MilvusStore) -> str:
     """A gallery with ann, of two templates, bob and cid, of one each; ann and cid were told apart."""
     galleries = galleries_of(store)
     made = galleries.create_gallery("", display_name="", threshold=0.5).gallery_id
@@ -115,8 +120,8 @@ def test_what_came_between_a_death_and_the_repetition_stays(store: MilvusStore, 
     def merge(galleries: Galleries) -> Change:
         return galleries.corrections.merge(here, "ann", "bob").change
 
-    # After its intent, and the row of bob.
-    assert unless_it_dies(store, merge, before=2) is None
+    # After its claim, its intent, and the row of bob.
+    assert unless_it_dies(store, merge, before=3) is None
     galleries = galleries_of(store)
     galleries.enroll(here, "ann", face(FACES[4], picture="4"))
     galleries.update_subject(here, "bob", renaming("Robert"))
@@ -152,3 +157,13 @@ def test_a_subject_that_is_forgotten_after_an_interrupted_merge_leaves_nothing_w
         for again in range(2):
             galleries.enroll(here, "ann", face(FACES[again], picture=f"{again}"))
     assert 4 < number < 98
+
+
+def test_a_merge_that_is_too_large_for_milvus_is_refused_with_the_limit_and_changes_nothing(store: MilvusStore) -> None:
+    here = imported(store, {"ann": vectors(500, 2), "bob": vectors(1, 3)}).gallery_id
+    galleries = galleries_of(store, max_templates=999)
+    with pytest.raises(TooManyTemplates, match=r"'ann' .* 500 templates") as refused:
+        galleries.corrections.merge(here, "ann", "bob")
+    assert 250 < int(refused.value.metadata["limit"]) < 500
+    assert [galleries.get_subject(here, each).template_count for each in ("ann", "bob")] == [500, 1]
+    assert store.changes.changes(here) == []
