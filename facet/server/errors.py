@@ -305,7 +305,7 @@ class AnswerUnknown(ServerError):
     """A text is not the id of an answer of this gallery. The message does not say why."""
 
     kind, reason = "not_found", "ANSWER_UNKNOWN"
-    message = "no answer of this gallery has this id"
+    message = "no answer of this gallery has this id: name the gallery that was searched, and the whole answer_id"
     request_field = "answer_id"
 
 

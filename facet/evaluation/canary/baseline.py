@@ -21,7 +21,9 @@ from facet.evaluation.canary.result import (
 )
 from facet.evaluation.report.document import Report
 from facet.terminal import private_files
+from facet.terminal.counts import agreeing
 
+_HINT = "name another file with --baseline, and make it with --save-baseline"
 _NAMED = 5
 _MOST_NOTES = 100
 """Older galleries of runs that were killed are not deleted any more."""
@@ -42,9 +44,10 @@ def read_baseline(path: Path) -> Report | None:
     except OSError as error:
         raise CanaryFailed(BASELINE_UNUSABLE, f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CanaryFailed(BASELINE_UNUSABLE, f"{path} is not JSON: it is left as it is") from error
+        raise CanaryFailed(BASELINE_UNUSABLE, f"{path} is not JSON: it is left as it is; {_HINT}") from error
     if not _is_report(found):
-        raise CanaryFailed(BASELINE_UNUSABLE, f"{path} is no report of identification: it is left as it is")
+        told = f"{path} is no report of identification: it is left as it is"
+        raise CanaryFailed(BASELINE_UNUSABLE, f"{told}; {_HINT}")
     report: Report = found
     return report
 
@@ -86,8 +89,12 @@ def need_pictures(baseline: Report, paths: Mapping[str, Path]) -> None:
     known: Mapping[str, str] = baseline.get(_PICTURES, {})
     gone = [name for name in known if not _path_of(name, paths).is_file()]
     if gone:
-        told = f"{len(gone)} of the {len(known)} pictures of the baseline are gone: {_some(gone)}"
-        raise CanaryFailed(PICTURES_GONE, f"{told}; the baseline is left as it is")
+        told = (
+            f"{len(gone)} of the {len(known)} pictures of the baseline {agreeing(len(gone), 'is')} gone: {_some(gone)}"
+        )
+        folders = [f"there is no folder {folder}" for folder in paths.values() if not folder.is_dir()]
+        hint = f"put them back; or {_HINT}"
+        raise CanaryFailed(PICTURES_GONE, "; ".join((told, *folders, hint)))
 
 
 def need_same_set(baseline: Report, data: Report, pictures: Mapping[str, Path]) -> None:
@@ -110,8 +117,7 @@ def need_same_set(baseline: Report, data: Report, pictures: Mapping[str, Path]) 
         if names and known
     ]
     what = "; ".join(told) or "other labels or pictures"
-    hint = "name another file with --baseline, and make it with --save-baseline"
-    raise CanaryFailed(OTHER_SET, f"this is not the set of the baseline: {what}; {hint}")
+    raise CanaryFailed(OTHER_SET, f"this is not the set of the baseline: {what}; {_HINT}")
 
 
 class Pending:

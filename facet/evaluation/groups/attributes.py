@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from facet.evaluation.datasets.labels import LabelError, read_text
+from facet.terminal.counts import agreeing
 
 NOT_STATED = "not stated"
 """The group of subjects whose attribute is not known."""
@@ -79,7 +80,8 @@ def read_attributes(path: Path, subjects: Collection[str], *, allow_unknown: boo
         raise LabelError(path, rows.reader.line_num, f"is not CSV: {error}") from error
     if unknown and not allow_unknown:
         line, subject = unknown[0]
-        more = f", and so are {len(unknown) - 1} more lines" if len(unknown) > 1 else ""
+        others = len(unknown) - 1
+        more = f"; the same is true of {others} more {agreeing(others, 'line')}" if others else ""
         example = f" such as {min(known.values())!r}" if known else ""
         problem = f"{subject!r} is no subject of this set{example}{more}; --allow-unknown-subjects skips them"
         raise LabelError(path, line, problem)

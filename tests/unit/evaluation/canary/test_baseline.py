@@ -55,7 +55,14 @@ def test_pictures_that_are_gone_are_counted_and_named(baseline: Report, pictures
         need_pictures(baseline, {"gallery/": pictures["gallery/bob.jpg"].parent})
     reason, message = failure(failed)
     assert reason == "PICTURES_GONE"
-    assert message.startswith("1 of the 3 pictures of the baseline are gone: gallery/bob.jpg")
+    assert message.startswith("1 of the 3 pictures of the baseline is gone: gallery/bob.jpg; put them back; or ")
+    assert message.endswith("--save-baseline")
+
+
+def test_a_folder_that_is_gone_is_named(baseline: Report, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    with pytest.raises(CanaryFailed, match=rf"3 of the 3 .* are gone: .*; there is no folder {gone}; put them back"):
+        need_pictures(baseline, {"gallery/": gone})
 
 
 def test_changed_new_and_missing_pictures_are_named(baseline: Report, pictures: dict[str, Path]) -> None:
