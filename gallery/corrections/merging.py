@@ -17,7 +17,8 @@ def merged_subject(gone: Subject, into: Subject, policy: GalleryPolicy, *, etag:
 
     It keeps its id and its name. It was created when the older of the two was, has the consent that was given first,
     and expires when the first of the two would have, by itself or by the policy. So no template is kept longer than
-    without the merge, by the policy as it is. A retention that is set later counts from the consent of the subject.
+    without the merge, by the policy as it is. Nor is it by a retention that is set later, unless only one of the two
+    has a consent: it counts from that consent then.
 
     Args:
         gone: the subject that disappears.
