@@ -1,4 +1,4 @@
-"""Whether the searches that reach a threshold can be explained by mates and by the law of nonmated searches."""
+"""Whether the searches can be explained by mates and by the law of nonmated searches."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.calibration.contamination import Separation
 from gallery.calibration.mates import Mates
 
 MAX_UNEXPLAINED = 1.5
 """How many times the FPIR of the law the share of searches may be that neither the law nor mates explain."""
 
+MAX_DISTANCE = 0.002
+"""How far the nonmated searches may lie from the law even if that is no chance; see :func:`is_mixed`."""
+
+_CHANCE_DISTANCE = 2.0
+"""Divided by the number of people, the distance of searches that follow one law is hardly ever larger: the largest of
+some 200 simulated galleries is 1.1."""
+_LEAST_SHARE = 1e-3
+"""Shares of searches below this weigh the same in the distance."""
 _HARD_SHARE = 0.02
 """The share of mates that may be less similar than their distribution says: children, beards, poor pictures."""
 _LEAST_SIMILAR = (-1.5, -1.0, -0.5, 0.0)
@@ -71,3 +80,26 @@ def is_unexplained(best: Best, mates: Mates, threshold: float, fpir: float) -> b
         if below - surely * share > allowed + _DEVIATIONS * math.sqrt(variance):
             return True
     return False
+
+
+def is_mixed(best: Best, separation: Separation) -> bool:
+    """Tell whether nonmated searches clearly follow no common law: then the threshold may be far too low or too high.
+
+    That is so if a part of the people look alike, as those of one family or origin: the best similarities of the others
+    are lower than theirs, and no single law has both. The distance is that of Anderson and Darling, weighted for the
+    upper tail (Sinclair, Spurr and Ahmad 1990): the mean square of the difference between the share of searches and
+    that of the law, divided by the latter.
+
+    Args:
+        best: the searches.
+        separation: the law, and how likely each search found a mate; with a row for each search.
+    """
+    order = np.argsort(-best.similarity, kind="stable")
+    weights = (best.weights * (1 - separation.mated))[order]
+    people = float(weights.sum())
+    if not people:
+        return False
+    reaching = (np.cumsum(weights) - weights / 2) / people
+    expected = separation.law.survival(best.similarity[order])
+    distance = float(weights @ ((reaching - expected) ** 2 / np.maximum(expected, _LEAST_SHARE))) / people
+    return distance > max(MAX_DISTANCE, _CHANCE_DISTANCE / people)

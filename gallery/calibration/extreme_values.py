@@ -41,7 +41,11 @@ class ExtremeValueLaw:
 
     def fpir(self, similarity: float) -> float:
         """Return the share of searches whose best similarity is at least this."""
-        return -math.expm1(-math.exp(min(-float(self._logarithm(np.array([similarity]))[0]), _LOG_LIMIT)))
+        return float(self.survival(np.array([similarity]))[0])
+
+    def survival(self, similarities: Values) -> Values:
+        """Return :meth:`fpir` of each similarity."""
+        return np.asarray(-np.expm1(-np.exp(np.minimum(-self._logarithm(similarities), _LOG_LIMIT))))
 
     def quantile(self, survival: float) -> float:
         """Return the similarity that a share of the searches reaches; the share lies between 0 and 1."""

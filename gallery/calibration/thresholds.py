@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.calibration.contamination import Separation, separate
-from gallery.calibration.doubts import Best, is_unexplained
+from gallery.calibration.doubts import Best, is_mixed, is_unexplained
 from gallery.calibration.extreme_values import ExtremeValueLaw
 from gallery.calibration.forecast import Forecast, Searched, make_forecast
 from gallery.calibration.impostor_tail import EMPIRICAL, ImpostorTail, fit, pareto_moments, pareto_survival
@@ -149,17 +149,21 @@ def choose_threshold(
     counted = np.flatnonzero(~is_suspect) if without_suspects else np.arange(len(best))
     here = fpir_at_size(target_fpir, for_templates, scores.templates)
     estimate: ExtremeValueLaw | ImpostorTail
-    is_ambiguous = False
+    is_ambiguous, suspected = False, 0.0
     if separation and scores.is_cross_subject:
         estimate = separation.law
         threshold = estimate.threshold(here)
         low, high = separation.interval(threshold)
-        is_ambiguous = is_unexplained(_best(scores), separation.mates, threshold, estimate.fpir(threshold))
+        found = _best(scores)
+        is_ambiguous = is_mixed(found, separation) or is_unexplained(
+            found, separation.mates, threshold, estimate.fpir(threshold)
+        )
     else:
         best, groups, is_suspect = best[counted], groups[counted], is_suspect[counted]
         estimate = fit(best[~is_suspect], best[is_suspect])
         threshold = estimate.threshold(here)
         low, high = _bootstrap_interval(estimate, best, groups, is_suspect, threshold)
+        suspected = float((is_suspect & (best >= threshold)).mean()) / max(estimate.fpir(threshold), 1e-12)
     fpir = estimate.fpir(threshold)
     low, high = min(low, fpir), max(high, fpir)
     return ThresholdChoice(
@@ -179,6 +183,7 @@ def choose_threshold(
             searched,
             is_cross_subject=scores.is_cross_subject,
             is_ambiguous=is_ambiguous,
+            suspected=suspected,
         ),
     )
 

@@ -91,7 +91,10 @@ def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itsel
             )
         elif reason == pb.UNRELIABLE_REASON_CONTAMINATED:
             share = percent(forecast.contamination)
-            yield f"About {share} of the people searched for seem to be enrolled under another id."
+            yield (
+                f"About {share} of the people searched for seem to be enrolled under another id. If they count, they "
+                "decide the threshold."
+            )
         else:
             yield _uncertain(forecast, enough)
 

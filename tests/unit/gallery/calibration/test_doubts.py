@@ -64,6 +64,22 @@ def test_people_who_look_alike_never_lower_the_threshold_silently(alike: int, re
             assert UnreliableReason.UNCERTAIN in chosen.forecast.unreliable
 
 
+@pytest.mark.parametrize(("alike", "resemblance"), [(60, 0.44), (75, 0.4), (105, 0.4)])
+def test_a_threshold_that_is_far_from_right_because_a_part_looks_alike_is_refused(
+    alike: int, resemblance: float
+) -> None:
+    # Their similarities are 0.16 to 0.19 on average: no single law has both their best similarities and the others'.
+    for seed in range(2):
+        chosen = calibrate(scores(people(PEOPLE, alike, resemblance, np.random.default_rng(seed))))
+        assert UnreliableReason.UNCERTAIN in chosen.forecast.unreliable
+        assert chosen.forecast.people_needed is None
+
+
+def test_people_of_one_kind_follow_one_law() -> None:
+    for seed in range(10):
+        assert calibrate(scores(people(PEOPLE, 0, 0, np.random.default_rng(seed)))).forecast.unreliable == ()
+
+
 def test_pairs_that_were_told_apart_are_sure_evidence() -> None:
     drawn = people(PEOPLE, 0, 0, np.random.default_rng(3))
     twins = 30

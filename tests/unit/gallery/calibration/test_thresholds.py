@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from gallery.calibration.forecast import UnreliableReason
 from gallery.calibration.thresholds import NonmatedScores, choose_threshold, searches_needed
 from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
@@ -133,6 +134,21 @@ def test_trusted_labels_may_put_the_threshold_among_the_suspects() -> None:
     chosen = choose_threshold(searches(best), target_fpir=0.003, for_templates=COMPARED, without_suspects=False)
     assert 0.6 < chosen.threshold < 0.7
     assert (best >= chosen.threshold).sum() == 3
+
+
+@pytest.mark.parametrize(("enrolled", "is_refused"), [(1, False), (2, False), (5, True), (9, True)])
+def test_strangers_who_are_enrolled_do_not_decide_the_threshold_silently(enrolled: int, *, is_refused: bool) -> None:
+    best = nonmated(np.random.default_rng(15), 1000)
+    best[:enrolled] = 0.7
+    found = searches(best)
+    trusted = choose_threshold(found, target_fpir=0.01, for_templates=COMPARED, without_suspects=False)
+    assert (UnreliableReason.CONTAMINATED in trusted.forecast.unreliable) == is_refused
+    assert len(trusted.suspects) == enrolled
+    strangers = nonmated(np.random.default_rng(16), 100_000)
+    assert is_refused or 0.005 < (strangers >= trusted.threshold).mean() < 0.02
+    doubted = choose_threshold(found, target_fpir=0.01, for_templates=COMPARED, without_suspects=True)
+    assert doubted.forecast.unreliable == ()
+    assert 0.005 < (strangers >= doubted.threshold).mean() < 0.02
 
 
 def test_a_threshold_for_a_larger_gallery_is_higher() -> None:
