@@ -23,6 +23,8 @@ from recognizer.settings import ModelSettings
 from recognizer.sources import Encoded
 
 SEED = 0
+EMBEDDING = ModelSettings().embedding
+"""The packaged embedding model."""
 _DRAW_BATCH = 65_536
 _MOST_PICTURES = 100
 
@@ -74,12 +76,13 @@ class EmbeddedFace:
     quality: float
 
 
-def embed(protocol: Path, images: Path) -> Faces:
+def embed(protocol: Path, images: Path, model: str = EMBEDDING) -> Faces:
     """Embed the central faces of a set for open-set identification. Pictures without a face are skipped.
 
     Args:
         protocol: CSV with role, subject, image.
         images: folder of the images.
+        model: see :attr:`recognizer.settings.ModelSettings.embedding`.
 
     Raises:
         LabelError: the protocol cannot be read, or names a missing picture.
@@ -87,7 +90,7 @@ def embed(protocol: Path, images: Path) -> Faces:
         PictureError: a picture cannot be read.
     """
     entries = read_protocol(protocol, images)
-    pipeline = FacePipeline(load_models(ModelSettings(objects=None)))
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None, embedding=model)))
     gallery = list({entry.subject: entry for entry in entries.gallery}.values())
     templates = list(embedded(pipeline, gallery, as_template=True))
     known = {face.entry.subject: place for place, face in enumerate(templates)}
@@ -101,7 +104,7 @@ def embed(protocol: Path, images: Path) -> Faces:
     )
 
 
-def embed_people(protocol: Path, images: Path) -> People:
+def embed_people(protocol: Path, images: Path, model: str = EMBEDDING) -> People:
     """Embed the central faces of all pictures of a set, whatever their role; those without a face are skipped.
 
     The folder ``images/SUBJECT`` may hold more pictures than the set names. Those of the largest such folder are
@@ -110,6 +113,7 @@ def embed_people(protocol: Path, images: Path) -> People:
     Args:
         protocol: CSV with role, subject, image.
         images: folder of the images.
+        model: see :attr:`recognizer.settings.ModelSettings.embedding`.
 
     Raises:
         LabelError: the protocol cannot be read, or names a missing picture.
@@ -117,7 +121,7 @@ def embed_people(protocol: Path, images: Path) -> People:
         PictureError: a picture cannot be read.
     """
     entries = read_protocol(protocol, images)
-    pipeline = FacePipeline(load_models(ModelSettings(objects=None)))
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None, embedding=model)))
     pictures = list({entry.path: entry for entry in [*entries.gallery, *entries.probes]}.values())
     folders = {entry.subject: sorted((images / entry.subject).glob("*.jpg"))[:_MOST_PICTURES] for entry in pictures}
     largest = max(folders, key=lambda subject: len(folders[subject]))

@@ -12,7 +12,7 @@ import typer
 from facet.benchmarks.galleries.calibration.contamination import contaminated_galleries, summary
 from facet.benchmarks.galleries.calibration.experiments import Grown, HeldOut, Known, draw_known, grow, hold_out
 from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
-from facet.benchmarks.galleries.templates import embed, embed_people
+from facet.benchmarks.galleries.templates import EMBEDDING, embed, embed_people
 from facet.evaluation.datasets.labels import LabelError
 from facet.runtime.models import ModelError
 from facet.runtime.pictures import PictureError
@@ -33,6 +33,7 @@ def calibration(
     galleries: Annotated[
         int, typer.Option(min=1, help="Number of galleries of each size that --contaminate draws.")
     ] = 20,
+    embedding: Annotated[str, typer.Option(help="Embedding model: the name of a packaged one, or a path.")] = EMBEDDING,
     splits: Annotated[int, typer.Option(min=1, help="Number of random splits into halves.")] = 100,
     draws: Annotated[
         int, typer.Option(min=0, help="Number of sets of each size to draw from a known distribution.")
@@ -70,14 +71,15 @@ def calibration(
       facet bench calibration --splits 200
       facet bench calibration --protocol faces.csv --images faces/ --json
       facet bench calibration --contaminate --json
+      facet bench calibration --contaminate --embedding other.onnx
     """
     csv, folder = labelled_set(protocol, images)
     configure_for_models()
     if contaminate:
-        _contaminate(csv, folder, galleries, as_json=as_json)
+        _contaminate(csv, folder, embedding, galleries, as_json=as_json)
         return
     try:
-        faces = embed(csv, folder)
+        faces = embed(csv, folder, embedding)
     except (LabelError, ModelError, PictureError, OSError) as error:
         console.fail(str(error))
     held_out = hold_out(faces, splits)
@@ -100,9 +102,9 @@ def calibration(
     _print_known(known)
 
 
-def _contaminate(protocol: Path, images: Path, galleries: int, *, as_json: bool) -> None:
+def _contaminate(protocol: Path, images: Path, embedding: str, galleries: int, *, as_json: bool) -> None:
     try:
-        people = embed_people(protocol, images)
+        people = embed_people(protocol, images, embedding)
     except (LabelError, ModelError, PictureError, OSError) as error:
         console.fail(str(error))
     found = list(contaminated_galleries(people, galleries))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TypeAlias
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from facet.benchmarks.galleries.templates import SEED, Faces
 from facet.evaluation.intervals import wilson
 from facet.runtime.cores import usable_cores
-from gallery.calibration.nonmated_searches import search_nonmated
+from gallery.calibration.nonmated_searches import Evidence, NonmatedSearch, search_nonmated
 from gallery.calibration.thresholds import NonmatedScores, ThresholdChoice, choose_threshold, searches_needed
 from gallery.index.memory_index import MemoryIndex
+from gallery.records.calibrations import CalibrationSource
 from gallery.records.templates import EmbeddedTemplates
 from gallery.search_pool import SearchPool
 
@@ -106,15 +107,28 @@ class _Method:
 
     Attributes:
         name: of the method.
-        searches: nonmated searches to split.
-        choose_from: gives the searches that one half of them allows to choose from.
+        searches: nonmated searches to split; one half of them measures.
         without_suspects: whether the choice leaves out suspects.
+        itself: searches of the gallery's own templates, from which every split chooses; empty if the other half of
+            ``searches`` chooses.
     """
 
     name: str
-    searches: NonmatedScores
-    choose_from: Callable[[Rows], NonmatedScores]
+    searches: Sequence[NonmatedSearch]
     without_suspects: bool
+    itself: Sequence[NonmatedSearch] = ()
+
+    def choose(self, rows: Rows, target: float) -> ThresholdChoice | None:
+        """Choose a threshold from some of the searches; ``None`` if these are too few for the target."""
+        scores = _scores(self.itself, is_cross_subject=True) if self.itself else _scores(_take(self.searches, rows))
+        if len(scores.best) < searches_needed(target, scores.templates, scores.templates):
+            return None
+        return choose_threshold(
+            scores,
+            target_fpir=target,
+            for_templates=scores.templates,
+            without_suspects=self.without_suspects,
+        )
 
 
 def hold_out(faces: Faces, splits: int) -> list[HeldOut]:
@@ -144,7 +158,7 @@ def grow(faces: Faces, parts: int) -> list[Grown]:
     """
     templates, rng = faces.templates, np.random.default_rng(SEED)
     names, strangers = _names(faces)
-    whole = _without_suspects(_nonmated(_index(templates, names), faces.nonmated, strangers))
+    whole = _scores(_without_suspects(_search(_index(templates, names), faces.nonmated, strangers)))
     results = []
     for share in _PART_SHARES:
         size = round(share * len(templates))
@@ -152,7 +166,7 @@ def grow(faces: Faces, parts: int) -> list[Grown]:
         for _ in range(parts):
             rows = np.sort(rng.permutation(len(templates))[:size])
             part = _index(templates[rows], [names[row] for row in rows])
-            searches = _nonmated(part, faces.nonmated, strangers)
+            searches = _scores(_search(part, faces.nonmated, strangers))
             for target, fpirs in measured.items():
                 if len(searches.best) >= searches_needed(target, size, len(templates)):
                     choice = choose_threshold(
@@ -186,38 +200,35 @@ def _methods(faces: Faces) -> list[_Method]:
     templates = faces.templates
     names, strangers = _names(faces)
     index = _index(templates, names)
-    probes = _nonmated(index, faces.nonmated, strangers)
-    no_suspects = _without_suspects(probes)
-    itself = _cross_subject(index, templates, names)
+    probes = _search(index, faces.nonmated, strangers)
+    itself = _search(index, templates, names)
     half, cohort = _halves(len(templates))
     half_index, half_names = _index(templates[half], [names[row] for row in half]), [names[row] for row in half]
-    half_probes = _nonmated(half_index, faces.nonmated, strangers)
-    half_itself = _cross_subject(half_index, templates[half], half_names)
-    half_cohort = _cross_subject(half_index, templates[cohort], [names[row] for row in cohort])
+    half_probes = _search(half_index, faces.nonmated, strangers)
+    half_itself = _search(half_index, templates[half], half_names)
+    half_cohort = _search(half_index, templates[cohort], [names[row] for row in cohort])
     return [
-        _Method("probes", probes, lambda rows: _take(probes, rows), without_suspects=False),
-        _Method("probes, without suspects", no_suspects, lambda rows: _take(no_suspects, rows), without_suspects=True),
-        _Method("itself", probes, lambda _: itself, without_suspects=True),
-        _Method("itself and a cohort", half_probes, lambda _: _join(half_itself, half_cohort), without_suspects=True),
+        _Method("probes", probes, without_suspects=False),
+        _Method("probes, without suspects", _without_suspects(probes), without_suspects=True),
+        _Method("itself", probes, without_suspects=True, itself=itself),
+        _Method("itself and a cohort", half_probes, without_suspects=True, itself=[*half_itself, *half_cohort]),
     ]
 
 
 def _measure_held_out(method: _Method, target: float, splits: int, mated: NDArray[np.float32]) -> HeldOut | None:
     rng = np.random.default_rng(SEED)
+    best = _scores(method.searches).best
     outcomes: list[tuple[ThresholdChoice, float, tuple[float, float]]] = []
+    choice: ThresholdChoice | None = None
     for _ in range(splits):
-        order = rng.permutation(len(method.searches.best))
+        order = rng.permutation(len(best))
         chosen_on, measured_on = np.sort(order[::2]), order[1::2]
-        searches = method.choose_from(chosen_on)
-        if len(searches.best) < searches_needed(target, searches.templates, searches.templates):
-            continue
-        choice = choose_threshold(
-            searches, target_fpir=target, for_templates=searches.templates, without_suspects=method.without_suspects
-        )
-        above = int((method.searches.best[measured_on] >= choice.threshold).sum())
+        if choice is None or not method.itself:
+            choice = method.choose(chosen_on, target)
+        if choice is None:
+            return None
+        above = int((best[measured_on] >= choice.threshold).sum())
         outcomes.append((choice, above / len(measured_on), wilson(above, len(measured_on))))
-    if not outcomes:
-        return None
     threshold = float(np.median([choice.threshold for choice, _, _ in outcomes]))
     return HeldOut(
         method.name,
@@ -272,35 +283,22 @@ def _index(templates: Vectors, names: Sequence[str]) -> MemoryIndex:
     return index
 
 
-def _nonmated(index: MemoryIndex, probes: Vectors, names: Sequence[str]) -> NonmatedScores:
-    return _search(index, probes, names, is_cross_subject=False)
+def _search(index: MemoryIndex, probes: Vectors, names: Sequence[str]) -> list[NonmatedSearch]:
+    return search_nonmated(index, probes, names, mean_of_best=1)
 
 
-def _cross_subject(index: MemoryIndex, probes: Vectors, names: Sequence[str]) -> NonmatedScores:
-    return _search(index, probes, names, is_cross_subject=True)
+def _scores(searches: Sequence[NonmatedSearch], *, is_cross_subject: bool = False) -> NonmatedScores:
+    source = CalibrationSource.ITSELF if is_cross_subject else CalibrationSource.PROBES
+    return Evidence(source, searches, 0, "", "").scores()
 
 
-def _search(index: MemoryIndex, probes: Vectors, names: Sequence[str], *, is_cross_subject: bool) -> NonmatedScores:
-    found = search_nonmated(index, probes, names, mean_of_best=1)
-    best = np.array([each.similarity for each in found], np.float32)
-    return NonmatedScores(best, names, [each.other_id for each in found], len(index), is_cross_subject)
+def _take(searches: Sequence[NonmatedSearch], rows: Rows) -> list[NonmatedSearch]:
+    return [searches[row] for row in rows.tolist()]
 
 
-def _take(searches: NonmatedScores, rows: Rows) -> NonmatedScores:
-    subject_ids = [searches.subject_ids[row] for row in rows]
-    other_ids = [searches.other_ids[row] for row in rows]
-    return NonmatedScores(searches.best[rows], subject_ids, other_ids, searches.templates, is_cross_subject=False)
-
-
-def _join(one: NonmatedScores, other: NonmatedScores) -> NonmatedScores:
-    subject_ids, other_ids = [*one.subject_ids, *other.subject_ids], [*one.other_ids, *other.other_ids]
-    best = np.concatenate([one.best, other.best])
-    return NonmatedScores(best, subject_ids, other_ids, one.templates, is_cross_subject=True)
-
-
-def _without_suspects(searches: NonmatedScores) -> NonmatedScores:
+def _without_suspects(searches: Sequence[NonmatedSearch]) -> list[NonmatedSearch]:
     """Leave out searches that are suspects among all, so that the rest measures an FPIR of strangers only."""
-    choice = choose_threshold(searches, target_fpir=0.1, for_templates=searches.templates, without_suspects=True)
+    scores = _scores(searches)
+    choice = choose_threshold(scores, target_fpir=0.1, for_templates=scores.templates, without_suspects=True)
     suspects = {each.subject_id for each in choice.suspects}
-    rows = [row for row, subject_id in enumerate(searches.subject_ids) if subject_id not in suspects]
-    return _take(searches, np.array(rows, np.intp))
+    return [each for each in searches if each.subject_id not in suspects]
