@@ -46,6 +46,7 @@ def test_answers_are_reported_and_evaluated(
     assert {kind: len(some) for kind, some in figures["mistakes"].items()} == {"wrong_matches": 1, "misses": 1}
     page = report / "report.html"
     assert page.read_text("utf-8").count("data:image/jpeg") == 2
+    assert "only with the setting enrollment.keep_crops" in page.read_text("utf-8")
     assert {path.stat().st_mode & 0o777 for path in report.iterdir()} == {0o600}
 
     shown = run("evaluate", "outcomes", "team", "--require", "reviewed_precision>=0.9")
