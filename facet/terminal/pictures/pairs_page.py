@@ -32,7 +32,8 @@ img { object-fit: contain; background: #e9ebef; }
 .none { display: grid; place-items: center; background: #e9ebef; color: var(--soft); font-size: 0.85rem; }
 .name { font-weight: 600; overflow-wrap: anywhere; margin-top: 0.4rem; }
 .lines { font-size: 0.72rem; line-height: 1.35; color: var(--soft); overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: fit-content(70%) minmax(0, 1fr); gap: 0 0.8rem; margin: 0.6rem 0 0; font-size: 0.88rem; }
+dl { display: grid; grid-template-columns: fit-content(70%) minmax(0, 1fr); gap: 0 0.8rem; margin: 0.6rem 0 0;
+  font-size: 0.88rem; }
 dt { overflow-wrap: anywhere; color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 code { display: block; font: 0.72rem/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
