@@ -244,8 +244,8 @@ class _UnreliableReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Unre
     UNRELIABLE_REASON_THRESHOLD_OUT_OF_RANGE: _UnreliableReason.ValueType  # 2
     """The threshold lies where neither different people nor one person in this gallery have their similarities."""
     UNRELIABLE_REASON_CONTAMINATED: _UnreliableReason.ValueType  # 3
-    """Too many subjects seem to be enrolled under two ids or with wrong pictures, or so many of the people searched for
-    seem to be enrolled that they decide the threshold.
+    """Too many subjects seem to be enrolled under two ids or with wrong pictures, or too many of the people searched for
+    seem to be enrolled.
     """
     UNRELIABLE_REASON_UNCERTAIN: _UnreliableReason.ValueType  # 4
     """The evidence is too little or too mixed: the FPIR may be far from the target."""
@@ -260,8 +260,8 @@ UNRELIABLE_REASON_OWN_PICTURES_MISSED: UnreliableReason.ValueType  # 1
 UNRELIABLE_REASON_THRESHOLD_OUT_OF_RANGE: UnreliableReason.ValueType  # 2
 """The threshold lies where neither different people nor one person in this gallery have their similarities."""
 UNRELIABLE_REASON_CONTAMINATED: UnreliableReason.ValueType  # 3
-"""Too many subjects seem to be enrolled under two ids or with wrong pictures, or so many of the people searched for
-seem to be enrolled that they decide the threshold.
+"""Too many subjects seem to be enrolled under two ids or with wrong pictures, or too many of the people searched for
+seem to be enrolled.
 """
 UNRELIABLE_REASON_UNCERTAIN: UnreliableReason.ValueType  # 4
 """The evidence is too little or too mixed: the FPIR may be far from the target."""

@@ -20,9 +20,6 @@ MAX_OWN_MISSED = 0.1
 MAX_CONTAMINATION = 0.4
 """The largest share of subjects that may seem to be enrolled under two ids or with wrong pictures. If a fifth of the
 people is enrolled twice, it is a third of the ids."""
-MAX_SUSPECTED = 1 / 3
-"""The largest part of the FPIR of labelled strangers that may be of those who seem to be enrolled: without them, the
-threshold has less than the target by this part."""
 MAX_DISAGREEMENT = 20.0
 """How many times the FPIR of labelled strangers may exceed that of the law that most of their searches follow."""
 MAX_UNCERTAINTY = 2.35
@@ -42,8 +39,7 @@ class UnreliableReason(enum.Enum):
     THRESHOLD_OUT_OF_RANGE = "threshold out of range"
     """The threshold lies where this gallery's similarities of different people, or of one person, do not."""
     CONTAMINATED = "contaminated"
-    """Too many subjects seem to be enrolled under two ids or with wrong pictures, or so many strangers to be enrolled
-    that they decide the threshold."""
+    """Too many subjects seem to be enrolled under two ids or with wrong pictures, or too many strangers enrolled."""
     UNCERTAIN = "uncertain"
     """The evidence is too small or too mixed: the FPIR may be far from the target."""
 
@@ -133,7 +129,6 @@ def make_forecast(
     *,
     is_cross_subject: bool,
     is_ambiguous: bool = False,
-    suspected: float = 0.0,
 ) -> Forecast:
     """Say what a threshold will do.
 
@@ -149,7 +144,6 @@ def make_forecast(
         is_cross_subject: whether the gallery's own templates were searched for.
         is_ambiguous: whether the searches do not follow the law that the FPIR is from; see
             :mod:`gallery.calibration.doubts`.
-        suspected: the part of the FPIR that is of people who seem to be enrolled, [0, 1].
     """
     missed, separation = own.missed(threshold), searched.separation
     unlike = own.similarity < (separation.law.location if separation else -1.0)
@@ -166,7 +160,7 @@ def make_forecast(
     out_of_range = separation is not None and separation.law.fpir(threshold) * MAX_DISAGREEMENT < fpir[0]
     if out_of_range or threshold > min(own.highest_threshold, own.mates.highest):
         unreliable.append(UnreliableReason.THRESHOLD_OUT_OF_RANGE)
-    if contamination > MAX_CONTAMINATION or suspected > MAX_SUSPECTED:
+    if contamination > MAX_CONTAMINATION:
         unreliable.append(UnreliableReason.CONTAMINATED)
     is_wide = is_cross_subject and fpir[2] > MAX_UNCERTAINTY * fpir[0]
     if is_ambiguous or is_wide:

@@ -149,7 +149,7 @@ def choose_threshold(
     counted = np.flatnonzero(~is_suspect) if without_suspects else np.arange(len(best))
     here = fpir_at_size(target_fpir, for_templates, scores.templates)
     estimate: ExtremeValueLaw | ImpostorTail
-    is_ambiguous, suspected = False, 0.0
+    is_ambiguous = False
     if separation and scores.is_cross_subject:
         estimate = separation.law
         threshold = estimate.threshold(here)
@@ -163,7 +163,6 @@ def choose_threshold(
         estimate = fit(best[~is_suspect], best[is_suspect])
         threshold = estimate.threshold(here)
         low, high = _bootstrap_interval(estimate, best, groups, is_suspect, threshold)
-        suspected = float((is_suspect & (best >= threshold)).mean()) / max(estimate.fpir(threshold), 1e-12)
     fpir = estimate.fpir(threshold)
     low, high = min(low, fpir), max(high, fpir)
     return ThresholdChoice(
@@ -183,7 +182,6 @@ def choose_threshold(
             searched,
             is_cross_subject=scores.is_cross_subject,
             is_ambiguous=is_ambiguous,
-            suspected=suspected,
         ),
     )
 

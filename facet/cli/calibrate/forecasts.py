@@ -91,10 +91,7 @@ def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itsel
             )
         elif reason == pb.UNRELIABLE_REASON_CONTAMINATED:
             share = percent(forecast.contamination)
-            yield (
-                f"About {share} of the people searched for seem to be enrolled under another id. If they count, they "
-                "decide the threshold."
-            )
+            yield f"About {share} of the people searched for seem to be enrolled under another id."
         else:
             yield _uncertain(forecast, enough)
 
