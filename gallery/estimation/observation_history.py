@@ -99,20 +99,24 @@ class ObservationHistory:
         self.log.begin_reference(gallery_id, source, start)
 
     def reference_since(self, gallery: Gallery, source: str) -> datetime:
-        """Return from when on the faces of a source are usual."""
+        """Return from when on the faces of a source are usual.
+
+        Beginning a period of all sources forgets the starts of single ones, so a source's own start is the later call.
+        """
         starts = self.log.reference_starts(gallery.gallery_id)
-        return max([comparable_since(gallery), *(starts[each] for each in ("", source) if each in starts)])
+        comparable = comparable_since(gallery)
+        return max(comparable, starts.get(source, starts.get("", comparable)))
 
     def default_reference(self, gallery: Gallery, source: str) -> Period:
         """Return the first hours of a source after the gallery's calibration, or after somebody began a new period.
 
         They are at least :data:`REFERENCE_SPAN` and :data:`REFERENCE_FACES`, or all there are: then the period is not
-        whole. Days, whose hours are not kept, are left out.
+        whole. Days, whose hours are not kept, are left out, and so are hours without a face.
         """
         hours: list[Observation] = []
         faces = 0
         for each in self._observations(gallery.gallery_id, source, self.reference_since(gallery, source), LATEST):
-            if each.span != HOUR:
+            if each.span != HOUR or not each.counts.faces:
                 continue
             hours.append(each)
             faces += each.counts.faces

@@ -85,6 +85,27 @@ def test_a_reference_period_that_somebody_begins_takes_the_place_of_the_first(
     assert {each.span for each in history.period("g", CAMERA, since=at(0), until=at(400)).hours} == {DAY}
 
 
+def test_the_last_call_says_when_the_reference_period_begins(history: ObservationHistory, gallery: Gallery) -> None:
+    history.begin_reference("g", "", at(100))
+    history.begin_reference("g", CAMERA, at(50))
+    assert history.reference_since(gallery, CAMERA) == at(50)
+    assert history.reference_since(gallery, "camera:other") == at(100)
+    history.begin_reference("g", "", at(20))
+    assert history.reference_since(gallery, CAMERA) == at(20)
+
+
+def test_hours_without_a_face_do_not_begin_the_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
+    garbage = Tally()
+    garbage.add_undecoded()
+    history.log.add([replace(an_hour(0, faces=0), counts=garbage.counts())])
+    history.log.add([an_hour(number, faces=300) for number in range(160, 178)])
+    assert not history.default_reference(gallery, CAMERA).is_whole
+    history.log.add([an_hour(number, faces=300) for number in range(178, 330)])
+    period = history.default_reference(gallery, CAMERA)
+    assert (period.since, period.until) == (at(160), at(328))
+    assert period.is_whole
+
+
 def test_days_whose_hours_are_gone_are_no_reference_period(history: ObservationHistory, gallery: Gallery) -> None:
     history.log.add([an_hour(number, faces=30) for number in range(24 * 10)])
     history.begin_reference("g", CAMERA, at(24 * 10))
