@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ from facet.terminal.visible import one_line
 @grouped_options
 def online(
     gallery: Annotated[str, typer.Argument(help="The gallery.", show_default=False)],
-    days: Annotated[int, typer.Option(min=1, max=90, help="How many days to look back.")] = 7,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How many whole UTC days to look back, before today.")] = 7,
     *,
     connection: Connection,
     report: ReportFolder = None,
@@ -40,7 +40,8 @@ def online(
     Shows for each camera and caller the share of people who are not enrolled, FPIR and FNIR with 95 % intervals, and
     which quantity differs from the reference period. The gallery must be calibrated. Needs the scope admin.
 
-    With [b]--report[/b], the page has plots by day and histograms beside those of the reference period.
+    With [b]--report[/b], the page has plots by day and histograms beside those of the reference period. Until a camera
+    or caller is compared, [i]changed_sources[/i] has no value, and a [b]--require[/b] of it is not met.
 
     [b]Examples[/b]
 
@@ -55,7 +56,7 @@ def online(
     async def measure(client: AsyncClient, advance: Advance) -> OnlineRun:
         return await fetch(client, gallery, now=moment, days=days, advance=advance)
 
-    done = running.measured(connection, "Estimating", days + 1, measure)
+    done = running.measured(connection, "Estimating", days + 2, measure)
     of_days = by_day(done.run)
     digest = hashlib.sha256(done.run.whole.SerializeToString(deterministic=True)).hexdigest()
     built = document(
@@ -94,7 +95,12 @@ def _rows(report: Report) -> Iterator[Row]:
     for name in RATES:
         said = meaning(name) + (f" ({whose})" if whose else "")
         yield name, shown(report[name], 3), report[name].get("note") or said
-    yield "changed_sources", str(report["changed_sources"]), f"of {report['sources']} cameras and callers"
+    changed = report["changed_sources"]
+    if isinstance(changed, Mapping):
+        yield "changed_sources", shown(changed), changed["note"]
+    else:
+        yield "changed_sources", str(changed), f"of {report['compared_sources']} that are compared"
+    yield "compared_sources", str(report["compared_sources"]), f"of {report['sources']} cameras and callers"
     counts = f"{report['matches']} matches; {report['refused_faces']} more were refused or left undecided"
     yield "faces", str(report["faces"]), counts
     yield "deployed_threshold", shown(report["deployed_threshold"]), meaning("deployed_threshold")

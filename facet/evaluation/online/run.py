@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,13 @@ from facet import AsyncClient
 from facet.evaluation.intervals import Figure, none
 from facet.v1 import observations_pb2 as pb
 from gallery.observations.quantities import BINS, Quantity
+from gallery.observations.records import DAY, HOUR, start_of
 
 RATES = ("unknown_share", "fpir", "fnir")
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 INCONCLUSIVE = "the counts do not tell: canaries and outcomes do"
 """The note of a figure whose interval is too wide."""
+NOTHING_COMPARED = "no camera or caller is compared yet"
+"""The note of the number of changed sources if none is compared with a reference period."""
 _SHOWN = 3
 """Histograms of each source: of the quantities that moved most."""
 _NAMES = {each.value: each for each in BINS}
@@ -31,7 +32,7 @@ class OnlineRun:
 
     Attributes:
         whole: the assessment of the whole period.
-        days: the assessment of each day, with the time at which it begins.
+        days: the assessment of each UTC calendar day of the period, with the time at which it begins.
         histograms: for each source the shares of the bins of the quantities that moved most: ``recent``, ``reference``
             and ``edges``, by quantity.
     """
@@ -44,25 +45,26 @@ class OnlineRun:
 async def fetch(
     client: AsyncClient, gallery_id: str, *, now: datetime, days: int, advance: Callable[[], None]
 ) -> OnlineRun:
-    """Assess the last days of a gallery.
+    """Assess the last days of a gallery: whole UTC calendar days, and the one of ``now`` so far.
 
     Args:
         client: of the server.
         gallery_id: the gallery.
         now: the end of the period, with a time zone.
-        days: its length, at least 1.
-        advance: called ``days + 1`` times.
+        days: number of whole days, at least 1.
+        advance: called ``days + 2`` times.
     """
-    whole = await client.assess_gallery(gallery_id, since=now - days * _DAY, until=now)
+    first = start_of(now, DAY) - days * DAY
+    whole = await client.assess_gallery(gallery_id, since=first, until=now)
     histograms = {}
     for each in whole.sources:
         if found := await _histograms(client, gallery_id, each, now):
             histograms[each.source] = found
     advance()
     of_days = []
-    for back in range(days, 0, -1):
-        since = now - back * _DAY
-        assessed = await client.assess_gallery(gallery_id, since=since, until=since + _DAY)
+    for number in range(days + 1):
+        since = first + number * DAY
+        assessed = await client.assess_gallery(gallery_id, since=since, until=since + DAY)
         of_days.append((since, assessed))
         advance()
     return OnlineRun(whole, tuple(of_days), histograms)
@@ -73,12 +75,15 @@ def figures(run: OnlineRun) -> dict[str, Any]:
     sources = run.whole.sources
     most = max(sources, key=lambda each: each.faces, default=None)
     note = "no faces" if most is None else most.no_estimate
+    compared = sum(_is_compared(each) for each in sources)
+    changed = sum(each.drift.alarm for each in sources)
     shares = {name: none(note) if most is None else figure(most, name) for name in RATES}
     return {
         **shares,
         "source": most.source if most else "",
         "sources": len(sources),
-        "changed_sources": sum(each.drift.alarm for each in sources),
+        "compared_sources": compared,
+        "changed_sources": changed if compared else none(NOTHING_COMPARED),
         "faces": sum(each.faces for each in sources),
         "matches": sum(each.matches for each in sources),
         "refused_faces": sum(each.refused for each in sources),
@@ -87,13 +92,13 @@ def figures(run: OnlineRun) -> dict[str, Any]:
 
 
 def by_source(run: OnlineRun) -> list[dict[str, Any]]:
-    """A row for each source: its figures, and what changed."""
+    """A row for each source: its figures, and what changed; ``changed`` is ``None`` if it is not compared."""
     return [
         {
             "source": each.source,
             "faces": each.faces,
             **{name: figure(each, name).as_json() for name in RATES},
-            "changed": each.drift.alarm,
+            "changed": each.drift.alarm if _is_compared(each) else None,
             "moved": ", ".join(shift.quantity for shift in each.drift.shifts if shift.moved),
             "not_compared": each.drift.not_compared,
             "note": each.no_estimate,
@@ -127,6 +132,10 @@ def figure(assessed: pb.SourceAssessment, name: str) -> Figure:
     return Figure(share.value, share.low, share.high)
 
 
+def _is_compared(assessed: pb.SourceAssessment) -> bool:
+    return assessed.drift.alarm or not assessed.drift.not_compared
+
+
 async def _histograms(
     client: AsyncClient, gallery_id: str, assessed: pb.SourceAssessment, now: datetime
 ) -> dict[str, dict[str, Any]]:
@@ -135,7 +144,7 @@ async def _histograms(
     shown = [_NAMES[each.quantity] for each in drift.shifts if each.quantity in _NAMES][:_SHOWN]
     if not shown or not drift.HasField("reference_since"):
         return {}
-    since = _time(drift.alarm_since) if drift.HasField("alarm_since") else now - _DAY
+    since = _time(drift.alarm_since) if drift.HasField("alarm_since") else now - DAY
     recent = await _added(client, gallery_id, assessed.source, since, now)
     usual = await _added(
         client, gallery_id, assessed.source, _time(drift.reference_since), _time(drift.reference_until)
@@ -155,7 +164,7 @@ async def _added(
     client: AsyncClient, gallery_id: str, source: str, since: datetime, until: datetime
 ) -> dict[Quantity, NDArray[np.int64]]:
     total = {each: np.zeros(len(BINS[each]), np.int64) for each in BINS}
-    pages = client.iter_observations(gallery_id, since=since - _HOUR, until=until, source=source, page_size=100)
+    pages = client.iter_observations(gallery_id, since=since - HOUR, until=until, source=source, page_size=100)
     async for observation in pages:
         if _time(observation.start_time) < since:
             continue

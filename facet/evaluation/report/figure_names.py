@@ -51,8 +51,8 @@ FIGURES: Mapping[Kind, tuple[str, ...]] = {
         *("wrong_matches_without_truth", "reported_of_review"),
     ),
     "online": (
-        *("unknown_share", "fpir", "fnir", "sources", "changed_sources", "faces", "matches", "refused_faces"),
-        "deployed_threshold",
+        *("unknown_share", "fpir", "fnir", "sources", "compared_sources", "changed_sources"),
+        *("faces", "matches", "refused_faces", "deployed_threshold"),
     ),
     "latency": ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "calls_per_second", "calls", "images"),
     "tracks": (

@@ -90,6 +90,7 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"wrong_matches_without_truth", "wrong matches of whom nobody said who it was: they widen recall, FPIR and FNIR"),
     (r"unknown_share", "share of searches for people who are not enrolled"),
     (r"sources", "cameras and callers"),
+    (r"compared_sources", "those that are compared with a reference period"),
     (r"changed_sources", "those whose faces differ from their reference period"),
     (r"matches", "faces that were identified as somebody"),
     (r"refused_faces", "faces that were too poor, and people who left before anything was decided"),
@@ -115,7 +116,17 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"calls_per_second", "answered calls per second, over all clients"),
 )
 
+_BY_KIND = {("online", "faces"): "faces that the server searched for and counted"}
+"""Meanings of names that mean something else in other kinds of report."""
 
-def meaning(name: str) -> str:
-    """The meaning of a figure; empty if it is unknown."""
+
+def meaning(name: str, kind: str = "") -> str:
+    """The meaning of a figure; empty if it is unknown.
+
+    Args:
+        name: its name.
+        kind: the kind of report; decides where one name has several meanings.
+    """
+    if (kind, name) in _BY_KIND:
+        return _BY_KIND[kind, name]
     return next((text for pattern, text in _MEANINGS if re.fullmatch(pattern, name)), "")

@@ -14,6 +14,7 @@ from facet.evaluation.report.glossary import meaning
 from facet.evaluation.report.group_section import group_sections
 from facet.evaluation.report.plots import plots
 from facet.evaluation.report.thumbnails import thumbnail
+from facet.terminal.counts import counted
 
 _TEMPLATE = "report.html.jinja"
 _TITLES = {
@@ -81,6 +82,7 @@ def render(report: Report, pictures: Mapping[str, Path]) -> str:
     return template.render(
         title=_TITLES[report["kind"]],
         report=report,
+        size=_size(report),
         headline=[line for line in lines if line.interval],
         counts=[line for line in lines if not line.interval],
         plots=list(plots(report)),
@@ -100,15 +102,24 @@ def render(report: Report, pictures: Mapping[str, Path]) -> str:
     )
 
 
+def _size(report: Report) -> str:
+    """How much the figures are of."""
+    if report["kind"] == "outcomes":
+        return f"{report['reported']} reported"
+    if report["kind"] == "online":
+        return counted(report["faces"], "face")
+    return f"{report['provenance']['data_set']['pictures']} pictures"
+
+
 def _lines(report: Report) -> Iterator[Line]:
     for name, found in report.items():
         if name in _NOT_FIGURES or is_by_group(name) or isinstance(found, (list, bool)):
             continue
         if not isinstance(found, Mapping):
-            yield Line(name, formatted(found), "", meaning(name))
+            yield Line(name, formatted(found), "", meaning(name, report["kind"]))
         elif "value" in found:
             interval = _NO_VALUE if found["low"] is None else f"{formatted(found['low'])} to {formatted(found['high'])}"
-            yield Line(name, formatted(found["value"]), interval, found.get("note") or meaning(name))
+            yield Line(name, formatted(found["value"]), interval, found.get("note") or meaning(name, report["kind"]))
 
 
 def formatted(value: Any) -> str:

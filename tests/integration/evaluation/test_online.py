@@ -83,7 +83,12 @@ def test_errors_and_what_changed_are_told_by_day_with_intervals_that_hold_the_tr
     (row,) = found["tables"]["by_source"]
     assert (row["moved"], row["note"], row["not_compared"]) == ("sharpness", "", "")
     days = found["tables"]["by_day"]
-    assert [each["source"] for each in days] == [CAMERA] * 3
+    assert {each["source"] for each in days} == {CAMERA}
+    newest = start_of(now(), HOUR) - HOUR
+    today = start_of(now(), DAY)
+    seen = {start_of(newest - number * HOUR, DAY) for number in range(DAYS * 24)}
+    assert [each["day"] for each in days] == [f"{day:%Y-%m-%d}" for day in sorted(seen) if day >= today - 3 * DAY]
+    assert sum(each["faces"] for each in days) == found["faces"]
     assert all(each["fnir"]["high"] > 0 for each in days)
     page = (tmp_path / "online" / "report.html").read_text("utf-8")
     assert "By day: camera:door" in page

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from facet.evaluation.online.run import INCONCLUSIVE, OnlineRun, by_day, by_source, figures
+from facet.evaluation.online.run import INCONCLUSIVE, NOTHING_COMPARED, OnlineRun, by_day, by_source, figures
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.figure_names import FIGURES
 from facet.evaluation.report.gate import parse_requirement
@@ -71,7 +71,7 @@ def test_figures_are_those_of_the_source_with_the_most_faces_and_counts_those_of
     assert found["source"] == "camera:door"
     assert found["unknown_share"] == {"value": 0.3, "low": 0.2, "high": 0.4}
     assert (found["faces"], found["matches"], found["refused_faces"]) == (1000, 601, 20)
-    assert (found["sources"], found["changed_sources"]) == (2, 1)
+    assert (found["sources"], found["compared_sources"], found["changed_sources"]) == (2, 1, 1)
     assert found["deployed_threshold"] == pytest.approx(0.34)
     assert set(FIGURES["online"]) <= set(found)
 
@@ -79,8 +79,26 @@ def test_figures_are_those_of_the_source_with_the_most_faces_and_counts_those_of
 def test_a_source_tells_what_moved_or_why_it_was_not_judged() -> None:
     caller, door = by_source(_run())
     assert (door["changed"], door["moved"], door["note"]) == (True, "sharpness", "")
-    assert (caller["changed"], caller["not_compared"], caller["note"]) == (False, "too few faces", "not calibrated")
+    assert (caller["changed"], caller["not_compared"], caller["note"]) == (None, "too few faces", "not calibrated")
     assert caller["fpir"] == {"value": None, "low": None, "high": None, "note": "not calibrated"}
+
+
+def test_where_nothing_is_compared_no_requirement_of_changes_is_met_and_the_page_says_why() -> None:
+    run = _run()
+    run.whole.sources[1].drift.CopyFrom(pb.DriftAssessment(not_compared="too little reference"))
+    found = _report(run)
+    assert found["compared_sources"] == 0
+    assert NOTHING_COMPARED in str(parse_requirement("changed_sources<=0").failure(found))
+    page = render(found, {})
+    assert NOTHING_COMPARED in page
+    assert "<td>too little reference</td>" in page
+    assert "<td>no</td>" not in page
+
+
+def test_the_page_says_how_many_faces_it_is_about() -> None:
+    page = " ".join(render(_report(_run()), {}).split())
+    assert "counts of team, 1000 faces" in page
+    assert "labelled ones that are judged" not in page
 
 
 def test_a_figure_that_the_counts_do_not_tell_says_so() -> None:
