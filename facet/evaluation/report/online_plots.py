@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _NAMES = {"unknown_share": "unknown people", "fpir": "FPIR", "fnir": "FNIR"}
 _READING_DAYS = (
-    "The estimate of each day in UTC, the last one so far, with its 95 % interval. The interval is wide on days with few "
-    "faces, and has no line where the counts do not tell the share."
+    "The estimate of each day in UTC, the last one so far, with its 95 % interval. The interval is wide on days with "
+    "few faces, and has no line where the counts do not tell the share."
 )
 _READING_BINS = (
     "The newest faces beside the reference period. The largest difference of the two distributions, summed up from the "
