@@ -1816,6 +1816,9 @@ class UndoChangeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANGE_FIELD_NUMBER: _builtins.int
+    WAS_UNDONE_FIELD_NUMBER: _builtins.int
+    was_undone: _builtins.bool
+    """Whether it was undone before, so that nothing was changed now."""
     @_builtins.property
     def change(self) -> Global___Change:
         """The change."""
@@ -1824,10 +1827,11 @@ class UndoChangeResponse(_message.Message):
         self,
         *,
         change: Global___Change | None = ...,
+        was_undone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "was_undone", b"was_undone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

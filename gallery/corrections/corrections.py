@@ -63,6 +63,19 @@ class Corrected:
     subject: Subject
 
 
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The answer to undoing a change.
+
+    Attributes:
+        change: the change, which is undone now.
+        was_undone: whether it was undone before, so that nothing was changed now.
+    """
+
+    change: Change
+    was_undone: bool = False
+
+
 class Corrections:
     """Corrects who is who. When a method returns, its change is on disk, and every search that begins later sees it.
 
@@ -222,11 +235,11 @@ class Corrections:
             self._make(opened, Rearrangement(from_id, into_id, moved, stored), faces, into)
             return Corrected(change, self._store.subject(gallery_id, into_id))
 
-    def undo(self, gallery_id: str, change_id: str, *, validate_only: bool = False) -> Change:
+    def undo(self, gallery_id: str, change_id: str, *, validate_only: bool = False) -> Undone:
         """Undo a change: the subjects have the templates, names, consents and times that they had before.
 
         What was enrolled since stays where it is, and what was deleted or has expired since stays away. A change that
-        was undone is returned as it is.
+        was undone before is returned as it is.
 
         Args:
             gallery_id: the gallery.
@@ -252,14 +265,14 @@ class Corrections:
             read = self._records.read(gallery_id, stored)
             change, before = read.change, read.before
             if before is None:
-                return change
+                return Undone(change, was_undone=True)
             check_order(read, self._records.merges(gallery_id))
             wanted, subject = undoing(
                 self._store, opened.settings.policy, change, before, stored, now=self._registry.clock()
             )
             if change.kind is ChangeKind.MOVE:
                 self._check_count(subject, 1)
-            undone = replace(change, is_undone=True)
+            undone = Undone(replace(change, is_undone=True))
             if validate_only:
                 return undone
             returning = {each.template_id for each in wanted.moved}

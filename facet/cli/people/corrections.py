@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facet import NotFound
+from facet import FailedPrecondition, NotFound
 from facet.cli.people.missing import missing, subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.cli.shared.confirmation import Yes, confirm
@@ -40,9 +40,10 @@ def merge(
 
     INTO keeps its id and name. Of consents and expiries the stricter apply. [b]facet people undo[/b] undoes it.
 
-    [b]Example[/b]
+    [b]Examples[/b]
 
       facet people merge yao-2 yao --gallery team
+      facet people merge yao-2 yao --gallery team --yes
     """
     confirm(f"Merge {gone} into {into} in {gallery}?", yes=yes, warning=_FOR_A_WHILE)
     with connection.open() as client:
@@ -50,6 +51,11 @@ def merge(
             made = client.merge_subjects(gallery, gone, into)
         except NotFound as error:
             console.fail(missing(error, client, gallery, gone))
+        except FailedPrecondition as error:
+            if error.reason != "DISTINCT_SUBJECTS":
+                raise
+            words = shlex.join(["apart", gone, into, "--remove", "--gallery", gallery])
+            console.fail(f"{error.reason}: {error.message}: {spelled(f'facet people {words}')}")
     templates = counted(made.subject.template_count, "template")
     _print_change(made, as_json, f"merged {gone} into {into}, which has {templates}", connection.address)
 
@@ -69,9 +75,10 @@ def move(
 ) -> None:
     """Move a template to the person whom it shows. [b]facet people undo[/b] undoes it.
 
-    [b]Example[/b]
+    [b]Examples[/b]
 
       facet people move TEMPLATE_ID --from yao --to liu --gallery team
+      facet people move TEMPLATE_ID --from yao --to liu --gallery team --yes
     """
     confirm(f"Move template {template} from {source} to {into} in {gallery}?", yes=yes, warning=_FOR_A_WHILE)
     with connection.open() as client:
@@ -93,19 +100,27 @@ def undo(
 ) -> None:
     """Undo a merge or a move. People get back the names, consents, times and templates that they had.
 
-    [b]Example[/b]
+    A change that was undone before stays as it is.
+
+    [b]Examples[/b]
 
       facet people undo CHANGE_ID --gallery team
+      facet people undo CHANGE_ID --gallery team --yes
     """
     with connection.open() as client, subject_errors(client, gallery, ""):
-        if not yes:
-            wanted = client.undo_change(gallery, change, validate_only=True)
-            confirm(f"{_undoing(wanted)} in {gallery}?", yes=yes, warning=_MADE_AGAIN)
-        undone = client.undo_change(gallery, change)
-    returned = f"{counted(len(undone.template_ids), 'template')} went back to {undone.from_subject_id}"
+        request = pb.UndoChangeRequest(gallery_id=gallery, change_id=change, validate_only=not yes)
+        answer = client.galleries.UndoChange(request)
+        if request.validate_only and not answer.was_undone:
+            confirm(f"{_undoing(answer.change)} in {gallery}?", yes=yes, warning=_MADE_AGAIN)
+            request.validate_only = False
+            answer = client.galleries.UndoChange(request)
+    undone = answer.change
     if as_json:
-        console.print_json(as_dict(undone))
+        console.print_json(as_dict(undone) | {"was_undone": answer.was_undone})
+    elif answer.was_undone:
+        console.out.print(f"the change {change} was undone already; nothing was changed")
     else:
+        returned = f"{counted(len(undone.template_ids), 'template')} went back to {undone.from_subject_id}"
         console.out.print(f"undid the change: {returned} from {undone.into_subject_id}")
 
 

@@ -64,13 +64,13 @@ class CorrectionServicer(GalleryServiceServicer):
 
     async def UndoChange(self, request: pb.UndoChangeRequest, context: Context) -> pb.UndoChangeResponse:
         """See the proto."""
-        change = await asyncio.to_thread(
+        undone = await asyncio.to_thread(
             self._galleries.corrections.undo,
             validate.gallery_id(request.gallery_id),
             validate.change_id(request.change_id),
             validate_only=request.validate_only,
         )
-        return pb.UndoChangeResponse(change=_change(change))
+        return pb.UndoChangeResponse(change=_change(undone.change), was_undone=undone.was_undone)
 
     async def ListChanges(self, request: pb.ListChangesRequest, context: Context) -> pb.ListChangesResponse:
         """See the proto."""

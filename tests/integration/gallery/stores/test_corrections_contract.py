@@ -89,8 +89,8 @@ def test_a_merge_moves_all_templates_and_its_undoing_restores_everything(
     with pytest.raises(DistinctSubjects):
         galleries.corrections.merge(here, "cid", "bob")
     undone = galleries.corrections.undo(here, answer.change.change_id)
-    assert undone.is_undone
-    assert galleries.corrections.undo(here, answer.change.change_id) == undone
+    assert (undone.change.is_undone, undone.was_undone) == (True, False)
+    assert galleries.corrections.undo(here, answer.change.change_id) == replace(undone, was_undone=True)
     assert stored(store, here) == before
     assert [best(galleries, here, face) for face in FACES] == ["ann", "ann", "bob", "cid"]
     assert store.distinct_pairs(here) == pairs
@@ -141,7 +141,7 @@ def test_changes_are_listed_the_latest_first_while_their_time_and_their_people_l
     (template, *_) = galleries.list_templates(here, "bob", page_size=5).items
     moved = galleries.corrections.move(here, template.template_id, from_id="bob", into_id="cid", caller="key:a").change
     merged = galleries.corrections.merge(here, "ann", "bob", caller="key:b").change
-    undone = galleries.corrections.undo(here, merged.change_id)
+    undone = galleries.corrections.undo(here, merged.change_id).change
     again = galleries.corrections.merge(here, "ann", "bob").change
     assert listed().items == (again, undone, moved)
     assert [each.caller for each in listed().items] == ["", "key:b", "key:a"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from facet import LARGEST, Client, FailedPrecondition, InvalidArgument, NotFound
+from facet.v1.gallery_service_pb2 import UndoChangeRequest
 from facet.v1.recognition_service_pb2 import DECISION_MATCH, DECISION_UNKNOWN
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def test_one_person_under_two_ids_is_merged_undone_and_told_apart(
         client.get_subject(gallery, "yao-2")
     undone = client.undo_change(gallery, merged.change.change_id)
     assert undone.undone
+    again = client.galleries.UndoChange(UndoChangeRequest(gallery_id=gallery, change_id=undone.change_id))
+    assert (again.change, again.was_undone) == (undone, True)
     assert list(client.iter_changes(gallery, subject_id="yao")) == [undone]
     assert list(client.iter_changes(gallery, subject_id="liu")) == []
     assert client.get_subject(gallery, "yao-2") == before

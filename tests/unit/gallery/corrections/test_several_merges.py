@@ -199,7 +199,7 @@ def test_undoing_can_be_tried_without_undoing(team: Galleries) -> None:
     before = team.get_subject("g", "ann")
     made = team.corrections.merge("g", "bob", "ann")
     tried = team.corrections.undo("g", made.change.change_id, validate_only=True)
-    assert (tried.is_undone, tried.from_subject_id) == (True, "bob")
+    assert (tried.change.is_undone, tried.change.from_subject_id) == (True, "bob")
     assert team.get_subject("g", "ann") == made.subject
     assert team.corrections.undo("g", made.change.change_id) == tried
     assert team.get_subject("g", "ann") == before

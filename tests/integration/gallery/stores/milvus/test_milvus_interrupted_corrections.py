@@ -100,7 +100,7 @@ def test_the_same_call_does_the_rest_after_a_death_at_any_write(
         return corrected.change
 
     def undo(galleries: Galleries) -> Change:
-        return galleries.corrections.undo(here, change.change_id)
+        return galleries.corrections.undo(here, change.change_id).change
 
     for number in range(99):
         made = unless_it_dies(store, correct, before=number)
