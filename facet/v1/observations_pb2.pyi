@@ -39,7 +39,9 @@ class Observation(_message.Message):
     single pictures, or "other" for all that are not kept apart. A gallery has at most 40 sources in an hour.
     """
     matches: _builtins.int
-    """Faces that were identified as somebody by the gallery's threshold, whatever the request's. A stream counts a person once, when the track is first decided."""
+    """Faces that were identified as somebody: in single pictures by the gallery's threshold, whatever the request's. A
+    stream counts a person once, when the track is first decided, by the threshold of the stream.
+    """
     unknown: _builtins.int
     """Faces that were identified as nobody."""
     refused: _builtins.int
@@ -214,8 +216,8 @@ class AssessGalleryRequest(_message.Message):
 
     @_builtins.property
     def reference_since(self) -> _timestamp_pb2.Timestamp:
-        """The reference period begins here. Not set: with the first hour of each source after the gallery's calibration, or
-        after the time that BeginReferencePeriod has set, if that is later.
+        """The reference period begins here. Not set: with the first hour of each source that has faces, after the gallery's
+        calibration, or after the time that BeginReferencePeriod has set, if that is later.
         """
 
     @_builtins.property

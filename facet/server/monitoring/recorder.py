@@ -107,7 +107,7 @@ class Recorder:
         seen: int,
         templates_compared: int,
     ) -> None:
-        """Count the people whom a camera's stream has decided about: each once, not in every frame.
+        """Count the people whom a camera's stream has decided about, as it has: each once, not in every frame.
 
         Args:
             gallery_id: the gallery that is searched.
