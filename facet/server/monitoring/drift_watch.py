@@ -46,7 +46,7 @@ class DriftState:
 
 @dataclass(slots=True)
 class _Watched:
-    """A source: when it was seen, its faces since the last comparison, its reference period, and the result.
+    """A source: when it had a face, its faces since the last comparison, its reference period, and the result.
 
     A gallery that was created at another time is another gallery.
     """
@@ -79,10 +79,12 @@ class DriftWatch(Collector):
     def see(self, observations: Sequence[Observation]) -> None:
         """Add new observations, which are stored already. Calls must not overlap."""
         moment = self._clock()
-        created = self._created({*(place[0] for place in self._watched), *(each.gallery_id for each in observations)})
+        with self._lock:
+            watched_ids = {gallery_id for gallery_id, _ in self._watched}
+        created = self._created({*watched_ids, *(each.gallery_id for each in observations)})
         for each in observations:
             since = created.get(each.gallery_id)
-            if since is None:
+            if since is None or not each.counts.faces:
                 continue
             place = each.gallery_id, each.source
             with self._lock:

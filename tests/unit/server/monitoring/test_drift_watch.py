@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from facet.server.monitoring.drift_watch import DriftWatch
 from gallery.galleries import Galleries
-from gallery.observations.records import HOUR, Observation, start_of
+from gallery.observations.records import HOUR, NOTHING, Observation, start_of
 from gallery.observations.tally import Tally
 from gallery.records.identifications import Decision
 from gallery.stores.sqlite.sqlite_store import SqliteStore
@@ -105,6 +106,41 @@ def test_a_camera_that_is_gone_has_no_alarm(galleries: Galleries, clock: SetCloc
     assert metrics(watch)["facet_drift_changed_sources:g"] == 1
     clock.advance(days=4)
     assert watch.states() == {}
+
+
+def test_a_camera_whose_frames_cannot_be_decoded_any_more_has_no_alarm(galleries: Galleries, clock: SetClock) -> None:
+    watch = DriftWatch(galleries, clock)
+    galleries.observations.log.add([an_hour(number, 40) for number in range(168)])
+    clock.advance(hours=176)
+    watch.see([an_hour(171, 260, brightness=0.3)])
+    assert metrics(watch)["facet_drift_changed_sources:g"] == 1
+    for number in range(4):
+        clock.advance(days=1)
+        watch.see([replace(an_hour(176 + 24 * number, 0), counts=replace(NOTHING, undecoded=1000))])
+    assert watch.states() == {}
+
+
+def test_a_source_may_be_forgotten_while_others_are_seen(galleries: Galleries) -> None:
+    watch = DriftWatch(galleries)
+    forgetting = threading.Thread(target=lambda: watch.forget("g", "camera:door"))
+
+    class GalleryId(str):
+        """An id during whose next hash another thread forgets its source, unless that has to wait."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            if forgetting.ident is None and is_armed.is_set():
+                forgetting.start()
+                forgetting.join(0.2)
+            return super().__hash__()
+
+    is_armed = threading.Event()
+    watch.see([replace(an_hour(0, 1), gallery_id=GalleryId("g"))])
+    is_armed.set()
+    watch.see([replace(an_hour(0, 1), source="camera:gate")])
+    forgetting.join()
+    assert watch.states() == {"g": {}}
 
 
 def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: SetClock) -> None:
