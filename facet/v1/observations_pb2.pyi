@@ -49,7 +49,9 @@ class Observation(_message.Message):
     templates_compared: _builtins.int
     """The sum over all matches and unknown faces of the templates that each was compared with."""
     undecoded: _builtins.int
-    """Pictures and frames that could not be decoded, and were answered with an error."""
+    """Pictures and frames that could not be decoded, and were answered with an error. Frames of a camera without a face in
+    the hour are counted for its caller.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the hour or day begins."""

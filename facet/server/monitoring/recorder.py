@@ -133,12 +133,17 @@ class Recorder:
                 )
 
     def undecoded(self, gallery_id: str, caller_id: str, *, camera: str | None = None) -> None:
-        """Count a picture that could not be decoded, or a frame if ``camera`` is given."""
+        """Count a picture that could not be decoded, or a frame if ``camera`` is given.
+
+        A frame of a camera that is no source in this hour is counted for its caller: callers choose such names, and
+        these must take no places without a face.
+        """
         if not self._is_on:
             return
-        source = f"caller:{caller_id}" if camera is None else f"camera:{camera}"
+        source, own = f"camera:{camera}", f"caller:{caller_id}"
         with self._lock:
-            self._tally(gallery_id, source, caller_id).add_undecoded()
+            is_kept = camera is not None and source in self._hour_of(self._clock()).sources.get(gallery_id, {})
+            self._tally(gallery_id, source if is_kept else own, caller_id).add_undecoded()
 
     def take(self) -> list[Observation]:
         """Return what was counted since the last call, and forget it."""
@@ -152,12 +157,7 @@ class Recorder:
 
     def _tally(self, gallery_id: str, source: str, caller_id: str) -> Tally:
         moment = self._clock()
-        if self._hour is None or not self._hour.start <= moment < self._hour.end:
-            if self._hour is not None:
-                self._end_cells(self._hour)
-            start = start_of(moment, HOUR)
-            self._hour = _Hour(start, start + HOUR)
-        hour = self._hour
+        hour = self._hour_of(moment)
         sources = hour.sources.setdefault(gallery_id, {})
         if source not in sources:
             room = MAX_SOURCES - len(sources)
@@ -172,6 +172,15 @@ class Recorder:
         if cell is None:
             cell = hour.cells[place] = _Cell(moment)
         return cell.tally
+
+    def _hour_of(self, moment: datetime) -> _Hour:
+        """The hour of a time, begun if it is another one."""
+        if self._hour is None or not self._hour.start <= moment < self._hour.end:
+            if self._hour is not None:
+                self._end_cells(self._hour)
+            start = start_of(moment, HOUR)
+            self._hour = _Hour(start, start + HOUR)
+        return self._hour
 
     def _end_cells(self, hour: _Hour) -> None:
         self._ended += [

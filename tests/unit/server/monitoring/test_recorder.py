@@ -82,6 +82,26 @@ def test_names_of_cameras_do_not_take_the_places_of_other_callers() -> None:
     assert len(kept) == 32 + 2 + 1
 
 
+def test_frames_that_cannot_be_decoded_take_no_places_from_cameras_with_faces() -> None:
+    clock = SetClock()
+    record = Recorder(clock=clock)
+    tracks = [SettledTrack(Decision.MATCH, QUALITY, 0.9, 0.6, 0.2)]
+    for number in range(100):
+        record.undecoded("g", "key:garbage", camera=f"camera {number}")
+    for number in range(10):
+        record.undecoded("g", "key:gate", camera=f"gate {number}")
+        record.tracks("g", "key:gate", f"gate {number}", tracks, seen=1, templates_compared=50)
+        record.undecoded("g", "key:gate", camera=f"gate {number}")
+    counted = {each.source: (each.counts.faces, each.counts.undecoded) for each in record.take()}
+    gates = {f"camera:gate {number}": (1, 1) for number in range(10)}
+    assert counted == {"caller:key:garbage": (0, 100), "caller:key:gate": (0, 10)} | gates
+    assert record.in_other == 0
+    clock.advance(hours=1)
+    record.undecoded("g", "key:gate", camera="gate 0")
+    (later,) = record.take()
+    assert later.source == "caller:key:gate", "every hour begins anew"
+
+
 def test_the_threshold_of_a_request_does_not_change_what_is_counted() -> None:
     record = Recorder(clock=SetClock())
     unknown = replace(MATCH, decision=Decision.UNKNOWN, threshold=0.9)
