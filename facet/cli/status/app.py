@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 from rich.live import Live
+from rich.text import Text
 
 from facet.cli.shared.terms import moment
+from facet.cli.status.drift import accept as accept_drift
 from facet.cli.status.drift import as_plain as drift_as_plain
-from facet.cli.status.drift import assess, has_alarm, read_span
+from facet.cli.status.drift import assess, compares_nothing, has_alarm, read_span
 from facet.cli.status.drift import rendered as rendered_drift
 from facet.cli.status.plain import as_plain
 from facet.cli.status.server_status import (
@@ -24,9 +26,8 @@ from facet.terminal import console
 from facet.terminal.connection import Connection
 from facet.terminal.help import Command
 from facet.terminal.option_groups import grouped_options
+from facet.terminal.visible import visible
 
-ALL = "all"
-"""Stands for all cameras and callers; sources have other names."""
 CHANGED = 3
 """Exit code: the faces of a camera or caller have changed."""
 
@@ -81,8 +82,9 @@ def main(
     FPIR and FNIR with 95 % intervals, which need a calibration, and which quantities differ from the reference period:
     the first 7 days and 2,000 faces after the calibration, or those of [b]--reference[/b], which needs 1,500 faces. If
     a change is there to stay, such as another camera, [b]--accept camera:door[/b] ends its alarm and begins a new
-    reference period. Needs the scope admin. Its JSON has [i]alarm[/i] and [i]galleries[/i], each with its
-    [i]sources[/i].
+    reference period. A camera that has no reference period yet is not compared and has no alarm, also not for
+    [b]--fail-on-alarm[/b], which says so. Needs the scope admin. Its JSON has [i]alarm[/i], [i]compared_sources[/i]
+    and [i]galleries[/i], each with its [i]sources[/i].
 
     [b]Examples[/b]
 
@@ -110,12 +112,15 @@ def main(
             console.fail("--drift and --watch exclude each other", console.USAGE)
         with connection.open() as client:
             if accept and gallery:
-                client.begin_reference_period(gallery[0], "" if accept == ALL else accept, start_time=start)
+                said = accept_drift(client, gallery[0], accept, start)
+                (console.err if as_json else console.out).print(Text(visible(said)))
             found = assess(client, gallery or [], span)
         if as_json:
             console.print_json(drift_as_plain(found))
         else:
-            console.out.print(rendered_drift(found))
+            console.out.print(rendered_drift(found, span))
+        if fail_on_alarm and compares_nothing(found):
+            console.err.print("nothing is compared yet: there can be no alarm")
         raise typer.Exit(CHANGED if fail_on_alarm and has_alarm(found) else console.DONE)
     status = Status(UNREACHABLE)
     with connection.open() as client, suppress(KeyboardInterrupt):

@@ -7,18 +7,22 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.table import Column
 from rich.text import Text
 
-from facet import Client
+from facet import Client, InvalidArgument
 from facet.cli.shared.terms import moment
 from facet.terminal import console
 from facet.terminal.counts import counted
 from facet.terminal.rendering import percent
-from facet.terminal.tables import Shortened, number, table
-from facet.terminal.visible import visible
+from facet.terminal.tables import number, table, whole
+from facet.terminal.visible import one_line, visible
 from facet.v1 import observations_pb2 as pb
 
+ALL = "all"
+"""Stands for all cameras and callers; sources have other names."""
 _SEPARATOR = ".."
 _NO_ESTIMATE = {
     "not calibrated": "no estimate: facet calibrate sets the threshold with evidence",
@@ -32,6 +36,8 @@ _UNCLEAR_MEANS = (
     "unclear: the counts do not tell the share, because enrolled people whose faces look like strangers' cannot be "
     "seen in them. facet evaluate canary and facet outcome measure it."
 )
+_NAME_CELLS: Final = 18
+"""Cells in which the name of a source fits into one line, on a terminal of 80 columns."""
 _SHARES: Final = ("unknown_share", "fpir", "fnir")
 _TERMS = "FPIR: share of unknown people who match somebody. FNIR: share of enrolled people who match nobody."
 
@@ -66,6 +72,35 @@ def assess(client: Client, gallery_ids: Sequence[str], reference: Span | None) -
     }
 
 
+def accept(client: Client, gallery_id: str, source: str, start: datetime | None) -> str:
+    """Begin a new reference period for a camera or caller, or for :data:`ALL`; say so in one line.
+
+    Raises:
+        FacetError: the server refuses.
+    """
+    try:
+        begun = client.begin_reference_period(gallery_id, "" if source == ALL else source, start_time=start)
+    except InvalidArgument as error:
+        if "source" not in error.fields:
+            raise
+        console.fail(
+            f"--accept {source}: {gallery_id} has no faces of such a camera or caller; "
+            f"facet status --drift --gallery {gallery_id} lists them"
+        )
+    whose = "all cameras and callers" if source == ALL else source
+    return f"new reference period of {whose} from {begun:%Y-%m-%d %H:%M} UTC"
+
+
+def is_compared(source: pb.SourceAssessment) -> bool:
+    """Whether the faces of a camera or caller are compared with a reference period."""
+    return source.drift.alarm or not source.drift.not_compared
+
+
+def compares_nothing(found: Assessments) -> bool:
+    """Whether no camera or caller is compared, so that there can be no alarm."""
+    return not any(is_compared(source) for answer in found.values() for source in answer.sources)
+
+
 def has_alarm(found: Assessments) -> bool:
     """Whether the faces of a camera or caller have changed."""
     return any(source.drift.alarm for answer in found.values() for source in answer.sources)
@@ -75,6 +110,7 @@ def as_plain(found: Assessments) -> dict[str, Any]:
     """Convert the answers to JSON values."""
     return {
         "alarm": has_alarm(found),
+        "compared_sources": sum(is_compared(source) for answer in found.values() for source in answer.sources),
         "galleries": [
             {
                 "gallery_id": gallery_id,
@@ -88,32 +124,41 @@ def as_plain(found: Assessments) -> dict[str, Any]:
     }
 
 
-def rendered(found: Assessments) -> RenderableType:
-    """Render the answers for a terminal."""
+def rendered(found: Assessments, reference: Span | None = None) -> RenderableType:
+    """Render the answers for a terminal.
+
+    Args:
+        found: the answers.
+        reference: the reference period that the caller named, if any.
+    """
     seen = {gallery_id: answer for gallery_id, answer in found.items() if answer.sources}
     if not seen:
         return Text("no faces were counted in the last day: monitoring.record must be on, and faces identified")
-    rows = table("gallery", "camera or caller", number("faces"), "unknown", "FPIR", "FNIR", "drift")
+    tables = []
     notes: list[str] = []
     for gallery_id, answer in seen.items():
-        for source in answer.sources:
+        names = [one_line(source.source) for source in answer.sources]
+        whose = Column("camera or caller", overflow="fold", min_width=min(max(map(cell_len, names)), _NAME_CELLS))
+        shares = map(whole, ("unknown", "FPIR", "FNIR"))
+        rows = table(whose, number("faces"), *shares, "drift", title=one_line(gallery_id))
+        tables.append(rows)
+        for name, source in zip(names, answer.sources, strict=True):
             rows.add_row(
-                Shortened(gallery_id),
-                Shortened(source.source),
+                name,
                 str(source.faces),
                 _share(source, "unknown_share"),
                 _share(source, "fpir"),
                 _share(source, "fnir"),
                 _drift(source.drift),
             )
-            notes += _notes(gallery_id, source)
+            notes += _notes(gallery_id, source, reference)
     if any(_is_unclear(source) for answer in seen.values() for source in answer.sources):
         notes.append(_UNCLEAR_MEANS)
     notes.append(_TERMS)
-    return Group(rows, *(Text(visible(note)) for note in dict.fromkeys(notes)))
+    return Group(*tables, *(Text(visible(note)) for note in dict.fromkeys(notes)))
 
 
-def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
+def _notes(gallery_id: str, source: pb.SourceAssessment, reference: Span | None) -> list[str]:
     notes = []
     if source.no_estimate in _NO_ESTIMATE:
         notes.append(f"{gallery_id}: {_NO_ESTIMATE[source.no_estimate]}")
@@ -124,7 +169,13 @@ def _notes(gallery_id: str, source: pb.SourceAssessment) -> list[str]:
             f"{gallery_id}: {source.source} sent {counted(source.undecoded, 'picture')} that could not be decoded"
         )
     drift = source.drift
-    if drift.not_compared == _TOO_LITTLE:
+    if drift.not_compared == _TOO_LITTLE and reference:
+        notes.append(
+            f"{gallery_id}: {source.source} is not compared: --reference {reference[0]:%Y-%m-%dT%H:%M}.."
+            f"{reference[1]:%Y-%m-%dT%H:%M} has {counted(drift.reference_faces, 'face')} of it, and a reference period "
+            "needs 1500, in hours that are still kept: name another"
+        )
+    elif drift.not_compared == _TOO_LITTLE:
         notes.append(
             f"{gallery_id}: {source.source} is not compared yet. A reference period needs 7 days and 2000 faces, and "
             f"it has {drift.reference_faces}: wait, or name another with --reference FROM..TO (1500 faces, in hours "
@@ -159,7 +210,11 @@ def _share(source: pb.SourceAssessment, field: str) -> str:
         return "-"
     share: pb.ShareInterval = getattr(source, field)
     value = _UNCLEAR if share.inconclusive else percent(share.value)
-    return f"{value} ({percent(share.low)} to {percent(share.high)})"
+    return f"{value}\n{_bare(share.low)} to {percent(share.high)}"
+
+
+def _bare(share: float) -> str:
+    return percent(share).removesuffix(" %")
 
 
 def _drift(drift: pb.DriftAssessment) -> Text:

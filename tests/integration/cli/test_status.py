@@ -111,11 +111,18 @@ def test_accepting_how_faces_are_begins_a_new_reference_period(
 
     assert reference_faces() == 1
     assert reference_faces("--accept", "all") == 0
-    assert reference_faces("--accept", "caller:anonymous", "--accept-since", "2026-01-01") == 0, "the later time counts"
-    assert reference_faces("--accept", "all", "--accept-since", "2026-01-01") == 1
+    assert reference_faces("--accept", "caller:anonymous", "--accept-since", "2026-01-01") == 1, "the last call counts"
+    assert reference_faces("--accept", "all") == 0
     refused = run_script(*drift, "--accept", "camera:dor")
     assert refused.returncode == 1
-    assert "'camera:dor' has no faces in this gallery" in refused.stderr
+    assert f"--accept camera:dor: {gallery} has no faces of such a camera or caller" in refused.stderr
+    assert f"facet status --drift --gallery {gallery} lists them" in refused.stderr
+    accepted = run_script(
+        *drift[:-1], "--accept", "caller:anonymous", "--accept-since", "2026-01-01", "--fail-on-alarm"
+    )
+    assert accepted.returncode == 0
+    assert "new reference period of caller:anonymous from 2026-01-01 00:00 UTC" in accepted.stdout
+    assert "nothing is compared yet" in accepted.stdout + accepted.stderr
 
 
 def test_accepting_needs_a_gallery(run_script: Run) -> None:

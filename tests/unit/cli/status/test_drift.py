@@ -8,7 +8,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from facet.cli.status.drift import as_plain, has_alarm, read_span, rendered
+from facet.cli.status.drift import as_plain, compares_nothing, has_alarm, read_span, rendered
 from facet.v1 import observations_pb2 as pb
 
 
@@ -26,10 +26,12 @@ def answer(*, alarm: bool = False, no_estimate: str = "") -> dict[str, pb.Assess
     return {"entrance": pb.AssessGalleryResponse(sources=[source], threshold=0.34)}
 
 
-def printed(found: dict[str, pb.AssessGalleryResponse]) -> str:
-    console = Console(width=120)
+def printed(
+    found: dict[str, pb.AssessGalleryResponse], *, width: int = 120, reference: tuple[datetime, datetime] | None = None
+) -> str:
+    console = Console(width=width)
     with console.capture() as captured:
-        console.print(rendered(found))
+        console.print(rendered(found, reference))
     return captured.get()
 
 
@@ -39,8 +41,9 @@ def test_shares_are_shown_with_their_intervals() -> None:
         "entrance",
         "camera:door",
         "1200",
-        "40 % (35 % to 46 %)",
-        "0.1 % (0.04 % to 0.3 %)",
+        "40 %",
+        "35 to 46 %",
+        "0.04 to 0.3 %",
         "none",
         "FNIR: share of",
     ):
@@ -52,7 +55,8 @@ def test_a_share_that_the_counts_do_not_tell_is_unclear() -> None:
     source = found["entrance"].sources[0]
     source.fnir.CopyFrom(pb.ShareInterval(value=0.03, low=0.0, high=0.4, inconclusive=True))
     shown = printed(found)
-    assert "unclear (0 % to 40 %)" in shown
+    assert "unclear" in shown
+    assert "0 to 40 %" in shown
     assert "unclear: the counts do not tell the share" in shown
     assert "unclear" not in printed(answer())
     (plain,) = as_plain(found)["galleries"][0]["sources"]
@@ -93,6 +97,36 @@ def test_a_source_that_is_not_compared_says_what_to_do(reason: str, expected: st
     drift = found["entrance"].sources[0].drift
     drift.not_compared, drift.reference_faces = reason, 30
     assert expected in " ".join(printed(found).split())
+
+
+def test_a_reference_period_without_faces_asks_for_another_one_instead_of_waiting() -> None:
+    found = answer()
+    found["entrance"].sources[0].drift.not_compared = "too little reference"
+    span = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 8, tzinfo=UTC)
+    said = " ".join(printed(found, reference=span).split())
+    assert "--reference 2026-01-01T00:00..2026-01-08T00:00 has 0 faces" in said
+    assert "name another" in said
+    assert "wait" not in said
+
+
+def test_sources_and_intervals_are_whole_on_a_terminal_of_80_columns() -> None:
+    found = answer()
+    source = found["entrance"].sources[0]
+    source.source = "caller:anonymous"
+    source.drift.not_compared = "too little reference"
+    source.fnir.CopyFrom(pb.ShareInterval(value=0.03, low=0.0012, high=0.341, inconclusive=True))
+    lines = printed(found, width=80).splitlines()
+    assert any("caller:anonymous" in line and "unclear" in line for line in lines)
+    assert any("0.12 to 34.1 %" in line for line in lines)
+
+
+def test_a_new_camera_is_not_compared_and_raises_no_alarm() -> None:
+    found = answer()
+    assert not compares_nothing(found)
+    found["entrance"].sources[0].drift.not_compared = "too little reference"
+    assert compares_nothing(found)
+    assert not has_alarm(found)
+    assert as_plain(found)["compared_sources"] == 0
 
 
 def test_a_gallery_without_calibration_says_what_to_do() -> None:
