@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from facet.runtime.models import ModelFile, UnsupportedModel, read_model
 from facet.runtime.onnx_nodes import node_names
-from facet.runtime.session import Normalization, Session
+from facet.runtime.session import InferenceFailed, Normalization, Session
 from recognizer import alignment
 
 PREPROCESSING = "insightface-arcface-bgr2rgb/1"
@@ -34,14 +35,19 @@ class Embedder:
     def __init__(self, session: Session, file: ModelFile) -> None:
         side = alignment.CROP_SIZE
         outputs = [output.shape for output in session.outputs]
-        if session.input.shape[1:] != (3, side, side) or len(outputs) != 1 or len(outputs[0]) != 2:
+        takes_faces = session.input.shape[1:] == (3, side, side) and session.input.shape[0] in (None, 1)
+        if not takes_faces or len(outputs) != 1 or len(outputs[0]) != 2:
             raise UnsupportedModel(
-                f"{file.name}: expected a model with one input (n, 3, {side}, {side}) and one output (n, d), "
-                f"found input {session.input.shape} and outputs {outputs}"
+                f"{file.name}: expected a model with one input (n, 3, {side}, {side}), n open or 1, and one output "
+                f"(n, d), found input {session.input.shape} and outputs {outputs}: facet models add "
+                f"{shlex.quote(str(file.path))} makes a model of this form of other recognisers"
             )
         self._batches = BATCHES if session.input.shape[0] is None else (1,)
         self._session = session.normalizing(input_normalization(read_model(file.path, file.sha256)))
-        self.dimension = int(self.run(np.zeros((1, side, side, 3), np.uint8)).shape[1])
+        try:
+            self.dimension = int(self.run(np.zeros((1, side, side, 3), np.uint8)).shape[1])
+        except InferenceFailed as error:
+            raise UnsupportedModel(f"{file.name} does not run: {' '.join(str(error).split())}") from error
         self.contract = embedding_contract(file.sha256, self.dimension)
 
     def embed(self, crops: Sequence[NDArray[np.uint8]], *, mirrored: bool = False) -> NDArray[np.float32]:

@@ -24,9 +24,10 @@ INCLUDED = {
     "evaluation": ("base",),
     "jxl": ("base",),
     "milvus": ("base",),
+    "models": ("base",),
     "tracing": ("base",),
     "benchmarks": ("base",),
-    "dev": ("base", "camera", "cjk", "evaluation", "jxl", "milvus", "tracing", "benchmarks"),
+    "dev": ("base", "camera", "cjk", "evaluation", "jxl", "milvus", "models", "tracing", "benchmarks"),
     "export": ("base",),
     "build": (),
 }

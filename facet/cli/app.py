@@ -15,7 +15,7 @@ COMMANDS = (
     Lazy("serve", "facet.cli.serve:app", "Run the server.", _SERVER),
     Lazy("status", "facet.cli.status.app:app", "Show how a server is doing.", _SERVER),
     Lazy("keys", "facet.cli.keys.app:app", "Say who may call: create, list, revoke, rotate.", _SERVER),
-    Lazy("models", "facet.cli.models.app:app", "List, fetch and export model files.", _SERVER),
+    Lazy("models", "facet.cli.models.app:app", "List, fetch, add and export model files.", _SERVER),
     Lazy("gallery", "facet.cli.gallery.app:app", "List, delete, back up, restore, verify, export, import.", _SERVER),
     Lazy("audit", "facet.cli.audit.app:app", "Show and verify the audit log.", _SERVER),
     Lazy("certs", "facet.cli.certs.app:app", "Make certificates for development, and show certificates.", _SERVER),

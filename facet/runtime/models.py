@@ -53,11 +53,13 @@ class ModelOrigin:
         sha256: hexadecimal digest that the file must have.
         license: the licence of the weights, as text.
         source: where the file comes from, as text.
+        converted_from: digest of the file that it was converted from; empty if it is as its source has it.
     """
 
     sha256: str
     license: str
     source: str
+    converted_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,12 @@ def packaged_names() -> tuple[str, ...]:
 
 def is_packaged(file: ModelFile) -> bool:
     """Whether the file is a packaged model, under any name."""
-    return any(file.sha256 == packaged.origin.sha256 for packaged in _PACKAGED.values())
+    return packaged_origin(file.sha256) is not None
+
+
+def packaged_origin(sha256: str) -> ModelOrigin | None:
+    """Return the origin of the packaged model that has a digest, if there is one."""
+    return next((each.origin for each in _PACKAGED.values() if each.origin.sha256 == sha256), None)
 
 
 def packaged_path(distribution: str, file: str) -> Path:
@@ -225,10 +232,27 @@ def record_models(folder: Path, origins: Iterable[tuple[str, ModelOrigin]]) -> N
         ModelError: the manifest cannot be read.
     """
     entries = {**read_manifest(folder), **dict(origins)}
-    text = json.dumps({name: asdict(entries[name]) for name in sorted(entries)}, indent=2) + "\n"
+    told = {name: {key: value for key, value in asdict(entries[name]).items() if value} for name in sorted(entries)}
+    text = json.dumps(told, indent=2) + "\n"
     temporary = folder / f"{MANIFEST}.new"
     temporary.write_text(text, "utf-8")
     temporary.replace(folder / MANIFEST)
+
+
+def write_models(folder: Path, models: Mapping[str, tuple[bytes, ModelOrigin]]) -> None:
+    """Write files into a folder, made if it is missing, and add them to its manifest.
+
+    Raises:
+        ModelError: the manifest cannot be read. Nothing is written.
+        OSError: a file cannot be written.
+    """
+    read_manifest(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (content, _) in models.items():
+        temporary = folder / f"{name}.new"
+        temporary.write_bytes(content)
+        temporary.replace(folder / name)
+    record_models(folder, [(name, origin) for name, (_, origin) in models.items()])
 
 
 def _verified(name: str, path: Path, origin: ModelOrigin | None) -> ModelFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -121,15 +121,20 @@ class OnnxSession:
         self.input = _spec(inputs[0])
         self.outputs = tuple(_spec(output) for output in self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self._normalization = Normalization(0.0, 1.0)
+        self._normalization: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = Normalization(0.0, 1.0)
 
     @property
     def runtime(self) -> str:
         """See :meth:`Session.runtime`."""
         return f"onnxruntime {short(self._session.get_providers()[0])} fp32"
 
-    def normalizing(self, normalization: Normalization) -> OnnxSession:
-        """See :meth:`Session.normalizing`; both share one session of ONNX Runtime."""
+    def normalizing(self, normalization: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> OnnxSession:
+        """See :meth:`Session.normalizing`; both share one session of ONNX Runtime.
+
+        Args:
+            normalization: makes the model's input of BGR pictures ``(n, h, w, 3)``; any function, not only a
+                :class:`Normalization`.
+        """
         other = object.__new__(OnnxSession)
         other.__dict__ = {**self.__dict__, "_normalization": normalization}
         return other

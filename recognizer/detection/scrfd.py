@@ -48,6 +48,12 @@ class ScrfdDetector:
         self._min_score = min_score
         self._batched = len(session.outputs[0].shape) == 3
 
+    @property
+    def fixed_size(self) -> tuple[int | None, ...] | None:
+        """Height and width of the model's input if one of them is fixed; ``None`` if it takes any frame."""
+        size = self._session.input.shape[2:]
+        return None if size == (None, None) else size
+
     def detect(
         self,
         picture: NDArray[np.uint8],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from detector.yolo import YoloDetector
@@ -76,8 +77,9 @@ def load_models(models: ModelSettings | None = None, settings: PipelineSettings 
         faces, description = _load_faces(models, settings, slots)
         loaded.append(description)
     file, session = _open(models.embedding, models, slots)
+    embedder = Embedder(session, file)
     loaded.append(LoadedModel("embedding", file, "arcface", session.runtime))
-    return PipelineModels(objects, faces, Embedder(session, file), tuple(loaded))
+    return PipelineModels(objects, faces, embedder, tuple(loaded))
 
 
 def _load_objects(
@@ -104,6 +106,11 @@ def _load_faces(
         except UnsupportedModel as not_yolo:
             raise UnsupportedModel(f"{file.name} finds no faces. Either {not_scrfd}. Or {not_yolo}") from not_yolo
         return yolo_finder, LoadedModel("faces", file, yolo.head_kind, session.runtime)
+    if scrfd.fixed_size is not None:
+        raise UnsupportedModel(
+            f"{file.name} finds faces only in pictures of the fixed size {scrfd.fixed_size}, expected open height and "
+            f"width: facet models add {shlex.quote(str(file.path))} makes a model that has them"
+        )
     return FaceFinder(scrfd, finder), LoadedModel("faces", file, "scrfd", session.runtime)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path
 
 import requests
 
-from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, record_models, sha256_of
+from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, sha256_of, write_models
 from facet.runtime.session import OnnxSession
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder
@@ -76,27 +75,32 @@ def install(files: list[Path], out: Path, source: str) -> dict[str, ModelOrigin]
     """
     origins: dict[Path, ModelOrigin] = {}
     for file in files:
-        digest = sha256_of(file)
-        if digest != KNOWN.get(file.name, digest):
-            raise ModelError(f"{file.name} has the SHA-256 {digest}, expected {KNOWN[file.name]}")
+        digest = check_digest(file)
         if _is_usable(file, digest):
             origins[file] = ModelOrigin(digest, INSIGHTFACE, source)
     if not origins:
         raise ModelError(f"{source} has neither a face detector nor a recogniser that the server can use")
-    out.mkdir(parents=True, exist_ok=True)
-    for file in origins:
-        temporary = out / f"{file.name}.new"
-        shutil.copyfile(file, temporary)
-        temporary.replace(out / file.name)
-    recorded = {file.name: origin for file, origin in origins.items()}
-    record_models(out, recorded.items())
-    return recorded
+    write_models(out, {file.name: (file.read_bytes(), origin) for file, origin in origins.items()})
+    return {file.name: origin for file, origin in origins.items()}
+
+
+def check_digest(file: Path) -> str:
+    """Return the digest of a file of a pack.
+
+    Raises:
+        ModelError: InsightFace's file of this name has another digest.
+    """
+    digest = sha256_of(file)
+    if digest != KNOWN.get(file.name, digest):
+        raise ModelError(f"{file.name} has the SHA-256 {digest}, expected {KNOWN[file.name]}")
+    return digest
 
 
 def _is_usable(file: Path, digest: str) -> bool:
     session = OnnxSession(file)
     try:
-        ScrfdDetector(session)
+        if ScrfdDetector(session).fixed_size is not None:
+            return False
     except ModelError:
         try:
             Embedder(session, ModelFile(file.stem, file, digest, file.stat().st_size, INSIGHTFACE, str(file)))

@@ -13,7 +13,7 @@ from facet.terminal import console, tables
 
 def list_models(
     folder: Annotated[
-        Path, typer.Option(help="Folder of fetched and exported models; the server's models.folder.")
+        Path, typer.Option(help="Folder of fetched, added and exported models; the server's models.folder.")
     ] = Path("models"),
     as_json: console.AsJson = False,
 ) -> None:

@@ -23,6 +23,7 @@ from gallery.stores.sqlite.file.files import PAGE_SIZE
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.certificates import SERVER, Authority, make_certificate
 from tests.faults.promises import Seen, promises
+from tests.unit.recognizer.models.adding.foreign_models import Foreign, write_detector
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Refused, Serve
@@ -218,6 +219,19 @@ def test_a_model_of_the_wrong_kind_is_refused_with_what_was_expected(refused: Re
     said = complaint(result.stderr)
     assert "expected" in said
     assert "found" in said
+
+
+def test_a_model_that_can_be_converted_is_refused_with_the_command_that_converts_it(
+    refused: Refused, tmp_path: Path
+) -> None:
+    models = {
+        "faces": write_detector(tmp_path / "fixed.onnx"),
+        "embedding": Foreign(batch=4).write(tmp_path / "four.onnx"),
+    }
+    for role, path in models.items():
+        result = refused("--models.objects", "none", f"--models.{role}", str(path))
+        assert result.returncode == FAILED
+        assert f"facet models add {path}" in complaint(result.stderr)
 
 
 def test_a_gallery_of_another_embedding_model_is_listed_and_not_searched(

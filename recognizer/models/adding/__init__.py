@@ -1,0 +1,1 @@
+"""Models as people get them, converted into the form that the server reads."""
