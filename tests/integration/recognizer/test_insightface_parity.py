@@ -30,6 +30,9 @@ from recognizer.alignment import AVERAGE_FROM, align, similarity_transform
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder, input_normalization
 from recognizer.faces import Faces
+from recognizer.models.adding import reference_faces as faces_of_the_package
+from recognizer.models.adding.add import Told, add_file
+from tests.unit.recognizer.models.adding.foreign_models import Foreign
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -173,3 +176,13 @@ def test_input_normalization_equals_that_of_insightface(names: tuple[str, ...], 
     expected = ArcFaceONNX(str(path))
     normalization = input_normalization(path.read_bytes())
     assert (normalization.mean, normalization.scale) == (expected.input_mean, expected.input_std)
+
+
+def test_a_model_that_was_converted_is_one_that_insightface_reads_as_well(tmp_path: Path) -> None:
+    foreign = Foreign(side=96, channels_last=True, bgr=True, batch=4, pooled=True)
+    path = foreign.write(tmp_path / "foreign.onnx")
+    added = add_file(path, tmp_path / "models", told=Told("bgr", (foreign.mean, foreign.std)))
+    faces = faces_of_the_package.reference_faces()
+    vectors = ArcFaceONNX(str(added.path)).get_feat(list(faces))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (vectors * foreign.embed(path, faces)).sum(1).min() > COSINE
