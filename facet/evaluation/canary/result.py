@@ -112,6 +112,7 @@ def judged(baseline: Report, report: Report, watched: Collection[str]) -> Canary
     """
     try:
         found = compare(baseline, report)
+        changed = tuple(each for each in found["changed"] if _is_known(each["name"], baseline))
     except Incomparable as error:
         raise CanaryFailed(OTHER_SET, f"the run and its baseline cannot be compared: {error}") from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -132,7 +133,7 @@ def judged(baseline: Report, report: Report, watched: Collection[str]) -> Canary
         report["times"]["seconds"],
         figures=tuple(found["figures"]),
         worse=worse,
-        changed=tuple(found["changed"]),
+        changed=changed,
         notices=sensitivities(report, watched),
     )
 
@@ -148,6 +149,12 @@ def first(report: Report, watched: Collection[str]) -> CanaryResult:
     return CanaryResult(
         "baseline", report["times"]["date"], report["times"]["seconds"], figures=figures, notices=notices
     )
+
+
+def _is_known(name: str, baseline: Report) -> bool:
+    """Whether the baseline could tell a value of its provenance: those of earlier versions lack some settings."""
+    section, _, setting = name.partition(".")
+    return section != "configuration" or setting in baseline["provenance"].get("configuration", {})
 
 
 def _count(images: Collection[str]) -> str:

@@ -64,6 +64,20 @@ def test_other_models_are_compared_and_named() -> None:
     assert result.changed == ({"name": "contract", "a": "a", "b": "b"},)
 
 
+def test_settings_that_an_older_baseline_does_not_tell_are_not_said_to_have_changed() -> None:
+    """Baselines of earlier versions have no threshold."""
+
+    def configured(**settings: float) -> Report:
+        report = identified(2)
+        return report | {"provenance": report["provenance"] | {"configuration": settings}}
+
+    now = configured(rotate=90, threshold=0.36, mean_of_best=1)
+    assert judged(configured(rotate=90), now, WATCHED).changed == ()
+    (turned,) = judged(configured(rotate=0), now, WATCHED).changed
+    (decided,) = judged(configured(rotate=90, threshold=0.4, mean_of_best=1), now, WATCHED).changed
+    assert (turned["name"], decided["name"]) == ("configuration.rotate", "configuration.threshold")
+
+
 def test_another_set_is_not_compared() -> None:
     with pytest.raises(CanaryFailed, match="labels or pictures differ") as failed:
         judged(identified(0), identified(0, data="other"), WATCHED)
