@@ -30,13 +30,17 @@ def withheld(
         distinct: the subjects of the gallery that were told apart.
         similarity_to: compares the probe with a subject; ``None`` if that has no template.
     """
-    if found.decision is not Decision.MATCH:
+    if not found.candidates:
         return found
     best = found.candidates[0]
     near = nearest_told_apart(best, ranked, distinct, similarity_to)
     if near is None or best.similarity - near[1] >= MIN_MARGIN:
         return found
-    return replace(found, decision=Decision.UNKNOWN, too_close_to=near[0], too_close_similarity=near[1])
+    if found.decision is not Decision.MATCH:
+        return replace(found, is_ambiguous=True)
+    return replace(
+        found, decision=Decision.UNKNOWN, too_close_to=near[0], too_close_similarity=near[1], is_ambiguous=True
+    )
 
 
 def nearest_told_apart(

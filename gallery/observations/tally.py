@@ -83,7 +83,7 @@ class Tally:
         margin = identification.margin
         decision = identification.decision
         if decision is not Decision.REFUSED:
-            is_match = best is not None and best >= threshold and not identification.too_close_to
+            is_match = best is not None and best >= threshold and not identification.is_ambiguous
             decision = Decision.MATCH if is_match else Decision.UNKNOWN
         self.add_face(
             measures,

@@ -64,6 +64,8 @@ class Identification:
         too_close_to: the subject that was told apart from the best candidate and is nearly as similar, so that the
             decision is unknown; empty if there is none.
         too_close_similarity: of the probe to that subject, [-1, 1]; ``None`` if there is none.
+        is_ambiguous: whether a subject that was told apart from the best candidate is nearly as similar, also below the
+            threshold.
         taken: subjects that rank before the candidates but went to other probes, by falling similarity.
     """
 
@@ -77,3 +79,4 @@ class Identification:
     taken: tuple[TakenSubject, ...] = ()
     too_close_to: str = ""
     too_close_similarity: float | None = None
+    is_ambiguous: bool = False

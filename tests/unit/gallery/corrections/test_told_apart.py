@@ -8,7 +8,9 @@ import pytest
 from gallery.corrections.told_apart import MIN_MARGIN
 from gallery.errors import LooksLikeAnotherSubject
 from gallery.galleries import Galleries
+from gallery.observations.tally import Tally
 from gallery.records.identifications import Decision, Identification
+from tests.unit.gallery.observations.faces import MEASURES
 from tests.unit.gallery.samples import Vector, axis, between, face
 
 
@@ -45,6 +47,19 @@ def test_a_probe_near_both_is_unknown_and_the_answer_says_why(twins: Galleries) 
     assert found(twins, axis(2))[0].decision is Decision.MATCH
     twins.corrections.set_distinct("g", "ann", "beth", is_distinct=False)
     assert found(twins, near)[0].decision is Decision.MATCH
+
+
+@pytest.mark.parametrize("threshold", [None, 0.9], ids=["the gallery's threshold", "a higher one of the request"])
+def test_a_probe_near_both_is_counted_as_unknown_whatever_the_threshold_of_the_request(
+    twins: Galleries, threshold: float | None
+) -> None:
+    twins.corrections.set_distinct("g", "ann", "beth", is_distinct=True)
+    probes = np.stack([probe(0.8, 0.75), probe(0.8, 0.6)])
+    tally = Tally()
+    for answer in twins.search("g", probes, top_k=1, threshold=threshold):
+        assert bool(answer.too_close_to) == (answer.is_ambiguous and threshold is None)
+        tally.add_identification(MEASURES, answer, twins.threshold("g"))
+    assert tally.counts().decisions == {Decision.MATCH: 1, Decision.UNKNOWN: 1, Decision.REFUSED: 0}
 
 
 def test_the_other_one_counts_also_if_it_is_not_the_runner_up(twins: Galleries) -> None:

@@ -105,7 +105,7 @@ def test_frames_that_cannot_be_decoded_take_no_places_from_cameras_with_faces() 
 def test_the_threshold_of_a_request_does_not_change_what_is_counted() -> None:
     record = Recorder(clock=SetClock())
     unknown = replace(MATCH, decision=Decision.UNKNOWN, threshold=0.9)
-    too_close = replace(MATCH, decision=Decision.UNKNOWN, too_close_to="twin")
+    too_close = replace(MATCH, decision=Decision.UNKNOWN, too_close_to="twin", is_ambiguous=True)
     refused = replace(MATCH, decision=Decision.REFUSED, candidates=())
     record.picture("g", "key:gate", 0.5, [aligned_face()] * 3, [unknown, too_close, refused], 3)
     record.picture("g", "key:gate", 0.7, [aligned_face()], [MATCH], 1)
