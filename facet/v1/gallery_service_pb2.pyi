@@ -3110,6 +3110,7 @@ class FoundTemplate(_message.Message):
     TEMPLATE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CROP_FIELD_NUMBER: _builtins.int
+    SUBJECT_CREATE_TIME_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """The display name of its subject."""
     crop: _builtins.bytes
@@ -3118,16 +3119,21 @@ class FoundTemplate(_message.Message):
     def template(self) -> Global___Template:
         """The template."""
 
+    @_builtins.property
+    def subject_create_time(self) -> _timestamp_pb2.Timestamp:
+        """When its subject was created."""
+
     def __init__(
         self,
         *,
         template: Global___Template | None = ...,
         display_name: _builtins.str = ...,
         crop: _builtins.bytes = ...,
+        subject_create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject_create_time", b"subject_create_time", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["crop", b"crop", "display_name", b"display_name", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crop", b"crop", "display_name", b"display_name", "subject_create_time", b"subject_create_time", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from facet import Client
 from facet.cli.calibrate.report import Request
-from facet.cli.gallery.duplicates.corrections import Corrections
+from facet.cli.gallery.duplicates.corrections import Corrections, merged
 from facet.cli.shared.crops import Crops
 from facet.cli.shared.probes import Probe
 from facet.evaluation.report.thumbnails import thumbnail
@@ -76,14 +76,19 @@ def _commands(suspect: pb.CalibrationSuspect, crops: Crops, corrections: Correct
     other = crops.template(suspect.other_subject_id, suspect.other_template_id)
     if own is None or other is None or own.template.gallery_id != corrections.gallery:
         return []
-    merge, apart = corrections.of(_finding(pb.DuplicateFinding.KIND_SAME_PERSON, own, other))
+    same = _finding(pb.DuplicateFinding.KIND_SAME_PERSON, own, other)
+    for side in (same.template, same.other_template):
+        if (created := crops.created(side.template.subject_id)) is not None:
+            side.subject_create_time.CopyFrom(created)
+    merge, apart = corrections.of(same)
+    _, kept = merged(same)
     moves = [
         (corrections.of(_finding(pb.DuplicateFinding.KIND_OTHER_SUBJECT, one, another))[0][0], f"if only the {which}")
         for one, another, which in ((own, other, "left picture"), (other, own, "right picture"))
         if crops.count(one.template.subject_id) > 1
     ]
     return [
-        (merge[0], "if all their pictures show one person"),
+        (merge[0], f"if all their pictures show one person; {kept} keeps the id"),
         *((command, f"{which} is under the wrong name") for command, which in moves),
         apart,
     ]

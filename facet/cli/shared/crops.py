@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from functools import lru_cache
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from facet import Client, NotFound
 from facet.terminal.counts import counted
 from facet.terminal.pictures.pairs_page import Side, png
@@ -27,11 +29,16 @@ class Crops:
 
     def template(self, subject: str, template: str) -> pb.StoredTemplate | None:
         """Return a template; ``None`` if it was deleted in the meantime."""
-        return self._stored(subject).get(template)
+        return self._stored(subject)[1].get(template)
+
+    def created(self, subject: str) -> Timestamp | None:
+        """Return when a subject was created; ``None`` if it was deleted in the meantime."""
+        found = self._stored(subject)[0]
+        return None if found is None else found.create_time
 
     def count(self, subject: str) -> int:
         """Return how many templates a subject has."""
-        return len(self._stored(subject))
+        return len(self._stored(subject)[1])
 
     def side(self, subject: str, template: str) -> Side:
         """Return a template as one side of a pair.
@@ -51,9 +58,9 @@ class Crops:
             lines.append(f"SHA-256 of the picture: {about.picture_sha256}")
         return Side(subject, lines, png(found.crop))
 
-    def _read(self, subject: str) -> dict[str, pb.StoredTemplate]:
+    def _read(self, subject: str) -> tuple[pb.Subject | None, dict[str, pb.StoredTemplate]]:
         for gallery in self._galleries:
             with suppress(NotFound), closing(self._client.export_subject(gallery, subject)) as parts:
-                templates = [part.template for part in parts if part.HasField("template")]
-                return {each.template.template_id: each for each in templates}
-        return {}
+                first, *others = parts
+                return first.subject, {part.template.template.template_id: part.template for part in others}
+        return None, {}

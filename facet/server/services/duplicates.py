@@ -14,6 +14,7 @@ from facet.server.errors import DuplicateSearchUnderWay, InvalidField
 from facet.server.scheduling.work import Work
 from facet.server.services.transfer_places import TransferPlaces
 from facet.server.wire import convert, validate
+from facet.server.wire.terms import timestamp
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.duplicates.duplicate_finder import LEAST_CHANCE, MAX_FINDINGS, SearchProgress
 from gallery.duplicates.findings import Finding, FindingKind
@@ -134,6 +135,7 @@ def _found_template(face: StoredFace, policy: GalleryPolicy, *, include_crops: b
         template=convert.template(face.template, policy),
         display_name=face.subject.display_name,
         crop=(face.crop or b"") if include_crops else b"",
+        subject_create_time=timestamp(face.subject.create_time),
     )
 
 

@@ -44,13 +44,25 @@ def test_the_page_shows_the_pairs_and_only_its_owner_can_read_it(run: Run, doubl
     printed = run("gallery.py", "duplicates", doubled, "--page", "page.html", "--resume", kept)
     assert printed.returncode == 0, printed.stderr
     assert "3 findings among 103 templates" in printed.stdout
-    assert "merge" in printed.stdout
+    assert printed.stdout.count("enroll.py merge") == 3, "every finding has its commands"
+    assert "keeps the id" in printed.stdout
+    assert "For example" not in printed.stdout
     page = tmp_path / "page.html"
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     text = page.read_text("utf-8")
     assert all(f"s{number:06}" in text and f"z{number}" in text for number in range(3))
     assert "enrollment.keep_crops" in text
     assert not kept.exists()
+
+
+def test_of_many_findings_one_of_each_kind_is_an_example(
+    run: Run, client: Client, gallery: str, crowd: Callable[..., bytes]
+) -> None:
+    many = client.import_gallery(iter([crowd(100, twice=11)]), f"{gallery}-many").gallery_id
+    printed = run("gallery.py", "duplicates", many)
+    assert "11 findings among 111 templates" in printed.stdout, printed.stderr
+    assert printed.stdout.count("enroll.py merge") == 1
+    assert "For example:" in printed.stdout
 
 
 def test_a_file_of_something_else_is_not_taken_for_a_kept_search(run: Run, doubled: str, tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from facet.terminal.counts import counted
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
-from facet.terminal.tables import number, table
+from facet.terminal.tables import Shortened, number, table
 from facet.v1 import gallery_service_pb2 as pb
 
 _SHOWN = 50
 """Findings in the table."""
+_ALL_WITH_COMMANDS = 10
+"""The most findings that all have their commands below the table; of more, one of each kind is an example."""
 _WHAT = {
     pb.DuplicateFinding.KIND_SAME_PERSON: "one person?",
     pb.DuplicateFinding.KIND_OTHER_SUBJECT: "wrong name?",
@@ -56,7 +58,8 @@ def duplicates(
 
     Searches for every template among all other people; nothing is changed. Each finding has its chance: of findings
     with a chance of 0.9, about nine in ten are right. Look at the faces on the page before you correct anything: the
-    page and the command name what to type. People whom you have told apart are left out.
+    page and the command name what to type, and which id stays. In a script, add [b]--yes[/b] to what merges, moves or
+    deletes. People whom you have told apart are left out.
 
     A million templates take about half an hour; other calls come first. With [b]--resume[/b], the same command goes on
     after Ctrl-C.
@@ -147,20 +150,26 @@ def _print(
     )
     for each in findings[:_SHOWN]:
         own, other = each.template.template.subject_id, each.other_template.template.subject_id
-        rows.add_row(f"{each.chance:.3f}", _what(each), own, "" if own == other else other, f"{each.similarity:.3f}")
+        ids = Shortened(own), "" if own == other else Shortened(other)
+        rows.add_row(f"{each.chance:.3f}", _what(each), *ids, f"{each.similarity:.3f}")
     console.out.print(rows)
     if len(findings) > _SHOWN:
         console.out.print(f"... and {len(findings) - _SHOWN} more; --json prints all")
     for kind, advice in _ADVICE.items():
-        first = next((each for each in findings if each.kind == kind), None)
-        if first is not None:
-            console.out.print(advice)
-            for command, when in corrections.of(first):
+        of_kind = [each for each in findings if each.kind == kind]
+        shown = of_kind if len(findings) <= _ALL_WITH_COMMANDS else of_kind[:1]
+        if shown:
+            console.out.print(advice if len(shown) == len(of_kind) else f"{advice} For example:")
+        for each in shown:
+            for command, when in corrections.of(each):
                 console.out.print(f"  {command}  # {when}")
     if page is not None:
         console.out.print(f"The faces, and the commands of every finding, are in {page}; only you can read it.")
     else:
-        console.out.print("Look at the faces before you correct anything: --page FILE writes a page with them.")
+        console.out.print(
+            "Look at the faces before you correct anything: --page FILE writes a page with them, and the commands of "
+            "every finding."
+        )
 
 
 def _what(finding: pb.DuplicateFinding) -> str:

@@ -8,10 +8,23 @@ from dataclasses import dataclass
 
 from facet.terminal.connection import usual_address
 from facet.terminal.program import spelled
+from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb
 
 MOST_COMMANDS = 5
 """How many templates of a finding get a command of their own."""
+
+
+def merged(finding: pb.DuplicateFinding) -> tuple[str, str]:
+    """Return whose id would disappear in a merge, and whose stays: that of the subject who was created first."""
+    gone, kept = sorted((finding.template, finding.other_template), key=_created, reverse=True)
+    return gone.template.subject_id, kept.template.subject_id
+
+
+def _created(found: pb.FoundTemplate) -> int:
+    # Servers of earlier versions do not tell when a subject was created.
+    created = found.subject_create_time if found.HasField("subject_create_time") else found.template.create_time
+    return created.ToNanoseconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +43,9 @@ class Corrections:
         """Return the commands for a finding, each with what it does."""
         own, other = finding.template.template, finding.other_template.template
         if finding.kind == pb.DuplicateFinding.KIND_SAME_PERSON:
-            # The one who was enrolled first keeps the id.
-            gone, kept = (
-                (own, other) if own.create_time.ToNanoseconds() > other.create_time.ToNanoseconds() else (other, own)
-            )
+            gone, kept = merged(finding)
             return [
-                (self._people("merge", gone.subject_id, kept.subject_id), "if they are one person"),
+                (self._people("merge", gone, kept), f"if they are one person; {one_line(kept)} keeps the id"),
                 (self._people("apart", own.subject_id, other.subject_id), "if they are two people"),
             ]
         templates = finding.template_ids[:MOST_COMMANDS]

@@ -37,7 +37,8 @@ def page(findings: Sequence[pb.DuplicateFinding], corrections: Corrections, *, l
     text = [
         f"{counted(len(findings), 'finding')} with a chance of at least {least_chance:.2f}, the most probable first. A "
         "chance of 0.9 means that about nine in ten such findings are right, so look before you correct. It counts all "
-        "pictures of both people; the chance of a suspect of facet calibrate counts single searches and may differ."
+        "pictures of both people; the chance of a suspect of facet calibrate counts single searches and may differ. "
+        "Commands ask before they change anything; in a script, add --yes to those that merge, move or delete."
     ]
     if any(not side.crop for each in findings for side in (each.template, each.other_template)):
         text.append(

@@ -36,6 +36,9 @@ def test_people_who_are_enrolled_twice_are_found(client: Client, team: str) -> N
     assert pairs_of(found) == PAIRS
     assert len(found) == TWICE
     assert all(0.9 < each.chance <= 1 for each in found)
+    (first, *_) = found
+    for side in (first.template, first.other_template):
+        assert side.subject_create_time == client.get_subject(team, side.template.subject_id).create_time
     assert all(each.similarity > 0.9 and each.template.template.create_time.seconds for each in found)
     assert told == sorted(told)
     assert told[-1] == (PEOPLE + TWICE, PEOPLE + TWICE)

@@ -71,9 +71,19 @@ def test_what_is_found_twice_is_kept_once_and_a_message_without_a_token_keeps_th
 
 
 def test_who_was_enrolled_first_keeps_the_id() -> None:
-    (merge, _), (apart, _) = Corrections("team", DEFAULT_ADDRESS).of(finding("ann", "bea"))
+    (merge, what), (apart, _) = Corrections("team", DEFAULT_ADDRESS).of(finding("ann", "bea"))
     assert merge == "facet people merge ann bea --gallery=team"
+    assert what == "if they are one person; bea keeps the id"
     assert apart == "facet people apart ann bea --gallery=team"
+
+
+def test_the_age_of_a_subject_counts_and_not_that_of_its_template() -> None:
+    known = finding("ann", "bea")
+    known.template.subject_create_time.seconds = 0
+    known.other_template.subject_create_time.seconds = 1
+    (merge, what), _ = Corrections("team", DEFAULT_ADDRESS).of(known)
+    assert merge == "facet people merge bea ann --gallery=team"
+    assert what == "if they are one person; ann keeps the id"
 
 
 def test_odd_ids_and_another_server_are_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
